@@ -1,0 +1,60 @@
+// swift-tools-version: 6.3
+import PackageDescription
+
+// As strict as the toolchain goes: a warning is a defect.
+let strict: [SwiftSetting] = [
+  .treatAllWarnings(as: .error),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("MemberImportVisibility"),
+  .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
+]
+
+/// A C library from the distribution, found by pkg-config, installed by apt.
+func system(_ name: String, pkgConfig: String, apt: String) -> Target {
+  .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([apt])])
+}
+
+/// A room of our own: a folder in Sources/ and what it may know of.
+func room(_ name: String, knows dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: strict)
+}
+
+let package = Package(
+  name: "device-registry",
+  products: [
+    .executable(name: "device-registry", targets: ["device-registry"])
+  ],
+  targets: [
+    system("CLibuv", pkgConfig: "libuv", apt: "libuv1-dev"),
+    system("CMicrohttpd", pkgConfig: "libmicrohttpd", apt: "libmicrohttpd-dev"),
+    system("CPostgres", pkgConfig: "libpq", apt: "libpq-dev"),
+    system("CSQLite", pkgConfig: "sqlite3", apt: "libsqlite3-dev"),
+    system("CSodium", pkgConfig: "libsodium", apt: "libsodium-dev"),
+    system("COpenSSL", pkgConfig: "libcrypto", apt: "libssl-dev"),
+    system("CCjose", pkgConfig: "cjose", apt: "libcjose-dev"),
+    system("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
+
+    // The domain. It knows nobody.
+    room("Registry"),
+
+    // The rooms around it. Each C library has one owner, and adapters do not know each other.
+    room("EventLoop", knows: ["CLibuv"]),
+    room("HTTP", knows: ["EventLoop", "CMicrohttpd"]),
+    room("Crypto", knows: ["CSodium", "COpenSSL"]),
+    room("JSONWebToken", knows: ["CCjose", "CCurl"]),
+    room("Observability"),
+    room("PostgresStore", knows: ["Registry", "EventLoop", "CPostgres"]),
+    room("SQLiteStore", knows: ["Registry", "EventLoop", "CSQLite"]),
+    room("API", knows: ["Registry", "HTTP", "JSONWebToken", "Observability"]),
+
+    // Composition, the only room that knows every other, and the command line.
+    room(
+      "Server",
+      knows: [
+        "API", "HTTP", "EventLoop", "Registry", "PostgresStore", "SQLiteStore", "Crypto",
+        "JSONWebToken", "Observability",
+      ]),
+    .executableTarget(name: "device-registry", dependencies: ["Server"], swiftSettings: strict),
+  ]
+)

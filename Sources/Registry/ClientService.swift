@@ -1,0 +1,46 @@
+/// The registry's rules on clients. One for each event loop, with that loop's store.
+public struct ClientService: Sendable {
+  private let store: any DeviceStore
+  private let clock: any Clock
+  private let random: any RandomSource
+
+  /// Clients that `listClients` answers without a limit.
+  public static let maximumPage = 1000
+
+  public init(store: any DeviceStore, clock: any Clock, random: any RandomSource) {
+    self.store = store
+    self.clock = clock
+    self.random = random
+  }
+
+  /// Adds a client; without an id, under a new UUID. Throws `clientIDTaken`, `clientEmailTaken`.
+  public func createClient(
+    id: ClientID?, email: Email?, telegramID: Int64?
+  ) async throws(RegistryError) -> Client {
+    let time = clock.now()
+    let client = Client(
+      id: id ?? ClientID(DeviceID(at: time, random: random).description)!,
+      email: email, telegramID: telegramID, createdAt: time)
+    try await store.insertClient(client)
+    return client
+  }
+
+  /// Throws `clientNotFound`.
+  public func getClient(_ id: ClientID) async throws(RegistryError) -> Client {
+    guard let client = try await store.client(id) else { throw .clientNotFound }
+    return client
+  }
+
+  /// All clients, oldest first, `limit` at a time.
+  public func listClients(
+    limit: Int = maximumPage, after cursor: ClientCursor? = nil
+  ) async throws(RegistryError) -> Page<Client, ClientCursor> {
+    let clients = try await store.clients(after: cursor, limit: limit + 1)
+    return Page(clients, limit: limit) { ClientCursor(createdAt: $0.createdAt, id: $0.id) }
+  }
+
+  /// Removes the client, its devices and all that hangs on them. Throws `clientNotFound`.
+  public func deleteClient(_ id: ClientID) async throws(RegistryError) {
+    guard try await store.deleteClient(id) else { throw .clientNotFound }
+  }
+}

@@ -1,0 +1,75 @@
+/// A device's id: a UUID (RFC 9562), written in lower case.
+///
+/// The registry makes version 7, so that ids sort by age and new rows land beside each other in the
+/// database's index; it reads any version.
+public struct DeviceID: Hashable, Sendable {
+  /// The UUID's first eight octets, big endian.
+  public let high: UInt64
+  /// The UUID's last eight octets, big endian.
+  public let low: UInt64
+
+  public init(high: UInt64, low: UInt64) {
+    self.high = high
+    self.low = low
+  }
+
+  /// A new UUID version 7 (RFC 9562, section 5.7): 48 bits of time, 74 of randomness.
+  public init(at time: Timestamp, random: some RandomSource) {
+    var words: (UInt64, UInt64) = (0, 0)
+    withUnsafeMutableBytes(of: &words) { random.fill($0) }
+    high = UInt64(truncatingIfNeeded: time.millisecondsSince1970) << 16 | 0x7000 | words.0 & 0x0FFF
+    low = words.1 & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
+  }
+
+  /// Reads the lower-case form of 36 characters, and no other.
+  public init?(_ text: some StringProtocol) {
+    let bytes = Array(text.utf8)
+    guard bytes.count == Self.textLength else { return nil }
+    var words: [UInt64] = [0, 0]
+    var nibbles = 0
+    for (index, byte) in bytes.enumerated() {
+      switch byte {
+      case UInt8(ascii: "-") where Self.hyphens.contains(index): continue
+      case _ where Self.hyphens.contains(index): return nil
+      case UInt8(ascii: "0")...UInt8(ascii: "9"):
+        words[nibbles / 16] = words[nibbles / 16] << 4 | UInt64(byte - UInt8(ascii: "0"))
+      case UInt8(ascii: "a")...UInt8(ascii: "f"):
+        words[nibbles / 16] = words[nibbles / 16] << 4 | UInt64(byte - UInt8(ascii: "a") + 10)
+      default: return nil
+      }
+      nibbles += 1
+    }
+    high = words[0]
+    low = words[1]
+  }
+
+  private static let hyphens = [8, 13, 18, 23]
+}
+
+extension DeviceID: CustomStringConvertible {
+  /// Bytes that `write(to:)` writes.
+  public static let textLength = 36
+
+  /// The lower-case form: `01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7a`.
+  public var description: String {
+    String(unsafeUninitializedCapacity: Self.textLength) { buffer in
+      write(to: buffer)
+      return Self.textLength
+    }
+  }
+
+  /// Writes the lower-case form as `textLength` ASCII bytes, without an allocation.
+  public func write(to buffer: UnsafeMutableBufferPointer<UInt8>) {
+    var index = 0
+    for nibble in 0..<32 {
+      if nibble == 8 || nibble == 12 || nibble == 16 || nibble == 20 {
+        buffer[index] = UInt8(ascii: "-")
+        index += 1
+      }
+      let word = nibble < 16 ? high : low
+      let value = UInt8(truncatingIfNeeded: word >> UInt64(60 - nibble % 16 * 4)) & 0xF
+      buffer[index] = value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
+      index += 1
+    }
+  }
+}

@@ -1,0 +1,62 @@
+@_spi(_Unicode) import Swift
+
+/// A device's name: normalised to NFC, trimmed of white space, 1 to 100 Unicode scalars, no control character.
+public struct DeviceName: Hashable, Sendable, CustomStringConvertible {
+  public let text: String
+
+  public static let maximumLength = 100
+
+  /// Throws `RegistryError.invalid` for `device_name`, with what is wrong with it.
+  public init(_ text: String) throws(RegistryError) {
+    let name = Self.trimmed(text)
+    guard !name.isEmpty else {
+      throw .invalid(field: "device_name", message: "must not be empty or blank")
+    }
+    // A composed character has at least one scalar: a text this long is refused before it is normalised.
+    guard name.count <= Self.maximumLength * Self.maximumExpansion else { throw Self.tooLong }
+    let normalised = Self.normalisedToNFC(name)
+    guard normalised.unicodeScalars.count <= Self.maximumLength else { throw Self.tooLong }
+    guard !normalised.unicodeScalars.contains(where: { $0.properties.generalCategory == .control }) else {
+      throw .invalid(field: "device_name", message: "must not contain control characters")
+    }
+    self.text = normalised
+  }
+
+  /// A name that a store read back, which was tested when it was written.
+  public init(stored text: String) {
+    self.text = text
+  }
+
+  public var description: String { text }
+
+  /// Two strings that Swift calls equal may differ in their scalars. The database compares bytes, and so does
+  /// a name.
+  public static func == (left: DeviceName, right: DeviceName) -> Bool {
+    left.text.utf8.elementsEqual(right.text.utf8)
+  }
+
+  public func hash(into hasher: inout Hasher) {
+    for byte in text.utf8 { hasher.combine(byte) }
+  }
+
+  private static let tooLong = RegistryError.invalid(
+    field: "device_name", message: "must have at most \(maximumLength) characters")
+
+  /// The most scalars that one of NFC can have been before: Unicode's longest canonical decomposition has 4.
+  private static let maximumExpansion = 4
+
+  private static func trimmed(_ text: String) -> Substring.UnicodeScalarView {
+    var scalars = text.unicodeScalars[...]
+    while scalars.first?.properties.isWhitespace == true { scalars.removeFirst() }
+    while scalars.last?.properties.isWhitespace == true { scalars.removeLast() }
+    return scalars
+  }
+
+  /// Normalization Form C (Unicode Standard Annex 15). Swift's own tables, behind an interface that is not yet
+  /// public: the alternatives are ICU, which the server does without, or a C library, which the domain does.
+  private static func normalisedToNFC(_ text: Substring.UnicodeScalarView) -> String {
+    var normalised = String.UnicodeScalarView()
+    normalised.append(contentsOf: String(text)._nfc)
+    return String(normalised)
+  }
+}

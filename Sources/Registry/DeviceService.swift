@@ -1,0 +1,72 @@
+/// The registry's rules on devices. One for each event loop, with that loop's store.
+public struct DeviceService: Sendable {
+  private let store: any DeviceStore
+  private let hasher: any PasswordHasher
+  private let clock: any Clock
+  private let random: any RandomSource
+  private let maxDevicesPerClient: Int
+
+  public init(
+    store: any DeviceStore, hasher: any PasswordHasher, clock: any Clock, random: any RandomSource,
+    maxDevicesPerClient: Int
+  ) {
+    self.store = store
+    self.hasher = hasher
+    self.clock = clock
+    self.random = random
+    self.maxDevicesPerClient = maxDevicesPerClient
+  }
+
+  /// Registers a device under a new secret, which is in the answer and nowhere else.
+  /// Throws `clientNotFound`, `tooManyDevices`, `deviceNameTaken`, and what the hasher throws.
+  public func createDevice(
+    clientID: ClientID, deviceName: DeviceName
+  ) async throws(RegistryError) -> RegisteredDevice {
+    try await store.checkRegistration(of: deviceName, for: clientID, maxDevices: maxDevicesPerClient)
+    let secret = DeviceSecret(random: random)
+    let verifier = try await hasher.verifier(for: secret)
+    let time = clock.now()
+    let device = Device(
+      registered: DeviceID(at: time, random: random), clientID: clientID, deviceName: deviceName, at: time)
+    try await store.insertDevice(device, verifier: verifier, maxDevices: maxDevicesPerClient)
+    return RegisteredDevice(device: device, secret: secret, hmacKeyHash: verifier.hmacKeyHash)
+  }
+
+  /// The client's devices, active and revoked, oldest first: all of them without a limit.
+  public func listDevices(
+    clientID: ClientID, limit: Int? = nil, after cursor: DeviceCursor? = nil
+  ) async throws(RegistryError) -> Page<Device, DeviceCursor> {
+    // One row more than asked for tells whether there is a next page.
+    let limit = limit ?? maxDevicesPerClient
+    let devices = try await store.devices(of: clientID, after: cursor, limit: limit + 1)
+    return Page(devices, limit: limit) { DeviceCursor(createdAt: $0.createdAt, id: $0.id) }
+  }
+
+  /// Throws `deviceNotFound`, `notOwner`.
+  public func getDevice(_ id: DeviceID, owner: ClientID) async throws(RegistryError) -> Device {
+    guard let device = try await store.device(id) else { throw .deviceNotFound }
+    guard device.clientID == owner else { throw .notOwner }
+    return device
+  }
+
+  /// Throws `deviceNotFound`, `notOwner`, `deviceRevoked`, `deviceNameTaken`.
+  public func updateDeviceName(
+    _ id: DeviceID, owner: ClientID, to deviceName: DeviceName
+  ) async throws(RegistryError) -> Device {
+    if let device = try await store.renameDevice(id, of: owner, to: deviceName, at: clock.now()) {
+      return device
+    }
+    // The statement changed nothing; this read only tells why.
+    let device = try await getDevice(id, owner: owner)
+    guard device.revoked else { throw .fault(cause: "device \(id) could be renamed, but was not") }
+    throw .deviceRevoked
+  }
+
+  /// Cuts the device off for good. A second time changes nothing. Throws `deviceNotFound`, `notOwner`.
+  public func revokeDevice(_ id: DeviceID, owner: ClientID) async throws(RegistryError) -> Device {
+    if let device = try await store.revokeDevice(id, of: owner, at: clock.now()) { return device }
+    let device = try await getDevice(id, owner: owner)
+    guard device.revoked else { throw .fault(cause: "device \(id) could be revoked, but was not") }
+    return device
+  }
+}

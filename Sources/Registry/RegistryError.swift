@@ -1,0 +1,29 @@
+/// Why the registry did not do what it was asked.
+public enum RegistryError: Error, Hashable, Sendable {
+  /// A value is not of its form. The message is for people and completes the sentence that the field begins.
+  case invalid(field: String, message: String)
+
+  case clientNotFound
+  case deviceNotFound
+  /// The device is another client's.
+  case notOwner
+
+  /// The client's id is taken.
+  case clientIDTaken
+  /// The client's e-mail address is taken.
+  case clientEmailTaken
+  /// Another device of the client that is not revoked has the name.
+  case deviceNameTaken
+  /// The device is revoked, and what was asked needs one that is not.
+  case deviceRevoked
+  /// The client has all the devices that it may have, revoked ones included.
+  case tooManyDevices(limit: Int)
+
+  /// A queue is full. Nothing was done; trying again later is safe.
+  case overloaded(queue: String)
+  /// The database cannot be reached, or did not answer in time. Whether a write took place is not known.
+  /// The cause is for the log.
+  case unavailable(cause: String)
+  /// A fault of ours. The cause is for the log.
+  case fault(cause: String)
+}

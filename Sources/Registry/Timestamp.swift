@@ -1,0 +1,77 @@
+/// A moment in milliseconds since 1970-01-01T00:00:00Z, the precision of everything that the registry stores
+/// and shows.
+public struct Timestamp: Hashable, Comparable, Sendable {
+  /// Milliseconds since the Unix epoch; leap seconds are not counted.
+  public let millisecondsSince1970: Int64
+
+  public init(millisecondsSince1970: Int64) {
+    self.millisecondsSince1970 = millisecondsSince1970
+  }
+
+  public static func < (left: Timestamp, right: Timestamp) -> Bool {
+    left.millisecondsSince1970 < right.millisecondsSince1970
+  }
+}
+
+extension Timestamp: CustomStringConvertible {
+  /// RFC 3339 in UTC with milliseconds and `Z`: `2026-11-23T20:28:29.123Z`.
+  public var description: String {
+    String(unsafeUninitializedCapacity: Self.textLength) { buffer in
+      write(to: buffer)
+      return Self.textLength
+    }
+  }
+
+  /// Bytes that `write(to:)` writes.
+  public static let textLength = 24
+
+  /// Writes RFC 3339 text (section 5.6) as `textLength` ASCII bytes, without an allocation; the year has four
+  /// digits, which lasts until 9999.
+  ///
+  /// The date is computed by the days-to-civil algorithm: years start in March, so that the leap day is a
+  /// year's last, and 400 years are always 146,097 days.
+  public func write(to buffer: UnsafeMutableBufferPointer<UInt8>) {
+    let millisecondsOfDay = Int(millisecondsSince1970.flooredRemainder(86_400_000))
+    let days = Int((millisecondsSince1970 - Int64(millisecondsOfDay)) / 86_400_000)
+
+    let daysSinceMarch0000 = days + 719_468
+    let era = (daysSinceMarch0000 >= 0 ? daysSinceMarch0000 : daysSinceMarch0000 - 146_096) / 146_097
+    let dayOfEra = daysSinceMarch0000 - era * 146_097
+    let yearOfEra = (dayOfEra - dayOfEra / 1460 + dayOfEra / 36_524 - dayOfEra / 146_096) / 365
+    let dayOfYear = dayOfEra - (365 * yearOfEra + yearOfEra / 4 - yearOfEra / 100)
+    let monthFromMarch = (5 * dayOfYear + 2) / 153
+    let day = dayOfYear - (153 * monthFromMarch + 2) / 5 + 1
+    let month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
+    let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
+
+    func digits(_ value: Int, count: Int, at offset: Int) {
+      var rest = value
+      for index in stride(from: offset + count - 1, through: offset, by: -1) {
+        buffer[index] = UInt8(ascii: "0") + UInt8(rest % 10)
+        rest /= 10
+      }
+    }
+    digits(year, count: 4, at: 0)
+    buffer[4] = UInt8(ascii: "-")
+    digits(month, count: 2, at: 5)
+    buffer[7] = UInt8(ascii: "-")
+    digits(day, count: 2, at: 8)
+    buffer[10] = UInt8(ascii: "T")
+    digits(millisecondsOfDay / 3_600_000, count: 2, at: 11)
+    buffer[13] = UInt8(ascii: ":")
+    digits(millisecondsOfDay / 60_000 % 60, count: 2, at: 14)
+    buffer[16] = UInt8(ascii: ":")
+    digits(millisecondsOfDay / 1000 % 60, count: 2, at: 17)
+    buffer[19] = UInt8(ascii: ".")
+    digits(millisecondsOfDay % 1000, count: 3, at: 20)
+    buffer[23] = UInt8(ascii: "Z")
+  }
+}
+
+extension Int64 {
+  /// The remainder that has the divisor's sign, so that times before 1970 fall on the right day.
+  fileprivate func flooredRemainder(_ divisor: Int64) -> Int64 {
+    let remainder = self % divisor
+    return remainder < 0 ? remainder + divisor : remainder
+  }
+}
