@@ -20,6 +20,10 @@ func room(_ name: String, knows dependencies: [Target.Dependency] = []) -> Targe
   .target(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
+func suite(_ name: String, of dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name, dependencies: dependencies + ["TestSupport"], swiftSettings: strict)
+}
+
 let package = Package(
   name: "device-registry",
   products: [
@@ -56,5 +60,15 @@ let package = Package(
         "JSONWebToken", "Observability",
       ]),
     .executableTarget(name: "device-registry", dependencies: ["Server"], swiftSettings: strict),
+
+    // What several suites use: a PostgreSQL that the tests start, temporary folders, a socket client.
+    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+    suite("RegistryTests", of: ["Registry"]),
+    suite("EventLoopTests", of: ["EventLoop"]),
+    suite("CryptoTests", of: ["Crypto"]),
+    suite("JSONWebTokenTests", of: ["JSONWebToken", "COpenSSL"]),
+    suite("StoreTests", of: ["Registry", "EventLoop", "PostgresStore", "SQLiteStore"]),
+    suite("HTTPTests", of: ["HTTP", "EventLoop"]),
+    suite("ServerTests", of: ["Server", "API", "Registry"]),
   ]
 )

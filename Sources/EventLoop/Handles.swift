@@ -1,0 +1,140 @@
+internal import CLibuv
+private import Glibc
+
+/// A timer of a loop. Used on the loop alone, and closed by its owner.
+public final class Timer {
+  private let handle: UnsafeMutablePointer<uv_timer_t>
+  private var handler: (() -> Void)?
+  private var isClosed = false
+
+  public init(on loop: EventLoop) {
+    loop.assertCurrent()
+    handle = .allocate(capacity: 1)
+    uv_timer_init(loop.uvLoop, handle)
+    handle.pointee.data = Unmanaged.passUnretained(self).toOpaque()
+  }
+
+  deinit { precondition(isClosed, "a timer must be closed before it goes") }
+
+  /// Calls `handler` once after that time, or again and again where `repeatMilliseconds` is not 0. Starting a
+  /// timer anew replaces what it was set to.
+  public func start(afterMilliseconds: Int, repeatMilliseconds: Int = 0, _ handler: @escaping () -> Void) {
+    precondition(!isClosed)
+    self.handler = handler
+    uv_update_time(handle.pointee.loop)
+    uv_timer_start(
+      handle,
+      { Unmanaged<Timer>.fromOpaque($0!.pointee.data!).takeUnretainedValue().handler?() },
+      UInt64(max(0, afterMilliseconds)), UInt64(max(0, repeatMilliseconds)))
+  }
+
+  public func stop() {
+    if !isClosed { uv_timer_stop(handle) }
+    handler = nil
+  }
+
+  public func close() {
+    guard !isClosed else { return }
+    isClosed = true
+    handler = nil
+    closeAndFree(handle)
+  }
+}
+
+/// Tells when a foreign file descriptor (libpq's, libmicrohttpd's) is ready. Used on the loop alone, and closed
+/// by its owner before the descriptor is.
+public final class DescriptorWatch {
+  /// What to wait for, or what has come.
+  public struct Readiness: OptionSet, Sendable {
+    public let rawValue: Int32
+    public init(rawValue: Int32) { self.rawValue = rawValue }
+    public static let readable = Readiness(rawValue: Int32(UV_READABLE.rawValue))
+    public static let writable = Readiness(rawValue: Int32(UV_WRITABLE.rawValue))
+  }
+
+  private let handle: UnsafeMutablePointer<uv_poll_t>
+  private var handler: ((Readiness) -> Void)?
+  private var interest: Readiness = []
+  private var isClosed = false
+
+  /// Throws when the descriptor cannot be polled.
+  public init(_ descriptor: Int32, on loop: EventLoop) throws(EventLoopError) {
+    loop.assertCurrent()
+    handle = .allocate(capacity: 1)
+    let status = uv_poll_init(loop.uvLoop, handle, descriptor)
+    guard status == 0 else {
+      handle.deallocate()
+      isClosed = true
+      try EventLoopError.check(status)
+      return
+    }
+    handle.pointee.data = Unmanaged.passUnretained(self).toOpaque()
+  }
+
+  deinit { precondition(isClosed, "a watch must be closed before it goes") }
+
+  /// Waits for `interest`, and calls `handler` each time some of it has come. An error of the descriptor counts
+  /// as everything that was waited for: the next call on it tells what is wrong.
+  public func start(for interest: Readiness, _ handler: @escaping (Readiness) -> Void) {
+    precondition(!isClosed)
+    self.handler = handler
+    self.interest = interest
+    poll()
+  }
+
+  /// Changes what is waited for. Costs a system call only where it differs.
+  public func change(to interest: Readiness) {
+    guard !isClosed, interest != self.interest else { return }
+    self.interest = interest
+    poll()
+  }
+
+  public func close() {
+    guard !isClosed else { return }
+    isClosed = true
+    handler = nil
+    closeAndFree(handle)
+  }
+
+  private func poll() {
+    uv_poll_start(handle, interest.rawValue) { handle, status, events in
+      let watch = Unmanaged<DescriptorWatch>.fromOpaque(handle!.pointee.data!).takeUnretainedValue()
+      watch.handler?(status < 0 ? watch.interest : Readiness(rawValue: events).intersection(watch.interest))
+    }
+  }
+}
+
+/// Calls a handler when the process receives a signal. Used on the loop alone, and closed by its owner.
+public final class SignalWatch {
+  private let handle: UnsafeMutablePointer<uv_signal_t>
+  private let handler: () -> Void
+  private var isClosed = false
+
+  public init(_ signal: Int32, on loop: EventLoop, handler: @escaping () -> Void) {
+    loop.assertCurrent()
+    handle = .allocate(capacity: 1)
+    self.handler = handler
+    uv_signal_init(loop.uvLoop, handle)
+    handle.pointee.data = Unmanaged.passUnretained(self).toOpaque()
+    uv_signal_start(
+      handle,
+      { handle, _ in Unmanaged<SignalWatch>.fromOpaque(handle!.pointee.data!).takeUnretainedValue().handler() },
+      signal)
+  }
+
+  deinit { precondition(isClosed, "a watch must be closed before it goes") }
+
+  public func close() {
+    guard !isClosed else { return }
+    isClosed = true
+    closeAndFree(handle)
+  }
+}
+
+/// libuv owns a handle's memory until its close callback, which comes one pass later.
+private func closeAndFree<Handle>(_ handle: UnsafeMutablePointer<Handle>) {
+  handle.withMemoryRebound(to: uv_handle_t.self, capacity: 1) {
+    guard uv_is_closing($0) == 0 else { return }
+    uv_close($0) { free($0) }
+  }
+}
