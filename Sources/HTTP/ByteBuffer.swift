@@ -1,0 +1,68 @@
+private import Glibc
+
+/// Bytes that are appended to, and then sent as they lie, without a copy.
+///
+/// A buffer that holds a secret says so, and is wiped before its memory is given back.
+/// Not Sendable: it belongs to the one response that it is written for.
+public final class ByteBuffer {
+  private(set) var start: UnsafeMutablePointer<UInt8>
+  private var capacity: Int
+  public private(set) var count = 0
+  private let isSensitive: Bool
+
+  /// - Parameter isSensitive: whether the memory is wiped when it is given back, also while growing.
+  public init(capacity: Int = 1024, isSensitive: Bool = false) {
+    self.capacity = max(capacity, 16)
+    self.isSensitive = isSensitive
+    start = .allocate(capacity: self.capacity)
+  }
+
+  deinit { release() }
+
+  public func append(_ byte: UInt8) {
+    reserve(1)
+    start[count] = byte
+    count += 1
+  }
+
+  public func append(_ text: StaticString) {
+    append(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
+  }
+
+  public func append(_ bytes: UnsafeBufferPointer<UInt8>) {
+    guard let source = bytes.baseAddress else { return }
+    reserve(bytes.count)
+    (start + count).update(from: source, count: bytes.count)
+    count += bytes.count
+  }
+
+  public func append(utf8 text: String) {
+    var text = text
+    text.withUTF8 { append($0) }
+  }
+
+  /// Lets `body` write exactly `length` bytes.
+  public func append(length: Int, _ body: (UnsafeMutableBufferPointer<UInt8>) -> Void) {
+    reserve(length)
+    body(UnsafeMutableBufferPointer(start: start + count, count: length))
+    count += length
+  }
+
+  public func withBytes<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
+    body(UnsafeBufferPointer(start: start, count: count))
+  }
+
+  private func reserve(_ additional: Int) {
+    guard count + additional > capacity else { return }
+    let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: max(capacity * 2, count + additional))
+    larger.update(from: start, count: count)
+    release()
+    start = larger
+    capacity = max(capacity * 2, count + additional)
+  }
+
+  private func release() {
+    if isSensitive { explicit_bzero(start, count) }
+    start.deallocate()
+  }
+}

@@ -1,0 +1,73 @@
+/// Percent-encoding (RFC 3986, section 2.1).
+public enum PercentEncoding {
+  /// Decodes once. Nil where a `%` is not followed by two hexadecimal digits, or the bytes are not UTF-8.
+  public static func decode(_ text: some StringProtocol) -> String? {
+    guard text.utf8.contains(UInt8(ascii: "%")) else { return String(text) }
+    var bytes: [UInt8] = []
+    var rest = text.utf8.makeIterator()
+    while let byte = rest.next() {
+      guard byte == UInt8(ascii: "%") else {
+        bytes.append(byte)
+        continue
+      }
+      guard let high = rest.next().flatMap(nibble), let low = rest.next().flatMap(nibble) else { return nil }
+      bytes.append(high << 4 | low)
+    }
+    return String(validating: bytes, as: UTF8.self)
+  }
+
+  /// Encodes all but the unreserved characters (RFC 3986, section 2.3).
+  public static func encode(_ text: String) -> String {
+    var encoded = ""
+    for byte in text.utf8 {
+      switch byte {
+      case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+        UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "_"),
+        UInt8(ascii: "~"):
+        encoded.unicodeScalars.append(Unicode.Scalar(byte))
+      default:
+        let digits = String(byte, radix: 16, uppercase: true)
+        encoded += digits.utf8.count == 1 ? "%0" : "%"
+        encoded += digits
+      }
+    }
+    return encoded
+  }
+
+  private static func nibble(_ byte: UInt8) -> UInt8? {
+    switch byte {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"): byte - UInt8(ascii: "0")
+    case UInt8(ascii: "a")...UInt8(ascii: "f"): byte - UInt8(ascii: "a") + 10
+    case UInt8(ascii: "A")...UInt8(ascii: "F"): byte - UInt8(ascii: "A") + 10
+    default: nil
+    }
+  }
+}
+
+/// The parameters of a query: `name=value` between `&`, percent-encoded (RFC 3986, section 3.4). A `+` is a `+`.
+public struct QueryParameters: Sendable {
+  private let pairs: [(name: String, value: String?)]
+
+  /// Why a parameter cannot be read.
+  public enum Failure: Error, Hashable, Sendable {
+    case repeated
+    case badEncoding
+  }
+
+  public init(_ query: (some StringProtocol)?) {
+    pairs = (query?.split(separator: "&") ?? []).map { pair in
+      let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      // A name that cannot be decoded is no name that anyone asks for.
+      return (PercentEncoding.decode(parts[0]) ?? "", parts.count == 2 ? PercentEncoding.decode(parts[1]) : "")
+    }
+  }
+
+  /// The value of a parameter, decoded; nil where it is absent.
+  public func value(of name: String) throws(Failure) -> String? {
+    let found = pairs.filter { $0.name == name }
+    guard found.count < 2 else { throw .repeated }
+    guard let pair = found.first else { return nil }
+    guard let value = pair.value else { throw .badEncoding }
+    return value
+  }
+}

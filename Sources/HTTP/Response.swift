@@ -1,0 +1,23 @@
+/// An answer to a request.
+///
+/// Not Sendable: it is made and sent on one event loop.
+public struct Response {
+  public var status: Int
+  /// Field names in their usual spelling and their values, beside those that the server adds to every answer:
+  /// `Date`, `Content-Length`, `Connection`, `X-Request-Id` and `Cache-Control`.
+  public var fields: [(name: StaticString, value: String)]
+  public var contentType: StaticString?
+  public var body: ByteBuffer?
+  /// Whether the connection ends with this answer.
+  public var closesConnection = false
+
+  public init(
+    status: Int, fields: [(name: StaticString, value: String)] = [], contentType: StaticString? = nil,
+    body: ByteBuffer? = nil
+  ) {
+    self.status = status
+    self.fields = fields
+    self.contentType = contentType
+    self.body = body
+  }
+}
