@@ -80,6 +80,9 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     return key
   }()
 
+  /// Milliseconds of a clock that never goes back, as the pass began. Off the loop it means nothing.
+  public var nowMilliseconds: Int { Int(uv_now(uvLoop)) }
+
   /// Stops the program unless the caller runs on the loop's thread: state confined to it is about to be touched.
   public func assertCurrent() { precondition(isCurrent, "off the event loop") }
 
