@@ -55,12 +55,10 @@ struct LogLine {
     var seconds = time.tv_sec
     var parts = tm()
     gmtime_r(&seconds, &parts)
-    func digits(_ value: some BinaryInteger, _ count: Int) -> String {
-      let text = String(value)
-      return String(repeating: "0", count: max(0, count - text.utf8.count)) + text
+    return withUnsafeTemporaryAllocation(of: CChar.self, capacity: 32) { buffer in
+      strftime(buffer.baseAddress!, buffer.count, "%Y-%m-%dT%H:%M:%S", &parts)
+      let milliseconds = String(1000 + time.tv_nsec / 1_000_000).dropFirst()
+      return String(cString: buffer.baseAddress!) + "." + milliseconds + "Z"
     }
-    return digits(parts.tm_year + 1900, 4) + "-" + digits(parts.tm_mon + 1, 2) + "-" + digits(parts.tm_mday, 2)
-      + "T" + digits(parts.tm_hour, 2) + ":" + digits(parts.tm_min, 2) + ":" + digits(parts.tm_sec, 2)
-      + "." + digits(time.tv_nsec / 1_000_000, 3) + "Z"
   }
 }

@@ -40,7 +40,7 @@ public final class Logger: @unchecked Sendable {
   public static let maximumQueuedBytes = 1024 * 1024
 
   /// - Parameter descriptor: where the lines go; standard error unless told otherwise.
-  public init(level: Level, format: Format, descriptor: Int32 = STDERR_FILENO) {
+  public init(level: Level, format: Format, descriptor: Int32 = 2) {
     self.level = level
     self.format = format
     self.descriptor = descriptor
