@@ -114,12 +114,17 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     deferred.append(work)
   }
 
-  /// Waits on the loop. Returns early when the loop stops.
+  /// Waits on the loop, unless the task is cancelled.
   public func sleep(milliseconds: Int) async {
     assertCurrent()
-    let timer = Timer(on: self)
-    await withUnsafeContinuation { continuation in
-      timer.start(afterMilliseconds: milliseconds) { continuation.resume() }
+    // Confined to the loop, where `submit` runs what it is given.
+    nonisolated(unsafe) let timer = Timer(on: self)
+    await withTaskCancellationHandler {
+      await withUnsafeContinuation { continuation in
+        timer.start(afterMilliseconds: milliseconds) { continuation.resume() }
+      }
+    } onCancel: {
+      submit { timer.fire() }
     }
     timer.close()
   }

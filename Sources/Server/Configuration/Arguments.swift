@@ -49,7 +49,9 @@ struct Arguments {
   }
 
   /// A whole number within bounds.
-  func number(of setting: Setting, in bounds: ClosedRange<Int>, default defaultNumber: Int) throws(UsageError) -> Int {
+  func number(of setting: Setting, in bounds: ClosedRange<Int>, default defaultNumber: Int) throws(UsageError)
+    -> Int
+  {
     guard let text = value(of: setting) else { return defaultNumber }
     guard let number = Int(text), bounds.contains(number) else {
       throw UsageError(setting, "must be a whole number from \(bounds.lowerBound) to \(bounds.upperBound)")

@@ -44,7 +44,9 @@ public struct Origin: Hashable, Sendable, CustomStringConvertible {
     let ownPort = scheme == "https" ? ":443" : ":80"
     if authority.hasSuffix(ownPort) { authority = authority.dropLast(ownPort.count) }
     let forbidden: [Character] = ["/", "?", "#", "@", " ", "\\"]
-    guard !authority.isEmpty, !authority.contains(where: { forbidden.contains($0) || !$0.isASCII }) else { return nil }
+    guard !authority.isEmpty, !authority.contains(where: { forbidden.contains($0) || !$0.isASCII }) else {
+      return nil
+    }
     self.scheme = scheme
     self.authority = String(authority)
   }
