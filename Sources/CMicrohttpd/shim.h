@@ -1,2 +1,33 @@
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <microhttpd.h>
+
+// These take variable arguments, which Swift cannot pass.
+static inline int daemon_epoll_descriptor(struct MHD_Daemon *daemon) {
+  const union MHD_DaemonInfo *info = MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD);
+  return info == NULL ? -1 : info->epoll_fd;
+}
+
+static inline int connection_descriptor(struct MHD_Connection *connection) {
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+  return info == NULL ? -1 : info->connect_fd;
+}
+
+static inline void *connection_context(struct MHD_Connection *connection) {
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+  return info == NULL ? NULL : info->socket_context;
+}
+
+// tcpi_bytes_received of the kernel's struct tcp_info (tcp(7), TCP_INFO; linux/tcp.h): glibc's ends before that
+// field, and the kernel's cannot be included beside it. Its place is part of the kernel's interface.
+static inline uint64_t bytes_received(int descriptor) {
+  unsigned char info[256] = {0};
+  socklen_t length = sizeof info;
+  uint64_t received = 0;
+  if (getsockopt(descriptor, IPPROTO_TCP, TCP_INFO, info, &length) == 0) {
+    memcpy(&received, info + 128, sizeof received);
+  }
+  return received;
+}

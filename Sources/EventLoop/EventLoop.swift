@@ -80,6 +80,9 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     return key
   }()
 
+  /// Milliseconds of a clock that never goes back, as the pass began. Off the loop it means nothing.
+  public var nowMilliseconds: Int { Int(uv_now(uvLoop)) }
+
   /// Stops the program unless the caller runs on the loop's thread: state confined to it is about to be touched.
   public func assertCurrent() { precondition(isCurrent, "off the event loop") }
 
@@ -111,12 +114,17 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     deferred.append(work)
   }
 
-  /// Waits on the loop. Returns early when the loop stops.
+  /// Waits on the loop, unless the task is cancelled.
   public func sleep(milliseconds: Int) async {
     assertCurrent()
-    let timer = Timer(on: self)
-    await withUnsafeContinuation { continuation in
-      timer.start(afterMilliseconds: milliseconds) { continuation.resume() }
+    // Confined to the loop, where `submit` runs what it is given.
+    nonisolated(unsafe) let timer = Timer(on: self)
+    await withTaskCancellationHandler {
+      await withUnsafeContinuation { continuation in
+        timer.start(afterMilliseconds: milliseconds) { continuation.resume() }
+      }
+    } onCancel: {
+      submit { timer.fire() }
     }
     timer.close()
   }

@@ -33,6 +33,13 @@ public final class Timer {
     handler = nil
   }
 
+  /// Calls the handler now, once and for all, if it is still to come.
+  func fire() {
+    let handler = handler
+    stop()
+    handler?()
+  }
+
   public func close() {
     guard !isClosed else { return }
     isClosed = true

@@ -1,1 +1,246 @@
-import EventLoop
+internal import CMicrohttpd
+public import EventLoop
+internal import Glibc
+
+/// An HTTP/1.1 server on one event loop: a libmicrohttpd daemon whose epoll descriptor the loop watches.
+///
+/// The daemon calls back on the loop's thread, inside `pump`. `@unchecked Sendable`: everything here is
+/// confined to the loop, which each entry asserts.
+public final class HTTPServer: @unchecked Sendable {
+  let loop: EventLoop
+  let limits: HTTPLimits
+  let responder: any Responder
+  private var daemon: OpaquePointer?
+  private var watch: DescriptorWatch?
+  private var sweepTimer: Timer?
+  private var isPumpDue = false
+
+  private var connections: [ObjectIdentifier: Connection] = [:]
+  private var exchanges: [ObjectIdentifier: Exchange] = [:]
+  /// Whether the server is shutting down: every answer then ends its connection.
+  private(set) var isDraining = false
+  private var whenDrained: (() -> Void)?
+  private var requestIDs = RequestIDGenerator()
+
+  /// Passes of the daemon before the loop sees to its other work.
+  static let maximumRunsPerPump = 64
+
+  /// Starts to serve. Call it on the loop.
+  /// - Parameter descriptor: a listening socket of `Listener`, which the server closes.
+  public init(
+    on loop: EventLoop, listening descriptor: Int32, tls: TLSIdentity? = nil, limits: HTTPLimits,
+    responder: any Responder
+  ) throws(HTTPServerError) {
+    loop.assertCurrent()
+    self.loop = loop
+    self.limits = limits
+    self.responder = responder
+    daemon = startDaemon(descriptor, tls: tls)
+    guard let daemon else {
+      close(descriptor)
+      throw HTTPServerError(
+        description: tls == nil
+          ? "libmicrohttpd does not start"
+          : "libmicrohttpd does not start: is the certificate the key's, both PEM?")
+    }
+    do {
+      let watch = try DescriptorWatch(daemon_epoll_descriptor(daemon), on: loop)
+      watch.start(for: .readable) { [unowned self] _ in pump() }
+      self.watch = watch
+    } catch {
+      MHD_stop_daemon(daemon)
+      throw HTTPServerError(description: "the event loop does not take libmicrohttpd's epoll: \(error)")
+    }
+    let sweepTimer = Timer(on: loop)
+    sweepTimer.start(
+      afterMilliseconds: limits.sweepIntervalMilliseconds, repeatMilliseconds: limits.sweepIntervalMilliseconds
+    ) { [unowned self] in sweep() }
+    self.sweepTimer = sweepTimer
+  }
+
+  deinit { precondition(daemon == nil, "shut the server down before it goes") }
+
+  /// Open connections.
+  public var connectionCount: Int { connections.count }
+
+  /// Stops accepting, waits until what is in flight is answered, `timeoutMilliseconds` at the most, answers 503
+  /// to the rest, and closes every connection.
+  public func shutDown(timeoutMilliseconds: Int) async {
+    loop.assertCurrent()
+    guard let daemon else { return }
+    isDraining = true
+    let descriptor = MHD_quiesce_daemon(daemon)
+    if descriptor >= 0 { close(descriptor) }
+    await drain(timeoutMilliseconds: timeoutMilliseconds)
+    // A daemon must not be stopped while a connection of it is suspended.
+    for exchange in exchanges.values { exchange.abandon() }
+    pump()
+    sweepTimer?.close()
+    watch?.close()
+    self.daemon = nil
+    MHD_stop_daemon(daemon)
+  }
+
+  private func drain(timeoutMilliseconds: Int) async {
+    guard !exchanges.isEmpty else { return }
+    let timer = Timer(on: loop)
+    await withUnsafeContinuation { continuation in
+      whenDrained = { [unowned self] in
+        whenDrained = nil
+        continuation.resume()
+      }
+      timer.start(afterMilliseconds: timeoutMilliseconds) { [unowned self] in whenDrained?() }
+    }
+    timer.close()
+  }
+
+  // MARK: Running the daemon
+
+  /// Lets the daemon do what there is to do. It says by a time-out of 0 that there is more (FACTS: a request
+  /// would stall otherwise).
+  private func pump() {
+    guard let daemon else { return }
+    isPumpDue = false
+    for _ in 0..<Self.maximumRunsPerPump {
+      MHD_run(daemon)
+      var timeout: UInt64 = 0
+      guard MHD_get_timeout(daemon, &timeout) == .YES, timeout == 0 else { return }
+    }
+    loop.submit { self.pumpSoon() }
+  }
+
+  /// Runs the daemon once behind all the tasks that are runnable now, however many of them have answered.
+  func pumpSoon() {
+    guard !isPumpDue else { return }
+    isPumpDue = true
+    loop.atEndOfPass { self.pump() }
+  }
+
+  /// Ends connections that were given time enough. Also gives the daemon its turn to end silent ones.
+  private func sweep() {
+    let now = loop.nowMilliseconds
+    for connection in connections.values { connection.enforceTimeouts(limits, now: now) }
+    pump()
+  }
+
+  // MARK: What the daemon tells
+
+  fileprivate func opened(_ connection: Connection) { connections[ObjectIdentifier(connection)] = connection }
+
+  fileprivate func closed(_ connection: Connection) { connections[ObjectIdentifier(connection)] = nil }
+
+  fileprivate func began(_ exchange: Exchange) { exchanges[ObjectIdentifier(exchange)] = exchange }
+
+  fileprivate func completed(_ exchange: Exchange) {
+    exchanges[ObjectIdentifier(exchange)] = nil
+    if exchanges.isEmpty { whenDrained?() }
+  }
+
+  func nextRequestID() -> String { requestIDs.next() }
+
+  // MARK: Starting the daemon
+
+  private func startDaemon(_ descriptor: Int32, tls: TLSIdentity?) -> OpaquePointer? {
+    let me = Unmanaged.passUnretained(self).toOpaque()
+    var options: [MHD_OptionItem] = []
+    func set(_ option: MHD_OPTION, _ value: Int, _ pointer: UnsafeMutableRawPointer? = nil) {
+      options.append(MHD_OptionItem(option: option, value: value, ptr_value: pointer))
+    }
+    func set(_ option: MHD_OPTION, callback: UnsafeRawPointer) { set(option, Int(bitPattern: callback), me) }
+
+    set(.LISTEN_SOCKET, Int(descriptor))
+    set(.CONNECTION_LIMIT, limits.maximumConnectionsPerLoop)
+    set(.CONNECTION_TIMEOUT, limits.idleTimeoutSeconds)
+    set(.CONNECTION_MEMORY_LIMIT, limits.maximumHeaderBytes + Self.memoryBesideHeader)
+    set(.STRICT_FOR_CLIENT, 0)
+    set(.SIGPIPE_HANDLED_BY_APP, 1)
+    set(.URI_LOG_CALLBACK, callback: unsafeBitCast(onTarget, to: UnsafeRawPointer.self))
+    set(.UNESCAPE_CALLBACK, callback: unsafeBitCast(onUnescape, to: UnsafeRawPointer.self))
+    set(.NOTIFY_CONNECTION, callback: unsafeBitCast(onConnection, to: UnsafeRawPointer.self))
+    set(.NOTIFY_COMPLETED, callback: unsafeBitCast(onCompleted, to: UnsafeRawPointer.self))
+    var flags = MHD_USE_EPOLL.rawValue | MHD_ALLOW_SUSPEND_RESUME.rawValue
+    // Read while the daemon starts, and NUL-terminated.
+    let certificate = (tls?.certificate ?? []) + [0]
+    let privateKey = (tls?.privateKey ?? []) + [0]
+    return certificate.withUnsafeBytes { certificate in
+      privateKey.withUnsafeBytes { privateKey in
+        if tls != nil {
+          flags |= MHD_USE_TLS.rawValue
+          set(.HTTPS_MEM_CERT, 0, UnsafeMutableRawPointer(mutating: certificate.baseAddress))
+          set(.HTTPS_MEM_KEY, 0, UnsafeMutableRawPointer(mutating: privateKey.baseAddress))
+        }
+        set(.END, 0)
+        return options.withUnsafeMutableBufferPointer { options in
+          withVaList([MHD_OPTION.ARRAY.rawValue, options.baseAddress!, MHD_OPTION.END.rawValue]) {
+            MHD_start_daemon_va(flags, 0, nil, nil, onRequest, me, $0)
+          }
+        }
+      }
+    }
+  }
+
+  /// Of a connection's memory, what its answer's header and libmicrohttpd's own records take.
+  private static let memoryBesideHeader = 8 * 1024
+}
+
+/// Why a server does not start.
+public struct HTTPServerError: Error, CustomStringConvertible {
+  public let description: String
+}
+
+// MARK: Callbacks of libmicrohttpd. All come on the loop's thread, inside MHD_run or MHD_stop_daemon.
+
+private func server(_ pointer: UnsafeMutableRawPointer?) -> HTTPServer {
+  Unmanaged<HTTPServer>.fromOpaque(pointer!).takeUnretainedValue()
+}
+
+/// A connection was opened or closed. The daemon's context of it holds our `Connection`.
+private let onConnection: MHD_NotifyConnectionCallback = { cls, connection, context, code in
+  if code == .CONNECTION_NOTIFY_STARTED {
+    let connection = Connection(descriptor: connection_descriptor(connection))
+    context!.pointee = Unmanaged.passUnretained(connection).toOpaque()
+    server(cls).opened(connection)
+  } else if let context = context?.pointee {
+    server(cls).closed(Unmanaged<Connection>.fromOpaque(context).takeUnretainedValue())
+  }
+}
+
+/// The request line is here. What this returns is the request's context from now on.
+private let onTarget:
+  @convention(c) (
+    UnsafeMutableRawPointer?, UnsafePointer<CChar>?, OpaquePointer?
+  ) -> UnsafeMutableRawPointer? = { cls, target, connection in
+    guard let target, let connection, let context = connection_context(connection) else { return nil }
+    let server = server(cls)
+    let exchange = Exchange(
+      server: server, handle: connection,
+      connection: Unmanaged<Connection>.fromOpaque(context).takeUnretainedValue(),
+      target: String(decoding: UnsafeRawBufferPointer(start: target, count: strlen(target)), as: UTF8.self))
+    server.began(exchange)
+    return Unmanaged.passUnretained(exchange).toOpaque()
+  }
+
+/// Leaves the target as it was received.
+private let onUnescape:
+  @convention(c) (
+    UnsafeMutableRawPointer?, OpaquePointer?, UnsafeMutablePointer<CChar>?
+  ) -> Int = { _, _, text in text.map { strlen($0) } ?? 0 }
+
+/// The header is here; then for each piece of the body; then once more, when the request is complete, and when
+/// its connection was resumed.
+private let onRequest: MHD_AccessHandlerCallback = { _, _, _, method, version, data, length, context in
+  guard let context = context?.pointee, let length else { return .NO }
+  let exchange = Unmanaged<Exchange>.fromOpaque(context).takeUnretainedValue()
+  let piece = UnsafeRawBufferPointer(start: data, count: length.pointee)
+  length.pointee = 0
+  return exchange.proceed(method: method!, version: version!, piece: piece)
+}
+
+/// The answer was sent, or the connection broke.
+private let onCompleted: MHD_RequestCompletedCallback = { cls, _, context, _ in
+  guard let pointer = context?.pointee else { return }
+  context!.pointee = nil
+  let exchange = Unmanaged<Exchange>.fromOpaque(pointer).takeUnretainedValue()
+  exchange.complete()
+  server(cls).completed(exchange)
+}

@@ -6,9 +6,11 @@ public struct HTTPLimits: Sendable {
   public var maximumBodyBytes = 64 * 1024
   /// Of a body that is too large, bytes that are read and thrown away, so that the answer reaches its sender.
   public var maximumDiscardedBytes = 1024 * 1024
-  /// Time a request has to arrive, from its first byte, and an answer to be taken.
-  public var transferTimeoutMilliseconds = 30_000
-  /// How often connections are looked over for the time-out above. It is kept to within this much.
+  /// Time a request has to arrive, from its first byte.
+  public var arrivalTimeoutMilliseconds = 30_000
+  /// Time a client has to take its answer.
+  public var answerTimeoutMilliseconds = 120_000
+  /// How often connections are looked over for the two above, which are kept to within twice this.
   public var sweepIntervalMilliseconds = 2_000
   /// Time a connection may be silent.
   public var idleTimeoutSeconds = 75

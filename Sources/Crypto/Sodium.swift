@@ -1,0 +1,40 @@
+internal import CSodium
+
+/// libsodium, which must be started before it is used.
+enum Sodium {
+  private static let isReady = sodium_init() >= 0
+
+  /// The first call starts the library, the others cost a load. Any thread may call.
+  static func start() { precondition(isReady, "libsodium finds no source of randomness") }
+}
+
+/// The operating system's random numbers.
+public enum SystemRandom {
+  /// Fills the whole buffer with unpredictable bytes.
+  public static func fill(_ buffer: UnsafeMutableRawBufferPointer) {
+    Sodium.start()
+    guard let baseAddress = buffer.baseAddress else { return }
+    randombytes_buf(baseAddress, buffer.count)
+  }
+}
+
+/// Whether both have the same bytes, in a time that depends on their lengths alone.
+public func constantTimeEquals(_ left: UnsafeBufferPointer<UInt8>, _ right: UnsafeBufferPointer<UInt8>) -> Bool
+{
+  guard left.count == right.count else { return false }
+  guard let leftBytes = left.baseAddress, let rightBytes = right.baseAddress else { return true }
+  return sodium_memcmp(leftBytes, rightBytes, left.count) == 0
+}
+
+/// Whether both have the same bytes, in a time that depends on their lengths alone.
+public func constantTimeEquals(_ left: [UInt8], _ right: [UInt8]) -> Bool {
+  left.withUnsafeBufferPointer { left in
+    right.withUnsafeBufferPointer { right in constantTimeEquals(left, right) }
+  }
+}
+
+/// Overwrites a secret; the compiler may not leave it out.
+func wipe(_ buffer: UnsafeMutableBufferPointer<UInt8>) {
+  guard let baseAddress = buffer.baseAddress else { return }
+  sodium_memzero(baseAddress, buffer.count)
+}

@@ -1,0 +1,30 @@
+internal import CLibuv
+internal import Glibc
+
+/// What a process of event loops asks of the system, once, before its first loop.
+public enum ProcessSettings {
+  /// No core dump and no debugger of the same user (secrets are in memory); as many descriptors as the system
+  /// lets us have; a connection that is closed under a write is an error and not a signal; new files are their
+  /// owner's alone; and the signals that end the service are heard, whatever the parent had blocked.
+  public static func apply() {
+    refuse_core_dumps()
+    var none = rlimit(rlim_cur: 0, rlim_max: 0)
+    setrlimit(__rlimit_resource_t(RLIMIT_CORE.rawValue), &none)
+
+    var descriptors = rlimit()
+    let resource = __rlimit_resource_t(RLIMIT_NOFILE.rawValue)
+    if getrlimit(resource, &descriptors) == 0 {
+      descriptors.rlim_cur = descriptors.rlim_max
+      setrlimit(resource, &descriptors)
+    }
+
+    signal(SIGPIPE, SIG_IGN)
+    umask(0o077)
+    var signals = sigset_t()
+    sigemptyset(&signals)
+    sigprocmask(SIG_SETMASK, &signals, nil)
+  }
+
+  /// Processors that this process may use.
+  public static var processorCount: Int { Int(uv_available_parallelism()) }
+}

@@ -1,0 +1,197 @@
+internal import CMicrohttpd
+internal import EventLoop
+internal import Glibc
+
+/// One request and its answer, from the request line to the last byte sent.
+///
+/// `@unchecked Sendable`: confined to its server's loop; the task that answers prefers that loop.
+final class Exchange: @unchecked Sendable {
+  private enum State {
+    /// The request line is here.
+    case began
+    /// The header is here, and the body is coming.
+    case receiving(Head)
+    /// The handler runs; its connection is suspended unless the handler is still in its first step.
+    case handling(isSuspended: Bool)
+    /// There is an answer to be queued.
+    case answered(Response)
+    /// The answer is queued, or nobody is left to hear it.
+    case over
+  }
+
+  private struct Head {
+    let method: String
+    let fields: [Request.Field]
+    let keepsBody: Bool
+  }
+
+  private unowned let server: HTTPServer
+  private let handle: OpaquePointer
+  private let connection: Connection
+  private let target: String
+  private var requestID = ""
+  private var body: [UInt8] = []
+  private var bodyLength = 0
+  private var state = State.began
+
+  init(server: HTTPServer, handle: OpaquePointer, connection: Connection, target: String) {
+    self.server = server
+    self.handle = handle
+    self.connection = connection
+    self.target = target
+    connection.requestBegan(now: server.loop.nowMilliseconds)
+  }
+
+  /// Takes the next step, each time that the daemon calls.
+  func proceed(
+    method: UnsafePointer<CChar>, version: UnsafePointer<CChar>, piece: UnsafeRawBufferPointer
+  ) -> MHD_Result {
+    switch state {
+    case .began: return receiveHeader(method: String(cString: method), version: String(cString: version))
+    case .receiving(let head): return piece.isEmpty ? handleRequest(head) : receive(piece, head)
+    case .handling: return .YES
+    case .answered(let response): return send(response)
+    case .over: return .NO
+    }
+  }
+
+  /// The answer was sent, or the connection broke.
+  func complete() {
+    state = .over
+    connection.answerEnded()
+  }
+
+  /// Answers 503 in the handler's place, because the server stops.
+  func abandon() {
+    guard case .handling(isSuspended: true) = state else { return }
+    finish(server.responder.refuse(.unavailable, requestID: requestID))
+  }
+
+  // MARK: Receiving
+
+  private func receiveHeader(method: String, version: String) -> MHD_Result {
+    let fields = headerFields()
+    requestID = Self.requestID(fields) ?? server.nextRequestID()
+    let framing = Framing(method: method, target: target, version: version, fields: fields)
+    let size = fields.reduce(target.utf8.count) { $0 + $1.name.utf8.count + $1.value.utf8.count + 4 }
+    if let refusal = size > server.limits.maximumHeaderBytes ? .headerTooLarge : framing.refusal {
+      return refuse(refusal)
+    }
+    let length = framing.contentLength ?? 0
+    let head = Head(method: method, fields: fields, keepsBody: length <= server.limits.maximumBodyBytes)
+    // A body that is announced to be larger than what we care to throw away is not waited for.
+    if length > server.limits.maximumDiscardedBytes { return handleRequest(head, isAborted: true) }
+    state = .receiving(head)
+    if head.keepsBody { body.reserveCapacity(Int(length)) }
+    return .YES
+  }
+
+  private func headerFields() -> [Request.Field] {
+    var fields: [Request.Field] = []
+    fields.reserveCapacity(16)
+    withUnsafeMutablePointer(to: &fields) { fields in
+      _ = MHD_get_connection_values_n(
+        handle, .HEADER_KIND,
+        { context, _, name, nameLength, value, valueLength in
+          let text = { (start: UnsafePointer<CChar>?, count: Int) in
+            String(decoding: UnsafeRawBufferPointer(start: start, count: count), as: UTF8.self)
+          }
+          context!.assumingMemoryBound(to: [Request.Field].self).pointee.append(
+            Request.Field(name: text(name, nameLength).lowercased(), value: text(value, valueLength)))
+          return .YES
+        }, fields)
+    }
+    return fields
+  }
+
+  /// The request's own id, if it may be repeated in the answer and in the log.
+  private static func requestID(_ fields: [Request.Field]) -> String? {
+    let values = fields.filter { $0.name == "x-request-id" }
+    guard values.count == 1, let value = values.first?.value, (1...128).contains(value.utf8.count),
+      value.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+    else { return nil }
+    return value
+  }
+
+  private func receive(_ piece: UnsafeRawBufferPointer, _ head: Head) -> MHD_Result {
+    bodyLength += piece.count
+    // libmicrohttpd takes no answer in the middle of a body: what is too large is thrown away for a while, so
+    // that an honest sender hears why; beyond that the connection is cut.
+    guard bodyLength <= server.limits.maximumDiscardedBytes else { return .NO }
+    if head.keepsBody, bodyLength <= server.limits.maximumBodyBytes { body.append(contentsOf: piece) }
+    return .YES
+  }
+
+  // MARK: Answering
+
+  private func handleRequest(_ head: Head, isAborted: Bool = false) -> MHD_Result {
+    connection.requestArrived()
+    let isTooLarge = isAborted || bodyLength > server.limits.maximumBodyBytes
+    let request = Request(
+      id: requestID, method: head.method, target: target, fields: head.fields,
+      body: isTooLarge ? .tooLarge : .complete(body))
+    body = []
+    state = .handling(isSuspended: false)
+    let responder = server.responder
+    server.loop.startTask {
+      var response = await responder.respond(to: request)
+      if isAborted { response.closesConnection = true }
+      self.finish(response)
+    }
+    // Most handlers of a warm cache are done by now, and cost no suspension.
+    if case .answered(let response) = state { return send(response) }
+    state = .handling(isSuspended: true)
+    MHD_suspend_connection(handle)
+    return .YES
+  }
+
+  private func refuse(_ refusal: Refusal) -> MHD_Result {
+    connection.requestArrived()
+    var response = server.responder.refuse(refusal, requestID: requestID)
+    response.closesConnection = true
+    return send(response)
+  }
+
+  private func finish(_ response: Response) {
+    guard case .handling(let isSuspended) = state else { return }
+    state = .answered(response)
+    if isSuspended {
+      MHD_resume_connection(handle)
+      server.pumpSoon()
+    }
+  }
+
+  private func send(_ response: Response) -> MHD_Result {
+    state = .over
+    connection.answerBegan(now: server.loop.nowMilliseconds)
+    guard let message = Self.message(response.body) else { return .NO }
+    defer { MHD_destroy_response(message) }
+    if let type = response.contentType { Self.add("Content-Type", type.cString, to: message) }
+    requestID.withCString { Self.add("X-Request-Id", $0, to: message) }
+    Self.add("Cache-Control", StaticString("no-store").cString, to: message)
+    for field in response.fields { field.value.withCString { Self.add(field.name, $0, to: message) } }
+    if response.closesConnection || server.isDraining {
+      Self.add("Connection", StaticString("close").cString, to: message)
+    }
+    return MHD_queue_response(handle, UInt32(response.status), message)
+  }
+
+  /// The daemon sends the buffer's bytes as they lie, and lets go of it when the last one is sent.
+  private static func message(_ body: ByteBuffer?) -> OpaquePointer? {
+    guard let body, body.count > 0 else { return MHD_create_response_from_buffer(0, nil, .RESPMEM_PERSISTENT) }
+    return MHD_create_response_from_buffer_with_free_callback_cls(
+      body.count, body.start, { Unmanaged<ByteBuffer>.fromOpaque($0!).release() },
+      Unmanaged.passRetained(body).toOpaque())
+  }
+
+  private static func add(_ name: StaticString, _ value: UnsafePointer<CChar>, to message: OpaquePointer) {
+    _ = MHD_add_response_header(message, name.cString, value)
+  }
+}
+
+extension StaticString {
+  /// A literal ends with a NUL.
+  fileprivate var cString: UnsafePointer<CChar> {
+    UnsafeRawPointer(utf8Start).assumingMemoryBound(to: CChar.self)
+  }
+}

@@ -1,0 +1,147 @@
+internal import Glibc
+internal import Synchronization
+
+/// Writes events as lines to standard error, from any thread, without making it wait: a thread of its own
+/// writes, behind a queue of bounded length. What does not fit is counted, and the count is logged.
+///
+/// `@unchecked Sendable`: `state` is touched under its mutex alone; the rest does not change.
+public final class Logger: @unchecked Sendable {
+  /// How much an event matters. A logger leaves out what is below its own level.
+  public enum Level: String, Comparable, CaseIterable, Sendable {
+    case debug, info, notice, warning, error
+
+    public static func < (left: Level, right: Level) -> Bool {
+      allCases.firstIndex(of: left)! < allCases.firstIndex(of: right)!
+    }
+  }
+
+  /// How a line looks.
+  public enum Format: String, CaseIterable, Sendable {
+    /// One JSON object a line.
+    case json
+    /// For people.
+    case text
+  }
+
+  private struct State {
+    var lines: [UInt8] = []
+    var droppedLines = 0
+    var isClosed = false
+  }
+
+  public let level: Level
+  private let format: Format
+  private let descriptor: Int32
+  private let state = Mutex(State())
+  private let wakeUp: UnsafeMutablePointer<sem_t>
+  private let writerEnded: UnsafeMutablePointer<sem_t>
+
+  /// Bytes of lines that wait for the writer.
+  public static let maximumQueuedBytes = 1024 * 1024
+
+  /// - Parameter descriptor: where the lines go; standard error unless told otherwise.
+  public init(level: Level, format: Format, descriptor: Int32 = 2) {
+    self.level = level
+    self.format = format
+    self.descriptor = descriptor
+    wakeUp = .allocate(capacity: 1)
+    writerEnded = .allocate(capacity: 1)
+    sem_init(wakeUp, 0, 0)
+    sem_init(writerEnded, 0, 0)
+    startWriter()
+  }
+
+  deinit {
+    sem_destroy(wakeUp)
+    sem_destroy(writerEnded)
+    wakeUp.deallocate()
+    writerEnded.deallocate()
+  }
+
+  /// Logs an event: a short name that never changes, and its circumstances. Never a secret, a signature, an
+  /// `Authorization` field or a connection string.
+  public func log(_ level: Level, _ event: StaticString, _ fields: KeyValuePairs<StaticString, String> = [:]) {
+    guard level >= self.level else { return }
+    let line = LogLine(level: level, event: event, fields: fields, time: realTime())
+    let bytes = format == .json ? line.json : line.text
+    let isDue = state.withLock { state in
+      guard !state.isClosed, state.lines.count + bytes.count <= Self.maximumQueuedBytes else {
+        state.droppedLines += 1
+        return false
+      }
+      let wasEmpty = state.lines.isEmpty
+      state.lines += bytes
+      return wasEmpty
+    }
+    if isDue { sem_post(wakeUp) }
+  }
+
+  /// Writes what waits, and ends the writer. What is logged later is lost.
+  public func close() {
+    let wasOpen = state.withLock { state in
+      defer { state.isClosed = true }
+      return !state.isClosed
+    }
+    guard wasOpen else { return }
+    sem_post(wakeUp)
+    while sem_wait(writerEnded) != 0 {}
+  }
+
+  // MARK: The writer's thread
+
+  private func startWriter() {
+    var thread = pthread_t()
+    let me = Unmanaged.passRetained(self)
+    let status = pthread_create(
+      &thread, nil,
+      { argument in
+        Unmanaged<Logger>.fromOpaque(argument!).takeRetainedValue().write()
+        return nil
+      }, me.toOpaque())
+    guard status == 0 else {
+      me.release()
+      state.withLock { $0.isClosed = true }
+      return
+    }
+    pthread_detach(thread)
+  }
+
+  private func write() {
+    var isClosed = false
+    while !isClosed {
+      while sem_wait(wakeUp) != 0 {}
+      var lines: [UInt8] = []
+      var droppedLines = 0
+      state.withLock { state in
+        swap(&lines, &state.lines)
+        swap(&droppedLines, &state.droppedLines)
+        isClosed = state.isClosed
+      }
+      if droppedLines > 0 {
+        let line = LogLine(
+          level: .warning, event: "log lines dropped", fields: ["count": String(droppedLines)], time: realTime()
+        )
+        lines += format == .json ? line.json : line.text
+      }
+      writeAll(lines)
+    }
+    sem_post(writerEnded)
+  }
+
+  private func writeAll(_ bytes: [UInt8]) {
+    var offset = 0
+    while offset < bytes.count {
+      let written = bytes.withUnsafeBytes {
+        Glibc.write(descriptor, $0.baseAddress! + offset, $0.count - offset)
+      }
+      if written < 0, errno != EINTR { return }
+      offset += max(0, written)
+    }
+  }
+
+  private func realTime() -> timespec {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return time
+  }
+}

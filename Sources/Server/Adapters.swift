@@ -1,0 +1,77 @@
+internal import API
+internal import Crypto
+internal import EventLoop
+internal import Glibc
+internal import JSONWebToken
+internal import Registry
+
+// What joins two rooms that do not know each other.
+
+/// The system's clock.
+struct SystemClock: Clock {
+  func now() -> Timestamp {
+    var time = timespec()
+    clock_gettime(CLOCK_REALTIME, &time)
+    return Timestamp(millisecondsSince1970: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
+  }
+}
+
+/// The system's generator of random bytes.
+struct SystemRandomSource: RandomSource {
+  func fill(_ buffer: UnsafeMutableRawBufferPointer) { SystemRandom.fill(buffer) }
+}
+
+/// argon2id, and the keys of SCRAM, on the threads of a pool.
+struct Argon2idHasher: PasswordHasher {
+  let argon2id: Argon2id
+  let pool: WorkerPool
+
+  /// Hashes that wait for a thread. At 25 hashes a second and core, the last one waits some seconds.
+  static let maximumQueueLength = 128
+
+  func verifier(for secret: DeviceSecret) async throws(RegistryError) -> SecretVerifier {
+    let result: Result<SecretVerifier, RegistryError>
+    do throws(WorkerPool.Full) {
+      result = try await pool.run { hash(secret) }
+    } catch {
+      throw .overloaded(queue: "argon2id")
+    }
+    return try result.get()
+  }
+
+  private func hash(_ secret: DeviceSecret) -> Result<SecretVerifier, RegistryError> {
+    secret.withCharacters { characters in
+      do throws(Argon2idError) {
+        let keys = ScramKeys(secret: characters)
+        return .success(
+          SecretVerifier(
+            hmacKeyHash: try argon2id.hash(characters), storedKey: keys.storedKey, serverKey: keys.serverKey))
+      } catch {
+        return .failure(.fault(cause: error.description))
+      }
+    }
+  }
+}
+
+/// JSON Web Tokens as proof of who an owner is.
+struct JWTAuthenticator: OwnerAuthenticator {
+  let verifier: TokenVerifier
+  let clock: any Clock
+
+  func verify(_ token: String) async throws(OwnerTokenError) -> OwnerToken {
+    let verified: VerifiedToken
+    do throws(TokenError) {
+      verified = try await verifier.verify(token, nowMilliseconds: clock.now().millisecondsSince1970)
+    } catch .keysUnavailable {
+      throw .unavailable(cause: TokenError.keysUnavailable.description)
+    } catch {
+      throw .invalid(reason: error.description)
+    }
+    guard let subject = ClientID(verified.subject) else {
+      throw .invalid(reason: "the token's sub is not a client id")
+    }
+    return OwnerToken(subject: subject, scopes: verified.scopes)
+  }
+}
+
+extension WorkerPool: BlockingWork {}

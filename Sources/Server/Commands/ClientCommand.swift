@@ -1,0 +1,143 @@
+internal import EventLoop
+internal import Observability
+internal import Registry
+
+enum ClientCommand {
+  static let usage = "device-registry client add | list | remove ID [--FLAG VALUE ...]"
+
+  static let help = """
+    Manages the clients, whose devices the registry keeps. Works beside a running service.
+
+    usage: device-registry client add [--id ID] [--email ADDRESS] [--telegram-id NUMBER] [--if-absent]
+           device-registry client list
+           device-registry client remove ID     removes the client's devices too
+
+    \(CommandLineInterface.columns([
+      ("--id", "1 to 64 visible ASCII characters, the sub of the client's tokens (default: a new UUID)"),
+      ("--email", "no two clients have the same"),
+      ("--telegram-id", "the user id that Telegram gives"),
+      ("--if-absent", "no error when there is a client of that id already"),
+    ]))
+    \(CommandLineInterface.columns(of: [.databaseURL]))
+    """
+
+  private static let ifAbsent = "--if-absent"
+
+  static func run(_ arguments: [String], environment: [String: String]) async throws {
+    let arguments = try Arguments(
+      arguments, flags: ["--id", "--email", "--telegram-id", Setting.databaseURL.flag], switches: [ifAbsent],
+      environment: environment)
+    switch arguments.words.first {
+    case "add":
+      try arguments.expectWords(1, usage: usage)
+      try await add(arguments)
+    case "list":
+      try arguments.expectWords(1, usage: usage)
+      try await list(arguments)
+    case "remove":
+      try arguments.expectWords(2, usage: usage)
+      try await remove(try clientID(arguments.words[1]), arguments)
+    default: throw UsageError("usage: \(usage)")
+    }
+  }
+
+  private static func add(_ arguments: Arguments) async throws {
+    let id = try arguments.value(of: "--id").map(clientID)
+    let email = try arguments.value(of: "--email").map { text in
+      guard let email = Email(text) else { throw UsageError("--email: \(text) is not an e-mail address") }
+      return email
+    }
+    let telegramID = try arguments.value(of: "--telegram-id").map { text in
+      guard let number = Int64(text) else { throw UsageError("--telegram-id: \(text) is not a whole number") }
+      return number
+    }
+    let isQuiet = arguments.has(ifAbsent)
+    try await withClients(arguments) { clients in
+      do throws(RegistryError) {
+        print(try await clients.createClient(id: id, email: email, telegramID: telegramID).id)
+      } catch .clientIDTaken where isQuiet {
+        print(id!)
+      }
+    }
+  }
+
+  private static func list(_ arguments: Arguments) async throws {
+    try await withClients(arguments) { clients in
+      var cursor: ClientCursor?
+      repeat {
+        let page = try await clients.listClients(after: cursor)
+        for client in page.elements {
+          let telegramID = client.telegramID.map(String.init) ?? "-"
+          print("\(client.id)\t\(client.email?.text ?? "-")\t\(telegramID)\t\(client.createdAt)")
+        }
+        cursor = page.next
+      } while cursor != nil
+    }
+  }
+
+  private static func remove(_ id: ClientID, _ arguments: Arguments) async throws {
+    try await withClients(arguments) { try await $0.deleteClient(id) }
+    print("removed \(id)")
+  }
+
+  private static func clientID(_ text: String) throws(UsageError) -> ClientID {
+    guard let id = ClientID(text) else {
+      throw UsageError("\(text) is not a client id: 1 to \(ClientID.maximumLength) visible ASCII characters")
+    }
+    return id
+  }
+
+  /// Lends the clients' service on an event loop of its own, with the database brought up to date.
+  private static func withClients(
+    _ arguments: Arguments, _ body: @escaping @Sendable (ClientService) async throws -> Void
+  ) async throws {
+    let url = try Configuration.database(arguments)
+    ProcessSettings.apply()
+    _ = try Database.migrate(url)
+    let logger = Logger(level: .warning, format: .text)
+    nonisolated(unsafe) let database = try Database(url)
+    let loop = try EventLoop(name: "client")
+    defer {
+      loop.stop()
+      database.close()
+      logger.close()
+    }
+    do {
+      try await loop.run {
+        let store = try database.store(on: loop, logger: logger)
+        do {
+          try await body(ClientService(store: store.store, clock: SystemClock(), random: SystemRandomSource()))
+        } catch {
+          await store.close()
+          throw error
+        }
+        await store.close()
+      }
+    } catch let error as RegistryError {
+      throw CommandFailure(error)
+    }
+  }
+}
+
+/// What the registry refused, in words for a terminal.
+struct CommandFailure: Error, CustomStringConvertible {
+  let description: String
+
+  init(_ error: RegistryError) {
+    description =
+      switch error {
+      case .invalid(let field, let message): "\(field) \(message)"
+      case .clientNotFound: "there is no such client"
+      case .deviceNotFound: "there is no such device"
+      case .notOwner: "the device is another client's"
+      case .clientIDTaken: "there is a client of that id already"
+      case .clientEmailTaken: "another client has that e-mail address"
+      case .deviceNameTaken: "another device has that name"
+      case .deviceRevoked: "the device is revoked"
+      case .tooManyDevices(let limit): "the client has \(limit) devices, and may not have more"
+      case .overloaded(let queue): "too much to do at once (\(queue)); try again"
+      case .unavailable(let cause): "the database cannot be reached: \(cause)"
+      case .fault(let cause): "a fault of ours: \(cause)"
+      }
+  }
+}

@@ -1,0 +1,100 @@
+internal import Glibc
+
+/// The commands of `device-registry`. Each is in a file of its own.
+enum Command: String, CaseIterable {
+  case serve, migrate, client, token
+
+  var summary: String {
+    switch self {
+    case .serve: "run the service"
+    case .migrate: "bring the database up to date and stop"
+    case .client: "add, list or remove a client"
+    case .token: "print a JWT signed with JWT_SECRET"
+    }
+  }
+
+  var help: String {
+    switch self {
+    case .serve: ServeCommand.help
+    case .migrate: MigrateCommand.help
+    case .client: ClientCommand.help
+    case .token: TokenCommand.help
+    }
+  }
+
+  func run(_ arguments: [String], environment: [String: String]) async throws {
+    switch self {
+    case .serve: try await ServeCommand.run(arguments, environment: environment)
+    case .migrate: try await MigrateCommand.run(arguments, environment: environment)
+    case .client: try await ClientCommand.run(arguments, environment: environment)
+    case .token: try TokenCommand.run(arguments, environment: environment)
+    }
+  }
+}
+
+/// The command line.
+public enum CommandLineInterface {
+  public static let version = "0.1.0"
+
+  /// Runs what the arguments ask for and answers the exit status: 0, 1 for a failure, 2 for a wrong argument or
+  /// setting. Errors go to standard error, in words.
+  public static func run(_ arguments: [String], environment: [String: String]) async -> Int32 {
+    do {
+      switch arguments.first {
+      case nil:
+        printError(help)
+        return 2
+      case "--help", "-h", "help": print(help)
+      case "--version": print("device-registry \(version)")
+      case let name?:
+        guard let command = Command(rawValue: name) else {
+          throw UsageError("there is no command \(name); device-registry --help lists the commands")
+        }
+        let rest = Array(arguments.dropFirst())
+        if rest.contains("--help") || rest.contains("-h") {
+          print(command.help)
+        } else {
+          try await command.run(rest, environment: environment)
+        }
+      }
+      return 0
+    } catch let error as UsageError {
+      printError("device-registry: \(error)")
+      return 2
+    } catch {
+      printError("device-registry: \(error)")
+      return 1
+    }
+  }
+
+  static let help = """
+    The registry of trading terminals: who they are, and whether they may come in.
+
+    usage: device-registry COMMAND [--FLAG VALUE ...]
+
+    \(columns(Command.allCases.map { ($0.rawValue, $0.summary) }))
+
+    device-registry COMMAND --help says more of each; --version prints the version.
+    """
+
+  /// Lines of two columns.
+  static func columns(_ rows: [(String, String)]) -> String {
+    let width = rows.map(\.0.count).max() ?? 0
+    return rows.map { "  " + $0.0 + String(repeating: " ", count: width - $0.0.count + 2) + $0.1 }
+      .joined(separator: "\n")
+  }
+
+  /// Lines of settings, with their defaults.
+  static func columns(of settings: [Setting]) -> String {
+    columns(
+      settings.map { setting in
+        let isDefault = setting.defaultText.map { " (default: \($0))" } ?? ""
+        return ("\(setting.flag), \(setting.rawValue)", setting.help + isDefault)
+      })
+  }
+
+  private static func printError(_ text: String) {
+    var line = text + "\n"
+    line.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress!, $0.count) }
+  }
+}

@@ -1,0 +1,19 @@
+enum MigrateCommand {
+  static let usage = "device-registry migrate [\(Setting.databaseURL.flag) URL]"
+
+  static let help = """
+    Brings the database up to date and stops. `serve` does the same when it starts.
+
+    usage: \(usage)
+
+    \(CommandLineInterface.columns(of: [.databaseURL]))
+    """
+
+  static func run(_ arguments: [String], environment: [String: String]) async throws {
+    let arguments = try Arguments(arguments, flags: [Setting.databaseURL.flag], environment: environment)
+    try arguments.expectWords(0, usage: usage)
+    let applied = try Database.migrate(try Configuration.database(arguments))
+    for migration in applied { print("applied \(migration)") }
+    if applied.isEmpty { print("the database is up to date") }
+  }
+}

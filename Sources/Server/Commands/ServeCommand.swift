@@ -1,0 +1,29 @@
+internal import EventLoop
+internal import Observability
+
+enum ServeCommand {
+  static let help = """
+    Runs the service until SIGTERM or SIGINT, which let it finish what is in flight.
+
+    usage: \(Configuration.usage)
+
+    Each setting is a flag or an environment variable; the flag wins. At least one JWT key is needed.
+
+    \(CommandLineInterface.columns(of: Setting.allCases))
+      \(Configuration.insecureSwitch)  listen in public without TLS
+
+    examples:
+      JWT_SECRET_FILE=data/jwt-secret device-registry serve
+      device-registry serve --database-url postgresql://registry@localhost/registry --jwt-jwks-url https://id.example.com/jwks
+    """
+
+  static func run(_ arguments: [String], environment: [String: String]) async throws {
+    let configuration = try Configuration(arguments: arguments, environment: environment)
+    ProcessSettings.apply()
+    let logger = Logger(level: configuration.logLevel, format: configuration.logFormat)
+    defer { logger.close() }
+    let server = try await RunningServer.start(configuration, logger: logger)
+    await server.untilSignal()
+    await server.shutDown()
+  }
+}

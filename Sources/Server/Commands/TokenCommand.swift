@@ -1,0 +1,51 @@
+internal import JSONWebToken
+internal import Registry
+
+enum TokenCommand {
+  static let usage = "device-registry token --sub ID [--scope SCOPES] [--ttl SECONDS]"
+
+  static let help = """
+    Prints a JWT signed with JWT_SECRET (HS256), for trying out and for who has no identity provider.
+
+    usage: \(usage)
+
+    \(CommandLineInterface.columns([
+      ("--sub", "the client's id"),
+      ("--scope", "words separated by spaces; registry:admin manages the clients"),
+      ("--ttl", "seconds until it expires (default: \(defaultLifetimeSeconds))"),
+    ]))
+    \(CommandLineInterface.columns(of: settings))
+    """
+
+  private static let settings: [Setting] = [.jwtSecret, .jwtSecretFile, .jwtIssuer, .jwtAudience]
+  private static let defaultLifetimeSeconds: Int64 = 3600
+  private static let maximumLifetimeSeconds: Int64 = 10 * 365 * 86_400
+
+  static func run(_ arguments: [String], environment: [String: String]) throws {
+    let arguments = try Arguments(
+      arguments, flags: ["--sub", "--scope", "--ttl"] + settings.map(\.flag), environment: environment)
+    try arguments.expectWords(0, usage: usage)
+    guard let subject = arguments.value(of: "--sub") else {
+      throw UsageError("--sub is needed: the client's id")
+    }
+    guard ClientID(subject) != nil else {
+      throw UsageError("--sub must be 1 to \(ClientID.maximumLength) visible ASCII characters")
+    }
+    let lifetime = arguments.value(of: "--ttl").map { Int64($0) } ?? defaultLifetimeSeconds
+    guard let lifetime, (1...maximumLifetimeSeconds).contains(lifetime) else {
+      throw UsageError("--ttl must be a whole number from 1 to \(maximumLifetimeSeconds)")
+    }
+    guard let secret = try JWTConfiguration.secret(arguments) else {
+      throw UsageError(.jwtSecretFile, "is needed, or JWT_SECRET: the key to sign with")
+    }
+    let signer = TokenSigner(
+      secret: secret, issuer: arguments.value(of: .jwtIssuer), audience: arguments.value(of: .jwtAudience))
+    let now = SystemClock().now().millisecondsSince1970 / 1000
+    guard
+      let token = signer.sign(
+        subject: subject, scope: arguments.value(of: "--scope"), issuedAtSeconds: now, lifetimeSeconds: lifetime
+      )
+    else { throw UsageError("--scope must be text without NUL characters") }
+    print(token)
+  }
+}

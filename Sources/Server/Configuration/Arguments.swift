@@ -1,0 +1,66 @@
+/// The words behind a command, told apart into `--flag value`, `--flag=value` and plain words.
+struct Arguments {
+  private(set) var words: [String] = []
+  private var values: [String: String] = [:]
+  private let environment: [String: String]
+
+  /// - Parameters:
+  ///   - flags: flags that take a value.
+  ///   - switches: flags that take none.
+  init(
+    _ arguments: [String], flags: [String], switches: [String] = [], environment: [String: String]
+  ) throws(UsageError) {
+    self.environment = environment
+    var rest = arguments[...]
+    while let word = rest.popFirst() {
+      guard word.hasPrefix("--"), word != "--" else {
+        words.append(word)
+        continue
+      }
+      let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false).map(String.init)
+      let flag = parts[0]
+      guard values[flag] == nil else { throw UsageError("\(flag) is given twice") }
+      if switches.contains(flag) {
+        guard parts.count == 1 else { throw UsageError("\(flag) takes no value") }
+        values[flag] = ""
+      } else if flags.contains(flag) {
+        guard let value = parts.count == 2 ? parts[1] : rest.popFirst() else {
+          throw UsageError("\(flag) needs a value")
+        }
+        values[flag] = value
+      } else {
+        throw UsageError("\(flag) is not known; --help lists what is")
+      }
+    }
+  }
+
+  /// Whether a switch is there.
+  func has(_ flag: String) -> Bool { values[flag] != nil }
+
+  /// The value of a flag.
+  func value(of flag: String) -> String? { values[flag] }
+
+  /// The value of a setting: the flag's, else the environment's, else the default. An empty variable is as good
+  /// as none.
+  func value(of setting: Setting) -> String? {
+    if let value = values[setting.flag] { return value }
+    if let value = environment[setting.rawValue], !value.isEmpty { return value }
+    return setting.defaultText
+  }
+
+  /// A whole number within bounds.
+  func number(of setting: Setting, in bounds: ClosedRange<Int>, default defaultNumber: Int) throws(UsageError)
+    -> Int
+  {
+    guard let text = value(of: setting) else { return defaultNumber }
+    guard let number = Int(text), bounds.contains(number) else {
+      throw UsageError(setting, "must be a whole number from \(bounds.lowerBound) to \(bounds.upperBound)")
+    }
+    return number
+  }
+
+  /// Throws for words that the command does not take.
+  func expectWords(_ count: Int, usage: String) throws(UsageError) {
+    guard words.count == count else { throw UsageError("usage: \(usage)") }
+  }
+}

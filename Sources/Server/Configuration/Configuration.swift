@@ -1,0 +1,97 @@
+internal import EventLoop
+internal import FoundationEssentials
+public import HTTP
+public import Observability
+
+/// All that `serve` needs to know.
+public struct Configuration: Sendable {
+  public var listen: ListenAddress
+  public var database: DatabaseURL
+  public var jwt: JWTConfiguration
+  public var tls: TLSIdentity?
+  public var publicURL: Origin?
+  public var argon2MemoryKiB: Int
+  public var argon2Time: Int
+  public var eventLoops: Int
+  public var maxDevicesPerClient: Int
+  public var logLevel: Logger.Level
+  public var logFormat: Logger.Format
+  public var limits = HTTPLimits()
+
+  static let usage = "device-registry serve [--FLAG VALUE ...] [\(insecureSwitch)]"
+  static let insecureSwitch = "--insecure-public-http"
+  static let maximumEventLoops = 256
+  static let maximumDevicesPerClient = 1_000_000
+
+  /// Reads flags and environment. Throws `UsageError`, which names the setting that is wrong.
+  public init(arguments: [String], environment: [String: String]) throws(UsageError) {
+    let arguments = try Arguments(
+      arguments, flags: Setting.allCases.map(\.flag), switches: [Self.insecureSwitch], environment: environment)
+    try arguments.expectWords(0, usage: Self.usage)
+
+    listen = try Self.parse(arguments, .listen, "must be ADDRESS:PORT, as 127.0.0.1:8000") { ListenAddress($0) }
+    database = try Self.database(arguments)
+    jwt = try JWTConfiguration(arguments)
+    tls = try Self.tls(arguments)
+    publicURL =
+      arguments.value(of: .publicURL) == nil
+      ? nil
+      : try Self.parse(arguments, .publicURL, "must be an origin, as https://registry.example.com") {
+        Origin($0)
+      }
+    argon2MemoryKiB = try arguments.number(of: .argon2MemoryKiB, in: 8...4_194_303, default: 0)
+    argon2Time = try arguments.number(of: .argon2Time, in: 1...1000, default: 0)
+    eventLoops = try arguments.number(
+      of: .eventLoops, in: 1...Self.maximumEventLoops, default: ProcessSettings.processorCount)
+    maxDevicesPerClient = try arguments.number(
+      of: .maxDevicesPerClient, in: 1...Self.maximumDevicesPerClient, default: 0)
+    logLevel = try Self.parse(arguments, .logLevel, "must be debug, info, notice, warning or error") {
+      Logger.Level(rawValue: $0)
+    }
+    logFormat = try Self.parse(arguments, .logFormat, "must be json or text") { Logger.Format(rawValue: $0) }
+
+    let isPrivate = listen.isLoopback || tls != nil || publicURL?.scheme == "https"
+    guard isPrivate || arguments.has(Self.insecureSwitch) else {
+      throw UsageError(
+        .listen,
+        "\(listen) can be reached from outside, and HTTP without TLS shows every secret to the network: "
+          + "set TLS_CERT_FILE and TLS_KEY_FILE, or PUBLIC_URL to the https origin of the proxy in front, or give "
+          + "\(Self.insecureSwitch)")
+    }
+  }
+
+  /// Where the service finds its data, for every command.
+  static func database(_ arguments: Arguments) throws(UsageError) -> DatabaseURL {
+    try parse(
+      arguments, .databaseURL, "must be sqlite:PATH or postgresql://USER@HOST/DATABASE"
+    ) { DatabaseURL($0) }
+  }
+
+  private static func parse<Value>(
+    _ arguments: Arguments, _ setting: Setting, _ problem: String, _ read: (String) -> Value?
+  ) throws(UsageError) -> Value {
+    guard let value = arguments.value(of: setting).flatMap(read) else { throw UsageError(setting, problem) }
+    return value
+  }
+
+  private static func tls(_ arguments: Arguments) throws(UsageError) -> TLSIdentity? {
+    switch (arguments.value(of: .tlsCertFile), arguments.value(of: .tlsKeyFile)) {
+    case (nil, nil): return nil
+    case (let certificate?, let privateKey?):
+      return TLSIdentity(
+        certificate: try readFile(certificate, for: .tlsCertFile),
+        privateKey: try readFile(privateKey, for: .tlsKeyFile))
+    case (_?, nil): throw UsageError(.tlsKeyFile, "is needed beside TLS_CERT_FILE")
+    case (nil, _?): throw UsageError(.tlsCertFile, "is needed beside TLS_KEY_FILE")
+    }
+  }
+
+  /// The content of a file that a setting names.
+  static func readFile(_ path: String, for setting: Setting) throws(UsageError) -> [UInt8] {
+    do {
+      return [UInt8](try Data(contentsOf: URL(filePath: path)))
+    } catch {
+      throw UsageError(setting, "the file \(path) cannot be read: does it exist, and may this user read it?")
+    }
+  }
+}

@@ -1,0 +1,68 @@
+public import JSONWebToken
+
+/// Whose tokens count.
+public struct JWTConfiguration: Sendable {
+  /// The HS256 key.
+  public var secret: TokenSecret?
+  /// The JWK set of a file.
+  public var keys: JWKSet?
+  /// Where another JWK set is fetched.
+  public var keysURL: String?
+  public var issuer: String?
+  public var audience: String?
+
+  init(_ arguments: Arguments) throws(UsageError) {
+    secret = try Self.secret(arguments)
+    if let path = arguments.value(of: .jwtJWKSFile) {
+      let content = try Configuration.readFile(path, for: .jwtJWKSFile)
+      do throws(JWKSetError) {
+        keys = try JWKSet(json: content)
+      } catch {
+        throw UsageError(.jwtJWKSFile, "\(path): \(error)")
+      }
+    }
+    keysURL = arguments.value(of: .jwtJWKSURL)
+    if let keysURL, !keysURL.hasPrefix("https://") {
+      throw UsageError(.jwtJWKSURL, "must begin with https://")
+    }
+    issuer = arguments.value(of: .jwtIssuer)
+    audience = arguments.value(of: .jwtAudience)
+    guard secret != nil || keys != nil || keysURL != nil else {
+      throw UsageError(
+        "no key to verify tokens with: set JWT_SECRET_FILE (or JWT_SECRET), JWT_JWKS_FILE or JWT_JWKS_URL")
+    }
+  }
+
+  /// `JWT_SECRET`, or what is in its file; nil where neither is set.
+  static func secret(_ arguments: Arguments) throws(UsageError) -> TokenSecret? {
+    switch (arguments.value(of: .jwtSecret), arguments.value(of: .jwtSecretFile)) {
+    case (nil, nil): return nil
+    case (_?, _?): throw UsageError(.jwtSecret, "give it or JWT_SECRET_FILE, not both")
+    case (let text?, nil): return try secret(text.utf8, of: .jwtSecret)
+    case (nil, let path?):
+      let content = try Configuration.readFile(path, for: .jwtSecretFile)
+      return try secret(content.droppingLineEnd, of: .jwtSecretFile)
+    }
+  }
+
+  private static func secret(_ bytes: some Sequence<UInt8>, of setting: Setting) throws(UsageError)
+    -> TokenSecret
+  {
+    guard let secret = TokenSecret(bytes) else {
+      throw UsageError(
+        setting, "must have \(TokenSecret.minimumLength) bytes or more; `openssl rand -hex 32` makes a good one"
+      )
+    }
+    return secret
+  }
+}
+
+extension [UInt8] {
+  /// Without one line end at the end, as an editor or `echo` leaves it.
+  fileprivate var droppingLineEnd: ArraySlice<UInt8> {
+    var content = self[...]
+    if content.last == UInt8(ascii: "\n") { content.removeLast() }
+    if content.last == UInt8(ascii: "\r") { content.removeLast() }
+    return content
+  }
+}

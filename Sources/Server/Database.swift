@@ -1,0 +1,62 @@
+internal import EventLoop
+internal import Migrations
+internal import Observability
+internal import PostgresStore
+internal import Registry
+internal import SQLiteStore
+
+/// The database of a process: of it come the stores, one for each event loop.
+struct Database {
+  private let url: DatabaseURL
+  private let sqlite: SQLiteDatabase?
+
+  /// Brings the database up to date; answers the labels of the migrations that were applied. Blocks.
+  static func migrate(_ url: DatabaseURL) throws -> [String] {
+    switch url {
+    case .sqlite(let path): try SQLiteMigrator.migrate(path: path)
+    case .postgres(let url): try PostgresMigrator.migrate(url: url)
+    }
+  }
+
+  /// Opens what is shared by all loops.
+  init(_ url: DatabaseURL) throws {
+    self.url = url
+    sqlite =
+      switch url {
+      case .sqlite(let path): try SQLiteDatabase(path: path)
+      case .postgres: nil
+      }
+  }
+
+  /// A store for a loop. The caller is on it.
+  func store(on loop: EventLoop, logger: Logger) throws -> OpenStore {
+    switch url {
+    case .sqlite:
+      let store = try SQLiteStore(database: sqlite!, loop: loop)
+      return OpenStore(store: store) { await store.close() }
+    case .postgres(let url):
+      let store = try PostgresStore(url: url, loop: loop) { logger.log($0) }
+      store.start()
+      return OpenStore(store: store) { await store.close() }
+    }
+  }
+
+  /// After the stores were closed. Blocks until what is queued is written.
+  func close() { sqlite?.close() }
+}
+
+/// A store, and how to close it.
+struct OpenStore: Sendable {
+  let store: any DeviceStore
+  let close: @Sendable () async -> Void
+}
+
+extension Logger {
+  fileprivate func log(_ event: PostgresEvent) {
+    switch event {
+    case .connected: log(.debug, "database connected")
+    case .connectFailed(let cause): log(.warning, "database not reached", ["cause": cause])
+    case .lost(let cause): log(.warning, "database connection lost", ["cause": cause])
+    }
+  }
+}

@@ -1,0 +1,180 @@
+internal import API
+internal import Crypto
+public import EventLoop
+internal import Glibc
+internal import HTTP
+internal import JSONWebToken
+public import Observability
+internal import Registry
+
+/// The service while it runs. `start` composes it; `shutDown` takes it apart in the opposite order.
+public final class RunningServer: Sendable {
+  /// Where it listens, with the port that the system picked where 0 was asked for.
+  public let address: ListenAddress
+  private let lanes: [Lane]
+  private let pools: [WorkerPool]
+  private let keyRefresh: Task<Void, Never>?
+  private let database: SharedDatabase
+  private let logger: Logger
+
+  /// What one event loop has for itself.
+  private struct Lane: Sendable {
+    let loop: EventLoop
+    let store: OpenStore
+    let http: HTTPServer
+  }
+
+  private struct SharedDatabase: @unchecked Sendable {
+    /// `@unchecked Sendable`: a value of references to what is shared among threads anyway.
+    let database: Database
+  }
+
+  /// How long what is in flight may take when the service stops.
+  static let shutDownTimeoutMilliseconds = 10_000
+  /// Threads that fetch JWK sets, and fetches that wait: there is one set, and one fetch of it at a time.
+  static let fetchThreads = 1
+  static let maximumFetchQueueLength = 4
+
+  /// Brings the database up to date, and serves. Throws an error whose text says what is wrong and what to do.
+  public static func start(_ configuration: Configuration, logger: Logger) async throws -> RunningServer {
+    let clock = SystemClock()
+    let argon2id = try Argon2id(
+      memoryKiB: configuration.argon2MemoryKiB, iterations: configuration.argon2Time)
+    for migration in try Database.migrate(configuration.database) {
+      logger.log(.notice, "migrated", ["migration": migration])
+    }
+    let database = SharedDatabase(database: try Database(configuration.database))
+    let listener = try Listener(
+      host: configuration.listen.host, port: configuration.listen.port, count: configuration.eventLoops,
+      backlog: configuration.limits.listenBacklog)
+
+    let hashing = try WorkerPool(
+      name: "argon2id", threads: ProcessSettings.processorCount,
+      maximumQueueLength: Argon2idHasher.maximumQueueLength, niceness: 5)
+    let hasher = Argon2idHasher(argon2id: argon2id, pool: hashing)
+    let fetching = try WorkerPool(
+      name: "jwks", threads: fetchThreads, maximumQueueLength: maximumFetchQueueLength)
+    let remoteKeys = try remoteKeys(configuration.jwt, fetching: fetching, logger: logger)
+    await remoteKeys?.refreshIfDue()
+    let authenticator = JWTAuthenticator(
+      verifier: TokenVerifier(
+        secret: configuration.jwt.secret, keys: configuration.jwt.keys, remoteKeys: remoteKeys,
+        issuer: configuration.jwt.issuer, audience: configuration.jwt.audience),
+      clock: clock)
+
+    var lanes: [Lane] = []
+    for (index, descriptor) in listener.descriptors.enumerated() {
+      let loop = try EventLoop(name: "loop-\(index)")
+      let lane = try await loop.run { () throws in
+        let store = try database.database.store(on: loop, logger: logger)
+        let random = SystemRandomSource()
+        let api = API(
+          devices: DeviceService(
+            store: store.store, hasher: hasher, clock: clock, random: random,
+            maxDevicesPerClient: configuration.maxDevicesPerClient),
+          clients: ClientService(store: store.store, clock: clock, random: random),
+          store: store.store, authenticator: authenticator, publicURL: configuration.publicURL?.description
+        ) { failure in
+          logger.log(
+            .error, "request failed",
+            ["request_id": failure.requestID, "problem": failure.problem, "cause": failure.cause])
+        }
+        let http = try HTTPServer(
+          on: loop, listening: descriptor, tls: configuration.tls, limits: configuration.limits, responder: api)
+        return Lane(loop: loop, store: store, http: http)
+      }
+      lanes.append(lane)
+    }
+    let address = ListenAddress(host: configuration.listen.host, port: listener.port)
+    logger.log(
+      .info, "listening",
+      [
+        "address": address.description, "scheme": configuration.tls == nil ? "http" : "https",
+        "database": configuration.database.description, "event_loops": String(lanes.count),
+      ])
+    let first = lanes[0].loop
+    let keyRefresh = remoteKeys.map { keys in
+      Task(executorPreference: first) { await keys.run { await first.sleep(milliseconds: $0) } }
+    }
+    return RunningServer(
+      address: address, lanes: lanes, pools: [hashing, fetching], keyRefresh: keyRefresh, database: database,
+      logger: logger)
+  }
+
+  private init(
+    address: ListenAddress, lanes: [Lane], pools: [WorkerPool], keyRefresh: Task<Void, Never>?,
+    database: SharedDatabase, logger: Logger
+  ) {
+    self.address = address
+    self.lanes = lanes
+    self.pools = pools
+    self.keyRefresh = keyRefresh
+    self.database = database
+    self.logger = logger
+  }
+
+  private static func remoteKeys(
+    _ configuration: JWTConfiguration, fetching: WorkerPool, logger: Logger
+  ) throws -> RemoteJWKSet? {
+    guard let url = configuration.keysURL else { return nil }
+    return try RemoteJWKSet(
+      url: url, certificateFile: getenv("SSL_CERT_FILE").map { String(cString: $0) }, blocking: fetching,
+      monotonicMilliseconds: {
+        var time = timespec()
+        clock_gettime(CLOCK_MONOTONIC, &time)
+        return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
+      },
+      report: { logger.log($0) })
+  }
+
+  /// Stops accepting, finishes what is in flight (10 s at most), and closes everything.
+  public func shutDown() async {
+    logger.log(.info, "stopping")
+    keyRefresh?.cancel()
+    await withTaskGroup { group in
+      for lane in lanes {
+        group.addTask {
+          await lane.loop.run {
+            await lane.http.shutDown(timeoutMilliseconds: Self.shutDownTimeoutMilliseconds)
+          }
+          await lane.store.close()
+        }
+      }
+    }
+    await keyRefresh?.value
+    for lane in lanes { lane.loop.stop() }
+    for pool in pools { pool.shutDown() }
+    database.database.close()
+    logger.log(.info, "stopped")
+  }
+
+  /// Waits until the process receives SIGTERM or SIGINT. A second one, while the service stops, ends it at once.
+  public func untilSignal() async {
+    let loop = lanes[0].loop
+    await loop.run {
+      var watches: [SignalWatch] = []
+      await withUnsafeContinuation { continuation in
+        var isOver = false
+        watches = [SIGTERM, SIGINT].map { signal in
+          SignalWatch(signal, on: loop) {
+            guard !isOver else { return }
+            isOver = true
+            continuation.resume()
+          }
+        }
+      }
+      for watch in watches { watch.close() }
+    }
+  }
+}
+
+extension Logger {
+  fileprivate func log(_ event: KeySetEvent) {
+    switch event {
+    case .fetched(let keys, let refusals, let lifetime):
+      log(.info, "jwks fetched", ["keys": String(keys), "lifetime_seconds": String(lifetime)])
+      for refusal in refusals { log(.warning, "jwk refused", ["cause": refusal]) }
+    case .failed(let error): log(.warning, "jwks not fetched", ["cause": error.description])
+    }
+  }
+}
