@@ -3,14 +3,14 @@
 /// A path is `/`-separated segments; one in braces, as in `/devices/{id}`, stands for any single segment that
 /// is not empty. A literal segment must match as it was received: nothing is decoded to find a route.
 public struct Router<Handler> {
-  private struct Route {
+  fileprivate struct Route {
     let segments: [Segment]
     /// Handlers by method, in the order of their addition.
     var handlers: [(method: String, handler: Handler)]
     let template: String
   }
 
-  private enum Segment {
+  fileprivate enum Segment {
     case literal(String)
     case parameter
   }
@@ -72,3 +72,6 @@ public struct Router<Handler> {
     path.split(separator: "/", omittingEmptySubsequences: false)
   }
 }
+
+extension Router: Sendable where Handler: Sendable {}
+extension Router.Route: Sendable where Handler: Sendable {}

@@ -1,0 +1,47 @@
+internal import HTTP
+internal import Registry
+
+/// A request on its way through a route.
+struct Call: Sendable {
+  let request: Request
+  let endpoint: Endpoint
+  /// Of the path's parameters the values, percent-decoded once; nil where the encoding is broken.
+  let pathParameters: [String?]
+
+  /// Size: a body that is too large was not kept, whatever its route.
+  func testSize() throws(Problem) {
+    if case .tooLarge = request.body { throw .contentTooLarge }
+  }
+
+  /// The content; `testSize` has seen that it is whole.
+  var content: [UInt8] {
+    switch request.body {
+    case .complete(let bytes): bytes
+    case .tooLarge: []
+    }
+  }
+
+  /// The device that the path names. What is not of the form of an id names no device.
+  func deviceID() throws(Problem) -> DeviceID {
+    guard let text = pathParameters[0], let id = DeviceID(text) else { throw Problem(.deviceNotFound) }
+    return id
+  }
+
+  /// The client that the path names. What is not of the form of an id names no client.
+  func clientID() throws(Problem) -> ClientID {
+    guard let text = pathParameters[0], let id = ClientID(text) else { throw Problem(.clientNotFound) }
+    return id
+  }
+
+  /// A query parameter, decoded; nil where it is absent.
+  func queryParameter(_ name: String) throws(Problem) -> String? {
+    do throws(QueryParameters.Failure) {
+      return try QueryParameters(request.query).value(of: name)
+    } catch {
+      switch error {
+      case .repeated: throw .invalidValue(of: name, "must not be given twice")
+      case .badEncoding: throw .invalidValue(of: name, "must be percent-encoded UTF-8")
+      }
+    }
+  }
+}

@@ -1,0 +1,121 @@
+internal import HTTP
+internal import Registry
+
+// What an administrator does with clients.
+
+extension API {
+  /// Throws `clientIDTaken`, `clientEmailTaken`.
+  func createClient(
+    _ administrator: Administrator, _ input: NewClient
+  ) async throws(RegistryError) -> Created<Client> {
+    let client = try await clients.createClient(id: input.id, email: input.email, telegramID: input.telegramID)
+    return Created(value: client, location: "/api/v1/clients/\(PercentEncoding.encode(client.id.text))")
+  }
+
+  func listClients(
+    _ administrator: Administrator, _ input: PageInput<ClientCursor>
+  ) async throws(RegistryError) -> Listing<Client> {
+    let page = try await clients.listClients(
+      limit: input.limit ?? ClientService.maximumPage, after: input.cursor)
+    return Listing(elements: page.elements, next: page.next.map(input.link))
+  }
+
+  /// Throws `clientNotFound`.
+  func getClient(_ administrator: Administrator, _ input: ClientPath) async throws(RegistryError) -> OK<Client> {
+    OK(value: try await clients.getClient(input.id))
+  }
+
+  /// Throws `clientNotFound`.
+  func deleteClient(_ administrator: Administrator, _ input: ClientPath) async throws(RegistryError) -> NoContent {
+    try await clients.deleteClient(input.id)
+    return NoContent()
+  }
+}
+
+/// `{"id"?, "email"?, "telegram_id"?}`; null is as good as absent.
+struct NewClient: API.Input {
+  let id: ClientID?
+  let email: Email?
+  let telegramID: Int64?
+
+  private struct Body: Decodable {
+    let id: String?
+    let email: String?
+    let telegram_id: Int64?
+  }
+
+  static let description = InputDescription(
+    body: Schema(
+      name: "ClientInput",
+      definition: [
+        "type": "object",
+        "properties": [
+          "id": [
+            "type": ["string", "null"], "minLength": 1, "maxLength": .integer(Int64(ClientID.maximumLength)),
+            "pattern": "^[!-~]*$", "description": "Without one, the client gets a UUID.",
+          ],
+          "email": ["type": ["string", "null"], "format": "email", "maxLength": .integer(Int64(Email.maximumLength))],
+          "telegram_id": Client.telegramIDSchema,
+        ],
+      ]))
+
+  init(of call: Call) throws(Problem) {
+    let body = try call.json(Body.self)
+    id = body.id.flatMap { ClientID($0) }
+    email = body.email.flatMap { Email($0) }
+    telegramID = body.telegram_id
+
+    var errors: [Problem.FieldError] = []
+    if body.id != nil, id == nil {
+      errors.append(.init(field: "id", message: "must have 1 to \(ClientID.maximumLength) visible ASCII characters"))
+    }
+    if body.email != nil, email == nil {
+      errors.append(.init(field: "email", message: "must be an e-mail address"))
+    }
+    guard errors.isEmpty else { throw .invalidValues(errors) }
+  }
+}
+
+/// A client in the path.
+struct ClientPath: API.Input {
+  let id: ClientID
+
+  static let description = InputDescription(parameters: [
+    ParameterDescription(
+      name: "id", place: .path, meaning: "The client's id, percent-encoded.", schema: Client.idSchema)
+  ])
+
+  init(of call: Call) throws(Problem) { id = try call.clientID() }
+}
+
+extension Client: JSONDescribed {
+  func write(to json: inout JSONWriter) {
+    json.object { json in
+      json.member("id", id.text)
+      json.member("email", email?.text)
+      json.member("telegram_id", telegramID)
+      json.member("created_at", createdAt)
+    }
+  }
+
+  static let schema = Schema(
+    name: "Client",
+    definition: [
+      "type": "object",
+      "required": ["id", "email", "telegram_id", "created_at"],
+      "properties": [
+        "id": idSchema,
+        "email": ["type": ["string", "null"]],
+        "telegram_id": telegramIDSchema,
+        "created_at": .time(),
+      ],
+    ])
+
+  static let idSchema: JSONValue = [
+    "type": "string", "minLength": 1, "maxLength": .integer(Int64(ClientID.maximumLength)), "pattern": "^[!-~]*$",
+  ]
+
+  static let telegramIDSchema: JSONValue = [
+    "type": ["integer", "null"], "format": "int64", "minimum": .integer(.min), "maximum": .integer(.max),
+  ]
+}

@@ -1,0 +1,164 @@
+internal import HTTP
+internal import Registry
+
+// What an owner does with its devices.
+
+extension API {
+  /// Throws `clientNotFound`, `tooManyDevices`, `deviceNameTaken`.
+  func registerDevice(
+    _ owner: Owner, _ input: NamedDevice
+  ) async throws(RegistryError) -> Created<RegisteredDevice> {
+    let registered = try await devices.createDevice(clientID: owner.clientID, deviceName: input.deviceName)
+    return Created(value: registered, location: "/api/v1/devices/\(registered.device.id)")
+  }
+
+  /// A client that is not registered has no devices.
+  func listDevices(
+    _ owner: Owner, _ input: PageInput<DeviceCursor>
+  ) async throws(RegistryError) -> Listing<Device> {
+    let page = try await devices.listDevices(clientID: owner.clientID, limit: input.limit, after: input.cursor)
+    return Listing(elements: page.elements, next: page.next.map(input.link))
+  }
+
+  /// Throws `deviceNotFound`, `notOwner`.
+  func getDevice(_ owner: Owner, _ input: DevicePath) async throws(RegistryError) -> OK<Device> {
+    OK(value: try await devices.getDevice(input.id, owner: owner.clientID))
+  }
+
+  /// Throws `deviceNotFound`, `notOwner`, `deviceRevoked`, `deviceNameTaken`.
+  func renameDevice(_ owner: Owner, _ input: RenamedDevice) async throws(RegistryError) -> OK<Device> {
+    OK(value: try await devices.updateDeviceName(input.id, owner: owner.clientID, to: input.deviceName))
+  }
+
+  /// Throws `deviceNotFound`, `notOwner`.
+  func revokeDevice(_ owner: Owner, _ input: DevicePath) async throws(RegistryError) -> NoContent {
+    _ = try await devices.revokeDevice(input.id, owner: owner.clientID)
+    return NoContent()
+  }
+}
+
+/// `{"device_name": ...}`.
+struct NamedDevice: API.Input {
+  let deviceName: DeviceName
+
+  private struct Body: Decodable {
+    let device_name: String
+  }
+
+  static let description = InputDescription(
+    body: Schema(
+      name: "DeviceNameInput",
+      definition: [
+        "type": "object",
+        "required": ["device_name"],
+        "properties": [
+          "device_name": [
+            "type": "string", "minLength": 1, "maxLength": .integer(Int64(DeviceName.maximumLength)),
+            "pattern": #"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"#,
+            "description":
+              "Normalised to NFC and trimmed of white space; unique among the client's devices that are not revoked.",
+          ]
+        ],
+      ]))
+
+  init(of call: Call) throws(Problem) {
+    let body = try call.json(Body.self)
+    do throws(RegistryError) { deviceName = try DeviceName(body.device_name) } catch { throw Problem(error) }
+  }
+}
+
+/// A device in the path.
+struct DevicePath: API.Input {
+  let id: DeviceID
+
+  static let description = InputDescription(parameters: [
+    ParameterDescription(
+      name: "id", place: .path, meaning: "The device's id.", schema: ["type": "string", "format": "uuid"])
+  ])
+
+  init(of call: Call) throws(Problem) { id = try call.deviceID() }
+}
+
+/// A device in the path, and its new name.
+struct RenamedDevice: API.Input {
+  let id: DeviceID
+  let deviceName: DeviceName
+
+  static let description = InputDescription(
+    parameters: DevicePath.description.parameters, body: NamedDevice.description.body)
+
+  init(of call: Call) throws(Problem) {
+    deviceName = try NamedDevice(of: call).deviceName
+    id = try call.deviceID()
+  }
+}
+
+extension Device: JSONDescribed {
+  func write(to json: inout JSONWriter) { json.object(writeMembers) }
+
+  fileprivate func writeMembers(_ json: inout JSONWriter) {
+    json.member("id", id)
+    json.member("client_id", clientID.text)
+    json.member("device_name", deviceName.text)
+    json.member("is_active", isActive)
+    json.member("revoked", revoked)
+    json.member("last_poll", lastPoll)
+    json.member("last_ack", lastAck)
+    json.member("last_seen", lastSeen)
+    json.member("created_at", createdAt)
+    json.member("updated_at", updatedAt)
+  }
+
+  static let schema = Schema(
+    name: "Device",
+    definition: [
+      "type": "object",
+      "required": .array(schemaMembers.map { .string($0.name) }),
+      "properties": .object(schemaMembers),
+    ])
+
+  fileprivate static let schemaMembers: [(name: String, value: JSONValue)] = [
+    ("id", ["type": "string", "format": "uuid"]),
+    ("client_id", Client.idSchema),
+    ("device_name", ["type": "string", "minLength": 1, "maxLength": .integer(Int64(DeviceName.maximumLength))]),
+    ("is_active", ["type": "boolean", "description": "Whether the device may be used; false once revoked."]),
+    ("revoked", ["type": "boolean", "description": "Whether the device was cut off, for good."]),
+    ("last_poll", .time(nullable: true)),
+    ("last_ack", .time(nullable: true)),
+    ("last_seen", .time(nullable: true)),
+    ("created_at", .time()),
+    ("updated_at", .time()),
+  ]
+}
+
+extension RegisteredDevice: JSONDescribed {
+  static let isSensitive = true
+
+  func write(to json: inout JSONWriter) {
+    json.object { json in
+      device.writeMembers(&json)
+      json.member("hmac_key_hash", hmacKeyHash)
+      json.member("secret", secret)
+    }
+  }
+
+  static let schema = Schema(
+    name: "RegisteredDevice",
+    definition: [
+      "type": "object",
+      "required": .array(schemaMembers.map { .string($0.name) }),
+      "properties": .object(schemaMembers),
+    ])
+
+  private static let schemaMembers: [(name: String, value: JSONValue)] =
+    Device.schemaMembers + [
+      (
+        "hmac_key_hash",
+        ["type": "string", "description": "The argon2id PHC string of the secret.", "pattern": #"^\$argon2id\$"#]
+      ),
+      (
+        "secret",
+        ["type": "string", "description": "The device's HMAC key, shown once.", "pattern": "^[0-9a-f]{64}$"]
+      ),
+    ]
+}

@@ -1,0 +1,87 @@
+internal import FoundationEssentials
+internal import HTTP
+internal import Registry
+
+extension Call {
+  /// The body as JSON: its media type, then its syntax, then the types of its members. Members that `Body` does
+  /// not have are ignored.
+  func json<Body: Decodable>(_ type: Body.Type) throws(Problem) -> Body {
+    try testMediaType()
+    try Self.testText(content)
+    do {
+      return try JSONDecoder().decode(Body.self, from: Data(content))
+    } catch let error as DecodingError {
+      throw Problem(error)
+    } catch {
+      throw .malformedJSON("The body is not JSON.")
+    }
+  }
+
+  private func testMediaType() throws(Problem) {
+    guard request.value(of: "content-encoding") == nil else { throw .unsupportedContentEncoding }
+    guard let contentType = request.value(of: "content-type") else {
+      // Nothing is of no type.
+      guard content.isEmpty else { throw .unsupportedMediaType }
+      return
+    }
+    guard Self.isJSON(contentType) else { throw .unsupportedMediaType }
+  }
+
+  /// `application/json`, with or without `charset=utf-8` (RFC 9110, section 8.3.1).
+  static func isJSON(_ contentType: String) -> Bool {
+    let parts = contentType.lowercased().split(separator: ";", omittingEmptySubsequences: false)
+      .map { $0.trimming { $0 == " " || $0 == "\t" } }
+    guard parts.first == "application/json" else { return false }
+    return parts.count == 1
+      || parts.count == 2 && ["charset=utf-8", "charset=\"utf-8\""].contains(parts[1])
+  }
+
+  /// JSON is UTF-8 (RFC 8259, section 8.1). The decoder would take other encodings, and guess which.
+  private static func testText(_ bytes: [UInt8]) throws(Problem) {
+    guard !bytes.isEmpty else { throw .malformedJSON("The body is empty; send a JSON object.") }
+    guard !bytes.contains(0), (try? UTF8Span(validating: bytes.span)) != nil else {
+      throw .malformedJSON("The body is not UTF-8 text.")
+    }
+  }
+}
+
+extension Problem {
+  /// In which member the error is, and what should be there. Of the decoder's own words nothing is shown.
+  fileprivate init(_ error: DecodingError) {
+    func field(_ path: [any CodingKey]) -> String { path.map(\.stringValue).joined(separator: ".") }
+    switch error {
+    case .keyNotFound(let key, let context):
+      self = .invalidValue(of: field(context.codingPath + [key]), "is missing")
+    case .typeMismatch(let type, let context), .valueNotFound(let type, let context):
+      let path = field(context.codingPath)
+      self =
+        path.isEmpty
+        ? .malformedJSON("The body must be a JSON object.")
+        : .invalidValue(of: path, "must be \(Self.jsonName(of: type))")
+    case .dataCorrupted(let context):
+      let path = field(context.codingPath)
+      self =
+        path.isEmpty
+        ? .malformedJSON("The body is not JSON.") : .invalidValue(of: path, "is out of range or malformed")
+    @unknown default:
+      self = .malformedJSON("The body is not the JSON that is expected.")
+    }
+  }
+
+  private static func jsonName(of type: any Any.Type) -> String {
+    switch type {
+    case is String.Type: "a string"
+    case is Int64.Type: "an integer of 64 bits"
+    case is Bool.Type: "true or false"
+    default: "of another type"
+    }
+  }
+}
+
+extension Substring {
+  fileprivate func trimming(_ isTrimmed: (Character) -> Bool) -> Substring {
+    var rest = drop(while: isTrimmed)
+    while let last = rest.last, isTrimmed(last) { rest.removeLast() }
+    return rest
+  }
+}

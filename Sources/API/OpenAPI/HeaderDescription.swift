@@ -1,0 +1,45 @@
+/// What the OpenAPI document says of a header field of answers.
+struct HeaderDescription: Sendable {
+  let name: String
+  let meaning: String
+  let isRequired: Bool
+  var schema: JSONValue = ["type": "string"]
+
+  var reference: JSONValue { ["$ref": .string("#/components/headers/" + name)] }
+
+  var json: JSONValue {
+    ["description": .string(meaning), "required": .boolean(isRequired), "schema": schema]
+  }
+
+  static let requestID = HeaderDescription(
+    name: "X-Request-Id", meaning: "The request's own, or a new one.", isRequired: true,
+    schema: ["type": "string", "minLength": 1, "maxLength": 128])
+  static let cacheControl = HeaderDescription(
+    name: "Cache-Control", meaning: "Nothing is to be kept.", isRequired: true,
+    schema: ["type": "string", "const": "no-store"])
+  static let location = HeaderDescription(
+    name: "Location", meaning: "The path of what was created.", isRequired: true)
+  static let link = HeaderDescription(
+    name: "Link", meaning: "`rel=\"next\"`: the next page, while there is one (RFC 8288).", isRequired: false)
+  static let allow = HeaderDescription(
+    name: "Allow", meaning: "The methods that the path takes.", isRequired: true)
+  static let authenticate = HeaderDescription(
+    name: "WWW-Authenticate", meaning: "How to authenticate, and what was wrong (RFC 6750).", isRequired: true)
+  static let retryAfter = HeaderDescription(
+    name: "Retry-After", meaning: "Seconds after which to try again.", isRequired: true,
+    schema: ["type": "integer", "minimum": 0])
+
+  static let everywhere = [requestID, cacheControl]
+  static let all = everywhere + [location, link, allow, authenticate, retryAfter]
+
+  /// What answers of a status must have. A 403 has a challenge only where a scope is missing.
+  static func required(with status: Int, by kinds: [ProblemKind]) -> [HeaderDescription] {
+    switch status {
+    case 401: [authenticate]
+    case 403: kinds == [.insufficientScope] ? [authenticate] : []
+    case 405: [allow]
+    case 429, 503: [retryAfter]
+    default: []
+    }
+  }
+}

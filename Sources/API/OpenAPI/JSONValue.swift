@@ -1,0 +1,83 @@
+internal import HTTP
+
+/// JSON that is written as a literal. Members keep their order.
+indirect enum JSONValue: Sendable {
+  case string(String)
+  case integer(Int64)
+  case boolean(Bool)
+  case array([JSONValue])
+  case object([(name: String, value: JSONValue)])
+}
+
+extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral,
+  ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
+{
+  init(stringLiteral value: String) { self = .string(value) }
+  init(integerLiteral value: Int64) { self = .integer(value) }
+  init(booleanLiteral value: Bool) { self = .boolean(value) }
+  init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
+  init(dictionaryLiteral members: (String, JSONValue)...) { self = .object(members.map { ($0.0, $0.1) }) }
+}
+
+extension JSONValue {
+  /// Schema of a moment (RFC 3339).
+  static func time(nullable: Bool = false) -> JSONValue {
+    ["type": nullable ? ["string", "null"] : "string", "format": "date-time"]
+  }
+}
+
+extension JSONValue: JSONWritable {
+  func write(to json: inout JSONWriter) { writeIndented(to: &json, depth: 0) }
+
+  /// Over several lines, two spaces a level; scalars side by side.
+  private func writeIndented(to json: inout JSONWriter, depth: Int) {
+    switch self {
+    case .string(let text): json.string(text)
+    case .integer(let number): number.write(to: &json)
+    case .boolean(let flag): flag.write(to: &json)
+    case .array(let elements) where elements.allSatisfy(\.isScalar):
+      json.buffer.append(UInt8(ascii: "["))
+      for (index, element) in elements.enumerated() {
+        if index > 0 { json.buffer.append(", " as StaticString) }
+        element.write(to: &json)
+      }
+      json.buffer.append(UInt8(ascii: "]"))
+    case .array(let elements):
+      Self.writeLines(elements, between: ("[", "]"), to: &json, depth: depth) { element, json in
+        element.writeIndented(to: &json, depth: depth + 1)
+      }
+    case .object(let members):
+      Self.writeLines(members, between: ("{", "}"), to: &json, depth: depth) { member, json in
+        json.string(member.name)
+        json.buffer.append(": " as StaticString)
+        member.value.writeIndented(to: &json, depth: depth + 1)
+      }
+    }
+  }
+
+  private var isScalar: Bool {
+    switch self {
+    case .string, .integer, .boolean: true
+    case .array, .object: false
+    }
+  }
+
+  private static func writeLines<Item>(
+    _ items: [Item], between brackets: (StaticString, StaticString), to json: inout JSONWriter, depth: Int,
+    _ write: (Item, inout JSONWriter) -> Void
+  ) {
+    json.buffer.append(brackets.0)
+    for (index, item) in items.enumerated() {
+      if index > 0 { json.buffer.append(UInt8(ascii: ",")) }
+      newLine(in: json, depth: depth + 1)
+      write(item, &json)
+    }
+    if !items.isEmpty { newLine(in: json, depth: depth) }
+    json.buffer.append(brackets.1)
+  }
+
+  private static func newLine(in json: JSONWriter, depth: Int) {
+    json.buffer.append(UInt8(ascii: "\n"))
+    for _ in 0..<depth { json.buffer.append("  " as StaticString) }
+  }
+}

@@ -1,0 +1,145 @@
+internal import HTTP
+
+extension API {
+  /// The OpenAPI 3.1 document, derived from the table of endpoints; JSON with a line break at its end.
+  /// - Parameter publicURL: the origin that clients use; nil stands for the one that served the document.
+  public static func openAPIDocument(publicURL: String?) -> [UInt8] {
+    let json = OpenAPIDocument(endpoints: endpoints, server: publicURL ?? "/").json
+    var writer = JSONWriter(buffer: ByteBuffer(capacity: 64 * 1024))
+    json.write(to: &writer)
+    writer.buffer.append(UInt8(ascii: "\n"))
+    return writer.buffer.withBytes { Array($0) }
+  }
+}
+
+/// The description of a table of endpoints (OpenAPI 3.1).
+struct OpenAPIDocument {
+  let endpoints: [Endpoint]
+  let server: String
+
+  var json: JSONValue {
+    [
+      "openapi": "3.1.0",
+      "info": [
+        "title": "Device registry",
+        "version": "1",
+        "summary": "Registers trading terminals, gives each its secret, and cuts it off.",
+      ],
+      "servers": [["url": .string(server)]],
+      "paths": .object(paths),
+      "components": [
+        "schemas": .object(schemas),
+        "responses": .object(commonResponses),
+        "headers": .object(HeaderDescription.all.map { ($0.name, $0.json) }),
+        "securitySchemes": [
+          "owner": [
+            "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+            "description":
+              "A JSON Web Token: `sub` is the client's id, `exp` is demanded, `scope` may hold registry:admin.",
+          ]
+        ],
+      ],
+    ]
+  }
+
+  /// In the table's order, with the operations of a path together.
+  private var paths: [(name: String, value: JSONValue)] {
+    var paths: [(name: String, operations: [(name: String, value: JSONValue)])] = []
+    for endpoint in endpoints {
+      let operation = (endpoint.method.lowercased(), operation(of: endpoint))
+      if let index = paths.firstIndex(where: { $0.name == endpoint.path }) {
+        paths[index].operations.append(operation)
+      } else {
+        paths.append((endpoint.path, [operation]))
+      }
+    }
+    return paths.map { ($0.name, .object($0.operations)) }
+  }
+
+  private func operation(of endpoint: Endpoint) -> JSONValue {
+    var members: [(name: String, value: JSONValue)] = [
+      ("operationId", .string(endpoint.name)),
+      ("summary", .string(endpoint.summary)),
+      ("security", security(of: endpoint.access)),
+    ]
+    if !endpoint.input.parameters.isEmpty {
+      members.append(("parameters", .array(endpoint.input.parameters.map(\.json))))
+    }
+    if let body = endpoint.input.body {
+      members.append(
+        ("requestBody", ["required": true, "content": ["application/json": ["schema": body.reference]]]))
+    }
+    members.append(("responses", .object(responses(of: endpoint))))
+    return .object(members)
+  }
+
+  private func security(of access: Access) -> JSONValue {
+    switch access {
+    case .anyone: []
+    case .owner: [["owner": []]]
+    case .administrator: [["owner": [.string(Administrator.scope)]]]
+    }
+  }
+
+  private func responses(of endpoint: Endpoint) -> [(name: String, value: JSONValue)] {
+    let problems = Dictionary(grouping: endpoint.problems, by: \.status).sorted { $0.key < $1.key }
+    return [(String(endpoint.success.status), endpoint.success.json)]
+      + problems.map { status, kinds in
+        kinds.allSatisfy(Self.commonKinds.contains)
+          ? (String(status), ["$ref": .string("#/components/responses/\(Self.name(of: status))")])
+          : (String(status), Self.response(to: kinds, status: status))
+      }
+  }
+
+  /// Problems whose response is described once, and not at each of the many routes that have them.
+  private static let commonKinds =
+    ProblemKind.everywhere + [.tokenMissing, .tokenInvalid, .pathNotFound, .methodNotAllowed]
+
+  private var commonResponses: [(name: String, value: JSONValue)] {
+    Dictionary(grouping: Self.commonKinds, by: \.status).sorted { $0.key < $1.key }
+      .map { status, kinds in (Self.name(of: status), Self.response(to: kinds, status: status)) }
+  }
+
+  private static func name(of status: Int) -> String { "Problem\(status)" }
+
+  private static func response(to kinds: [ProblemKind], status: Int) -> JSONValue {
+    let description = kinds.map { "`\($0.rawValue)`: \($0.title)." }.joined(separator: " ")
+    let headers = HeaderDescription.everywhere + HeaderDescription.required(with: status, by: kinds)
+    return [
+      "description": .string(description),
+      "headers": .object(headers.map { ($0.name, $0.reference) }),
+      "content": [.init(describing: Problem.contentType): ["schema": Problem.schema.reference]],
+    ]
+  }
+
+  /// Each once, in the order of their first use.
+  private var schemas: [(name: String, value: JSONValue)] {
+    var schemas: [Schema] = []
+    for schema in endpoints.flatMap({ [$0.input.body].compactMap(\.self) + $0.success.components })
+      + [Problem.schema]
+    where !schemas.contains(where: { $0.name == schema.name }) {
+      schemas.append(schema)
+    }
+    return schemas.map { ($0.name, $0.definition) }
+  }
+}
+
+extension ParameterDescription {
+  fileprivate var json: JSONValue {
+    [
+      "name": .string(name), "in": .string(place.rawValue), "required": .boolean(place == .path),
+      "description": .string(meaning), "schema": schema,
+    ]
+  }
+}
+
+extension SuccessDescription {
+  fileprivate var json: JSONValue {
+    var members: [(name: String, value: JSONValue)] = [
+      ("description", .string(meaning)),
+      ("headers", .object((HeaderDescription.everywhere + headers).map { ($0.name, $0.reference) })),
+    ]
+    if let schema { members.append(("content", ["application/json": ["schema": schema]])) }
+    return .object(members)
+  }
+}

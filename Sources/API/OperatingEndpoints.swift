@@ -1,0 +1,48 @@
+internal import HTTP
+internal import Registry
+
+// What those who run the registry ask.
+
+extension API {
+  /// That it answers is the answer.
+  func health(_ caller: Anyone, _ input: NoInput) async throws(RegistryError) -> OK<Health> {
+    OK(value: Health())
+  }
+
+  /// Throws `unavailable` while the database does not answer.
+  func readiness(_ caller: Anyone, _ input: NoInput) async throws(RegistryError) -> OK<Health> {
+    try await store.ping()
+    return OK(value: Health())
+  }
+
+  func openAPI(_ caller: Anyone, _ input: NoInput) async throws(RegistryError) -> Document {
+    Document(bytes: document)
+  }
+}
+
+/// `{"status": "ok"}`.
+struct Health: JSONDescribed {
+  func write(to json: inout JSONWriter) {
+    json.object { $0.member("status", "ok") }
+  }
+
+  static let schema = Schema(
+    name: "Health",
+    definition: [
+      "type": "object", "required": ["status"], "properties": ["status": ["type": "string", "const": "ok"]],
+    ])
+}
+
+/// JSON that was written before.
+struct Document: API.Answer {
+  let bytes: [UInt8]
+
+  static let description = SuccessDescription(
+    status: 200, meaning: "The document.", schema: ["type": "object"])
+
+  func response() -> Response {
+    let buffer = ByteBuffer(capacity: bytes.count)
+    bytes.withUnsafeBufferPointer { buffer.append($0) }
+    return Response(status: 200, contentType: "application/json", body: buffer)
+  }
+}

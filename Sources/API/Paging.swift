@@ -1,0 +1,94 @@
+internal import Registry
+
+/// Which part of a list is asked for: `?limit=` and `?cursor=`.
+struct PageInput<Cursor: PageCursor>: API.Input {
+  let limit: Int?
+  let cursor: Cursor?
+  private let path: String
+
+  /// Elements of the largest page.
+  static var maximumLimit: Int { 1000 }
+
+  static var description: InputDescription {
+    InputDescription(parameters: [
+      ParameterDescription(
+        name: "limit", place: .query, meaning: "How many a page has at most; without it all come.",
+        schema: ["type": "integer", "minimum": 1, "maximum": .integer(Int64(maximumLimit))]),
+      ParameterDescription(
+        name: "cursor", place: .query, meaning: "Where the page begins: taken from the `Link` of the one before.",
+        schema: ["type": "string"]),
+    ])
+  }
+
+  init(of call: Call) throws(Problem) {
+    path = call.endpoint.path
+    limit = try call.queryParameter("limit").map { text throws(Problem) in
+      guard text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
+        let limit = Int(text), (1...Self.maximumLimit).contains(limit)
+      else { throw .invalidValue(of: "limit", "must be a whole number from 1 to \(Self.maximumLimit)") }
+      return limit
+    }
+    cursor = try call.queryParameter("cursor").map { text throws(Problem) in
+      guard let cursor = Base64URL.decode(text).flatMap(Cursor.init(bytes:)) else {
+        throw .invalidValue(of: "cursor", "must be taken from the Link of the page before")
+      }
+      return cursor
+    }
+  }
+
+  /// The path and query of the page that begins at `next`.
+  func link(to next: Cursor) -> String {
+    let limit = limit.map { "limit=\($0)&" } ?? ""
+    return "\(path)?\(limit)cursor=\(Base64URL.encode(next.bytes))"
+  }
+}
+
+/// A place in a list, as bytes that its reader need not understand.
+protocol PageCursor {
+  var bytes: [UInt8] { get }
+  init?(bytes: [UInt8])
+}
+
+extension DeviceCursor: PageCursor {
+  var bytes: [UInt8] { createdAt.bytes + id.high.bigEndianBytes + id.low.bigEndianBytes }
+
+  init?(bytes: [UInt8]) {
+    guard bytes.count == 24, let createdAt = Timestamp(bytes: bytes[..<8]) else { return nil }
+    let id = DeviceID(high: UInt64(bigEndianBytes: bytes[8..<16]), low: UInt64(bigEndianBytes: bytes[16...]))
+    self.init(createdAt: createdAt, id: id)
+  }
+}
+
+extension ClientCursor: PageCursor {
+  var bytes: [UInt8] { createdAt.bytes + Array(id.text.utf8) }
+
+  init?(bytes: [UInt8]) {
+    guard bytes.count > 8, let createdAt = Timestamp(bytes: bytes[..<8]),
+      let id = String(validating: bytes[8...], as: UTF8.self).flatMap({ ClientID($0) })
+    else { return nil }
+    self.init(createdAt: createdAt, id: id)
+  }
+}
+
+extension Timestamp {
+  /// 9999-12-31T23:59:59.999Z. What lies outside is no time of ours, and might not be one of the database's.
+  private static let last = 253_402_300_799_999
+
+  fileprivate var bytes: [UInt8] { UInt64(bitPattern: millisecondsSince1970).bigEndianBytes }
+
+  fileprivate init?(bytes: ArraySlice<UInt8>) {
+    let milliseconds = UInt64(bigEndianBytes: bytes)
+    guard milliseconds <= Self.last else { return nil }
+    self.init(millisecondsSince1970: Int64(milliseconds))
+  }
+}
+
+extension UInt64 {
+  fileprivate var bigEndianBytes: [UInt8] {
+    stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: self >> UInt64($0)) }
+  }
+
+  fileprivate init(bigEndianBytes bytes: ArraySlice<UInt8>) {
+    self = bytes.reduce(0) { $0 << 8 | UInt64($1) }
+  }
+}

@@ -1,0 +1,75 @@
+internal import HTTP
+
+/// Why a request was not answered as it wished, in words for its sender (RFC 9457).
+struct Problem: Error {
+  let kind: ProblemKind
+  /// What was wrong here and what to do about it.
+  let detail: String
+  var errors: [FieldError] = []
+  /// Header fields that the status asks for.
+  var fields: [(name: StaticString, value: String)] = []
+  /// For the log, and never in the answer.
+  var cause: String?
+
+  /// A value that is missing or wrong.
+  struct FieldError: Hashable, Sendable {
+    /// The name of a JSON member or a parameter; of a member of a member, `outer.inner`.
+    let field: String
+    /// Completes the sentence that the field begins.
+    let message: String
+  }
+
+  static let contentType: StaticString = "application/problem+json"
+
+  func response(requestID: String) -> Response {
+    var json = JSONWriter(buffer: ByteBuffer(capacity: 512))
+    json.object { json in
+      json.member("type", kind.type)
+      json.member("title", kind.title)
+      json.member("status", Int64(kind.status))
+      json.member("detail", detail)
+      json.member("request_id", requestID)
+      if !errors.isEmpty { json.member("errors", errors) }
+    }
+    return Response(
+      status: kind.status, fields: fields, contentType: Self.contentType, body: json.buffer)
+  }
+}
+
+extension Problem.FieldError: JSONWritable {
+  func write(to json: inout JSONWriter) {
+    json.object { json in
+      json.member("field", field)
+      json.member("message", message)
+    }
+  }
+}
+
+extension Problem {
+  static let schema = Schema(
+    name: "Problem",
+    definition: [
+      "type": "object",
+      "description": "What went wrong (RFC 9457).",
+      "required": ["type", "title", "status", "detail", "request_id"],
+      "properties": [
+        "type": [
+          "type": "string", "format": "uri",
+          "enum": .array(ProblemKind.allCases.map { .string($0.type) }),
+        ],
+        "title": ["type": "string"],
+        "status": ["type": "integer", "minimum": 400, "maximum": 599],
+        "detail": ["type": "string", "description": "What was wrong here, and what to do about it."],
+        "request_id": ["type": "string", "minLength": 1, "maxLength": 128],
+        "errors": [
+          "type": "array",
+          "minItems": 1,
+          "items": [
+            "type": "object",
+            "required": ["field", "message"],
+            "properties": ["field": ["type": "string"], "message": ["type": "string"]],
+          ],
+        ],
+      ],
+    ])
+}

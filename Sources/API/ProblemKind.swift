@@ -1,0 +1,83 @@
+/// Every way in which a request can fail: the last part of a problem's `type` (RFC 9457, section 3.1.1).
+enum ProblemKind: String, CaseIterable, Sendable {
+  case malformedRequest = "malformed-request"
+  case malformedJSON = "malformed-json"
+  case invalidValue = "invalid-value"
+  case tokenMissing = "token-missing"
+  case tokenInvalid = "token-invalid"
+  case insufficientScope = "insufficient-scope"
+  case notOwner = "not-owner"
+  case pathNotFound = "path-not-found"
+  case clientNotFound = "client-not-found"
+  case deviceNotFound = "device-not-found"
+  case methodNotAllowed = "method-not-allowed"
+  case clientIDTaken = "client-id-taken"
+  case clientEmailTaken = "client-email-taken"
+  case deviceNameTaken = "device-name-taken"
+  case deviceRevoked = "device-revoked"
+  case tooManyDevices = "too-many-devices"
+  case contentTooLarge = "content-too-large"
+  case unsupportedMediaType = "unsupported-media-type"
+  case headerTooLarge = "header-too-large"
+  case internalError = "internal-error"
+  case overloaded = "overloaded"
+  case unavailable = "unavailable"
+  case versionNotSupported = "version-not-supported"
+
+  /// What all the types begin with. They are names, and need not lead anywhere.
+  static let typeBase = "https://device-registry.dev/problems/"
+
+  var type: String { Self.typeBase + rawValue }
+
+  /// What any route can answer, whatever it is asked.
+  static let everywhere: [ProblemKind] = [
+    .malformedRequest, .contentTooLarge, .headerTooLarge, .internalError, .overloaded, .unavailable,
+    .versionNotSupported,
+  ]
+
+  var status: Int {
+    switch self {
+    case .malformedRequest, .malformedJSON, .invalidValue: 400
+    case .tokenMissing, .tokenInvalid: 401
+    case .insufficientScope, .notOwner: 403
+    case .pathNotFound, .clientNotFound, .deviceNotFound: 404
+    case .methodNotAllowed: 405
+    case .clientIDTaken, .clientEmailTaken, .deviceNameTaken, .deviceRevoked, .tooManyDevices: 409
+    case .contentTooLarge: 413
+    case .unsupportedMediaType: 415
+    case .headerTooLarge: 431
+    case .internalError: 500
+    case .overloaded, .unavailable: 503
+    case .versionNotSupported: 505
+    }
+  }
+
+  /// The same for every problem of the kind.
+  var title: String {
+    switch self {
+    case .malformedRequest: "The request breaks the rules of HTTP"
+    case .malformedJSON: "The body is not the JSON that is expected"
+    case .invalidValue: "A value is missing or wrong"
+    case .tokenMissing: "A token is needed"
+    case .tokenInvalid: "The token is not valid"
+    case .insufficientScope: "The token lacks a scope"
+    case .notOwner: "The device is another client's"
+    case .pathNotFound: "There is nothing at this path"
+    case .clientNotFound: "There is no such client"
+    case .deviceNotFound: "There is no such device"
+    case .methodNotAllowed: "The method is not for this path"
+    case .clientIDTaken: "The client id is taken"
+    case .clientEmailTaken: "The e-mail address is taken"
+    case .deviceNameTaken: "The device name is taken"
+    case .deviceRevoked: "The device is revoked"
+    case .tooManyDevices: "The client has too many devices"
+    case .contentTooLarge: "The body is too large"
+    case .unsupportedMediaType: "The body is of a type that is not understood"
+    case .headerTooLarge: "The header is too large"
+    case .internalError: "The registry failed"
+    case .overloaded: "Too much is waiting"
+    case .unavailable: "The registry is not ready"
+    case .versionNotSupported: "The version of HTTP is not understood"
+    }
+  }
+}

@@ -1,0 +1,128 @@
+internal import HTTP
+internal import Registry
+
+// What leads to which problem, and the words for it.
+
+extension Problem {
+  /// The one table from the registry's errors to answers.
+  init(_ error: RegistryError) {
+    switch error {
+    case .invalid(let field, let message):
+      self = .invalidValue(of: field, message)
+    case .clientNotFound:
+      self.init(kind: .clientNotFound, detail: "No client is registered under this id; add it first.")
+    case .deviceNotFound:
+      self.init(kind: .deviceNotFound, detail: "No device has this id; list your devices to see theirs.")
+    case .notOwner:
+      self.init(kind: .notOwner, detail: "The device belongs to another client; use a token of that client.")
+    case .clientIDTaken:
+      self.init(kind: .clientIDTaken, detail: "Another client has this id; choose another, or leave it out.")
+    case .clientEmailTaken:
+      self.init(kind: .clientEmailTaken, detail: "Another client has this e-mail address.")
+    case .deviceNameTaken:
+      self.init(
+        kind: .deviceNameTaken,
+        detail: "Another of the client's devices has this name; choose another, or revoke that device.")
+    case .deviceRevoked:
+      self.init(
+        kind: .deviceRevoked, detail: "The device is revoked, for good; register a new one in its place.")
+    case .tooManyDevices(let limit):
+      self.init(
+        kind: .tooManyDevices,
+        detail: "A client may have \(limit) devices, revoked ones included, and this one has them.")
+    case .overloaded(let queue):
+      self.init(
+        kind: .overloaded, detail: "The registry has more to do than it can; nothing was done, try again.",
+        fields: [("Retry-After", "1")], cause: "the queue is full: \(queue)")
+    case .unavailable(let cause):
+      self.init(
+        kind: .unavailable, detail: "The database is out of reach; try again.",
+        fields: [("Retry-After", "2")], cause: cause)
+    case .fault(let cause):
+      self.init(
+        kind: .internalError, detail: "This is a fault of the registry; report it with the request_id.",
+        cause: cause)
+    }
+  }
+
+  /// A request that was refused before anything looked at what it asks for.
+  init(_ refusal: Refusal) {
+    let kind: ProblemKind =
+      switch refusal {
+      case .missingHost, .repeatedHost, .invalidHost, .repeatedContentLength, .invalidContentLength,
+        .contentLengthWithTransferEncoding, .invalidTransferEncoding, .invalidMethod, .invalidTarget,
+        .invalidField:
+        .malformedRequest
+      case .headerTooLarge: .headerTooLarge
+      case .versionNotSupported: .versionNotSupported
+      case .unavailable: .unavailable
+      }
+    self.init(
+      kind: kind, detail: "The request was refused: \(refusal.rawValue).",
+      fields: kind == .unavailable ? [("Retry-After", "2")] : [])
+  }
+}
+
+// Path, method, size.
+extension Problem {
+  static let pathNotFound = Problem(
+    kind: .pathNotFound, detail: "Nothing answers at this path; /openapi.json lists what there is.")
+
+  static func methodNotAllowed(_ method: String, allow: String) -> Problem {
+    Problem(
+      kind: .methodNotAllowed, detail: "\(method) is not for this path; it takes \(allow).",
+      fields: [("Allow", allow)])
+  }
+
+  static let contentTooLarge = Problem(
+    kind: .contentTooLarge,
+    detail: "The body may have \(HTTPLimits().maximumBodyBytes) bytes at most; send less.")
+}
+
+// Authentication, scope (RFC 6750, section 3).
+extension Problem {
+  static let tokenMissing = Problem(
+    kind: .tokenMissing, detail: "Send the field `Authorization: Bearer` with a JSON Web Token behind it.",
+    fields: [("WWW-Authenticate", "Bearer")])
+
+  static func tokenInvalid(_ reason: String) -> Problem {
+    Problem(
+      kind: .tokenInvalid, detail: "The token was refused: \(reason).",
+      fields: [("WWW-Authenticate", "Bearer error=\"invalid_token\"")])
+  }
+
+  static func insufficientScope(_ scope: String) -> Problem {
+    Problem(
+      kind: .insufficientScope, detail: "The token's scope must include \(scope).",
+      fields: [("WWW-Authenticate", "Bearer error=\"insufficient_scope\", scope=\"\(scope)\"")])
+  }
+
+  static func authenticatorUnavailable(cause: String) -> Problem {
+    Problem(
+      kind: .unavailable, detail: "The keys that verify tokens are out of reach; try again.",
+      fields: [("Retry-After", "2")], cause: cause)
+  }
+}
+
+// Media type and syntax.
+extension Problem {
+  static let unsupportedMediaType = Problem(
+    kind: .unsupportedMediaType, detail: "Send the body as `Content-Type: application/json`, in UTF-8.")
+
+  static let unsupportedContentEncoding = Problem(
+    kind: .unsupportedMediaType, detail: "Send the body as it is, without a Content-Encoding.")
+
+  static func malformedJSON(_ detail: String) -> Problem {
+    Problem(kind: .malformedJSON, detail: detail)
+  }
+
+  static func invalidValue(of field: String, _ message: String) -> Problem {
+    invalidValues([FieldError(field: field, message: message)])
+  }
+
+  static func invalidValues(_ errors: [FieldError]) -> Problem {
+    Problem(
+      kind: .invalidValue,
+      detail: errors.map { "`\($0.field)` \($0.message)" }.joined(separator: "; ") + ".", errors: errors)
+  }
+}
