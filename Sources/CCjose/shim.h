@@ -1,1 +1,2 @@
 #include <cjose/cjose.h>
+#include <jansson.h>

@@ -1,0 +1,69 @@
+internal import CCjose
+
+/// A signed token in its compact form (RFC 7515, section 3.1), whose header was tested and whose signature was
+/// not yet.
+struct CompactToken {
+  private let text: String
+  private let signatureLength: Int
+  let algorithm: Algorithm
+  let keyID: String?
+
+  /// Takes the token apart and tests all that can be tested without a key. Throws `tooLong`, `encrypted`,
+  /// `malformed`, `wrongType`, `criticalHeader`, `algorithmNotAllowed`.
+  init(_ text: String) throws(TokenError) {
+    guard text.utf8.count <= TokenVerifier.maximumTokenLength else { throw .tooLong }
+    let parts = text.utf8.split(
+      separator: UInt8(ascii: "."), maxSplits: Self.partsOfEncrypted, omittingEmptySubsequences: false)
+    if parts.count == Self.partsOfEncrypted { throw .encrypted }
+    guard parts.count == 3 else { throw .malformed(.structure) }
+    guard let header = Base64URL.decode(parts[0]), Base64URL.decode(parts[1]) != nil,
+      let signature = Base64URL.decode(parts[2])
+    else { throw .malformed(.structure) }
+    guard let members = header.withUnsafeBufferPointer({ JSONObject(parsing: $0) }) else {
+      throw .malformed(.header)
+    }
+    (algorithm, keyID) = try Self.test(header: members)
+    signatureLength = signature.count
+    self.text = text
+  }
+
+  /// The claims, once the key has verified the signature. Throws `wrongSignature`, `malformed`.
+  func claims(verifiedBy key: VerificationKey) throws(TokenError) -> JSONObject {
+    // cjose halves whatever length an ECDSA signature has: another length would be another spelling of it.
+    guard algorithm.signatureLength ?? signatureLength == signatureLength else { throw .wrongSignature }
+    guard let jws = cjose_jws_import(text, text.utf8.count, nil) else { throw .wrongSignature }
+    defer { cjose_jws_release(jws) }
+    guard cjose_jws_verify(jws, key.jwk, nil) else { throw .wrongSignature }
+    var payload: UnsafeMutablePointer<UInt8>?
+    var length = 0
+    guard cjose_jws_get_plaintext(jws, &payload, &length, nil),
+      let claims = JSONObject(parsing: UnsafeBufferPointer(start: payload, count: length))
+    else { throw .malformed(.claims) }
+    return claims
+  }
+
+  /// Parts of an encrypted token's compact form (RFC 7516, section 3.1).
+  private static let partsOfEncrypted = 5
+
+  /// Keys that the token brings along or points to (`jwk`, `jku`, `x5c`, `x5u`) are not looked at.
+  private static func test(header: JSONObject) throws(TokenError) -> (Algorithm, keyID: String?) {
+    guard header["crit"] == nil else { throw .criticalHeader }
+    switch header["typ"] {
+    case nil: break
+    case .string(let type): guard isTokenType(type) else { throw .wrongType }
+    default: throw .malformed(.header)
+    }
+    guard case .string(let name) = header["alg"] else { throw .malformed(.header) }
+    guard let algorithm = Algorithm(rawValue: name) else { throw .algorithmNotAllowed }
+    switch header["kid"] {
+    case nil: return (algorithm, nil)
+    case .string(let keyID): return (algorithm, keyID)
+    default: throw .malformed(.header)
+    }
+  }
+
+  /// RFC 7519, section 5.1; RFC 9068, section 2.1; the prefix may be left out (RFC 7515, section 4.1.9).
+  private static func isTokenType(_ type: String) -> Bool {
+    ["jwt", "at+jwt", "application/jwt", "application/at+jwt"].contains(type.lowercased())
+  }
+}

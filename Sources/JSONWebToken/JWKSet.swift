@@ -1,0 +1,63 @@
+/// A JSON Web Key Set (RFC 7517): the public keys that tokens may be signed with.
+public struct JWKSet: Sendable {
+  let keys: [VerificationKey]
+  /// Why keys of the set are not used, one line each, for the log: symmetric ones, short ones, ones for
+  /// encryption. A token that names such a key does not verify.
+  public let refusals: [String]
+
+  /// Keys that a set may have.
+  public static let maximumKeys = 100
+  /// Bytes that a set may have.
+  public static let maximumLength = 256 * 1024
+
+  /// Keys that verify.
+  public var count: Int { keys.count }
+
+  /// Reads a set. Throws when it is none, or when no key in it can be used.
+  public init(json: [UInt8]) throws(JWKSetError) {
+    guard json.count <= Self.maximumLength else { throw .tooLarge }
+    guard let set = json.withUnsafeBufferPointer({ JSONObject(parsing: $0) }),
+      case .array(let elements) = set["keys"]
+    else { throw .notAKeySet }
+    guard elements.count <= Self.maximumKeys else { throw .tooManyKeys(elements.count) }
+    var keys: [VerificationKey] = []
+    var refusals: [String] = []
+    for (index, element) in elements.enumerated() {
+      do throws(KeyRefusal) {
+        guard case .object(let members) = element else { throw .init("it is not an object") }
+        keys.append(try VerificationKey(members))
+      } catch {
+        refusals.append("key \(index + 1) is not used: \(error.reason)")
+      }
+    }
+    guard !keys.isEmpty else { throw .noUsableKey(refusals: refusals) }
+    self.keys = keys
+    self.refusals = refusals
+  }
+}
+
+/// Why there is no key set.
+public enum JWKSetError: Error, Hashable, Sendable, CustomStringConvertible {
+  /// It has more than `JWKSet.maximumLength` bytes.
+  case tooLarge
+  /// It is not a JSON object with an array `keys`, or has a member twice.
+  case notAKeySet
+  case tooManyKeys(Int)
+  case noUsableKey(refusals: [String])
+  /// The URL does not begin with `https://`.
+  case notHTTPS
+  /// It could not be fetched. The reason is for the log.
+  case notFetched(reason: String)
+
+  public var description: String {
+    switch self {
+    case .tooLarge: "the key set has more than \(JWKSet.maximumLength) bytes"
+    case .notAKeySet: "the key set is not a JSON object with an array \"keys\""
+    case .tooManyKeys(let count): "the key set has \(count) keys, more than \(JWKSet.maximumKeys)"
+    case .noUsableKey(let refusals):
+      (["the key set has no key that can be used"] + refusals).joined(separator: "; ")
+    case .notHTTPS: "the URL of a key set must begin with https://"
+    case .notFetched(let reason): "the key set could not be fetched: \(reason)"
+    }
+  }
+}

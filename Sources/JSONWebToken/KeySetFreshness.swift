@@ -1,0 +1,24 @@
+/// How long a fetched key set is good, by its HTTP header fields (RFC 9111, section 4.2).
+enum KeySetFreshness {
+  /// In seconds. Where the fields say nothing; and what they cannot fall below or go beyond.
+  static let defaultSeconds = 5 * 60
+  static let boundsSeconds = 10...24 * 60 * 60
+
+  /// - Parameters:
+  ///   - cacheControl: the field lines.
+  ///   - ageSeconds: the `Age`, by which a cache on the way already used the lifetime up.
+  ///   - expiresInSeconds: `Expires` less `Date`, or less the time now.
+  static func seconds(cacheControl: [String], ageSeconds: Int?, expiresInSeconds: Int?) -> Int {
+    let directives = cacheControl.joined(separator: ",").lowercased().split(separator: ",")
+      .map { $0.filter { $0 != " " && $0 != "\t" && $0 != "\"" } }
+    if directives.contains("no-store") || directives.contains("no-cache") { return boundsSeconds.lowerBound }
+    let maxAge = directives.first { $0.hasPrefix("max-age=") }.flatMap { Int($0.dropFirst("max-age=".count)) }
+    let seconds =
+      if let maxAge {
+        maxAge.subtractingReportingOverflow(max(0, ageSeconds ?? 0)).partialValue
+      } else {
+        expiresInSeconds ?? defaultSeconds
+      }
+    return min(max(seconds, boundsSeconds.lowerBound), boundsSeconds.upperBound)
+  }
+}

@@ -1,0 +1,153 @@
+internal import Synchronization
+
+/// Threads for work that blocks, which the composition lends.
+public protocol BlockingWork: Sendable {
+  /// Runs the body off the event loops. Throws when it takes no more work; the body was not begun then.
+  func run<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async throws -> Value
+}
+
+/// What became of fetching a key set, for the log and the metrics.
+public enum KeySetEvent: Hashable, Sendable {
+  /// New keys are in force. The refusals tell of keys in the set that are not used.
+  case fetched(keys: Int, refusals: [String], lifetimeSeconds: Int)
+  /// The keys from before stay in force, if there are any.
+  case failed(JWKSetError)
+}
+
+/// A key set at a URL. It is fetched at first, when its lifetime is over, and when a token names a key that it
+/// does not have; never more often than every `minimumIntervalMilliseconds`. Who waits for it at one time waits
+/// for one fetch. A fetch that fails leaves the keys as they are.
+public final class RemoteJWKSet: Sendable {
+  private struct State {
+    var keys: JWKSet?
+    var lastAttempt: Int64?
+    var dueAt = Int64.min
+    var inFlight: Task<Void, Never>?
+    var waiting = 0
+  }
+
+  private let state = Mutex(State())
+  private let download: @Sendable () -> Result<FetchedKeySet, JWKSetError>
+  private let blocking: any BlockingWork
+  private let monotonicMilliseconds: @Sendable () -> Int64
+  private let report: @Sendable (KeySetEvent) -> Void
+
+  /// Between the starts of two fetches.
+  public static let minimumIntervalMilliseconds: Int64 = 10_000
+  /// Requests that wait for a fetch at one time; more get `keysUnavailable`.
+  public static let maximumWaiting = 1000
+  /// How often `run` looks whether a fetch is due.
+  static let checkIntervalMilliseconds = 1000
+
+  /// - Parameters:
+  ///   - certificateFile: PEM certificates to trust instead of the system's: what `SSL_CERT_FILE` says.
+  ///   - monotonicMilliseconds: a clock that is never set.
+  ///
+  /// Throws `notHTTPS`. Nothing is fetched yet.
+  public convenience init(
+    url: String, certificateFile: String?, blocking: any BlockingWork,
+    monotonicMilliseconds: @escaping @Sendable () -> Int64,
+    report: @escaping @Sendable (KeySetEvent) -> Void
+  ) throws(JWKSetError) {
+    let download = try KeySetDownload(url: url, certificateFile: certificateFile)
+    self.init(
+      download: { download.fetch() }, blocking: blocking, monotonicMilliseconds: monotonicMilliseconds,
+      report: report)
+  }
+
+  init(
+    download: @escaping @Sendable () -> Result<FetchedKeySet, JWKSetError>, blocking: any BlockingWork,
+    monotonicMilliseconds: @escaping @Sendable () -> Int64,
+    report: @escaping @Sendable (KeySetEvent) -> Void
+  ) {
+    self.download = download
+    self.blocking = blocking
+    self.monotonicMilliseconds = monotonicMilliseconds
+    self.report = report
+  }
+
+  /// Whether there are keys to verify with.
+  public var hasKeys: Bool { current != nil }
+
+  var current: JWKSet? { state.withLock { $0.keys } }
+
+  /// Fetches the set if that is due: at first, and when its lifetime is over. A fetch that failed is due again
+  /// after the minimum interval.
+  public func refreshIfDue() async {
+    let now = monotonicMilliseconds()
+    guard state.withLock({ now >= $0.dueAt }) else { return }
+    _ = await waitForFetch()
+  }
+
+  /// Keeps the set fresh until the task is cancelled: a background service. `sleep` waits for milliseconds.
+  public func run(sleep: (_ milliseconds: Int) async -> Void) async {
+    while !Task.isCancelled {
+      await refreshIfDue()
+      await sleep(Self.checkIntervalMilliseconds)
+    }
+  }
+
+  /// The keys after a fetch, unless one was made just now. Throws `keysUnavailable`.
+  func refetched() async throws(TokenError) -> JWKSet {
+    guard await waitForFetch(), let keys = current else { throw .keysUnavailable }
+    return keys
+  }
+
+  /// Joins the fetch that is on its way, or starts one unless the last is too fresh. False if too many wait.
+  private func waitForFetch() async -> Bool {
+    enum Decision {
+      case wait(Task<Void, Never>), tooFresh, tooMany
+    }
+    let now = monotonicMilliseconds()
+    let decision: Decision = state.withLock { state in
+      if let fetch = state.inFlight {
+        guard state.waiting < Self.maximumWaiting else { return .tooMany }
+        state.waiting += 1
+        return .wait(fetch)
+      }
+      if let last = state.lastAttempt, now - last < Self.minimumIntervalMilliseconds { return .tooFresh }
+      let fetch = Task { await self.fetch() }
+      state.lastAttempt = now
+      state.inFlight = fetch
+      state.waiting = 1
+      return .wait(fetch)
+    }
+    switch decision {
+    case .tooFresh: return true
+    case .tooMany: return false
+    case .wait(let fetch):
+      await fetch.value
+      return true
+    }
+  }
+
+  private func fetch() async {
+    let outcome = await downloadOffTheLoops()
+    let now = monotonicMilliseconds()
+    state.withLock { state in
+      state.inFlight = nil
+      state.waiting = 0
+      switch outcome {
+      case .success(let fetched):
+        state.keys = fetched.keys
+        state.dueAt = now + Int64(fetched.lifetimeSeconds) * 1000
+      case .failure: state.dueAt = now + Self.minimumIntervalMilliseconds
+      }
+    }
+    switch outcome {
+    case .success(let fetched):
+      report(
+        .fetched(
+          keys: fetched.keys.count, refusals: fetched.keys.refusals, lifetimeSeconds: fetched.lifetimeSeconds))
+    case .failure(let error): report(.failed(error))
+    }
+  }
+
+  private func downloadOffTheLoops() async -> Result<FetchedKeySet, JWKSetError> {
+    do {
+      return try await blocking.run(download)
+    } catch {
+      return .failure(.notFetched(reason: "no thread is free"))
+    }
+  }
+}

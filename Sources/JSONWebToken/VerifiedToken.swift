@@ -1,0 +1,75 @@
+/// What a token says whose signature, times, issuer and audience are good. Only a verifier makes one.
+public struct VerifiedToken: Hashable, Sendable {
+  /// `sub`: whom the token is for. Not empty.
+  public let subject: String
+  /// The members of `scope` (RFC 8693, section 4.2).
+  public let scopes: Set<String>
+  /// `exp` in milliseconds since 1970; the verifier's leeway comes on top.
+  public let expiresAtMilliseconds: Int64
+}
+
+/// What a token must say to be good here.
+struct ClaimRules: Sendable {
+  let issuer: String?
+  let audience: String?
+
+  /// How far another clock may be off, in seconds.
+  static let leewaySeconds = 30.0
+
+  /// Tests the claims at a time. Throws `missing`, `wrongForm`, and what is named after each claim.
+  func verify(_ claims: JSONObject, nowMilliseconds: Int64) throws(TokenError) -> VerifiedToken {
+    let now = Double(nowMilliseconds) / 1000
+    guard let expiry = try claims.seconds(.exp) else { throw .missing(.exp) }
+    guard now < expiry + Self.leewaySeconds else { throw .expired }
+    if let start = try claims.seconds(.nbf), now + Self.leewaySeconds < start { throw .notYetValid }
+    if let issue = try claims.seconds(.iat), now + Self.leewaySeconds < issue { throw .issuedInTheFuture }
+    try testIssuer(of: claims)
+    try testAudience(of: claims)
+    guard let subject = try claims.text(.sub) else { throw .missing(.sub) }
+    guard !subject.isEmpty else { throw .wrongForm(.sub) }
+    let scopes = try claims.text(.scope)?.split(separator: " ").map(String.init) ?? []
+    return VerifiedToken(
+      subject: subject, scopes: Set(scopes),
+      expiresAtMilliseconds: Int64(exactly: (expiry * 1000).rounded(.down)) ?? .max)
+  }
+
+  private func testIssuer(of claims: JSONObject) throws(TokenError) {
+    guard let issuer else { return }
+    guard let claim = try claims.text(.iss) else { throw .missing(.iss) }
+    guard claim.utf8.elementsEqual(issuer.utf8) else { throw .wrongIssuer }
+  }
+
+  private func testAudience(of claims: JSONObject) throws(TokenError) {
+    let audiences: [String]
+    switch claims["aud"] {
+    case nil:
+      guard audience == nil else { throw .missing(.aud) }
+      return
+    case .string(let name): audiences = [name]
+    case .some(let value):
+      guard let names = value.strings else { throw .wrongForm(.aud) }
+      audiences = names
+    }
+    guard let audience else { throw .unexpectedAudience }
+    guard audiences.contains(where: { $0.utf8.elementsEqual(audience.utf8) }) else { throw .wrongAudience }
+  }
+}
+
+extension JSONObject {
+  /// A `NumericDate` (RFC 7519, section 2): seconds since 1970, fractions allowed.
+  fileprivate func seconds(_ claim: TokenError.Claim) throws(TokenError) -> Double? {
+    switch self[claim.rawValue] {
+    case nil: return nil
+    case .number(let seconds): return seconds
+    default: throw .wrongForm(claim)
+    }
+  }
+
+  fileprivate func text(_ claim: TokenError.Claim) throws(TokenError) -> String? {
+    switch self[claim.rawValue] {
+    case nil: return nil
+    case .string(let text): return text
+    default: throw .wrongForm(claim)
+    }
+  }
+}
