@@ -50,7 +50,7 @@ let package = Package(
     room("Observability"),
     room("PostgresStore", knows: ["Registry", "EventLoop", "CPostgres"]),
     room("SQLiteStore", knows: ["Registry", "EventLoop", "CSQLite"]),
-    room("API", knows: ["Registry", "HTTP", "JSONWebToken", "Observability"]),
+    room("API", knows: ["Registry", "HTTP"]),
 
     // Composition, the only room that knows every other, and the command line.
     room(

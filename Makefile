@@ -1,0 +1,31 @@
+# The ways in. Each installs the Debian packages that it needs, once.
+
+.PHONY: help run build test lint format clean
+
+help:
+	@echo 'make run      builds and starts the service on SQLite at http://localhost:8000, with commands to paste'
+	@echo 'make test     builds and runs every test, on SQLite and on a PostgreSQL that it starts; prints the coverage'
+	@echo 'make build    builds .build/release/device-registry'
+	@echo 'make lint     checks layout and style (swift format), warnings as errors'
+	@echo 'make format   lays the code out'
+	@echo 'make clean    removes what was built; your data in ./data stays'
+
+run: build
+	@scripts/run.sh
+
+build:
+	@scripts/install-packages.sh build
+	swift build -c release --product device-registry
+
+test:
+	@scripts/install-packages.sh build test
+	@scripts/test.sh
+
+lint:
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests
+
+format:
+	swift format --in-place --recursive --parallel Package.swift Sources Tests
+
+clean:
+	rm -rf .build

@@ -1,0 +1,39 @@
+#!/usr/bin/env bash
+# Starts the service on SQLite for trying out: data and a generated JWT secret under ./data, a client `demo`, and
+# commands to paste. Settings of the environment count, LISTEN for instance.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+umask 077
+
+program=.build/release/device-registry
+export DATABASE_URL=${DATABASE_URL:-sqlite:data/registry.db}
+export LISTEN=${LISTEN:-127.0.0.1:8000}
+export LOG_FORMAT=${LOG_FORMAT:-text}
+if [ -z "${JWT_SECRET:-}" ]; then
+  export JWT_SECRET_FILE=${JWT_SECRET_FILE:-data/jwt-secret}
+  if [ ! -e "$JWT_SECRET_FILE" ]; then
+    mkdir -p "$(dirname "$JWT_SECRET_FILE")"
+    od -An -v -tx1 -N32 /dev/urandom | tr -d ' \n' >"$JWT_SECRET_FILE"
+  fi
+fi
+
+$program client add --id demo --if-absent >/dev/null
+token=$($program token --sub demo --ttl 86400)
+url=http://localhost:${LISTEN##*:}
+
+cat <<END
+
+The device registry listens at $url; Ctrl-C stops it. Paste into another terminal:
+
+  # A token of the client demo, good for a day
+  TOKEN=$token
+
+  # Register a device: the answer shows its secret, this once
+  curl -s $url/api/v1/devices -H "Authorization: Bearer \$TOKEN" \\
+    -H 'Content-Type: application/json' -d '{"device_name": "EA-Main"}'
+
+  # List the devices
+  curl -s $url/api/v1/devices -H "Authorization: Bearer \$TOKEN"
+
+END
+exec $program serve

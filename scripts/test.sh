@@ -1,0 +1,26 @@
+#!/usr/bin/env bash
+# Runs every test, and holds the line coverage of the rooms that matter most.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+rooms="Registry API PostgresStore SQLiteStore"
+minimum=90
+
+swift test --disable-xctest --enable-code-coverage
+
+bin=$(swift build --show-bin-path)
+llvm_cov=$(dirname "$(readlink -f "$(command -v swift)")")/llvm-cov
+echo
+echo "Line coverage:"
+failed=0
+for room in $(ls Sources); do
+  ls "Sources/$room"/*.swift >/dev/null 2>&1 || continue
+  line=$("$llvm_cov" report -instr-profile "$bin/codecov/default.profdata" \
+    "$bin/device-registryPackageTests.xctest" "Sources/$room" | awk '$1 == "TOTAL" { sub("%", "", $10); print $10 }')
+  printf '  %-16s %6s %%\n' "$room" "${line:-none}"
+  case " $rooms " in
+    *" $room "*)
+      awk "BEGIN { exit !(${line:-0} < $minimum) }" && { failed=1; echo "    below $minimum %"; } ;;
+  esac
+done
+exit $failed
