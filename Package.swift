@@ -69,6 +69,7 @@ let package = Package(
     suite("JSONWebTokenTests", of: ["JSONWebToken", "COpenSSL"]),
     suite("StoreTests", of: ["Registry", "EventLoop", "PostgresStore", "SQLiteStore"]),
     suite("HTTPTests", of: ["HTTP", "EventLoop"]),
-    suite("ServerTests", of: ["Server", "API", "Registry"]),
+    suite("APITests", of: ["API", "HTTP", "Registry"]),
+    suite("ServerTests", of: ["Server", "API", "Observability", "JSONWebToken"]),
   ]
 )

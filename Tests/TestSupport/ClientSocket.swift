@@ -1,0 +1,48 @@
+public import Foundation
+import Glibc
+
+/// A blocking connection to a port of this machine, which gives up at a deadline.
+public final class ClientSocket {
+  public let descriptor: Int32
+  private let deadline: Date
+
+  public init(port: UInt16, deadline: Date) throws {
+    self.deadline = deadline
+    descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    guard descriptor >= 0 else { throw HTTPClientError("no socket: errno \(errno)") }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = port.bigEndian
+    address.sin_addr.s_addr = inet_addr("127.0.0.1")
+    let result = withUnsafePointer(to: &address) {
+      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+      }
+    }
+    guard result == 0 else { throw HTTPClientError("not connected to port \(port): errno \(errno)") }
+  }
+
+  deinit { close(descriptor) }
+
+  /// A peer that answers and closes before it read everything is no error: its answer is what counts.
+  public func write(_ bytes: [UInt8]) {
+    var sent = 0
+    while sent < bytes.count {
+      let count = bytes[sent...].withUnsafeBytes { send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL)) }
+      guard count > 0 else { return }
+      sent += count
+    }
+  }
+
+  /// What has arrived; nothing once the peer closed.
+  public func read() throws -> [UInt8] {
+    let milliseconds = deadline.timeIntervalSinceNow * 1000
+    var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    guard milliseconds > 0, Glibc.poll(&poll, 1, Int32(milliseconds)) == 1 else {
+      throw HTTPClientError("no answer before the deadline")
+    }
+    var buffer = [UInt8](repeating: 0, count: 64 * 1024)
+    let count = recv(descriptor, &buffer, buffer.count, 0)
+    return count > 0 ? Array(buffer[..<count]) : []
+  }
+}

@@ -1,0 +1,62 @@
+import Foundation
+import Glibc
+
+/// Speaks HTTP/1.1 over sockets of its own, byte by byte as it is told, so that tests can send what no proper
+/// client would. Each exchange blocks a thread of its own, and ends at a deadline.
+public struct HTTPClient: Sendable {
+  public let port: UInt16
+  public var deadlineSeconds: Double
+
+  public init(port: UInt16, deadlineSeconds: Double = 30) {
+    self.port = port
+    self.deadlineSeconds = deadlineSeconds
+  }
+
+  /// Sends one request, with `Host` and, where there is a body, `Content-Length`, and closes the connection.
+  public func send(
+    _ method: String, _ target: String, fields: [(String, String)] = [], body: [UInt8]? = nil
+  ) async throws -> HTTPAnswer {
+    var head = "\(method) \(target) HTTP/1.1\r\nHost: 127.0.0.1:\(port)\r\nConnection: close\r\n"
+    for (name, value) in fields { head += "\(name): \(value)\r\n" }
+    if let body { head += "Content-Length: \(body.count)\r\n" }
+    let answers = try await sendRaw(Array((head + "\r\n").utf8) + (body ?? []), methods: [method])
+    return answers[0]
+  }
+
+  /// Sends bytes as they are, and reads the answers to as many requests as there are methods.
+  public func sendRaw(_ bytes: [UInt8], methods: [String]) async throws -> [HTTPAnswer] {
+    try await withCheckedThrowingContinuation { continuation in
+      Thread.detachNewThread {
+        continuation.resume(with: Result { try exchange(bytes, methods: methods) })
+      }
+    }
+  }
+
+  private func exchange(_ bytes: [UInt8], methods: [String]) throws -> [HTTPAnswer] {
+    let socket = try ClientSocket(port: port, deadline: Date(timeIntervalSinceNow: deadlineSeconds))
+    socket.write(bytes)
+    var received: [UInt8] = []
+    var answers: [HTTPAnswer] = []
+    var isOver = false
+    while answers.count < methods.count {
+      let method = methods[answers.count]
+      if let (answer, length) = try HTTPAnswer.parse(received, isHead: method == "HEAD", isOver: isOver) {
+        received.removeFirst(length)
+        // An interim answer (RFC 9110, section 15.2) is none.
+        if answer.status >= 200 { answers.append(answer) }
+      } else if isOver {
+        throw HTTPClientError("the connection ended after \(answers.count) of \(methods.count) answers")
+      } else {
+        let piece = try socket.read()
+        isOver = piece.isEmpty
+        received += piece
+      }
+    }
+    return answers
+  }
+}
+
+public struct HTTPClientError: Error, CustomStringConvertible {
+  public let description: String
+  init(_ description: String) { self.description = description }
+}
