@@ -16,8 +16,10 @@ func system(_ name: String, pkgConfig: String, apt: String) -> Target {
 }
 
 /// A room of our own: a folder in Sources/ and what it may know of.
-func room(_ name: String, knows dependencies: [Target.Dependency] = []) -> Target {
-  .target(name: name, dependencies: dependencies, swiftSettings: strict)
+func room(
+  _ name: String, knows dependencies: [Target.Dependency] = [], holds resources: [Resource] = []
+) -> Target {
+  .target(name: name, dependencies: dependencies, resources: resources, swiftSettings: strict)
 }
 
 func suite(_ name: String, of dependencies: [Target.Dependency]) -> Target {
@@ -48,8 +50,13 @@ let package = Package(
     room("Crypto", knows: ["CSodium", "COpenSSL"]),
     room("JSONWebToken", knows: ["CCjose", "CCurl"]),
     room("Observability"),
-    room("PostgresStore", knows: ["Registry", "EventLoop", "CPostgres"]),
-    room("SQLiteStore", knows: ["Registry", "EventLoop", "CSQLite"]),
+    room("Migrations"),
+    room(
+      "PostgresStore", knows: ["Registry", "EventLoop", "Migrations", "CPostgres"],
+      holds: [.embedInCode("Migrations")]),
+    room(
+      "SQLiteStore", knows: ["Registry", "EventLoop", "Migrations", "CSQLite"],
+      holds: [.embedInCode("Migrations")]),
     room("API", knows: ["Registry", "HTTP"]),
 
     // Composition, the only room that knows every other, and the command line.
@@ -67,7 +74,11 @@ let package = Package(
     suite("EventLoopTests", of: ["EventLoop"]),
     suite("CryptoTests", of: ["Crypto"]),
     suite("JSONWebTokenTests", of: ["JSONWebToken", "COpenSSL"]),
-    suite("StoreTests", of: ["Registry", "EventLoop", "PostgresStore", "SQLiteStore"]),
+    suite(
+      "StoreTests",
+      of: [
+        "Registry", "EventLoop", "PostgresStore", "SQLiteStore", "Migrations", "CPostgres", "CSQLite",
+      ]),
     suite("HTTPTests", of: ["HTTP", "EventLoop"]),
     suite("APITests", of: ["API", "HTTP", "Registry"]),
     suite("ServerTests", of: ["Server", "API", "Observability", "JSONWebToken"]),

@@ -21,12 +21,15 @@ extension API {
   }
 
   /// Throws `clientNotFound`.
-  func getClient(_ administrator: Administrator, _ input: ClientPath) async throws(RegistryError) -> OK<Client> {
+  func getClient(_ administrator: Administrator, _ input: ClientPath) async throws(RegistryError) -> OK<Client>
+  {
     OK(value: try await clients.getClient(input.id))
   }
 
   /// Throws `clientNotFound`.
-  func deleteClient(_ administrator: Administrator, _ input: ClientPath) async throws(RegistryError) -> NoContent {
+  func deleteClient(_ administrator: Administrator, _ input: ClientPath) async throws(RegistryError)
+    -> NoContent
+  {
     try await clients.deleteClient(input.id)
     return NoContent()
   }
@@ -54,7 +57,9 @@ struct NewClient: API.Input {
             "type": ["string", "null"], "minLength": 1, "maxLength": .integer(Int64(ClientID.maximumLength)),
             "pattern": "^[!-~]*$", "description": "Without one, the client gets a UUID.",
           ],
-          "email": ["type": ["string", "null"], "format": "email", "maxLength": .integer(Int64(Email.maximumLength))],
+          "email": [
+            "type": ["string", "null"], "format": "email", "maxLength": .integer(Int64(Email.maximumLength)),
+          ],
           "telegram_id": Client.telegramIDSchema,
         ],
       ]))
@@ -67,7 +72,8 @@ struct NewClient: API.Input {
 
     var errors: [Problem.FieldError] = []
     if body.id != nil, id == nil {
-      errors.append(.init(field: "id", message: "must have 1 to \(ClientID.maximumLength) visible ASCII characters"))
+      errors.append(
+        .init(field: "id", message: "must have 1 to \(ClientID.maximumLength) visible ASCII characters"))
     }
     if body.email != nil, email == nil {
       errors.append(.init(field: "email", message: "must be an e-mail address"))
@@ -112,7 +118,8 @@ extension Client: JSONDescribed {
     ])
 
   static let idSchema: JSONValue = [
-    "type": "string", "minLength": 1, "maxLength": .integer(Int64(ClientID.maximumLength)), "pattern": "^[!-~]*$",
+    "type": "string", "minLength": 1, "maxLength": .integer(Int64(ClientID.maximumLength)),
+    "pattern": "^[!-~]*$",
   ]
 
   static let telegramIDSchema: JSONValue = [

@@ -54,7 +54,8 @@ struct NamedDevice: API.Input {
         "properties": [
           "device_name": [
             "type": "string", "minLength": 1, "maxLength": .integer(Int64(DeviceName.maximumLength)),
-            "pattern": #"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"#,
+            "pattern":
+              #"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"#,
             "description":
               "Normalised to NFC and trimmed of white space; unique among the client's devices that are not revoked.",
           ]
@@ -120,7 +121,9 @@ extension Device: JSONDescribed {
   fileprivate static let schemaMembers: [(name: String, value: JSONValue)] = [
     ("id", ["type": "string", "format": "uuid"]),
     ("client_id", Client.idSchema),
-    ("device_name", ["type": "string", "minLength": 1, "maxLength": .integer(Int64(DeviceName.maximumLength))]),
+    (
+      "device_name", ["type": "string", "minLength": 1, "maxLength": .integer(Int64(DeviceName.maximumLength))]
+    ),
     ("is_active", ["type": "boolean", "description": "Whether the device may be used; false once revoked."]),
     ("revoked", ["type": "boolean", "description": "Whether the device was cut off, for good."]),
     ("last_poll", .time(nullable: true)),
@@ -154,7 +157,10 @@ extension RegisteredDevice: JSONDescribed {
     Device.schemaMembers + [
       (
         "hmac_key_hash",
-        ["type": "string", "description": "The argon2id PHC string of the secret.", "pattern": #"^\$argon2id\$"#]
+        [
+          "type": "string", "description": "The argon2id PHC string of the secret.",
+          "pattern": #"^\$argon2id\$"#,
+        ]
       ),
       (
         "secret",

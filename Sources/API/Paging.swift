@@ -15,7 +15,8 @@ struct PageInput<Cursor: PageCursor>: API.Input {
         name: "limit", place: .query, meaning: "How many a page has at most; without it all come.",
         schema: ["type": "integer", "minimum": 1, "maximum": .integer(Int64(maximumLimit))]),
       ParameterDescription(
-        name: "cursor", place: .query, meaning: "Where the page begins: taken from the `Link` of the one before.",
+        name: "cursor", place: .query,
+        meaning: "Where the page begins: taken from the `Link` of the one before.",
         schema: ["type": "string"]),
     ])
   }

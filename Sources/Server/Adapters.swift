@@ -74,4 +74,11 @@ struct JWTAuthenticator: OwnerAuthenticator {
   }
 }
 
-extension WorkerPool: BlockingWork {}
+/// Fetching a JWK set, on the threads of a pool.
+struct FetchThreads: BlockingWork {
+  let pool: WorkerPool
+
+  func run<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async throws -> Value {
+    try await pool.run(body)
+  }
+}

@@ -1,5 +1,4 @@
 internal import EventLoop
-internal import Migrations
 internal import Observability
 internal import PostgresStore
 internal import Registry

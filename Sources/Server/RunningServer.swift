@@ -1,6 +1,6 @@
 internal import API
 internal import Crypto
-public import EventLoop
+internal import EventLoop
 internal import Glibc
 internal import HTTP
 internal import JSONWebToken
@@ -14,7 +14,7 @@ public final class RunningServer: Sendable {
   private let lanes: [Lane]
   private let pools: [WorkerPool]
   private let keyRefresh: Task<Void, Never>?
-  private let database: SharedDatabase
+  private let database: Database
   private let logger: Logger
 
   /// What one event loop has for itself.
@@ -22,11 +22,6 @@ public final class RunningServer: Sendable {
     let loop: EventLoop
     let store: OpenStore
     let http: HTTPServer
-  }
-
-  private struct SharedDatabase: @unchecked Sendable {
-    /// `@unchecked Sendable`: a value of references to what is shared among threads anyway.
-    let database: Database
   }
 
   /// How long what is in flight may take when the service stops.
@@ -43,7 +38,7 @@ public final class RunningServer: Sendable {
     for migration in try Database.migrate(configuration.database) {
       logger.log(.notice, "migrated", ["migration": migration])
     }
-    let database = SharedDatabase(database: try Database(configuration.database))
+    let database = try Database(configuration.database)
     let listener = try Listener(
       host: configuration.listen.host, port: configuration.listen.port, count: configuration.eventLoops,
       backlog: configuration.limits.listenBacklog)
@@ -66,7 +61,7 @@ public final class RunningServer: Sendable {
     for (index, descriptor) in listener.descriptors.enumerated() {
       let loop = try EventLoop(name: "loop-\(index)")
       let lane = try await loop.run { () throws in
-        let store = try database.database.store(on: loop, logger: logger)
+        let store = try database.store(on: loop, logger: logger)
         let random = SystemRandomSource()
         let api = API(
           devices: DeviceService(
@@ -103,7 +98,7 @@ public final class RunningServer: Sendable {
 
   private init(
     address: ListenAddress, lanes: [Lane], pools: [WorkerPool], keyRefresh: Task<Void, Never>?,
-    database: SharedDatabase, logger: Logger
+    database: Database, logger: Logger
   ) {
     self.address = address
     self.lanes = lanes
@@ -118,7 +113,8 @@ public final class RunningServer: Sendable {
   ) throws -> RemoteJWKSet? {
     guard let url = configuration.keysURL else { return nil }
     return try RemoteJWKSet(
-      url: url, certificateFile: getenv("SSL_CERT_FILE").map { String(cString: $0) }, blocking: fetching,
+      url: url, certificateFile: getenv("SSL_CERT_FILE").map { String(cString: $0) },
+      blocking: FetchThreads(pool: fetching),
       monotonicMilliseconds: {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
@@ -144,7 +140,7 @@ public final class RunningServer: Sendable {
     await keyRefresh?.value
     for lane in lanes { lane.loop.stop() }
     for pool in pools { pool.shutDown() }
-    database.database.close()
+    database.close()
     logger.log(.info, "stopped")
   }
 

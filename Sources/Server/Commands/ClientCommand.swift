@@ -55,8 +55,9 @@ enum ClientCommand {
     try await withClients(arguments) { clients in
       do throws(RegistryError) {
         print(try await clients.createClient(id: id, email: email, telegramID: telegramID).id)
-      } catch .clientIDTaken where isQuiet {
-        print(id!)
+      } catch {
+        guard isQuiet, error == .clientIDTaken, let id else { throw error }
+        print(id)
       }
     }
   }
@@ -95,7 +96,7 @@ enum ClientCommand {
     ProcessSettings.apply()
     _ = try Database.migrate(url)
     let logger = Logger(level: .warning, format: .text)
-    nonisolated(unsafe) let database = try Database(url)
+    let database = try Database(url)
     let loop = try EventLoop(name: "client")
     defer {
       loop.stop()

@@ -1,0 +1,220 @@
+internal import CPostgres
+internal import EventLoop
+internal import Registry
+
+/// One statement with its parameters, on its way to an answer, which it gets exactly once.
+struct PostgresRequest {
+  let statement: PostgresStatement
+  let values: [PostgresValue]
+  /// Called on the loop.
+  let complete: (Result<PostgresAnswer, RegistryError>) -> Void
+}
+
+/// One connection to the server, in pipeline mode. It connects, breaks and reconnects for as long as it is not
+/// closed; `advance(to:)` drives it.
+///
+/// `@unchecked Sendable`: confined to `loop`. Its methods are called there, and so are the callbacks of its
+/// watch; the task that connects prefers that loop, and only a `PostgresHandle` comes back from the worker.
+final class PostgresConnection: @unchecked Sendable {
+  /// Statements that were sent and not yet answered. More are refused.
+  static let maximumPending = 512
+  /// Within this time a statement is answered, or the connection is given up.
+  static let statementDeadlineMilliseconds: Int64 = 5000
+  /// Waits between attempts to connect: doubled after each failure.
+  static let minimumBackoffMilliseconds: Int64 = 50
+  static let maximumBackoffMilliseconds: Int64 = 1000
+
+  private enum State {
+    /// Not connected; the next attempt is due at this time.
+    case disconnected(retryAtMilliseconds: Int64)
+    case connecting
+    /// Connected; the session is being set up and the statements prepared.
+    case preparing(PostgresLink)
+    case ready(PostgresLink)
+    case closed
+  }
+  private enum Step {
+    case setUp
+    case prepare
+    case request(PostgresRequest)
+  }
+
+  private let loop: EventLoop
+  private let workers: WorkerPool
+  private let parameters: PostgresParameters
+  private let statements: [PostgresStatement]
+  private let report: @Sendable (PostgresEvent) -> Void
+  /// Called each time the connection can be used.
+  var whenReady: () -> Void = {}
+
+  private var state = State.disconnected(retryAtMilliseconds: 0)
+  private var pipeline = Pipeline<Step, Result<PostgresAnswer, PostgresFailure>>()
+  private var backoffMilliseconds = minimumBackoffMilliseconds
+
+  init(
+    _ parameters: PostgresParameters, statements: [PostgresStatement], loop: EventLoop, workers: WorkerPool,
+    report: @escaping @Sendable (PostgresEvent) -> Void
+  ) {
+    self.parameters = parameters
+    self.statements = statements
+    self.loop = loop
+    self.workers = workers
+    self.report = report
+  }
+
+  var isReady: Bool {
+    if case .ready = state { true } else { false }
+  }
+
+  var pendingCount: Int { pipeline.count }
+
+  /// Sends the request, which the caller does only while the connection is ready.
+  func send(_ request: PostgresRequest) {
+    guard case .ready(let link) = state else { preconditionFailure("not ready") }
+    guard pipeline.count < Self.maximumPending else {
+      request.complete(.failure(.overloaded(queue: "postgres statements")))
+      return
+    }
+    enqueue(.request(request), on: link) { link.send(request.statement, request.values) }
+  }
+
+  /// Does what is due by now: connects, or gives up a connection whose answer is overdue.
+  func advance(to now: Int64) {
+    switch state {
+    case .disconnected(let retryAt) where retryAt <= now: connect()
+    case .preparing, .ready:
+      if let deadline = pipeline.deadlineMilliseconds, deadline <= now {
+        drop(PostgresFailure(message: "no answer within \(Self.statementDeadlineMilliseconds) ms"))
+      }
+    case .disconnected, .connecting, .closed: break
+    }
+  }
+
+  func close() {
+    drop(PostgresFailure(message: "the store was closed"), isFinal: true)
+  }
+
+  // MARK: Connecting
+
+  private func connect() {
+    state = .connecting
+    loop.startTask { [self] in
+      let outcome = await newHandle()
+      guard case .connecting = state else { return }
+      do throws(PostgresFailure) {
+        try adopt(outcome.get())
+      } catch {
+        drop(error)
+      }
+    }
+  }
+
+  private func newHandle() async -> Result<PostgresHandle, PostgresFailure> {
+    do {
+      return try await workers.run { [parameters] in
+        do throws(PostgresFailure) {
+          return .success(try PostgresHandle(connecting: parameters))
+        } catch {
+          return .failure(error)
+        }
+      }
+    } catch {
+      return .failure(PostgresFailure(message: "too many connections are being made"))
+    }
+  }
+
+  private func adopt(_ handle: PostgresHandle) throws(PostgresFailure) {
+    let link = try PostgresLink(handle, on: loop) { [weak self] in self?.receive() }
+    state = .preparing(link)
+    enqueue(.setUp, on: link) { link.sendSetup() }
+    for statement in statements {
+      guard case .preparing = state else { return }
+      enqueue(.prepare, on: link) { link.sendPrepare(statement) }
+    }
+  }
+
+  // MARK: Sending and receiving
+
+  private func enqueue(_ step: Step, on link: PostgresLink, _ send: () -> Bool) {
+    pipeline.append(
+      step, deadlineMilliseconds: MonotonicClock.milliseconds + Self.statementDeadlineMilliseconds)
+    if !send() { drop(link.failure) }
+  }
+
+  private func receive() {
+    guard let link else { return }
+    guard link.readAvailable() else { return drop(link.failure) }
+    while pipeline.count > 0, let event = link.nextEvent() {
+      let finished = pipeline.receive(event)
+      if link.isBroken { return drop(brokenBy: event, on: link) }
+      guard let finished else { continue }
+      finish(finished.statement, finished.outcome ?? .failure(PostgresFailure(message: "no result")))
+      guard self.link === link else { return }
+    }
+    if !link.flush() { drop(link.failure) }
+  }
+
+  private func finish(_ step: Step, _ outcome: Result<PostgresAnswer, PostgresFailure>) {
+    switch (step, outcome) {
+    case (.request(let request), .success(let answer)):
+      request.complete(.success(answer))
+    case (.request(let request), .failure(let failure)):
+      request.complete(.failure(failure.registryError))
+      if failure.endsSession { drop(failure) }
+    case (_, .failure(let failure)):
+      drop(failure)
+    case (_, .success):
+      becomeReadyIfPrepared()
+    }
+  }
+
+  private func becomeReadyIfPrepared() {
+    guard case .preparing(let link) = state, pipeline.count == 0 else { return }
+    state = .ready(link)
+    backoffMilliseconds = Self.minimumBackoffMilliseconds
+    report(.connected)
+    whenReady()
+  }
+
+  private var link: PostgresLink? {
+    switch state {
+    case .preparing(let link), .ready(let link): link
+    case .disconnected, .connecting, .closed: nil
+    }
+  }
+
+  // MARK: Losing the connection
+
+  /// The server often says why it ends a session, in an error that belongs to no statement.
+  private func drop(
+    brokenBy event: PipelineEvent<Result<PostgresAnswer, PostgresFailure>>, on link: PostgresLink
+  ) {
+    if case .failure(.failure(let failure)) = event { drop(failure) } else { drop(link.failure) }
+  }
+
+  /// Gives the connection up, fails everything that waits for it, and plans the next attempt: at once after one
+  /// that worked, later and later while none does.
+  private func drop(_ failure: PostgresFailure, isFinal: Bool = false) {
+    if case .closed = state { return }
+    let wasReady = isReady
+    link?.close()
+    if isFinal {
+      state = .closed
+    } else {
+      let wait = wasReady ? 0 : backoffMilliseconds
+      if !wasReady { backoffMilliseconds = min(backoffMilliseconds * 2, Self.maximumBackoffMilliseconds) }
+      state = .disconnected(retryAtMilliseconds: MonotonicClock.milliseconds + wait)
+      report(wasReady ? .lost(cause: failure.description) : .connectFailed(cause: failure.description))
+    }
+    for case .request(let request) in pipeline.removeAll() {
+      request.complete(.failure(.unavailable(cause: failure.description)))
+    }
+  }
+}
+
+/// What the store tells about its connections, for the log.
+public enum PostgresEvent: Sendable, Hashable {
+  case connected
+  case connectFailed(cause: String)
+  case lost(cause: String)
+}

@@ -1,0 +1,75 @@
+internal import EventLoop
+internal import Registry
+
+/// A few connections for statements of one kind, and the requests that wait while none of them is up. Used on
+/// one loop.
+final class PostgresLane {
+  /// Requests that wait for a connection to be made. More are refused.
+  static let maximumWaiting = 1024
+  /// How long a request waits for a connection to be made.
+  static let maximumWaitMilliseconds: Int64 = 2000
+
+  private struct Waiting {
+    let request: PostgresRequest
+    let deadlineMilliseconds: Int64
+  }
+
+  private let connections: [PostgresConnection]
+  private var waiting = Queue<Waiting>()
+  private var isClosed = false
+
+  init(_ connections: [PostgresConnection]) {
+    self.connections = connections
+    for connection in connections {
+      connection.whenReady = { [weak self] in self?.sendWaiting() }
+    }
+  }
+
+  /// Sends the request on the connection with the least to do, or lets it wait for one.
+  func submit(_ request: PostgresRequest) {
+    if isClosed {
+      request.complete(.failure(.unavailable(cause: "the store was closed")))
+    } else if let connection = leastLoaded {
+      connection.send(request)
+    } else if waiting.count < Self.maximumWaiting {
+      let deadline = MonotonicClock.milliseconds + Self.maximumWaitMilliseconds
+      waiting.append(Waiting(request: request, deadlineMilliseconds: deadline))
+    } else {
+      request.complete(.failure(.overloaded(queue: "postgres connections")))
+    }
+  }
+
+  /// Does what is due by now.
+  func advance(to now: Int64) {
+    for connection in connections { connection.advance(to: now) }
+    while let first = waiting.first, first.deadlineMilliseconds <= now {
+      _ = waiting.removeFirst()
+      first.request.complete(.failure(.unavailable(cause: "no connection to the database")))
+    }
+  }
+
+  func close() {
+    isClosed = true
+    for connection in connections { connection.close() }
+    for waiting in waiting.removeAll() {
+      waiting.request.complete(.failure(.unavailable(cause: "the store was closed")))
+    }
+  }
+
+  private var leastLoaded: PostgresConnection? {
+    var best: PostgresConnection?
+    for connection in connections where connection.isReady {
+      if best.map({ connection.pendingCount < $0.pendingCount }) ?? true { best = connection }
+    }
+    return best
+  }
+
+  /// A full connection leaves the rest waiting for its neighbours, or for their deadline.
+  private func sendWaiting() {
+    while let connection = leastLoaded, connection.pendingCount < PostgresConnection.maximumPending,
+      let first = waiting.removeFirst()
+    {
+      connection.send(first.request)
+    }
+  }
+}

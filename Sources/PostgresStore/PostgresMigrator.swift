@@ -1,0 +1,120 @@
+internal import CPostgres
+internal import Migrations
+
+/// Brings a PostgreSQL database up to date. Waits for the server, so it runs before an event loop serves, or off
+/// it.
+public enum PostgresMigrator {
+  static let migrations = [
+    Migration(
+      number: 1, name: "clients_and_devices", sql: PackageResources._001_clients_and_devices_sql)
+  ]
+
+  /// Any number, the same in every version: whoever migrates this database holds this advisory lock.
+  static let lockKey: Int64 = 0x6465_7669_6365_7301
+  /// How long to wait for another process that migrates.
+  static let lockTimeoutMilliseconds = 60_000
+
+  /// Applies what is missing, each migration in a transaction of its own, and answers their labels. When several
+  /// processes start at once, one applies and the others wait.
+  ///
+  /// Throws `MigrationError`, `PostgresURLError`.
+  public static func migrate(url: String) throws -> [String] {
+    try migrate(url: url, migrations: migrations)
+  }
+
+  static func migrate(url: String, migrations: [Migration]) throws -> [String] {
+    let parameters = try PostgresParameters(url: url)
+    let session: PostgresSession
+    do throws(PostgresFailure) {
+      session = try PostgresSession(parameters)
+      // A migration of a large table may take long; waiting for the lock may not.
+      try session.run("SET statement_timeout = 0")
+      try session.run("SET client_min_messages = warning")
+      try session.run("SET lock_timeout = \(lockTimeoutMilliseconds)")
+      try session.run("SELECT pg_advisory_lock(\(lockKey))")
+      try session.run("SET lock_timeout = 0")
+      try session.run(
+        """
+        CREATE TABLE IF NOT EXISTS schema_migrations (
+          number integer PRIMARY KEY,
+          name text NOT NULL,
+          checksum text NOT NULL,
+          applied_at timestamptz NOT NULL DEFAULT now()
+        )
+        """)
+    } catch {
+      throw MigrationError.unavailable(cause: error.description)
+    }
+    // The lock goes with the session.
+    let pending = try migrations.pending(after: applied(session))
+    for migration in pending { try apply(migration, session) }
+    return pending.map(\.label)
+  }
+
+  private static func applied(_ session: PostgresSession) throws(MigrationError) -> [AppliedMigration] {
+    do throws(PostgresFailure) {
+      return try session.run("SELECT number::int8, name, checksum FROM schema_migrations ORDER BY number")
+        .map { AppliedMigration(number: Int($0.int8(0)!), name: $0.text(1)!, checksum: $0.text(2)!) }
+    } catch {
+      throw .unavailable(cause: error.description)
+    }
+  }
+
+  private static func apply(_ migration: Migration, _ session: PostgresSession) throws(MigrationError) {
+    do throws(PostgresFailure) {
+      try session.run("BEGIN")
+      try session.runScript(migration.sql)
+      try session.run(
+        "INSERT INTO schema_migrations (number, name, checksum) VALUES ($1::int8, $2, $3)",
+        [.int8(Int64(migration.number)), .text(migration.name), .text(migration.checksum)])
+      try session.run("COMMIT")
+    } catch {
+      // The transaction goes with the session, which the caller gives up.
+      throw .refused(migration.label, cause: error.description)
+    }
+  }
+}
+
+/// A connection whose every call waits for its answer.
+private final class PostgresSession {
+  private let handle: PostgresHandle
+
+  init(_ parameters: PostgresParameters) throws(PostgresFailure) {
+    handle = try PostgresHandle(connecting: parameters)
+  }
+
+  @discardableResult
+  func run(_ sql: String, _ values: [PostgresValue] = []) throws(PostgresFailure) -> PostgresAnswer {
+    let encoded = values.map { value in
+      var bytes: [UInt8] = []
+      _ = value.encode(into: &bytes)
+      return bytes
+    }
+    let bytes = encoded.flatMap { $0 }.map { CChar(bitPattern: $0) } + [0]
+    var offset = 0
+    let offsets = encoded.map { value in
+      defer { offset += value.count }
+      return offset
+    }
+    return try check(
+      bytes.withUnsafeBufferPointer { buffer in
+        PQexecParams(
+          handle.pointer, sql, Int32(values.count), nil, offsets.map { buffer.baseAddress! + $0 },
+          encoded.map { Int32($0.count) }, [Int32](repeating: 1, count: values.count), 1)
+      })
+  }
+
+  /// Several statements in one text, without parameters.
+  func runScript(_ sql: String) throws(PostgresFailure) {
+    _ = try check(PQexec(handle.pointer, sql))
+  }
+
+  private func check(_ result: OpaquePointer?) throws(PostgresFailure) -> PostgresAnswer {
+    guard let result else { throw PostgresFailure(lost: handle.pointer) }
+    let answer = PostgresAnswer(result)
+    switch PQresultStatus(result) {
+    case PGRES_TUPLES_OK, PGRES_COMMAND_OK: return answer
+    default: throw PostgresFailure(result: result)
+    }
+  }
+}

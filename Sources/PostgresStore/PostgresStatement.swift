@@ -1,0 +1,102 @@
+/// Every statement that the store runs. Each is prepared once on each connection, under its case's name.
+enum PostgresStatement: String, CaseIterable {
+  case ping
+  case client
+  case clients
+  case device
+  case devices
+  case checkRegistration
+  case insertClient
+  case deleteClient
+  case insertDevice
+  case renameDevice
+  case revokeDevice
+
+  /// Whether it changes anything, and so waits for the disk.
+  var isWrite: Bool {
+    switch self {
+    case .ping, .client, .clients, .device, .devices, .checkRegistration: false
+    case .insertClient, .deleteClient, .insertDevice, .renameDevice, .revokeDevice: true
+    }
+  }
+
+  private static let clientColumns = "id, email, telegram_id, created_at"
+  private static let deviceColumns = """
+    id, client_id, device_name, is_active, revoked, last_poll, last_ack, last_seen, created_at, updated_at
+    """
+
+  var sql: String {
+    switch self {
+    case .ping:
+      "SELECT 1"
+    case .client:
+      "SELECT \(Self.clientColumns) FROM clients WHERE id = $1::text"
+    case .clients:
+      """
+      SELECT \(Self.clientColumns) FROM clients
+      WHERE (created_at, id) > ($1::timestamptz, $2::text COLLATE "C")
+      ORDER BY created_at, id LIMIT $3::int8
+      """
+    case .device:
+      "SELECT \(Self.deviceColumns) FROM devices WHERE id = $1::uuid"
+    case .devices:
+      """
+      SELECT \(Self.deviceColumns) FROM devices
+      WHERE client_id = $1::text AND (created_at, id) > ($2::timestamptz, $3::uuid)
+      ORDER BY created_at, id LIMIT $4::int8
+      """
+    case .checkRegistration:
+      """
+      SELECT device_count >= $3::int8,
+        EXISTS (SELECT FROM devices WHERE client_id = $1::text AND device_name = $2::text AND NOT revoked)
+      FROM clients WHERE id = $1::text
+      """
+    case .insertClient:
+      """
+      INSERT INTO clients (id, email, telegram_id, created_at)
+      VALUES ($1::text, $2::text, $3::int8, $4::timestamptz)
+      """
+    case .deleteClient:
+      "DELETE FROM clients WHERE id = $1::text"
+    case .insertDevice:
+      // Registrations of one client queue up at its row. Who comes next sees the count as it then is: after a
+      // wait for a lock, PostgreSQL reads the row anew (manual, section 13.2.1).
+      """
+      WITH owner AS (
+        SELECT id, device_count FROM clients WHERE id = $2::text FOR NO KEY UPDATE
+      ), created AS (
+        INSERT INTO devices
+          (id, client_id, device_name, hmac_key_hash, stored_key, server_key, is_active, revoked,
+           last_poll, last_ack, last_seen, created_at, updated_at)
+        SELECT $1::uuid, id, $3::text, $4::text, $5::bytea, $6::bytea, $7::boolean, $8::boolean,
+           $9::timestamptz, $10::timestamptz, $11::timestamptz, $12::timestamptz, $13::timestamptz
+        FROM owner WHERE device_count < $14::int8
+        RETURNING id
+      )
+      SELECT EXISTS (SELECT FROM owner), EXISTS (SELECT FROM created)
+      """
+    case .renameDevice:
+      """
+      UPDATE devices SET device_name = $3::text, updated_at = $4::timestamptz
+      WHERE id = $1::uuid AND client_id = $2::text AND NOT revoked
+      RETURNING \(Self.deviceColumns)
+      """
+    case .revokeDevice:
+      """
+      UPDATE devices SET revoked = true, is_active = false, updated_at = $3::timestamptz
+      WHERE id = $1::uuid AND client_id = $2::text AND NOT revoked
+      RETURNING \(Self.deviceColumns)
+      """
+    }
+  }
+
+  /// Settings of a session that the URL, the role or the database left open.
+  static let sessionSetup = """
+    SELECT set_config('default_transaction_isolation', 'read committed', false),
+      CASE current_setting('statement_timeout') WHEN '0'
+        THEN set_config('statement_timeout', '\(statementTimeoutMilliseconds)', false) END
+    """
+
+  /// Below the deadline of our own, so that a slow statement fails alone and its neighbours live.
+  static let statementTimeoutMilliseconds = 4000
+}

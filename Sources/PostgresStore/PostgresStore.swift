@@ -1,0 +1,98 @@
+public import EventLoop
+internal import Registry
+
+/// The registry's data in PostgreSQL. One for each event loop, with connections of its own.
+///
+/// `@unchecked Sendable`: everything mutable is confined to `loop`. `start` and `close` go there; every
+/// operation begins with `loop.assertCurrent()`, and the callbacks that complete it run there too.
+public final class PostgresStore: @unchecked Sendable {
+  /// Reads are pipelined, and two connections keep two of the server's processes busy.
+  static let readConnections = 2
+  /// A connection's commits wait for the disk one after another, so writes spread over more of them; commits
+  /// that come together share one write to disk.
+  static let writeConnections = 4
+  /// How often deadlines and attempts to reconnect are looked at.
+  static let tickMilliseconds = 50
+
+  private let loop: EventLoop
+  private let workers: WorkerPool
+  private let reads: PostgresLane
+  private let writes: PostgresLane
+  private var timer: Timer?
+
+  /// - Parameters:
+  ///   - url: any URL that libpq reads, several hosts included.
+  ///   - report: called on the loop when a connection was made or lost.
+  ///
+  /// Throws `PostgresURLError`, and `EventLoopError` when the system has no thread left.
+  public init(
+    url: String, loop: EventLoop, report: @escaping @Sendable (PostgresEvent) -> Void = { _ in }
+  ) throws {
+    let parameters = try PostgresParameters(url: url)
+    let count = Self.readConnections + Self.writeConnections
+    let workers = try WorkerPool(name: "pg-connect", threads: 2, maximumQueueLength: count)
+    func lane(_ count: Int, isWrite: Bool) -> PostgresLane {
+      let statements = PostgresStatement.allCases.filter { $0.isWrite == isWrite }
+      return PostgresLane(
+        (0..<count).map { _ in
+          PostgresConnection(
+            parameters, statements: statements, loop: loop, workers: workers, report: report)
+        })
+    }
+    self.loop = loop
+    self.workers = workers
+    reads = lane(Self.readConnections, isWrite: false)
+    writes = lane(Self.writeConnections, isWrite: true)
+  }
+
+  /// Begins to connect, and goes on reconnecting until `close`. Called on the loop, once. Requests may follow at
+  /// once: they wait for the connection.
+  public func start() {
+    loop.assertCurrent()
+    precondition(timer == nil, "started twice")
+    let timer = Timer(on: loop)
+    self.timer = timer
+    timer.start(afterMilliseconds: 0, repeatMilliseconds: Self.tickMilliseconds) { [weak self] in
+      self?.advance()
+    }
+    advance()
+  }
+
+  /// Ends all connections; what is still pending fails as `unavailable`. From any task; the loop must run, and
+  /// is to be stopped only afterwards.
+  public func close() async {
+    await loop.run { [self] in
+      timer?.close()
+      timer = nil
+      reads.close()
+      writes.close()
+    }
+    // A worker may be waiting for a server that does not answer: that must hold up neither loop nor caller.
+    Task.detached { [workers] in workers.shutDown() }
+  }
+
+  private func advance() {
+    let now = MonotonicClock.milliseconds
+    reads.advance(to: now)
+    writes.advance(to: now)
+  }
+
+  /// Runs one statement, and reads its answer with `decode`.
+  func run<Value: Sendable>(
+    _ statement: PostgresStatement, _ values: [PostgresValue],
+    decode: @escaping (PostgresAnswer) throws(RegistryError) -> Value
+  ) async throws(RegistryError) -> Value {
+    loop.assertCurrent()
+    let result: Result<Value, RegistryError> = await withUnsafeContinuation { continuation in
+      let request = PostgresRequest(statement: statement, values: values) { answer in
+        do throws(RegistryError) {
+          continuation.resume(returning: .success(try decode(answer.get())))
+        } catch {
+          continuation.resume(returning: .failure(error))
+        }
+      }
+      (statement.isWrite ? writes : reads).submit(request)
+    }
+    return try result.get()
+  }
+}

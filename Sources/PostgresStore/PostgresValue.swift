@@ -1,0 +1,61 @@
+internal import Registry
+
+/// A parameter in PostgreSQL's binary format.
+enum PostgresValue {
+  case null
+  case text(String)
+  case uuid(DeviceID)
+  case bytes([UInt8])
+  case bool(Bool)
+  case int8(Int64)
+  case timestamp(Timestamp)
+  /// `-infinity`, before every other time.
+  case earliest
+
+  static func text(orNull text: String?) -> PostgresValue { text.map { .text($0) } ?? .null }
+  static func int8(orNull value: Int64?) -> PostgresValue { value.map { .int8($0) } ?? .null }
+
+  /// Appends the bytes; false for a null, which has none.
+  func encode(into buffer: inout [UInt8]) -> Bool {
+    switch self {
+    case .null: return false
+    case .text(let text): buffer.append(contentsOf: text.utf8)
+    case .uuid(let id):
+      Self.append(id.high, to: &buffer)
+      Self.append(id.low, to: &buffer)
+    case .bytes(let bytes): buffer.append(contentsOf: bytes)
+    case .bool(let value): buffer.append(value ? 1 : 0)
+    case .int8(let value): Self.append(value, to: &buffer)
+    case .timestamp(let time): Self.append(PostgresTime.microseconds(of: time), to: &buffer)
+    case .earliest: Self.append(Int64.min, to: &buffer)
+    }
+    return true
+  }
+
+  private static func append(_ value: some FixedWidthInteger, to buffer: inout [UInt8]) {
+    withUnsafeBytes(of: value.bigEndian) { buffer.append(contentsOf: $0) }
+  }
+}
+
+/// A `timestamptz` on the wire: microseconds since 2000-01-01T00:00:00Z.
+enum PostgresTime {
+  private static let epochMilliseconds: Int64 = 946_684_800_000
+
+  /// What PostgreSQL can hold, 4714 BC to AD 294276.
+  private static let range: ClosedRange<Int64> = -211_813_488_000_000_000...9_223_371_331_199_999_999
+
+  /// A time that PostgreSQL cannot hold becomes its `-infinity` or `infinity`: a cursor may hold any.
+  static func microseconds(of time: Timestamp) -> Int64 {
+    let infinity = time.millisecondsSince1970 < 0 ? Int64.min : Int64.max
+    let (milliseconds, below) = time.millisecondsSince1970.subtractingReportingOverflow(epochMilliseconds)
+    let (microseconds, beyond) = milliseconds.multipliedReportingOverflow(by: 1000)
+    return below || beyond || !range.contains(microseconds) ? infinity : microseconds
+  }
+
+  static func timestamp(microseconds: Int64) -> Timestamp {
+    // Rounded down, before 2000 too.
+    let (quotient, remainder) = microseconds.quotientAndRemainder(dividingBy: 1000)
+    return Timestamp(
+      millisecondsSince1970: epochMilliseconds + (remainder < 0 ? quotient - 1 : quotient))
+  }
+}

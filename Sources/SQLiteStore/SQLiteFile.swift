@@ -1,0 +1,37 @@
+private import Glibc
+
+/// The database's file: where it is, and that others cannot read it.
+enum SQLiteFile {
+  /// Creates the file, mode 0600, and the folders above it, mode 0700, where they are missing. SQLite gives the
+  /// files it puts beside it the same mode.
+  static func create(_ path: String) throws(SQLiteFileError) {
+    try createFolder(above: path)
+    // Never opens a file that exists: closing any descriptor of it would drop the locks that this process's
+    // connections hold on it (fcntl(2)).
+    let descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+    if descriptor >= 0 {
+      close(descriptor)
+    } else if errno != EEXIST {
+      throw SQLiteFileError(path: path, errorNumber: errno)
+    }
+  }
+
+  private static func createFolder(above path: String) throws(SQLiteFileError) {
+    guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return }
+    let folder = String(path[..<slash])
+    guard access(folder, F_OK) != 0 else { return }
+    try createFolder(above: folder)
+    guard mkdir(folder, 0o700) == 0 || errno == EEXIST else {
+      throw SQLiteFileError(path: folder, errorNumber: errno)
+    }
+  }
+}
+
+/// The database's file or folder cannot be created.
+public struct SQLiteFileError: Error, Hashable, CustomStringConvertible {
+  public let path: String
+  /// As in errno(3).
+  public let errorNumber: Int32
+
+  public var description: String { "cannot create \(path): \(String(cString: strerror(errorNumber)))" }
+}

@@ -1,0 +1,118 @@
+import Foundation
+import Registry
+import Testing
+
+@Suite("A timestamp")
+struct TimestampTests {
+  @Test(
+    "is RFC 3339 in UTC with milliseconds",
+    arguments: [
+      (0, "1970-01-01T00:00:00.000Z"), (-1, "1969-12-31T23:59:59.999Z"),
+      (951_782_400_000, "2000-02-29T00:00:00.000Z"), (4_107_542_399_999, "2100-02-28T23:59:59.999Z"),
+      (4_107_542_400_000, "2100-03-01T00:00:00.000Z"), (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
+      (1_795_466_909_123, "2026-11-23T20:48:29.123Z"),
+    ])
+  func isWritten(milliseconds: Int64, text: String) {
+    #expect(Timestamp(millisecondsSince1970: milliseconds).description == text)
+  }
+
+  @Test("agrees with Foundation on every day of 400 years")
+  func agreesWithFoundation() {
+    let style = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
+    for day in 0..<146_097 {
+      let milliseconds = Int64(day) * 86_400_000 + Int64(day)
+      let text = Timestamp(millisecondsSince1970: milliseconds).description
+      let expected = Date(timeIntervalSince1970: Double(milliseconds) / 1000).formatted(style)
+      guard text.prefix(19) != expected.prefix(19) else { continue }
+      Issue.record("\(text) is not \(expected)")
+      return
+    }
+  }
+
+  @Test("sorts by time")
+  func sorts() {
+    #expect(Timestamp(millisecondsSince1970: 1) < Timestamp(millisecondsSince1970: 2))
+  }
+}
+
+@Suite("A device id")
+struct DeviceIDTests {
+  @Test("is a UUID of version 7 that begins with its time")
+  func isVersion7() throws {
+    let id = DeviceID(at: Timestamp(millisecondsSince1970: 0x0123_4567_89AB), random: CountingRandom())
+    let text = id.description
+    #expect(text.hasPrefix("01234567-89ab-7"))
+    #expect(try #require(UUID(uuidString: text)).uuidString.lowercased() == text)
+    #expect("89ab".contains(Array(text)[19]))
+    #expect(DeviceID(text) == id)
+  }
+
+  @Test(
+    "is read in lower case and its own form alone",
+    arguments: [
+      "", "01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7", "01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7aa",
+      "01936B2E-7c1f-7a4b-9c3d-2f1e0d9c8b7a", "01936b2e7c1f7a4b9c3d2f1e0d9c8b7a0000",
+      "01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7g", "-1936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7a",
+      "01936b2e-7c1f-7a4b-9c3d_2f1e0d9c8b7a", "{1936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7}",
+    ])
+  func isStrict(text: String) {
+    #expect(DeviceID(text) == nil)
+  }
+}
+
+@Suite("A secret")
+struct DeviceSecretTests {
+  @Test("is 64 lower-case hexadecimal characters of 32 random bytes")
+  func isHexadecimal() {
+    let secret = DeviceSecret(random: CountingRandom(start: 0xEF))
+    let text = secret.withCharacters { String(decoding: $0, as: UTF8.self) }
+    #expect(text == (0..<32).map { String(format: "%02x", (0xEF + $0) & 0xFF) }.joined())
+  }
+
+  @Test("is redacted however it is printed")
+  func isRedacted() {
+    let secret = DeviceSecret(random: CountingRandom())
+    let registered = "\(secret) \(String(reflecting: secret)) \(["a": secret])"
+    var dumped = ""
+    dump(secret, to: &dumped)
+    let verifier = SecretVerifier(
+      hmacKeyHash: "$argon2id$", storedKey: .init(repeating: 1, count: 32),
+      serverKey: .init(repeating: 2, count: 32))
+    for text in [registered, dumped, "\(verifier)", String(reflecting: verifier)] {
+      #expect(text.contains("<redacted>"))
+      #expect(!text.contains("0001") && !text.contains("argon2id") && !text.contains("1, 1"))
+    }
+  }
+}
+
+@Suite("A client")
+struct ClientValueTests {
+  @Test("has an id of 1 to 64 visible ASCII characters")
+  func id() {
+    #expect(ClientID("demo") != nil)
+    #expect(ClientID(String(repeating: "x", count: 64)) != nil)
+    for text in ["", String(repeating: "x", count: 65), "a b", "é", "a\n", "\u{7F}"] {
+      #expect(ClientID(text) == nil)
+    }
+  }
+
+  @Test("has an e-mail address with one @ in its middle")
+  func email() {
+    #expect(Email("a@example.com")?.text == "a@example.com")
+    #expect(Email("用户@例子.公司") != nil)
+    for text in [
+      "", "a", "@", "a@", "@b", "a@b@c", "a b@c", "a@b\n", String(repeating: "x", count: 253) + "@y",
+    ] {
+      #expect(Email(text) == nil)
+    }
+  }
+}
+
+/// Random bytes that are not: each is one more than the one before.
+struct CountingRandom: RandomSource {
+  var start: UInt8 = 0
+
+  func fill(_ buffer: UnsafeMutableRawBufferPointer) {
+    for index in buffer.indices { buffer[index] = start &+ UInt8(truncatingIfNeeded: index) }
+  }
+}
