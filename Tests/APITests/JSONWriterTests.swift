@@ -29,7 +29,8 @@ import Testing
     #expect(text(Timestamp(millisecondsSince1970: 0)) == #""1970-01-01T00:00:00.000Z""#)
     let id = "01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7a"
     #expect(text(DeviceID(id)!) == "\"\(id)\"")
-    #expect(text([Problem.FieldError(field: "a", message: "b"), .init(field: "c", message: "d")])
-      == #"[{"field":"a","message":"b"},{"field":"c","message":"d"}]"#)
+    #expect(
+      text([Problem.FieldError(field: "a", message: "b"), .init(field: "c", message: "d")])
+        == #"[{"field":"a","message":"b"},{"field":"c","message":"d"}]"#)
   }
 }

@@ -13,7 +13,8 @@ import Testing
   }
 
   @Test(arguments: [
-    ("limit=0", "limit"), ("limit=1001", "limit"), ("limit=-1", "limit"), ("limit=", "limit"), ("limit", "limit"),
+    ("limit=0", "limit"), ("limit=1001", "limit"), ("limit=-1", "limit"), ("limit=", "limit"),
+    ("limit", "limit"),
     ("limit=x", "limit"), ("limit=+1", "limit"), ("limit=1&limit=1", "limit"), ("limit=%ff", "limit"),
     ("limit=99999999999999999999", "limit"), ("cursor=", "cursor"), ("cursor=x", "cursor"),
     ("cursor=AAAA", "cursor"), ("cursor=a&cursor=a", "cursor"), ("cursor=%00", "cursor"),
@@ -43,7 +44,8 @@ import Testing
 
   /// RFC 4648, section 10, without the padding.
   @Test(arguments: [
-    ("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"), ("foobar", "Zm9vYmFy"), ("~~~", "fn5-"),
+    ("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"), ("foobar", "Zm9vYmFy"),
+    ("~~~", "fn5-"),
   ])
   func `Base64url is that of the RFC`(_ plain: String, _ encoded: String) {
     #expect(Base64URL.encode(Array(plain.utf8)) == encoded)

@@ -1,6 +1,7 @@
 import API
 import HTTP
 import Registry
+import Synchronization
 import TestSupport
 import Testing
 
@@ -85,7 +86,8 @@ import Testing
     #expect(try await api.answer("PATCH", "/api/v1/devices/nonsense", token).status == 400)
     let json = token + [("content-type", "application/json")]
     let body = Array(#"{"device_name":"EA"}"#.utf8)
-    #expect(try await api.answer("PATCH", "/api/v1/devices/nonsense", json, body: .complete(body)).status == 404)
+    #expect(
+      try await api.answer("PATCH", "/api/v1/devices/nonsense", json, body: .complete(body)).status == 404)
   }
 
   @Test func `A 405 says what is allowed`() async throws {
@@ -122,7 +124,8 @@ import Testing
   }
 
   @Test func `A missing scope is named`() async throws {
-    let api = APIUnderTest(token: .success(OwnerToken(subject: ClientID("alice")!, scopes: ["registry:administrator"])))
+    let api = APIUnderTest(
+      token: .success(OwnerToken(subject: ClientID("alice")!, scopes: ["registry:administrator"])))
     let answer = try await api.answer("GET", "/api/v1/clients")
     #expect(answer.status == 403)
     #expect(

@@ -68,7 +68,8 @@ public struct HTTPAnswer: Sendable {
     }
     if let length = value(of: "content-length") {
       guard let length = Int(length) else { throw HTTPClientError("not a length: \(length)") }
-      return bytes.count >= start + length ? (answer(Array(bytes[start..<start + length])), start + length) : nil
+      return bytes.count >= start + length
+        ? (answer(Array(bytes[start..<start + length])), start + length) : nil
     }
     return isOver ? (answer(Array(bytes[start...])), bytes.count) : nil
   }

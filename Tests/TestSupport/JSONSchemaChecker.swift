@@ -81,7 +81,8 @@ struct JSONSchemaChecker {
   }
 
   private static func isBoolean(_ value: Any) -> Bool {
-    (value as? NSNumber).map { $0 === NSNumber(value: true) || $0 === NSNumber(value: false) || $0.isBoolean } ?? (value is Bool)
+    (value as? NSNumber).map { $0 === NSNumber(value: true) || $0 === NSNumber(value: false) || $0.isBoolean }
+      ?? (value is Bool)
   }
 
   private static func has(format: String, _ text: String) -> Bool {

@@ -21,14 +21,18 @@ public final class OpenAPIChecker: @unchecked Sendable {
     guard let response = response(to: method, path, status: answer.status) else {
       return ["\(method) \(path): status \(answer.status) is not declared"]
     }
-    return (headerViolations(of: answer, response) + bodyViolations(of: answer, response, isHead: method == "HEAD"))
+    return
+      (headerViolations(of: answer, response) + bodyViolations(of: answer, response, isHead: method == "HEAD"))
       .map { "\(method) \(path): \(answer.status): \($0)" }
   }
 
   /// The response object for an answer; what belongs to no operation is among the components.
   private func response(to method: String, _ path: String, status: Int) -> [String: Any]? {
-    let item = (document["paths"] as? [String: Any])?.first { Self.matches($0.key, path) }?.value as? [String: Any]
-    let operation = item?[method == "HEAD" ? "get" : method.lowercased()] as? [String: Any]
+    let item =
+      (document["paths"] as? [String: Any])?.first { Self.matches($0.key, path) }?.value as? [String: Any]
+    // Methods are case-sensitive: `get` is not GET.
+    let name = method == "HEAD" ? "get" : method == method.uppercased() ? method.lowercased() : ""
+    let operation = item?[name] as? [String: Any]
     let declared =
       operation == nil
       ? (resolve("#/components/responses/Problem\(status)"))
@@ -47,7 +51,9 @@ public final class OpenAPIChecker: @unchecked Sendable {
     let headers = response["headers"] as? [String: Any] ?? [:]
     return headers.flatMap { name, entry -> [String] in
       let entry = entry as? [String: Any] ?? [:]
-      guard let header = (entry["$ref"] as? String).map(resolve) ?? entry else { return ["\(name): no such header"] }
+      guard let header = (entry["$ref"] as? String).map(resolve) ?? entry else {
+        return ["\(name): no such header"]
+      }
       guard let value = answer.value(of: name) else {
         return header["required"] as? Bool == true ? ["\(name) is missing"] : []
       }

@@ -39,7 +39,8 @@ public final class PostgresCluster: Sendable {
     let process = Process()
     // PostgreSQL refuses to run as root.
     let shell = ["/bin/sh", "-c", Self.script, "supervisor", Self.binaries]
-    let command = getuid() == 0
+    let command =
+      getuid() == 0
       ? ["/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] + shell : shell
     process.executableURL = URL(fileURLWithPath: command[0])
     process.arguments = Array(command.dropFirst())
