@@ -80,6 +80,7 @@ let package = Package(
         "Registry", "EventLoop", "PostgresStore", "SQLiteStore", "Migrations", "CPostgres", "CSQLite",
       ]),
     suite("HTTPTests", of: ["HTTP", "EventLoop"]),
-    suite("ServerTests", of: ["Server", "API", "Registry"]),
+    suite("APITests", of: ["API", "HTTP", "Registry"]),
+    suite("ServerTests", of: ["Server", "API", "Observability", "JSONWebToken"]),
   ]
 )

@@ -44,7 +44,7 @@ struct NewClient: API.Input {
   private struct Body: Decodable {
     let id: String?
     let email: String?
-    let telegram_id: Int64?
+    let telegram_id: JSONInteger?
   }
 
   static let description = InputDescription(
@@ -68,7 +68,7 @@ struct NewClient: API.Input {
     let body = try call.json(Body.self)
     id = body.id.flatMap { ClientID($0) }
     email = body.email.flatMap { Email($0) }
-    telegramID = body.telegram_id
+    telegramID = body.telegram_id?.value
 
     var errors: [Problem.FieldError] = []
     if body.id != nil, id == nil {

@@ -42,6 +42,9 @@ extension Call {
     guard !bytes.contains(0), (try? UTF8Span(validating: bytes.span)) != nil else {
       throw .malformedJSON("The body is not UTF-8 text.")
     }
+    guard JSONSyntax.accepts(bytes) else {
+      throw .malformedJSON("The body is not JSON, or more than \(JSONSyntax.maximumDepth) levels deep.")
+    }
   }
 }
 
@@ -83,5 +86,19 @@ extension Substring {
     var rest = drop(while: isTrimmed)
     while let last = rest.last, isTrimmed(last) { rest.removeLast() }
     return rest
+  }
+}
+
+/// An integer of 64 bits. The decoder itself would not name the member whose number is none.
+struct JSONInteger: Decodable {
+  let value: Int64
+
+  init(from decoder: any Decoder) throws {
+    do {
+      value = try decoder.singleValueContainer().decode(Int64.self)
+    } catch {
+      throw DecodingError.typeMismatch(
+        Int64.self, DecodingError.Context(codingPath: decoder.codingPath, debugDescription: "not an integer"))
+    }
   }
 }

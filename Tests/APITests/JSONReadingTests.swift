@@ -1,0 +1,116 @@
+import API
+import HTTP
+import TestSupport
+import Testing
+
+/// What a body must be before anything asks the registry: the store behind these answers throws a fault, so
+/// that a body that passes gives 500.
+@Suite struct JSONReading {
+  private let api = APIUnderTest()
+
+  @Test(arguments: [
+    "", " ", "{", #"{"device_name""#, #"{"device_name":"EA"#, #"{"device_name":"EA"}}"#, "nonsense", "{'a':1}",
+    #"{"device_name":"\ud800"}"#, #"{"device_name":"\udc00x"}"#, #"{"device_name":"\x"}"#,
+    "{\"device_name\":\"a\nb\"}",
+    "{\"device_name\":\"a\u{0}\"}", #"{"device_name":"EA",}"#,
+  ])
+  func `Text that is not JSON is malformed`(_ text: String) async throws {
+    let answer = try await api.answer(toBody: Array(text.utf8))
+    #expect(answer.status == 400)
+    #expect(try answer.string("type") == "https://device-registry.dev/problems/malformed-json")
+  }
+
+  @Test(arguments: ["[]", #""EA""#, "1", "true", "null", #"[{"device_name":"EA"}]"#])
+  func `JSON that is not an object is malformed`(_ text: String) async throws {
+    let answer = try await api.answer(toBody: Array(text.utf8))
+    #expect(answer.status == 400)
+    #expect(try answer.object()["errors"] == nil)
+  }
+
+  @Test(arguments: [
+    "{}", #"{"device_name":null}"#, #"{"device_name":1}"#, #"{"device_name":{}}"#, #"{"device_name":[]}"#,
+    #"{"DEVICE_NAME":"x"}"#, #"{"device_name":""}"#, #"{"device_name":"\u0000"}"#,
+  ])
+  func `A member that is missing or wrong is named`(_ text: String) async throws {
+    let answer = try await api.answer(toBody: Array(text.utf8))
+    #expect(answer.status == 400)
+    #expect(try answer.string("type") == "https://device-registry.dev/problems/invalid-value")
+    let errors = try #require(try answer.object()["errors"] as? [[String: String]])
+    #expect(errors.map { $0["field"] } == ["device_name"])
+    #expect(errors[0]["message"]?.isEmpty == false)
+  }
+
+  @Test(
+    arguments: [
+      [0xFF, 0xFE], Array(#"{"device_name":""#.utf8) + [0xC3, 0x28] + Array(#""}"#.utf8),
+      Array(#"{"device_name":""#.utf8) + [0xED, 0xA0, 0x80] + Array(#""}"#.utf8),
+      Array(#"{"device_name":"EA"}"#.utf16).flatMap { [UInt8($0 & 0xFF), UInt8($0 >> 8)] },
+      Array(#"{"device_name":"EA"}"#.utf16).flatMap { [UInt8($0 >> 8), UInt8($0 & 0xFF)] },
+    ] as [[UInt8]])
+  func `Bytes that are not UTF-8 are malformed`(_ bytes: [UInt8]) async throws {
+    let answer = try await api.answer(toBody: bytes)
+    #expect(answer.status == 400)
+    #expect(try answer.string("type") == "https://device-registry.dev/problems/malformed-json")
+  }
+
+  @Test(arguments: ["[", #"{"a":"#])
+  func `Ten thousand levels are refused, and nothing breaks`(_ opening: String) async throws {
+    let deep = #"{"device_name":"EA","deep":"# + String(repeating: opening, count: 10_000)
+    #expect(try await api.answer(toBody: Array(deep.utf8)).status == 400)
+  }
+
+  @Test func `Members that nobody knows are ignored`() async throws {
+    let answer = try await api.answer(toBody: Array(#"{"device_name":"EA","secret":"mine","x":[{}]}"#.utf8))
+    #expect(answer.status == 500)
+  }
+
+  @Test(arguments: [
+    "application/json", "Application/JSON", "application/json; charset=utf-8",
+    "application/json;charset=\"UTF-8\"",
+    "application/json ; charset=UTF-8 ",
+  ])
+  func `The media type is JSON in UTF-8`(_ contentType: String) async throws {
+    #expect(
+      try await api.answer(toBody: Array(#"{"device_name":"EA"}"#.utf8), contentType: contentType).status == 500
+    )
+  }
+
+  @Test(arguments: [
+    nil, "", "text/plain", "application/jsonp", "application/x-www-form-urlencoded",
+    "application/json; charset=utf-16",
+    "application/json, application/json", "application/json; a=b", "application/json;",
+    "application/problem+json",
+  ])
+  func `Another media type is not supported`(_ contentType: String?) async throws {
+    let answer = try await api.answer(toBody: Array(#"{"device_name":"EA"}"#.utf8), contentType: contentType)
+    #expect(answer.status == 415)
+  }
+
+  @Test(arguments: ["gzip", "identity", ""])
+  func `A content encoding is not supported`(_ encoding: String) async throws {
+    let answer = try await api.answer(
+      "POST", "/api/v1/devices",
+      [("authorization", "Bearer t"), ("content-type", "application/json"), ("content-encoding", encoding)],
+      body: .complete(Array("{}".utf8)))
+    #expect(answer.status == 415)
+  }
+
+  @Test func `Nothing at all is malformed and not of a wrong type`() async throws {
+    #expect(try await api.answer(toBody: [], contentType: nil).status == 400)
+    #expect(try await api.answer(toBody: [], contentType: "text/plain").status == 415)
+  }
+
+  @Test(arguments: [
+    (#"{"telegram_id":"1"}"#, ["telegram_id"]), (#"{"telegram_id":9223372036854775808}"#, ["telegram_id"]),
+    (#"{"telegram_id":1.5}"#, ["telegram_id"]), (#"{"email":"nobody"}"#, ["email"]), (#"{"id":""}"#, ["id"]),
+    (#"{"id":"a b","email":"@"}"#, ["id", "email"]), (#"{"id":7}"#, ["id"]),
+  ])
+  func `Of a client every wrong member is named`(_ text: String, _ fields: [String]) async throws {
+    let answer = try await api.answer(
+      "POST", "/api/v1/clients", [("authorization", "Bearer t"), ("content-type", "application/json")],
+      body: .complete(Array(text.utf8)))
+    #expect(answer.status == 400)
+    let errors = try #require(try answer.object()["errors"] as? [[String: String]])
+    #expect(errors.map { $0["field"] } == fields)
+  }
+}

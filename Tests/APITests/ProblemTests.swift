@@ -1,0 +1,134 @@
+import API
+import HTTP
+import Registry
+import Synchronization
+import TestSupport
+import Testing
+
+@Suite struct Problems {
+  /// Every error of the registry, the status it becomes, and the end of its type.
+  static let errors: [(RegistryError, Int, String)] = [
+    (.invalid(field: "f", message: "is odd"), 400, "invalid-value"),
+    (.clientNotFound, 404, "client-not-found"), (.deviceNotFound, 404, "device-not-found"),
+    (.notOwner, 403, "not-owner"),
+    (.clientIDTaken, 409, "client-id-taken"), (.clientEmailTaken, 409, "client-email-taken"),
+    (.deviceNameTaken, 409, "device-name-taken"), (.deviceRevoked, 409, "device-revoked"),
+    (.tooManyDevices(limit: 7), 409, "too-many-devices"),
+    (.overloaded(queue: "SECRET"), 503, "overloaded"), (.unavailable(cause: "SECRET"), 503, "unavailable"),
+    (.fault(cause: "SELECT SECRET"), 500, "internal-error"),
+  ]
+
+  @Test(arguments: errors)
+  func `Each error has its status and its type, and keeps its cause to itself`(
+    _ error: RegistryError, _ status: Int, _ name: String
+  ) async throws {
+    let api = APIUnderTest(storeThrows: error)
+    // The route that declares the status.
+    let (method, target) =
+      switch error {
+      case .clientIDTaken, .clientEmailTaken: ("POST", "/api/v1/clients")
+      case .invalid, .notOwner, .deviceRevoked, .deviceNotFound:
+        ("PATCH", "/api/v1/devices/01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7a")
+      default: ("POST", "/api/v1/devices")
+      }
+    let answer = try await api.answer(
+      method, target, [("authorization", "Bearer t"), ("content-type", "application/json")],
+      body: .complete(Array(#"{"device_name":"EA"}"#.utf8)))
+    #expect(answer.status == status)
+    #expect(answer.value(of: "Content-Type") == "application/problem+json")
+    #expect(try answer.string("type") == "https://device-registry.dev/problems/" + name)
+    #expect(try answer.object()["status"] as? Int == status)
+    #expect(try answer.string("request_id") == "test-1")
+    #expect(!answer.text.contains("SECRET"))
+    let causes = api.failures.withLock { $0 }
+    #expect(causes.map(\.requestID) == (status >= 500 ? ["test-1"] : []))
+    #expect(causes.allSatisfy { $0.problem == name && $0.cause.contains("SECRET") })
+    #expect((answer.value(of: "Retry-After") != nil) == (status == 503))
+  }
+
+  @Test(arguments: [
+    (Refusal.missingHost, 400), (.repeatedContentLength, 400), (.invalidField, 400), (.headerTooLarge, 431),
+    (.versionNotSupported, 505), (.unavailable, 503),
+  ])
+  func `A refusal of the server is a problem of the same status`(_ refusal: Refusal, _ status: Int) throws {
+    let answer = APIUnderTest().refuse(refusal)
+    #expect(answer.status == status && refusal.status == status)
+    #expect(try answer.string("request_id") == "test-1")
+    #expect((answer.value(of: "Retry-After") != nil) == (status == 503))
+  }
+
+  @Test func `Keys that are out of reach are not the token's fault`() async throws {
+    let api = APIUnderTest(token: .failure(.unavailable(cause: "SECRET")))
+    let answer = try await api.answer("GET", "/api/v1/devices")
+    #expect(answer.status == 503)
+    #expect(!answer.text.contains("SECRET"))
+    #expect(api.failures.withLock { $0.map(\.cause) } == ["SECRET"])
+  }
+}
+
+/// The first check that fails is the answer.
+@Suite struct OrderOfChecks {
+  private static let notAdministrator = OwnerToken(subject: ClientID("alice")!, scopes: [])
+
+  /// Each request has everything wrong that comes after the status that it gets.
+  @Test func `Path, method, size, authentication, scope, media type and syntax, existence`() async throws {
+    let api = APIUnderTest(storeThrows: .deviceNotFound, token: .success(Self.notAdministrator))
+    let refusing = APIUnderTest(token: .failure(.invalid(reason: "the token has expired")))
+    let text = [("content-type", "text/plain")]
+    #expect(try await api.answer("BREW", "/coffee", text, body: .tooLarge).status == 404)
+    #expect(try await api.answer("BREW", "/api/v1/clients", text, body: .tooLarge).status == 405)
+    #expect(try await api.answer("POST", "/api/v1/clients", text, body: .tooLarge).status == 413)
+    #expect(try await api.answer("POST", "/api/v1/clients", text).status == 401)
+    let token = [("authorization", "Bearer t")]
+    #expect(try await refusing.answer("POST", "/api/v1/clients", token + text).status == 401)
+    #expect(try await api.answer("POST", "/api/v1/clients", token + text).status == 403)
+    #expect(try await api.answer("PATCH", "/api/v1/devices/nonsense", token + text).status == 415)
+    #expect(try await api.answer("PATCH", "/api/v1/devices/nonsense", token).status == 400)
+    let json = token + [("content-type", "application/json")]
+    let body = Array(#"{"device_name":"EA"}"#.utf8)
+    #expect(
+      try await api.answer("PATCH", "/api/v1/devices/nonsense", json, body: .complete(body)).status == 404)
+  }
+
+  @Test func `A 405 says what is allowed`() async throws {
+    let api = APIUnderTest()
+    #expect(try await api.answer("PUT", "/api/v1/devices").value(of: "Allow") == "POST, GET, HEAD")
+    #expect(try await api.answer("get", "/healthz").value(of: "Allow") == "GET, HEAD")
+    #expect(try await api.answer("OPTIONS", "/api/v1/clients/a").value(of: "Allow") == "GET, HEAD, DELETE")
+  }
+}
+
+@Suite struct Authorization {
+  @Test(arguments: [
+    [], [("authorization", "")], [("authorization", "Bearer")], [("authorization", "Bearer ")],
+    [("authorization", "Basic YTpi")], [("authorization", "t")],
+  ])
+  func `Without a bearer token the challenge names no error`(_ fields: [(String, String)]) async throws {
+    let answer = try await APIUnderTest().answer("GET", "/api/v1/devices", fields)
+    #expect(answer.status == 401)
+    #expect(answer.value(of: "WWW-Authenticate") == "Bearer")
+  }
+
+  @Test func `A token that does not verify is an invalid token`() async throws {
+    let api = APIUnderTest(token: .failure(.invalid(reason: "the token has expired")))
+    let answer = try await api.answer("GET", "/api/v1/devices")
+    #expect(answer.status == 401)
+    #expect(answer.value(of: "WWW-Authenticate") == #"Bearer error="invalid_token""#)
+    #expect(try answer.string("detail") == "The token was refused: the token has expired.")
+  }
+
+  @Test func `Two tokens are one too many`() async throws {
+    let token = ("authorization", "Bearer t")
+    let answer = try await APIUnderTest().answer("GET", "/api/v1/devices", [token, token])
+    #expect(answer.value(of: "WWW-Authenticate") == #"Bearer error="invalid_token""#)
+  }
+
+  @Test func `A missing scope is named`() async throws {
+    let api = APIUnderTest(
+      token: .success(OwnerToken(subject: ClientID("alice")!, scopes: ["registry:administrator"])))
+    let answer = try await api.answer("GET", "/api/v1/clients")
+    #expect(answer.status == 403)
+    #expect(
+      answer.value(of: "WWW-Authenticate") == #"Bearer error="insufficient_scope", scope="registry:admin""#)
+  }
+}

@@ -1,0 +1,106 @@
+import API
+@testable import HTTP
+import Registry
+import Synchronization
+import TestSupport
+import Testing
+
+/// An API whose every part outside fails or answers as a test wishes, and what it told the log.
+final class APIUnderTest: Sendable {
+  let failures = Mutex<[InternalFailure]>([])
+  private let error: RegistryError
+  private let token: Result<OwnerToken, OwnerTokenError>
+
+  /// - Parameters:
+  ///   - error: what every operation of the store throws.
+  ///   - token: what every token verifies to.
+  init(
+    storeThrows error: RegistryError = .fault(cause: "no store"),
+    token: Result<OwnerToken, OwnerTokenError> = .success(
+      OwnerToken(subject: ClientID("alice")!, scopes: ["registry:admin"]))
+  ) {
+    self.error = error
+    self.token = token
+  }
+
+  func answer(
+    _ method: String, _ target: String, _ fields: [(String, String)] = [("authorization", "Bearer t")],
+    body: Request.Body = .complete([])
+  ) async throws -> HTTPAnswer {
+    let request = Request(
+      id: "test-1", method: method, target: target,
+      fields: fields.map { Request.Field(name: $0.0, value: $0.1) }, body: body)
+    let answer = Self.wire(await api().respond(to: request))
+    let checker = try OpenAPIChecker(document: API.openAPIDocument(publicURL: nil))
+    for violation in checker.violations(of: answer, to: method, target) { Issue.record("\(violation)") }
+    return answer
+  }
+
+  /// The answer to a body that is sent to a route that wants a device name.
+  func answer(toBody body: [UInt8], contentType: String? = "application/json") async throws -> HTTPAnswer {
+    let type = contentType.map { [("content-type", $0)] } ?? []
+    return try await answer(
+      "POST", "/api/v1/devices", [("authorization", "Bearer t")] + type, body: .complete(body))
+  }
+
+  func refuse(_ refusal: Refusal) -> HTTPAnswer { Self.wire(api().refuse(refusal, requestID: "test-1")) }
+
+  private func api() -> API {
+    let store = FailingStore(error: error)
+    let outside = Outside()
+    return API(
+      devices: DeviceService(
+        store: store, hasher: outside, clock: outside, random: outside, maxDevicesPerClient: 10),
+      clients: ClientService(store: store, clock: outside, random: outside), store: store,
+      authenticator: FixedAuthenticator(token: token)
+    ) { failure in self.failures.withLock { $0.append(failure) } }
+  }
+
+  /// As it would arrive: with what the server adds.
+  private static func wire(_ response: Response) -> HTTPAnswer {
+    var fields = response.fields.map { (name: "\($0.name)".lowercased(), value: $0.value) }
+    fields += [("x-request-id", "test-1"), ("cache-control", "no-store")]
+    if let type = response.contentType { fields.append(("content-type", "\(type)")) }
+    return HTTPAnswer(
+      status: response.status, fields: fields, body: response.body?.withBytes { Array($0) } ?? [])
+  }
+}
+
+private struct FixedAuthenticator: OwnerAuthenticator {
+  let token: Result<OwnerToken, OwnerTokenError>
+  func verify(_ token: String) async throws(OwnerTokenError) -> OwnerToken { try self.token.get() }
+}
+
+/// Stands for a database that is broken in one way: what no real one does when told to.
+private struct FailingStore: DeviceStore {
+  let error: RegistryError
+  func ping() async throws(RegistryError) { throw error }
+  func insertClient(_ client: Client) async throws(RegistryError) { throw error }
+  func client(_ id: ClientID) async throws(RegistryError) -> Client? { throw error }
+  func clients(after cursor: ClientCursor?, limit: Int) async throws(RegistryError) -> [Client] { throw error }
+  func deleteClient(_ id: ClientID) async throws(RegistryError) -> Bool { throw error }
+  func checkRegistration(
+    of deviceName: DeviceName, for clientID: ClientID, maxDevices: Int
+  ) async throws(RegistryError) { throw error }
+  func insertDevice(
+    _ device: Device, verifier: SecretVerifier, maxDevices: Int
+  ) async throws(RegistryError) { throw error }
+  func device(_ id: DeviceID) async throws(RegistryError) -> Device? { throw error }
+  func devices(
+    of clientID: ClientID, after cursor: DeviceCursor?, limit: Int
+  ) async throws(RegistryError) -> [Device] { throw error }
+  func renameDevice(
+    _ id: DeviceID, of owner: ClientID, to deviceName: DeviceName, at time: Timestamp
+  ) async throws(RegistryError) -> Device? { throw error }
+  func revokeDevice(
+    _ id: DeviceID, of owner: ClientID, at time: Timestamp
+  ) async throws(RegistryError) -> Device? { throw error }
+}
+
+private struct Outside: PasswordHasher, Clock, RandomSource {
+  func verifier(for secret: DeviceSecret) async throws(RegistryError) -> SecretVerifier {
+    throw .overloaded(queue: "argon2id")
+  }
+  func now() -> Timestamp { Timestamp(millisecondsSince1970: 0) }
+  func fill(_ buffer: UnsafeMutableRawBufferPointer) { buffer.initializeMemory(as: UInt8.self, repeating: 0) }
+}

@@ -1,0 +1,122 @@
+import JSONWebToken
+import Testing
+
+@Suite("Claims, under a shared secret")
+struct ClaimTests {
+  private let verifier = TokenVerifier(secret: TokenSecret(secretText.utf8)!)
+
+  private func verify(_ claims: String, by verifier: TokenVerifier? = nil) async throws(TokenError)
+    -> VerifiedToken
+  {
+    try await (verifier ?? self.verifier).verify(hmacToken(claims: claims), nowMilliseconds: now * 1000)
+  }
+
+  @Test("A good token tells its subject, scopes and expiry")
+  func good() async throws {
+    let token = try await verify(
+      #"{"sub":"c","exp":1893456060.5,"scope":"registry:admin  other","iat":1893456000}"#)
+    #expect(token.subject == "c")
+    #expect(token.scopes == ["registry:admin", "other"])
+    #expect(token.expiresAtMilliseconds == 1_893_456_060_500)
+  }
+
+  @Test("The example of RFC 7515, appendix A.1, verifies, and has no sub")
+  func standardVector() async throws {
+    let key: [UInt8] = [
+      3, 35, 53, 75, 43, 15, 165, 188, 131, 126, 6, 101, 119, 123, 166, 143, 90, 179, 40, 230, 240, 84, 201, 40,
+      169, 15, 132, 178, 210, 80, 46, 191, 211, 251, 90, 146, 210, 6, 71, 239, 150, 138, 180, 195, 119, 98, 61,
+      34, 61, 46, 33, 114, 5, 46, 79, 8, 192, 205, 154, 245, 103, 208, 128, 163,
+    ]
+    let token =
+      "eyJ0eXAiOiJKV1QiLA0KICJhbGciOiJIUzI1NiJ9"
+      + ".eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ"
+      + ".dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+    let verifier = TokenVerifier(secret: TokenSecret(key)!)
+    await #expect(throws: TokenError.missing(.sub)) {
+      try await verifier.verify(token, nowMilliseconds: 1_300_819_370_000)
+    }
+    await #expect(throws: TokenError.expired) { try await verifier.verify(token, nowMilliseconds: now * 1000) }
+  }
+
+  @Test(
+    "30 s of leeway, and no more",
+    arguments: [
+      (#"{"sub":"c","exp":1893455970.5}"#, nil),
+      (#"{"sub":"c","exp":1893455970}"#, .expired),
+      (#"{"sub":"c","exp":-1}"#, .expired),
+      (#"{"sub":"c","exp":1893456060,"nbf":1893456030}"#, nil),
+      (#"{"sub":"c","exp":1893456060,"nbf":1893456031}"#, .notYetValid),
+      (#"{"sub":"c","exp":1893456060,"iat":1893456030}"#, nil),
+      (#"{"sub":"c","exp":1893456060,"iat":1893456030.5}"#, .issuedInTheFuture),
+      (#"{"sub":"c","exp":9223372036854775807}"#, nil),
+    ] as [(String, TokenError?)])
+  func leeway(claims: String, error: TokenError?) async {
+    await expect(error) { () async throws(TokenError) in try await verify(claims) }
+  }
+
+  @Test(
+    "Claims that are missing or not of their form",
+    arguments: [
+      (#"{"sub":"c"}"#, .missing(.exp)), (#"{"sub":"c","exp":"1893456060"}"#, .wrongForm(.exp)),
+      (#"{"sub":"c","exp":null}"#, .wrongForm(.exp)), (#"{"sub":"c","exp":true}"#, .wrongForm(.exp)),
+      (#"{"exp":1893456060}"#, .missing(.sub)), (#"{"sub":7,"exp":1893456060}"#, .wrongForm(.sub)),
+      (#"{"sub":"","exp":1893456060}"#, .wrongForm(.sub)),
+      (#"{"sub":"c","exp":1893456060,"nbf":"0"}"#, .wrongForm(.nbf)),
+      (#"{"sub":"c","exp":1893456060,"iat":[]}"#, .wrongForm(.iat)),
+      (#"{"sub":"c","exp":1893456060,"scope":["a"]}"#, .wrongForm(.scope)),
+      (#"{"sub":"c","exp":1893456060,"aud":{}}"#, .wrongForm(.aud)),
+      (#"{"sub":"c","exp":1893456060,"aud":["a",1]}"#, .wrongForm(.aud)),
+      (#"{"sub":"c","sub":"d","exp":1893456060}"#, .malformed(.claims)),
+      (#"{"sub":"c","exp":1893456060} x"#, .malformed(.claims)),
+      (#"{"sub":"c\u0000d","exp":1893456060}"#, .malformed(.claims)),
+      (#"{"sub":"c","exp":1e999}"#, .malformed(.claims)), (#"["sub"]"#, .malformed(.claims)),
+      ("", .malformed(.claims)),
+    ] as [(String, TokenError)])
+  func forms(claims: String, error: TokenError) async {
+    await expect(error) { () async throws(TokenError) in try await verify(claims) }
+  }
+
+  @Test("The issuer is demanded when one is set")
+  func issuer() async {
+    let verifier = TokenVerifier(secret: TokenSecret(secretText.utf8)!, issuer: "https://id.example")
+    let cases: [(String, TokenError?)] = [
+      (#","iss":"https://id.example""#, nil), ("", .missing(.iss)), (#","iss":1"#, .wrongForm(.iss)),
+      (#","iss":"https://id.example/""#, .wrongIssuer),
+    ]
+    for (issuer, error) in cases {
+      await expect(error) { () async throws(TokenError) in
+        try await verify(#"{"sub":"c","exp":1893456060\#(issuer)}"#, by: verifier)
+      }
+    }
+  }
+
+  @Test("The audience is demanded when one is set, and refused when none is")
+  func audience() async {
+    let verifier = TokenVerifier(secret: TokenSecret(secretText.utf8)!, audience: "registry")
+    let cases: [(String, TokenError?, TokenError?)] = [
+      (#","aud":"registry""#, nil, .unexpectedAudience),
+      (#","aud":["x","registry"]"#, nil, .unexpectedAudience),
+      (#","aud":["x"]"#, .wrongAudience, .unexpectedAudience),
+      (#","aud":[]"#, .wrongAudience, .unexpectedAudience),
+      ("", .missing(.aud), nil),
+    ]
+    for (audience, withOne, withNone) in cases {
+      let claims = #"{"sub":"c","exp":1893456060\#(audience)}"#
+      await expect(withOne) { () async throws(TokenError) in try await verify(claims, by: verifier) }
+      await expect(withNone) { () async throws(TokenError) in try await verify(claims) }
+    }
+  }
+}
+
+/// Expects the error, or none.
+func expect(
+  _ error: TokenError?, at location: SourceLocation = #_sourceLocation,
+  _ verify: () async throws(TokenError) -> VerifiedToken
+) async {
+  do throws(TokenError) {
+    _ = try await verify()
+    #expect(error == nil, sourceLocation: location)
+  } catch let thrown {
+    #expect(thrown == error, sourceLocation: location)
+  }
+}

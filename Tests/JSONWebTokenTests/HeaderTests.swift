@@ -1,0 +1,120 @@
+import JSONWebToken
+import Testing
+
+@Suite("Headers and the compact form: attacks")
+struct HeaderTests {
+  private let verifier = TokenVerifier(secret: TokenSecret(secretText.utf8)!)
+
+  private func expectError(_ error: TokenError?, _ token: String) async {
+    await expect(error) { () async throws(TokenError) in
+      try await verifier.verify(token, nowMilliseconds: now * 1000)
+    }
+  }
+
+  @Test(
+    "The header is tested before the signature",
+    arguments: [
+      (#"{"alg":"HS256","typ":"JWT"}"#, nil), (#"{"alg":"HS256","typ":"at+JWT"}"#, nil),
+      (#"{"alg":"HS256","typ":"application/at+jwt","kid":"ignored"}"#, nil),
+      (#"{"alg":"HS256","jwk":{"kty":"oct","k":"AA"},"jku":"https://evil.example"}"#, nil),
+      (#"{"alg":"HS256","typ":"dpop+jwt"}"#, .wrongType), (#"{"alg":"HS256","typ":1}"#, .malformed(.header)),
+      (#"{"alg":"none"}"#, .algorithmNotAllowed), (#"{"alg":"NONE"}"#, .algorithmNotAllowed),
+      (#"{"alg":"hs256"}"#, .algorithmNotAllowed), (#"{"alg":"HS384"}"#, .algorithmNotAllowed),
+      (#"{"alg":"HS512"}"#, .algorithmNotAllowed), (#"{"alg":"EdDSA"}"#, .algorithmNotAllowed),
+      (#"{"alg":"RS256"}"#, .algorithmNotAllowed), (#"{"alg":1}"#, .malformed(.header)),
+      (#"{}"#, .malformed(.header)), (#"{"alg":"HS256","kid":7}"#, .malformed(.header)),
+      (#"{"alg":"HS256","crit":["b64"],"b64":false}"#, .criticalHeader),
+      (#"{"alg":"HS256","crit":[]}"#, .criticalHeader), (#"{"alg":"none","alg":"HS256"}"#, .malformed(.header)),
+      (#"{"alg":"HS256"}x"#, .malformed(.header)), (#"[]"#, .malformed(.header)),
+    ] as [(String, TokenError?)])
+  func header(header: String, error: TokenError?) async {
+    await expectError(error, hmacToken(header: header, claims: goodClaims))
+  }
+
+  @Test("A token without a signature, a changed one, and one of another secret")
+  func signature() async {
+    let good = hmacToken(claims: goodClaims)
+    await expectError(nil, good)
+    let parts = good.split(separator: ".")
+    await expectError(.wrongSignature, "\(parts[0]).\(parts[1]).")
+    await expectError(.wrongSignature, "\(parts[0]).\(parts[1]).\(base64URL([UInt8](repeating: 0, count: 32)))")
+    let otherClaims = base64URL(#"{"sub":"client-2","exp":1893456060}"#.utf8)
+    await expectError(.wrongSignature, "\(parts[0]).\(otherClaims).\(parts[2])")
+    await expectError(.wrongSignature, hmacToken(claims: goodClaims, secret: [UInt8](repeating: 1, count: 32)))
+    await expectError(
+      .algorithmNotAllowed, base64URL(#"{"alg":"none"}"#.utf8) + "." + base64URL(goodClaims.utf8) + ".")
+  }
+
+  @Test("What is not three parts in canonical base64url")
+  func structure() async {
+    let good = hmacToken(claims: goodClaims)
+    for token in [
+      "", ".", "..", "a.b", good + ".", good + "=", good + "\n", " " + good, good + ".a", "+/.e30.e30",
+    ] {
+      let error: TokenError = token == ".." ? .malformed(.header) : .malformed(.structure)
+      await expectError(error, token)
+    }
+    await expectError(.encrypted, "a.b.c.d.e")
+    await expectError(.malformed(.structure), "a.b.c.d.e.f")
+    // 32 bytes leave two bits of the last character unused: setting them spells the same bytes another way.
+    let last = good.unicodeScalars.last!
+    #expect("AEIMQUYcgkosw048".unicodeScalars.contains(last))
+    await expectError(.malformed(.structure), good.dropLast() + String(Unicode.Scalar(last.value + 1)!))
+  }
+
+  @Test("A token has 8 KiB at most")
+  func length() async {
+    await expectError(.tooLong, String(repeating: "a", count: TokenVerifier.maximumTokenLength + 1))
+    await expectError(.malformed(.structure), String(repeating: "a", count: TokenVerifier.maximumTokenLength))
+  }
+
+  @Test("Errors tell why in characters that error_description allows")
+  func descriptions() {
+    let errors: [TokenError] = [
+      .tooLong, .malformed(.structure), .malformed(.header), .encrypted, .wrongType, .criticalHeader,
+      .algorithmNotAllowed, .unknownKey, .ambiguousKey, .algorithmDoesNotFitKey, .keysUnavailable,
+      .wrongSignature, .missing(.sub), .wrongForm(.exp), .expired, .notYetValid, .issuedInTheFuture,
+      .wrongIssuer, .wrongAudience, .unexpectedAudience,
+    ]
+    #expect(Set(errors.map(\.description)).count == errors.count)
+    for text in errors.map(\.description) {
+      #expect(text.unicodeScalars.allSatisfy { $0.isASCII && $0 >= " " && $0 != "\"" && $0 != "\\" })
+    }
+  }
+}
+
+@Suite("Signing with the shared secret")
+struct TokenSignerTests {
+  private let secret = TokenSecret(secretText.utf8)!
+
+  @Test("What is signed verifies, with the issuer and audience that are demanded")
+  func roundTrip() async throws {
+    let signer = TokenSigner(secret: secret, issuer: "me", audience: "registry")
+    let text = try #require(
+      signer.sign(subject: "ü\"c", scope: "registry:admin", issuedAtSeconds: now, lifetimeSeconds: 60))
+    let verifier = TokenVerifier(secret: secret, issuer: "me", audience: "registry")
+    let token = try await verifier.verify(text, nowMilliseconds: now * 1000)
+    #expect(token.subject == "ü\"c")
+    #expect(token.scopes == ["registry:admin"])
+    #expect(token.expiresAtMilliseconds == (now + 60) * 1000)
+    await #expect(throws: TokenError.expired) {
+      try await verifier.verify(text, nowMilliseconds: (now + 90) * 1000)
+    }
+  }
+
+  @Test("What cannot be a token is not signed")
+  func refusals() {
+    let signer = TokenSigner(secret: secret)
+    #expect(signer.sign(subject: "a\u{0}b", issuedAtSeconds: now, lifetimeSeconds: 60) == nil)
+    #expect(signer.sign(subject: "a", issuedAtSeconds: .max, lifetimeSeconds: 60) == nil)
+  }
+
+  @Test("A secret has 32 bytes or more, and prints as <redacted>")
+  func secretLength() {
+    #expect(TokenSecret([]) == nil)
+    #expect(TokenSecret([UInt8](repeating: 1, count: 31)) == nil)
+    #expect(TokenSecret([UInt8](repeating: 1, count: 32)) != nil)
+    #expect("\(secret)" == "<redacted>" && String(reflecting: secret) == "<redacted>")
+    #expect(Mirror(reflecting: secret).children.isEmpty)
+  }
+}
