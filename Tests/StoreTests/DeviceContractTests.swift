@@ -118,7 +118,8 @@ import Testing
     }
   }
 
-  @Test("A list is ordered by age, then id, and its pages miss and repeat nothing", arguments: StoreKind.allCases)
+  @Test(
+    "A list is ordered by age, then id, and its pages miss and repeat nothing", arguments: StoreKind.allCases)
   func pages(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       try await store.insertClient(client("alice"))

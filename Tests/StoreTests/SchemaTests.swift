@@ -45,7 +45,8 @@ import Testing
     #expect(try database.sql("SELECT hmac_key_hash FROM devices") == secret.hmacKeyHash)
   }
 
-  @Test("Migrations run once, and processes that start at once wait for each other", arguments: StoreKind.allCases)
+  @Test(
+    "Migrations run once, and processes that start at once wait for each other", arguments: StoreKind.allCases)
   func once(_ kind: StoreKind) async throws {
     let database = try TestDatabase(kind, isMigrated: false)
     let applied = try await withThrowingTaskGroup(of: [String].self) { group in
