@@ -1,0 +1,192 @@
+import Registry
+import Testing
+
+@Suite("Every store: devices") struct DeviceContractTests {
+  @Test("A device comes back as it was stored", arguments: StoreKind.allCases)
+  func roundTrip(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      try await store.insertClient(client("alice"))
+      let times = (1...5).map { Timestamp(millisecondsSince1970: noon.millisecondsSince1970 + $0 * 1001) }
+      let stored = Device(
+        id: newID(), clientID: alice, deviceName: try DeviceName("Grüße 🚀 日本"), isActive: false, revoked: true,
+        lastPoll: times[0], lastAck: times[1], lastSeen: times[2], createdAt: times[3], updatedAt: times[4])
+      try await store.insertDevice(stored, verifier: verifier(), maxDevices: 10)
+      #expect(try await store.device(stored.id) == stored)
+      let plain = try await store.add("plain", at: Timestamp(millisecondsSince1970: -1))
+      #expect(try await store.device(plain.id) == plain)
+      #expect(try await store.device(newID()) == nil)
+    }
+  }
+
+  @Test("A name of 100 scalars is stored, 101 are refused by the database", arguments: StoreKind.allCases)
+  func longNames(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      try await store.insertClient(client("alice"))
+      let longest = String(repeating: "🛰", count: 100)
+      let added = try await store.add(longest)
+      #expect(try await store.device(added.id)?.deviceName.text == longest)
+      let tooLong = Device(
+        registered: newID(), clientID: alice, deviceName: DeviceName(stored: longest + "x"), at: noon)
+      let error = await #expect(throws: RegistryError.self) {
+        try await store.insertDevice(tooLong, verifier: verifier(), maxDevices: 10)
+      }
+      guard case .fault? = error else {
+        Issue.record("\(String(describing: error))")
+        return
+      }
+    }
+  }
+
+  @Test("A client that does not exist has no devices", arguments: StoreKind.allCases)
+  func unknownClient(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      await #expect(throws: RegistryError.clientNotFound) { try await store.add("one") }
+      await #expect(throws: RegistryError.clientNotFound) { try await store.add("one", maxDevices: 0) }
+      await #expect(throws: RegistryError.clientNotFound) {
+        try await store.checkRegistration(of: DeviceName("one"), for: alice, maxDevices: 0)
+      }
+      let devices = try await store.devices(of: alice, after: nil, limit: 10)
+      #expect(devices.isEmpty)
+    }
+  }
+
+  @Test("A name is unique among a client's devices that are not revoked", arguments: StoreKind.allCases)
+  func uniqueNames(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      try await store.insertClient(client("alice"))
+      try await store.insertClient(client("bob"))
+      let first = try await store.add("one")
+      await #expect(throws: RegistryError.deviceNameTaken) { try await store.add("one") }
+      await #expect(throws: RegistryError.deviceNameTaken) {
+        try await store.checkRegistration(of: DeviceName("one"), for: alice, maxDevices: 10)
+      }
+      try await store.add("One")
+      try await store.add("one", of: "bob")
+      _ = try await store.revokeDevice(first.id, of: alice, at: noon)
+      try await store.checkRegistration(of: DeviceName("one"), for: alice, maxDevices: 10)
+      try await store.add("one")
+      await #expect(throws: RegistryError.deviceNameTaken) { try await store.add("one") }
+    }
+  }
+
+  @Test("A secret's hash and an id are unique", arguments: StoreKind.allCases)
+  func uniqueHashes(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      try await store.insertClient(client("alice"))
+      let secret = verifier()
+      let first = try newDevice("one")
+      try await store.insertDevice(first, verifier: secret, maxDevices: 10)
+      for (name, id, verifier) in [("two", newID(), secret), ("three", first.id, verifier())] {
+        let error = await #expect(throws: RegistryError.self) {
+          try await store.insertDevice(newDevice(name, id: id), verifier: verifier, maxDevices: 10)
+        }
+        guard case .fault(let cause)? = error else {
+          Issue.record("\(String(describing: error))")
+          return
+        }
+        #expect(!cause.contains(secret.hmacKeyHash) && !cause.contains(first.id.description))
+      }
+    }
+  }
+
+  @Test("Twelve registrations of one name at once: one succeeds", arguments: StoreKind.allCases)
+  func nameRace(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      try await store.insertClient(client("alice"))
+      let outcomes = await store.outcomes(12) { _ in try await store.add("same") }
+      #expect(outcomes == [nil: 1, .deviceNameTaken: 11])
+    }
+  }
+
+  @Test("Twelve registrations at once where five may be: five succeed", arguments: StoreKind.allCases)
+  func limitRace(_ kind: StoreKind) async throws {
+    let database = try TestDatabase(kind)
+    try await database.withStore { store in
+      try await store.insertClient(client("alice"))
+      let outcomes = await store.outcomes(12) { try await store.add("device \($0)", maxDevices: 5) }
+      #expect(outcomes == [nil: 5, .tooManyDevices(limit: 5): 7])
+      #expect(try await store.devices(of: alice, after: nil, limit: 100).count == 5)
+    }
+    #expect(try database.sql("SELECT device_count FROM clients") == "5")
+  }
+
+  @Test("Revoked devices count, and too many goes before a taken name", arguments: StoreKind.allCases)
+  func limit(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      try await store.insertClient(client("alice"))
+      let first = try await store.add("one")
+      _ = try await store.revokeDevice(first.id, of: alice, at: noon)
+      try await store.add("two", maxDevices: 2)
+      let tooMany = RegistryError.tooManyDevices(limit: 2)
+      await #expect(throws: tooMany) { try await store.add("two", maxDevices: 2) }
+      await #expect(throws: tooMany) {
+        try await store.checkRegistration(of: DeviceName("two"), for: alice, maxDevices: 2)
+      }
+    }
+  }
+
+  @Test(
+    "A list is ordered by age, then id, and its pages miss and repeat nothing", arguments: StoreKind.allCases)
+  func pages(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      try await store.insertClient(client("alice"))
+      try await store.insertClient(client("bob"))
+      try await store.add("not mine", of: "bob")
+      var expected: [Device] = []
+      for index in 0..<20 {
+        // Four times, five devices at each.
+        let time = Timestamp(millisecondsSince1970: noon.millisecondsSince1970 - Int64(index % 4))
+        expected.append(try await store.add("device \(index)", at: time))
+      }
+      expected.sort { ($0.createdAt, $0.id.low) < ($1.createdAt, $1.id.low) }
+      #expect(try await store.devices(of: alice, after: nil, limit: 100) == expected)
+      var pages: [Device] = []
+      var cursor: DeviceCursor?
+      repeat {
+        let page = try await store.devices(of: alice, after: cursor, limit: 3)
+        pages += page
+        cursor = page.last.map { DeviceCursor(createdAt: $0.createdAt, id: $0.id) }
+      } while cursor != nil && pages.count <= 20
+      #expect(pages == expected)
+      for (time, count) in [(Int64.min, 20), (Int64.max, 0)] {
+        let cursor = DeviceCursor(createdAt: Timestamp(millisecondsSince1970: time), id: newID())
+        #expect(try await store.devices(of: alice, after: cursor, limit: 100).count == count)
+      }
+    }
+  }
+
+  @Test("Renaming answers the device as it then is", arguments: StoreKind.allCases)
+  func rename(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      try await store.insertClient(client("alice"))
+      try await store.insertClient(client("bob"))
+      let one = try await store.add("one")
+      try await store.add("two")
+      let later = Timestamp(millisecondsSince1970: noon.millisecondsSince1970 + 5)
+      let renamed = try await store.renameDevice(one.id, of: alice, to: DeviceName("uno"), at: later)
+      #expect(renamed?.deviceName.text == "uno" && renamed?.updatedAt == later && renamed?.createdAt == noon)
+      #expect(try await store.device(one.id) == renamed)
+      await #expect(throws: RegistryError.deviceNameTaken) {
+        try await store.renameDevice(one.id, of: alice, to: DeviceName("two"), at: later)
+      }
+      #expect(try await store.renameDevice(one.id, of: bob, to: DeviceName("mine"), at: later) == nil)
+      #expect(try await store.renameDevice(newID(), of: alice, to: DeviceName("x"), at: later) == nil)
+      _ = try await store.revokeDevice(one.id, of: alice, at: later)
+      #expect(try await store.renameDevice(one.id, of: alice, to: DeviceName("x"), at: later) == nil)
+    }
+  }
+
+  @Test("Revoking happens once, and only for the owner", arguments: StoreKind.allCases)
+  func revoke(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      try await store.insertClient(client("alice"))
+      let one = try await store.add("one")
+      let later = Timestamp(millisecondsSince1970: noon.millisecondsSince1970 + 5)
+      #expect(try await store.revokeDevice(one.id, of: bob, at: later) == nil)
+      let revoked = try await store.revokeDevice(one.id, of: alice, at: later)
+      #expect(revoked?.revoked == true && revoked?.isActive == false && revoked?.updatedAt == later)
+      #expect(try await store.device(one.id) == revoked)
+      #expect(try await store.revokeDevice(one.id, of: alice, at: noon) == nil)
+    }
+  }
+}

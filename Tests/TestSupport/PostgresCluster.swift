@@ -1,0 +1,148 @@
+import Foundation
+import Glibc
+import Synchronization
+
+/// A real PostgreSQL server in a temporary folder, listening on a Unix socket there and nowhere else.
+///
+/// A shell supervises it and reads our orders from a pipe. The pipe ends when this process does, crashed or
+/// not: then the shell stops the server and deletes the folder.
+public final class PostgresCluster: Sendable {
+  /// The server that the tests of a process share, started by the first that asks. Its data is not synced.
+  public static let shared = PostgresCluster()
+
+  /// The folder that holds the socket, and the data in `data`.
+  public let folder: String
+
+  private let supervisor: Mutex<Supervisor>
+
+  private struct Supervisor {
+    let process: Process
+    let orders: FileHandle
+    let answers: FileHandle
+    var databaseCount = 0
+
+    /// Sends one line and waits for the line that answers it.
+    mutating func order(_ line: String) {
+      orders.write(Data((line + "\n").utf8))
+      let answer = readLine()
+      precondition(answer == "done", "PostgreSQL: \(line): \(answer)")
+    }
+
+    func readLine() -> String {
+      var line: [UInt8] = []
+      while let byte = answers.readData(ofLength: 1).first, byte != UInt8(ascii: "\n") { line.append(byte) }
+      return String(decoding: line, as: UTF8.self)
+    }
+  }
+
+  /// Starts a server. Stops the program, with the reason, when there is none to start.
+  public init() {
+    let process = Process()
+    // PostgreSQL refuses to run as root.
+    let shell = ["/bin/sh", "-c", Self.script, "supervisor", Self.binaries]
+    let command =
+      getuid() == 0
+      ? ["/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] + shell : shell
+    process.executableURL = URL(fileURLWithPath: command[0])
+    process.arguments = Array(command.dropFirst())
+    process.currentDirectoryURL = URL(fileURLWithPath: "/")
+    let (orders, answers) = (Self.pipe(), Self.pipe())
+    process.standardInput = orders.reading
+    process.standardOutput = answers.writing
+    try! process.run()
+    // Our copies of the child's ends, or neither pipe would ever end.
+    try! orders.reading.close()
+    try! answers.writing.close()
+    let supervisor = Supervisor(process: process, orders: orders.writing, answers: answers.reading)
+    folder = supervisor.readLine()
+    precondition(folder.hasPrefix("/"), "PostgreSQL could not be set up; are its binaries in \(Self.binaries)?")
+    self.supervisor = Mutex(supervisor)
+    start()
+  }
+
+  /// The URL of a new, empty database.
+  public func makeDatabase() -> String {
+    let name = supervisor.withLock { supervisor in
+      supervisor.databaseCount += 1
+      let name = "test_\(supervisor.databaseCount)"
+      supervisor.order("create \(name)")
+      return name
+    }
+    return "postgresql:///\(name)?host=\(folder)&user=postgres"
+  }
+
+  /// Starts the server after `stop`, and waits until it answers.
+  public func start() { supervisor.withLock { $0.order("start") } }
+
+  /// Stops the server at once, its sessions included, and waits until it is gone.
+  public func stop() { supervisor.withLock { $0.order("stop") } }
+
+  /// Stops the server's processes from running, as a machine that hangs would; sockets stay open.
+  public func freeze() { supervisor.withLock { $0.order("freeze") } }
+
+  /// Lets them run again.
+  public func thaw() { supervisor.withLock { $0.order("thaw") } }
+
+  /// Ends the server for good, and deletes its folder.
+  public func shutDown() {
+    supervisor.withLock { supervisor in
+      try? supervisor.orders.close()
+      supervisor.process.waitUntilExit()
+    }
+  }
+
+  /// Unlike Foundation's pipe, closed in the children of other tests.
+  private static func pipe() -> (reading: FileHandle, writing: FileHandle) {
+    var descriptors: [Int32] = [0, 0]
+    precondition(Glibc.pipe(&descriptors) == 0)
+    for descriptor in descriptors { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
+    return (
+      FileHandle(fileDescriptor: descriptors[0], closeOnDealloc: true),
+      FileHandle(fileDescriptor: descriptors[1], closeOnDealloc: true)
+    )
+  }
+
+  /// The newest server that Debian's packages installed.
+  private static let binaries: String = {
+    let root = "/usr/lib/postgresql"
+    let versions = (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []
+    return "\(root)/\(versions.compactMap { Int($0) }.max() ?? 15)/bin"
+  }()
+
+  private static let script = """
+    PATH="$1:$PATH"
+    trap '' INT TERM HUP
+    umask 077
+    folder=$(mktemp -d) || exit 1
+    exec 2>"$folder/log"
+    server=
+    stop() {
+      test -n "$server" || return 0
+      kill -CONT -- $(pgrep -P "$server") "$server"
+      kill -INT "$server"; wait "$server"; server=
+    }
+    if initdb -D "$folder/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >>"$folder/log" </dev/null
+    then
+      echo "$folder"
+      while read -r order name; do
+        case $order in
+          start)
+            postgres -D "$folder/data" -k "$folder" -c listen_addresses= -c fsync=off \\
+              -c max_connections=300 -c shared_buffers=32MB </dev/null >>"$folder/log" &
+            server=$!
+            until psql -q -h "$folder" -U postgres -c 'SELECT 1' </dev/null >>"$folder/log" 2>&1; do
+              kill -0 "$server" || { echo "no server"; break; }
+              sleep 0.05
+            done ;;
+          stop) stop ;;
+          freeze) kill -STOP "$server" $(pgrep -P "$server") ;;
+          thaw) kill -CONT "$server" $(pgrep -P "$server") ;;
+          create) psql -q -h "$folder" -U postgres -c "CREATE DATABASE $name" </dev/null >>"$folder/log" ;;
+        esac
+        echo done
+      done
+      stop
+    fi
+    rm -rf "$folder"
+    """
+}

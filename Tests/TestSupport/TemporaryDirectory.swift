@@ -1,0 +1,15 @@
+import Foundation
+
+/// A folder of its own, deleted with its owner.
+public final class TemporaryDirectory: Sendable {
+  /// Without a slash at its end.
+  public let path: String
+
+  public init() {
+    let url = FileManager.default.temporaryDirectory.appendingPathComponent("test-\(UUID().uuidString)")
+    try! FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
+    path = url.path
+  }
+
+  deinit { try? FileManager.default.removeItem(atPath: path) }
+}
