@@ -14,7 +14,7 @@ public struct HTTPLimits: Sendable {
   public var sweepIntervalMilliseconds = 2_000
   /// Time a connection may be silent.
   public var idleTimeoutSeconds = 75
-  /// Open connections of one event loop; further ones are closed at once.
+  /// Open connections of one event loop; further ones wait in the backlog until one ends.
   public var maximumConnectionsPerLoop = 16_384
   /// Connections that the system keeps until the loop takes them.
   public var listenBacklog = 1024

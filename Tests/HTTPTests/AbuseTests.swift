@@ -1,0 +1,212 @@
+import EventLoop
+import Foundation
+import Glibc
+import HTTP
+import TestSupport
+import Testing
+
+@Suite("What is not a proper request")
+struct AbuseTests {
+  @Test(
+    "is refused, and its connection closed",
+    arguments: [
+      ("GET / HTTP/1.1\r\n\r\n", 400, "Host"),
+      ("GET / HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400, "Host"),
+      ("GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", 400, "Host"),
+      ("GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", 400, "Host"),
+      ("GET / HTTP/1.1\r\nHost:\r\n\r\n", 400, "Host"),
+      ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na", 400, "Content-Length"),
+      (
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 30\r\n\r\nabc", 400,
+        "Content-Length"
+      ),
+      (
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400,
+        "exclude"
+      ),
+      ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400, "coding"),
+      ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n", 400, "coding"),
+      (
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        400, "coding"
+      ),
+      ("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "coding"),
+      ("GET http://other/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, "target"),
+      ("GET /é HTTP/1.1\r\nHost: a\r\n\r\n", 400, "target"),
+      ("GET /#a HTTP/1.1\r\nHost: a\r\n\r\n", 400, "target"),
+      ("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", 400, "target"),
+      ("G<T / HTTP/1.1\r\nHost: a\r\n\r\n", 400, "method"),
+      ("GET / HTTP/1.1\r\nHost: a\r\nX\u{1}: b\r\n\r\n", 400, "field"),
+      ("GET / HTTP/1.1\r\nHost: a\r\nX: b\u{7F}c\r\n\r\n", 400, "field"),
+      ("GET / HTTP/3.7\r\nHost: a\r\n\r\n", 505, "HTTP"),
+      ("GET / HTTP/1.1\r\nHost: a\r\nX: \(String(repeating: "x", count: 17 * 1024))\r\n\r\n", 431, "HTTP"),
+      ("GET / HTTP/1.1\r\nHost: a\r\nX: \(String(repeating: "x", count: 100 * 1024))\r\n\r\n", 431, "HTTP"),
+    ])
+  func isRefused(request: String, status: Int, reason: String) async throws {
+    try await TestServer.run { server in
+      let text = try await server.connect { socket in
+        // Were the refused bytes read on, the second request would be answered.
+        socket.write(request + "GET /smuggled HTTP/1.1\r\nHost: a\r\n\r\n")
+        return try socket.readToEnd()
+      }
+      #expect(
+        text.hasPrefix("HTTP/1.1 \(status) ") || text.hasPrefix("HTTP/1.0 \(status) "), "\(text.prefix(400))")
+      #expect(text.contains(reason))
+      #expect(!text.contains("smuggled"))
+    }
+  }
+
+  @Test(
+    "with a Content-Length that is no number is refused",
+    arguments: ["+5", "-1", "0x10", "5 5", "5,5", "99999999999999999999999"])
+  func refusesLengths(length: String) async throws {
+    try await TestServer.run { server in
+      let text = try await server.connect { socket in
+        socket.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \(length)\r\n\r\nabcde")
+        return try socket.readToEnd()
+      }
+      // libmicrohttpd refuses some of them itself, in words of its own.
+      let status = text.split(separator: " ").dropFirst().first ?? ""
+      #expect(["400", "413"].contains(status), "\(text.prefix(200))")
+    }
+  }
+
+  @Test("a body of the most that is taken is; one byte more is 413, and the connection goes on")
+  func boundsBodies() async throws {
+    try await TestServer.run { server in
+      let most = HTTPLimits().maximumBodyBytes
+      let answers = try await server.client.sendRaw(
+        Self.post(length: most) + Self.post(length: most + 1) + Self.post(length: 1),
+        methods: ["POST", "POST", "POST"])
+      #expect(answers.map(\.status) == [200, 413, 200])
+    }
+  }
+
+  @Test("a chunked body that is too large is 413; one without an end is cut off")
+  func boundsChunkedBodies() async throws {
+    try await TestServer.run { server in
+      let chunk = "10000\r\n" + String(repeating: "x", count: 0x10000) + "\r\n"
+      let answers = try await server.client.sendRaw(
+        Array(
+          ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n" + chunk + chunk + "0\r\n\r\n")
+            .utf8),
+        methods: ["POST"])
+      #expect(answers.map(\.status) == [413])
+
+      let text = try await server.connect { socket in
+        socket.write("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n")
+        for _ in 0..<100 { socket.write(chunk) }
+        return try socket.readToEnd()
+      }
+      #expect(text.isEmpty)
+    }
+  }
+
+  @Test("a body that is announced to be enormous is refused before it comes")
+  func refusesEnormousBodies() async throws {
+    try await TestServer.run { server in
+      for length in ["1048577", "9223372036854775807"] {
+        let text = try await server.connect { socket in
+          socket.write(
+            "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \(length)\r\nExpect: 100-continue\r\n\r\n")
+          return try socket.readToEnd()
+        }
+        #expect(text.hasPrefix("HTTP/1.1 413 "))
+      }
+    }
+  }
+
+  @Test(
+    "who drips is cut off at the deadline",
+    arguments: [
+      "GET / HTTP/1.1\r\nHost: a\r\nX: ", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\n",
+    ])
+  func cutsOffDrips(beginning: String) async throws {
+    try await TestServer.run(limits: .impatient) { server in
+      let seconds = try await server.connect { socket in
+        let begun = Date()
+        socket.write(beginning)
+        // A byte every 10 ms: never silent for long.
+        while try !socket.isClosed(afterMilliseconds: 10) { socket.write("x") }
+        return Date().timeIntervalSince(begun)
+      }
+      #expect(seconds < 10)
+    }
+  }
+
+  @Test("who sends half a request and falls silent is cut off, and 200 of them starve nobody")
+  func cutsOffHalves() async throws {
+    try await TestServer.run(limits: .impatient) { server in
+      try await withThrowingTaskGroup { group in
+        for number in 0..<200 {
+          group.addTask {
+            try await server.connect { socket in
+              socket.write(
+                number.isMultiple(of: 2)
+                  ? "GET / HT" : "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nabc")
+              return try socket.readToEnd()
+            }
+          }
+        }
+        for _ in 0..<20 { #expect(try await server.client.send("GET", "/").status == 200) }
+        for try await text in group { #expect(!text.contains(" 200 ")) }
+      }
+    }
+  }
+
+  @Test("who waits for an answer is not cut off")
+  func sparesWaiters() async throws {
+    try await TestServer.run(limits: .impatient) { server in
+      async let waiting = server.client.send("GET", "/wait")
+      await server.gate.untilHolding(1)
+      // By the time that this connection is cut off, the deadline of the other one would have passed as well.
+      _ = try await server.connect { socket in
+        socket.write("GET / HT")
+        return try socket.readToEnd()
+      }
+      server.gate.open()
+      let status = try await waiting.status
+      #expect(status == 200)
+    }
+  }
+
+  @Test("more connections than the server takes wait until one ends")
+  func boundsConnections() async throws {
+    var limits = HTTPLimits()
+    limits.maximumConnectionsPerLoop = 2
+    try await TestServer.run(limits: limits) { server in
+      async let first = server.client.send("GET", "/wait")
+      async let second = server.client.send("GET", "/wait")
+      await server.gate.untilHolding(2)
+      async let third = server.client.send("GET", "/third")
+      #expect(await server.loop.run { server.http.connectionCount } == 2)
+      server.gate.open()
+      let statuses = try await [first.status, second.status, third.status]
+      #expect(statuses == [200, 200, 200])
+    }
+  }
+
+  private static func post(length: Int) -> [UInt8] {
+    Array("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \(length)\r\n\r\n".utf8)
+      + [UInt8](repeating: 120, count: length)
+  }
+}
+
+extension HTTPLimits {
+  /// With deadlines that a test can wait for.
+  static var impatient: HTTPLimits {
+    var limits = HTTPLimits()
+    limits.arrivalTimeoutMilliseconds = 300
+    limits.sweepIntervalMilliseconds = 50
+    return limits
+  }
+}
+
+extension ClientSocket {
+  /// Waits so long for the other side to close; false if it has not by then.
+  func isClosed(afterMilliseconds milliseconds: Int32) throws -> Bool {
+    var poll = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+    guard Glibc.poll(&poll, 1, milliseconds) == 1 else { return false }
+    return try read().isEmpty
+  }
+}

@@ -1,0 +1,100 @@
+import HTTP
+import Testing
+
+@Suite("A router")
+struct RouterTests {
+  private let router: Router<String> = {
+    var router = Router<String>()
+    router.add("GET", "/devices", "list")
+    router.add("POST", "/devices", "create")
+    router.add("GET", "/devices/{id}", "get")
+    router.add("POST", "/devices/{id}/revoke", "revoke")
+    return router
+  }()
+
+  @Test(
+    "finds the handler and the parameters of a path, decoded once",
+    arguments: [
+      ("GET", "/devices", "list", []), ("HEAD", "/devices", "list", []), ("POST", "/devices", "create", []),
+      ("GET", "/devices/a%2Fb%2525", "get", ["a/b%25"]), ("POST", "/devices/1/revoke", "revoke", ["1"]),
+    ])
+  func finds(method: String, path: String, handler: String, parameters: [String]) {
+    guard case .found(let found, _, let decoded) = router.match(method: method, path: path) else {
+      Issue.record("\(method) \(path) was not found")
+      return
+    }
+    #expect(found == handler)
+    #expect(decoded == parameters)
+  }
+
+  @Test("says which parameter cannot be decoded", arguments: ["/devices/%", "/devices/%zz", "/devices/%ff"])
+  func marksBrokenEncodings(path: String) {
+    guard case .found(_, _, let parameters) = router.match(method: "GET", path: path) else {
+      Issue.record("\(path) was not found")
+      return
+    }
+    #expect(parameters == [nil])
+  }
+
+  @Test(
+    "takes a path literally",
+    arguments: ["/", "", "/Devices", "/devices/", "/device%73", "//devices", "/devices/1/2"])
+  func isLiteral(path: String) {
+    guard case .notFound = router.match(method: "GET", path: path) else {
+      Issue.record("\(path) was found")
+      return
+    }
+  }
+
+  @Test("names the methods that a path has")
+  func namesMethods() {
+    guard case .methodNotAllowed(let allow) = router.match(method: "DELETE", path: "/devices") else {
+      Issue.record("DELETE is allowed")
+      return
+    }
+    #expect(allow == "GET, HEAD, POST")
+  }
+}
+
+@Suite("Query parameters")
+struct QueryParametersTests {
+  @Test("are decoded, and a plus is a plus")
+  func areDecoded() throws {
+    let query = QueryParameters("a=1&b=x%20y+z&c&d=&e=1=2")
+    #expect(try query.value(of: "a") == "1")
+    #expect(try query.value(of: "b") == "x y+z")
+    #expect(try query.value(of: "c") == "")
+    #expect(try query.value(of: "d") == "")
+    #expect(try query.value(of: "e") == "1=2")
+    #expect(try query.value(of: "f") == nil)
+    #expect(try QueryParameters(nil as String?).value(of: "a") == nil)
+  }
+
+  @Test("that are repeated or broken are refused, if they are asked for")
+  func areStrict() throws {
+    let query = QueryParameters("a=1&a=1&b=%&c=1&d=1&d=2")
+    #expect(throws: QueryParameters.Failure.repeated) { try query.value(of: "a") }
+    #expect(throws: QueryParameters.Failure.badEncoding) { try query.value(of: "b") }
+    #expect(try query.value(of: "c") == "1")
+  }
+
+  @Test("survive encoding", arguments: ["", "abc-._~", "a b/c?d=e&f%", "日本 🚫", "\u{0}\n"])
+  func survive(text: String) {
+    #expect(PercentEncoding.decode(PercentEncoding.encode(text)) == text)
+  }
+}
+
+@Suite("A byte buffer")
+struct ByteBufferTests {
+  @Test("keeps what is appended while it grows")
+  func grows() {
+    let buffer = ByteBuffer(capacity: 1, isSensitive: true)
+    for _ in 0..<1000 {
+      buffer.append(utf8: "é")
+      buffer.append("ab")
+      buffer.append(UInt8(ascii: "c"))
+      buffer.append(length: 1) { $0[0] = UInt8(ascii: "d") }
+    }
+    #expect(buffer.withBytes { String(decoding: $0, as: UTF8.self) } == String(repeating: "éabcd", count: 1000))
+  }
+}

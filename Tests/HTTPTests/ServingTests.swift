@@ -1,0 +1,155 @@
+import EventLoop
+import Foundation
+import HTTP
+import TestSupport
+import Testing
+
+@Suite("The HTTP server")
+struct ServingTests {
+  @Test("answers requests with and without a body")
+  func answers() async throws {
+    try await TestServer.run { server in
+      let get = try await server.client.send("GET", "/a?b=c", fields: [("X-Test", "1"), ("X-Test", "2")])
+      #expect(get.status == 200)
+      #expect(get.text == "GET /a?b=c 0")
+      #expect(get.value(of: "X-Echo") == "1, 2")
+      #expect(get.value(of: "Cache-Control") == "no-store")
+      let post = try await server.client.send("POST", "/a", body: Array("hello".utf8))
+      #expect(post.text == "POST /a 5")
+      #expect(try await server.client.send("GET", "/empty").status == 204)
+    }
+  }
+
+  @Test("keeps a connection for the next request, and answers pipelined ones in their order")
+  func keepsConnections() async throws {
+    try await TestServer.run { server in
+      let text = try await server.connect { socket in
+        socket.write(
+          "GET /1 HTTP/1.1\r\nHost: x\r\n\r\nPOST /2 HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nab")
+        var text = try socket.read(until: "POST /2 2")
+        socket.write("GET /3 HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        text += try socket.readToEnd()
+        return text
+      }
+      let first = try #require(text.range(of: "GET /1 0"))
+      let second = try #require(text.range(of: "POST /2 2"))
+      let third = try #require(text.range(of: "GET /3 0"))
+      #expect(first.lowerBound < second.lowerBound && second.lowerBound < third.lowerBound)
+    }
+  }
+
+  @Test("answers HEAD without a body")
+  func answersHead() async throws {
+    try await TestServer.run { server in
+      let answer = try await server.client.send("HEAD", "/a")
+      #expect(answer.status == 200)
+      #expect(answer.text.isEmpty)
+      #expect(answer.value(of: "Content-Length") == "9")
+    }
+  }
+
+  @Test("sends a large answer whole")
+  func sendsLargeAnswers() async throws {
+    try await TestServer.run { server in
+      let answer = try await server.client.send("GET", "/large")
+      #expect(answer.body.count == 5 * 1024 * 1024)
+      #expect(answer.text.hasSuffix("0123456789abcdef"))
+    }
+  }
+
+  @Test("takes a chunked body, and one that waits for 100 Continue")
+  func takesBodies() async throws {
+    try await TestServer.run { server in
+      let text = try await server.connect { socket in
+        socket.write(
+          "POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n")
+        var text = try socket.read(until: "POST /c 5")
+        socket.write(
+          "POST /e HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
+        )
+        text += try socket.read(until: "100 Continue")
+        socket.write("abc")
+        return text + (try socket.readToEnd())
+      }
+      #expect(text.contains("POST /c 5"))
+      #expect(text.contains("100 Continue"))
+      #expect(text.contains("POST /e 3"))
+    }
+  }
+
+  @Test("answers many that wait, all at once, and others meanwhile")
+  func suspends() async throws {
+    try await TestServer.run { server in
+      try await withThrowingTaskGroup { group in
+        for _ in 0..<100 { group.addTask { try await server.client.send("GET", "/wait").status } }
+        await server.gate.untilHolding(100)
+        #expect(try await server.client.send("GET", "/other").status == 200)
+        server.gate.open()
+        for try await status in group { #expect(status == 200) }
+      }
+    }
+  }
+
+  @Test("takes over a proper X-Request-Id, and makes one up for any other")
+  func identifiesRequests() async throws {
+    try await TestServer.run { server in
+      let longest = String(repeating: "x", count: 128)
+      for id in ["abc", longest, "~!@#$%^&*()"] {
+        let answer = try await server.client.send("GET", "/", fields: [("X-Request-Id", id)])
+        #expect(answer.value(of: "X-Request-Id") == id)
+      }
+      var made: Set<String> = []
+      for fields in [[], [("X-Request-Id", longest + "x")], [("X-Request-Id", "a b")], [("X-Request-Id", "é")]]
+      {
+        let answer = try await server.client.send("GET", "/", fields: fields)
+        let id = try #require(answer.value(of: "X-Request-Id"))
+        #expect(id.count == 16)
+        made.insert(id)
+      }
+      #expect(made.count == 4)
+    }
+  }
+
+  @Test("finishes what is in flight before it stops, and ends the connection with it")
+  func stopsGracefully() async throws {
+    try await TestServer.run { server in
+      async let answer = server.client.sendRaw(
+        Array("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n".utf8), methods: ["GET"])
+      await server.gate.untilHolding(1)
+      async let stopped: Void = server.loop.run { await server.http.shutDown(timeoutMilliseconds: 20_000) }
+      // Nobody listens any more, as soon as the loop has begun to stop.
+      while (try? await server.connect({ _ in })) != nil {}
+      server.gate.open()
+      let first = try await answer[0]
+      #expect(first.status == 200)
+      #expect(first.value(of: "Connection")?.lowercased() == "close")
+      await stopped
+    }
+  }
+
+  @Test("answers 503 when what is in flight takes too long")
+  func stopsInTime() async throws {
+    try await TestServer.run { server in
+      async let answer = server.client.send("GET", "/wait")
+      await server.gate.untilHolding(1)
+      await server.loop.run { await server.http.shutDown(timeoutMilliseconds: 10) }
+      let status = try await answer.status
+      #expect(status == 503)
+    }
+  }
+
+  @Test("says what listens where it should")
+  func listens() async throws {
+    let first = try Listener(host: "localhost", port: 0, count: 2, backlog: 8)
+    #expect(first.descriptors.count == 2 && first.port > 0)
+    let error = #expect(throws: ListenerError.self) {
+      try Listener(host: "localhost", port: first.port, count: 1, backlog: 8)
+    }
+    #expect(error?.description.contains("LISTEN") == true)
+    #expect(throws: ListenerError.self) {
+      try Listener(host: "no.such.host.invalid", port: 0, count: 1, backlog: 8)
+    }
+    #expect(throws: ListenerError.self) { try Listener(host: "192.0.2.1", port: 1, count: 1, backlog: 8) }
+    for descriptor in first.descriptors { close(descriptor) }
+  }
+}

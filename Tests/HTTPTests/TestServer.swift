@@ -1,0 +1,151 @@
+import EventLoop
+import Foundation
+import Glibc
+import HTTP
+import Synchronization
+import TestSupport
+import Testing
+
+/// Answers with what it was asked; some paths do more.
+struct Echo: Responder {
+  let gate: Gate
+
+  func respond(to request: Request) async -> Response {
+    switch request.path {
+    case "/wait": await gate.wait()
+    case "/large":
+      let body = ByteBuffer()
+      for _ in 0..<(5 * 1024 * 1024 / 16) { body.append("0123456789abcdef") }
+      return Response(status: 200, contentType: "text/plain", body: body)
+    case "/empty": return Response(status: 204)
+    default: break
+    }
+    let body = ByteBuffer()
+    switch request.body {
+    case .complete(let bytes):
+      body.append(utf8: "\(request.method) \(request.target) \(bytes.count)")
+      return Response(
+        status: 200, fields: [("X-Echo", request.value(of: "x-test") ?? "-")], contentType: "text/plain",
+        body: body)
+    case .tooLarge:
+      body.append("too large")
+      return Response(status: 413, contentType: "text/plain", body: body)
+    }
+  }
+
+  func refuse(_ refusal: Refusal, requestID: String) -> Response {
+    let body = ByteBuffer()
+    body.append(utf8: refusal.rawValue)
+    return Response(status: refusal.status, contentType: "text/plain", body: body)
+  }
+}
+
+/// Holds requests until it is opened, and tells how many it holds.
+final class Gate: Sendable {
+  private struct State {
+    var isOpen = false
+    var waiting: [CheckedContinuation<Void, Never>] = []
+    var observers: [(count: Int, CheckedContinuation<Void, Never>)] = []
+  }
+  private let state = Mutex(State())
+
+  func wait() async {
+    await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
+      let due = state.withLock { state -> [CheckedContinuation<Void, Never>] in
+        if state.isOpen { return [continuation] }
+        state.waiting.append(continuation)
+        let due = state.observers.filter { $0.count <= state.waiting.count }.map(\.1)
+        state.observers.removeAll { $0.count <= state.waiting.count }
+        return due
+      }
+      for continuation in due { continuation.resume() }
+    }
+  }
+
+  func untilHolding(_ count: Int) async {
+    await withCheckedContinuation { continuation in
+      let isDue = state.withLock { state in
+        if state.waiting.count >= count { return true }
+        state.observers.append((count, continuation))
+        return false
+      }
+      if isDue { continuation.resume() }
+    }
+  }
+
+  func open() {
+    let waiting = state.withLock { state in
+      state.isOpen = true
+      defer { state.waiting = [] }
+      return state.waiting
+    }
+    for continuation in waiting { continuation.resume() }
+  }
+}
+
+/// A server on one loop and a free port.
+struct TestServer: Sendable {
+  let loop: EventLoop
+  let http: HTTPServer
+  let port: UInt16
+  let gate: Gate
+
+  var client: HTTPClient { HTTPClient(port: port) }
+
+  static func run(
+    limits: HTTPLimits = HTTPLimits(), _ body: @Sendable (TestServer) async throws -> Void
+  ) async throws {
+    let loop = try EventLoop(name: "http-test")
+    let gate = Gate()
+    let listener = try Listener(host: "127.0.0.1", port: 0, count: 1, backlog: 128)
+    let http = try await loop.run { () throws in
+      try HTTPServer(on: loop, listening: listener.descriptors[0], limits: limits, responder: Echo(gate: gate))
+    }
+    let server = TestServer(loop: loop, http: http, port: listener.port, gate: gate)
+    do {
+      try await body(server)
+    } catch {
+      await server.stop()
+      throw error
+    }
+    await server.stop()
+  }
+
+  private func stop() async {
+    gate.open()
+    await loop.run { await http.shutDown(timeoutMilliseconds: 5000) }
+    loop.stop()
+  }
+
+  /// Lends a connection to a thread that may block on it.
+  func connect<Value: Sendable>(_ body: @escaping @Sendable (ClientSocket) throws -> Value) async throws
+    -> Value
+  {
+    try await withCheckedThrowingContinuation { continuation in
+      Thread.detachNewThread {
+        continuation.resume(
+          with: Result { try body(ClientSocket(port: port, deadline: Date(timeIntervalSinceNow: 30))) })
+      }
+    }
+  }
+}
+
+extension ClientSocket {
+  func write(_ text: String) { write(Array(text.utf8)) }
+
+  /// All that comes until the other side closes.
+  func readToEnd() throws -> String {
+    var received: [UInt8] = []
+    while case let piece = try read(), !piece.isEmpty { received += piece }
+    return String(decoding: received, as: UTF8.self)
+  }
+
+  /// What comes until `text` is part of it, or the other side closes.
+  func read(until text: String) throws -> String {
+    var received = ""
+    while !received.contains(text), case let piece = try read(), !piece.isEmpty {
+      received += String(decoding: piece, as: UTF8.self)
+    }
+    return received
+  }
+}
