@@ -27,7 +27,7 @@ import Testing
       await #expect(throws: RegistryError.clientEmailTaken) {
         try await store.insertClient(client("bob", email: "A@EXAMPLE.org"))
       }
-      try await store.insertClient(client("Ä".isEmpty ? "x" : "carol", email: "ä@example.org"))
+      try await store.insertClient(client("carol", email: "ä@example.org"))
       try await store.insertClient(client("dave", email: "Ä@example.org"))
       try await store.insertClient(client("erin"))
       try await store.insertClient(client("frank"))
@@ -56,8 +56,8 @@ import Testing
       let gone = try await store.add("one")
       try await store.add("two")
       let kept = try await store.add("one", of: "bob")
-      #expect(try await store.deleteClient(alice))
-      #expect(try await !store.deleteClient(alice))
+      #expect(try await store.deleteClient(alice) == true)
+      #expect(try await store.deleteClient(alice) == false)
       #expect(try await store.device(gone.id) == nil)
       #expect(try await store.device(kept.id) == kept)
     }

@@ -149,7 +149,7 @@ func client(_ id: String, email: String? = nil, telegramID: Int64? = nil, at tim
   Client(id: ClientID(id)!, email: email.map { Email($0)! }, telegramID: telegramID, createdAt: time)
 }
 
-func device(
+func newDevice(
   _ name: String, of client: String = "alice", id: DeviceID = newID(), at time: Timestamp = noon
 ) throws -> Device {
   Device(registered: id, clientID: ClientID(client)!, deviceName: try DeviceName(name), at: time)
@@ -165,7 +165,7 @@ extension DeviceStore {
     _ name: String, of client: String = "alice", id: DeviceID = newID(), at time: Timestamp = noon,
     maxDevices: Int = 100
   ) async throws -> Device {
-    let device = try device(name, of: client, id: id, at: time)
+    let device = try newDevice(name, of: client, id: id, at: time)
     try await insertDevice(device, verifier: verifier(), maxDevices: maxDevices)
     return device
   }

@@ -1,4 +1,5 @@
-public import Foundation
+import Foundation
+import Glibc
 import Synchronization
 
 /// A real PostgreSQL server in a temporary folder, listening on a Unix socket there and nowhere else.
@@ -93,7 +94,8 @@ public final class PostgresCluster: Sendable {
   /// Unlike Foundation's pipe, closed in the children of other tests.
   private static func pipe() -> (reading: FileHandle, writing: FileHandle) {
     var descriptors: [Int32] = [0, 0]
-    precondition(pipe2(&descriptors, O_CLOEXEC) == 0)
+    precondition(Glibc.pipe(&descriptors) == 0)
+    for descriptor in descriptors { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
     return (
       FileHandle(fileDescriptor: descriptors[0], closeOnDealloc: true),
       FileHandle(fileDescriptor: descriptors[1], closeOnDealloc: true)

@@ -1,4 +1,4 @@
-public import Foundation
+import Foundation
 
 /// A folder of its own, deleted with its owner.
 public final class TemporaryDirectory: Sendable {
