@@ -39,7 +39,10 @@ extension DeviceRegistry {
         names += devices.map { $0["device_name"] as! String }
         sizes.append(devices.count)
         target = try answer.value(of: "Link").map { link in
-          String(try #require(link.wholeMatch(of: /<(\/api\/v1\/devices\?limit=2&cursor=[A-Za-z0-9_-]+)>; rel="next"/)).1)
+          String(
+            try #require(
+              link.wholeMatch(of: /<(\/api\/v1\/devices\?limit=2&cursor=[A-Za-z0-9_-]+)>; rel="next"/)
+            ).1)
         }
       }
       #expect(names == (1...5).map { "EA-\($0)" })
@@ -57,7 +60,8 @@ extension DeviceRegistry {
         "PATCH", "/api/v1/devices/\(id)", as: owner, json: ["device_name": " Backup\u{3000}"])
       #expect(answer.status == 200)
       #expect(try answer.string("device_name") == "Backup")
-      #expect(try await registry.ask("GET", "/api/v1/devices/\(id)", as: owner).string("device_name") == "Backup")
+      #expect(
+        try await registry.ask("GET", "/api/v1/devices/\(id)", as: owner).string("device_name") == "Backup")
     }
 
     @Test(arguments: DatabaseKind.allCases)

@@ -7,7 +7,8 @@ extension DeviceRegistry {
     func `A registered device is answered with its secret`(_ kind: DatabaseKind) async throws {
       let registry = try registry(kind)
       let owner = try await registry.newOwner()
-      let answer = try await registry.ask("POST", "/api/v1/devices", as: owner, json: ["device_name": "EA-Main"])
+      let answer = try await registry.ask(
+        "POST", "/api/v1/devices", as: owner, json: ["device_name": "EA-Main"])
       #expect(answer.status == 201)
       let device = try answer.object()
       #expect(device["client_id"] as? String == owner.id)
@@ -88,7 +89,8 @@ extension DeviceRegistry {
         let id = try await registry.newDevice(of: owner, "one")["id"] as! String
         _ = try await registry.ask("POST", "/api/v1/devices/\(id)/revoke", as: owner)
         _ = try await registry.newDevice(of: owner, "two")
-        let answer = try await registry.ask("POST", "/api/v1/devices", as: owner, json: ["device_name": "three"])
+        let answer = try await registry.ask(
+          "POST", "/api/v1/devices", as: owner, json: ["device_name": "three"])
         #expect(answer.status == 409)
         #expect(try answer.string("type")?.hasSuffix("/too-many-devices") == true)
       }

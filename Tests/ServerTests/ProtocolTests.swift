@@ -18,11 +18,13 @@ extension DeviceRegistry {
       }
       return [
         ("alg none", forged(#"{"alg":"none"}"#, "")), ("alg None with a signature", forged(#"{"alg":"None"}"#)),
-        ("another algorithm", forged(#"{"alg":"HS384"}"#)), ("an asymmetric algorithm", forged(#"{"alg":"RS256"}"#)),
+        ("another algorithm", forged(#"{"alg":"HS384"}"#)),
+        ("an asymmetric algorithm", forged(#"{"alg":"RS256"}"#)),
         ("crit", forged(#"{"alg":"HS256","crit":["x"],"x":1}"#)), ("no algorithm", forged("{}")),
         ("other claims", "\(good[0]).\(base64url(claims)).\(good[2])"),
         ("another signature", "\(good[0]).\(good[1]).\(String(good[2].reversed()))"),
-        ("no signature", "\(good[0]).\(good[1])."), ("two parts", "\(good[0]).\(good[1])"), ("nonsense", "nonsense"),
+        ("no signature", "\(good[0]).\(good[1])."), ("two parts", "\(good[0]).\(good[1])"),
+        ("nonsense", "nonsense"),
         ("a device's token", "drt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
         ("expired", TestRegistry.token(subject: "alice", lifetimeSeconds: -31)),
         ("an empty subject", TestRegistry.token(subject: "")),
@@ -33,7 +35,9 @@ extension DeviceRegistry {
     @Test(arguments: bad)
     func `A token that does not verify opens nothing`(_ fault: String, _ token: String) async throws {
       let registry = try registry(.sqlite)
-      for (method, path) in [("GET", "/api/v1/devices"), ("POST", "/api/v1/devices"), ("GET", "/api/v1/clients")] {
+      for (method, path) in [
+        ("GET", "/api/v1/devices"), ("POST", "/api/v1/devices"), ("GET", "/api/v1/clients"),
+      ] {
         let answer = try await registry.ask(method, path, token: token)
         #expect(answer.status == 401, "\(fault)")
         #expect(answer.value(of: "WWW-Authenticate") == #"Bearer error="invalid_token""#)
@@ -58,7 +62,8 @@ extension DeviceRegistry {
 
     @Test func `An audience that is demanded must be there`() async throws {
       try await TestRegistry.with(TestDatabase(.sqlite), settings: ["JWT_AUDIENCE": "registry"]) { registry in
-        let answer = try await registry.ask("GET", "/api/v1/devices", token: TestRegistry.token(subject: "alice"))
+        let answer = try await registry.ask(
+          "GET", "/api/v1/devices", token: TestRegistry.token(subject: "alice"))
         #expect(answer.status == 401)
       }
     }
@@ -69,7 +74,9 @@ extension DeviceRegistry {
     func `A client is created, shown and listed`(_ kind: DatabaseKind) async throws {
       let registry = try registry(kind)
       let (id, token) = ("a/b~%\(UUID().uuidString)", TestRegistry.administrator)
-      let json: [String: Any] = ["id": id, "email": "\(UUID().uuidString)@Example.com", "telegram_id": Int64.max]
+      let json: [String: Any] = [
+        "id": id, "email": "\(UUID().uuidString)@Example.com", "telegram_id": Int64.max,
+      ]
       let created = try await registry.ask("POST", "/api/v1/clients", token: token, json: json)
       #expect(created.status == 201)
       #expect(try created.string("id") == id)
@@ -152,7 +159,9 @@ extension DeviceRegistry {
       #expect(answer.value(of: "Allow") == "POST, GET, HEAD")
     }
 
-    @Test(arguments: ["/", "/api/v1/device/", "/api/v1/devices/", "/API/v1/devices", "/api/v1//devices", "/healthz/x"])
+    @Test(arguments: [
+      "/", "/api/v1/device/", "/api/v1/devices/", "/API/v1/devices", "/api/v1//devices", "/healthz/x",
+    ])
     func `What is not a path of ours is not found`(_ path: String) async throws {
       #expect(try await registry(.sqlite).ask("GET", path).status == 404)
     }
@@ -164,7 +173,8 @@ extension DeviceRegistry {
         let text = #"{"device_name":"EA","x":""#
         let json = text + String(repeating: "x", count: length - text.utf8.count - 2) + #""}"#
         let fields = [("Authorization", "Bearer \(owner.token)"), ("Content-Type", "application/json")]
-        let answer = try await registry.client.send("POST", "/api/v1/devices", fields: fields, body: Array(json.utf8))
+        let answer = try await registry.client.send(
+          "POST", "/api/v1/devices", fields: fields, body: Array(json.utf8))
         registry.check(answer, to: "POST", "/api/v1/devices")
         return answer.status
       }
@@ -177,7 +187,8 @@ extension DeviceRegistry {
       let registry = try registry(.sqlite)
       let owner = try await registry.newOwner()
       let fields = [("Authorization", "Bearer \(owner.token)"), ("Content-Type", "application/json")]
-      let answer = try await registry.client.send("POST", "/api/v1/devices", fields: fields, body: Array(text.utf8))
+      let answer = try await registry.client.send(
+        "POST", "/api/v1/devices", fields: fields, body: Array(text.utf8))
       registry.check(answer, to: "POST", "/api/v1/devices")
       #expect(answer.status == 400)
     }

@@ -5,7 +5,7 @@ struct SharedRegistries: SuiteTrait, TestScoping {
   @TaskLocal static var current: [DatabaseKind: TestRegistry] = [:]
 
   func provideScope(
-    for test: Test, testCase: Test.Case?, performing function: @Sendable () async throws -> Void
+    for test: Test, testCase: Test.Case?, performing function: @concurrent @Sendable () async throws -> Void
   ) async throws {
     try await TestRegistry.with(TestDatabase(.sqlite)) { sqlite in
       try await TestRegistry.with(TestDatabase(.postgres)) { postgres in

@@ -72,7 +72,8 @@ final class TestRegistry: Sendable {
     for violation in checker.violations(of: answer, to: method, target) { Issue.record("\(violation)") }
   }
 
-  func ask(_ method: String, _ target: String, as owner: TestOwner, json: Any? = nil) async throws -> HTTPAnswer {
+  func ask(_ method: String, _ target: String, as owner: TestOwner, json: Any? = nil) async throws -> HTTPAnswer
+  {
     try await ask(method, target, token: owner.token, json: json)
   }
 
