@@ -81,6 +81,7 @@ let package = Package(
       ]),
     suite("HTTPTests", of: ["HTTP", "EventLoop"]),
     suite("APITests", of: ["API", "HTTP", "Registry"]),
-    suite("ServerTests", of: ["Server", "API", "Observability", "JSONWebToken"]),
+    suite(
+      "ServerTests", of: ["Server", "API", "Observability", "JSONWebToken", "CPostgres", "CSQLite"]),
   ]
 )

@@ -41,8 +41,9 @@ public final class OpenAPIChecker: @unchecked Sendable {
   }
 
   private static func matches(_ template: String, _ path: String) -> Bool {
-    let (wanted, found) = (template.split(separator: "/"), path.split(separator: "/"))
-    return wanted.count == found.count && zip(wanted, found).allSatisfy { $0 == $1 || $0.hasPrefix("{") }
+    let (wanted, found) = (template.components(separatedBy: "/"), path.components(separatedBy: "/"))
+    return wanted.count == found.count
+      && zip(wanted, found).allSatisfy { $0 == $1 || $0.hasPrefix("{") && !$1.isEmpty }
   }
 
   private func resolve(_ reference: String) -> [String: Any]? { schemas.resolve(reference) }

@@ -1,0 +1,69 @@
+import CPostgres
+import CSQLite
+import Foundation
+import TestSupport
+import Testing
+
+/// The databases that the service runs on.
+enum DatabaseKind: String, CaseIterable {
+  case sqlite, postgres
+}
+
+/// A new database, empty.
+final class TestDatabase: Sendable {
+  let kind: DatabaseKind
+  /// As `DATABASE_URL` has it.
+  let url: String
+  let directory = TemporaryDirectory()
+
+  init(_ kind: DatabaseKind) {
+    self.kind = kind
+    url =
+      switch kind {
+      case .sqlite: "sqlite:\(directory.path)/registry.db"
+      case .postgres: PostgresCluster.shared.makeDatabase()
+      }
+  }
+
+  /// The first column of the first row of what a query on a connection of its own answers, as text.
+  func first(_ query: String) throws -> String? {
+    switch kind {
+    case .sqlite: try sqlite(query)
+    case .postgres: try postgres(query)
+    }
+  }
+
+  private func postgres(_ query: String) throws -> String? {
+    let connection = PQconnectdb(url)
+    defer { PQfinish(connection) }
+    let result = PQexec(connection, query)
+    defer { PQclear(result) }
+    try #require(PQresultStatus(result) == PGRES_TUPLES_OK, "\(String(cString: PQerrorMessage(connection)))")
+    guard PQntuples(result) > 0, PQgetisnull(result, 0, 0) == 0 else { return nil }
+    return String(cString: PQgetvalue(result, 0, 0))
+  }
+
+  private func sqlite(_ query: String) throws -> String? {
+    var connection: OpaquePointer?
+    defer { sqlite3_close(connection) }
+    try #require(sqlite3_open(String(url.dropFirst("sqlite:".count)), &connection) == SQLITE_OK)
+    var statement: OpaquePointer?
+    defer { sqlite3_finalize(statement) }
+    try #require(sqlite3_prepare_v2(connection, query, -1, &statement, nil) == SQLITE_OK)
+    guard sqlite3_step(statement) == SQLITE_ROW else { return nil }
+    return sqlite3_column_text(statement, 0).map { String(cString: $0) }
+  }
+
+  /// Whether a text is anywhere in the database's tables (PostgreSQL) or files (SQLite).
+  func contains(_ text: String) throws -> Bool {
+    switch kind {
+    case .postgres:
+      return try first("SELECT count(*) FROM devices WHERE devices::text LIKE '%\(text)%'") != "0"
+    case .sqlite:
+      let files = try FileManager.default.contentsOfDirectory(atPath: directory.path)
+      return files.contains { name in
+        FileManager.default.contents(atPath: "\(directory.path)/\(name)")?.range(of: Data(text.utf8)) != nil
+      }
+    }
+  }
+}

@@ -1,0 +1,115 @@
+import API
+import Foundation
+import JSONWebToken
+import Observability
+import Server
+import TestSupport
+import Testing
+
+/// The whole service in this process, on a database of its own, and what tests do with it: every answer that
+/// they receive is held against the OpenAPI document.
+final class TestRegistry: Sendable {
+  let database: TestDatabase
+  let client: HTTPClient
+  private let server: RunningServer
+  private let checker: OpenAPIChecker
+
+  static let secret = "the tests' own key, of 32 bytes or more"
+
+  private init(database: TestDatabase, server: RunningServer) throws {
+    self.database = database
+    self.server = server
+    client = HTTPClient(port: server.address.port)
+    checker = try OpenAPIChecker(document: API.openAPIDocument(publicURL: nil))
+  }
+
+  /// Lends a service, and stops it.
+  static func with<Result>(
+    _ database: TestDatabase, settings: [String: String] = [:], _ body: (TestRegistry) async throws -> Result
+  ) async throws -> Result {
+    let environment = [
+      "LISTEN": "127.0.0.1:0", "DATABASE_URL": database.url, "JWT_SECRET": secret, "EVENT_LOOPS": "2",
+      "ARGON2_MEMORY_KIB": "8", "ARGON2_TIME": "1",
+    ].merging(settings) { $1 }
+    let null = open("/dev/null", O_WRONLY)
+    let logger = Logger(level: .error, format: .json, descriptor: null)
+    let server = try await RunningServer.start(
+      Configuration(arguments: [], environment: environment), logger: logger)
+    let registry = try TestRegistry(database: database, server: server)
+    do {
+      let result = try await body(registry)
+      await registry.stop(logger, null)
+      return result
+    } catch {
+      await registry.stop(logger, null)
+      throw error
+    }
+  }
+
+  private func stop(_ logger: Logger, _ null: Int32) async {
+    await server.shutDown()
+    logger.close()
+    close(null)
+  }
+
+  // MARK: Asking
+
+  /// Sends a request, with a body of JSON where there is one.
+  func ask(
+    _ method: String, _ target: String, token: String? = nil, json: Any? = nil, fields: [(String, String)] = []
+  ) async throws -> HTTPAnswer {
+    var fields = fields
+    if let token { fields.append(("Authorization", "Bearer \(token)")) }
+    if json != nil { fields.append(("Content-Type", "application/json")) }
+    let body = try json.map { Array(try JSONSerialization.data(withJSONObject: $0)) }
+    let answer = try await client.send(method, target, fields: fields, body: body)
+    check(answer, to: method, target)
+    return answer
+  }
+
+  /// Holds an answer against the document.
+  func check(_ answer: HTTPAnswer, to method: String, _ target: String) {
+    for violation in checker.violations(of: answer, to: method, target) { Issue.record("\(violation)") }
+  }
+
+  func ask(_ method: String, _ target: String, as owner: TestOwner, json: Any? = nil) async throws -> HTTPAnswer
+  {
+    try await ask(method, target, token: owner.token, json: json)
+  }
+
+  /// Registers a client of which nobody knows yet.
+  func newOwner() async throws -> TestOwner {
+    let owner = TestOwner(id: "client-\(UUID().uuidString.lowercased())")
+    let answer = try await ask("POST", "/api/v1/clients", token: Self.administrator, json: ["id": owner.id])
+    try #require(answer.status == 201)
+    return owner
+  }
+
+  /// Registers a device, which must succeed, and answers it with its secret.
+  func newDevice(of owner: TestOwner, _ name: String = "EA-Main") async throws -> [String: Any] {
+    let answer = try await ask("POST", "/api/v1/devices", as: owner, json: ["device_name": name])
+    try #require(answer.status == 201, "\(answer.text)")
+    return try answer.object()
+  }
+
+  // MARK: Tokens
+
+  static let administrator = token(subject: "operator", scope: "openid registry:admin")
+
+  static func token(subject: String, scope: String? = nil, lifetimeSeconds: Int64 = 600) -> String {
+    TokenSigner(secret: TokenSecret(secret.utf8)!).sign(
+      subject: subject, scope: scope, issuedAtSeconds: Int64(Date().timeIntervalSince1970),
+      lifetimeSeconds: lifetimeSeconds)!
+  }
+}
+
+/// A client and its token.
+struct TestOwner: Sendable {
+  let id: String
+  let token: String
+
+  init(id: String) {
+    self.id = id
+    token = TestRegistry.token(subject: id)
+  }
+}
