@@ -6,6 +6,8 @@ internal import Registry
 struct PostgresRequest {
   let statement: PostgresStatement
   let values: [PostgresValue]
+  /// How often it may be sent again because a neighbour failed.
+  var repetitionsLeft = 3
   /// Called on the loop.
   let complete: (Result<PostgresAnswer, RegistryError>) -> Void
 }
@@ -50,6 +52,7 @@ final class PostgresConnection: @unchecked Sendable {
   private var state = State.disconnected(retryAtMilliseconds: 0)
   private var pipeline = Pipeline<Step, Result<PostgresAnswer, PostgresFailure>>()
   private var backoffMilliseconds = minimumBackoffMilliseconds
+  private var isPointPlanned = false
 
   init(
     _ parameters: PostgresParameters, statements: [PostgresStatement], loop: EventLoop, workers: WorkerPool,
@@ -75,7 +78,13 @@ final class PostgresConnection: @unchecked Sendable {
       request.complete(.failure(.overloaded(queue: "postgres statements")))
       return
     }
-    enqueue(.request(request), on: link) { link.send(request.statement, request.values) }
+    if request.statement.isWrite {
+      pipeline.append(.request(request), deadlineMilliseconds: nextDeadline)
+    } else {
+      pipeline.append(read: .request(request), deadlineMilliseconds: nextDeadline)
+      planPoint(on: link)
+    }
+    if !link.send(request.statement, request.values) { drop(link.failure) }
   }
 
   /// Does what is due by now: connects, or gives up a connection whose answer is overdue.
@@ -135,9 +144,22 @@ final class PostgresConnection: @unchecked Sendable {
 
   // MARK: Sending and receiving
 
+  private var nextDeadline: Int64 { MonotonicClock.milliseconds + Self.statementDeadlineMilliseconds }
+
+  /// All reads of this pass of the loop share a synchronisation point.
+  private func planPoint(on link: PostgresLink) {
+    guard !isPointPlanned else { return }
+    isPointPlanned = true
+    loop.atEndOfPass { [self] in
+      isPointPlanned = false
+      guard case .ready(let current) = state, current === link else { return }
+      pipeline.appendPoint(deadlineMilliseconds: nextDeadline)
+      if !link.synchronise() { drop(link.failure) }
+    }
+  }
+
   private func enqueue(_ step: Step, on link: PostgresLink, _ send: () -> Bool) {
-    pipeline.append(
-      step, deadlineMilliseconds: MonotonicClock.milliseconds + Self.statementDeadlineMilliseconds)
+    pipeline.append(step, deadlineMilliseconds: nextDeadline)
     if !send() { drop(link.failure) }
   }
 
@@ -148,10 +170,24 @@ final class PostgresConnection: @unchecked Sendable {
       let finished = pipeline.receive(event)
       if link.isBroken { return drop(brokenBy: event, on: link) }
       guard let finished else { continue }
-      finish(finished.statement, finished.outcome ?? .failure(PostgresFailure(message: "no result")))
+      if case .skipped = event {
+        repeatRead(finished.statement)
+      } else {
+        finish(finished.statement, finished.outcome ?? .failure(PostgresFailure(message: "no result")))
+      }
       guard self.link === link else { return }
     }
     if !link.flush() { drop(link.failure) }
+  }
+
+  /// Sends a read again that the server skipped, because one before it failed.
+  private func repeatRead(_ step: Step) {
+    guard case .request(var request) = step else { return }
+    guard request.repetitionsLeft > 0, isReady else {
+      return request.complete(.failure(.unavailable(cause: "reads beside this one failed again and again")))
+    }
+    request.repetitionsLeft -= 1
+    send(request)
   }
 
   private func finish(_ step: Step, _ outcome: Result<PostgresAnswer, PostgresFailure>) {

@@ -53,6 +53,8 @@ final class PostgresLink {
     synchronise(PQsendPrepare(handle.pointer, statement.rawValue, statement.sql, 0, nil))
   }
 
+  /// Sends a statement: a write with a synchronisation point behind it. Reads are only buffered, until
+  /// `synchronise` puts one point behind them all: libpq makes a system call for each point.
   func send(_ statement: PostgresStatement, _ values: [PostgresValue]) -> Bool {
     encoded.removeAll(keepingCapacity: true)
     // Where each value lies in `encoded`; nil for a null.
@@ -72,10 +74,13 @@ final class PostgresLink {
           lengths, formats, Self.binary)
       }
     }
-    return synchronise(status)
+    return statement.isWrite ? synchronise(status) : status == 1
   }
 
-  /// A synchronisation point behind each statement keeps its error from aborting its neighbours.
+  /// Ends a group of reads.
+  func synchronise() -> Bool { synchronise(1) }
+
+  /// Puts a synchronisation point behind what was sent, if it could be.
   private func synchronise(_ status: Int32) -> Bool {
     guard status == 1, PQpipelineSync(handle.pointer) == 1 else { return false }
     planFlush()
@@ -116,6 +121,9 @@ final class PostgresLink {
         return .synchronised
       case PGRES_TUPLES_OK, PGRES_COMMAND_OK:
         return .result(.success(PostgresAnswer(result)))
+      case PGRES_PIPELINE_ABORTED:
+        PQclear(result)
+        return .skipped
       default:
         defer { PQclear(result) }
         return .failure(.failure(PostgresFailure(result: result)))
