@@ -52,7 +52,7 @@ public struct API: Responder {
   /// Path and method.
   private func route(_ request: Request) throws(Problem) -> Call {
     switch router.match(method: request.method, path: request.path) {
-    case .found(let endpoint, _, let parameters):
+    case .found(let endpoint, let parameters):
       return Call(request: request, endpoint: endpoint, pathParameters: parameters)
     case .methodNotAllowed(let allow): throw .methodNotAllowed(request.method, allow: allow)
     case .notFound: throw .pathNotFound

@@ -40,17 +40,21 @@ extension OwnerToken {
     guard let field = fields.first else { throw .tokenMissing }
     // Of two tokens, which one counts is not for us to choose.
     guard fields.count == 1 else { throw .tokenInvalid("there is more than one Authorization field") }
-    let parts = field.split(separator: " ", maxSplits: 1)
-    guard parts.count == 2, parts[0].lowercased() == "bearer" else { throw .tokenMissing }
-    let token = parts[1].drop { $0 == " " }
-    guard !token.isEmpty else { throw .tokenMissing }
+    guard let token = Self.bearerToken(field) else { throw .tokenMissing }
     do throws(OwnerTokenError) {
-      self = try await authenticator.verify(String(token))
+      self = try await authenticator.verify(token)
     } catch {
       switch error {
       case .invalid(let reason): throw .tokenInvalid(reason)
       case .unavailable(let cause): throw .authenticatorUnavailable(cause: cause)
       }
     }
+  }
+  /// What follows the scheme `Bearer`, which is case-insensitive (RFC 9110, section 11.1).
+  private static func bearerToken(_ field: String) -> String? {
+    let scheme = field.utf8.prefix { $0 != UInt8(ascii: " ") }
+    guard Substring(scheme).lowercased() == "bearer" else { return nil }
+    let token = field.utf8.dropFirst(scheme.count).drop { $0 == UInt8(ascii: " ") }
+    return token.isEmpty ? nil : String(Substring(token))
   }
 }

@@ -21,7 +21,7 @@ final class Exchange: @unchecked Sendable {
 
   private struct Head {
     let method: String
-    let fields: [Request.Field]
+    let fields: HeaderFields
     let keepsBody: Bool
   }
 
@@ -73,7 +73,8 @@ final class Exchange: @unchecked Sendable {
     let fields = headerFields()
     requestID = Self.requestID(fields) ?? server.nextRequestID()
     let framing = Framing(method: method, target: target, version: version, fields: fields)
-    let size = fields.reduce(target.utf8.count) { $0 + $1.name.utf8.count + $1.value.utf8.count + 4 }
+    // Of each line, `: ` and the line end count too.
+    let size = target.utf8.count + fields.byteCount + 4 * fields.lineCount
     if let refusal = size > server.limits.maximumHeaderBytes ? .headerTooLarge : framing.refusal {
       return refuse(refusal)
     }
@@ -86,18 +87,14 @@ final class Exchange: @unchecked Sendable {
     return .YES
   }
 
-  private func headerFields() -> [Request.Field] {
-    var fields: [Request.Field] = []
-    fields.reserveCapacity(16)
+  private func headerFields() -> HeaderFields {
+    var fields = HeaderFields()
     withUnsafeMutablePointer(to: &fields) { fields in
       _ = MHD_get_connection_values_n(
         handle, .HEADER_KIND,
         { context, _, name, nameLength, value, valueLength in
-          let text = { (start: UnsafePointer<CChar>?, count: Int) in
-            String(decoding: UnsafeRawBufferPointer(start: start, count: count), as: UTF8.self)
-          }
-          context!.assumingMemoryBound(to: [Request.Field].self).pointee.append(
-            Request.Field(name: text(name, nameLength).lowercased(), value: text(value, valueLength)))
+          context!.assumingMemoryBound(to: HeaderFields.self).pointee.append(
+            name: bytes(name, nameLength), value: bytes(value, valueLength))
           return .YES
         }, fields)
     }
@@ -105,9 +102,9 @@ final class Exchange: @unchecked Sendable {
   }
 
   /// The request's own id, if it may be repeated in the answer and in the log.
-  private static func requestID(_ fields: [Request.Field]) -> String? {
-    let values = fields.filter { $0.name == "x-request-id" }
-    guard values.count == 1, let value = values.first?.value, (1...128).contains(value.utf8.count),
+  private static func requestID(_ fields: HeaderFields) -> String? {
+    let values = fields.values(of: "x-request-id")
+    guard values.count == 1, let value = values.first, (1...128).contains(value.utf8.count),
       value.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
     else { return nil }
     return value
@@ -187,6 +184,10 @@ final class Exchange: @unchecked Sendable {
   private static func add(_ name: StaticString, _ value: UnsafePointer<CChar>, to message: OpaquePointer) {
     _ = MHD_add_response_header(message, name.cString, value)
   }
+}
+
+private func bytes(_ start: UnsafePointer<CChar>?, _ count: Int) -> UnsafeBufferPointer<UInt8> {
+  UnsafeBufferPointer(start: UnsafeRawPointer(start)?.assumingMemoryBound(to: UInt8.self), count: count)
 }
 
 extension StaticString {

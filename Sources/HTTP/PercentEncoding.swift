@@ -1,10 +1,15 @@
 /// Percent-encoding (RFC 3986, section 2.1).
 public enum PercentEncoding {
   /// Decodes once. Nil where a `%` is not followed by two hexadecimal digits, or the bytes are not UTF-8.
-  public static func decode(_ text: some StringProtocol) -> String? {
-    guard text.utf8.contains(UInt8(ascii: "%")) else { return String(text) }
+  public static func decode(_ text: Substring) -> String? {
+    var text = text
+    return text.withUTF8 { decode($0) }
+  }
+
+  static func decode(_ text: UnsafeBufferPointer<UInt8>) -> String? {
+    guard text.contains(UInt8(ascii: "%")) else { return String(validating: text, as: UTF8.self) }
     var bytes: [UInt8] = []
-    var rest = text.utf8.makeIterator()
+    var rest = text.makeIterator()
     while let byte = rest.next() {
       guard byte == UInt8(ascii: "%") else {
         bytes.append(byte)
@@ -54,11 +59,14 @@ public struct QueryParameters: Sendable {
     case badEncoding
   }
 
-  public init(_ query: (some StringProtocol)?) {
-    pairs = (query?.split(separator: "&") ?? []).map { pair in
-      let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+  public init(_ query: Substring?) {
+    pairs = (query?.utf8.split(separator: UInt8(ascii: "&")) ?? []).map { pair in
+      let end = pair.firstIndex(of: UInt8(ascii: "=")) ?? pair.endIndex
       // A name that cannot be decoded is no name that anyone asks for.
-      return (PercentEncoding.decode(parts[0]) ?? "", parts.count == 2 ? PercentEncoding.decode(parts[1]) : "")
+      return (
+        PercentEncoding.decode(Substring(pair[..<end])) ?? "",
+        PercentEncoding.decode(Substring(pair[end...].dropFirst()))
+      )
     }
   }
 

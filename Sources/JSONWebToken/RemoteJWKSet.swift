@@ -20,6 +20,7 @@ public enum KeySetEvent: Hashable, Sendable {
 public final class RemoteJWKSet: Sendable {
   private struct State {
     var keys: JWKSet?
+    var generation = 0
     var lastAttempt: Int64?
     var dueAt = Int64.min
     var inFlight: Task<Void, Never>?
@@ -70,6 +71,9 @@ public final class RemoteJWKSet: Sendable {
   public var hasKeys: Bool { current != nil }
 
   var current: JWKSet? { state.withLock { $0.keys } }
+
+  /// How many sets there were.
+  var generation: Int { state.withLock { $0.generation } }
 
   /// Fetches the set if that is due: at first, and when its lifetime is over. A fetch that failed is due again
   /// after the minimum interval.
@@ -130,6 +134,7 @@ public final class RemoteJWKSet: Sendable {
       switch outcome {
       case .success(let fetched):
         state.keys = fetched.keys
+        state.generation += 1
         state.dueAt = now + Int64(fetched.lifetimeSeconds) * 1000
       case .failure: state.dueAt = now + Self.minimumIntervalMilliseconds
       }

@@ -25,6 +25,9 @@ public final class TokenVerifier: Sendable {
     rules = ClaimRules(issuer: issuer, audience: audience)
   }
 
+  /// Changes when keys do: what was verified under another generation must be verified anew.
+  public var keyGeneration: Int { remoteKeys?.generation ?? 0 }
+
   /// Verifies a token in compact form at a time. It waits only where the token names an unknown key and the keys
   /// come from a URL, for one fetch at most. Throws what is wrong with the token, and `keysUnavailable`.
   public func verify(_ token: String, nowMilliseconds: Int64) async throws(TokenError) -> VerifiedToken {

@@ -22,28 +22,33 @@ public struct DeviceID: Hashable, Sendable {
   }
 
   /// Reads the lower-case form of 36 characters, and no other.
-  public init?(_ text: some StringProtocol) {
-    let bytes = Array(text.utf8)
-    guard bytes.count == Self.textLength else { return nil }
-    var words: [UInt64] = [0, 0]
-    var nibbles = 0
-    for (index, byte) in bytes.enumerated() {
-      switch byte {
-      case UInt8(ascii: "-") where Self.hyphens.contains(index): continue
-      case _ where Self.hyphens.contains(index): return nil
-      case UInt8(ascii: "0")...UInt8(ascii: "9"):
-        words[nibbles / 16] = words[nibbles / 16] << 4 | UInt64(byte - UInt8(ascii: "0"))
-      case UInt8(ascii: "a")...UInt8(ascii: "f"):
-        words[nibbles / 16] = words[nibbles / 16] << 4 | UInt64(byte - UInt8(ascii: "a") + 10)
-      default: return nil
+  public init?(_ text: String) {
+    var words: (high: UInt64, low: UInt64) = (0, 0)
+    var index = 0
+    for byte in text.utf8 {
+      guard index < Self.textLength else { return nil }
+      if index == 8 || index == 13 || index == 18 || index == 23 {
+        guard byte == UInt8(ascii: "-") else { return nil }
+      } else {
+        let nibble: UInt8
+        switch byte {
+        case UInt8(ascii: "0")...UInt8(ascii: "9"): nibble = byte - UInt8(ascii: "0")
+        case UInt8(ascii: "a")...UInt8(ascii: "f"): nibble = byte - UInt8(ascii: "a") + 10
+        default: return nil
+        }
+        // 16 nibbles and two hyphens make the first word.
+        if index < 18 {
+          words.high = words.high << 4 | UInt64(nibble)
+        } else {
+          words.low = words.low << 4 | UInt64(nibble)
+        }
       }
-      nibbles += 1
+      index += 1
     }
-    high = words[0]
-    low = words[1]
+    guard index == Self.textLength else { return nil }
+    high = words.high
+    low = words.low
   }
-
-  private static let hyphens = [8, 13, 18, 23]
 }
 
 extension DeviceID: CustomStringConvertible {

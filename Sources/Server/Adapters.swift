@@ -53,15 +53,51 @@ struct Argon2idHasher: PasswordHasher {
   }
 }
 
-/// JSON Web Tokens as proof of who an owner is.
-struct JWTAuthenticator: OwnerAuthenticator {
-  let verifier: TokenVerifier
-  let clock: any Clock
+/// JSON Web Tokens as proof of who an owner is. One for each event loop: a token that verified is remembered
+/// until it expires or the keys change, for verifying it takes longer than all else that a request does here.
+///
+/// `@unchecked Sendable`: `verified` is touched on the loop alone.
+final class JWTAuthenticator: OwnerAuthenticator, @unchecked Sendable {
+  private let verifier: TokenVerifier
+  private let clock: any Clock
+  private let loop: EventLoop
+  private var verified: [String: (token: OwnerToken, expiresAt: Timestamp)] = [:]
+  private var keyGeneration = 0
+
+  /// Tokens that are remembered. All are forgotten when there is one more.
+  static let maximumRemembered = 4096
+
+  init(verifier: TokenVerifier, clock: any Clock, loop: EventLoop) {
+    self.verifier = verifier
+    self.clock = clock
+    self.loop = loop
+  }
 
   func verify(_ token: String) async throws(OwnerTokenError) -> OwnerToken {
+    loop.assertCurrent()
+    let now = clock.now()
+    let generation = verifier.keyGeneration
+    if generation != keyGeneration {
+      verified.removeAll()
+      keyGeneration = generation
+    }
+    if let known = verified[token], now < known.expiresAt { return known.token }
+
+    let (owner, expiresAt) = try await verifyAnew(token, now: now)
+    // Keys that came while this token waited for them may have changed its fate.
+    if generation == verifier.keyGeneration {
+      if verified.count >= Self.maximumRemembered { verified.removeAll() }
+      verified[token] = (owner, expiresAt)
+    }
+    return owner
+  }
+
+  private func verifyAnew(
+    _ token: String, now: Timestamp
+  ) async throws(OwnerTokenError) -> (OwnerToken, expiresAt: Timestamp) {
     let verified: VerifiedToken
     do throws(TokenError) {
-      verified = try await verifier.verify(token, nowMilliseconds: clock.now().millisecondsSince1970)
+      verified = try await verifier.verify(token, nowMilliseconds: now.millisecondsSince1970)
     } catch .keysUnavailable {
       throw .unavailable(cause: TokenError.keysUnavailable.description)
     } catch {
@@ -70,7 +106,10 @@ struct JWTAuthenticator: OwnerAuthenticator {
     guard let subject = ClientID(verified.subject) else {
       throw .invalid(reason: "the token's sub is not a client id")
     }
-    return OwnerToken(subject: subject, scopes: verified.scopes)
+    return (
+      OwnerToken(subject: subject, scopes: verified.scopes),
+      Timestamp(millisecondsSince1970: verified.expiresAtMilliseconds)
+    )
   }
 }
 

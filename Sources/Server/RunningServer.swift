@@ -51,11 +51,9 @@ public final class RunningServer: Sendable {
       name: "jwks", threads: fetchThreads, maximumQueueLength: maximumFetchQueueLength)
     let remoteKeys = try remoteKeys(configuration.jwt, fetching: fetching, logger: logger)
     await remoteKeys?.refreshIfDue()
-    let authenticator = JWTAuthenticator(
-      verifier: TokenVerifier(
-        secret: configuration.jwt.secret, keys: configuration.jwt.keys, remoteKeys: remoteKeys,
-        issuer: configuration.jwt.issuer, audience: configuration.jwt.audience),
-      clock: clock)
+    let verifier = TokenVerifier(
+      secret: configuration.jwt.secret, keys: configuration.jwt.keys, remoteKeys: remoteKeys,
+      issuer: configuration.jwt.issuer, audience: configuration.jwt.audience)
 
     var lanes: [Lane] = []
     for (index, descriptor) in listener.descriptors.enumerated() {
@@ -68,7 +66,9 @@ public final class RunningServer: Sendable {
             store: store.store, hasher: hasher, clock: clock, random: random,
             maxDevicesPerClient: configuration.maxDevicesPerClient),
           clients: ClientService(store: store.store, clock: clock, random: random),
-          store: store.store, authenticator: authenticator, publicURL: configuration.publicURL?.description
+          store: store.store,
+          authenticator: JWTAuthenticator(verifier: verifier, clock: clock, loop: loop),
+          publicURL: configuration.publicURL?.description
         ) { failure in
           logger.log(
             .error, "request failed",

@@ -27,9 +27,13 @@ final class APIUnderTest: Sendable {
     _ method: String, _ target: String, _ fields: [(String, String)] = [("authorization", "Bearer t")],
     body: Request.Body = .complete([])
   ) async throws -> HTTPAnswer {
-    let request = Request(
-      id: "test-1", method: method, target: target,
-      fields: fields.map { Request.Field(name: $0.0, value: $0.1) }, body: body)
+    var header = HeaderFields()
+    for (name, value) in fields {
+      Array(name.utf8).withUnsafeBufferPointer { name in
+        Array(value.utf8).withUnsafeBufferPointer { header.append(name: name, value: $0) }
+      }
+    }
+    let request = Request(id: "test-1", method: method, target: target, fields: header, body: body)
     let answer = Self.wire(await api().respond(to: request))
     let checker = try OpenAPIChecker(document: API.openAPIDocument(publicURL: nil))
     for violation in checker.violations(of: answer, to: method, target) { Issue.record("\(violation)") }

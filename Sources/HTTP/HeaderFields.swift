@@ -1,0 +1,62 @@
+private import Glibc
+
+/// The fields of a header, in the order of their lines, in one piece of memory.
+public struct HeaderFields: Sendable {
+  private var bytes: [UInt8] = []
+  private var lines: [Line] = []
+
+  private struct Line: Sendable {
+    let start: Int
+    let nameEnd: Int
+    let valueEnd: Int
+  }
+
+  /// Bytes and lines that most headers do with.
+  private static let usualBytes = 768
+  private static let usualLines = 16
+
+  init() {
+    bytes.reserveCapacity(Self.usualBytes)
+    lines.reserveCapacity(Self.usualLines)
+  }
+
+  /// Bytes of all names and values.
+  var byteCount: Int { bytes.count }
+  var lineCount: Int { lines.count }
+
+  /// Adds a line; its name is kept in lower case (RFC 9110, section 5.1: names are case-insensitive).
+  mutating func append(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>) {
+    let start = bytes.count
+    for byte in name {
+      bytes.append((UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte)
+    }
+    let nameEnd = bytes.count
+    bytes.append(contentsOf: value)
+    lines.append(Line(start: start, nameEnd: nameEnd, valueEnd: bytes.count))
+  }
+
+  /// Lends each line's name, in lower case, and value.
+  func forEach(_ body: (_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) -> Void) {
+    bytes.withUnsafeBufferPointer { bytes in
+      for line in lines {
+        body(
+          UnsafeBufferPointer(rebasing: bytes[line.start..<line.nameEnd]),
+          UnsafeBufferPointer(rebasing: bytes[line.nameEnd..<line.valueEnd]))
+      }
+    }
+  }
+
+  /// The values of a field, one for each of its lines, as they were received. The name is in lower case.
+  public func values(of name: StaticString) -> [String] {
+    var values: [String] = []
+    forEach { if $0.equals(name) { values.append(String(decoding: $1, as: UTF8.self)) } }
+    return values
+  }
+}
+
+extension UnsafeBufferPointer<UInt8> {
+  /// Whether these are the bytes of a literal.
+  func equals(_ text: StaticString) -> Bool {
+    count == text.utf8CodeUnitCount && (count == 0 || memcmp(baseAddress!, text.utf8Start, count) == 0)
+  }
+}

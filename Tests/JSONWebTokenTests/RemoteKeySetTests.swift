@@ -1,0 +1,206 @@
+import Synchronization
+import Testing
+
+@testable import JSONWebToken
+
+/// An identity provider and a clock, both set by the test.
+private final class Provider: Sendable {
+  struct State {
+    var time: Int64 = 0
+    var answer: Result<FetchedKeySet, JWKSetError> = .failure(.notFetched(reason: "down"))
+    var fetches = 0
+    var events: [KeySetEvent] = []
+  }
+  let state = Mutex(State())
+
+  func keys(blocking: any BlockingWork = Threads()) -> RemoteJWKSet {
+    RemoteJWKSet(
+      download: {
+        self.state.withLock {
+          $0.fetches += 1
+          return $0.answer
+        }
+      }, blocking: blocking, monotonicMilliseconds: { self.state.withLock { $0.time } },
+      report: { event in self.state.withLock { $0.events.append(event) } })
+  }
+
+  func publish(_ keys: String..., lifetimeSeconds: Int = 300) throws {
+    let set = try JWKSet(json: Array(#"{"keys":[\#(keys.joined(separator: ","))]}"#.utf8))
+    state.withLock { $0.answer = .success(FetchedKeySet(keys: set, lifetimeSeconds: lifetimeSeconds)) }
+  }
+
+  func fail() { state.withLock { $0.answer = .failure(.notAKeySet) } }
+  func pass(milliseconds: Int64) { state.withLock { $0.time += milliseconds } }
+  var fetches: Int { state.withLock { $0.fetches } }
+}
+
+/// The test's own thread is good enough.
+struct Threads: BlockingWork {
+  func run<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async throws -> Value { body() }
+}
+
+private struct NoThread: BlockingWork {
+  func run<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async throws -> Value {
+    throw CancellationError()
+  }
+}
+
+/// Work that begins when the test says so.
+private final class Gate: BlockingWork {
+  private let (opening, opener) = AsyncStream.makeStream(of: Void.self)
+  func open() { opener.finish() }
+  func run<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async throws -> Value {
+    for await _ in opening {}
+    return body()
+  }
+}
+
+@Suite("Keys from a URL: when they are fetched")
+struct RemoteKeySetTests {
+  private let provider = Provider()
+  private let keyA = TestKey.rsa.jwk(#""kid":"a""#)
+  private let keyB = TestKey.otherRSA.jwk(#""kid":"b""#)
+  private let tokenA = token(.rsa, "RS256", kid: "a")
+  private let tokenB = token(.otherRSA, "RS256", kid: "b")
+
+  private func expectError(_ error: TokenError?, _ token: String, _ keys: RemoteJWKSet) async {
+    let verifier = TokenVerifier(secret: nil, remoteKeys: keys)
+    await expect(error) { () async throws(TokenError) in
+      try await verifier.verify(token, nowMilliseconds: now * 1000)
+    }
+  }
+
+  @Test("Fetched at first, and again when their lifetime is over, which takes a removed key out of force")
+  func lifetime() async throws {
+    let keys = provider.keys()
+    try provider.publish(keyA, lifetimeSeconds: 60)
+    await keys.refreshIfDue()
+    #expect(keys.hasKeys)
+    await expectError(nil, tokenA, keys)
+    try provider.publish(keyB)
+    provider.pass(milliseconds: 59_999)
+    await keys.refreshIfDue()
+    #expect(provider.fetches == 1)
+    provider.pass(milliseconds: 1)
+    await keys.refreshIfDue()
+    #expect(provider.fetches == 2)
+    await expectError(nil, tokenB, keys)
+    await expectError(.unknownKey, tokenA, keys)
+    #expect(provider.state.withLock { $0.events.first } == .fetched(keys: 1, refusals: [], lifetimeSeconds: 60))
+  }
+
+  @Test("Fetched on an unknown kid, at most once in 10 s")
+  func rotation() async throws {
+    let keys = provider.keys()
+    try provider.publish(keyA)
+    await keys.refreshIfDue()
+    try provider.publish(keyA, keyB)
+    provider.pass(milliseconds: 9_999)
+    await expectError(.unknownKey, tokenB, keys)
+    #expect(provider.fetches == 1)
+    provider.pass(milliseconds: 1)
+    await expectError(nil, tokenB, keys)
+    #expect(provider.fetches == 2)
+    await expectError(.unknownKey, token(.rsa, "RS256", kid: "z"), keys)
+    #expect(provider.fetches == 2)
+    // A token without a kid that no key fits does not make us fetch.
+    provider.pass(milliseconds: 20_000)
+    await expectError(.unknownKey, token(.p256, "ES256"), keys)
+    #expect(provider.fetches == 2)
+  }
+
+  @Test("A fetch that fails leaves the keys, and is tried again after 10 s")
+  func failure() async throws {
+    let keys = provider.keys()
+    try provider.publish(keyA, lifetimeSeconds: 10)
+    await keys.refreshIfDue()
+    provider.fail()
+    provider.pass(milliseconds: 10_000)
+    await keys.refreshIfDue()
+    await expectError(nil, tokenA, keys)
+    #expect(provider.state.withLock { $0.events.last } == .failed(.notAKeySet))
+    await keys.refreshIfDue()
+    #expect(provider.fetches == 2)
+    provider.pass(milliseconds: 10_000)
+    await keys.refreshIfDue()
+    #expect(provider.fetches == 3)
+  }
+
+  @Test("Before the first keys nobody is told that a key is unknown")
+  func neverFetched() async throws {
+    let keys = provider.keys()
+    await expectError(.keysUnavailable, tokenA, keys)
+    await expectError(.keysUnavailable, tokenA, keys)
+    #expect(provider.fetches == 1 && !keys.hasKeys)
+    try provider.publish(keyA)
+    provider.pass(milliseconds: 10_000)
+    await expectError(nil, token(.rsa, "RS256"), keys)
+  }
+
+  @Test("A pool that takes no more work counts as a failed fetch")
+  func noThread() async {
+    let keys = provider.keys(blocking: NoThread())
+    await expectError(.keysUnavailable, tokenA, keys)
+    #expect(provider.state.withLock { $0.events } == [.failed(.notFetched(reason: "no thread is free"))])
+  }
+
+  @Test("Many that wait share one fetch, and past a bound none waits")
+  func shared() async throws {
+    let gate = Gate()
+    let keys = provider.keys(blocking: gate)
+    try provider.publish(keyA)
+    let results = await withTaskGroup(of: Bool.self) { group in
+      for _ in 0...RemoteJWKSet.maximumWaiting {
+        group.addTask { (try? await keys.refetched()) != nil }
+      }
+      // All but one wait for the gate: the first to end is the one too many.
+      var results = [await group.next()!]
+      gate.open()
+      for await result in group { results.append(result) }
+      return results
+    }
+    #expect(results.count(where: { !$0 }) == 1 && !results[0])
+    #expect(provider.fetches == 1)
+  }
+
+  @Test("Keys of a file and of a URL count together")
+  func fileToo() async throws {
+    let keys = provider.keys()
+    try provider.publish(keyB)
+    await keys.refreshIfDue()
+    let verifier = TokenVerifier(secret: nil, keys: try JWKSet(json: keySet(keyA)), remoteKeys: keys)
+    for token in [tokenA, tokenB] {
+      await expect(nil) { () async throws(TokenError) in
+        try await verifier.verify(token, nowMilliseconds: now * 1000)
+      }
+    }
+  }
+
+  @Test("The background service looks every second until it is cancelled")
+  func run() async throws {
+    let keys = provider.keys()
+    try provider.publish(keyA, lifetimeSeconds: 10)
+    await Task {
+      await keys.run { milliseconds in
+        provider.pass(milliseconds: Int64(milliseconds))
+        if provider.fetches == 3 { withUnsafeCurrentTask { $0?.cancel() } }
+      }
+    }.value
+    #expect(provider.state.withLock { $0.time } == 21_000)
+  }
+
+  @Test(
+    "The header fields say how long keys are good, between 10 s and a day",
+    arguments: [
+      ([], nil, nil, 300), (["max-age=60"], nil, nil, 60), (["public, Max-Age=\"60\""], nil, 9, 60),
+      (["public", "max-age=60"], 20, nil, 40), (["max-age=60"], 55, nil, 10), (["max-age=1"], nil, nil, 10),
+      (["max-age=999999999"], nil, nil, 86_400), (["max-age=x"], nil, nil, 300), (["no-store"], nil, nil, 10),
+      (["max-age=60, no-cache"], nil, nil, 10), ([], nil, 120, 120), ([], nil, -5, 10),
+      (["max-age=60"], -9, nil, 60), (["max-age=-9223372036854775808"], Int.max, nil, 10),
+    ] as [([String], Int?, Int?, Int)])
+  func freshness(cacheControl: [String], age: Int?, expires: Int?, seconds: Int) {
+    #expect(
+      KeySetFreshness.seconds(cacheControl: cacheControl, ageSeconds: age, expiresInSeconds: expires) == seconds
+    )
+  }
+}
