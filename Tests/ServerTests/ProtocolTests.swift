@@ -129,6 +129,25 @@ extension DeviceRegistry {
       }
     }
 
+    @Test func `While the database is gone the service lives, is not ready, and says when to come back`()
+      async throws
+    {
+      let cluster = PostgresCluster()
+      defer { cluster.shutDown() }
+      try await TestRegistry.with(TestDatabase(postgres: cluster.makeDatabase())) { registry in
+        let owner = try await registry.newOwner()
+        cluster.stop()
+        #expect(try await registry.ask("GET", "/healthz").status == 200)
+        for answer in [
+          try await registry.ask("GET", "/readyz"), try await registry.ask("GET", "/api/v1/devices", as: owner),
+        ] {
+          #expect(answer.status == 503)
+          #expect(answer.value(of: "Retry-After") != nil)
+          #expect(!answer.text.contains(cluster.folder))
+        }
+      }
+    }
+
     @Test func `A request id is kept, or made`() async throws {
       let registry = try registry(.sqlite)
       let own = try await registry.ask("GET", "/nowhere", fields: [("X-Request-Id", "my-own!")])

@@ -25,6 +25,12 @@ final class TestDatabase: Sendable {
       }
   }
 
+  /// On a PostgreSQL server of the test's own, which it may stop.
+  init(postgres url: String) {
+    kind = .postgres
+    self.url = url
+  }
+
   /// The first column of the first row of what a query on a connection of its own answers, as text.
   func first(_ query: String) throws -> String? {
     switch kind {
