@@ -25,7 +25,7 @@ enum ProblemKind: String, CaseIterable, Sendable {
   case versionNotSupported = "version-not-supported"
 
   /// What all the types begin with. They are names, and need not lead anywhere.
-  static let typeBase = "https://device-registry.dev/problems/"
+  static let typeBase = "https://device-registry.example/problems/"
 
   var type: String { Self.typeBase + rawValue }
 

@@ -168,6 +168,7 @@ public final class HTTPServer: @unchecked Sendable {
           flags |= MHD_USE_TLS.rawValue
           set(.HTTPS_MEM_CERT, 0, UnsafeMutableRawPointer(mutating: certificate.baseAddress))
           set(.HTTPS_MEM_KEY, 0, UnsafeMutableRawPointer(mutating: privateKey.baseAddress))
+          set(.HTTPS_PRIORITIES, 0, UnsafeMutableRawPointer(mutating: Self.tlsVersions.utf8Start))
         }
         set(.END, 0)
         return options.withUnsafeMutableBufferPointer { options in
@@ -178,6 +179,9 @@ public final class HTTPServer: @unchecked Sendable {
       }
     }
   }
+
+  /// TLS 1.2 and 1.3, with what GnuTLS thinks normal (GnuTLS manual, "Priority strings").
+  private static let tlsVersions: StaticString = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
   /// Of a connection's memory, what its answer's header and libmicrohttpd's own records take.
   private static let memoryBesideHeader = 8 * 1024

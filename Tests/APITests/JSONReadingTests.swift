@@ -17,7 +17,7 @@ import Testing
   func `Text that is not JSON is malformed`(_ text: String) async throws {
     let answer = try await api.answer(toBody: Array(text.utf8))
     #expect(answer.status == 400)
-    #expect(try answer.string("type") == "https://device-registry.dev/problems/malformed-json")
+    #expect(try answer.string("type") == "https://device-registry.example/problems/malformed-json")
   }
 
   @Test(arguments: ["[]", #""EA""#, "1", "true", "null", #"[{"device_name":"EA"}]"#])
@@ -34,7 +34,7 @@ import Testing
   func `A member that is missing or wrong is named`(_ text: String) async throws {
     let answer = try await api.answer(toBody: Array(text.utf8))
     #expect(answer.status == 400)
-    #expect(try answer.string("type") == "https://device-registry.dev/problems/invalid-value")
+    #expect(try answer.string("type") == "https://device-registry.example/problems/invalid-value")
     let errors = try #require(try answer.object()["errors"] as? [[String: String]])
     #expect(errors.map { $0["field"] } == ["device_name"])
     #expect(errors[0]["message"]?.isEmpty == false)
@@ -50,7 +50,7 @@ import Testing
   func `Bytes that are not UTF-8 are malformed`(_ bytes: [UInt8]) async throws {
     let answer = try await api.answer(toBody: bytes)
     #expect(answer.status == 400)
-    #expect(try answer.string("type") == "https://device-registry.dev/problems/malformed-json")
+    #expect(try answer.string("type") == "https://device-registry.example/problems/malformed-json")
   }
 
   @Test(arguments: ["[", #"{"a":"#])

@@ -36,7 +36,7 @@ import Testing
       body: .complete(Array(#"{"device_name":"EA"}"#.utf8)))
     #expect(answer.status == status)
     #expect(answer.value(of: "Content-Type") == "application/problem+json")
-    #expect(try answer.string("type") == "https://device-registry.dev/problems/" + name)
+    #expect(try answer.string("type") == "https://device-registry.example/problems/" + name)
     #expect(try answer.object()["status"] as? Int == status)
     #expect(try answer.string("request_id") == "test-1")
     #expect(!answer.text.contains("SECRET"))

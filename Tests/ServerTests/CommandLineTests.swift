@@ -1,0 +1,151 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// The program itself, started as a user starts it.
+@Suite("The command line")
+struct CommandLineTests {
+  private let directory = TemporaryDirectory()
+  private let secret = "JWT_SECRET=0123456789abcdef0123456789abcdef"
+
+  @Test("helps", arguments: ["serve", "migrate", "client", "token"])
+  func helps(command: String) throws {
+    let help = try Program.run([command, "--help"])
+    #expect(help.status == 0)
+    #expect(help.output.contains("device-registry \(command)"))
+    #expect(try Program.run(["--help"]).output.contains(command))
+  }
+
+  @Test("tells its version")
+  func tellsItsVersion() throws {
+    #expect(try Program.run(["--version"]).output.hasPrefix("device-registry "))
+  }
+
+  @Test(
+    "names what is wrong, and exits with 2",
+    arguments: [
+      ([], [], "usage"), (["fly"], [], "fly"), (["serve"], [], "JWT_SECRET"),
+      (["serve", "--listen", "nowhere"], ["s"], "LISTEN"), (["serve", "--listen", "0.0.0.0:0"], ["s"], "TLS"),
+      (["serve", "--listen", "[::]:0", "--public-url", "http://a"], ["s"], "TLS"),
+      (["serve", "--database-url", "mysql://a"], ["s"], "DATABASE_URL"),
+      (["serve"], ["s", "LOG_LEVEL=loud"], "LOG_LEVEL"),
+      (["serve"], ["s", "EVENT_LOOPS=0"], "EVENT_LOOPS"), (["serve"], ["s", "ARGON2_TIME=x"], "ARGON2_TIME"),
+      (["serve"], ["s", "PUBLIC_URL=https://a/b"], "PUBLIC_URL"),
+      (["serve"], ["JWT_SECRET=short"], "JWT_SECRET"),
+      (["serve"], ["s", "JWT_SECRET_FILE=/none"], "JWT_SECRET"),
+      (["serve"], ["JWT_SECRET_FILE=/none"], "/none"),
+      (["serve"], ["JWT_JWKS_URL=http://a"], "https"),
+      (["serve"], ["JWT_JWKS_FILE=/dev/null"], "JWT_JWKS_FILE"),
+      (["serve"], ["s", "TLS_CERT_FILE=/dev/null"], "TLS_KEY_FILE"),
+      (["serve", "--colour", "red"], ["s"], "--colour"),
+      (["serve", "--listen"], ["s"], "--listen"),
+      (["serve", "--listen", "a:1", "--listen=b:1"], ["s"], "twice"),
+      (["serve", "now"], ["s"], "usage"), (["token"], ["s"], "--sub"),
+      (["token", "--sub", "a b"], ["s"], "--sub"),
+      (["token", "--sub", "a", "--ttl", "0"], ["s"], "--ttl"),
+      (["token", "--sub", "a"], [], "JWT_SECRET_FILE"),
+      (["client"], [], "usage"), (["client", "add", "--id", "a b"], [], "client id"),
+      (["client", "add", "--email", "a"], [], "--email"),
+      (["client", "add", "--telegram-id", "x"], [], "--telegram-id"),
+      (["migrate", "x"], [], "usage"),
+    ])
+  func namesWhatIsWrong(arguments: [String], environment: [String], what: String) throws {
+    let result = try Program.run(arguments, environment.map { $0 == "s" ? secret : $0 })
+    #expect(result.status == 2)
+    #expect(result.errors.contains(what), "\(result.errors)")
+  }
+
+  @Test("adds, lists and removes clients, and brings the database up to date", arguments: DatabaseKind.allCases)
+  func managesClients(kind: DatabaseKind) throws {
+    let database = TestDatabase(kind)
+    let url = ["DATABASE_URL=\(database.url)"]
+    #expect(try Program.run(["migrate"], url).output.contains("0001"))
+    #expect(try Program.run(["migrate"], url).output == "the database is up to date\n")
+
+    let add = ["client", "add", "--id", "alice", "--email", "alice@example.com", "--telegram-id", "42"]
+    #expect(try Program.run(add, url).output == "alice\n")
+    let again = try Program.run(add, url)
+    #expect(again.status == 1)
+    #expect(again.errors.contains("already"))
+    #expect(try Program.run(add + ["--if-absent"], url).status == 0)
+    #expect(try Program.run(["client", "add"], url).output.count == 37)
+    let list = try Program.run(["client", "list"], url).output.split(separator: "\n")
+    #expect(list.count == 2)
+    #expect(list[0].hasPrefix("alice\talice@example.com\t42\t20"))
+
+    #expect(try Program.run(["client", "remove", "alice"], url).status == 0)
+    let missing = try Program.run(["client", "remove", "alice"], url)
+    #expect(missing.status == 1)
+    #expect(missing.errors.contains("no such client"))
+  }
+
+  @Test("serves until SIGTERM, with a token that it made", arguments: [SIGTERM, SIGINT])
+  func serves(signal: Int32) async throws {
+    let file = "\(directory.path)/secret"
+    try Data("0123456789abcdef0123456789abcdef\n".utf8).write(to: URL(fileURLWithPath: file))
+    let environment = [
+      "JWT_SECRET_FILE=\(file)", "DATABASE_URL=sqlite:\(directory.path)/new/registry.db", "LISTEN=127.0.0.1:0",
+    ]
+    _ = try Program.run(["client", "add", "--id", "alice"], environment)
+    let token = try Program.run(["token", "--sub", "alice"], environment).output.dropLast()
+    let program = try Program(["serve"], environment)
+    let line = try program.errorLine(containing: #""event":"listening""#)
+    let address = try #require(line.firstMatch(of: /"address":"127.0.0.1:(\d+)"/))
+    let client = HTTPClient(port: try #require(UInt16(address.1)))
+    #expect(try await client.send("GET", "/readyz").status == 200)
+    let devices = try await client.send(
+      "GET", "/api/v1/devices", fields: [("Authorization", "Bearer \(token)")])
+    #expect(devices.text == "[]")
+    let attributes = try FileManager.default.attributesOfItem(atPath: "\(directory.path)/new/registry.db")
+    #expect(attributes[.posixPermissions] as? Int == 0o600)
+
+    kill(program.processIdentifier, signal)
+    #expect(program.end().status == 0)
+  }
+
+  @Test("serves HTTPS, of TLS 1.2 and later, and says when the certificate is none")
+  func servesTLS() async throws {
+    let (certificate, key) = ("\(directory.path)/certificate.pem", "\(directory.path)/key.pem")
+    let made = try Program.run(
+      [
+        "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1", "-subj",
+        "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate,
+      ], executable: "/usr/bin/openssl")
+    try #require(made.status == 0, "\(made.errors)")
+    let environment = [
+      secret, "DATABASE_URL=sqlite:\(directory.path)/registry.db", "LISTEN=127.0.0.1:0", "TLS_KEY_FILE=\(key)",
+    ]
+    let program = try Program(["serve"], environment + ["TLS_CERT_FILE=\(certificate)"])
+    let line = try program.errorLine(containing: #""event":"listening""#)
+    let address = try #require(line.firstMatch(of: /"address":"(127.0.0.1:\d+)"/)).1
+    let curl = ["-s", "--cacert", certificate, "https://\(address)/healthz"]
+    #expect(try Program.run(curl, executable: "/usr/bin/curl").output == #"{"status":"ok"}"#)
+    let old = ["-s", "--tls-max", "1.1", "--ciphers", "DEFAULT@SECLEVEL=0"] + curl.dropFirst()
+    #expect(try Program.run(Array(old), executable: "/usr/bin/curl").status == 35)
+    kill(program.processIdentifier, SIGTERM)
+    #expect(program.end().status == 0)
+
+    let broken = try Program.run(["serve"], environment + ["TLS_CERT_FILE=\(key)"])
+    #expect(broken.status == 1)
+    #expect(broken.errors.contains("certificate"))
+  }
+
+  @Test("says when the port is taken or the database is out of reach, and exits with 1")
+  func failsToStart() async throws {
+    let file = "DATABASE_URL=sqlite:\(directory.path)/registry.db"
+    let first = try Program(["serve"], [secret, file, "LISTEN=127.0.0.1:0"])
+    let line = try first.errorLine(containing: #""event":"listening""#)
+    let address = try #require(line.firstMatch(of: /"address":"(127.0.0.1:\d+)"/)).1
+    let second = try Program.run(["serve"], [secret, file, "LISTEN=\(address)"])
+    #expect(second.status == 1)
+    #expect(second.errors.contains("LISTEN"))
+    kill(first.processIdentifier, SIGTERM)
+    #expect(first.end().status == 0)
+
+    let url = "DATABASE_URL=postgresql://user:hunter2@127.0.0.1:1/none"
+    let unreachable = try Program.run(["serve"], [secret, url, "LISTEN=127.0.0.1:0"])
+    #expect(unreachable.status == 1)
+    #expect(unreachable.errors.contains("127.0.0.1"))
+    #expect(!unreachable.errors.contains("hunter2"))
+  }
+}
