@@ -20,8 +20,9 @@ func room(_ name: String, knows dependencies: [Target.Dependency] = []) -> Targe
   .target(name: name, dependencies: dependencies, swiftSettings: strict)
 }
 
-func suite(_ name: String, of dependencies: [Target.Dependency]) -> Target {
-  .testTarget(name: name, dependencies: dependencies + ["TestSupport"], swiftSettings: strict)
+func suite(_ name: String, of dependencies: [Target.Dependency], golden resources: [Resource] = []) -> Target {
+  .testTarget(
+    name: name, dependencies: dependencies + ["TestSupport"], resources: resources, swiftSettings: strict)
 }
 
 let package = Package(
@@ -47,6 +48,7 @@ let package = Package(
     room("HTTP", knows: ["EventLoop", "CMicrohttpd"]),
     room("Crypto", knows: ["CSodium", "COpenSSL"]),
     room("JSONWebToken", knows: ["CCjose", "CCurl"]),
+    room("RequestSignature", knows: ["Crypto"]),
     room("Observability"),
     room("PostgresStore", knows: ["Registry", "EventLoop", "CPostgres"]),
     room("SQLiteStore", knows: ["Registry", "EventLoop", "CSQLite"]),
@@ -67,6 +69,9 @@ let package = Package(
     suite("EventLoopTests", of: ["EventLoop"]),
     suite("CryptoTests", of: ["Crypto"]),
     suite("JSONWebTokenTests", of: ["JSONWebToken", "COpenSSL"]),
+    suite(
+      "RequestSignatureTests", of: ["RequestSignature", "Crypto"],
+      golden: [.embedInCode("request-signatures.json")]),
     suite("StoreTests", of: ["Registry", "EventLoop", "PostgresStore", "SQLiteStore"]),
     suite("HTTPTests", of: ["HTTP", "EventLoop"]),
     suite("ServerTests", of: ["Server", "API", "Registry"]),
