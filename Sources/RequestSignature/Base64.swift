@@ -37,7 +37,11 @@ enum Base64 {
 
   /// The bytes that a text stands for; nil where it is not canonical.
   static func decode(_ text: ArraySlice<UInt8>) -> [UInt8]? {
-    guard isCanonical(text) else { return nil }
+    isCanonical(text) ? decode(canonical: text) : nil
+  }
+
+  /// The bytes that a canonical text stands for.
+  static func decode(canonical text: ArraySlice<UInt8>) -> [UInt8] {
     var bytes: [UInt8] = []
     bytes.reserveCapacity(text.count / 4 * 3)
     var pending: UInt32 = 0

@@ -62,12 +62,12 @@ extension RequestView {
 /// Nil where there are none.
 func joinedBytes(_ lines: [String]) -> [UInt8]? {
   guard let first = lines.first else { return nil }
-  var bytes = [UInt8]()
+  var bytes: [UInt8] = []
   bytes.reserveCapacity(lines.reduce(0) { $0 + $1.utf8.count + 2 })
-  bytes.append(contentsOf: trimmed(first))
+  bytes.append(text: trimmed(first))
   for line in lines.dropFirst() {
     bytes.append(contentsOf: ", ".utf8)
-    bytes.append(contentsOf: trimmed(line))
+    bytes.append(text: trimmed(line))
   }
   return bytes
 }
@@ -78,4 +78,13 @@ private func trimmed(_ line: String) -> Substring.UTF8View {
   while bytes.first?.isOptionalWhiteSpace == true { bytes.removeFirst() }
   while bytes.last?.isOptionalWhiteSpace == true { bytes.removeLast() }
   return bytes
+}
+
+extension [UInt8] {
+  /// Appends part of a string as a block: by itself, the standard library does so for whole strings alone.
+  mutating func append(text: Substring.UTF8View) {
+    guard text.withContiguousStorageIfAvailable({ append(contentsOf: $0) }) != nil else {
+      return append(contentsOf: text)
+    }
+  }
 }

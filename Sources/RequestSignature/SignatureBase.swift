@@ -86,7 +86,7 @@ public enum SignatureBase {
   /// Up to the first `?`; an empty path is `/` (RFC 9421, section 2.2.6).
   private static func appendPath(of request: RequestView, to base: inout [UInt8]) {
     let path = request.pathAndQuery.prefix { $0 != UInt8(ascii: "?") }
-    base.append(contentsOf: path)
+    base.append(text: path)
     if path.isEmpty { base.append(UInt8(ascii: "/")) }
   }
 
@@ -96,7 +96,7 @@ public enum SignatureBase {
     guard let start = target.firstIndex(of: UInt8(ascii: "?")) else {
       return base.append(UInt8(ascii: "?"))
     }
-    base.append(contentsOf: target[start...])
+    base.append(text: target[start...])
   }
 }
 

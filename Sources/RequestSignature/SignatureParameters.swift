@@ -111,11 +111,20 @@ extension SignatureParameters {
     guard let text else { return }
     append(name, to: &output)
     output.append(UInt8(ascii: "\""))
-    for byte in text.utf8 {
-      if byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") { output.append(UInt8(ascii: "\\")) }
-      output.append(byte)
+    if text.utf8.contains(where: Self.isProtected) {
+      for byte in text.utf8 {
+        if Self.isProtected(byte) { output.append(UInt8(ascii: "\\")) }
+        output.append(byte)
+      }
+    } else {
+      output.append(contentsOf: text.utf8)
     }
     output.append(UInt8(ascii: "\""))
+  }
+
+  /// Whether a string has a backslash before this (RFC 9651, section 3.3.3).
+  private static func isProtected(_ byte: UInt8) -> Bool {
+    byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
   }
 
   private func append(_ name: Name, to output: inout [UInt8]) {

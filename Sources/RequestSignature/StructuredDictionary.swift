@@ -68,6 +68,7 @@ struct StructuredDictionary {
 
   /// The text that a string stands for: without the backslashes that protect quotes and backslashes.
   func unescaped(_ range: Range<Int>) -> String {
+    guard bytes[range].contains(UInt8(ascii: "\\")) else { return text(range) }
     var isProtected = false
     let characters = bytes[range].filter { byte in
       isProtected = byte == UInt8(ascii: "\\") && !isProtected
@@ -77,10 +78,7 @@ struct StructuredDictionary {
   }
 
   /// The bytes that a byte sequence stands for.
-  func decoded(_ range: Range<Int>) -> [UInt8] {
-    guard let decoded = Base64.decode(bytes[range]) else { preconditionFailure("read, and so base64") }
-    return decoded
-  }
+  func decoded(_ range: Range<Int>) -> [UInt8] { Base64.decode(canonical: bytes[range]) }
 
   /// Whether a range's text is this.
   func isEqual(_ range: Range<Int>, _ text: StaticString) -> Bool {
