@@ -22,8 +22,9 @@ func room(
   .target(name: name, dependencies: dependencies, resources: resources, swiftSettings: strict)
 }
 
-func suite(_ name: String, of dependencies: [Target.Dependency]) -> Target {
-  .testTarget(name: name, dependencies: dependencies + ["TestSupport"], swiftSettings: strict)
+func suite(_ name: String, of dependencies: [Target.Dependency], golden resources: [Resource] = []) -> Target {
+  .testTarget(
+    name: name, dependencies: dependencies + ["TestSupport"], resources: resources, swiftSettings: strict)
 }
 
 let package = Package(
@@ -49,6 +50,7 @@ let package = Package(
     room("HTTP", knows: ["EventLoop", "CMicrohttpd"]),
     room("Crypto", knows: ["CSodium", "COpenSSL"]),
     room("JSONWebToken", knows: ["CCjose", "CCurl"]),
+    room("RequestSignature", knows: ["Crypto"]),
     room("Observability"),
     room("Migrations"),
     room(
@@ -79,6 +81,9 @@ let package = Package(
       of: [
         "Registry", "EventLoop", "PostgresStore", "SQLiteStore", "Migrations", "CPostgres", "CSQLite",
       ]),
+    suite(
+      "RequestSignatureTests", of: ["RequestSignature", "Crypto"],
+      golden: [.embedInCode("request-signatures.json")]),
     suite("HTTPTests", of: ["HTTP", "EventLoop"]),
     suite("APITests", of: ["API", "HTTP", "Registry"]),
     suite(

@@ -34,7 +34,7 @@ public func constantTimeEquals(_ left: [UInt8], _ right: [UInt8]) -> Bool {
 }
 
 /// Overwrites a secret; the compiler may not leave it out.
-func wipe(_ buffer: UnsafeMutableBufferPointer<UInt8>) {
+public func wipe(_ buffer: UnsafeMutableBufferPointer<UInt8>) {
   guard let baseAddress = buffer.baseAddress else { return }
   sodium_memzero(baseAddress, buffer.count)
 }

@@ -1,0 +1,111 @@
+/// Bare items (RFC 9651, section 4.2.3.1): what stands first tells the kind.
+extension StructuredFieldParser {
+  typealias BareItem = StructuredDictionary.BareItem
+
+  /// Digits of an integer (RFC 9651, section 3.3.1).
+  private static let maximumIntegerDigits = 15
+  /// Digits of a decimal before and after the point (RFC 9651, section 3.3.2).
+  private static let maximumDecimalDigits = (whole: 12, fraction: 3)
+
+  mutating func bareItem() throws(StructuredFieldError) -> BareItem {
+    guard let first = next else { throw unexpected }
+    switch first {
+    case UInt8(ascii: "\""): return .string(try string())
+    case UInt8(ascii: ":"): return .byteSequence(try byteSequence())
+    case UInt8(ascii: "?"): return .boolean(try boolean())
+    case UInt8(ascii: "@"): return .date(try date())
+    case UInt8(ascii: "%"): return .displayString(try displayString())
+    case UInt8(ascii: "-"): return try number()
+    case UInt8(ascii: "*"): return .token(takeAll { $0.isTokenCharacter })
+    default:
+      if first.isDigit { return try number() }
+      if first.isLetter { return .token(takeAll { $0.isTokenCharacter }) }
+      throw unexpected
+    }
+  }
+
+  /// RFC 9651, section 4.2.4.
+  private mutating func number() throws(StructuredFieldError) -> BareItem {
+    let start = offset
+    let isNegative = take(UInt8(ascii: "-"))
+    let whole = takeAll { $0.isDigit }
+    guard !whole.isEmpty, whole.count <= Self.maximumIntegerDigits else { throw unexpected }
+    let digits = text(from: whole.lowerBound)
+    guard take(UInt8(ascii: ".")) else {
+      let magnitude = digits.reduce(Int64(0)) { 10 * $0 + Int64($1 - UInt8(ascii: "0")) }
+      return .integer(isNegative ? -magnitude : magnitude)
+    }
+    let fraction = takeAll { $0.isDigit }
+    guard whole.count <= Self.maximumDecimalDigits.whole, !fraction.isEmpty,
+      fraction.count <= Self.maximumDecimalDigits.fraction
+    else { throw unexpected }
+    return .decimal(start..<offset)
+  }
+
+  /// RFC 9651, section 4.2.5.
+  private mutating func string() throws(StructuredFieldError) -> Range<Int> {
+    try expect(UInt8(ascii: "\""))
+    let start = offset
+    while true {
+      _ = takeAll { $0.isPrintable && $0 != UInt8(ascii: "\"") && $0 != UInt8(ascii: "\\") }
+      let end = offset
+      if take(UInt8(ascii: "\"")) { return start..<end }
+      try expect(UInt8(ascii: "\\"))
+      guard take(UInt8(ascii: "\"")) || take(UInt8(ascii: "\\")) else { throw unexpected }
+    }
+  }
+
+  /// RFC 9651, section 4.2.7. That section asks parsers to be lenient about padding and stray bits where they
+  /// can; here a byte sequence has one spelling, so that a signature cannot be respelled.
+  private mutating func byteSequence() throws(StructuredFieldError) -> Range<Int> {
+    try expect(UInt8(ascii: ":"))
+    let content = takeAll { $0 != UInt8(ascii: ":") }
+    guard Base64.isCanonical(text(from: content.lowerBound)) else { throw unexpected }
+    try expect(UInt8(ascii: ":"))
+    return content
+  }
+
+  /// RFC 9651, section 4.2.8.
+  private mutating func boolean() throws(StructuredFieldError) -> Bool {
+    try expect(UInt8(ascii: "?"))
+    if take(UInt8(ascii: "1")) { return true }
+    try expect(UInt8(ascii: "0"))
+    return false
+  }
+
+  /// RFC 9651, section 4.2.9.
+  private mutating func date() throws(StructuredFieldError) -> Int64 {
+    try expect(UInt8(ascii: "@"))
+    guard next == UInt8(ascii: "-") || next?.isDigit == true, case .integer(let seconds) = try number() else {
+      throw unexpected
+    }
+    return seconds
+  }
+
+  /// RFC 9651, section 4.2.10.
+  private mutating func displayString() throws(StructuredFieldError) -> Range<Int> {
+    try expect(UInt8(ascii: "%"))
+    try expect(UInt8(ascii: "\""))
+    let start = offset
+    var decoded: [UInt8] = []
+    while let byte = next, byte.isPrintable, byte != UInt8(ascii: "\"") {
+      step()
+      decoded.append(byte == UInt8(ascii: "%") ? try lowerCaseHexPair() : byte)
+    }
+    let end = offset
+    try expect(UInt8(ascii: "\""))
+    guard String(validating: decoded, as: UTF8.self) != nil else { throw unexpected }
+    return start..<end
+  }
+
+  private mutating func lowerCaseHexPair() throws(StructuredFieldError) -> UInt8 {
+    let high = try lowerCaseHexDigit()
+    return high << 4 | (try lowerCaseHexDigit())
+  }
+
+  private mutating func lowerCaseHexDigit() throws(StructuredFieldError) -> UInt8 {
+    guard let byte = next, byte.isLowerCaseHexDigit else { throw unexpected }
+    step()
+    return byte.isDigit ? byte - UInt8(ascii: "0") : byte - UInt8(ascii: "a") + 10
+  }
+}

@@ -1,0 +1,28 @@
+/// What makes a signed request unlike every other of its device.
+public enum Nonce {
+  /// Characters of a nonce.
+  public static let lengths = 8...64
+
+  /// Whether it has as many characters as it may, each one of `A-Z a-z 0-9 - _`.
+  public static func isWellFormed(_ nonce: String) -> Bool {
+    lengths.contains(nonce.utf8.count)
+      && nonce.utf8.allSatisfy {
+        $0.isLetter || $0.isDigit || $0 == UInt8(ascii: "-") || $0 == UInt8(ascii: "_")
+      }
+  }
+}
+
+/// The `keyid` of a device: its id, a UUID (RFC 9562, section 4) in lower case, of any version.
+enum KeyID {
+  private static let length = 36
+
+  static func isWellFormed(_ text: some Collection<UInt8>) -> Bool {
+    guard text.count == length else { return false }
+    return zip(0..., text).allSatisfy { offset, byte in
+      switch offset {
+      case 8, 13, 18, 23: byte == UInt8(ascii: "-")
+      default: byte.isLowerCaseHexDigit
+      }
+    }
+  }
+}

@@ -1,0 +1,62 @@
+/// Why a message's signature cannot be read, or does not cover what it must: a fault of form, found before any
+/// key is asked for. Its text is for the message's sender.
+public enum Malformation: Error, Hashable, Sendable {
+  /// A field is no structured field.
+  case field(String, StructuredFieldError)
+  /// One of `Signature` and `Signature-Input` is there without the other.
+  case fieldMissing(String)
+  /// No member of `Signature-Input` has a `keyid` that counts.
+  case keyIDUnknown
+  /// The member that counts is no list of components.
+  case notAList(label: String)
+  /// `Signature` has no member of the label.
+  case signatureMissing(label: String)
+  /// The member of `Signature` is no byte sequence of `ScramProof.length` bytes.
+  case signatureMisshapen(label: String)
+  /// A component is not named by a string.
+  case componentNotString
+  /// A component has parameters.
+  case componentParameters(String)
+  /// No component of such messages has this name.
+  case componentUnknown(String)
+  case componentRepeated(String)
+  /// A covered header field is not in the message.
+  case componentAbsent(String)
+  /// What must be covered is not.
+  case componentNotCovered(String)
+  /// A covered value has a line break, with which it could pass for more than one.
+  case lineBreak(String)
+  case parameterMissing(String)
+  /// A parameter is not of its form.
+  case parameterMisshapen(String)
+  /// A parameter that has no meaning here, `alg` among them: the key decides the algorithm.
+  case parameterRefused(String)
+  /// `Content-Digest` has no `sha-256` that is a byte sequence.
+  case digestMissing
+}
+
+extension Malformation: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .field(let name, let error): "\(name) cannot be read: \(error)"
+    case .fieldMissing(let name): "\(name) is missing: Signature and Signature-Input go together"
+    case .keyIDUnknown: "no member of Signature-Input has a keyid that is a device id in lower case"
+    case .notAList(let label): "\(label) in Signature-Input is no list of components"
+    case .signatureMissing(let label): "Signature has no member \(label), which Signature-Input has"
+    case .signatureMisshapen(let label):
+      "\(label) in Signature is no byte sequence of \(ScramProof.length) bytes in base64, without parameters"
+    case .componentNotString: "a covered component is not named by a string"
+    case .componentParameters(let name): "the covered component \(name) has parameters, which are not supported"
+    case .componentUnknown(let name):
+      "\(name) is no component that can be covered; field names are in lower case"
+    case .componentRepeated(let name): "\(name) is covered more than once"
+    case .componentAbsent(let name): "\(name) is covered and not in the message"
+    case .componentNotCovered(let name): "\(name) must be covered"
+    case .lineBreak(let name): "the value of \(name) has a line break"
+    case .parameterMissing(let name): "the parameter \(name) is missing"
+    case .parameterMisshapen(let name): "the parameter \(name) is not of its form"
+    case .parameterRefused(let name): "the parameter \(name) is not supported"
+    case .digestMissing: "Content-Digest has no sha-256"
+    }
+  }
+}

@@ -1,0 +1,90 @@
+/// What a signature sees of a request, filled in by whoever received it or is about to send it.
+public struct RequestView {
+  /// As it goes over the wire: methods are case-sensitive.
+  public var method: String
+  /// The request target as it goes over the wire, not decoded.
+  public var target: String
+  /// `http` or `https`.
+  public var scheme: String
+  /// The host that clients address, with its port where it has one. Case and a default port do not matter.
+  public var authority: String
+  public var body: [UInt8]
+  /// The values of a field in the order of its lines; none where it is absent. The name comes in lower case.
+  public var lines: (_ name: String) -> [String]
+
+  public init(
+    method: String, target: String, scheme: String, authority: String, body: [UInt8] = [],
+    lines: @escaping (_ name: String) -> [String]
+  ) {
+    self.method = method
+    self.target = target
+    self.scheme = scheme
+    self.authority = authority
+    self.body = body
+    self.lines = lines
+  }
+}
+
+/// What a signature sees of a response.
+public struct ResponseView {
+  /// The status code.
+  public var status: Int
+  public var body: [UInt8]
+  /// The values of a field in the order of its lines; none where it is absent. The name comes in lower case.
+  public var lines: (_ name: String) -> [String]
+
+  public init(status: Int, body: [UInt8], lines: @escaping (_ name: String) -> [String]) {
+    self.status = status
+    self.body = body
+    self.lines = lines
+  }
+}
+
+extension RequestView {
+  /// The target's path and query. A target in absolute form has a scheme and an authority before them
+  /// (RFC 9112, section 3.2.2).
+  var pathAndQuery: Substring.UTF8View {
+    let target = target[...].utf8
+    guard target.first != UInt8(ascii: "/") else { return target }
+    guard let colon = target.firstIndex(where: { !$0.isLetter && !$0.isDigit }),
+      target[colon...].starts(with: "://".utf8)
+    else { return target }
+    let authority = target[colon...].dropFirst("://".utf8.count)
+    let end = authority.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") }
+    return authority[(end ?? authority.endIndex)...]
+  }
+
+  /// Where the query starts, at the first `?`.
+  var hasQuery: Bool { target.utf8.contains(UInt8(ascii: "?")) }
+}
+
+/// A field's value: its lines without white space around them, joined with `, ` (RFC 9421, section 2.1).
+/// Nil where there are none.
+func joinedBytes(_ lines: [String]) -> [UInt8]? {
+  guard let first = lines.first else { return nil }
+  var bytes: [UInt8] = []
+  bytes.reserveCapacity(lines.reduce(0) { $0 + $1.utf8.count + 2 })
+  bytes.append(text: trimmed(first))
+  for line in lines.dropFirst() {
+    bytes.append(contentsOf: ", ".utf8)
+    bytes.append(text: trimmed(line))
+  }
+  return bytes
+}
+
+/// The line without white space around it.
+private func trimmed(_ line: String) -> Substring.UTF8View {
+  var bytes = line[...].utf8
+  while bytes.first?.isOptionalWhiteSpace == true { bytes.removeFirst() }
+  while bytes.last?.isOptionalWhiteSpace == true { bytes.removeLast() }
+  return bytes
+}
+
+extension [UInt8] {
+  /// Appends part of a string as a block: by itself, the standard library does so for whole strings alone.
+  mutating func append(text: Substring.UTF8View) {
+    guard text.withContiguousStorageIfAvailable({ append(contentsOf: $0) }) != nil else {
+      return append(contentsOf: text)
+    }
+  }
+}

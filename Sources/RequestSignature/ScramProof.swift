@@ -1,0 +1,36 @@
+internal import Crypto
+
+/// The proof that a request's sender has the secret (RFC 5802, section 3): ClientKey XOR
+/// HMAC-SHA-256(StoredKey, signature base). Who has the stored key can check it and cannot make it.
+public enum ScramProof {
+  /// Bytes of a proof, and of every key.
+  public static let length = HMACSHA256.length
+
+  /// Makes the proof. The client's key is the caller's to wipe.
+  public static func make(
+    base: [UInt8], clientKey: UnsafeBufferPointer<UInt8>, storedKey: UnsafeBufferPointer<UInt8>
+  ) -> [UInt8] {
+    precondition(clientKey.count == length && storedKey.count == length)
+    return [UInt8](unsafeUninitializedCapacity: length) { proof, count in
+      base.withUnsafeBufferPointer { HMACSHA256.authenticate(key: storedKey, message: $0, into: proof) }
+      for index in 0..<length { proof[index] ^= clientKey[index] }
+      count = length
+    }
+  }
+
+  /// Whether the proof is one of the secret that the stored key was derived of. The client's key that comes out on
+  /// the way is wiped; its hash is compared in constant time.
+  public static func verify(_ proof: [UInt8], base: [UInt8], storedKey: [UInt8]) -> Bool {
+    guard proof.count == length, storedKey.count == length else { return false }
+    return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: length) { key in
+      storedKey.withUnsafeBufferPointer { storedKey in
+        base.withUnsafeBufferPointer { HMACSHA256.authenticate(key: storedKey, message: $0, into: key) }
+        defer { wipe(key) }
+        for index in 0..<length { key[index] ^= proof[index] }
+        // The hash takes the key's own place.
+        SHA256.hash(UnsafeBufferPointer(key), into: key)
+        return constantTimeEquals(UnsafeBufferPointer(key), storedKey)
+      }
+    }
+  }
+}

@@ -1,0 +1,147 @@
+/// The components that a signature covers, and its parameters (RFC 9421, section 2.3).
+public struct SignatureParameters: Hashable, Sendable {
+  /// In the order in which they are signed.
+  public var covered: [Component]
+  /// When the signature was made, in seconds since 1970.
+  public var created: Int64?
+  /// When it ends, in seconds since 1970.
+  public var expires: Int64?
+  public var keyID: String?
+  public var nonce: String?
+  public var tag: String?
+  /// The parameters in the order in which they are signed.
+  private var order: [Name] = []
+
+  /// The parameters that have a meaning here.
+  enum Name: Hashable, CaseIterable {
+    case created, expires, keyID, nonce, tag
+  }
+
+  /// Parameters in the order `created`, `keyid`, `nonce`, `expires`, `tag`.
+  public init(
+    covered: [Component], created: Int64?, keyID: String?, nonce: String?, expires: Int64? = nil,
+    tag: String? = nil
+  ) {
+    self.covered = covered
+    self.created = created
+    self.expires = expires
+    self.keyID = keyID
+    self.nonce = nonce
+    self.tag = tag
+    order = [.created, .keyID, .nonce, .expires, .tag]
+  }
+
+  /// Takes the components and parameters of a member of `Signature-Input`. Throws for what is not supported, and
+  /// for components that are repeated (section 2).
+  init(_ member: StructuredDictionary.Member, of dictionary: StructuredDictionary) throws(Malformation) {
+    guard case .innerList(let items) = member.value else {
+      throw .notAList(label: dictionary.text(member.key))
+    }
+    covered = []
+    covered.reserveCapacity(items.count)
+    for item in items {
+      let component = try Self.component(item, of: dictionary)
+      // There are 32 at most, and mostly three: a set would cost more.
+      guard !covered.contains(component) else { throw .componentRepeated(component.name) }
+      covered.append(component)
+    }
+    order.reserveCapacity(member.parameters.count)
+    for parameter in member.parameters { try take(parameter, of: dictionary) }
+  }
+
+  private static func component(
+    _ item: StructuredDictionary.Item, of dictionary: StructuredDictionary
+  ) throws(Malformation) -> Component {
+    guard case .string(let range) = item.value else { throw .componentNotString }
+    let name = dictionary.text(range)
+    guard item.parameters.isEmpty else { throw .componentParameters(name) }
+    guard let component = Component(name: name) else { throw .componentUnknown(name) }
+    return component
+  }
+
+  private mutating func take(
+    _ parameter: StructuredDictionary.Parameter, of dictionary: StructuredDictionary
+  ) throws(Malformation) {
+    guard let name = Name.allCases.first(where: { dictionary.isEqual(parameter.key, $0.text) }) else {
+      throw .parameterRefused(dictionary.text(parameter.key))
+    }
+    switch (name, parameter.value) {
+    case (.created, .integer(let seconds)): created = seconds
+    case (.expires, .integer(let seconds)): expires = seconds
+    case (.keyID, .string(let range)): keyID = dictionary.unescaped(range)
+    case (.nonce, .string(let range)): nonce = dictionary.unescaped(range)
+    case (.tag, .string(let range)): tag = dictionary.unescaped(range)
+    default: throw .parameterMisshapen(dictionary.text(parameter.key))
+    }
+    order.append(name)
+  }
+}
+
+// MARK: - Writing
+
+extension SignatureParameters {
+  /// Appends the canonical form (RFC 9651, section 4.1.1.1), which is what is signed and what a member of
+  /// `Signature-Input` is.
+  func append(to output: inout [UInt8]) {
+    output.append(UInt8(ascii: "("))
+    for (index, component) in covered.enumerated() {
+      output.append(contentsOf: (index == 0 ? "\"" : " \"").utf8)
+      output.append(contentsOf: component.name.utf8)
+      output.append(UInt8(ascii: "\""))
+    }
+    output.append(UInt8(ascii: ")"))
+    for name in order {
+      switch name {
+      case .created: append(name, created, to: &output)
+      case .expires: append(name, expires, to: &output)
+      case .keyID: append(name, keyID, to: &output)
+      case .nonce: append(name, nonce, to: &output)
+      case .tag: append(name, tag, to: &output)
+      }
+    }
+  }
+
+  private func append(_ name: Name, _ number: Int64?, to output: inout [UInt8]) {
+    guard let number else { return }
+    append(name, to: &output)
+    output.append(contentsOf: String(number).utf8)
+  }
+
+  private func append(_ name: Name, _ text: String?, to output: inout [UInt8]) {
+    guard let text else { return }
+    append(name, to: &output)
+    output.append(UInt8(ascii: "\""))
+    if text.utf8.contains(where: Self.isProtected) {
+      for byte in text.utf8 {
+        if Self.isProtected(byte) { output.append(UInt8(ascii: "\\")) }
+        output.append(byte)
+      }
+    } else {
+      output.append(contentsOf: text.utf8)
+    }
+    output.append(UInt8(ascii: "\""))
+  }
+
+  /// Whether a string has a backslash before this (RFC 9651, section 3.3.3).
+  private static func isProtected(_ byte: UInt8) -> Bool {
+    byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
+  }
+
+  private func append(_ name: Name, to output: inout [UInt8]) {
+    output.append(UInt8(ascii: ";"))
+    name.text.withUTF8Buffer { output.append(contentsOf: $0) }
+    output.append(UInt8(ascii: "="))
+  }
+}
+
+extension SignatureParameters.Name {
+  var text: StaticString {
+    switch self {
+    case .created: "created"
+    case .expires: "expires"
+    case .keyID: "keyid"
+    case .nonce: "nonce"
+    case .tag: "tag"
+    }
+  }
+}

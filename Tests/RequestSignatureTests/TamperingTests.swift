@@ -1,0 +1,226 @@
+import Testing
+
+@testable import RequestSignature
+
+/// A signed request with everything: query, body, a covered field, a tag, an expiry.
+private struct SignedRequest {
+  var method = "POST"
+  var target = "/api/v1/device/ack?x=%20y"
+  var body = Array(#"{"acks":[]}"#.utf8)
+  var fields: Fields = ["x-terminal": ["MetaTrader 5"], "content-type": ["application/json"]]
+
+  init() throws {
+    let signer = try RequestSigner(keyID: TestDevice.id, keys: TestDevice.keys)
+    let signed = try signer.sign(
+      view, nonce: TestDevice.nonce, created: TestDevice.created, expires: TestDevice.created + 60,
+      tag: "ea v1",
+      covering: [.authority, .field("x-terminal")])
+    for line in signed.lines { fields[line.name.lowercased()] = [line.value] }
+  }
+
+  var view: RequestView {
+    RequestView(method: method, target: target, scheme: "http", authority: "localhost:8000", body: body) {
+      fields[$0] ?? []
+    }
+  }
+
+  var isAccepted: Bool { RequestSignatureTests.isAccepted(view, storedKey: TestDevice.storedKey) }
+
+  func bytes(of field: String) -> [UInt8] { Array(fields[field]![0].utf8) }
+
+  func isAccepted(with bytes: [UInt8], in field: String) -> Bool {
+    var tampered = self
+    tampered.fields[field] = [String(decoding: bytes, as: UTF8.self)]
+    return tampered.isAccepted
+  }
+}
+
+/// Every text that differs from this one in one byte.
+private func oneByteChanged(_ bytes: [UInt8]) -> some Sequence<[UInt8]> {
+  bytes.indices.lazy.flatMap { index in
+    (1...UInt8.max).lazy.map { difference in
+      var changed = bytes
+      changed[index] ^= difference
+      return changed
+    }
+  }
+}
+
+@Suite("Tampering with a signed request")
+struct TamperingTests {
+  @Test("The request as it was signed is accepted")
+  func untouched() throws {
+    #expect(try SignedRequest().isAccepted)
+  }
+
+  @Test(
+    "No byte of a covered field or of the signature can be another",
+    arguments: ["signature-input", "signature", "content-digest", "x-terminal"])
+  func changed(field: String) throws {
+    let request = try SignedRequest()
+    for bytes in oneByteChanged(request.bytes(of: field)) where request.isAccepted(with: bytes, in: field) {
+      Issue.record("accepted: \(String(decoding: bytes, as: UTF8.self))")
+    }
+  }
+
+  @Test("No byte can be left out", arguments: ["signature-input", "signature", "content-digest", "x-terminal"])
+  func shortened(field: String) throws {
+    let request = try SignedRequest()
+    let bytes = request.bytes(of: field)
+    for index in bytes.indices {
+      var shorter = bytes
+      shorter.remove(at: index)
+      #expect(!request.isAccepted(with: shorter, in: field))
+    }
+  }
+
+  @Test("No byte of method, target and body can be another")
+  func changedMessage() throws {
+    let request = try SignedRequest()
+    var tampered = request
+    for bytes in oneByteChanged(Array(request.target.utf8)) {
+      tampered.target = String(decoding: bytes, as: UTF8.self)
+      #expect(!tampered.isAccepted)
+    }
+    tampered = request
+    for bytes in oneByteChanged(Array(request.method.utf8)) {
+      tampered.method = String(decoding: bytes, as: UTF8.self)
+      #expect(!tampered.isAccepted)
+    }
+    tampered = request
+    for bytes in oneByteChanged(request.body) {
+      tampered.body = bytes
+      #expect(!tampered.isAccepted)
+    }
+    tampered.body = []
+    #expect(!tampered.isAccepted)
+    tampered.body = request.body + [0x20]
+    #expect(!tampered.isAccepted)
+  }
+
+  /// Places where the grammar lets a byte in that says nothing: white space around the field; spaces in the list and
+  /// behind a semicolon; zeros before a number.
+  @Test("Only bytes without a meaning can be put into Signature-Input")
+  func insertedInput() throws {
+    let request = try SignedRequest()
+    let bytes = request.bytes(of: "signature-input")
+    let listStart = bytes.firstIndex(of: UInt8(ascii: "("))!
+    let listEnd = bytes.firstIndex(of: UInt8(ascii: ")"))!
+    for index in 0...bytes.count {
+      let before = index > 0 ? bytes[index - 1] : nil
+      let isAtEnd = index == 0 || index == bytes.count
+      let isBetweenItems =
+        index > listStart && index <= listEnd
+        && (before == UInt8(ascii: "(") || before == UInt8(ascii: " ") || bytes[index] == UInt8(ascii: " ")
+          || index == listEnd)
+      let isSpaceFree = isAtEnd || isBetweenItems || before == UInt8(ascii: ";")
+      let isNumber = before == UInt8(ascii: "=") && bytes[index].isDigit
+      for byte in UInt8.min...UInt8.max {
+        var longer = bytes
+        longer.insert(byte, at: index)
+        let hasNoMeaning =
+          byte == UInt8(ascii: " ") && isSpaceFree || byte == UInt8(ascii: "\t") && isAtEnd
+          || byte == UInt8(ascii: "0") && isNumber
+        if request.isAccepted(with: longer, in: "signature-input") != hasNoMeaning {
+          Issue.record("byte \(byte) at \(index): accepted is \(!hasNoMeaning)")
+        }
+      }
+    }
+  }
+
+  @Test("Only white space can be put around Signature, and nothing into it")
+  func insertedSignature() throws {
+    let request = try SignedRequest()
+    let bytes = request.bytes(of: "signature")
+    for index in 0...bytes.count {
+      let isAtEnd = index == 0 || index == bytes.count
+      for byte in UInt8.min...UInt8.max {
+        var longer = bytes
+        longer.insert(byte, at: index)
+        let hasNoMeaning = isAtEnd && byte.isOptionalWhiteSpace
+        #expect(request.isAccepted(with: longer, in: "signature") == hasNoMeaning)
+      }
+    }
+  }
+
+  @Test("The label is not signed: it may be another in both fields")
+  func label() throws {
+    var request = try SignedRequest()
+    for field in ["signature-input", "signature"] {
+      request.fields[field] = [request.fields[field]![0].replacing("sig1=", with: "other=")]
+    }
+    #expect(request.isAccepted)
+  }
+
+  @Test("A field that is not covered may be another")
+  func uncovered() throws {
+    var request = try SignedRequest()
+    request.fields["content-type"] = ["text/plain"]
+    #expect(request.isAccepted)
+  }
+
+  @Test("Another authority is refused where it is covered")
+  func authority() throws {
+    var request = try SignedRequest().view
+    request.authority = "LOCALHOST:8000"
+    #expect(isAccepted(request, storedKey: TestDevice.storedKey))
+    request.authority = "localhost:8001"
+    #expect(!isAccepted(request, storedKey: TestDevice.storedKey))
+  }
+
+  @Test("No byte of the stored key can be another")
+  func storedKey() throws {
+    let request = try SignedRequest()
+    for key in oneByteChanged(TestDevice.storedKey) { #expect(!isAccepted(request.view, storedKey: key)) }
+    #expect(!isAccepted(request.view, storedKey: []))
+    #expect(!isAccepted(request.view, storedKey: TestDevice.storedKey + [0]))
+  }
+}
+
+@Suite("Random mutations")
+struct MutationTests {
+  private static let mutations = 50_000
+  private static let pieces = [
+    "\"", "\\", "(", ")", ";", "=", ":", ",", " ", "\t", "?", "@", "%", "*", "-", ".", "\0", "\n", "\u{FF}",
+    "sig1=",
+    ";created=1", ";keyid=\"", "nonce", "\"@query\"", "\"@status\"", "99999999999999999", ":AA==:", "%\"%c3",
+    "@-1", "?1",
+  ].map { Array($0.utf8) }
+
+  /// What is accepted after all must mean what was signed.
+  @Test("Never crash, and never make a request that says something else")
+  func mutations() throws {
+    var random = SeededGenerator(seed: 9421)
+    let original = try SignedRequest()
+    let names = ["signature-input", "signature", "content-digest"]
+    var accepted = 0
+    var request = original
+    for mutation in 0..<Self.mutations {
+      if mutation.isMultiple(of: 5) { request = original }
+      let name = names.randomElement(using: &random)!
+      var bytes = request.bytes(of: name)
+      Self.mutate(&bytes, with: &random)
+      request.fields[name] = [String(decoding: bytes, as: UTF8.self)]
+      guard let proof = try? RequestProof(request.view) else { continue }
+      guard proof.hasDigest(of: request.body), proof.verify(storedKey: TestDevice.storedKey) else { continue }
+      accepted += 1
+      #expect(proof.keyID == TestDevice.id && proof.nonce == TestDevice.nonce)
+      #expect(proof.created == TestDevice.created && proof.expires == TestDevice.created + 60)
+      #expect(proof.covered.count == 6 && proof.tag == "ea v1")
+    }
+    #expect(accepted > 0 && accepted < Self.mutations / 10)
+  }
+
+  private static func mutate(_ bytes: inout [UInt8], with random: inout SeededGenerator) {
+    let index = Int.random(in: 0...bytes.count, using: &random)
+    switch UInt8.random(in: 0..<5, using: &random) {
+    case 0 where index < bytes.count: bytes[index] = UInt8.random(in: 0...255, using: &random)
+    case 1 where index < bytes.count: bytes.remove(at: index)
+    case 2: bytes.removeSubrange(index..<min(bytes.count, index + Int.random(in: 0..<9, using: &random)))
+    case 3:
+      let slice = bytes[index..<min(bytes.count, index + Int.random(in: 0..<40, using: &random))]
+      bytes.insert(contentsOf: Array(slice), at: Int.random(in: 0...bytes.count, using: &random))
+    default: bytes.insert(contentsOf: pieces.randomElement(using: &random)!, at: index)
+    }
+  }
+}
