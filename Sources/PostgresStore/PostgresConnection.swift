@@ -16,14 +16,6 @@ struct PostgresRequest {
 /// `@unchecked Sendable`: confined to `loop`. Its methods are called there, and so are the callbacks of its
 /// watch; the task that connects prefers that loop, and only a `PostgresHandle` comes back from the worker.
 final class PostgresConnection: @unchecked Sendable {
-  /// Statements that were sent and not yet answered. More are refused.
-  static let maximumPending = 512
-  /// Within this time a statement is answered, or the connection is given up.
-  static let statementDeadlineMilliseconds: Int64 = 5000
-  /// Waits between attempts to connect: doubled after each failure.
-  static let minimumBackoffMilliseconds: Int64 = 50
-  static let maximumBackoffMilliseconds: Int64 = 1000
-
   private enum State {
     /// Not connected; the next attempt is due at this time.
     case disconnected(retryAtMilliseconds: Int64)
@@ -43,20 +35,23 @@ final class PostgresConnection: @unchecked Sendable {
   private let workers: WorkerPool
   private let parameters: PostgresParameters
   private let statements: [PostgresStatement]
+  private let limits: PostgresLimits
   private let report: @Sendable (PostgresEvent) -> Void
   /// Called each time the connection can be used.
   var whenReady: () -> Void = {}
 
   private var state = State.disconnected(retryAtMilliseconds: 0)
   private var pipeline = Pipeline<Step, Result<PostgresAnswer, PostgresFailure>>()
-  private var backoffMilliseconds = minimumBackoffMilliseconds
+  private var backoffMilliseconds: Int64
 
   init(
-    _ parameters: PostgresParameters, statements: [PostgresStatement], loop: EventLoop, workers: WorkerPool,
-    report: @escaping @Sendable (PostgresEvent) -> Void
+    _ parameters: PostgresParameters, statements: [PostgresStatement], limits: PostgresLimits, loop: EventLoop,
+    workers: WorkerPool, report: @escaping @Sendable (PostgresEvent) -> Void
   ) {
     self.parameters = parameters
     self.statements = statements
+    self.limits = limits
+    backoffMilliseconds = limits.minimumBackoffMilliseconds
     self.loop = loop
     self.workers = workers
     self.report = report
@@ -68,10 +63,12 @@ final class PostgresConnection: @unchecked Sendable {
 
   var pendingCount: Int { pipeline.count }
 
+  var isFull: Bool { pipeline.count >= limits.pendingPerConnection }
+
   /// Sends the request, which the caller does only while the connection is ready.
   func send(_ request: PostgresRequest) {
     guard case .ready(let link) = state else { preconditionFailure("not ready") }
-    guard pipeline.count < Self.maximumPending else {
+    guard !isFull else {
       request.complete(.failure(.overloaded(queue: "postgres statements")))
       return
     }
@@ -84,7 +81,7 @@ final class PostgresConnection: @unchecked Sendable {
     case .disconnected(let retryAt) where retryAt <= now: connect()
     case .preparing, .ready:
       if let deadline = pipeline.deadlineMilliseconds, deadline <= now {
-        drop(PostgresFailure(message: "no answer within \(Self.statementDeadlineMilliseconds) ms"))
+        drop(PostgresFailure(message: "no answer within \(limits.statementDeadlineMilliseconds) ms"))
       }
     case .disconnected, .connecting, .closed: break
     }
@@ -137,7 +134,7 @@ final class PostgresConnection: @unchecked Sendable {
 
   private func enqueue(_ step: Step, on link: PostgresLink, _ send: () -> Bool) {
     pipeline.append(
-      step, deadlineMilliseconds: MonotonicClock.milliseconds + Self.statementDeadlineMilliseconds)
+      step, deadlineMilliseconds: MonotonicClock.milliseconds + limits.statementDeadlineMilliseconds)
     if !send() { drop(link.failure) }
   }
 
@@ -171,7 +168,7 @@ final class PostgresConnection: @unchecked Sendable {
   private func becomeReadyIfPrepared() {
     guard case .preparing(let link) = state, pipeline.count == 0 else { return }
     state = .ready(link)
-    backoffMilliseconds = Self.minimumBackoffMilliseconds
+    backoffMilliseconds = limits.minimumBackoffMilliseconds
     report(.connected)
     whenReady()
   }
@@ -202,7 +199,7 @@ final class PostgresConnection: @unchecked Sendable {
       state = .closed
     } else {
       let wait = wasReady ? 0 : backoffMilliseconds
-      if !wasReady { backoffMilliseconds = min(backoffMilliseconds * 2, Self.maximumBackoffMilliseconds) }
+      if !wasReady { backoffMilliseconds = min(backoffMilliseconds * 2, limits.maximumBackoffMilliseconds) }
       state = .disconnected(retryAtMilliseconds: MonotonicClock.milliseconds + wait)
       report(wasReady ? .lost(cause: failure.description) : .connectFailed(cause: failure.description))
     }

@@ -1,6 +1,5 @@
 internal import EventLoop
 internal import Registry
-private import Glibc
 
 /// A database file with its one writer, shared by the stores of all loops.
 ///
@@ -66,13 +65,4 @@ public final class SQLiteDatabase: @unchecked Sendable {
   }
 
   private static let full = RegistryError.overloaded(queue: "sqlite writer")
-}
-
-/// Time that nobody sets, for deadlines.
-private enum MonotonicClock {
-  static var milliseconds: Int64 {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
-  }
 }
