@@ -140,15 +140,15 @@ final class PostgresConnection: @unchecked Sendable {
 
   private func receive() {
     guard let link else { return }
-    guard link.readAvailable() else { return drop(link.failure) }
+    let isOpen = link.readAvailable()
+    // What came before the connection broke counts all the same, the server's reason for it included.
     while pipeline.count > 0, let event = link.nextEvent() {
-      let finished = pipeline.receive(event)
-      if link.isBroken { return drop(brokenBy: event, on: link) }
-      guard let finished else { continue }
+      if case .failure(.failure(let failure)) = event, failure.isFatal { return drop(failure) }
+      guard let finished = pipeline.receive(event) else { continue }
       finish(finished.statement, finished.outcome ?? .failure(PostgresFailure(message: "no result")))
       guard self.link === link else { return }
     }
-    if !link.flush() { drop(link.failure) }
+    if !isOpen || !link.flush() { drop(link.failure) }
   }
 
   private func finish(_ step: Step, _ outcome: Result<PostgresAnswer, PostgresFailure>) {
@@ -181,13 +181,6 @@ final class PostgresConnection: @unchecked Sendable {
   }
 
   // MARK: Losing the connection
-
-  /// The server often says why it ends a session, in an error that belongs to no statement.
-  private func drop(
-    brokenBy event: PipelineEvent<Result<PostgresAnswer, PostgresFailure>>, on link: PostgresLink
-  ) {
-    if case .failure(.failure(let failure)) = event { drop(failure) } else { drop(link.failure) }
-  }
 
   /// Gives the connection up, fails everything that waits for it, and plans the next attempt: at once after one
   /// that worked, later and later while none does.

@@ -14,11 +14,11 @@ import Testing
       let one = try await running.run { try await $0.add("one") }
 
       let session = SQLSession(database.location)
-      try session.run("BEGIN; SELECT FROM devices FOR UPDATE")
+      try session.run("BEGIN; SELECT 1 FROM devices FOR UPDATE")
       async let pending = running.error { store in
         _ = try await store.renameDevice(one.id, of: alice, to: DeviceName("uno"), at: noon)
       }
-      try session.waitForBlockedStatements()
+      try await session.waitForBlockedStatements()
       #expect(try session.terminateStore() == 6)
       let error = await pending
       #expect(isUnavailable(error), "\(String(describing: error))")
@@ -93,7 +93,7 @@ import Testing
       let url = "postgresql://127.0.0.1:\(listener.port)/x?user=x&connect_timeout=30"
       try await RunningPostgresStore.with(url, limits: limits) { running in
         async let error = running.error { try await $0.ping() }
-        listener.waitForConnection()
+        await listener.waitForConnection()
         await running.store.close()
         #expect(await error == .unavailable(cause: "the store was closed"))
         #expect(await running.error { try await $0.ping() } == .unavailable(cause: "the store was closed"))
@@ -221,11 +221,11 @@ import Testing
       let one = try await running.run { try await $0.add("one") }
       let two = try await running.run { try await $0.add("two") }
       let session = SQLSession(database.location)
-      try session.run("BEGIN; SELECT FROM devices WHERE device_name = 'one' FOR UPDATE")
+      try session.run("BEGIN; SELECT 1 FROM devices WHERE device_name = 'one' FOR UPDATE")
       async let blocked = running.error { store in
         _ = try await store.renameDevice(one.id, of: alice, to: DeviceName("uno"), at: noon)
       }
-      try session.waitForBlockedStatements()
+      try await session.waitForBlockedStatements()
       let renamed = try await running.run {
         try await $0.renameDevice(two.id, of: alice, to: DeviceName("due"), at: noon)
       }
@@ -246,7 +246,7 @@ import Testing
       try await running.run { try await $0.insertClient(client("alice")) }
       let one = try await running.run { try await $0.add("one") }
       let session = SQLSession(database.location)
-      try session.run("BEGIN; SELECT FROM devices FOR UPDATE")
+      try session.run("BEGIN; SELECT 1 FROM devices FOR UPDATE")
       try await withThrowingTaskGroup(of: RegistryError?.self) { group in
         for _ in 0..<10 {
           group.addTask {

@@ -88,11 +88,12 @@ final class SQLSession {
   }
 
   /// Asks again and again until so many of the store's statements wait for a lock.
-  func waitForBlockedStatements(_ count: Int = 1) throws {
+  func waitForBlockedStatements(_ count: Int = 1) async throws {
     let query = """
       SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
       """
-    while try run(query) != ["\(count)"] {}
+    // Lets go of the thread in between: what is waited for may need it.
+    while try run(query) != ["\(count)"] { await Task.yield() }
   }
 
   /// Ends the store's sessions on this database, and answers how many there were.
