@@ -1,7 +1,7 @@
 internal import CLibuv
 internal import Glibc
 
-/// A system thread that must be joined.
+/// A system thread that must be joined or detached, once.
 final class Thread: Sendable {
   private let thread: pthread_t
 
@@ -34,4 +34,7 @@ final class Thread: Sendable {
   }
 
   func join() { pthread_join(thread, nil) }
+
+  /// Lets the system clear up behind the thread when it ends.
+  func detach() { pthread_detach(thread) }
 }

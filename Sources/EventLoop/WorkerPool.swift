@@ -62,12 +62,23 @@ public final class WorkerPool: @unchecked Sendable {
 
   /// Finishes what is queued, refuses more, and waits for the threads to end. Not from a thread of the pool.
   public func shutDown() {
+    for thread in refuseWork() { thread.join() }
+  }
+
+  /// Finishes what is queued and refuses more, like `shutDown`, but waits for nothing: for threads that may be
+  /// stuck in a system call. From any thread.
+  public func abandon() {
+    for thread in refuseWork() { thread.detach() }
+  }
+
+  /// Answers the threads that are left, each once: to be joined or detached.
+  private func refuseWork() -> [Thread] {
     pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
     isShutDown = true
     pthread_cond_broadcast(wakeUp)
-    pthread_mutex_unlock(mutex)
-    for thread in threads { thread.join() }
-    threads = []
+    defer { threads = [] }
+    return threads
   }
 
   private func enqueue(_ body: @escaping @Sendable () -> Void) -> Bool {

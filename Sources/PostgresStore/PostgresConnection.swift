@@ -18,14 +18,6 @@ struct PostgresRequest {
 /// `@unchecked Sendable`: confined to `loop`. Its methods are called there, and so are the callbacks of its
 /// watch; the task that connects prefers that loop, and only a `PostgresHandle` comes back from the worker.
 final class PostgresConnection: @unchecked Sendable {
-  /// Statements that were sent and not yet answered. More are refused.
-  static let maximumPending = 512
-  /// Within this time a statement is answered, or the connection is given up.
-  static let statementDeadlineMilliseconds: Int64 = 5000
-  /// Waits between attempts to connect: doubled after each failure.
-  static let minimumBackoffMilliseconds: Int64 = 50
-  static let maximumBackoffMilliseconds: Int64 = 1000
-
   private enum State {
     /// Not connected; the next attempt is due at this time.
     case disconnected(retryAtMilliseconds: Int64)
@@ -45,21 +37,24 @@ final class PostgresConnection: @unchecked Sendable {
   private let workers: WorkerPool
   private let parameters: PostgresParameters
   private let statements: [PostgresStatement]
+  private let limits: PostgresLimits
   private let report: @Sendable (PostgresEvent) -> Void
   /// Called each time the connection can be used.
   var whenReady: () -> Void = {}
 
   private var state = State.disconnected(retryAtMilliseconds: 0)
   private var pipeline = Pipeline<Step, Result<PostgresAnswer, PostgresFailure>>()
-  private var backoffMilliseconds = minimumBackoffMilliseconds
+  private var backoffMilliseconds: Int64
   private var isPointPlanned = false
 
   init(
-    _ parameters: PostgresParameters, statements: [PostgresStatement], loop: EventLoop, workers: WorkerPool,
-    report: @escaping @Sendable (PostgresEvent) -> Void
+    _ parameters: PostgresParameters, statements: [PostgresStatement], limits: PostgresLimits, loop: EventLoop,
+    workers: WorkerPool, report: @escaping @Sendable (PostgresEvent) -> Void
   ) {
     self.parameters = parameters
     self.statements = statements
+    self.limits = limits
+    backoffMilliseconds = limits.minimumBackoffMilliseconds
     self.loop = loop
     self.workers = workers
     self.report = report
@@ -71,10 +66,12 @@ final class PostgresConnection: @unchecked Sendable {
 
   var pendingCount: Int { pipeline.count }
 
+  var isFull: Bool { pipeline.count >= limits.pendingPerConnection }
+
   /// Sends the request, which the caller does only while the connection is ready.
   func send(_ request: PostgresRequest) {
     guard case .ready(let link) = state else { preconditionFailure("not ready") }
-    guard pipeline.count < Self.maximumPending else {
+    guard !isFull else {
       request.complete(.failure(.overloaded(queue: "postgres statements")))
       return
     }
@@ -93,7 +90,7 @@ final class PostgresConnection: @unchecked Sendable {
     case .disconnected(let retryAt) where retryAt <= now: connect()
     case .preparing, .ready:
       if let deadline = pipeline.deadlineMilliseconds, deadline <= now {
-        drop(PostgresFailure(message: "no answer within \(Self.statementDeadlineMilliseconds) ms"))
+        drop(PostgresFailure(message: "no answer within \(limits.statementDeadlineMilliseconds) ms"))
       }
     case .disconnected, .connecting, .closed: break
     }
@@ -144,7 +141,7 @@ final class PostgresConnection: @unchecked Sendable {
 
   // MARK: Sending and receiving
 
-  private var nextDeadline: Int64 { MonotonicClock.milliseconds + Self.statementDeadlineMilliseconds }
+  private var nextDeadline: Int64 { MonotonicClock.milliseconds + limits.statementDeadlineMilliseconds }
 
   /// All reads of this pass of the loop share a synchronisation point.
   private func planPoint(on link: PostgresLink) {
@@ -165,11 +162,11 @@ final class PostgresConnection: @unchecked Sendable {
 
   private func receive() {
     guard let link else { return }
-    guard link.readAvailable() else { return drop(link.failure) }
+    let isOpen = link.readAvailable()
+    // What came before the connection broke counts all the same, the server's reason for it included.
     while pipeline.count > 0, let event = link.nextEvent() {
-      let finished = pipeline.receive(event)
-      if link.isBroken { return drop(brokenBy: event, on: link) }
-      guard let finished else { continue }
+      if case .failure(.failure(let failure)) = event, failure.isFatal { return drop(failure) }
+      guard let finished = pipeline.receive(event) else { continue }
       if case .skipped = event {
         repeatRead(finished.statement)
       } else {
@@ -177,7 +174,7 @@ final class PostgresConnection: @unchecked Sendable {
       }
       guard self.link === link else { return }
     }
-    if !link.flush() { drop(link.failure) }
+    if !isOpen || !link.flush() { drop(link.failure) }
   }
 
   /// Sends a read again that the server skipped, because one before it failed.
@@ -207,7 +204,7 @@ final class PostgresConnection: @unchecked Sendable {
   private func becomeReadyIfPrepared() {
     guard case .preparing(let link) = state, pipeline.count == 0 else { return }
     state = .ready(link)
-    backoffMilliseconds = Self.minimumBackoffMilliseconds
+    backoffMilliseconds = limits.minimumBackoffMilliseconds
     report(.connected)
     whenReady()
   }
@@ -221,13 +218,6 @@ final class PostgresConnection: @unchecked Sendable {
 
   // MARK: Losing the connection
 
-  /// The server often says why it ends a session, in an error that belongs to no statement.
-  private func drop(
-    brokenBy event: PipelineEvent<Result<PostgresAnswer, PostgresFailure>>, on link: PostgresLink
-  ) {
-    if case .failure(.failure(let failure)) = event { drop(failure) } else { drop(link.failure) }
-  }
-
   /// Gives the connection up, fails everything that waits for it, and plans the next attempt: at once after one
   /// that worked, later and later while none does.
   private func drop(_ failure: PostgresFailure, isFinal: Bool = false) {
@@ -238,7 +228,7 @@ final class PostgresConnection: @unchecked Sendable {
       state = .closed
     } else {
       let wait = wasReady ? 0 : backoffMilliseconds
-      if !wasReady { backoffMilliseconds = min(backoffMilliseconds * 2, Self.maximumBackoffMilliseconds) }
+      if !wasReady { backoffMilliseconds = min(backoffMilliseconds * 2, limits.maximumBackoffMilliseconds) }
       state = .disconnected(retryAtMilliseconds: MonotonicClock.milliseconds + wait)
       report(wasReady ? .lost(cause: failure.description) : .connectFailed(cause: failure.description))
     }

@@ -8,8 +8,11 @@ struct PostgresFailure: Error, CustomStringConvertible {
   /// The constraint that was violated, if one was.
   let constraint: String
   let message: String
+  /// Whether it ended the session already.
+  let isFatal: Bool
 
   init(message: String) {
+    isFatal = false
     sqlState = ""
     constraint = ""
     self.message = message
@@ -19,6 +22,8 @@ struct PostgresFailure: Error, CustomStringConvertible {
   init(result: OpaquePointer) {
     sqlState = Self.field(UInt8(ascii: "C"), of: result)
     constraint = Self.field(UInt8(ascii: "n"), of: result)
+    // Not translated, unlike the severity that is shown.
+    isFatal = ["FATAL", "PANIC"].contains(Self.field(UInt8(ascii: "V"), of: result))
     let primary = Self.field(UInt8(ascii: "M"), of: result)
     // Class 22 is about values, and quotes them. A failure of libpq's own has no fields.
     message =
@@ -46,7 +51,7 @@ struct PostgresFailure: Error, CustomStringConvertible {
   /// Whether the session is of no more use: it is ending, the server has become read-only (a failover), or our
   /// prepared statements are gone.
   var endsSession: Bool {
-    sqlState.hasPrefix("08") || ["57P01", "57P02", "57P03", "25006", "26000"].contains(sqlState)
+    isFatal || sqlState.hasPrefix("08") || ["57P01", "57P02", "57P03", "25006", "26000"].contains(sqlState)
   }
 
   /// What the domain is told.
@@ -56,8 +61,8 @@ struct PostgresFailure: Error, CustomStringConvertible {
     case ("23505", "clients_pkey"): .clientIDTaken
     case ("23505", "clients_email_unique"): .clientEmailTaken
     case ("23503", "devices_client_fkey"): .clientNotFound
-    // Empty: the connection. 57014: statement_timeout. 53: out of memory, disk or connections. 40: try again.
-    case ("", _), ("57014", _): .unavailable(cause: description)
+    // Empty: the connection. 57014: statement_timeout. 55P03: lock_timeout. 53: out of memory, disk or connections. 40: try again.
+    case ("", _), ("57014", _), ("55P03", _): .unavailable(cause: description)
     case _ where endsSession || sqlState.hasPrefix("53") || sqlState.hasPrefix("40"):
       .unavailable(cause: description)
     default: .fault(cause: description)

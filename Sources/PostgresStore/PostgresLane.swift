@@ -4,22 +4,19 @@ internal import Registry
 /// A few connections for statements of one kind, and the requests that wait while none of them is up. Used on
 /// one loop.
 final class PostgresLane {
-  /// Requests that wait for a connection to be made. More are refused.
-  static let maximumWaiting = 1024
-  /// How long a request waits for a connection to be made.
-  static let maximumWaitMilliseconds: Int64 = 2000
-
   private struct Waiting {
     let request: PostgresRequest
     let deadlineMilliseconds: Int64
   }
 
   private let connections: [PostgresConnection]
+  private let limits: PostgresLimits
   private var waiting = Queue<Waiting>()
   private var isClosed = false
 
-  init(_ connections: [PostgresConnection]) {
+  init(_ connections: [PostgresConnection], limits: PostgresLimits) {
     self.connections = connections
+    self.limits = limits
     for connection in connections {
       connection.whenReady = { [weak self] in self?.sendWaiting() }
     }
@@ -31,8 +28,8 @@ final class PostgresLane {
       request.complete(.failure(.unavailable(cause: "the store was closed")))
     } else if let connection = leastLoaded {
       connection.send(request)
-    } else if waiting.count < Self.maximumWaiting {
-      let deadline = MonotonicClock.milliseconds + Self.maximumWaitMilliseconds
+    } else if waiting.count < limits.waiting {
+      let deadline = MonotonicClock.milliseconds + limits.waitMilliseconds
       waiting.append(Waiting(request: request, deadlineMilliseconds: deadline))
     } else {
       request.complete(.failure(.overloaded(queue: "postgres connections")))
@@ -66,7 +63,7 @@ final class PostgresLane {
 
   /// A full connection leaves the rest waiting for its neighbours, or for their deadline.
   private func sendWaiting() {
-    while let connection = leastLoaded, connection.pendingCount < PostgresConnection.maximumPending,
+    while let connection = leastLoaded, !connection.isFull,
       let first = waiting.removeFirst()
     {
       connection.send(first.request)

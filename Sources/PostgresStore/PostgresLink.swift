@@ -113,8 +113,14 @@ final class PostgresLink {
   /// What has arrived in whole; nil when more must be read. Called only while a statement is pending: libpq
   /// ends each statement's results with a null pointer, and without a statement there would be no end of those.
   func nextEvent() -> PipelineEvent<Result<PostgresAnswer, PostgresFailure>>? {
+    var nullCount = 0
     while PQisBusy(handle.pointer) == 0 {
-      guard let result = PQgetResult(handle.pointer) else { continue }
+      guard let result = PQgetResult(handle.pointer) else {
+        nullCount += 1
+        // Between two statements there is one; more of them, and a broken connection has no more to give.
+        if nullCount > 1, handle.isBroken { return nil }
+        continue
+      }
       switch PQresultStatus(result) {
       case PGRES_PIPELINE_SYNC:
         PQclear(result)

@@ -6,11 +6,6 @@ internal import Registry
 /// `@unchecked Sendable`: everything mutable is confined to `loop`. `start` and `close` go there; every
 /// operation begins with `loop.assertCurrent()`, and the callbacks that complete it run there too.
 public final class PostgresStore: @unchecked Sendable {
-  /// Reads are pipelined, and two connections keep two of the server's processes busy.
-  static let readConnections = 2
-  /// A connection's commits wait for the disk one after another, so writes spread over more of them; commits
-  /// that come together share one write to disk.
-  static let writeConnections = 4
   /// How often deadlines and attempts to reconnect are looked at.
   static let tickMilliseconds = 50
 
@@ -25,24 +20,30 @@ public final class PostgresStore: @unchecked Sendable {
   ///   - report: called on the loop when a connection was made or lost.
   ///
   /// Throws `PostgresURLError`, and `EventLoopError` when the system has no thread left.
-  public init(
+  public convenience init(
     url: String, loop: EventLoop, report: @escaping @Sendable (PostgresEvent) -> Void = { _ in }
   ) throws {
+    try self.init(url: url, loop: loop, limits: PostgresLimits(), report: report)
+  }
+
+  init(
+    url: String, loop: EventLoop, limits: PostgresLimits, report: @escaping @Sendable (PostgresEvent) -> Void
+  ) throws {
     let parameters = try PostgresParameters(url: url)
-    let count = Self.readConnections + Self.writeConnections
+    let count = limits.readConnections + limits.writeConnections
     let workers = try WorkerPool(name: "pg-connect", threads: 2, maximumQueueLength: count)
     func lane(_ count: Int, isWrite: Bool) -> PostgresLane {
       let statements = PostgresStatement.allCases.filter { $0.isWrite == isWrite }
       return PostgresLane(
         (0..<count).map { _ in
           PostgresConnection(
-            parameters, statements: statements, loop: loop, workers: workers, report: report)
-        })
+            parameters, statements: statements, limits: limits, loop: loop, workers: workers, report: report)
+        }, limits: limits)
     }
     self.loop = loop
     self.workers = workers
-    reads = lane(Self.readConnections, isWrite: false)
-    writes = lane(Self.writeConnections, isWrite: true)
+    reads = lane(limits.readConnections, isWrite: false)
+    writes = lane(limits.writeConnections, isWrite: true)
   }
 
   /// Begins to connect, and goes on reconnecting until `close`. Called on the loop, once. Requests may follow at
@@ -68,7 +69,7 @@ public final class PostgresStore: @unchecked Sendable {
       writes.close()
     }
     // A worker may be waiting for a server that does not answer: that must hold up neither loop nor caller.
-    Task.detached { [workers] in workers.shutDown() }
+    workers.abandon()
   }
 
   private func advance() {

@@ -26,16 +26,18 @@ extension SQLiteStore {
 
   public func clients(after cursor: ClientCursor?, limit: Int) async throws(RegistryError) -> [Client] {
     try read(
-      """
-      SELECT \(Self.clientColumns) FROM clients
-      WHERE (created_at, id) > (?1, ?2)
-      ORDER BY created_at, id LIMIT ?3
-      """,
+      Self.selectClients,
       [
         cursor.map { .time($0.createdAt) } ?? .integer(.min), .text(cursor?.id.text ?? ""),
         .integer(Int64(limit)),
       ], row: Client.init(row:))
   }
+
+  static let selectClients = """
+    SELECT \(clientColumns) FROM clients
+    WHERE (created_at, id) > (?1, ?2)
+    ORDER BY created_at, id LIMIT ?3
+    """
 
   public func deleteClient(_ id: ClientID) async throws(RegistryError) -> Bool {
     try await database.write { (writer) throws(RegistryError) in

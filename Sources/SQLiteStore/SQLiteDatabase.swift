@@ -1,6 +1,5 @@
 internal import EventLoop
 internal import Registry
-private import Glibc
 
 /// A database file with its one writer, shared by the stores of all loops.
 ///
@@ -17,15 +16,19 @@ public final class SQLiteDatabase: @unchecked Sendable {
   let path: String
   private let pool: WorkerPool
   private var writer: SQLiteConnection?
+  private let maximumWaitMilliseconds: Int64
 
   /// Opens the file, whose migrations are done. Throws `SQLiteFileError`, `RegistryError.unavailable`, and
   /// `EventLoopError` when the system has no thread left.
   public convenience init(path: String) throws {
-    try self.init(path: path, busyTimeoutMilliseconds: Self.busyTimeoutMilliseconds)
+    try self.init(
+      path: path, busyTimeoutMilliseconds: Self.busyTimeoutMilliseconds,
+      maximumWaitMilliseconds: Self.maximumWaitMilliseconds)
   }
 
-  init(path: String, busyTimeoutMilliseconds: Int32) throws {
+  init(path: String, busyTimeoutMilliseconds: Int32, maximumWaitMilliseconds: Int64) throws {
     self.path = path
+    self.maximumWaitMilliseconds = maximumWaitMilliseconds
     try SQLiteFile.create(path)
     do throws(SQLiteFailure) {
       writer = try SQLiteConnection(
@@ -44,11 +47,14 @@ public final class SQLiteDatabase: @unchecked Sendable {
     writer = nil
   }
 
+  /// Writes that wait for the writer now.
+  var waitingWrites: Int { pool.queueLength }
+
   /// Lends the writer's connection to `body`, on the writer's thread.
   func write<Value: Sendable>(
     _ body: @escaping @Sendable (SQLiteConnection) throws(RegistryError) -> Value
   ) async throws(RegistryError) -> Value {
-    let latest = MonotonicClock.milliseconds + Self.maximumWaitMilliseconds
+    let latest = MonotonicClock.milliseconds + maximumWaitMilliseconds
     let result: Result<Value, RegistryError>
     do {
       result = try await pool.run { [self] in
@@ -66,13 +72,4 @@ public final class SQLiteDatabase: @unchecked Sendable {
   }
 
   private static let full = RegistryError.overloaded(queue: "sqlite writer")
-}
-
-/// Time that nobody sets, for deadlines.
-private enum MonotonicClock {
-  static var milliseconds: Int64 {
-    var time = timespec()
-    clock_gettime(CLOCK_MONOTONIC, &time)
-    return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
-  }
 }

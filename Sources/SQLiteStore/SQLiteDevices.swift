@@ -61,23 +61,27 @@ extension SQLiteStore: DeviceStore {
     """
 
   public func device(_ id: DeviceID) async throws(RegistryError) -> Device? {
-    try read("SELECT \(Self.columns) FROM devices WHERE id = ?1", [.id(id)], row: Device.init(row:)).first
+    try read(Self.selectDevice, [.id(id)], row: Device.init(row:)).first
   }
+
+  static let selectDevice = "SELECT \(columns) FROM devices WHERE id = ?1"
 
   public func devices(
     of clientID: ClientID, after cursor: DeviceCursor?, limit: Int
   ) async throws(RegistryError) -> [Device] {
     try read(
-      """
-      SELECT \(Self.columns) FROM devices
-      WHERE client_id = ?1 AND (created_at, id) > (?2, ?3)
-      ORDER BY created_at, id LIMIT ?4
-      """,
+      Self.selectDevices,
       [
         .text(clientID.text), cursor.map { .time($0.createdAt) } ?? .integer(.min),
         cursor.map { .id($0.id) } ?? .text(""), .integer(Int64(limit)),
       ], row: Device.init(row:))
   }
+
+  static let selectDevices = """
+    SELECT \(columns) FROM devices
+    WHERE client_id = ?1 AND (created_at, id) > (?2, ?3)
+    ORDER BY created_at, id LIMIT ?4
+    """
 
   public func renameDevice(
     _ id: DeviceID, of owner: ClientID, to deviceName: DeviceName, at time: Timestamp
@@ -85,16 +89,18 @@ extension SQLiteStore: DeviceStore {
     try await database.write { (writer) throws(RegistryError) in
       // The name's index is the only one that this statement can violate.
       try writer.write(
-        """
-        UPDATE devices SET device_name = ?3, updated_at = ?4
-        WHERE id = ?1 AND client_id = ?2 AND NOT revoked
-        RETURNING \(Self.columns)
-        """,
+        Self.updateName,
         [.id(id), .text(owner.text), .text(deviceName.text), .time(time)], read: Device.init(row:),
         uniqueViolation: { _ in .deviceNameTaken }
       ).first
     }
   }
+
+  static let updateName = """
+    UPDATE devices SET device_name = ?3, updated_at = ?4
+    WHERE id = ?1 AND client_id = ?2 AND NOT revoked
+    RETURNING \(columns)
+    """
 
   public func revokeDevice(
     _ id: DeviceID, of owner: ClientID, at time: Timestamp

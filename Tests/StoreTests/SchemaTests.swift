@@ -34,8 +34,8 @@ import Testing
     #expect(try database.sql("SELECT device_count FROM clients WHERE id = 'alice'") == "1")
   }
 
-  @Test("The secret's hash is stored, and lists use their index", arguments: StoreKind.allCases)
-  func plans(_ kind: StoreKind) async throws {
+  @Test("The secret's hash is stored", arguments: StoreKind.allCases)
+  func hash(_ kind: StoreKind) async throws {
     let database = try TestDatabase(kind)
     let secret = verifier()
     try await database.withStore { store in

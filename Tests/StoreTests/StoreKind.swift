@@ -21,12 +21,12 @@ final class TestDatabase: Sendable {
   let location: String
   private let directory = TemporaryDirectory()
 
-  /// Without its tables unless `isMigrated`.
-  init(_ kind: StoreKind, isMigrated: Bool = true) throws {
+  /// Without its tables unless `isMigrated`; on the server that all tests share unless on another.
+  init(_ kind: StoreKind, on cluster: PostgresCluster? = nil, isMigrated: Bool = true) throws {
     self.kind = kind
     location =
       switch kind {
-      case .postgres: PostgresCluster.shared.makeDatabase()
+      case .postgres: (cluster ?? .shared).makeDatabase()
       case .sqlite: "\(directory.path)/data/registry.db"
       }
     if isMigrated { _ = try migrate() }
@@ -187,6 +187,10 @@ extension DeviceStore {
 }
 
 /// Whether it is the error that says: the database is out of reach.
-func isUnavailable(_ error: any Error) -> Bool {
-  if case .unavailable? = error as? RegistryError { true } else { false }
+func isUnavailable(_ error: RegistryError?) -> Bool {
+  if case .unavailable? = error { true } else { false }
+}
+
+func isOverloaded(_ error: RegistryError?) -> Bool {
+  if case .overloaded? = error { true } else { false }
 }

@@ -1,8 +1,8 @@
 private import Glibc
 
-/// Time that nobody sets, for deadlines.
-enum MonotonicClock {
-  static var milliseconds: Int64 {
+/// Time that nobody sets, for deadlines. Any thread may ask.
+public enum MonotonicClock {
+  public static var milliseconds: Int64 {
     var time = timespec()
     clock_gettime(CLOCK_MONOTONIC, &time)
     return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000

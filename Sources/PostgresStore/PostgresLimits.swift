@@ -1,0 +1,22 @@
+/// How much one store holds and how long it waits.
+struct PostgresLimits: Sendable {
+  /// Reads are pipelined, and two connections keep two of the server's processes busy.
+  var readConnections = 2
+  /// A connection's commits wait for the disk one after another, so writes spread over more of them; commits
+  /// that come together share one write to disk.
+  var writeConnections = 4
+
+  /// Statements that one connection has sent and that are not yet answered. More are refused.
+  var pendingPerConnection = 512
+  /// Within this time a statement is answered, or the connection is given up.
+  var statementDeadlineMilliseconds: Int64 = 5000
+
+  /// Requests of one lane that wait for a connection to be made. More are refused.
+  var waiting = 1024
+  /// How long a request waits for a connection to be made.
+  var waitMilliseconds: Int64 = 2000
+
+  /// Waits between attempts to connect: doubled after each failure.
+  var minimumBackoffMilliseconds: Int64 = 50
+  var maximumBackoffMilliseconds: Int64 = 1000
+}

@@ -1,0 +1,52 @@
+import Migrations
+import Testing
+
+@Suite("Migrations: which are missing, and what is wrong") struct MigrationTests {
+  private let known = [
+    Migration(number: 2, name: "second", sql: Array("SELECT 2".utf8)),
+    Migration(number: 1, name: "first", sql: Array("SELECT 1".utf8)),
+  ]
+
+  private func applied(_ migration: Migration, checksum: String? = nil) -> AppliedMigration {
+    AppliedMigration(
+      number: migration.number, name: migration.name, checksum: checksum ?? migration.checksum)
+  }
+
+  @Test("What is missing comes in order")
+  func pending() throws {
+    #expect(try known.pending(after: []).map(\.label) == ["0001_first", "0002_second"])
+    #expect(try known.pending(after: [applied(known[1])]).map(\.label) == ["0002_second"])
+    #expect(try known.pending(after: known.map { applied($0) }).isEmpty)
+  }
+
+  @Test("A newer database: run the version that knows its migration")
+  func unknown() {
+    let newer = AppliedMigration(number: 3, name: "third", checksum: "0")
+    let error = #expect(throws: MigrationError.self) { try known.pending(after: [newer]) }
+    #expect(error == .unknown("0003_third"))
+    #expect(error?.description.contains("run the version that applied it, or a newer one") == true)
+  }
+
+  @Test("A changed migration: restore it, and write a new one")
+  func changed() {
+    let error = #expect(throws: MigrationError.self) {
+      try known.pending(after: [applied(known[1], checksum: "0")])
+    }
+    #expect(error == .changed("0001_first"))
+    #expect(error?.description.contains("restore it, and put the change into a new migration") == true)
+  }
+
+  @Test("A migration that comes too late: give it the next number")
+  func late() {
+    let error = #expect(throws: MigrationError.self) { try known.pending(after: [applied(known[0])]) }
+    #expect(error == .outOfOrder("0001_first"))
+    #expect(error?.description.contains("give it the next free number") == true)
+  }
+
+  @Test("The checksum is FNV-1a with 64 bits, in 16 digits")
+  func checksum() {
+    #expect(Migration(number: 1, name: "x", sql: []).checksum == "cbf29ce484222325")
+    #expect(Migration(number: 1, name: "x", sql: Array("foobar".utf8)).checksum == "85944171f73967e8")
+    #expect(Migration(number: 12_345, name: "x", sql: []).label == "12345_x")
+  }
+}

@@ -1,0 +1,279 @@
+import Registry
+import TestSupport
+import Testing
+
+@testable import PostgresStore
+
+@Suite("PostgreSQL: a server that goes away", .timeLimit(.minutes(1))) struct PostgresFailureTests {
+  @Test("Ended sessions fail what is pending, and the next operations have new ones")
+  func terminatedSessions() async throws {
+    let database = try TestDatabase(.postgres)
+    try await RunningPostgresStore.with(database.location) { running in
+      await running.waitUntilConnected()
+      try await running.run { try await $0.insertClient(client("alice")) }
+      let one = try await running.run { try await $0.add("one") }
+
+      let session = SQLSession(database.location)
+      try session.run("BEGIN; SELECT 1 FROM devices FOR UPDATE")
+      async let pending = running.error { store in
+        _ = try await store.renameDevice(one.id, of: alice, to: DeviceName("uno"), at: noon)
+      }
+      try await session.waitForBlockedStatements()
+      #expect(try session.terminateStore() == 6)
+      let error = await pending
+      #expect(isUnavailable(error), "\(String(describing: error))")
+      #expect("\(String(describing: error))".contains("terminating connection"))
+      try session.run("ROLLBACK")
+
+      await running.wait(for: 6) { $0.isLoss }
+      #expect(try await running.run { try await $0.device(one.id) } == one)
+      _ = try await running.run { try await $0.add("two") }
+    }
+  }
+
+  @Test("A stopped server is unavailable in bounded time, and comes back by itself")
+  func restart() async throws {
+    let cluster = PostgresCluster()
+    defer { cluster.shutDown() }
+    let database = try TestDatabase(.postgres, on: cluster)
+    var limits = PostgresLimits()
+    limits.waitMilliseconds = 100
+    try await RunningPostgresStore.with(database.location, limits: limits) { running in
+      await running.waitUntilConnected()
+      try await running.run { try await $0.insertClient(client("alice")) }
+      cluster.stop()
+      await running.wait(for: 6) { $0.isLoss }
+      let elapsed = await elapsedMilliseconds {
+        #expect(isUnavailable(await running.error { try await $0.ping() }))
+        #expect(isUnavailable(await running.error { try await $0.add("one") }))
+      }
+      #expect(elapsed < 10_000)
+      await running.wait(for: 12) { $0.isRefusal }
+      cluster.start()
+      await running.waitUntilConnected()
+      try await running.run { try await $0.ping() }
+      _ = try await running.run { try await $0.add("one") }
+    }
+  }
+
+  @Test("A server that hangs meets the deadline, and what it lost comes back by itself")
+  func frozenServer() async throws {
+    let cluster = PostgresCluster()
+    defer { cluster.shutDown() }
+    let database = try TestDatabase(.postgres, on: cluster)
+    var limits = PostgresLimits()
+    limits.statementDeadlineMilliseconds = 1000
+    limits.waitMilliseconds = 100
+    try await RunningPostgresStore.with(database.location, limits: limits) { running in
+      await running.waitUntilConnected()
+      try await running.run { try await $0.insertClient(client("alice")) }
+      cluster.freeze()
+      let elapsed = await elapsedMilliseconds {
+        let error = await running.error { try await $0.ping() }
+        #expect(error == .unavailable(cause: "no answer within 1000 ms"))
+        #expect(isUnavailable(await running.error { try await $0.add("one") }))
+      }
+      #expect((1000..<15_000).contains(elapsed))
+      cluster.thaw()
+      // One connection of each lane was given up; the others never learnt of it.
+      await running.wait(for: 2) { $0 == .connected }
+      try await running.run { try await $0.ping() }
+      // Whether the write took place was not known: it waited in the server's socket.
+      let error = await running.error { try await $0.add("one") }
+      #expect(error == nil || error == .deviceNameTaken)
+    }
+  }
+
+  @Test("A store closes at once while it waits for a server that hangs")
+  func closing() async throws {
+    let listener = SilentListener()
+    var limits = PostgresLimits()
+    limits.waitMilliseconds = 60_000
+    let elapsed = try await elapsedMilliseconds {
+      let url = "postgresql://127.0.0.1:\(listener.port)/x?user=x&connect_timeout=30"
+      try await RunningPostgresStore.with(url, limits: limits) { running in
+        async let error = running.error { try await $0.ping() }
+        await listener.waitForConnection()
+        await running.store.close()
+        #expect(await error == .unavailable(cause: "the store was closed"))
+        #expect(await running.error { try await $0.ping() } == .unavailable(cause: "the store was closed"))
+      }
+    }
+    #expect(elapsed < 15_000)
+  }
+
+  @Test(
+    "A server out of reach is unavailable in bounded time",
+    arguments: [
+      "postgresql:///x?host=/nonexistent&user=x", "postgresql://127.0.0.1:1/x?user=x",
+      "postgresql://name.invalid/x?user=x",
+    ])
+  func unreachable(_ url: String) async throws {
+    var limits = PostgresLimits()
+    limits.waitMilliseconds = 100
+    try await RunningPostgresStore.with(url, limits: limits) { running in
+      let elapsed = await elapsedMilliseconds {
+        #expect(isUnavailable(await running.error { try await $0.ping() }))
+        #expect(isUnavailable(await running.error { try await $0.insertClient(client("alice")) }))
+      }
+      #expect((200..<10_000).contains(elapsed))
+    }
+  }
+
+  @Test("A server that accepts and says nothing is unavailable in bounded time")
+  func silence() async throws {
+    let listener = SilentListener()
+    var limits = PostgresLimits()
+    limits.waitMilliseconds = 100
+    let url = "postgresql://127.0.0.1:\(listener.port)/x?user=x&connect_timeout=2"
+    try await RunningPostgresStore.with(url, limits: limits) { running in
+      #expect(isUnavailable(await running.error { try await $0.ping() }))
+      await running.wait(for: 2) { $0.isRefusal }
+    }
+  }
+
+  @Test("Of several hosts, one that refuses is passed over")
+  func severalHosts() async throws {
+    let database = try TestDatabase(.postgres)
+    let url = database.location.replacing("host=", with: "host=/nonexistent,")
+    try await RunningPostgresStore.with(url) { running in
+      try await running.run { try await $0.insertClient(client("alice")) }
+      #expect(try await running.run { try await $0.client(alice) } == client("alice"))
+    }
+  }
+}
+
+@Suite("PostgreSQL: a server that refuses", .timeLimit(.minutes(1))) struct PostgresRefusalTests {
+  @Test("A server that became read-only is unavailable for writes, until it is not")
+  func readOnly() async throws {
+    let database = try TestDatabase(.postgres)
+    let session = SQLSession(database.location)
+    let name = try session.run("SELECT current_database()")[0]
+    try session.run("ALTER DATABASE \(name) SET default_transaction_read_only = on")
+    try await RunningPostgresStore.with(database.location) { running in
+      await running.waitUntilConnected()
+      #expect(isUnavailable(await running.error { try await $0.insertClient(client("alice")) }))
+      #expect(try await running.run { try await $0.client(alice) } == nil)
+      try session.run("SET default_transaction_read_only = off")
+      try session.run("ALTER DATABASE \(name) RESET default_transaction_read_only")
+      // Each refused write gives its session up, so that soon all are new.
+      for _ in 0..<3 { _ = await running.error { try await $0.insertClient(client("alice")) } }
+      await running.wait(for: 1) { $0 == .connected }
+      #expect(try await running.run { try await $0.client(alice) } != nil)
+    }
+  }
+
+  @Test("Of several hosts, one that is read-only is not connected to")
+  func readOnlyHost() async throws {
+    let database = try TestDatabase(.postgres)
+    let session = SQLSession(database.location)
+    let name = try session.run("SELECT current_database()")[0]
+    try session.run("ALTER DATABASE \(name) SET default_transaction_read_only = on")
+    var limits = PostgresLimits()
+    limits.waitMilliseconds = 100
+    let url = database.location.replacing("host=", with: "host=/nonexistent,")
+    try await RunningPostgresStore.with(url, limits: limits) { running in
+      #expect(isUnavailable(await running.error { try await $0.ping() }))
+      await running.wait {
+        if case .connectFailed(let cause) = $0 { cause.contains("read-only") } else { false }
+      }
+    }
+  }
+
+  @Test("A database without its tables is unavailable, and the log learns why")
+  func notMigrated() async throws {
+    let database = try TestDatabase(.postgres, isMigrated: false)
+    var limits = PostgresLimits()
+    limits.waitMilliseconds = 100
+    try await RunningPostgresStore.with(database.location, limits: limits) { running in
+      #expect(isUnavailable(await running.error { try await $0.ping() }))
+      await running.wait {
+        if case .connectFailed(let cause) = $0 { cause.hasPrefix("42P01") } else { false }
+      }
+    }
+  }
+
+  @Test("One statement's error leaves its neighbours in the pipeline alone")
+  func neighbours() async throws {
+    let database = try TestDatabase(.postgres)
+    var limits = PostgresLimits()
+    limits.writeConnections = 1
+    try await RunningPostgresStore.with(database.location, limits: limits) { running in
+      try await running.run { store in
+        try await store.insertClient(client("alice"))
+        try await store.add("taken")
+        let outcomes = await store.outcomes(40) {
+          try await store.add($0.isMultiple(of: 2) ? "taken" : "device \($0)")
+        }
+        #expect(outcomes == [nil: 20, .deviceNameTaken: 20])
+      }
+    }
+  }
+
+  @Test("A statement that the server cancels is unavailable, alone")
+  func statementTimeout() async throws {
+    let database = try TestDatabase(.postgres)
+    var limits = PostgresLimits()
+    limits.writeConnections = 1
+    let url = database.location + "&options=-c%20statement_timeout%3D300"
+    try await RunningPostgresStore.with(url, limits: limits) { running in
+      try await running.run { try await $0.insertClient(client("alice")) }
+      let one = try await running.run { try await $0.add("one") }
+      let two = try await running.run { try await $0.add("two") }
+      let session = SQLSession(database.location)
+      try session.run("BEGIN; SELECT 1 FROM devices WHERE device_name = 'one' FOR UPDATE")
+      async let blocked = running.error { store in
+        _ = try await store.renameDevice(one.id, of: alice, to: DeviceName("uno"), at: noon)
+      }
+      try await session.waitForBlockedStatements()
+      let renamed = try await running.run {
+        try await $0.renameDevice(two.id, of: alice, to: DeviceName("due"), at: noon)
+      }
+      #expect(renamed?.deviceName.text == "due")
+      let error = await blocked
+      #expect(isUnavailable(error) && "\(String(describing: error))".contains("57014"))
+    }
+  }
+
+  @Test("More statements than a connection may have pending are refused, and no others")
+  func fullPipelines() async throws {
+    let database = try TestDatabase(.postgres)
+    var limits = PostgresLimits()
+    limits.writeConnections = 2
+    limits.pendingPerConnection = 3
+    try await RunningPostgresStore.with(database.location, limits: limits) { running in
+      await running.waitUntilConnected(limits)
+      try await running.run { try await $0.insertClient(client("alice")) }
+      let one = try await running.run { try await $0.add("one") }
+      let session = SQLSession(database.location)
+      try session.run("BEGIN; SELECT 1 FROM devices FOR UPDATE")
+      try await withThrowingTaskGroup(of: RegistryError?.self) { group in
+        for _ in 0..<10 {
+          group.addTask {
+            await running.error { store in
+              _ = try await store.revokeDevice(one.id, of: alice, at: noon)
+            }
+          }
+        }
+        for _ in 0..<4 { #expect(isOverloaded(try await group.next()!)) }
+        try session.run("ROLLBACK")
+        for try await error in group { #expect(error == nil) }
+      }
+    }
+  }
+
+  @Test("More requests than may wait for a connection are refused, and the rest when their time is over")
+  func fullQueue() async throws {
+    var limits = PostgresLimits()
+    limits.waiting = 3
+    limits.waitMilliseconds = 200
+    try await RunningPostgresStore.with("postgresql:///x?host=/nonexistent&user=x", limits: limits) { running in
+      let outcomes = try await running.run { store in await store.outcomes(10) { _ in try await store.ping() } }
+      #expect(
+        outcomes == [
+          .overloaded(queue: "postgres connections"): 7,
+          .unavailable(cause: "no connection to the database"): 3,
+        ])
+    }
+  }
+}

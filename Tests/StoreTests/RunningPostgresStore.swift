@@ -1,0 +1,115 @@
+import CPostgres
+import EventLoop
+import Registry
+import Testing
+
+@testable import PostgresStore
+
+/// A store on a loop of its own, and what it tells about its connections.
+final class RunningPostgresStore: Sendable {
+  let store: PostgresStore
+  private let loop: EventLoop
+  private let events: AsyncStream<PostgresEvent>
+
+  /// Lends a store, and closes it.
+  static func with(
+    _ url: String, limits: PostgresLimits = PostgresLimits(),
+    _ body: (RunningPostgresStore) async throws -> Void
+  ) async throws {
+    let running = try RunningPostgresStore(url, limits)
+    await running.loop.run { running.store.start() }
+    let result: Result<Void, any Error>
+    do { result = .success(try await body(running)) } catch { result = .failure(error) }
+    await running.store.close()
+    running.loop.stop()
+    try result.get()
+  }
+
+  private init(_ url: String, _ limits: PostgresLimits) throws {
+    let (events, continuation) = AsyncStream.makeStream(of: PostgresEvent.self)
+    self.events = events
+    loop = try EventLoop(name: "test")
+    store = try PostgresStore(url: url, loop: loop, limits: limits) { continuation.yield($0) }
+  }
+
+  /// Runs `body` on the store's loop.
+  func run<Value: Sendable>(
+    _ body: @escaping @Sendable (any DeviceStore) async throws -> Value
+  ) async throws -> Value {
+    try await loop.outcome { [store] in try await body(store) }.get()
+  }
+
+  /// The error that an operation ends with; nil for none.
+  func error(
+    _ body: @escaping @Sendable (any DeviceStore) async throws -> Void
+  ) async -> RegistryError? {
+    do { try await run(body) } catch { return error as? RegistryError }
+    return nil
+  }
+
+  /// Waits until `count` more events of the kind came.
+  func wait(for count: Int = 1, _ isWanted: (PostgresEvent) -> Bool) async {
+    var left = count
+    for await event in events where isWanted(event) {
+      left -= 1
+      if left == 0 { return }
+    }
+  }
+
+  /// Waits until all connections are made.
+  func waitUntilConnected(_ limits: PostgresLimits = PostgresLimits()) async {
+    await wait(for: limits.readConnections + limits.writeConnections) { $0 == .connected }
+  }
+}
+
+extension PostgresEvent {
+  var isLoss: Bool { if case .lost = self { true } else { false } }
+  var isRefusal: Bool { if case .connectFailed = self { true } else { false } }
+}
+
+/// A session for hand-written SQL, which may hold locks.
+final class SQLSession {
+  private let connection: OpaquePointer?
+
+  init(_ url: String) { connection = PQconnectdb(url) }
+
+  deinit { PQfinish(connection) }
+
+  @discardableResult
+  func run(_ text: String) throws(SQLRefused) -> [String] {
+    let result = PQexec(connection, text)
+    defer { PQclear(result) }
+    switch PQresultStatus(result) {
+    case PGRES_TUPLES_OK, PGRES_COMMAND_OK:
+      return (0..<PQntuples(result)).map { String(cString: PQgetvalue(result, $0, 0)) }
+    default:
+      throw SQLRefused(message: String(cString: PQresultErrorMessage(result)))
+    }
+  }
+
+  /// Asks again and again until so many of the store's statements wait for a lock.
+  func waitForBlockedStatements(_ count: Int = 1) async throws {
+    let query = """
+      SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+      """
+    // Lets go of the thread in between: what is waited for may need it.
+    while try run(query) != ["\(count)"] { await Task.yield() }
+  }
+
+  /// Ends the store's sessions on this database, and answers how many there were.
+  func terminateStore() throws -> Int {
+    try run(
+      """
+      SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+      WHERE datname = current_database() AND application_name = 'device-registry'
+      """
+    ).count
+  }
+}
+
+/// Stops the clock that a bounded wait is held against.
+func elapsedMilliseconds(_ body: () async throws -> Void) async rethrows -> Int64 {
+  let start = MonotonicClock.milliseconds
+  try await body()
+  return MonotonicClock.milliseconds - start
+}

@@ -1,0 +1,314 @@
+import EventLoop
+import Glibc
+import Registry
+import TestSupport
+import Testing
+
+@testable import SQLiteStore
+
+@Suite("SQLite: the file", .timeLimit(.minutes(1))) struct SQLiteFileTests {
+  @Test("A file that is opened again has what was stored")
+  func reopening() async throws {
+    let database = try TestDatabase(.sqlite)
+    let one = try await database.withStore { store in
+      try await store.insertClient(client("alice"))
+      return try await store.add("one")
+    }
+    try await database.withStore { store in
+      let found = (try await store.client(alice), try await store.device(one.id))
+      #expect(found == (client("alice"), one))
+    }
+  }
+
+  @Test("What another connection wrote is seen at once, in both directions")
+  func otherConnections() async throws {
+    let database = try TestDatabase(.sqlite)
+    try await database.withStore { store in
+      try await store.insertClient(client("alice"))
+      let one = try await store.add("one")
+      #expect(try database.sql("SELECT device_name FROM devices") == "one")
+      try database.sql("UPDATE devices SET device_name = 'uno'")
+      #expect(try await store.device(one.id)?.deviceName.text == "uno")
+      try database.sql("DELETE FROM devices")
+      #expect(try await store.device(one.id) == nil)
+    }
+  }
+
+  @Test("Its files are its owner's alone, and so are the folders made for it")
+  func modes() async throws {
+    let directory = TemporaryDirectory()
+    let path = "\(directory.path)/a/b/registry.db"
+    _ = try SQLiteMigrator.migrate(path: path)
+    let database = try SQLiteDatabase(path: path)
+    try await database.write { (writer) throws(RegistryError) in
+      _ = try writer.hasRow("INSERT INTO clients (id, created_at) VALUES ('alice', 0)", [])
+    }
+    for file in [path, path + "-wal", path + "-shm"] { #expect(mode(of: file) == 0o600, "\(file)") }
+    for folder in ["a", "a/b"] { #expect(mode(of: "\(directory.path)/\(folder)") == 0o700) }
+    database.close()
+  }
+
+  @Test("A path in the working folder needs no folder, and a name without a slash is one")
+  func relativePath() throws {
+    let name = "test-\(newID()).db"
+    defer { unlink(name) }
+    try SQLiteFile.create(name)
+    #expect(mode(of: name) == 0o600)
+    // Creating again leaves the file alone.
+    try SQLiteFile.create(name)
+  }
+
+  @Test("A file that cannot be created is named, with the reason")
+  func notCreated() {
+    let error = #expect(throws: SQLiteFileError.self) { try SQLiteDatabase(path: "/dev/null/registry.db") }
+    #expect(error == SQLiteFileError(path: "/dev/null/registry.db", errorNumber: ENOTDIR))
+    #expect(error?.description == "cannot create /dev/null/registry.db: Not a directory")
+    #expect(throws: SQLiteFileError(path: "/proc/none", errorNumber: ENOENT)) {
+      try SQLiteMigrator.migrate(path: "/proc/none/registry.db")
+    }
+  }
+
+  @Test("A folder in the file's place is unavailable")
+  func folderInPlace() throws {
+    let directory = TemporaryDirectory()
+    #expect(throws: MigrationFailed.self) { try migrationFailure(at: directory.path) }
+    let error = #expect(throws: RegistryError.self) { try SQLiteDatabase(path: directory.path) }
+    #expect(isUnavailable(error))
+  }
+
+  @Test("A file that is no database is a fault, and left as it is")
+  func noDatabase() throws {
+    let directory = TemporaryDirectory()
+    let path = "\(directory.path)/registry.db"
+    let text = String(repeating: "this is a text\n", count: 100)
+    let file = fopen(path, "w")
+    fputs(text, file)
+    fclose(file)
+    #expect(throws: MigrationFailed.self) { try migrationFailure(at: path) }
+    let error = #expect(throws: RegistryError.self) { try SQLiteDatabase(path: path) }
+    guard case .fault(let cause)? = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    #expect(cause == "SQLite 26 file is not a database")
+    var status = stat()
+    #expect(stat(path, &status) == 0 && status.st_size == text.utf8.count)
+  }
+
+  private struct MigrationFailed: Error {}
+
+  private func migrationFailure(at path: String) throws {
+    do { _ = try SQLiteMigrator.migrate(path: path) } catch { throw MigrationFailed() }
+  }
+
+  private func mode(of path: String) -> mode_t? {
+    var status = stat()
+    return stat(path, &status) == 0 ? status.st_mode & 0o777 : nil
+  }
+}
+
+@Suite("SQLite: writes that cannot be done", .timeLimit(.minutes(1))) struct SQLiteFailureTests {
+  @Test("A writer in another process is waited for in bounded time, and reads go on")
+  func lockedWriter() async throws {
+    try await withRunningStore(busyTimeoutMilliseconds: 200) { running in
+      let other = try SQLiteConnection(path: running.path, isReader: false, busyTimeoutMilliseconds: 0)
+      try other.execute("BEGIN IMMEDIATE; INSERT INTO clients (id, created_at) VALUES ('bob', 0)")
+      let elapsed = await elapsedMilliseconds {
+        #expect(isUnavailable(await running.error { try await $0.insertClient(client("carol")) }))
+      }
+      #expect((200..<10_000).contains(elapsed))
+      #expect(await running.error { try await $0.ping() } == nil)
+      #expect(try await running.run { try await $0.client(bob) } == nil)
+      try other.execute("COMMIT")
+      #expect(await running.error { try await $0.insertClient(client("carol")) } == nil)
+      #expect(try await running.run { try await $0.client(bob) } != nil)
+    }
+  }
+
+  @Test("A full disk is unavailable, reads go on, and writes do again when there is room")
+  func fullDatabase() async throws {
+    try await withRunningStore { running in
+      let pages = try await running.database.write { (writer) throws(RegistryError) in
+        try writer.write("PRAGMA page_count", [], read: { $0.integer(0) })[0]
+      }
+      try await running.execute("PRAGMA max_page_count = \(pages)")
+      var error: RegistryError?
+      var number = 0
+      while error == nil, number < 10_000 {
+        number += 1
+        let name = "device \(number)"
+        error = await running.error { try await $0.add(name, maxDevices: 10_000) }
+      }
+      #expect(error == .unavailable(cause: "SQLite 13 database or disk is full"))
+      let stored = try await running.run { try await $0.devices(of: alice, after: nil, limit: 10_000) }
+      #expect(stored.count == number - 1)
+      try await running.execute("PRAGMA max_page_count = 1000000")
+      let name = "device \(number)"
+      #expect(await running.error { try await $0.add(name, maxDevices: 10_000) } == nil)
+    }
+  }
+
+  @Test("A database that became read-only is unavailable for writes, and reads go on")
+  func readOnly() async throws {
+    try await withRunningStore { running in
+      try await running.execute("PRAGMA query_only = ON")
+      let error = await running.error { try await $0.add("one") }
+      #expect(error == .unavailable(cause: "SQLite 8 attempt to write a readonly database"))
+      #expect(try await running.run { try await $0.client(alice) } == client("alice"))
+      try await running.execute("PRAGMA query_only = OFF")
+      #expect(await running.error { try await $0.add("one") } == nil)
+    }
+  }
+
+  @Test("Writes past the queue's length are refused, and no others")
+  func fullQueue() async throws {
+    try await withRunningStore { running in
+      let gate = Gate()
+      let held = Task { await running.hold(gate) }
+      await gate.waitUntilReached()
+      let outcomes = Task {
+        try await running.run { store in
+          await withTaskGroup(of: RegistryError?.self) { group in
+            for index in 0..<(SQLiteDatabase.maximumQueueLength + 5) {
+              group.addTask {
+                do { try await store.insertClient(client("c\(index)")) } catch {
+                  return error as? RegistryError
+                }
+                return nil
+              }
+            }
+            // The refused come first: the writer is held.
+            for _ in 0..<5 {
+              let error = await group.next()!
+              #expect(error == .overloaded(queue: "sqlite writer"))
+            }
+            gate.open()
+            return await group.reduce(into: [:]) { $0[$1, default: 0] += 1 }
+          }
+        }
+      }
+      let accepted = try await outcomes.value
+      #expect(accepted == [nil: SQLiteDatabase.maximumQueueLength])
+      await held.value
+    }
+  }
+
+  @Test("A write whose turn comes too late is refused, and not done")
+  func lateTurn() async throws {
+    try await withRunningStore(maximumWaitMilliseconds: 0) { running in
+      let gate = Gate()
+      let held = Task { await running.hold(gate) }
+      await gate.waitUntilReached()
+      let start = MonotonicClock.milliseconds
+      let late = Task { await running.error { try await $0.insertClient(client("late")) } }
+      while running.database.waitingWrites == 0 || MonotonicClock.milliseconds <= start + 1 {
+        await Task.yield()
+      }
+      gate.open()
+      #expect(await late.value == .overloaded(queue: "sqlite writer"))
+      await held.value
+      let stored = try await running.run { try await $0.client(ClientID("late")!) }
+      #expect(stored == nil)
+    }
+  }
+
+  @Test("A closed store answers nothing, and a closed database writes nothing")
+  func closed() async throws {
+    try await withRunningStore { running in
+      await running.store.close()
+      #expect(await running.error { try await $0.ping() } == .unavailable(cause: "the store was closed"))
+      running.database.close()
+      #expect(await running.error { try await $0.insertClient(client("bob")) } != nil)
+    }
+  }
+}
+
+/// A store on a loop of its own, whose database has the client alice.
+private final class RunningSQLiteStore: Sendable {
+  let path: String
+  let database: SQLiteDatabase
+  let store: SQLiteStore
+  let loop: EventLoop
+
+  init(_ path: String, busyTimeoutMilliseconds: Int32, maximumWaitMilliseconds: Int64) throws {
+    self.path = path
+    database = try SQLiteDatabase(
+      path: path, busyTimeoutMilliseconds: busyTimeoutMilliseconds,
+      maximumWaitMilliseconds: maximumWaitMilliseconds)
+    loop = try EventLoop(name: "test")
+    store = try SQLiteStore(database: database, loop: loop)
+  }
+
+  func run<Value: Sendable>(
+    _ body: @escaping @Sendable (any DeviceStore) async throws -> Value
+  ) async throws -> Value {
+    try await loop.outcome { [store] in try await body(store) }.get()
+  }
+
+  func error(
+    _ body: @escaping @Sendable (any DeviceStore) async throws -> Void
+  ) async -> RegistryError? {
+    do { try await run(body) } catch { return error as? RegistryError }
+    return nil
+  }
+
+  /// Runs SQL on the writer's own connection.
+  func execute(_ sql: String) async throws {
+    try await database.write { (writer) throws(RegistryError) in
+      do throws(SQLiteFailure) { try writer.execute(sql) } catch { throw error.registryError }
+    }
+  }
+
+  /// Keeps the writer busy until the gate opens.
+  func hold(_ gate: Gate) async {
+    try? await database.write { (_) throws(RegistryError) in gate.pass() }
+  }
+}
+
+private func withRunningStore(
+  busyTimeoutMilliseconds: Int32 = 4000, maximumWaitMilliseconds: Int64 = 5000,
+  _ body: (RunningSQLiteStore) async throws -> Void
+) async throws {
+  let file = try TestDatabase(.sqlite)
+  try file.sql("INSERT INTO clients (id, created_at) VALUES ('alice', \(noon.millisecondsSince1970))")
+  let running = try RunningSQLiteStore(
+    file.location, busyTimeoutMilliseconds: busyTimeoutMilliseconds,
+    maximumWaitMilliseconds: maximumWaitMilliseconds)
+  let result: Result<Void, any Error>
+  do { result = .success(try await body(running)) } catch { result = .failure(error) }
+  await running.store.close()
+  running.loop.stop()
+  running.database.close()
+  try result.get()
+}
+
+/// Where a thread waits until a test lets it go on.
+///
+/// `@unchecked Sendable`: a semaphore may be used from any thread.
+private final class Gate: @unchecked Sendable {
+  private let reached = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
+  private let opened = UnsafeMutablePointer<sem_t>.allocate(capacity: 1)
+
+  init() {
+    sem_init(reached, 0, 0)
+    sem_init(opened, 0, 0)
+  }
+
+  deinit {
+    sem_destroy(reached)
+    sem_destroy(opened)
+    reached.deallocate()
+    opened.deallocate()
+  }
+
+  func pass() {
+    sem_post(reached)
+    sem_wait(opened)
+  }
+
+  func waitUntilReached() async {
+    while sem_trywait(reached) != 0 { await Task.yield() }
+  }
+
+  func open() { sem_post(opened) }
+}

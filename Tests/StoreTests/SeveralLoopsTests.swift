@@ -1,0 +1,42 @@
+import EventLoop
+import Registry
+import Testing
+
+@testable import PostgresStore
+@testable import SQLiteStore
+
+/// Two stores on one database, each on a loop of its own, as in a process with two cores.
+@Suite("Every store: two loops at once", .timeLimit(.minutes(1))) struct SeveralLoopsTests {
+  @Test("Twelve registrations of one name: one succeeds", arguments: StoreKind.allCases)
+  func nameRace(_ kind: StoreKind) async throws {
+    let database = try TestDatabase(kind)
+    let outcomes = try await race(database) { store, _ in try await store.add("same") }
+    #expect(outcomes == [nil: 1, .deviceNameTaken: 11])
+  }
+
+  @Test("Twelve registrations where five may be: five succeed", arguments: StoreKind.allCases)
+  func limitRace(_ kind: StoreKind) async throws {
+    let database = try TestDatabase(kind)
+    let outcomes = try await race(database) { try await $0.add("device \($1)", maxDevices: 5) }
+    #expect(outcomes == [nil: 5, .tooManyDevices(limit: 5): 7])
+    #expect(try database.sql("SELECT device_count FROM clients") == "5")
+  }
+
+  /// Six calls on each of two loops.
+  private func race(
+    _ database: TestDatabase,
+    _ body: @escaping @Sendable (any DeviceStore, Int) async throws -> Void
+  ) async throws -> [RegistryError?: Int] {
+    try await database.withStore { try await $0.insertClient(client("alice")) }
+    return try await withThrowingTaskGroup(of: [RegistryError?: Int].self) { group in
+      for first in [0, 6] {
+        group.addTask {
+          try await database.withStore { store in
+            await store.outcomes(6) { try await body(store, first + $0) }
+          }
+        }
+      }
+      return try await group.reduce(into: [:]) { $0.merge($1, uniquingKeysWith: +) }
+    }
+  }
+}
