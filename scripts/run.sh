@@ -6,14 +6,16 @@ cd "$(dirname "$0")/.."
 umask 077
 
 program=.build/release/device-registry
-export DATABASE_URL=${DATABASE_URL:-sqlite:data/registry.db}
+# Whatever database the environment names, this is for trying out.
+export DATABASE_URL=sqlite:data/registry.db
 export LISTEN=${LISTEN:-127.0.0.1:8000}
 export LOG_FORMAT=${LOG_FORMAT:-text}
 if [ -z "${JWT_SECRET:-}" ]; then
   export JWT_SECRET_FILE=${JWT_SECRET_FILE:-data/jwt-secret}
   if [ ! -e "$JWT_SECRET_FILE" ]; then
     mkdir -p "$(dirname "$JWT_SECRET_FILE")"
-    od -An -v -tx1 -N32 /dev/urandom | tr -d ' \n' >"$JWT_SECRET_FILE"
+    od -An -v -tx1 -N32 /dev/urandom | tr -d ' \n' >"$JWT_SECRET_FILE.new"
+    mv "$JWT_SECRET_FILE.new" "$JWT_SECRET_FILE"
   fi
 fi
 

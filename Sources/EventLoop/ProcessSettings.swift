@@ -25,6 +25,13 @@ public enum ProcessSettings {
     sigprocmask(SIG_SETMASK, &signals, nil)
   }
 
-  /// Processors that this process may use.
+  /// Descriptors that this process may have open.
+  public static var descriptorLimit: Int {
+    var descriptors = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &descriptors) == 0 else { return 1024 }
+    return Int(clamping: descriptors.rlim_cur)
+  }
+
+  /// Processors that the system lets this process run on; it knows nothing of a container's quota of time.
   public static var processorCount: Int { Int(uv_available_parallelism()) }
 }

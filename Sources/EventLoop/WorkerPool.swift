@@ -65,6 +65,16 @@ public final class WorkerPool: @unchecked Sendable {
     for thread in refuseWork() { thread.join() }
   }
 
+  /// Forgets what is queued, refuses more, and waits for the threads to end. Who waits for what was queued waits for
+  /// ever: this is for when the loops have stopped and nobody can.
+  public func cancel() {
+    pthread_mutex_lock(mutex)
+    queue = []
+    head = 0
+    pthread_mutex_unlock(mutex)
+    shutDown()
+  }
+
   /// Finishes what is queued and refuses more, like `shutDown`, but waits for nothing: for threads that may be
   /// stuck in a system call. From any thread.
   public func abandon() {

@@ -29,16 +29,20 @@ final class Exchange: @unchecked Sendable {
   private let handle: OpaquePointer
   private let connection: Connection
   private let target: String
+  /// Where libmicrohttpd has what follows the target.
+  private let targetEnd: UnsafePointer<CChar>
   private var requestID = ""
   private var body: [UInt8] = []
   private var bodyLength = 0
   private var state = State.began
 
-  init(server: HTTPServer, handle: OpaquePointer, connection: Connection, target: String) {
+  init(server: HTTPServer, handle: OpaquePointer, connection: Connection, target: UnsafePointer<CChar>) {
     self.server = server
     self.handle = handle
     self.connection = connection
-    self.target = target
+    let length = strlen(target)
+    self.target = String(decoding: UnsafeRawBufferPointer(start: target, count: length), as: UTF8.self)
+    targetEnd = target + length
     connection.requestBegan(now: server.loop.nowMilliseconds)
   }
 
@@ -47,7 +51,10 @@ final class Exchange: @unchecked Sendable {
     method: UnsafePointer<CChar>, version: UnsafePointer<CChar>, piece: UnsafeRawBufferPointer
   ) -> MHD_Result {
     switch state {
-    case .began: return receiveHeader(method: String(cString: method), version: String(cString: version))
+    case .began:
+      // A NUL in the target would end it before the version begins.
+      let isWhole = version == targetEnd + 1
+      return receiveHeader(method: String(cString: method), version: String(cString: version), isWhole: isWhole)
     case .receiving(let head): return piece.isEmpty ? handleRequest(head) : receive(piece, head)
     case .handling: return .YES
     case .answered(let response): return send(response)
@@ -69,15 +76,15 @@ final class Exchange: @unchecked Sendable {
 
   // MARK: Receiving
 
-  private func receiveHeader(method: String, version: String) -> MHD_Result {
-    let fields = headerFields()
+  private func receiveHeader(method: String, version: String, isWhole: Bool) -> MHD_Result {
+    let (fields, areAsReceived) = headerFields()
     requestID = Self.requestID(fields) ?? server.nextRequestID()
     let framing = Framing(method: method, target: target, version: version, fields: fields)
     // Of each line, `: ` and the line end count too.
     let size = target.utf8.count + fields.byteCount + 4 * fields.lineCount
-    if let refusal = size > server.limits.maximumHeaderBytes ? .headerTooLarge : framing.refusal {
-      return refuse(refusal)
-    }
+    if size > server.limits.maximumHeaderBytes { return refuse(.headerTooLarge) }
+    if !isWhole { return refuse(.invalidTarget) }
+    if let refusal = framing.refusal ?? (areAsReceived ? nil : .invalidField) { return refuse(refusal) }
     let length = framing.contentLength ?? 0
     let head = Head(method: method, fields: fields, keepsBody: length <= server.limits.maximumBodyBytes)
     // A body that is announced to be larger than what we care to throw away is not waited for.
@@ -87,18 +94,21 @@ final class Exchange: @unchecked Sendable {
     return .YES
   }
 
-  private func headerFields() -> HeaderFields {
-    var fields = HeaderFields()
-    withUnsafeMutablePointer(to: &fields) { fields in
+  /// The fields, and whether they are what the sender sent.
+  private func headerFields() -> (HeaderFields, areAsReceived: Bool) {
+    var received = (fields: HeaderFields(), areAsReceived: true)
+    withUnsafeMutablePointer(to: &received) { received in
       _ = MHD_get_connection_values_n(
         handle, .HEADER_KIND,
         { context, _, name, nameLength, value, valueLength in
-          context!.assumingMemoryBound(to: HeaderFields.self).pointee.append(
-            name: bytes(name, nameLength), value: bytes(value, valueLength))
+          let received = context!.assumingMemoryBound(to: (fields: HeaderFields, areAsReceived: Bool).self)
+          let (name, value) = (bytes(name, nameLength), bytes(value, valueLength))
+          if !isOneLine(name: name, value: value) { received.pointee.areAsReceived = false }
+          received.pointee.fields.append(name: name, value: value)
           return .YES
-        }, fields)
+        }, received)
     }
-    return fields
+    return received
   }
 
   /// The request's own id, if it may be repeated in the answer and in the log.
@@ -137,6 +147,8 @@ final class Exchange: @unchecked Sendable {
     }
     // Most handlers of a warm cache are done by now, and cost no suspension.
     if case .answered(let response) = state { return send(response) }
+    // Whoever tests the size does so before anything that waits; there is no suspending before the body.
+    if isAborted { return .NO }
     state = .handling(isSuspended: true)
     MHD_suspend_connection(handle)
     return .YES
@@ -189,6 +201,27 @@ final class Exchange: @unchecked Sendable {
 private func bytes(_ start: UnsafePointer<CChar>?, _ count: Int) -> UnsafeBufferPointer<UInt8> {
   UnsafeBufferPointer(start: UnsafeRawPointer(start)?.assumingMemoryBound(to: UInt8.self), count: count)
 }
+
+/// Whether a field is one line of the header, ended by CRLF, and all of it.
+///
+/// libmicrohttpd splits a line where it lies, putting a NUL in the place of the colon, of CR and of LF. It joins a
+/// folded line (RFC 9112, section 5.2) to the *name*, in other memory, and takes a NUL for the end: either would
+/// let a proxy in front see another field than we do. So the value must follow the name, and two NULs the value.
+private func isOneLine(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>) -> Bool {
+  guard let nameStart = name.baseAddress, let valueStart = value.baseAddress else { return false }
+  let distance = valueStart - nameStart
+  // What separates the two is part of the same line, so it is no longer than a header.
+  guard distance > name.count, distance <= name.count + maximumBlanks else { return false }
+  for offset in (name.count + 1)..<distance {
+    guard nameStart[offset] == UInt8(ascii: " ") || nameStart[offset] == UInt8(ascii: "\t") else {
+      return false
+    }
+  }
+  return valueStart[value.count] == 0 && valueStart[value.count + 1] == 0
+}
+
+/// White space that may stand before a field's value, and the colon.
+private let maximumBlanks = 64
 
 extension StaticString {
   /// A literal ends with a NUL.

@@ -35,8 +35,7 @@ struct Framing {
       // Two lines, or a list, are never just `chunked`.
       let isRepeated = isChunked
       isChunked = true
-      let isCoding = String(decoding: value, as: UTF8.self).lowercased() == "chunked"
-      return isCoding && !isRepeated ? nil : .invalidTransferEncoding
+      return value.equalsIgnoringCase("chunked") && !isRepeated ? nil : .invalidTransferEncoding
     } else {
       return Self.isToken(name) && value.allSatisfy(Self.isFieldByte) ? nil : .invalidField
     }

@@ -49,6 +49,7 @@ public final class HTTPServer: @unchecked Sendable {
       self.watch = watch
     } catch {
       MHD_stop_daemon(daemon)
+      self.daemon = nil
       throw HTTPServerError(description: "the event loop does not take libmicrohttpd's epoll: \(error)")
     }
     let sweepTimer = Timer(on: loop)
@@ -219,7 +220,7 @@ private let onTarget:
     let exchange = Exchange(
       server: server, handle: connection,
       connection: Unmanaged<Connection>.fromOpaque(context).takeUnretainedValue(),
-      target: String(decoding: UnsafeRawBufferPointer(start: target, count: strlen(target)), as: UTF8.self))
+      target: target)
     server.began(exchange)
     return Unmanaged.passUnretained(exchange).toOpaque()
   }

@@ -24,14 +24,16 @@ public struct HeaderFields: Sendable {
   var byteCount: Int { bytes.count }
   var lineCount: Int { lines.count }
 
-  /// Adds a line; its name is kept in lower case (RFC 9110, section 5.1: names are case-insensitive).
+  /// Adds a line; its name is kept in lower case (RFC 9110, section 5.1: names are case-insensitive), its value
+  /// without the white space behind it (RFC 9112, section 5.1).
   mutating func append(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>) {
     let start = bytes.count
     for byte in name {
       bytes.append((UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte)
     }
     let nameEnd = bytes.count
-    bytes.append(contentsOf: value)
+    let blanks = value.reversed().prefix { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }.count
+    bytes.append(contentsOf: value.dropLast(blanks))
     lines.append(Line(start: start, nameEnd: nameEnd, valueEnd: bytes.count))
   }
 
@@ -55,6 +57,16 @@ public struct HeaderFields: Sendable {
 }
 
 extension UnsafeBufferPointer<UInt8> {
+  /// Whether these are the bytes of a literal in lower case, whatever the case of their ASCII letters.
+  func equalsIgnoringCase(_ text: StaticString) -> Bool {
+    count == text.utf8CodeUnitCount
+      && indices.allSatisfy { index in
+        let byte = self[index]
+        return ((UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte)
+          == text.utf8Start[index]
+      }
+  }
+
   /// Whether these are the bytes of a literal.
   func equals(_ text: StaticString) -> Bool {
     count == text.utf8CodeUnitCount && (count == 0 || memcmp(baseAddress!, text.utf8Start, count) == 0)

@@ -36,6 +36,8 @@ public final class Logger: @unchecked Sendable {
   private let wakeUp: UnsafeMutablePointer<sem_t>
   private let writerEnded: UnsafeMutablePointer<sem_t>
 
+  /// How long `close` waits for the last lines to be taken.
+  static let closeTimeoutSeconds = 1
   /// Bytes of lines that wait for the writer.
   public static let maximumQueuedBytes = 1024 * 1024
 
@@ -84,7 +86,10 @@ public final class Logger: @unchecked Sendable {
     }
     guard wasOpen else { return }
     sem_post(wakeUp)
-    while sem_wait(writerEnded) != 0 {}
+    // Whoever reads the log may have stopped reading: that must not keep the service from ending.
+    var deadline = realTime()
+    deadline.tv_sec += Self.closeTimeoutSeconds
+    while sem_timedwait(writerEnded, &deadline) != 0, errno == EINTR {}
   }
 
   // MARK: The writer's thread
@@ -134,7 +139,13 @@ public final class Logger: @unchecked Sendable {
       let written = bytes.withUnsafeBytes {
         Glibc.write(descriptor, $0.baseAddress! + offset, $0.count - offset)
       }
-      if written < 0, errno != EINTR { return }
+      if written < 0, errno == EAGAIN {
+        // A parent made the descriptor non-blocking.
+        var room = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+        poll(&room, 1, -1)
+      } else if written < 0, errno != EINTR {
+        return
+      }
       offset += max(0, written)
     }
   }

@@ -81,7 +81,12 @@ final class JWTAuthenticator: OwnerAuthenticator, @unchecked Sendable {
       verified.removeAll()
       keyGeneration = generation
     }
-    if let known = verified[token], now < known.expiresAt { return known.token }
+    // Swift calls strings equal that differ in their bytes, but not in ASCII, of which tokens are.
+    guard token.utf8.allSatisfy({ $0 < 0x80 }) else { throw .invalid(reason: "the token is not ASCII") }
+    if let known = verified[token] {
+      if now < known.expiresAt { return known.token }
+      verified[token] = nil
+    }
 
     let (owner, expiresAt) = try await verifyAnew(token, now: now)
     // Keys that came while this token waited for them may have changed its fate.

@@ -12,7 +12,8 @@ public final class RunningServer: Sendable {
   /// Where it listens, with the port that the system picked where 0 was asked for.
   public let address: ListenAddress
   private let lanes: [Lane]
-  private let pools: [WorkerPool]
+  private let hashing: WorkerPool
+  private let fetching: WorkerPool
   private let keyRefresh: Task<Void, Never>?
   private let database: Database
   private let logger: Logger
@@ -29,6 +30,8 @@ public final class RunningServer: Sendable {
   /// Threads that fetch JWK sets, and fetches that wait: there is one set, and one fetch of it at a time.
   static let fetchThreads = 1
   static let maximumFetchQueueLength = 4
+  /// Descriptors that connections of clients leave to the database, the log and the rest.
+  static let reservedDescriptors = 256
 
   /// Brings the database up to date, and serves. Throws an error whose text says what is wrong and what to do.
   public static func start(_ configuration: Configuration, logger: Logger) async throws -> RunningServer {
@@ -54,32 +57,30 @@ public final class RunningServer: Sendable {
     let verifier = TokenVerifier(
       secret: configuration.jwt.secret, keys: configuration.jwt.keys, remoteKeys: remoteKeys,
       issuer: configuration.jwt.issuer, audience: configuration.jwt.audience)
+    let limits = limits(of: configuration)
 
-    var lanes: [Lane] = []
-    for (index, descriptor) in listener.descriptors.enumerated() {
-      let loop = try EventLoop(name: "loop-\(index)")
-      let lane = try await loop.run { () throws in
-        let store = try database.store(on: loop, logger: logger)
-        let random = SystemRandomSource()
-        let api = API(
-          devices: DeviceService(
-            store: store.store, hasher: hasher, clock: clock, random: random,
-            maxDevicesPerClient: configuration.maxDevicesPerClient),
-          clients: ClientService(store: store.store, clock: clock, random: random),
-          store: store.store,
-          authenticator: JWTAuthenticator(verifier: verifier, clock: clock, loop: loop),
-          publicURL: configuration.publicURL?.description
-        ) { failure in
-          logger.log(
-            .error, "request failed",
-            ["request_id": failure.requestID, "problem": failure.problem, "cause": failure.cause])
-        }
+    let lanes = try await openLanes(on: listener.descriptors) { loop, descriptor in
+      let store = try database.store(on: loop, logger: logger)
+      let random = SystemRandomSource()
+      let api = API(
+        devices: DeviceService(
+          store: store.store, hasher: hasher, clock: clock, random: random,
+          maxDevicesPerClient: configuration.maxDevicesPerClient),
+        clients: ClientService(store: store.store, clock: clock, random: random),
+        store: store.store, authenticator: JWTAuthenticator(verifier: verifier, clock: clock, loop: loop),
+        publicURL: configuration.publicURL?.description
+      ) { logger.log($0) }
+      do throws(HTTPServerError) {
         let http = try HTTPServer(
-          on: loop, listening: descriptor, tls: configuration.tls, limits: configuration.limits, responder: api)
+          on: loop, listening: descriptor, tls: configuration.tls, limits: limits, responder: api)
         return Lane(loop: loop, store: store, http: http)
+      } catch {
+        await store.close()
+        guard configuration.tls != nil else { throw error }
+        throw UsageError(.tlsCertFile, "\(error)")
       }
-      lanes.append(lane)
     }
+
     let address = ListenAddress(host: configuration.listen.host, port: listener.port)
     logger.log(
       .info, "listening",
@@ -92,20 +93,79 @@ public final class RunningServer: Sendable {
       Task(executorPreference: first) { await keys.run { await first.sleep(milliseconds: $0) } }
     }
     return RunningServer(
-      address: address, lanes: lanes, pools: [hashing, fetching], keyRefresh: keyRefresh, database: database,
-      logger: logger)
+      address: address, lanes: lanes, hashing: hashing, fetching: fetching, keyRefresh: keyRefresh,
+      database: database, logger: logger)
   }
 
   private init(
-    address: ListenAddress, lanes: [Lane], pools: [WorkerPool], keyRefresh: Task<Void, Never>?,
-    database: Database, logger: Logger
+    address: ListenAddress, lanes: [Lane], hashing: WorkerPool, fetching: WorkerPool,
+    keyRefresh: Task<Void, Never>?, database: Database, logger: Logger
   ) {
     self.address = address
     self.lanes = lanes
-    self.pools = pools
+    self.hashing = hashing
+    self.fetching = fetching
     self.keyRefresh = keyRefresh
     self.database = database
     self.logger = logger
+  }
+
+  /// Stops accepting, finishes what is in flight (10 s at most), and closes everything.
+  public func shutDown() async {
+    logger.log(.info, "stopping")
+    keyRefresh?.cancel()
+    await Self.close(lanes, timeoutMilliseconds: Self.shutDownTimeoutMilliseconds)
+    await keyRefresh?.value
+    for lane in lanes { lane.loop.stop() }
+    hashing.cancel()
+    fetching.cancel()
+    database.close()
+    logger.log(.info, "stopped")
+  }
+
+  // MARK: Parts of it
+
+  /// Opens a lane for each listening socket; when one fails, closes those that are open.
+  private static func openLanes(
+    on descriptors: [Int32], _ open: @escaping @Sendable (EventLoop, Int32) async throws -> Lane
+  ) async throws -> [Lane] {
+    var lanes: [Lane] = []
+    do {
+      for (index, descriptor) in descriptors.enumerated() {
+        let loop = try EventLoop(name: "loop-\(index)")
+        do {
+          lanes.append(try await loop.run { try await open(loop, descriptor) })
+        } catch {
+          loop.stop()
+          throw error
+        }
+      }
+      return lanes
+    } catch {
+      await close(lanes, timeoutMilliseconds: 0)
+      for lane in lanes { lane.loop.stop() }
+      throw error
+    }
+  }
+
+  private static func close(_ lanes: [Lane], timeoutMilliseconds: Int) async {
+    await withTaskGroup { group in
+      for lane in lanes {
+        group.addTask {
+          await lane.loop.run { await lane.http.shutDown(timeoutMilliseconds: timeoutMilliseconds) }
+          await lane.store.close()
+        }
+      }
+    }
+  }
+
+  /// The configured limits, and no more connections than there are descriptors for.
+  private static func limits(of configuration: Configuration) -> HTTPLimits {
+    var limits = configuration.limits
+    let available = max(ProcessSettings.descriptorLimit - reservedDescriptors, configuration.eventLoops)
+    limits.maximumConnectionsPerLoop = min(
+      limits.maximumConnectionsPerLoop, available / configuration.eventLoops)
+    return limits
   }
 
   private static func remoteKeys(
@@ -115,56 +175,17 @@ public final class RunningServer: Sendable {
     return try RemoteJWKSet(
       url: url, certificateFile: getenv("SSL_CERT_FILE").map { String(cString: $0) },
       blocking: FetchThreads(pool: fetching),
-      monotonicMilliseconds: {
-        var time = timespec()
-        clock_gettime(CLOCK_MONOTONIC, &time)
-        return Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
-      },
-      report: { logger.log($0) })
-  }
-
-  /// Stops accepting, finishes what is in flight (10 s at most), and closes everything.
-  public func shutDown() async {
-    logger.log(.info, "stopping")
-    keyRefresh?.cancel()
-    await withTaskGroup { group in
-      for lane in lanes {
-        group.addTask {
-          await lane.loop.run {
-            await lane.http.shutDown(timeoutMilliseconds: Self.shutDownTimeoutMilliseconds)
-          }
-          await lane.store.close()
-        }
-      }
-    }
-    await keyRefresh?.value
-    for lane in lanes { lane.loop.stop() }
-    for pool in pools { pool.shutDown() }
-    database.close()
-    logger.log(.info, "stopped")
-  }
-
-  /// Waits until the process receives SIGTERM or SIGINT. A second one, while the service stops, ends it at once.
-  public func untilSignal() async {
-    let loop = lanes[0].loop
-    await loop.run {
-      var watches: [SignalWatch] = []
-      await withUnsafeContinuation { continuation in
-        var isOver = false
-        watches = [SIGTERM, SIGINT].map { signal in
-          SignalWatch(signal, on: loop) {
-            guard !isOver else { return }
-            isOver = true
-            continuation.resume()
-          }
-        }
-      }
-      for watch in watches { watch.close() }
-    }
+      monotonicMilliseconds: { MonotonicClock.milliseconds }, report: { logger.log($0) })
   }
 }
 
 extension Logger {
+  fileprivate func log(_ failure: InternalFailure) {
+    log(
+      .error, "request failed",
+      ["request_id": failure.requestID, "problem": failure.problem, "cause": failure.cause])
+  }
+
   fileprivate func log(_ event: KeySetEvent) {
     switch event {
     case .fetched(let keys, let refusals, let lifetime):

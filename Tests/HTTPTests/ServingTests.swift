@@ -38,6 +38,20 @@ struct ServingTests {
     }
   }
 
+  @Test("takes a field with white space around its value, and one without a value")
+  func trimsFields() async throws {
+    try await TestServer.run { server in
+      for value in ["b", " b", "\t  b", "b \t", "  b  "] {
+        let text = try await server.connect { socket in
+          socket.write("GET / HTTP/1.1\r\nHost: a\r\nX-Test:\(value)\r\nX-Empty:\r\nConnection: close\r\n\r\n")
+          return try socket.readToEnd()
+        }
+        #expect(text.hasPrefix("HTTP/1.1 200 "))
+        #expect(text.contains("X-Echo: b\r\n"))
+      }
+    }
+  }
+
   @Test("answers HEAD without a body")
   func answersHead() async throws {
     try await TestServer.run { server in

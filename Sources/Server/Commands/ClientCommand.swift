@@ -93,7 +93,6 @@ enum ClientCommand {
     _ arguments: Arguments, _ body: @escaping @Sendable (ClientService) async throws -> Void
   ) async throws {
     let url = try Configuration.database(arguments)
-    ProcessSettings.apply()
     _ = try Database.migrate(url)
     let logger = Logger(level: .warning, format: .text)
     let database = try Database(url)

@@ -1,3 +1,4 @@
+internal import EventLoop
 internal import Glibc
 
 /// The commands of `device-registry`. Each is in a file of its own.
@@ -46,6 +47,9 @@ public enum CommandLineInterface {
         return 2
       case "--help", "-h", "help": print(help)
       case "--version": print("device-registry \(version)")
+      case let flag? where flag.hasPrefix("-"):
+        // The flag is not repeated: a secret may be part of it.
+        throw UsageError("a command comes first; device-registry --help lists the commands")
       case let name?:
         guard let command = Command(rawValue: name) else {
           throw UsageError("there is no command \(name); device-registry --help lists the commands")
@@ -54,6 +58,7 @@ public enum CommandLineInterface {
         if rest.contains("--help") || rest.contains("-h") {
           print(command.help)
         } else {
+          ProcessSettings.apply()
           try await command.run(rest, environment: environment)
         }
       }

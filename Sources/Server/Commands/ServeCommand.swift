@@ -1,4 +1,3 @@
-internal import EventLoop
 internal import Observability
 
 enum ServeCommand {
@@ -19,11 +18,13 @@ enum ServeCommand {
 
   static func run(_ arguments: [String], environment: [String: String]) async throws {
     let configuration = try Configuration(arguments: arguments, environment: environment)
-    ProcessSettings.apply()
     let logger = Logger(level: configuration.logLevel, format: configuration.logFormat)
     defer { logger.close() }
+    // Before anything else runs, so that a signal at any moment ends the service in order.
+    let signals = try await EndSignals()
+    defer { signals.close() }
     let server = try await RunningServer.start(configuration, logger: logger)
-    await server.untilSignal()
+    await signals.wait()
     await server.shutDown()
   }
 }

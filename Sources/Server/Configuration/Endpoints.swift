@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// Where to listen: `127.0.0.1:8000`, `[::1]:8000`, `localhost:8000`.
 public struct ListenAddress: Hashable, Sendable, CustomStringConvertible {
   public let host: String
@@ -23,8 +25,12 @@ public struct ListenAddress: Hashable, Sendable, CustomStringConvertible {
     self.port = port
   }
 
-  /// Whether only this machine can reach it.
-  var isLoopback: Bool { host == "localhost" || host == "::1" || host.hasPrefix("127.") }
+  /// Whether only this machine can reach it: the name `localhost`, ::1, or an address of 127.0.0.0/8.
+  var isLoopback: Bool {
+    var address = in_addr()
+    let isIPv4 = inet_pton(AF_INET, host, &address) == 1
+    return host == "localhost" || host == "::1" || isIPv4 && UInt32(bigEndian: address.s_addr) >> 24 == 127
+  }
 
   public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }
@@ -63,8 +69,11 @@ public enum DatabaseURL: Hashable, Sendable, CustomStringConvertible {
 
   /// Nil if the text is neither.
   init?(_ text: String) {
-    if text.hasPrefix("sqlite:"), text.utf8.count > "sqlite:".utf8.count {
-      self = .sqlite(path: String(text.dropFirst("sqlite:".count)))
+    if text.hasPrefix("sqlite:") {
+      let path = String(text.dropFirst("sqlite:".count))
+      // SQLite reads these as no file, or as a URI of its own.
+      guard !path.isEmpty, !path.hasPrefix(":"), !path.hasPrefix("file:") else { return nil }
+      self = .sqlite(path: path)
     } else if text.hasPrefix("postgresql://") || text.hasPrefix("postgres://") {
       self = .postgres(url: text)
     } else {
