@@ -38,6 +38,7 @@ struct Endpoint: Sendable {
       .sorted { $0.status < $1.status }
     answer = { (api, call) async throws(Problem) -> Response in
       let caller = try await Caller(of: call.request, verifiedBy: api.authenticator)
+      if Input.description.body == nil { try call.testUnreadBody() }
       let input = try Input(of: call)
       do throws(RegistryError) {
         return try await handler(api)(caller, input).response()
@@ -98,7 +99,7 @@ struct InputDescription: Sendable {
 
   var problems: [ProblemKind] {
     var problems: [ProblemKind] = []
-    if body != nil { problems += [.malformedJSON, .unsupportedMediaType] }
+    if body != nil { problems.append(.malformedJSON) }
     if body != nil || parameters.contains(where: { $0.place == .query }) { problems.append(.invalidValue) }
     return problems
   }

@@ -17,6 +17,12 @@ extension Call {
     }
   }
 
+  /// The media type of a body that the route does not read, where one was sent: the rule is the same everywhere.
+  func testUnreadBody() throws(Problem) {
+    guard !content.isEmpty || request.value(of: "content-encoding") != nil else { return }
+    try testMediaType()
+  }
+
   private func testMediaType() throws(Problem) {
     guard request.value(of: "content-encoding") == nil else { throw .unsupportedContentEncoding }
     guard let contentType = request.value(of: "content-type") else {

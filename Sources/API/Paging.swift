@@ -12,7 +12,7 @@ struct PageInput<Cursor: PageCursor>: API.Input {
   static var description: InputDescription {
     InputDescription(parameters: [
       ParameterDescription(
-        name: "limit", place: .query, meaning: "How many a page has at most; without it all come.",
+        name: "limit", place: .query, meaning: "How many a page has at most; \(Cursor.withoutLimit).",
         schema: ["type": "integer", "minimum": 1, "maximum": .integer(Int64(maximumLimit))]),
       ParameterDescription(
         name: "cursor", place: .query,
@@ -47,10 +47,14 @@ struct PageInput<Cursor: PageCursor>: API.Input {
 /// A place in a list, as bytes that its reader need not understand.
 protocol PageCursor {
   var bytes: [UInt8] { get }
+  /// What comes without a limit, as the end of a sentence.
+  static var withoutLimit: String { get }
   init?(bytes: [UInt8])
 }
 
 extension DeviceCursor: PageCursor {
+  static let withoutLimit = "without it all come"
+
   var bytes: [UInt8] { createdAt.bytes + id.high.bigEndianBytes + id.low.bigEndianBytes }
 
   init?(bytes: [UInt8]) {
@@ -61,6 +65,8 @@ extension DeviceCursor: PageCursor {
 }
 
 extension ClientCursor: PageCursor {
+  static let withoutLimit = "without it \(ClientService.maximumPage) come at most"
+
   var bytes: [UInt8] { createdAt.bytes + Array(id.text.utf8) }
 
   init?(bytes: [UInt8]) {

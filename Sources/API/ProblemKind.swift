@@ -31,8 +31,8 @@ enum ProblemKind: String, CaseIterable, Sendable {
 
   /// What any route can answer, whatever it is asked.
   static let everywhere: [ProblemKind] = [
-    .malformedRequest, .contentTooLarge, .headerTooLarge, .internalError, .overloaded, .unavailable,
-    .versionNotSupported,
+    .malformedRequest, .contentTooLarge, .unsupportedMediaType, .headerTooLarge, .internalError, .overloaded,
+    .unavailable, .versionNotSupported,
   ]
 
   var status: Int {

@@ -36,7 +36,9 @@ extension Problem {
         fields: [("Retry-After", "1")], cause: "the queue is full: \(queue)")
     case .unavailable(let cause):
       self.init(
-        kind: .unavailable, detail: "The database is out of reach; try again.",
+        kind: .unavailable,
+        detail:
+          "The database is out of reach. A change may or may not have been made: look before you repeat it.",
         fields: [("Retry-After", "2")], cause: cause)
     case .fault(let cause):
       self.init(

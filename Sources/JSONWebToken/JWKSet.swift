@@ -13,8 +13,15 @@ public struct JWKSet: Sendable {
   /// Keys that verify.
   public var count: Int { keys.count }
 
-  /// Reads a set. Throws when it is none, or when no key in it can be used.
+  /// Reads a set that is configured. Throws when it is none, or when no key in it can be used.
   public init(json: [UInt8]) throws(JWKSetError) {
+    try self.init(published: json)
+    guard !keys.isEmpty else { throw .noUsableKey(refusals: refusals) }
+  }
+
+  /// Reads a set that a provider publishes. It may be without a key that can be used: so a provider withdraws its
+  /// keys. Throws when it is none.
+  init(published json: [UInt8]) throws(JWKSetError) {
     guard json.count <= Self.maximumLength else { throw .tooLarge }
     guard let set = json.withUnsafeBufferPointer({ JSONObject(parsing: $0) }),
       case .array(let elements) = set["keys"]
@@ -30,7 +37,6 @@ public struct JWKSet: Sendable {
         refusals.append("key \(index + 1) is not used: \(error.reason)")
       }
     }
-    guard !keys.isEmpty else { throw .noUsableKey(refusals: refusals) }
     self.keys = keys
     self.refusals = refusals
   }

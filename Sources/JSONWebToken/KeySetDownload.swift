@@ -31,7 +31,7 @@ struct KeySetDownload: Sendable {
       guard Self.isReady, let curl = curl_easy_init() else { throw .notFetched(reason: "no libcurl") }
       defer { curl_easy_cleanup(curl) }
       let body = try perform(curl)
-      return FetchedKeySet(keys: try JWKSet(json: body), lifetimeSeconds: Self.lifetimeSeconds(curl))
+      return FetchedKeySet(keys: try JWKSet(published: body), lifetimeSeconds: Self.lifetimeSeconds(curl))
     }
   }
 

@@ -8,7 +8,7 @@ public protocol BlockingWork: Sendable {
 
 /// What became of fetching a key set, for the log and the metrics.
 public enum KeySetEvent: Hashable, Sendable {
-  /// New keys are in force. The refusals tell of keys in the set that are not used.
+  /// New keys are in force; none, where the set has none that can be used. The refusals tell of keys in the set that are not used.
   case fetched(keys: Int, refusals: [String], lifetimeSeconds: Int)
   /// The keys from before stay in force, if there are any.
   case failed(JWKSetError)
@@ -16,13 +16,14 @@ public enum KeySetEvent: Hashable, Sendable {
 
 /// A key set at a URL. It is fetched at first, when its lifetime is over, and when a token names a key that it
 /// does not have; never more often than every `minimumIntervalMilliseconds`. Who waits for it at one time waits
-/// for one fetch. A fetch that fails leaves the keys as they are.
+/// for one fetch. A fetch that fails leaves the keys as they are; a set without a usable key takes them out of force.
 public final class RemoteJWKSet: Sendable {
   private struct State {
     var keys: JWKSet?
     var generation = 0
     var lastAttempt: Int64?
     var dueAt = Int64.min
+    var lastFetchFailed = false
     var inFlight: Task<Void, Never>?
     var waiting = 0
   }
@@ -67,9 +68,6 @@ public final class RemoteJWKSet: Sendable {
     self.report = report
   }
 
-  /// Whether there are keys to verify with.
-  public var hasKeys: Bool { current != nil }
-
   var current: JWKSet? { state.withLock { $0.keys } }
 
   /// How many sets there were.
@@ -91,9 +89,12 @@ public final class RemoteJWKSet: Sendable {
     }
   }
 
-  /// The keys after a fetch, unless one was made just now. Throws `keysUnavailable`.
+  /// The keys after a fetch, unless one was made just now. Throws `keysUnavailable` where the last fetch failed:
+  /// what is unknown may then be a key that is new.
   func refetched() async throws(TokenError) -> JWKSet {
-    guard await waitForFetch(), let keys = current else { throw .keysUnavailable }
+    guard await waitForFetch() else { throw .keysUnavailable }
+    let keys = state.withLock { $0.lastFetchFailed ? nil : $0.keys }
+    guard let keys else { throw .keysUnavailable }
     return keys
   }
 
@@ -131,6 +132,7 @@ public final class RemoteJWKSet: Sendable {
     state.withLock { state in
       state.inFlight = nil
       state.waiting = 0
+      state.lastFetchFailed = (try? outcome.get()) == nil
       switch outcome {
       case .success(let fetched):
         state.keys = fetched.keys

@@ -19,7 +19,7 @@ public enum TokenError: Error, Hashable, Sendable {
   case ambiguousKey
   /// The key that its `kid` names is for another algorithm.
   case algorithmDoesNotFitKey
-  /// The keys were never fetched, or too many wait for them: whether the token is good cannot be said now.
+  /// The keys were never fetched, the key may be one that a failed fetch would have brought, or too many wait: whether the token is good cannot be said now.
   case keysUnavailable
   case wrongSignature
   case missing(Claim)
@@ -35,7 +35,7 @@ public enum TokenError: Error, Hashable, Sendable {
 
   /// A part of a token.
   public enum Part: String, Hashable, Sendable {
-    case structure, header, claims, signature
+    case structure, header, claims
   }
 
   /// A claim that is tested.

@@ -20,3 +20,17 @@ struct PostgresLimits: Sendable {
   var minimumBackoffMilliseconds: Int64 = 50
   var maximumBackoffMilliseconds: Int64 = 1000
 }
+
+extension PostgresLimits {
+  /// Connections for reads that all stores of a process have together, and likewise for writes; but each store
+  /// has one of each. PostgreSQL allows 100 in all by default.
+  static let connectionsPerProcess = 32
+
+  /// For one of as many stores as the process has loops.
+  init(loops: Int) {
+    self.init()
+    let share = Self.connectionsPerProcess / max(1, loops)
+    readConnections = max(1, min(readConnections, share))
+    writeConnections = max(1, min(writeConnections, share))
+  }
+}

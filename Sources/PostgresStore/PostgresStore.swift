@@ -17,13 +17,15 @@ public final class PostgresStore: @unchecked Sendable {
 
   /// - Parameters:
   ///   - url: any URL that libpq reads, several hosts included.
+  ///   - loops: how many event loops the process has, each with a store: they share a bound on connections.
   ///   - report: called on the loop when a connection was made or lost.
   ///
   /// Throws `PostgresURLError`, and `EventLoopError` when the system has no thread left.
   public convenience init(
-    url: String, loop: EventLoop, report: @escaping @Sendable (PostgresEvent) -> Void = { _ in }
+    url: String, loop: EventLoop, loops: Int = 1,
+    report: @escaping @Sendable (PostgresEvent) -> Void = { _ in }
   ) throws {
-    try self.init(url: url, loop: loop, limits: PostgresLimits(), report: report)
+    try self.init(url: url, loop: loop, limits: PostgresLimits(loops: loops), report: report)
   }
 
   init(

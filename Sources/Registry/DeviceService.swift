@@ -32,14 +32,39 @@ public struct DeviceService: Sendable {
     return RegisteredDevice(device: device, secret: secret, hmacKeyHash: verifier.hmacKeyHash)
   }
 
+  /// Devices that are fetched at once where all are asked for.
+  static let fetchSize = 1000
+
   /// The client's devices, active and revoked, oldest first: all of them without a limit.
   public func listDevices(
     clientID: ClientID, limit: Int? = nil, after cursor: DeviceCursor? = nil
   ) async throws(RegistryError) -> Page<Device, DeviceCursor> {
+    guard let limit else {
+      return Page(all: try await allDevices(of: clientID, after: cursor))
+    }
     // One row more than asked for tells whether there is a next page.
-    let limit = limit ?? maxDevicesPerClient
     let devices = try await store.devices(of: clientID, after: cursor, limit: limit + 1)
-    return Page(devices, limit: limit) { DeviceCursor(createdAt: $0.createdAt, id: $0.id) }
+    return Page(devices, limit: limit, cursor: Self.cursor)
+  }
+
+  /// However many there are: the bound on devices may have been higher when they were registered. Other requests
+  /// of the loop have their turn in between.
+  private func allDevices(
+    of clientID: ClientID, after cursor: DeviceCursor?
+  ) async throws(RegistryError) -> [Device] {
+    var devices = try await store.devices(of: clientID, after: cursor, limit: Self.fetchSize)
+    var fetched = devices.count
+    while fetched == Self.fetchSize, let last = devices.last {
+      await Task.yield()
+      let more = try await store.devices(of: clientID, after: Self.cursor(last), limit: Self.fetchSize)
+      devices += more
+      fetched = more.count
+    }
+    return devices
+  }
+
+  private static func cursor(_ device: Device) -> DeviceCursor {
+    DeviceCursor(createdAt: device.createdAt, id: device.id)
   }
 
   /// Throws `deviceNotFound`, `notOwner`.

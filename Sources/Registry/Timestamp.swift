@@ -25,14 +25,18 @@ extension Timestamp: CustomStringConvertible {
   /// Bytes that `write(to:)` writes.
   public static let textLength = 24
 
+  /// 0000-01-01T00:00:00.000Z to 9999-12-31T23:59:59.999Z: the times that RFC 3339 can write.
+  private static let writable: ClosedRange<Int64> = -62_167_219_200_000...253_402_300_799_999
+
   /// Writes RFC 3339 text (section 5.6) as `textLength` ASCII bytes, without an allocation; the year has four
-  /// digits, which lasts until 9999.
+  /// digits. A time outside the years 0000 to 9999 is written as the nearest one within.
   ///
   /// The date is computed by the days-to-civil algorithm: years start in March, so that the leap day is a
   /// year's last, and 400 years are always 146,097 days.
   public func write(to buffer: UnsafeMutableBufferPointer<UInt8>) {
-    let millisecondsOfDay = Int(millisecondsSince1970.flooredRemainder(86_400_000))
-    let days = Int((millisecondsSince1970 - Int64(millisecondsOfDay)) / 86_400_000)
+    let milliseconds = min(max(millisecondsSince1970, Self.writable.lowerBound), Self.writable.upperBound)
+    let millisecondsOfDay = Int(milliseconds.flooredRemainder(86_400_000))
+    let days = Int((milliseconds - Int64(millisecondsOfDay)) / 86_400_000)
 
     let daysSinceMarch0000 = days + 719_468
     let era = (daysSinceMarch0000 >= 0 ? daysSinceMarch0000 : daysSinceMarch0000 - 146_096) / 146_097

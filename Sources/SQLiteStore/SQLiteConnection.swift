@@ -40,9 +40,6 @@ final class SQLiteConnection {
     sqlite3_close_v2(pointer)
   }
 
-  /// Rows that the last INSERT, UPDATE or DELETE changed, cascades and triggers not counted.
-  var changedRowCount: Int { Int(sqlite3_changes(pointer)) }
-
   /// Runs statements that have neither parameters nor rows worth reading.
   func execute(_ script: String) throws(SQLiteFailure) {
     let status = sqlite3_exec(pointer, script, nil, nil, nil)

@@ -27,6 +27,14 @@ import Testing
     }
   }
 
+  @Test func `What comes without a limit is said of each list`() {
+    func meaning<Cursor: PageCursor>(_ type: Cursor.Type) -> String {
+      PageInput<Cursor>.description.parameters[0].meaning
+    }
+    #expect(meaning(DeviceCursor.self) == "How many a page has at most; without it all come.")
+    #expect(meaning(ClientCursor.self) == "How many a page has at most; without it 1000 come at most.")
+  }
+
   @Test func `A cursor is read back as it was written`() throws {
     let time = Timestamp(millisecondsSince1970: 1_795_000_000_123)
     let device = DeviceCursor(createdAt: time, id: DeviceID("01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7a")!)

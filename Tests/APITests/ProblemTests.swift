@@ -90,6 +90,39 @@ import Testing
       try await api.answer("PATCH", "/api/v1/devices/nonsense", json, body: .complete(body)).status == 404)
   }
 
+  /// A body that nothing reads is held to the same rule.
+  @Test(arguments: [
+    ("POST", "/api/v1/devices/01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7a/revoke"),
+    ("DELETE", "/api/v1/clients/alice"),
+    ("GET", "/api/v1/devices?limit=x"), ("GET", "/healthz"), ("GET", "/api/v1/devices/nonsense"),
+  ])
+  func `A body of another type is refused where no body is wanted`(_ method: String, _ target: String)
+    async throws
+  {
+    let api = APIUnderTest(storeThrows: .unavailable(cause: "reached"))
+    let (token, body) = ([("authorization", "Bearer t")], Request.Body.complete(Array("{}".utf8)))
+    let text = token + [("content-type", "text/plain")]
+    #expect(try await api.answer(method, target, text, body: body).status == 415)
+    #expect(try await api.answer(method, target, token, body: body).status == 415)
+    #expect(try await api.answer(method, target, token + [("content-encoding", "gzip")]).status == 415)
+    // What is empty is of no type, and JSON is read nowhere but refused nowhere.
+    #expect(try await api.answer(method, target, text).status != 415)
+    #expect(
+      try await api.answer(method, target, token + [("content-type", "application/json")], body: body).status
+        != 415)
+    let refusing = APIUnderTest(token: .failure(.invalid(reason: "the token has expired")))
+    #expect(
+      try await refusing.answer(method, target, text, body: body).status == (target == "/healthz" ? 415 : 401))
+  }
+
+  @Test func `An answer that says the database is out of reach does not say that nothing was changed`()
+    async throws
+  {
+    let api = APIUnderTest(storeThrows: .unavailable(cause: "SECRET"))
+    let answer = try await api.answer("DELETE", "/api/v1/clients/alice")
+    #expect(try answer.string("detail")?.contains("may or may not have been made") == true)
+  }
+
   @Test func `A 405 says what is allowed`() async throws {
     let api = APIUnderTest()
     #expect(try await api.answer("PUT", "/api/v1/devices").value(of: "Allow") == "POST, GET, HEAD")

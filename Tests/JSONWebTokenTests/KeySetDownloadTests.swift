@@ -74,7 +74,7 @@ private final class HTTPSServer {
         for name, value in fields.get(self.path, []):
           self.send_header(name, value)
         self.end_headers()
-        self.wfile.write({"/large": b" " * 300000, "/broken": b"<html>"}.get(self.path, keys))
+        self.wfile.write({"/large": b" " * 300000, "/broken": b"<html>", "/withdrawn": b'{"keys": []}'}.get(self.path, keys))
     server = http.server.ThreadingHTTPServer(("localhost", 0), Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain("server.pem", "key.pem")
@@ -98,6 +98,7 @@ struct KeySetDownloadTests {
     expect(try server.fetch("absent"), .notFetched(reason: "the answer was 404, not 200"))
     expect(try server.fetch("large"), .tooLarge)
     expect(try server.fetch("broken"), .notAKeySet)
+    #expect(try server.fetch("withdrawn").get().keys.count == 0)
     expect(
       try server.fetch("slow", totalTimeoutMilliseconds: 200), .notFetched(reason: "Timeout was reached"))
   }

@@ -25,7 +25,7 @@ private final class Provider: Sendable {
   }
 
   func publish(_ keys: String..., lifetimeSeconds: Int = 300) throws {
-    let set = try JWKSet(json: Array(#"{"keys":[\#(keys.joined(separator: ","))]}"#.utf8))
+    let set = try JWKSet(published: Array(#"{"keys":[\#(keys.joined(separator: ","))]}"#.utf8))
     state.withLock { $0.answer = .success(FetchedKeySet(keys: set, lifetimeSeconds: lifetimeSeconds)) }
   }
 
@@ -75,7 +75,7 @@ struct RemoteKeySetTests {
     let keys = provider.keys()
     try provider.publish(keyA, lifetimeSeconds: 60)
     await keys.refreshIfDue()
-    #expect(keys.hasKeys)
+    #expect(keys.current != nil)
     await expectError(nil, tokenA, keys)
     try provider.publish(keyB)
     provider.pass(milliseconds: 59_999)
@@ -126,12 +126,51 @@ struct RemoteKeySetTests {
     #expect(provider.fetches == 3)
   }
 
+  @Test(
+    "A set without a usable key takes the keys out of force", arguments: ["", #"{"kty":"oct","k":"AAAA"}"#])
+  func withdrawn(key: String) async throws {
+    let keys = provider.keys()
+    try provider.publish(keyA, lifetimeSeconds: 10)
+    await keys.refreshIfDue()
+    await expectError(nil, tokenA, keys)
+    let generation = keys.generation
+    try provider.publish(key)
+    provider.pass(milliseconds: 10_000)
+    await keys.refreshIfDue()
+    #expect(keys.generation == generation + 1)
+    await expectError(.unknownKey, tokenA, keys)
+    await expectError(.unknownKey, token(.rsa, "RS256"), keys)
+    guard
+      case .fetched(keys: 0, let refusals, lifetimeSeconds: 300)? = provider.state.withLock({ $0.events.last })
+    else {
+      Issue.record("\(provider.state.withLock { $0.events })")
+      return
+    }
+    #expect(refusals.count == (key.isEmpty ? 0 : 1))
+  }
+
+  @Test("After a fetch that failed nobody is told that a key is unknown, until one succeeds")
+  func unknownAfterFailure() async throws {
+    let keys = provider.keys()
+    try provider.publish(keyA)
+    await keys.refreshIfDue()
+    provider.fail()
+    provider.pass(milliseconds: 10_000)
+    await expectError(.keysUnavailable, tokenB, keys)
+    await expectError(.keysUnavailable, tokenB, keys)
+    await expectError(nil, tokenA, keys)
+    #expect(provider.fetches == 2)
+    try provider.publish(keyA)
+    provider.pass(milliseconds: 10_000)
+    await expectError(.unknownKey, tokenB, keys)
+  }
+
   @Test("Before the first keys nobody is told that a key is unknown")
   func neverFetched() async throws {
     let keys = provider.keys()
     await expectError(.keysUnavailable, tokenA, keys)
     await expectError(.keysUnavailable, tokenA, keys)
-    #expect(provider.fetches == 1 && !keys.hasKeys)
+    #expect(provider.fetches == 1 && keys.current == nil)
     try provider.publish(keyA)
     provider.pass(milliseconds: 10_000)
     await expectError(nil, token(.rsa, "RS256"), keys)

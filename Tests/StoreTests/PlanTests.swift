@@ -23,7 +23,7 @@ import Testing
       INSERT INTO clients (id, created_at) SELECT 'client' || i, now() - i * interval '1 s'
         FROM generate_series(1, 500) i;
       INSERT INTO devices (id, client_id, device_name, hmac_key_hash, stored_key, server_key, created_at, updated_at)
-        SELECT gen_random_uuid(), 'client' || (i % 500 + 1), 'd' || i, 'h' || i,
+        SELECT gen_random_uuid(), 'client' || (i % 500 + 1), 'd' || i, '$argon2id$' || i,
           sha256('a'), sha256('b'), now() - i * interval '1 s', now()
         FROM generate_series(1, 10000) i;
       ANALYZE clients; ANALYZE devices; SET plan_cache_mode = force_generic_plan

@@ -27,11 +27,75 @@ import Testing
       "UPDATE clients SET device_count = -1",
       "UPDATE devices SET id = 'x'",
       "UPDATE devices SET is_active = 2 WHERE device_name = 'two'",
-    ] {
+      "UPDATE devices SET hmac_key_hash = 'secret' WHERE device_name = 'two'",
+    ] + Self.badTimes(kind) {
       #expect(throws: SQLRefused.self, "\(statement)") { try database.sql(statement) }
     }
     try database.sql("DELETE FROM devices WHERE device_name = 'one'")
     #expect(try database.sql("SELECT device_count FROM clients WHERE id = 'alice'") == "1")
+  }
+
+  /// Every time column, set to just before the first time that is allowed and just behind the last.
+  private static func badTimes(_ kind: StoreKind) -> [String] {
+    let times =
+      kind == .postgres
+      ? ["'1969-12-31T23:59:59.999Z'", "'10000-01-01T00:00:00Z'"] : ["-1", "253402300800000"]
+    return times.flatMap { time in
+      ["UPDATE clients SET created_at = \(time)"]
+        + ["created_at", "updated_at", "last_poll", "last_ack", "last_seen"].map {
+          "UPDATE devices SET \($0) = \(time) WHERE device_name = 'two'"
+        }
+    }
+  }
+
+  @Test("The first and the last time that can be shown are stored", arguments: StoreKind.allCases)
+  func times(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      try await store.insertClient(client("alice"))
+      for milliseconds: Int64 in [0, 253_402_300_799_999] {
+        let added = try await store.add("\(milliseconds)", at: Timestamp(millisecondsSince1970: milliseconds))
+        #expect(try await store.device(added.id) == added)
+      }
+    }
+  }
+
+  @Test("SQLite: REPLACE does not undo a revocation, and a client's devices go without foreign keys")
+  func sqliteShell() async throws {
+    let database = try TestDatabase(.sqlite)
+    let device = try await database.withStore { store in
+      try await store.insertClient(client("alice"))
+      try await store.insertClient(client("bob"))
+      try await store.add("kept", of: "bob")
+      let device = try await store.add("one")
+      _ = try await store.revokeDevice(device.id, of: alice, at: noon)
+      return device
+    }
+    let columns = "client_id, hmac_key_hash, stored_key, server_key, created_at, updated_at"
+    let refused = #expect(throws: SQLRefused.self) {
+      try database.sql(
+        "INSERT OR REPLACE INTO devices (id, device_name, \(columns)) SELECT id, 'new', \(columns) FROM devices"
+      )
+    }
+    #expect(refused?.message == "a device with this id exists")
+    #expect(try database.sql("SELECT revoked FROM devices WHERE id = '\(device.id)'") == "1")
+    // A connection of its own has foreign_keys off.
+    try database.sql("DELETE FROM clients WHERE id = 'alice'")
+    #expect(try database.sql("SELECT group_concat(device_name) FROM devices") == "kept")
+    #expect(try database.sql("SELECT device_count FROM clients") == "1")
+    #expect(throws: SQLRefused.self) {
+      try database.sql("INSERT INTO clients (id, created_at) VALUES ('eve' || char(0) || 'x', 0)")
+    }
+  }
+
+  @Test("PostgreSQL: TRUNCATE is counted", arguments: ["devices", "clients CASCADE"])
+  func truncate(_ tables: String) async throws {
+    let database = try TestDatabase(.postgres)
+    try await database.withStore { store in
+      try await store.insertClient(client("alice"))
+      try await store.add("one")
+    }
+    try database.sql("TRUNCATE \(tables)")
+    #expect(try database.sql("SELECT sum(device_count) FROM clients") == (tables == "devices" ? "0" : ""))
   }
 
   @Test("The secret's hash is stored", arguments: StoreKind.allCases)

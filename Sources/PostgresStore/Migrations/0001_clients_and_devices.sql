@@ -6,6 +6,7 @@ CREATE TABLE clients (
   device_count integer NOT NULL DEFAULT 0,
   created_at timestamptz NOT NULL,
   CONSTRAINT clients_id_form CHECK (id ~ '^[!-~]{1,64}$'),
+  CONSTRAINT clients_time_range CHECK (created_at BETWEEN '1970-01-01T00:00:00Z' AND '9999-12-31T23:59:59.999Z'),
   CONSTRAINT clients_device_count_form CHECK (device_count >= 0)
 );
 
@@ -29,9 +30,17 @@ CREATE TABLE devices (
   created_at timestamptz NOT NULL,
   updated_at timestamptz NOT NULL,
   CONSTRAINT devices_name_length CHECK (char_length(device_name) BETWEEN 1 AND 100),
+  CONSTRAINT devices_hmac_key_hash_form CHECK (hmac_key_hash LIKE '$argon2id$%'),
   CONSTRAINT devices_stored_key_length CHECK (octet_length(stored_key) = 32),
   CONSTRAINT devices_server_key_length CHECK (octet_length(server_key) = 32),
-  CONSTRAINT devices_revoked_is_inactive CHECK (NOT (revoked AND is_active))
+  CONSTRAINT devices_revoked_is_inactive CHECK (NOT (revoked AND is_active)),
+  CONSTRAINT devices_time_range CHECK (
+    created_at BETWEEN '1970-01-01T00:00:00Z' AND '9999-12-31T23:59:59.999Z'
+    AND updated_at BETWEEN '1970-01-01T00:00:00Z' AND '9999-12-31T23:59:59.999Z'
+    AND last_poll BETWEEN '1970-01-01T00:00:00Z' AND '9999-12-31T23:59:59.999Z'
+    AND last_ack BETWEEN '1970-01-01T00:00:00Z' AND '9999-12-31T23:59:59.999Z'
+    AND last_seen BETWEEN '1970-01-01T00:00:00Z' AND '9999-12-31T23:59:59.999Z'
+  )
 );
 
 CREATE UNIQUE INDEX devices_name_unique ON devices (client_id, device_name) WHERE NOT revoked;
@@ -75,3 +84,13 @@ CREATE TRIGGER devices_count_inserted AFTER INSERT ON devices
   REFERENCING NEW TABLE AS changed_devices FOR EACH STATEMENT EXECUTE FUNCTION devices_count();
 CREATE TRIGGER devices_count_deleted AFTER DELETE ON devices
   REFERENCING OLD TABLE AS changed_devices FOR EACH STATEMENT EXECUTE FUNCTION devices_count();
+
+-- TRUNCATE fires no DELETE trigger.
+CREATE FUNCTION devices_count_truncated() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE clients SET device_count = 0 WHERE device_count <> 0;
+  RETURN NULL;
+END $$;
+
+CREATE TRIGGER devices_count_truncated BEFORE TRUNCATE ON devices
+  FOR EACH STATEMENT EXECUTE FUNCTION devices_count_truncated();

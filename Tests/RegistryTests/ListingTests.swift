@@ -1,0 +1,83 @@
+import Registry
+import Synchronization
+import Testing
+
+@Suite("A list of devices") struct ListingTests {
+  @Test(
+    "has all of them without a limit, whatever a client may have now, and is fetched in parts",
+    arguments: [(0, 1), (999, 1), (1000, 2), (2500, 3)])
+  func all(count: Int, fetches: Int) async throws {
+    let store = ListStore(count: count)
+    let page = try await service(store).listDevices(clientID: store.client)
+    #expect(page.elements == store.devices && page.next == nil)
+    #expect(store.limits.withLock { $0 } == Array(repeating: 1000, count: fetches))
+    guard count > 0 else { return }
+    let first = store.devices[0]
+    let rest = try await service(store).listDevices(
+      clientID: store.client, after: DeviceCursor(createdAt: first.createdAt, id: first.id))
+    #expect(rest.elements.elementsEqual(store.devices.dropFirst()))
+  }
+
+  @Test("has a next page while there is more")
+  func pages() async throws {
+    let store = ListStore(count: 3)
+    let page = try await service(store).listDevices(clientID: store.client, limit: 2)
+    #expect(page.elements.elementsEqual(store.devices.prefix(2)))
+    let rest = try await service(store).listDevices(clientID: store.client, limit: 2, after: page.next)
+    #expect(rest.elements.elementsEqual(store.devices.suffix(1)) && rest.next == nil)
+  }
+
+  private func service(_ store: ListStore) -> DeviceService {
+    DeviceService(
+      store: store, hasher: Unused(), clock: Unused(), random: CountingRandom(), maxDevicesPerClient: 1)
+  }
+}
+
+/// Devices of one client, and how many were asked for at a time.
+private final class ListStore: DeviceStore {
+  let client = ClientID("alice")!
+  let devices: [Device]
+  let limits = Mutex<[Int]>([])
+
+  init(count: Int) {
+    devices = try! (0..<count).map { [client] index in
+      Device(
+        registered: DeviceID(high: 0, low: UInt64(index)), clientID: client,
+        deviceName: try DeviceName("device \(index)"), at: Timestamp(millisecondsSince1970: Int64(index / 7)))
+    }
+  }
+
+  func devices(
+    of clientID: ClientID, after cursor: DeviceCursor?, limit: Int
+  ) async throws(RegistryError) -> [Device] {
+    limits.withLock { $0.append(limit) }
+    return Array(devices.drop { device in cursor.map { device.id.low <= $0.id.low } ?? false }.prefix(limit))
+  }
+
+  private let unused = RegistryError.fault(cause: "not for this test")
+  func ping() async throws(RegistryError) { throw unused }
+  func insertClient(_ client: Client) async throws(RegistryError) { throw unused }
+  func client(_ id: ClientID) async throws(RegistryError) -> Client? { throw unused }
+  func clients(after cursor: ClientCursor?, limit: Int) async throws(RegistryError) -> [Client] { throw unused }
+  func deleteClient(_ id: ClientID) async throws(RegistryError) -> Bool { throw unused }
+  func checkRegistration(
+    of deviceName: DeviceName, for clientID: ClientID, maxDevices: Int
+  ) async throws(RegistryError) { throw unused }
+  func insertDevice(
+    _ device: Device, verifier: SecretVerifier, maxDevices: Int
+  ) async throws(RegistryError) { throw unused }
+  func device(_ id: DeviceID) async throws(RegistryError) -> Device? { throw unused }
+  func renameDevice(
+    _ id: DeviceID, of owner: ClientID, to deviceName: DeviceName, at time: Timestamp
+  ) async throws(RegistryError) -> Device? { throw unused }
+  func revokeDevice(
+    _ id: DeviceID, of owner: ClientID, at time: Timestamp
+  ) async throws(RegistryError) -> Device? { throw unused }
+}
+
+private struct Unused: PasswordHasher, Clock {
+  func verifier(for secret: DeviceSecret) async throws(RegistryError) -> SecretVerifier {
+    throw .fault(cause: "not for this test")
+  }
+  func now() -> Timestamp { Timestamp(millisecondsSince1970: 0) }
+}
