@@ -111,14 +111,15 @@ public final class PostgresCluster: Sendable {
 
   private static let script = """
     PATH="$1:$PATH"
-    trap '' INT TERM HUP
+    # Without PIPE, an answer to a test that is gone would end this shell before its server.
+    trap '' INT TERM HUP PIPE
     umask 077
     folder=$(mktemp -d) || exit 1
     exec 2>"$folder/log"
     server=
     stop() {
       test -n "$server" || return 0
-      kill -CONT -- $(pgrep -P "$server") "$server"
+      kill -CONT "$server" $(pgrep -P "$server")
       kill -INT "$server"; wait "$server"; server=
     }
     if initdb -D "$folder/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >>"$folder/log" </dev/null
