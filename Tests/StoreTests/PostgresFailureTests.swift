@@ -225,7 +225,7 @@ import Testing
       async let blocked = running.error { store in
         _ = try await store.renameDevice(one.id, of: alice, to: DeviceName("uno"), at: noon)
       }
-      try await session.waitForBlockedStatements()
+      // Its neighbour on the same connection, sent before, behind or while it waits.
       let renamed = try await running.run {
         try await $0.renameDevice(two.id, of: alice, to: DeviceName("due"), at: noon)
       }

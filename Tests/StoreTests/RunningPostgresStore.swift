@@ -87,13 +87,17 @@ final class SQLSession {
     }
   }
 
-  /// Asks again and again until so many of the store's statements wait for a lock.
+  /// Asks again and again until so many of the store's statements wait for a lock; throws if they never do.
   func waitForBlockedStatements(_ count: Int = 1) async throws {
     let query = """
       SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
       """
     // Lets go of the thread in between: what is waited for may need it.
-    while try run(query) != ["\(count)"] { await Task.yield() }
+    let deadline = ContinuousClock.now + .seconds(30)
+    while try run(query) != ["\(count)"] {
+      guard ContinuousClock.now < deadline else { throw SQLRefused(message: "no \(count) statements wait") }
+      await Task.yield()
+    }
   }
 
   /// Ends the store's sessions on this database, and answers how many there were.
