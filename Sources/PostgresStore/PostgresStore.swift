@@ -22,7 +22,7 @@ public final class PostgresStore: @unchecked Sendable {
   ///
   /// Throws `PostgresURLError`, and `EventLoopError` when the system has no thread left.
   public convenience init(
-    url: String, loop: EventLoop, loops: Int = 1,
+    url: String, loop: EventLoop, loops: Int,
     report: @escaping @Sendable (PostgresEvent) -> Void = { _ in }
   ) throws {
     try self.init(url: url, loop: loop, limits: PostgresLimits(loops: loops), report: report)

@@ -7,6 +7,7 @@ internal import SQLiteStore
 /// The database of a process: of it come the stores, one for each event loop.
 struct Database {
   private let url: DatabaseURL
+  private let loops: Int
   private let sqlite: SQLiteDatabase?
 
   /// Brings the database up to date; answers the labels of the migrations that were applied. Blocks.
@@ -17,9 +18,10 @@ struct Database {
     }
   }
 
-  /// Opens what is shared by all loops.
-  init(_ url: DatabaseURL) throws {
+  /// Opens what is shared by all loops, of which there are so many.
+  init(_ url: DatabaseURL, loops: Int) throws {
     self.url = url
+    self.loops = loops
     sqlite =
       switch url {
       case .sqlite(let path): try SQLiteDatabase(path: path)
@@ -34,7 +36,7 @@ struct Database {
       let store = try SQLiteStore(database: sqlite!, loop: loop)
       return OpenStore(store: store) { await store.close() }
     case .postgres(let url):
-      let store = try PostgresStore(url: url, loop: loop) { logger.log($0) }
+      let store = try PostgresStore(url: url, loop: loop, loops: loops) { logger.log($0) }
       store.start()
       return OpenStore(store: store) { await store.close() }
     }

@@ -41,7 +41,7 @@ public final class RunningServer: Sendable {
     for migration in try Database.migrate(configuration.database) {
       logger.log(.notice, "migrated", ["migration": migration])
     }
-    let database = try Database(configuration.database)
+    let database = try Database(configuration.database, loops: configuration.eventLoops)
     let listener = try Listener(
       host: configuration.listen.host, port: configuration.listen.port, count: configuration.eventLoops,
       backlog: configuration.limits.listenBacklog)

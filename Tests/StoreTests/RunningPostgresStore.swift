@@ -6,9 +6,9 @@ import Testing
 @testable import PostgresStore
 
 /// A store on a loop of its own, and what it tells about its connections.
-final class RunningPostgresStore: Sendable {
+final class RunningPostgresStore: RunningStore {
   let store: PostgresStore
-  private let loop: EventLoop
+  let loop: EventLoop
   private let events: AsyncStream<PostgresEvent>
 
   /// Lends a store, and closes it.
@@ -30,21 +30,6 @@ final class RunningPostgresStore: Sendable {
     self.events = events
     loop = try EventLoop(name: "test")
     store = try PostgresStore(url: url, loop: loop, limits: limits) { continuation.yield($0) }
-  }
-
-  /// Runs `body` on the store's loop.
-  func run<Value: Sendable>(
-    _ body: @escaping @Sendable (any DeviceStore) async throws -> Value
-  ) async throws -> Value {
-    try await loop.outcome { [store] in try await body(store) }.get()
-  }
-
-  /// The error that an operation ends with; nil for none.
-  func error(
-    _ body: @escaping @Sendable (any DeviceStore) async throws -> Void
-  ) async -> RegistryError? {
-    do { try await run(body) } catch { return error as? RegistryError }
-    return nil
   }
 
   /// Waits until `count` more events of the kind came.

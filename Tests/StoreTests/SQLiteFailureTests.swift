@@ -223,7 +223,7 @@ import Testing
 }
 
 /// A store on a loop of its own, whose database has the client alice.
-private final class RunningSQLiteStore: Sendable {
+private final class RunningSQLiteStore: RunningStore {
   let path: String
   let database: SQLiteDatabase
   let store: SQLiteStore
@@ -236,19 +236,6 @@ private final class RunningSQLiteStore: Sendable {
       maximumWaitMilliseconds: maximumWaitMilliseconds)
     loop = try EventLoop(name: "test")
     store = try SQLiteStore(database: database, loop: loop)
-  }
-
-  func run<Value: Sendable>(
-    _ body: @escaping @Sendable (any DeviceStore) async throws -> Value
-  ) async throws -> Value {
-    try await loop.outcome { [store] in try await body(store) }.get()
-  }
-
-  func error(
-    _ body: @escaping @Sendable (any DeviceStore) async throws -> Void
-  ) async -> RegistryError? {
-    do { try await run(body) } catch { return error as? RegistryError }
-    return nil
   }
 
   /// Runs SQL on the writer's own connection.

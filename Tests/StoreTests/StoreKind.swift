@@ -89,7 +89,7 @@ final class TestDatabase: Sendable {
     defer { loop.stop() }
     switch kind {
     case .postgres:
-      let store = try PostgresStore(url: location, loop: loop)
+      let store = try PostgresStore(url: location, loop: loop, loops: 1)
       let result = await loop.outcome {
         store.start()
         return try await body(store)

@@ -95,7 +95,7 @@ enum ClientCommand {
     let url = try Configuration.database(arguments)
     _ = try Database.migrate(url)
     let logger = Logger(level: .warning, format: .text)
-    let database = try Database(url)
+    let database = try Database(url, loops: 1)
     let loop = try EventLoop(name: "client")
     defer {
       loop.stop()

@@ -1,0 +1,26 @@
+import EventLoop
+import Registry
+
+/// A store on a loop of its own.
+protocol RunningStore: Sendable {
+  associatedtype Store: DeviceStore
+  var loop: EventLoop { get }
+  var store: Store { get }
+}
+
+extension RunningStore {
+  /// Runs `body` on the store's loop.
+  func run<Value: Sendable>(
+    _ body: @escaping @Sendable (any DeviceStore) async throws -> Value
+  ) async throws -> Value {
+    try await loop.outcome { [store] in try await body(store) }.get()
+  }
+
+  /// The error that an operation ends with; nil for none.
+  func error(
+    _ body: @escaping @Sendable (any DeviceStore) async throws -> Void
+  ) async -> RegistryError? {
+    do { try await run(body) } catch { return error as? RegistryError }
+    return nil
+  }
+}
