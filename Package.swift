@@ -59,7 +59,7 @@ let package = Package(
     room(
       "SQLiteStore", knows: ["Registry", "EventLoop", "Migrations", "CSQLite"],
       holds: [.embedInCode("Migrations")]),
-    room("API", knows: ["Registry", "HTTP"]),
+    room("API", knows: ["Registry", "HTTP", "RequestSignature"]),
 
     // Composition, the only room that knows every other, and the command line.
     room(

@@ -4,27 +4,51 @@ public import Registry
 /// The registry on the wire: routes, who may call them, what they read and answer. One for each event loop,
 /// with that loop's services.
 public struct API: Responder {
-  let devices: DeviceService
-  let clients: ClientService
-  let store: any DeviceStore
+  let services: Services
   let authenticator: any OwnerAuthenticator
+  let origin: SignatureOrigin
   /// The OpenAPI document, as it is served.
   let document: [UInt8]
   private let router: Router<Endpoint>
   let observe: @Sendable (APIEvent) -> Void
 
+  /// The registry's rules, each with its loop's store.
+  public struct Services: Sendable {
+    let devices: DeviceService
+    let clients: ClientService
+    let authentication: AuthenticationService
+    let tokens: TokenService
+    let signals: SignalService
+    let clock: any Clock
+    /// Asked whether the database answers, for `/readyz`.
+    let store: any DeviceStore
+
+    public init(
+      devices: DeviceService, clients: ClientService, authentication: AuthenticationService,
+      tokens: TokenService,
+      signals: SignalService, clock: any Clock, store: any DeviceStore
+    ) {
+      self.devices = devices
+      self.clients = clients
+      self.authentication = authentication
+      self.tokens = tokens
+      self.signals = signals
+      self.clock = clock
+      self.store = store
+    }
+  }
+
   /// - Parameters:
-  ///   - store: asked whether the database answers, for `/readyz`.
+  ///   - origin: what signatures cover of the origin.
   ///   - publicURL: the origin that clients use, where it is known.
   ///   - observe: told of what happens, for the log and the metrics.
   public init(
-    devices: DeviceService, clients: ClientService, store: any DeviceStore,
-    authenticator: any OwnerAuthenticator, publicURL: String? = nil,
+    services: Services, authenticator: any OwnerAuthenticator, origin: SignatureOrigin,
+    publicURL: String? = nil,
     observe: @escaping @Sendable (APIEvent) -> Void
   ) {
-    self.devices = devices
-    self.clients = clients
-    self.store = store
+    self.services = services
+    self.origin = origin
     self.authenticator = authenticator
     self.observe = observe
     document = Self.openAPIDocument(publicURL: publicURL)
@@ -69,7 +93,7 @@ public struct API: Responder {
     }
   }
 
-  private func respond(to requestID: String, with problem: Problem) -> Response {
+  func respond(to requestID: String, with problem: Problem) -> Response {
     if let cause = problem.cause {
       observe(
         .failed(InternalFailure(requestID: requestID, problem: problem.kind.rawValue, cause: cause)))

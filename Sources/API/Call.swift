@@ -14,12 +14,7 @@ struct Call: Sendable {
   }
 
   /// The content; `testSize` has seen that it is whole.
-  var content: [UInt8] {
-    switch request.body {
-    case .complete(let bytes): bytes
-    case .tooLarge: []
-    }
-  }
+  var content: [UInt8] { request.content }
 
   /// The device that the path names. What is not of the form of an id names no device.
   func deviceID() throws(Problem) -> DeviceID {
@@ -31,6 +26,24 @@ struct Call: Sendable {
   func clientID() throws(Problem) -> ClientID {
     guard let text = pathParameters[0], let id = ClientID(text) else { throw Problem(.clientNotFound) }
     return id
+  }
+
+  /// The signal that the path names. What is not of the form of an id names no signal.
+  func signalID() throws(Problem) -> SignalID {
+    guard let text = pathParameters[0], let id = SignalID(text) else { throw Problem(.signalNotFound) }
+    return id
+  }
+
+  /// A query parameter that is a whole number within bounds; nil where it is absent.
+  func numberParameter(_ name: String, in bounds: ClosedRange<Int>) throws(Problem) -> Int? {
+    guard let text = try queryParameter(name) else { return nil }
+    guard text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
+      let number = Int(text), bounds.contains(number)
+    else {
+      throw .invalidValue(
+        of: name, "must be a whole number from \(bounds.lowerBound) to \(bounds.upperBound)")
+    }
+    return number
   }
 
   /// A query parameter, decoded; nil where it is absent.

@@ -4,7 +4,7 @@ internal import Registry
 /// A caller of whom nothing is asked.
 struct Anyone: API.Caller {
   static let access = Access.anyone
-  init(of request: Request, verifiedBy authenticator: any OwnerAuthenticator) {}
+  init(of request: Request, at api: API) {}
 }
 
 /// A client that proved who it is.
@@ -13,8 +13,8 @@ struct Owner: API.Caller {
 
   let clientID: ClientID
 
-  init(of request: Request, verifiedBy authenticator: any OwnerAuthenticator) async throws(Problem) {
-    clientID = try await OwnerToken(of: request, verifiedBy: authenticator).subject
+  init(of request: Request, at api: API) async throws(Problem) {
+    clientID = try await OwnerToken(of: request, verifiedBy: api.authenticator).subject
   }
 }
 
@@ -25,22 +25,18 @@ struct Administrator: API.Caller {
   /// Among a token's scopes, what makes its bearer an administrator.
   static let scope = "registry:admin"
 
-  init(of request: Request, verifiedBy authenticator: any OwnerAuthenticator) async throws(Problem) {
-    let token = try await OwnerToken(of: request, verifiedBy: authenticator)
+  init(of request: Request, at api: API) async throws(Problem) {
+    let token = try await OwnerToken(of: request, verifiedBy: api.authenticator)
     guard token.scopes.contains(Self.scope) else { throw .insufficientScope(Self.scope) }
   }
 }
 
 extension OwnerToken {
-  /// Reads and verifies the bearer token of `Authorization` (RFC 6750, section 2.1).
+  /// Reads and verifies the bearer token.
   fileprivate init(
     of request: Request, verifiedBy authenticator: any OwnerAuthenticator
   ) async throws(Problem) {
-    let fields = request.values(of: "authorization")
-    guard let field = fields.first else { throw .tokenMissing }
-    // Of two tokens, which one counts is not for us to choose.
-    guard fields.count == 1 else { throw .tokenInvalid("there is more than one Authorization field") }
-    guard let token = Self.bearerToken(field) else { throw .tokenMissing }
+    guard let token = try request.bearerToken() else { throw .tokenMissing }
     do throws(OwnerTokenError) {
       self = try await authenticator.verify(token)
     } catch {
@@ -50,11 +46,22 @@ extension OwnerToken {
       }
     }
   }
-  /// What follows the scheme `Bearer`, which is case-insensitive (RFC 9110, section 11.1).
-  private static func bearerToken(_ field: String) -> String? {
+}
+
+extension Request {
+  /// The bearer token of `Authorization` (RFC 6750, section 2.1); nil where there is none.
+  func bearerToken() throws(Problem) -> String? { try credentials(of: "bearer") }
+
+  /// What follows the scheme in `Authorization`; nil where the field is absent or of another scheme. Schemes are
+  /// case-insensitive (RFC 9110, section 11.1).
+  func credentials(of wantedScheme: String) throws(Problem) -> String? {
+    let fields = values(of: "authorization")
+    guard let field = fields.first else { return nil }
+    // Of two, which one counts is not for us to choose.
+    guard fields.count == 1 else { throw .tokenInvalid("there is more than one Authorization field") }
     let scheme = field.utf8.prefix { $0 != UInt8(ascii: " ") }
-    guard Substring(scheme).lowercased() == "bearer" else { return nil }
-    let token = field.utf8.dropFirst(scheme.count).drop { $0 == UInt8(ascii: " ") }
-    return token.isEmpty ? nil : String(Substring(token))
+    guard Substring(scheme).lowercased() == wantedScheme else { return nil }
+    let credentials = field.utf8.dropFirst(scheme.count).drop { $0 == UInt8(ascii: " ") }
+    return credentials.isEmpty ? nil : String(Substring(credentials))
   }
 }

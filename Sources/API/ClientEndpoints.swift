@@ -8,14 +8,15 @@ extension API {
   func createClient(
     _ administrator: Administrator, _ input: NewClient
   ) async throws(RegistryError) -> Created<Client> {
-    let client = try await clients.createClient(id: input.id, email: input.email, telegramID: input.telegramID)
+    let client = try await services.clients.createClient(
+      id: input.id, email: input.email, telegramID: input.telegramID)
     return Created(value: client, location: "/api/v1/clients/\(PercentEncoding.encode(client.id.text))")
   }
 
   func listClients(
     _ administrator: Administrator, _ input: PageInput<ClientCursor>
   ) async throws(RegistryError) -> Listing<Client> {
-    let page = try await clients.listClients(
+    let page = try await services.clients.listClients(
       limit: input.limit ?? ClientService.maximumPage, after: input.cursor)
     return Listing(elements: page.elements, next: page.next.map(input.link))
   }
@@ -23,14 +24,14 @@ extension API {
   /// Throws `clientNotFound`.
   func getClient(_ administrator: Administrator, _ input: ClientPath) async throws(RegistryError) -> OK<Client>
   {
-    OK(value: try await clients.getClient(input.id))
+    OK(value: try await services.clients.getClient(input.id))
   }
 
   /// Throws `clientNotFound`.
   func deleteClient(_ administrator: Administrator, _ input: ClientPath) async throws(RegistryError)
     -> NoContent
   {
-    try await clients.deleteClient(input.id)
+    try await services.clients.deleteClient(input.id)
     return NoContent()
   }
 }

@@ -8,7 +8,8 @@ extension API {
   func registerDevice(
     _ owner: Owner, _ input: NamedDevice
   ) async throws(RegistryError) -> Created<RegisteredDevice> {
-    let registered = try await devices.createDevice(clientID: owner.clientID, deviceName: input.deviceName)
+    let registered = try await services.devices.createDevice(
+      clientID: owner.clientID, deviceName: input.deviceName)
     observe(.deviceRegistered)
     return Created(value: registered, location: "/api/v1/devices/\(registered.device.id)")
   }
@@ -17,25 +18,79 @@ extension API {
   func listDevices(
     _ owner: Owner, _ input: PageInput<DeviceCursor>
   ) async throws(RegistryError) -> Listing<Device> {
-    let page = try await devices.listDevices(clientID: owner.clientID, limit: input.limit, after: input.cursor)
+    let page = try await services.devices.listDevices(
+      clientID: owner.clientID, limit: input.limit, after: input.cursor)
     return Listing(elements: page.elements, next: page.next.map(input.link))
   }
 
   /// Throws `deviceNotFound`, `notOwner`.
   func getDevice(_ owner: Owner, _ input: DevicePath) async throws(RegistryError) -> OK<Device> {
-    OK(value: try await devices.getDevice(input.id, owner: owner.clientID))
+    OK(value: try await services.devices.getDevice(input.id, owner: owner.clientID))
   }
 
   /// Throws `deviceNotFound`, `notOwner`, `deviceRevoked`, `deviceNameTaken`.
   func renameDevice(_ owner: Owner, _ input: RenamedDevice) async throws(RegistryError) -> OK<Device> {
-    OK(value: try await devices.updateDeviceName(input.id, owner: owner.clientID, to: input.deviceName))
+    OK(
+      value: try await services.devices.updateDeviceName(input.id, owner: owner.clientID, to: input.deviceName))
   }
 
   /// Throws `deviceNotFound`, `notOwner`.
   func revokeDevice(_ owner: Owner, _ input: DevicePath) async throws(RegistryError) -> NoContent {
-    let isNew = try await devices.revokeDevice(input.id, owner: owner.clientID).isNew
+    let isNew = try await services.devices.revokeDevice(input.id, owner: owner.clientID).isNew
     if isNew { observe(.deviceRevoked) }
     return NoContent()
+  }
+
+  /// Throws `deviceNotFound`, `notOwner`, `deviceRevoked`.
+  func rotateSecret(_ owner: Owner, _ input: Rotation) async throws(RegistryError) -> OK<RotatedDevice> {
+    OK(
+      value: try await services.devices.rotateSecret(
+        of: input.id, owner: owner.clientID, graceSeconds: input.graceSeconds))
+  }
+}
+
+/// A device in the path, and `{"grace_seconds"?}`, which may be absent as a whole.
+struct Rotation: API.Input {
+  let id: DeviceID
+  let graceSeconds: Int
+
+  private struct Body: Decodable {
+    let grace_seconds: JSONInteger?
+  }
+
+  static let description = InputDescription(
+    parameters: DevicePath.description.parameters,
+    body: Schema(
+      name: "RotationInput",
+      definition: [
+        "type": "object",
+        "properties": [
+          "grace_seconds": [
+            "type": ["integer", "null"],
+            "minimum": .integer(Int64(DeviceService.graceSeconds.lowerBound)),
+            "maximum": .integer(Int64(DeviceService.graceSeconds.upperBound)),
+            "default": .integer(Int64(DeviceService.defaultGraceSeconds)),
+            "description": "How long the old secret works beside the new one; 0 ends it at once.",
+          ]
+        ],
+      ]), isBodyOptional: true)
+
+  init(of call: Call) throws(Problem) {
+    graceSeconds = try Self.graceSeconds(of: call)
+    id = try call.deviceID()
+  }
+
+  private static func graceSeconds(of call: Call) throws(Problem) -> Int {
+    try call.testUnreadBody()
+    guard !call.content.isEmpty, let grace = try call.json(Body.self).grace_seconds else {
+      return DeviceService.defaultGraceSeconds
+    }
+    let bounds = DeviceService.graceSeconds
+    guard let seconds = Int(exactly: grace.value), bounds.contains(seconds) else {
+      throw .invalidValue(
+        of: "grace_seconds", "must be a whole number from \(bounds.lowerBound) to \(bounds.upperBound)")
+    }
+    return seconds
   }
 }
 
@@ -99,7 +154,7 @@ struct RenamedDevice: API.Input {
 extension Device: JSONDescribed {
   func write(to json: inout JSONWriter) { json.object(writeMembers) }
 
-  fileprivate func writeMembers(_ json: inout JSONWriter) {
+  func writeMembers(_ json: inout JSONWriter) {
     json.member("id", id)
     json.member("client_id", clientID.text)
     json.member("device_name", deviceName.text)
@@ -120,7 +175,7 @@ extension Device: JSONDescribed {
       "properties": .object(schemaMembers),
     ])
 
-  fileprivate static let schemaMembers: [(name: String, value: JSONValue)] = [
+  static let schemaMembers: [(name: String, value: JSONValue)] = [
     ("id", ["type": "string", "format": "uuid"]),
     ("client_id", Client.idSchema),
     (
@@ -139,12 +194,12 @@ extension Device: JSONDescribed {
 extension RegisteredDevice: JSONDescribed {
   static let isSensitive = true
 
-  func write(to json: inout JSONWriter) {
-    json.object { json in
-      device.writeMembers(&json)
-      json.member("hmac_key_hash", hmacKeyHash)
-      json.member("secret", secret)
-    }
+  func write(to json: inout JSONWriter) { json.object(writeMembers) }
+
+  fileprivate func writeMembers(_ json: inout JSONWriter) {
+    device.writeMembers(&json)
+    json.member("hmac_key_hash", hmacKeyHash)
+    json.member("secret", secret)
   }
 
   static let schema = Schema(
@@ -155,7 +210,7 @@ extension RegisteredDevice: JSONDescribed {
       "properties": .object(schemaMembers),
     ])
 
-  private static let schemaMembers: [(name: String, value: JSONValue)] =
+  fileprivate static let schemaMembers: [(name: String, value: JSONValue)] =
     Device.schemaMembers + [
       (
         "hmac_key_hash",
@@ -169,4 +224,26 @@ extension RegisteredDevice: JSONDescribed {
         ["type": "string", "description": "The device's HMAC key, shown once.", "pattern": "^[0-9a-f]{64}$"]
       ),
     ]
+}
+
+extension RotatedDevice: JSONDescribed {
+  static let isSensitive = true
+
+  func write(to json: inout JSONWriter) {
+    json.object { json in
+      registered.writeMembers(&json)
+      json.member("grace_expires_at", graceExpiresAt)
+    }
+  }
+
+  static let schema = Schema(
+    name: "RotatedDevice",
+    definition: [
+      "type": "object",
+      "required": .array(schemaMembers.map { .string($0.name) }),
+      "properties": .object(schemaMembers),
+    ])
+
+  private static let schemaMembers: [(name: String, value: JSONValue)] =
+    RegisteredDevice.schemaMembers + [("grace_expires_at", .time())]
 }

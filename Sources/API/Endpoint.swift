@@ -37,14 +37,30 @@ struct Endpoint: Sendable {
       (ProblemKind.everywhere + Caller.access.problems + Input.description.problems + problems)
       .sorted { $0.status < $1.status }
     answer = { (api, call) async throws(Problem) -> Response in
-      let caller = try await Caller(of: call.request, verifiedBy: api.authenticator)
-      if Input.description.body == nil { try call.testUnreadBody() }
-      let input = try Input(of: call)
-      do throws(RegistryError) {
-        return try await handler(api)(caller, input).response()
+      let caller = try await Caller(of: call.request, at: api)
+      var response: Response
+      do throws(Problem) {
+        response = try await Self.answer(call, from: caller, at: api, handler)
       } catch {
-        throw Problem(error)
+        response = api.respond(to: call.request.id, with: error)
       }
+      caller.seal(&response, at: api)
+      return response
+    }
+  }
+
+  /// From the moment on that the caller is known.
+  private static func answer<Caller: API.Caller, Input: API.Input, Answer: API.Answer>(
+    _ call: Call, from caller: Caller, at api: API,
+    _ handler: (API) -> (Caller, Input) async throws(RegistryError) -> Answer
+  ) async throws(Problem) -> Response {
+    do throws(RegistryError) { try await caller.admit(at: api) } catch { throw caller.problem(error) }
+    if Input.description.body == nil { try call.testUnreadBody() }
+    let input = try Input(of: call)
+    do throws(RegistryError) {
+      return try await handler(api)(caller, input).response()
+    } catch {
+      throw caller.problem(error)
     }
   }
 }
@@ -54,7 +70,13 @@ extension API {
   protocol Caller: SendableMetatype {
     static var access: Access { get }
     /// Authentication and scope.
-    init(of request: Request, verifiedBy authenticator: any OwnerAuthenticator) async throws(Problem)
+    init(of request: Request, at api: API) async throws(Problem)
+    /// Does what it brings about that the caller is there.
+    func admit(at api: API) async throws(RegistryError)
+    /// What the caller is told of an error.
+    func problem(_ error: RegistryError) -> Problem
+    /// Lets the answer, whatever it is, show that it comes from the registry.
+    func seal(_ response: inout Response, at api: API)
   }
 
   /// What a route reads from a request. That there is a value proves that it was well formed.
@@ -77,17 +99,26 @@ extension API {
   }
 }
 
+extension API.Caller {
+  func admit(at api: API) async throws(RegistryError) {}
+  func problem(_ error: RegistryError) -> Problem { Problem(error) }
+  func seal(_ response: inout Response, at api: API) {}
+}
+
 /// Who may call a route.
 enum Access: Sendable {
   case anyone
   case owner
   case administrator
+  case device
 
   var problems: [ProblemKind] {
     switch self {
     case .anyone: []
     case .owner: [.tokenMissing, .tokenInvalid]
     case .administrator: [.tokenMissing, .tokenInvalid, .insufficientScope]
+    case .device:
+      [.signatureMissing, .signatureMalformed, .clockSkew, .signatureInvalid, .replayed, .tokenInvalid]
     }
   }
 }
@@ -96,9 +127,13 @@ enum Access: Sendable {
 struct InputDescription: Sendable {
   var parameters: [ParameterDescription] = []
   var body: Schema?
+  var bodyType = "application/json"
+  /// Whether a request without a body is as good.
+  var isBodyOptional = false
 
   var problems: [ProblemKind] {
     var problems: [ProblemKind] = []
+    if body != nil, bodyType != "application/json" { return [.invalidRequest] }
     if body != nil { problems.append(.malformedJSON) }
     if body != nil || parameters.contains(where: { $0.place == .query }) { problems.append(.invalidValue) }
     return problems

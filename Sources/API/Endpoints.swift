@@ -18,6 +18,36 @@ extension API {
       "POST", "/api/v1/devices/{id}/revoke", "revokeDevice",
       "Cuts a device off, for good. A second time changes nothing.",
       problems: [.deviceNotFound, .notOwner], API.revokeDevice),
+    Endpoint(
+      "POST", "/api/v1/devices/{id}/rotate", "rotateSecret",
+      "Gives a device a new secret, shown here once. The old one works until the new one is used or its grace ends.",
+      problems: [.deviceNotFound, .notOwner, .deviceRevoked], API.rotateSecret),
+
+    Endpoint(
+      "POST", "/api/v1/signals", "createSignal", "Sends a signal to devices.",
+      problems: [
+        .clientNotFound, .deviceNotFound, .notOwner, .deviceRevoked, .tooManySignals,
+      ], API.createSignal),
+    Endpoint(
+      "GET", "/api/v1/signals", "listSignals",
+      "Lists the caller's signals, newest first; 100 of them at most without a limit.", API.listSignals),
+    Endpoint(
+      "GET", "/api/v1/signals/{id}", "getSignal",
+      "Shows a signal, and what became of it at each of its devices.",
+      problems: [.signalNotFound, .notOwner], API.getSignal),
+
+    Endpoint("GET", "/api/v1/device", "whoami", "Shows the device that calls.", API.whoami),
+    Endpoint(
+      "GET", "/api/v1/device/poll", "poll",
+      "Hands the device its signals that are neither acknowledged nor expired, oldest first.", API.poll),
+    Endpoint(
+      "POST", "/api/v1/device/ack", "acknowledge",
+      "Takes the device's word on what it did with signals. Of each signal, the first word counts.",
+      API.acknowledge),
+    Endpoint(
+      "POST", "/api/v1/device/token", "issueToken",
+      "Issues an access token for a device's secret: OAuth 2.0 client credentials (RFC 6749, section 4.4).",
+      problems: [.invalidRequest, .unsupportedGrantType, .invalidClient, .tooManyRequests], API.issueToken),
 
     Endpoint(
       "POST", "/api/v1/clients", "createClient", "Adds a client, whose id is the `sub` of its tokens.",

@@ -17,6 +17,14 @@ extension Call {
     }
   }
 
+  /// The bytes of a member of the body, which `json` has accepted; nil where it is absent. Throws where it is given
+  /// twice: which one the decoder saw, and which one others would see, is not for us to choose.
+  func rawMember(_ name: String) throws(Problem) -> ArraySlice<UInt8>? {
+    let ranges = JSONSyntax.ranges(ofMember: name, in: content)
+    guard ranges.count < 2 else { throw .invalidValue(of: name, "must not be given twice") }
+    return ranges.first.map { content[$0] }
+  }
+
   /// The media type of a body that the route does not read, where one was sent: the rule is the same everywhere.
   func testUnreadBody() throws(Problem) {
     guard !content.isEmpty || request.value(of: "content-encoding") != nil else { return }
@@ -57,7 +65,9 @@ extension Call {
 extension Problem {
   /// In which member the error is, and what should be there. Of the decoder's own words nothing is shown.
   fileprivate init(_ error: DecodingError) {
-    func field(_ path: [any CodingKey]) -> String { path.map(\.stringValue).joined(separator: ".") }
+    func field(_ path: [any CodingKey]) -> String {
+      path.map { $0.intValue.map(String.init) ?? $0.stringValue }.joined(separator: ".")
+    }
     switch error {
     case .keyNotFound(let key, let context):
       self = .invalidValue(of: field(context.codingPath + [key]), "is missing")
@@ -82,6 +92,7 @@ extension Problem {
     case is String.Type: "a string"
     case is Int64.Type: "an integer of 64 bits"
     case is Bool.Type: "true or false"
+    case is [Any].Type: "an array"
     default: "of another type"
     }
   }

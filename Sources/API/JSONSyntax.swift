@@ -16,6 +16,28 @@ struct JSONSyntax {
     return syntax.position == bytes.count
   }
 
+  /// Where the values of a member of the object lie; of text that was accepted.
+  /// - Parameter name: plain text. A member whose name is written with escapes is another.
+  static func ranges(ofMember name: String, in bytes: [UInt8]) -> [Range<Int>] {
+    var syntax = JSONSyntax(bytes: bytes)
+    var ranges: [Range<Int>] = []
+    syntax.skipSpace()
+    _ = syntax.list(between: "{", "}") { syntax in
+      syntax.skipSpace()
+      let start = syntax.position
+      guard syntax.string() else { return false }
+      let isWanted = bytes[start + 1..<syntax.position - 1].elementsEqual(name.utf8)
+      syntax.skipSpace()
+      guard syntax.take(":") else { return false }
+      syntax.skipSpace()
+      let valueStart = syntax.position
+      guard syntax.value(depth: 1) else { return false }
+      if isWanted { ranges.append(valueStart..<syntax.position) }
+      return true
+    }
+    return ranges
+  }
+
   private var next: UInt8? { position < bytes.count ? bytes[position] : nil }
 
   /// Steps over the byte if it is the next one.

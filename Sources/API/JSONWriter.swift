@@ -113,6 +113,12 @@ extension Timestamp: JSONWritable {
   func write(to json: inout JSONWriter) { json.plainString(length: Self.textLength) { write(to: $0) } }
 }
 
+/// JSON text that was tested when it came.
+struct JSONText: JSONWritable {
+  let bytes: [UInt8]
+  func write(to json: inout JSONWriter) { bytes.withUnsafeBufferPointer { json.buffer.append($0) } }
+}
+
 extension Identifier: JSONWritable {
   func write(to json: inout JSONWriter) { json.plainString(length: Self.textLength) { write(to: $0) } }
 }

@@ -11,7 +11,7 @@ extension API {
 
   /// Throws `unavailable` while the database does not answer.
   func readiness(_ caller: Anyone, _ input: NoInput) async throws(RegistryError) -> OK<Health> {
-    try await store.ping()
+    try await services.store.ping()
     return OK(value: Health())
   }
 

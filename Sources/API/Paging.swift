@@ -23,12 +23,7 @@ struct PageInput<Cursor: PageCursor>: API.Input {
 
   init(of call: Call) throws(Problem) {
     path = call.endpoint.path
-    limit = try call.queryParameter("limit").map { text throws(Problem) in
-      guard text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
-        let limit = Int(text), (1...Self.maximumLimit).contains(limit)
-      else { throw .invalidValue(of: "limit", "must be a whole number from 1 to \(Self.maximumLimit)") }
-      return limit
-    }
+    limit = try call.numberParameter("limit", in: 1...Self.maximumLimit)
     cursor = try call.queryParameter("cursor").map { text throws(Problem) in
       guard let cursor = Base64URL.decode(text).flatMap(Cursor.init(bytes:)) else {
         throw .invalidValue(of: "cursor", "must be taken from the Link of the page before")
@@ -61,6 +56,18 @@ extension DeviceCursor: PageCursor {
     guard bytes.count == 24, let createdAt = Timestamp(bytes: bytes[..<8]) else { return nil }
     let id = DeviceID(high: UInt64(bigEndianBytes: bytes[8..<16]), low: UInt64(bigEndianBytes: bytes[16...]))
     self.init(createdAt: createdAt, id: id)
+  }
+}
+
+extension SignalCursor: PageCursor {
+  static let withoutLimit = "without it \(SignalService.defaultPage) come at most"
+
+  var bytes: [UInt8] { id.high.bigEndianBytes + id.low.bigEndianBytes }
+
+  init?(bytes: [UInt8]) {
+    guard bytes.count == 16 else { return nil }
+    self.init(
+      id: SignalID(high: UInt64(bigEndianBytes: bytes[..<8]), low: UInt64(bigEndianBytes: bytes[8...])))
   }
 }
 

@@ -1,4 +1,5 @@
 internal import HTTP
+internal import Registry
 
 /// Why a request was not answered as it wished, in words for its sender (RFC 9457).
 struct Problem: Error {
@@ -8,6 +9,8 @@ struct Problem: Error {
   var errors: [FieldError] = []
   /// Header fields that the status asks for.
   var fields: [(name: StaticString, value: String)] = []
+  /// The registry's time, for whoever's clock is wrong.
+  var serverTime: Timestamp?
   /// For the log, and never in the answer.
   var cause: String?
 
@@ -22,6 +25,22 @@ struct Problem: Error {
   static let contentType: StaticString = "application/problem+json"
 
   func response(requestID: String) -> Response {
+    kind.isOAuth ? oauthResponse() : problemResponse(requestID: requestID)
+  }
+
+  /// As OAuth has it (RFC 6749, section 5.2).
+  private func oauthResponse() -> Response {
+    var json = JSONWriter(buffer: ByteBuffer(capacity: 256))
+    json.object { json in
+      json.member("error", kind.rawValue)
+      json.member("error_description", detail)
+    }
+    return Response(
+      status: kind.status, fields: fields + [("Pragma", "no-cache")], contentType: "application/json",
+      body: json.buffer)
+  }
+
+  private func problemResponse(requestID: String) -> Response {
     var json = JSONWriter(buffer: ByteBuffer(capacity: 512))
     json.object { json in
       json.member("type", kind.type)
@@ -30,6 +49,7 @@ struct Problem: Error {
       json.member("detail", detail)
       json.member("request_id", requestID)
       if !errors.isEmpty { json.member("errors", errors) }
+      if let serverTime { json.member("server_time", serverTime) }
     }
     return Response(
       status: kind.status, fields: fields, contentType: Self.contentType, body: json.buffer)
@@ -55,12 +75,16 @@ extension Problem {
       "properties": [
         "type": [
           "type": "string", "format": "uri",
-          "enum": .array(ProblemKind.allCases.map { .string($0.type) }),
+          "enum": .array(ProblemKind.allCases.filter { !$0.isOAuth }.map { .string($0.type) }),
         ],
         "title": ["type": "string"],
         "status": ["type": "integer", "minimum": 400, "maximum": 599],
         "detail": ["type": "string", "description": "What was wrong here, and what to do about it."],
         "request_id": ["type": "string", "minLength": 1, "maxLength": 128],
+        "server_time": [
+          "type": "string", "format": "date-time",
+          "description": "The registry's time, with clock-skew.",
+        ],
         "errors": [
           "type": "array",
           "minItems": 1,
@@ -70,6 +94,23 @@ extension Problem {
             "properties": ["field": ["type": "string"], "message": ["type": "string"]],
           ],
         ],
+      ],
+    ])
+}
+
+extension Problem {
+  static let oauthSchema = Schema(
+    name: "OAuthError",
+    definition: [
+      "type": "object",
+      "description": "What went wrong, as OAuth has it (RFC 6749, section 5.2).",
+      "required": ["error"],
+      "properties": [
+        "error": [
+          "type": "string",
+          "enum": .array(ProblemKind.allCases.filter(\.isOAuth).map { .string($0.rawValue) }),
+        ],
+        "error_description": ["type": "string"],
       ],
     ])
 }

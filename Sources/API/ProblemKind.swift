@@ -10,6 +10,9 @@ enum ProblemKind: String, CaseIterable, Sendable {
   case clockSkew = "clock-skew"
   case signatureInvalid = "signature-invalid"
   case replayed = "replayed"
+  case invalidClient = "invalid_client"
+  case invalidRequest = "invalid_request"
+  case unsupportedGrantType = "unsupported_grant_type"
   case insufficientScope = "insufficient-scope"
   case notOwner = "not-owner"
   case pathNotFound = "path-not-found"
@@ -43,11 +46,19 @@ enum ProblemKind: String, CaseIterable, Sendable {
     .unavailable, .versionNotSupported,
   ]
 
+  /// Whether it is said as OAuth has it (RFC 6749, section 5.2), and not as a problem of RFC 9457.
+  var isOAuth: Bool {
+    switch self {
+    case .invalidClient, .invalidRequest, .unsupportedGrantType: true
+    default: false
+    }
+  }
+
   var status: Int {
     switch self {
-    case .malformedRequest, .malformedJSON, .invalidValue: 400
+    case .malformedRequest, .malformedJSON, .invalidValue, .invalidRequest, .unsupportedGrantType: 400
     case .tokenMissing, .tokenInvalid, .signatureMissing, .signatureMalformed, .clockSkew, .signatureInvalid,
-      .replayed:
+      .replayed, .invalidClient:
       401
     case .insufficientScope, .notOwner: 403
     case .pathNotFound, .clientNotFound, .deviceNotFound, .signalNotFound: 404
@@ -77,6 +88,9 @@ enum ProblemKind: String, CaseIterable, Sendable {
     case .clockSkew: "The signature is too old or from the future"
     case .signatureInvalid: "The signature is not valid"
     case .replayed: "The nonce was used before"
+    case .invalidClient: "The client is not known, or its secret is another"
+    case .invalidRequest: "The request is not one for a token"
+    case .unsupportedGrantType: "The grant type is not client_credentials"
     case .insufficientScope: "The token lacks a scope"
     case .notOwner: "This is another client's"
     case .pathNotFound: "There is nothing at this path"

@@ -1,5 +1,6 @@
 internal import HTTP
 internal import Registry
+internal import RequestSignature
 
 // What leads to which problem, and the words for it.
 
@@ -9,6 +10,17 @@ extension Problem {
     switch error {
     case .invalid(let field, let message):
       self = .invalidValue(of: field, message)
+    case .signatureInvalid:
+      self.init(
+        kind: .signatureInvalid,
+        detail: "The signature does not verify: no device that may come in has this keyid and such a secret.",
+        fields: [("WWW-Authenticate", "Bearer")])
+    case .replayed:
+      self.init(
+        kind: .replayed, detail: "The device used this nonce before; sign each request with a new one.",
+        fields: [("WWW-Authenticate", "Bearer")])
+    case .tokenInvalid:
+      self = .tokenInvalid("it is not one of a device that may come in, or it has ended")
     case .clientNotFound:
       self.init(kind: .clientNotFound, detail: "No client is registered under this id; add it first.")
     case .deviceNotFound:
@@ -121,6 +133,45 @@ extension Problem {
       kind: .unavailable, detail: "The keys that verify tokens are out of reach; try again.",
       fields: [("Retry-After", "2")], cause: cause)
   }
+}
+
+// A device's proof (RFC 9421, section 3.2; RFC 6749, section 5.2).
+extension Problem {
+  static let signatureMissing = Problem(
+    kind: .signatureMissing,
+    detail: "Sign the request (RFC 9421), or send `Authorization: Bearer` with a device's token.",
+    fields: [("WWW-Authenticate", "Bearer")])
+
+  static func signatureMalformed(_ reason: String) -> Problem {
+    Problem(
+      kind: .signatureMalformed, detail: "The signature cannot be read: \(reason).",
+      fields: [("WWW-Authenticate", "Bearer")])
+  }
+
+  static func clockSkew(_ timeliness: Timeliness, serverTime: Timestamp) -> Problem {
+    let reason =
+      switch timeliness {
+      case .tooOld: "`created` lies too far back"
+      case .tooEarly: "`created` lies ahead"
+      case .expired: "`expires` is past"
+      case .timely: "the times do not fit"
+      }
+    return Problem(
+      kind: .clockSkew, detail: "The signature is not timely: \(reason); set the clock by server_time.",
+      fields: [("WWW-Authenticate", "Bearer")], serverTime: serverTime)
+  }
+
+  static let invalidClient = Problem(
+    kind: .invalidClient, detail: "No device that may come in has this id and such a secret.",
+    fields: [("WWW-Authenticate", "Basic realm=\"device-registry\"")])
+
+  static func invalidRequest(_ detail: String) -> Problem { Problem(kind: .invalidRequest, detail: detail) }
+
+  static let unsupportedGrantType = Problem(
+    kind: .unsupportedGrantType, detail: "The grant_type must be client_credentials.")
+
+  static let notAForm = Problem(
+    kind: .unsupportedMediaType, detail: "Send the body as `Content-Type: application/x-www-form-urlencoded`.")
 }
 
 // Media type and syntax.

@@ -50,8 +50,21 @@ public struct HeaderFields: Sendable {
 
   /// The values of a field, one for each of its lines, as they were received. The name is in lower case.
   public func values(of name: StaticString) -> [String] {
+    name.withUTF8Buffer { values(of: $0) }
+  }
+
+  /// The values of a field whose name was received too.
+  public func values(of name: String) -> [String] {
+    var name = name
+    return name.withUTF8 { values(of: $0) }
+  }
+
+  private func values(of name: UnsafeBufferPointer<UInt8>) -> [String] {
     var values: [String] = []
-    forEach { if $0.equals(name) { values.append(String(decoding: $1, as: UTF8.self)) } }
+    forEach { candidate, value in
+      guard candidate.elementsEqual(name) else { return }
+      values.append(String(decoding: value, as: UTF8.self))
+    }
     return values
   }
 }

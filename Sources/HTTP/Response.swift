@@ -8,6 +8,8 @@ public struct Response {
   public var fields: [(name: StaticString, value: String)]
   public var contentType: StaticString?
   public var body: ByteBuffer?
+  /// What caches may do: nothing.
+  public var cacheControl: StaticString = "no-store"
   /// Whether the connection ends with this answer.
   public var closesConnection = false
 

@@ -1,14 +1,16 @@
 /// The registry's rules on clients. One for each event loop, with that loop's store.
 public struct ClientService: Sendable {
   private let store: any DeviceStore
+  private let live: LiveDevices
   private let clock: any Clock
   private let random: any RandomSource
 
   /// Clients that `listClients` answers without a limit.
   public static let maximumPage = 1000
 
-  public init(store: any DeviceStore, clock: any Clock, random: any RandomSource) {
+  public init(store: any DeviceStore, live: LiveDevices, clock: any Clock, random: any RandomSource) {
     self.store = store
+    self.live = live
     self.clock = clock
     self.random = random
   }
@@ -41,6 +43,8 @@ public struct ClientService: Sendable {
 
   /// Removes the client, its devices and all that hangs on them. Throws `clientNotFound`.
   public func deleteClient(_ id: ClientID) async throws(RegistryError) {
+    // Also where it is not known whether it was done.
+    defer { live.credentialsChanged(ofDevicesOf: id) }
     guard try await store.deleteClient(id) else { throw .clientNotFound }
   }
 }

@@ -48,3 +48,10 @@ public struct RegisteredDevice: Sendable {
   /// The argon2id PHC string that is stored.
   public let hmacKeyHash: String
 }
+
+/// What `rotateSecret` answers: the device with its new secret, and when the old one ends.
+public struct RotatedDevice: Sendable {
+  public let registered: RegisteredDevice
+  /// The latest end of the old secret; its first use of the new one ends it sooner.
+  public let graceExpiresAt: Timestamp
+}

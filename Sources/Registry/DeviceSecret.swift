@@ -1,37 +1,35 @@
-import Glibc
-
 /// A device's secret: 64 lower-case hexadecimal characters that stand for 32 random bytes.
 ///
 /// It lives in memory of its own, which is wiped when the last reference goes, and prints as `<redacted>`.
-public final class DeviceSecret: Sendable {
+public struct DeviceSecret: Sendable {
   /// Characters, which are also the bytes of the HMAC key.
   public static let textLength = 64
   /// Random bytes that the characters stand for.
   public static let randomLength = 32
 
-  private nonisolated(unsafe) let characters: UnsafeMutableBufferPointer<UInt8>
+  private let characters: SecretBytes
 
   /// Makes a new secret of the random source's next 32 bytes.
   public init(random: some RandomSource) {
-    characters = .allocate(capacity: Self.textLength)
-    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: Self.randomLength) { bytes in
-      random.fill(UnsafeMutableRawBufferPointer(bytes))
-      for (index, byte) in bytes.enumerated() {
-        characters.initializeElement(at: 2 * index, to: Self.digit(byte >> 4))
-        characters.initializeElement(at: 2 * index + 1, to: Self.digit(byte & 0xF))
+    characters = SecretBytes(count: Self.textLength) { characters in
+      SecretBytes.withRandomBytes(Self.randomLength, from: random) { bytes in
+        for (index, byte) in bytes.enumerated() {
+          characters[2 * index] = Self.digit(byte >> 4)
+          characters[2 * index + 1] = Self.digit(byte & 0xF)
+        }
       }
-      explicit_bzero(bytes.baseAddress!, Self.randomLength)
     }
   }
 
-  deinit {
-    explicit_bzero(characters.baseAddress!, Self.textLength)
-    characters.deallocate()
+  /// What somebody presents as a device's secret. Nil if it cannot be one. The bytes are the caller's to wipe.
+  public init?(presented bytes: UnsafeBufferPointer<UInt8>) {
+    guard bytes.count == Self.textLength else { return nil }
+    characters = SecretBytes(count: Self.textLength) { _ = $0.update(fromContentsOf: bytes) }
   }
 
   /// Lends the characters. What is copied out of the closure is the caller's to wipe.
   public func withCharacters<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
-    body(UnsafeBufferPointer(characters))
+    characters.withBytes(body)
   }
 
   /// By arithmetic and not by a table, whose cache lines could tell of the secret.

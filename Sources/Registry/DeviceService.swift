@@ -1,16 +1,18 @@
 /// The registry's rules on devices. One for each event loop, with that loop's store.
 public struct DeviceService: Sendable {
-  private let store: any DeviceStore
+  private let store: any DeviceStore & CredentialStore
+  private let live: LiveDevices
   private let hasher: any PasswordHasher
   private let clock: any Clock
   private let random: any RandomSource
   private let maxDevicesPerClient: Int
 
   public init(
-    store: any DeviceStore, hasher: any PasswordHasher, clock: any Clock, random: any RandomSource,
-    maxDevicesPerClient: Int
+    store: any DeviceStore & CredentialStore, live: LiveDevices, hasher: any PasswordHasher, clock: any Clock,
+    random: any RandomSource, maxDevicesPerClient: Int
   ) {
     self.store = store
+    self.live = live
     self.hasher = hasher
     self.clock = clock
     self.random = random
@@ -87,14 +89,44 @@ public struct DeviceService: Sendable {
     throw .deviceRevoked
   }
 
-  /// Cuts the device off for good. A second time changes nothing, and is not new. Throws `deviceNotFound`,
+  /// Cuts the device off for good, at once. A second time changes nothing, and is not new. Throws `deviceNotFound`,
   /// `notOwner`.
   public func revokeDevice(
     _ id: DeviceID, owner: ClientID
   ) async throws(RegistryError) -> (device: Device, isNew: Bool) {
+    // Also where it is not known whether it was done.
+    defer { live.credentialsChanged(of: id) }
     if let device = try await store.revokeDevice(id, of: owner, at: clock.now()) { return (device, true) }
     let device = try await getDevice(id, owner: owner)
     guard device.revoked else { throw .fault(cause: "device \(id) could be revoked, but was not") }
     return (device, false)
+  }
+
+  /// Seconds that the old secret of a rotation may work on.
+  public static let graceSeconds = 0...86_400
+  public static let defaultGraceSeconds = 86_400
+
+  /// Gives the device a new secret, which is in the answer and nowhere else. The old one works until the new one is first
+  /// used, or its grace ends; with a grace of 0 it ends at once. To rotate again replaces a new secret that was never
+  /// used, and does not put the end off.
+  ///
+  /// Throws `deviceNotFound`, `notOwner`, `deviceRevoked`, and what the hasher throws.
+  public func rotateSecret(
+    of id: DeviceID, owner: ClientID, graceSeconds: Int = defaultGraceSeconds
+  ) async throws(RegistryError) -> RotatedDevice {
+    // Spares the hash of a secret that could not be stored.
+    let device = try await getDevice(id, owner: owner)
+    guard !device.revoked else { throw .deviceRevoked }
+    let secret = DeviceSecret(random: random)
+    let verifier = try await hasher.verifier(for: secret)
+    let now = clock.now()
+    defer { live.credentialsChanged(of: id) }
+    let rotated = try await store.rotateSecret(
+      of: id, of: owner, to: verifier, graceExpiresAt: now + Int64(graceSeconds) * 1000, at: now)
+    // It was there, and its owner's.
+    guard let rotated else { throw .deviceRevoked }
+    return RotatedDevice(
+      registered: RegisteredDevice(device: rotated.device, secret: secret, hmacKeyHash: verifier.hmacKeyHash),
+      graceExpiresAt: rotated.graceExpiresAt)
   }
 }

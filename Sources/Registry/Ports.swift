@@ -11,7 +11,7 @@ public protocol RandomSource: Sendable {
   func fill(_ buffer: UnsafeMutableRawBufferPointer)
 }
 
-/// Derives what is stored of a secret.
+/// Derives what is stored of a secret or a token.
 public protocol PasswordHasher: Sendable {
   /// Takes tens of milliseconds of a processor by design, off the event loop.
   /// Throws `overloaded` when too many wait, `fault` when memory for argon2id cannot be had.
@@ -23,6 +23,9 @@ public protocol PasswordHasher: Sendable {
   /// Whether the argon2id PHC string is the secret's. Takes as long as `verifier(for:)`.
   /// Throws `overloaded` when too many wait.
   func verify(_ secret: DeviceSecret, against hmacKeyHash: String) async throws(RegistryError) -> Bool
+
+  /// The SHA-256 of a token's characters.
+  func hash(ofToken characters: UnsafeBufferPointer<UInt8>) -> TokenHash
 }
 
 /// Remembers the nonces of signed requests (RFC 9421, section 7.2.2), so that none counts twice.

@@ -3,6 +3,13 @@ public enum RegistryError: Error, Hashable, Sendable {
   /// A value is not of its form. The message is for people and completes the sentence that the field begins.
   case invalid(field: String, message: String)
 
+  /// There is no such device, it is revoked, or the secret is another: which, nobody is told.
+  case signatureInvalid
+  /// The nonce was used before.
+  case replayed
+  /// There is no such token, or it has ended.
+  case tokenInvalid
+
   case clientNotFound
   case deviceNotFound
   /// The device is another client's.

@@ -11,6 +11,16 @@ public struct Timestamp: Hashable, Comparable, Sendable {
   public static func < (left: Timestamp, right: Timestamp) -> Bool {
     left.millisecondsSince1970 < right.millisecondsSince1970
   }
+
+  /// The time so many milliseconds later.
+  public static func + (time: Timestamp, milliseconds: Int64) -> Timestamp {
+    Timestamp(millisecondsSince1970: time.millisecondsSince1970 + milliseconds)
+  }
+
+  /// Milliseconds from the right time to the left one.
+  public static func - (left: Timestamp, right: Timestamp) -> Int64 {
+    left.millisecondsSince1970 - right.millisecondsSince1970
+  }
 }
 
 extension Timestamp: CustomStringConvertible {

@@ -41,6 +41,8 @@ struct Argon2idHasher: PasswordHasher {
     try await onPool { secret.withCharacters { Argon2id.verify($0, against: hmacKeyHash) } }
   }
 
+  func hash(ofToken characters: UnsafeBufferPointer<UInt8>) -> TokenHash { TokenHash(SHA256.hash(characters)) }
+
   private func onPool<Value: Sendable>(
     _ body: @escaping @Sendable () -> Value
   ) async throws(RegistryError) -> Value {

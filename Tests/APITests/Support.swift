@@ -119,6 +119,9 @@ private struct Outside: PasswordHasher, Clock, RandomSource {
   }
   func storedKey(of secret: DeviceSecret) -> [UInt8] { Array(repeating: 0, count: 32) }
   func verify(_ secret: DeviceSecret, against hmacKeyHash: String) async throws(RegistryError) -> Bool { false }
+  func hash(ofToken characters: UnsafeBufferPointer<UInt8>) -> TokenHash {
+    TokenHash(Array(repeating: 0, count: TokenHash.length))
+  }
   func now() -> Timestamp { Timestamp(millisecondsSince1970: 0) }
   func fill(_ buffer: UnsafeMutableRawBufferPointer) { buffer.initializeMemory(as: UInt8.self, repeating: 0) }
 }

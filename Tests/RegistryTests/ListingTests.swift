@@ -81,5 +81,8 @@ private struct Unused: PasswordHasher, Clock {
   }
   func storedKey(of secret: DeviceSecret) -> [UInt8] { Array(repeating: 0, count: 32) }
   func verify(_ secret: DeviceSecret, against hmacKeyHash: String) async throws(RegistryError) -> Bool { false }
+  func hash(ofToken characters: UnsafeBufferPointer<UInt8>) -> TokenHash {
+    TokenHash(Array(repeating: 0, count: TokenHash.length))
+  }
   func now() -> Timestamp { Timestamp(millisecondsSince1970: 0) }
 }

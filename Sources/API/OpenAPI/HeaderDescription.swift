@@ -16,7 +16,7 @@ struct HeaderDescription: Sendable {
     schema: ["type": "string", "minLength": 1, "maxLength": 128])
   static let cacheControl = HeaderDescription(
     name: "Cache-Control", meaning: "Nothing is to be kept.", isRequired: true,
-    schema: ["type": "string", "const": "no-store"])
+    schema: ["type": "string", "enum": ["no-store", "no-store, no-transform"]])
   static let location = HeaderDescription(
     name: "Location", meaning: "The path of what was created.", isRequired: true)
   static let link = HeaderDescription(
@@ -29,8 +29,27 @@ struct HeaderDescription: Sendable {
     name: "Retry-After", meaning: "Seconds after which to try again.", isRequired: true,
     schema: ["type": "integer", "minimum": 0])
 
+  static let retryAfterParking = HeaderDescription(
+    name: "Retry-After", meaning: "Seconds after which to try again, where too many polls waited already.",
+    isRequired: false, schema: ["type": "integer", "minimum": 0])
+  static let pragma = HeaderDescription(
+    name: "Pragma", meaning: "For caches of HTTP/1.0 (RFC 6749, section 5.1).", isRequired: true,
+    schema: ["type": "string", "const": "no-cache"])
+  static let contentDigest = HeaderDescription(
+    name: "Content-Digest", meaning: "Of a signed answer, the body's digest (RFC 9530).", isRequired: false)
+  static let signatureInput = HeaderDescription(
+    name: "Signature-Input", meaning: "Of a signed answer, what the signature covers (RFC 9421).",
+    isRequired: false)
+  static let signature = HeaderDescription(
+    name: "Signature",
+    meaning: "Of a signed answer, HMAC-SHA-256 of the signature base under the secret's ServerKey (RFC 9421).",
+    isRequired: false)
+
+  /// What the answer to a signed request has, once its nonce is stored.
+  static let signed = [contentDigest, signatureInput, signature]
+
   static let everywhere = [requestID, cacheControl]
-  static let all = everywhere + [location, link, allow, authenticate, retryAfter]
+  static let all = everywhere + [location, link, allow, authenticate, retryAfter, pragma] + signed
 
   /// What answers of a status must have. A 403 has a challenge only where a scope is missing.
   static func required(with status: Int, by kinds: [ProblemKind]) -> [HeaderDescription] {

@@ -26,6 +26,21 @@ extension JSONValue {
   }
 }
 
+extension JSONValue {
+  /// Schema of a whole number.
+  static func integer(in bounds: ClosedRange<Int>) -> JSONValue {
+    [
+      "type": "integer", "minimum": .integer(Int64(bounds.lowerBound)),
+      "maximum": .integer(Int64(bounds.upperBound)),
+    ]
+  }
+
+  /// Schema of text that may be null.
+  static func text(maximum: Int) -> JSONValue {
+    ["type": ["string", "null"], "maxLength": .integer(Int64(maximum))]
+  }
+}
+
 extension JSONValue: JSONWritable {
   func write(to json: inout JSONWriter) { writeIndented(to: &json, depth: 0) }
 

@@ -36,7 +36,17 @@ struct OpenAPIDocument {
             "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
             "description":
               "A JSON Web Token: `sub` is the client's id, `exp` is demanded, `scope` may hold registry:admin.",
-          ]
+          ],
+          "deviceSignature": [
+            "type": "apiKey", "in": "header", "name": "Signature",
+            "description":
+              "An HTTP message signature (RFC 9421) with `Signature-Input`; `keyid` is the device's id. It is the proof of SCRAM (RFC 5802): ClientKey XOR HMAC-SHA-256(StoredKey, signature base).",
+          ],
+          "deviceToken": [
+            "type": "oauth2",
+            "description": "A token of the device, which begins with `drt_`.",
+            "flows": ["clientCredentials": ["tokenUrl": "/api/v1/device/token", "scopes": .object([])]],
+          ],
         ],
       ],
     ]
@@ -66,8 +76,15 @@ struct OpenAPIDocument {
       members.append(("parameters", .array(endpoint.input.parameters.map(\.json))))
     }
     if let body = endpoint.input.body {
+      let media: JSONValue = ["schema": body.reference]
       members.append(
-        ("requestBody", ["required": true, "content": ["application/json": ["schema": body.reference]]]))
+        (
+          "requestBody",
+          [
+            "required": .boolean(!endpoint.input.isBodyOptional),
+            "content": .object([(endpoint.input.bodyType, media)]),
+          ]
+        ))
     }
     members.append(("responses", .object(responses(of: endpoint))))
     return .object(members)
@@ -78,16 +95,18 @@ struct OpenAPIDocument {
     case .anyone: []
     case .owner: [["owner": []]]
     case .administrator: [["owner": [.string(Administrator.scope)]]]
+    case .device: [["deviceSignature": []], ["deviceToken": []]]
     }
   }
 
   private func responses(of endpoint: Endpoint) -> [(name: String, value: JSONValue)] {
     let problems = Dictionary(grouping: endpoint.problems, by: \.status).sorted { $0.key < $1.key }
-    return [(String(endpoint.success.status), endpoint.success.json)]
+    let signed = endpoint.access == .device ? HeaderDescription.signed : []
+    return [(String(endpoint.success.status), endpoint.success.json(with: signed))]
       + problems.map { status, kinds in
-        kinds.allSatisfy(Self.commonKinds.contains)
+        kinds.allSatisfy(Self.commonKinds.contains) && signed.isEmpty
           ? (String(status), ["$ref": .string("#/components/responses/\(Self.name(of: status))")])
-          : (String(status), Self.response(to: kinds, status: status))
+          : (String(status), Self.response(to: kinds, status: status, with: signed))
       }
   }
 
@@ -102,13 +121,23 @@ struct OpenAPIDocument {
 
   private static func name(of status: Int) -> String { "Problem\(status)" }
 
-  private static func response(to kinds: [ProblemKind], status: Int) -> JSONValue {
+  private static func response(
+    to kinds: [ProblemKind], status: Int, with headers: [HeaderDescription] = []
+  ) -> JSONValue {
     let description = kinds.map { "`\($0.rawValue)`: \($0.title)." }.joined(separator: " ")
-    let headers = HeaderDescription.everywhere + HeaderDescription.required(with: status, by: kinds)
+    let headers =
+      HeaderDescription.everywhere + HeaderDescription.required(with: status, by: kinds) + headers
+    var content: [(name: String, value: JSONValue)] = []
+    if kinds.contains(where: { !$0.isOAuth }) {
+      content.append((.init(describing: Problem.contentType), ["schema": Problem.schema.reference]))
+    }
+    if kinds.contains(where: \.isOAuth) {
+      content.append(("application/json", ["schema": Problem.oauthSchema.reference]))
+    }
     return [
       "description": .string(description),
       "headers": .object(headers.map { ($0.name, $0.reference) }),
-      "content": [.init(describing: Problem.contentType): ["schema": Problem.schema.reference]],
+      "content": .object(content),
     ]
   }
 
@@ -116,7 +145,7 @@ struct OpenAPIDocument {
   private var schemas: [(name: String, value: JSONValue)] {
     var schemas: [Schema] = []
     for schema in endpoints.flatMap({ [$0.input.body].compactMap(\.self) + $0.success.components })
-      + [Problem.schema]
+      + [Problem.schema, Problem.oauthSchema]
     where !schemas.contains(where: { $0.name == schema.name }) {
       schemas.append(schema)
     }
@@ -134,10 +163,10 @@ extension ParameterDescription {
 }
 
 extension SuccessDescription {
-  fileprivate var json: JSONValue {
+  fileprivate func json(with more: [HeaderDescription]) -> JSONValue {
     var members: [(name: String, value: JSONValue)] = [
       ("description", .string(meaning)),
-      ("headers", .object((HeaderDescription.everywhere + headers).map { ($0.name, $0.reference) })),
+      ("headers", .object((HeaderDescription.everywhere + headers + more).map { ($0.name, $0.reference) })),
     ]
     if let schema { members.append(("content", ["application/json": ["schema": schema]])) }
     return .object(members)

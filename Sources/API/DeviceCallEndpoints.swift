@@ -1,0 +1,249 @@
+internal import HTTP
+internal import Registry
+
+// What a device does.
+
+extension API {
+  func whoami(_ device: AuthenticatedDevice, _ input: NoInput) async throws(RegistryError) -> OK<CallingDevice>
+  {
+    let session = device.session
+    let found = try await services.devices.getDevice(session.deviceID, owner: session.clientID)
+    return OK(value: CallingDevice(device: found, serverTime: services.clock.now()))
+  }
+
+  func poll(_ device: AuthenticatedDevice, _ input: PollInput) async throws(RegistryError) -> PolledSignals {
+    let polled = try await services.signals.poll(
+      device.session, waitSeconds: input.waitSeconds, limit: input.limit)
+    return PolledSignals(
+      signals: polled.signals, retryAfterSeconds: polled.retryAfterSeconds, serverTime: services.clock.now())
+  }
+
+  func acknowledge(
+    _ device: AuthenticatedDevice, _ input: Acknowledgements
+  ) async throws(RegistryError) -> OK<Acked> {
+    let known = try await services.signals.acknowledge(device.session, input.acknowledgements)
+    for result in AckResult.allCases {
+      let count = input.acknowledgements.count {
+        AckResult(of: $0, isKnown: known.contains($0.signalID)) == result
+      }
+      if count > 0 { observe(.acknowledged(result: result, count: count)) }
+    }
+    var seen: Set<SignalID> = []
+    let ids = input.acknowledgements.map(\.signalID).filter { seen.insert($0).inserted }
+    return OK(value: Acked(acked: ids.filter(known.contains), unknown: ids.filter { !known.contains($0) }))
+  }
+}
+
+extension AckResult {
+  fileprivate init(of acknowledgement: Acknowledgement, isKnown: Bool) {
+    switch (isKnown, acknowledgement.status) {
+    case (false, _): self = .unknown
+    case (true, .placed): self = .placed
+    case (true, .failed): self = .failed
+    case (true, .skipped): self = .skipped
+    }
+  }
+}
+
+/// `?wait=0..30&max=1..100`.
+struct PollInput: API.Input {
+  let waitSeconds: Int
+  let limit: Int
+
+  static let description = InputDescription(parameters: [
+    ParameterDescription(
+      name: "wait", place: .query, meaning: "Seconds that the answer may wait for a signal; 0 without it.",
+      schema: .integer(in: SignalService.waitSeconds)),
+    ParameterDescription(
+      name: "max", place: .query, meaning: "Signals that the answer may hold; 100 without it.",
+      schema: .integer(in: SignalService.pollSize)),
+  ])
+
+  init(of call: Call) throws(Problem) {
+    waitSeconds = try call.numberParameter("wait", in: SignalService.waitSeconds) ?? 0
+    limit = try call.numberParameter("max", in: SignalService.pollSize) ?? SignalService.pollSize.upperBound
+  }
+}
+
+/// `{"acks": [{"signal_id", "status", "broker_ticket"?, "error"?}]}`; null is as good as absent.
+struct Acknowledgements: API.Input {
+  let acknowledgements: [Acknowledgement]
+
+  private struct Body: Decodable {
+    let acks: [Ack]
+  }
+  private struct Ack: Decodable {
+    let signal_id: String
+    let status: String
+    let broker_ticket: String?
+    let error: String?
+  }
+
+  static let description = InputDescription(
+    body: Schema(
+      name: "AckInput",
+      definition: [
+        "type": "object",
+        "required": ["acks"],
+        "properties": [
+          "acks": [
+            "type": "array", "maxItems": .integer(Int64(Acknowledgement.maximumPerRequest)),
+            "items": [
+              "type": "object",
+              "required": ["signal_id", "status"],
+              "properties": [
+                "signal_id": ["type": "string", "format": "uuid"],
+                "status": Acknowledgement.Status.schema,
+                "broker_ticket": .text(maximum: Acknowledgement.maximumTicketLength),
+                "error": .text(maximum: Acknowledgement.maximumErrorLength),
+              ],
+            ],
+          ]
+        ],
+      ]))
+
+  init(of call: Call) throws(Problem) {
+    let acks = try call.json(Body.self).acks
+    guard acks.count <= Acknowledgement.maximumPerRequest else {
+      throw .invalidValue(of: "acks", "must have \(Acknowledgement.maximumPerRequest) elements at most")
+    }
+    var acknowledgements: [Acknowledgement] = []
+    for (index, ack) in acks.enumerated() {
+      acknowledgements.append(try Self.acknowledgement(ack, field: "acks.\(index)"))
+    }
+    self.acknowledgements = acknowledgements
+  }
+
+  private static func acknowledgement(_ ack: Ack, field: String) throws(Problem) -> Acknowledgement {
+    guard let id = SignalID(ack.signal_id) else {
+      throw .invalidValue(of: "\(field).signal_id", "must be a signal's id")
+    }
+    guard let status = Acknowledgement.Status(rawValue: ack.status) else {
+      throw .invalidValue(of: "\(field).status", "must be placed, failed or skipped")
+    }
+    try test(ack.broker_ticket, maximum: Acknowledgement.maximumTicketLength, field: "\(field).broker_ticket")
+    try test(ack.error, maximum: Acknowledgement.maximumErrorLength, field: "\(field).error")
+    return Acknowledgement(signalID: id, status: status, brokerTicket: ack.broker_ticket, error: ack.error)
+  }
+
+  private static func test(_ text: String?, maximum: Int, field: String) throws(Problem) {
+    guard let text else { return }
+    guard text.unicodeScalars.count <= maximum else {
+      throw .invalidValue(of: field, "must have \(maximum) characters at most")
+    }
+    // PostgreSQL has no text with it.
+    guard !text.utf8.contains(0) else { throw .invalidValue(of: field, "must not contain U+0000") }
+  }
+}
+
+/// The device itself, and the registry's time.
+struct CallingDevice: JSONDescribed {
+  let device: Device
+  let serverTime: Timestamp
+
+  func write(to json: inout JSONWriter) {
+    json.object { json in
+      device.writeMembers(&json)
+      json.member("server_time", serverTime)
+    }
+  }
+
+  static let schema = Schema(
+    name: "CallingDevice",
+    definition: [
+      "type": "object",
+      "required": .array(schemaMembers.map { .string($0.name) }),
+      "properties": .object(schemaMembers),
+    ])
+
+  private static let schemaMembers: [(name: String, value: JSONValue)] =
+    Device.schemaMembers + [("server_time", .time())]
+}
+
+/// 200 with the signals that wait for a device.
+struct PolledSignals: API.Answer {
+  let signals: [Signal]
+  let retryAfterSeconds: Int?
+  let serverTime: Timestamp
+
+  static let description = SuccessDescription(
+    status: 200, meaning: "The signals, oldest first; none where none came in time.", schema: schema.reference,
+    components: [schema], headers: [.retryAfterParking])
+
+  private static let schema = Schema(
+    name: "PolledSignals",
+    definition: [
+      "type": "object",
+      "required": ["signals", "server_time"],
+      "properties": [
+        "signals": [
+          "type": "array",
+          "items": [
+            "type": "object",
+            "required": ["id", "created_at", "expires_at", "payload"],
+            "properties": [
+              "id": ["type": "string", "format": "uuid"], "created_at": .time(), "expires_at": .time(),
+              "payload": ["type": "object"],
+            ],
+          ],
+        ],
+        "server_time": .time(),
+      ],
+    ])
+
+  /// Bytes of a signal beside its payload.
+  private static let bytesBesidePayload = 160
+
+  func response() -> Response {
+    let capacity = signals.reduce(64) { $0 + $1.payload.count + Self.bytesBesidePayload }
+    var json = JSONWriter(buffer: ByteBuffer(capacity: capacity))
+    json.object { json in
+      json.member("signals", signals.map(PolledSignal.init))
+      json.member("server_time", serverTime)
+    }
+    var response = Response(status: 200, contentType: "application/json", body: json.buffer)
+    if let retryAfterSeconds { response.fields.append(("Retry-After", String(retryAfterSeconds))) }
+    return response
+  }
+}
+
+/// A signal as a device sees it.
+private struct PolledSignal: JSONWritable {
+  let signal: Signal
+
+  func write(to json: inout JSONWriter) {
+    json.object { json in
+      json.member("id", signal.id)
+      json.member("created_at", signal.createdAt)
+      json.member("expires_at", signal.expiresAt)
+      json.member("payload", JSONText(bytes: signal.payload))
+    }
+  }
+}
+
+/// `{"acked": [ids], "unknown": [ids]}`.
+struct Acked: JSONDescribed {
+  let acked: [SignalID]
+  let unknown: [SignalID]
+
+  func write(to json: inout JSONWriter) {
+    json.object { json in
+      json.member("acked", acked)
+      json.member("unknown", unknown)
+    }
+  }
+
+  static let schema = Schema(
+    name: "Acked",
+    definition: [
+      "type": "object",
+      "required": ["acked", "unknown"],
+      "properties": [
+        "acked": ["type": "array", "items": ["type": "string", "format": "uuid"]],
+        "unknown": [
+          "type": "array", "items": ["type": "string", "format": "uuid"],
+          "description": "Those that are no signals to this device.",
+        ],
+      ],
+    ])
+}

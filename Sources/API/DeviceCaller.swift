@@ -1,0 +1,118 @@
+internal import HTTP
+internal import Registry
+internal import RequestSignature
+
+/// What a signature covers of a request that the request itself does not say for sure.
+public struct SignatureOrigin: Hashable, Sendable {
+  /// `http` or `https`.
+  let scheme: String
+  /// Nil: that of the request's `Host`.
+  let authority: String?
+
+  /// - Parameters:
+  ///   - scheme: that of the public URL where there is one, else the listener's.
+  ///   - authority: that of the public URL; nil where there is none.
+  public init(scheme: String, authority: String? = nil) {
+    self.scheme = scheme
+    self.authority = authority
+  }
+}
+
+/// A device that proved who it is: by a signature, or by a token.
+struct AuthenticatedDevice: API.Caller {
+  static let access = Access.device
+
+  let session: DeviceSession
+  /// Nil where there was a token.
+  private let proof: RequestProof?
+
+  /// Where there is a signature, it alone decides.
+  init(of request: Request, at api: API) async throws(Problem) {
+    proof = try Self.proof(of: request, at: api)
+    if let proof {
+      session = try await Self.session(of: request, provedBy: proof, at: api)
+    } else if let token = try request.bearerToken() {
+      session = try await Self.session(of: token, at: api)
+    } else {
+      throw .signatureMissing
+    }
+  }
+
+  func admit(at api: API) async throws(RegistryError) { try await api.services.authentication.admit(session) }
+
+  /// A device that is gone by now is none.
+  func problem(_ error: RegistryError) -> Problem {
+    Problem(error == .deviceNotFound ? session.ended : error)
+  }
+
+  /// The answer to a signed request is signed, of whatever status, and nobody on the way may change it.
+  func seal(_ response: inout Response, at api: API) {
+    guard let proof, let serverKey = session.serverKey else { return }
+    let body = response.body?.withBytes { Array($0) } ?? []
+    let signature = ResponseSigner.sign(
+      status: response.status, body: body, created: api.services.clock.now().secondsSince1970,
+      keyID: proof.keyID, nonce: proof.nonce, serverKey: serverKey)
+    response.cacheControl = "no-store, no-transform"
+    if let digest = signature.contentDigest { response.fields.append(("Content-Digest", digest)) }
+    response.fields.append(("Signature-Input", signature.signatureInput))
+    response.fields.append(("Signature", signature.signature))
+  }
+
+  // MARK: A signature
+
+  /// Nil where there is none.
+  private static func proof(of request: Request, at api: API) throws(Problem) -> RequestProof? {
+    let view = RequestView(
+      method: request.method, target: request.target, scheme: api.origin.scheme,
+      authority: api.origin.authority ?? request.value(of: "host") ?? "", body: request.content
+    ) { request.fields.values(of: $0) }
+    do throws(Malformation) { return try RequestProof(view) } catch { throw .signatureMalformed("\(error)") }
+  }
+
+  /// Clock, digest, signature, replay, in this order.
+  private static func session(
+    of request: Request, provedBy proof: RequestProof, at api: API
+  ) async throws(Problem) -> DeviceSession {
+    let authentication = api.services.authentication
+    let now = api.services.clock.now()
+    let timeliness = proof.timeliness(
+      at: now.secondsSince1970, skewSeconds: Int64(authentication.skewSeconds))
+    guard timeliness == .timely else { throw .clockSkew(timeliness, serverTime: now) }
+    guard proof.hasDigest(of: request.content), let id = DeviceID(proof.keyID) else {
+      throw Problem(.signatureInvalid)
+    }
+    do throws(RegistryError) {
+      return try await authentication.authenticate(id, nonce: proof.nonce, created: proof.created) {
+        proof.verify(storedKey: $0)
+      }
+    } catch {
+      throw Problem(error)
+    }
+  }
+
+  // MARK: A token
+
+  private static func session(of token: String, at api: API) async throws(Problem) -> DeviceSession {
+    guard token.hasPrefix(AccessToken.prefix) else { throw Problem(.tokenInvalid) }
+    do throws(RegistryError) {
+      return try await api.services.authentication.authenticate(token: token)
+    } catch {
+      throw Problem(error)
+    }
+  }
+}
+
+extension Request {
+  /// The content; who tests the size has seen that it is whole.
+  var content: [UInt8] {
+    switch body {
+    case .complete(let bytes): bytes
+    case .tooLarge: []
+    }
+  }
+}
+
+extension Timestamp {
+  /// Whole seconds, rounded down.
+  var secondsSince1970: Int64 { Int64((Double(millisecondsSince1970) / 1000).rounded(.down)) }
+}

@@ -1,0 +1,241 @@
+internal import HTTP
+internal import Registry
+
+// What an owner does with signals.
+
+extension API {
+  /// Throws `clientNotFound`, `deviceNotFound`, `notOwner`, `deviceRevoked`, `tooManySignals`.
+  func createSignal(_ owner: Owner, _ input: NewSignal) async throws(RegistryError) -> Created<SignalSummary> {
+    let signal = try await services.signals.createSignal(
+      clientID: owner.clientID, payload: input.payload, to: input.addressees,
+      lifetimeSeconds: input.lifetimeSeconds)
+    return Created(value: signal, location: "/api/v1/signals/\(signal.id)")
+  }
+
+  func listSignals(
+    _ owner: Owner, _ input: PageInput<SignalCursor>
+  ) async throws(RegistryError) -> Listing<SignalSummary> {
+    let page = try await services.signals.listSignals(
+      clientID: owner.clientID, limit: input.limit ?? SignalService.defaultPage, after: input.cursor)
+    return Listing(elements: page.elements, next: page.next.map(input.link))
+  }
+
+  /// Throws `signalNotFound`, `notSignalOwner`.
+  func getSignal(_ owner: Owner, _ input: SignalPath) async throws(RegistryError) -> OK<SentSignal> {
+    let (signal, deliveries) = try await services.signals.getSignal(input.id, owner: owner.clientID)
+    return OK(value: SentSignal(signal: signal, deliveries: deliveries, now: services.clock.now()))
+  }
+}
+
+/// `{"payload", "device_ids" or "all", "ttl_seconds"?}`; null is as good as absent.
+struct NewSignal: API.Input {
+  let payload: [UInt8]
+  let addressees: Addressees
+  let lifetimeSeconds: Int
+
+  private struct Body: Decodable {
+    let payload: Payload
+    let device_ids: [String]?
+    let all: Bool?
+    let ttl_seconds: JSONInteger?
+  }
+
+  /// Any object; its bytes are taken as they are.
+  private struct Payload: Decodable {
+    private enum NoKeys: CodingKey {}
+
+    init(from decoder: any Decoder) throws {
+      do {
+        _ = try decoder.container(keyedBy: NoKeys.self)
+      } catch {
+        throw DecodingError.typeMismatch(
+          [String: String].self,
+          DecodingError.Context(codingPath: decoder.codingPath, debugDescription: "not an object"))
+      }
+    }
+  }
+
+  static let description = InputDescription(
+    body: Schema(
+      name: "SignalInput",
+      definition: [
+        "type": "object",
+        "required": ["payload"],
+        "oneOf": [["required": ["device_ids"]], ["required": ["all"]]],
+        "properties": [
+          "payload": [
+            "type": "object",
+            "description": "What the devices receive, as it is; 16 KiB of JSON at most.",
+          ],
+          "device_ids": [
+            "type": "array", "minItems": 1, "maxItems": .integer(Int64(Addressees.maximumListed)),
+            "items": ["type": "string", "format": "uuid"],
+            "description": "The devices that it goes to; one that is given twice counts once.",
+          ],
+          "all": ["const": true, "description": "It goes to all devices that are active now."],
+          "ttl_seconds": [
+            "type": ["integer", "null"],
+            "minimum": .integer(Int64(Signal.lifetimeSeconds.lowerBound)),
+            "maximum": .integer(Int64(Signal.lifetimeSeconds.upperBound)),
+            "default": .integer(Int64(Signal.defaultLifetimeSeconds)),
+            "description": "Seconds until it expires.",
+          ],
+        ],
+      ]))
+
+  init(of call: Call) throws(Problem) {
+    let body = try call.json(Body.self)
+    // What the decoder found may have been written with escapes.
+    guard let payload = try call.rawMember("payload") else { throw .invalidValue(of: "payload", "is missing") }
+    guard payload.count <= Signal.maximumPayloadBytes else {
+      throw .invalidValue(of: "payload", "must have \(Signal.maximumPayloadBytes) bytes at most")
+    }
+    self.payload = Array(payload)
+    addressees = try Self.addressees(body)
+    lifetimeSeconds = try Self.lifetime(body)
+  }
+
+  private static func addressees(_ body: Body) throws(Problem) -> Addressees {
+    switch (body.device_ids, body.all) {
+    case (nil, true?): return .all
+    case (let texts?, nil): return .devices(try devices(texts))
+    case (_, false?): throw .invalidValue(of: "all", "must be true, or absent")
+    case (nil, nil): throw .invalidValue(of: "device_ids", "is missing, and so is `all`: one of them is needed")
+    case (_?, true?): throw .invalidValue(of: "all", "must not be given beside `device_ids`")
+    }
+  }
+
+  /// Each once, in their order.
+  private static func devices(_ texts: [String]) throws(Problem) -> [DeviceID] {
+    guard (1...Addressees.maximumListed).contains(texts.count) else {
+      throw .invalidValue(of: "device_ids", "must have 1 to \(Addressees.maximumListed) elements")
+    }
+    var seen: Set<DeviceID> = []
+    var ids: [DeviceID] = []
+    for text in texts {
+      // What is not of the form of an id names no device.
+      guard let id = DeviceID(text) else { throw Problem(.deviceNotFound) }
+      if seen.insert(id).inserted { ids.append(id) }
+    }
+    return ids
+  }
+
+  private static func lifetime(_ body: Body) throws(Problem) -> Int {
+    guard let ttl = body.ttl_seconds else { return Signal.defaultLifetimeSeconds }
+    let bounds = Signal.lifetimeSeconds
+    guard let seconds = Int(exactly: ttl.value), bounds.contains(seconds) else {
+      throw .invalidValue(
+        of: "ttl_seconds", "must be a whole number from \(bounds.lowerBound) to \(bounds.upperBound)")
+    }
+    return seconds
+  }
+}
+
+/// A signal in the path.
+struct SignalPath: API.Input {
+  let id: SignalID
+
+  static let description = InputDescription(parameters: [
+    ParameterDescription(
+      name: "id", place: .path, meaning: "The signal's id.", schema: ["type": "string", "format": "uuid"])
+  ])
+
+  init(of call: Call) throws(Problem) { id = try call.signalID() }
+}
+
+extension SignalSummary: JSONDescribed {
+  func write(to json: inout JSONWriter) {
+    json.object { json in
+      json.member("id", id)
+      json.member("created_at", createdAt)
+      json.member("expires_at", expiresAt)
+      json.member("devices", Int64(devices))
+    }
+  }
+
+  static let schema = Schema(
+    name: "Signal",
+    definition: [
+      "type": "object",
+      "required": ["id", "created_at", "expires_at", "devices"],
+      "properties": [
+        "id": ["type": "string", "format": "uuid"],
+        "created_at": .time(),
+        "expires_at": .time(),
+        "devices": ["type": "integer", "minimum": 0, "description": "How many devices it was sent to."],
+      ],
+    ])
+}
+
+/// A signal with its payload, and what became of it at each of its devices.
+struct SentSignal: JSONDescribed {
+  let signal: Signal
+  let deliveries: [Delivery]
+  let now: Timestamp
+
+  func write(to json: inout JSONWriter) {
+    let isExpired = signal.expiresAt <= now
+    json.object { json in
+      json.member("id", signal.id)
+      json.member("created_at", signal.createdAt)
+      json.member("expires_at", signal.expiresAt)
+      json.member("devices", Int64(deliveries.count))
+      json.member("payload", JSONText(bytes: signal.payload))
+      json.member("deliveries", deliveries.map { SentDelivery(delivery: $0, isExpired: isExpired) })
+    }
+  }
+
+  static let schema = Schema(
+    name: "SentSignal",
+    definition: [
+      "type": "object",
+      "required": ["id", "created_at", "expires_at", "devices", "payload", "deliveries"],
+      "properties": [
+        "id": ["type": "string", "format": "uuid"],
+        "created_at": .time(),
+        "expires_at": .time(),
+        "devices": ["type": "integer", "minimum": 0],
+        "payload": ["type": "object"],
+        "deliveries": ["type": "array", "items": SentDelivery.schema],
+      ],
+    ])
+}
+
+/// What became of a signal at a device.
+private struct SentDelivery: JSONWritable {
+  let delivery: Delivery
+  let isExpired: Bool
+
+  func write(to json: inout JSONWriter) {
+    let acknowledgement = delivery.acknowledgement
+    json.object { json in
+      json.member("device_id", delivery.deviceID)
+      json.member("state", acknowledgement != nil ? "acked" : isExpired ? "expired" : "pending")
+      json.member("status", acknowledgement?.status.rawValue)
+      json.member("broker_ticket", acknowledgement?.brokerTicket)
+      json.member("error", acknowledgement?.error)
+      json.member("acked_at", delivery.ackedAt)
+    }
+  }
+
+  static let schema: JSONValue = [
+    "type": "object",
+    "required": ["device_id", "state", "status", "broker_ticket", "error", "acked_at"],
+    "properties": [
+      "device_id": ["type": "string", "format": "uuid"],
+      "state": ["type": "string", "enum": ["pending", "acked", "expired"]],
+      "status": [
+        "type": ["string", "null"], "description": "What the device says it did: placed, failed or skipped.",
+      ],
+      "broker_ticket": .text(maximum: Acknowledgement.maximumTicketLength),
+      "error": .text(maximum: Acknowledgement.maximumErrorLength),
+      "acked_at": .time(nullable: true),
+    ],
+  ]
+}
+
+extension Acknowledgement.Status {
+  static let schema: JSONValue = [
+    "type": "string", "enum": .array(allCases.map { .string($0.rawValue) }),
+  ]
+}

@@ -1,0 +1,152 @@
+internal import FoundationEssentials
+internal import HTTP
+internal import Registry
+
+// OAuth 2.0 client credentials (RFC 6749, section 4.4), for devices.
+
+extension API {
+  /// Throws `invalidClient` for whoever is not let in, `tooManyTokens`.
+  func issueToken(_ caller: OAuthClient, _ input: TokenRequest) async throws(RegistryError) -> IssuedTokenAnswer
+  {
+    IssuedTokenAnswer(issued: try await services.tokens.issueToken(to: input.deviceID, secret: input.secret))
+  }
+}
+
+/// Whoever asks for a token: what it sends is its proof.
+struct OAuthClient: API.Caller {
+  static let access = Access.anyone
+
+  init(of request: Request, at api: API) {}
+
+  func problem(_ error: RegistryError) -> Problem {
+    error == .signatureInvalid ? .invalidClient : Problem(error)
+  }
+}
+
+/// `grant_type=client_credentials` with the device's id and secret, in the form or as HTTP Basic
+/// (RFC 6749, section 2.3.1).
+struct TokenRequest: API.Input {
+  /// Nil for what is not of the form of an id.
+  let deviceID: DeviceID?
+  /// Nil for what is not of the form of a secret.
+  let secret: DeviceSecret?
+
+  static let description = InputDescription(
+    body: Schema(
+      name: "TokenRequest",
+      definition: [
+        "type": "object",
+        "required": ["grant_type"],
+        "properties": [
+          "grant_type": ["type": "string", "const": "client_credentials"],
+          "client_id": ["type": "string", "description": "The device's id, unless HTTP Basic has it."],
+          "client_secret": ["type": "string", "description": "The device's secret, unless HTTP Basic has it."],
+        ],
+      ]), bodyType: Form.mediaType)
+
+  init(of call: Call) throws(Problem) {
+    let form = try Form(of: call)
+    guard let grantType = try form.value(of: "grant_type") else {
+      throw .invalidRequest("grant_type is missing.")
+    }
+    guard grantType == "client_credentials" else { throw .unsupportedGrantType }
+    let inForm = (id: try form.value(of: "client_id"), secret: try form.value(of: "client_secret"))
+    let inHeader = try Self.basicCredentials(of: call.request)
+    guard inHeader == nil || inForm.secret == nil && (inForm.id == nil || inForm.id == inHeader?.id) else {
+      throw .invalidRequest("Send the client's id and secret in the form or as HTTP Basic, not both.")
+    }
+    guard let id = inHeader?.id ?? inForm.id, var text = inHeader?.secret ?? inForm.secret else {
+      throw .invalidClient
+    }
+    deviceID = DeviceID(id)
+    secret = text.withUTF8 { DeviceSecret(presented: $0) }
+  }
+
+  /// Nil where there is no `Authorization: Basic` (RFC 7617). Id and secret are form-encoded in it.
+  private static func basicCredentials(of request: Request) throws(Problem) -> (id: String, secret: String)? {
+    guard request.value(of: "authorization") != nil else { return nil }
+    let credentials: String?
+    do { credentials = try request.credentials(of: "basic") } catch {
+      throw .invalidRequest("There is more than one Authorization field.")
+    }
+    guard let text = credentials, let decoded = Data(base64Encoded: text) else { throw .invalidClient }
+    let parts = decoded.split(separator: UInt8(ascii: ":"), maxSplits: 1, omittingEmptySubsequences: false)
+      .map { Form.decode(String(decoding: $0, as: UTF8.self)[...]) }
+    guard parts.count == 2, let id = parts[0], let secret = parts[1] else { throw .invalidClient }
+    return (id, secret)
+  }
+}
+
+/// `application/x-www-form-urlencoded` (RFC 6749, appendix B).
+private struct Form {
+  static let mediaType = "application/x-www-form-urlencoded"
+  private let parameters: [(name: String?, value: String?)]
+
+  init(of call: Call) throws(Problem) {
+    guard call.request.value(of: "content-encoding") == nil else { throw .unsupportedContentEncoding }
+    let type = call.request.value(of: "content-type") ?? ""
+    let essence = type.prefix { $0 != ";" }.filter { $0 != " " && $0 != "\t" }.lowercased()
+    guard essence == Self.mediaType else { throw .notAForm }
+    parameters = String(decoding: call.content, as: UTF8.self).split(separator: "&").map { pair in
+      let parts = pair.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      return (Self.decode(parts[0]), parts.count == 2 ? Self.decode(parts[1]) : "")
+    }
+  }
+
+  /// Nil where it is absent or empty (RFC 6749, section 3.2). Throws where it is repeated or cannot be decoded.
+  func value(of name: String) throws(Problem) -> String? {
+    let found = parameters.filter { $0.name == name }
+    guard found.count < 2 else { throw .invalidRequest("\(name) is given twice.") }
+    guard let parameter = found.first else { return nil }
+    guard let value = parameter.value else { throw .invalidRequest("\(name) is not percent-encoded UTF-8.") }
+    return value.isEmpty ? nil : value
+  }
+
+  /// Nil where the encoding is broken.
+  static func decode(_ text: Substring) -> String? {
+    PercentEncoding.decode(Substring(String(text.map { $0 == "+" ? " " : $0 })))
+  }
+}
+
+/// 200 with a token.
+struct IssuedTokenAnswer: API.Answer {
+  let issued: TokenService.IssuedToken
+
+  private static let schema = Schema(
+    name: "AccessToken",
+    definition: [
+      "type": "object",
+      "required": ["access_token", "token_type", "expires_in"],
+      "properties": [
+        "access_token": ["type": "string", "pattern": "^drt_[A-Za-z0-9_-]{43}$"],
+        "token_type": ["type": "string", "const": "Bearer"],
+        "expires_in": [
+          "type": "integer", "minimum": 0, "maximum": .integer(Int64(TokenService.lifetimeSeconds)),
+        ],
+      ],
+    ])
+
+  static let description = SuccessDescription(
+    status: 200, meaning: "The token, shown here once.", schema: schema.reference, components: [schema],
+    headers: [.pragma])
+
+  func response() -> Response {
+    var json = JSONWriter(buffer: ByteBuffer(capacity: 256, isSensitive: true))
+    json.object { json in
+      json.member("access_token", issued.token)
+      json.member("token_type", "Bearer")
+      json.member("expires_in", Int64(issued.expiresInSeconds))
+    }
+    return Response(
+      status: 200, fields: [("Pragma", "no-cache")], contentType: "application/json", body: json.buffer)
+  }
+}
+
+extension AccessToken: JSONWritable {
+  func write(to json: inout JSONWriter) {
+    let buffer = json.buffer
+    buffer.append(UInt8(ascii: "\""))
+    withCharacters { buffer.append($0) }
+    buffer.append(UInt8(ascii: "\""))
+  }
+}

@@ -1,0 +1,34 @@
+/// An access token (RFC 6749, section 1.4): `drt_` and 32 random bytes in base64url. Only its hash is stored.
+///
+/// It lives in memory of its own, which is wiped when the last reference goes, and prints as `<redacted>`.
+public struct AccessToken: Sendable {
+  /// What every token begins with, so that one that leaked is known for what it is.
+  public static let prefix = "drt_"
+  /// Random bytes of a token.
+  public static let randomLength = 32
+  /// Characters of a token: six bits each, and the prefix.
+  public static let textLength = 47
+
+  private let characters: SecretBytes
+
+  /// Makes a new token of the random source's next 32 bytes.
+  public init(random: some RandomSource) {
+    characters = SecretBytes(count: Self.textLength) { characters in
+      SecretBytes.withRandomBytes(Self.randomLength, from: random) { bytes in
+        _ = characters.update(fromContentsOf: Self.prefix.utf8)
+        Base64URL.encode(bytes, into: characters.extracting(Self.prefix.utf8.count...))
+      }
+    }
+  }
+
+  /// Lends the characters. What is copied out of the closure is the caller's to wipe.
+  public func withCharacters<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
+    characters.withBytes(body)
+  }
+}
+
+extension AccessToken: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+  public var description: String { "<redacted>" }
+  public var debugDescription: String { "<redacted>" }
+  public var customMirror: Mirror { Mirror(self, children: []) }
+}

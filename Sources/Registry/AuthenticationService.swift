@@ -1,0 +1,207 @@
+/// The rules on who is a device. One for each event loop, with that loop's store.
+///
+/// Whoever verifies a proof is the caller's business: this knows which keys count, and that no nonce counts twice.
+public struct AuthenticationService: Sendable {
+  private let store: any CredentialStore
+  private let live: LiveDevices
+  private let replay: any ReplayStore
+  private let hasher: any PasswordHasher
+  private let clock: any Clock
+  /// How far a signature's `created` may lie back.
+  public let skewSeconds: Int
+
+  /// How far a signature's `created` may lie ahead of the clock.
+  public static let maximumLeadSeconds = 5
+
+  public init(
+    store: any CredentialStore, live: LiveDevices, replay: any ReplayStore, hasher: any PasswordHasher,
+    clock: any Clock, skewSeconds: Int
+  ) {
+    self.store = store
+    self.live = live
+    self.replay = replay
+    self.hasher = hasher
+    self.clock = clock
+    self.skewSeconds = skewSeconds
+  }
+
+  // MARK: Signatures
+
+  /// Tests a signed request: its device, the secret that it was signed with, and that its nonce is new. From then
+  /// on the nonce is used up.
+  ///
+  /// - Parameters:
+  ///   - created: when the request was signed, in seconds since 1970.
+  ///   - isSigned: whether the request was signed with the secret of a stored key.
+  public func authenticate(
+    _ id: DeviceID, nonce: String, created: Int64, isSigned: (_ storedKey: [UInt8]) -> Bool
+  ) async throws(RegistryError) -> DeviceSession {
+    guard let (device, secret) = try await verifySecret(of: id, matches: isSigned) else {
+      throw .signatureInvalid
+    }
+    let createdAt = Timestamp(millisecondsSince1970: created * 1000)
+    let expiry = Timestamp(millisecondsSince1970: (created + Int64(skewSeconds)) * 1000)
+    let isNew = try await replay.remember(nonce: nonce, of: id, created: createdAt, until: expiry)
+    guard isNew else { throw .replayed }
+    return DeviceSession(of: device, bySignatureWith: secret)
+  }
+
+  // MARK: Tokens
+
+  /// Tests an access token.
+  public func authenticate(token: String) async throws(RegistryError) -> DeviceSession {
+    var token = token
+    let hash = token.withUTF8(hasher.hash(ofToken:))
+    let now = clock.now()
+    guard let credentials = try await credentials(ofToken: hash, at: now) else { throw .tokenInvalid }
+    return DeviceSession(of: credentials, hash: hash)
+  }
+
+  // MARK: Sessions
+
+  /// Does what a device's first valid word brings about: its next secret takes over, and it was seen.
+  ///
+  /// Throws `signatureInvalid`, `tokenInvalid` where a rotation or a revocation came in between.
+  public func admit(_ session: DeviceSession) async throws(RegistryError) {
+    if session.usesNextSecret { try await promote(session) }
+    live.presence.note(.called, by: session.deviceID, at: clock.now())
+  }
+
+  /// Whether the session's device, secret and token are as good as when it began.
+  func isGood(_ session: DeviceSession) async throws(RegistryError) -> Bool {
+    let now = clock.now()
+    if let hash = session.tokenHash { return try await credentials(ofToken: hash, at: now) != nil }
+    guard let device = try await credentials(of: session.deviceID).credentials else { return false }
+    return device.isCurrentValid(at: now) && device.current.storedKey == session.storedKey
+  }
+
+  // MARK: Secrets
+
+  /// Which of the device's secrets it is, of those that count now. Nil where there is no such device, it is revoked,
+  /// or it is none of them: all alike, after the same work.
+  ///
+  /// What is remembered may be from before a rotation in another process, so a secret that does not match is tested
+  /// again against the database.
+  func verifySecret(
+    of id: DeviceID, matches: (_ storedKey: [UInt8]) -> Bool
+  ) async throws(RegistryError) -> (DeviceCredentials, Secret)? {
+    var (device, isRemembered) = try await credentials(of: id)
+    if isRemembered {
+      if let device, let secret = secret(of: device, matches: matches) { return (device, secret) }
+      device = try await fetchCredentials(of: id)
+    }
+    guard let device, device.isActive else {
+      // The time that a device's own key would take.
+      _ = matches(Self.nobodysKey)
+      return nil
+    }
+    return secret(of: device, matches: matches).map { (device, $0) }
+  }
+
+  /// Puts the next secret in force, unless another request was faster.
+  func promote(_ session: DeviceSession) async throws(RegistryError) {
+    let isPromoted = try await store.promoteNextSecret(of: session.deviceID, storedKey: session.storedKey)
+    // Whoever waits on the old secret hears of its end.
+    live.credentialsChanged(of: session.deviceID)
+    if isPromoted { return }
+    guard try await isGood(session) else { throw session.ended }
+  }
+
+  /// A secret that counts.
+  struct Secret {
+    let verifier: SecretVerifier
+    /// Whether it is the new one of a rotation, which nobody used before.
+    let isNext: Bool
+    /// When it ends, where that is known.
+    let endsAt: Timestamp?
+  }
+
+  private func secret(of device: DeviceCredentials, matches: (_ storedKey: [UInt8]) -> Bool) -> Secret? {
+    if matches(device.current.storedKey) {
+      guard device.isCurrentValid(at: clock.now()) else { return nil }
+      return Secret(verifier: device.current, isNext: false, endsAt: device.graceExpiresAt)
+    }
+    guard let next = device.next, device.isActive, matches(next.storedKey) else { return nil }
+    return Secret(verifier: next, isNext: true, endsAt: nil)
+  }
+
+  /// The hash of no key.
+  private static let nobodysKey = [UInt8](repeating: 0, count: SecretVerifier.keyLength)
+
+  // MARK: The cache
+
+  private func credentials(
+    of id: DeviceID
+  ) async throws(RegistryError) -> (credentials: DeviceCredentials?, isRemembered: Bool) {
+    if let entry = live.cache.entry(of: id) { return (entry.credentials, true) }
+    return (try await fetchCredentials(of: id), false)
+  }
+
+  private func fetchCredentials(of id: DeviceID) async throws(RegistryError) -> DeviceCredentials? {
+    let ticket = live.cache.ticket()
+    let credentials = try await store.credentials(of: id)
+    if let credentials { live.cache.remember(credentials, fetchedWith: ticket) }
+    return credentials
+  }
+
+  /// Nil unless the token and its device's secret are good.
+  private func credentials(
+    ofToken hash: TokenHash, at now: Timestamp
+  ) async throws(RegistryError) -> TokenCredentials? {
+    if let token = live.cache.credentials(ofToken: hash) { return token.isGood(at: now) ? token : nil }
+    let ticket = live.cache.ticket()
+    guard let token = try await store.credentials(ofToken: hash, at: now), token.isGood(at: now) else {
+      return nil
+    }
+    live.cache.remember(token, hash: hash, fetchedWith: ticket)
+    return token
+  }
+}
+
+extension TokenCredentials {
+  fileprivate func isGood(at now: Timestamp) -> Bool { now < expiresAt && device.isCurrentValid(at: now) }
+}
+
+/// A request of a device that proved itself.
+public struct DeviceSession: Sendable {
+  public let deviceID: DeviceID
+  public let clientID: ClientID
+  /// The key that signs the answer to a signed request; nil where a token was presented.
+  public let serverKey: [UInt8]?
+  /// When the secret or the token ends, as far as it is known.
+  public let endsAt: Timestamp?
+
+  /// Of the secret that was used, or that the token was issued on.
+  let storedKey: [UInt8]
+  let usesNextSecret: Bool
+  let tokenHash: TokenHash?
+
+  /// What is said where the device, its secret or its token ended while the request was answered.
+  public var ended: RegistryError { tokenHash == nil ? .signatureInvalid : .tokenInvalid }
+
+  fileprivate init(of device: DeviceCredentials, bySignatureWith secret: AuthenticationService.Secret) {
+    deviceID = device.deviceID
+    clientID = device.clientID
+    serverKey = secret.verifier.serverKey
+    endsAt = secret.endsAt
+    storedKey = secret.verifier.storedKey
+    usesNextSecret = secret.isNext
+    tokenHash = nil
+  }
+
+  fileprivate init(of token: TokenCredentials, hash: TokenHash) {
+    deviceID = token.device.deviceID
+    clientID = token.device.clientID
+    serverKey = nil
+    endsAt = min(token.expiresAt, token.device.graceExpiresAt ?? token.expiresAt)
+    storedKey = token.device.current.storedKey
+    usesNextSecret = false
+    tokenHash = hash
+  }
+}
+
+extension DeviceSession: CustomStringConvertible, CustomReflectable {
+  /// Without its keys.
+  public var description: String { "session of \(deviceID)" }
+  public var customMirror: Mirror { Mirror(self, children: []) }
+}

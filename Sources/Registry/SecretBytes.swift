@@ -1,0 +1,39 @@
+private import Glibc
+
+/// Memory of its own for a secret, wiped when the last reference goes.
+final class SecretBytes: Sendable {
+  private nonisolated(unsafe) let bytes: UnsafeMutableBufferPointer<UInt8>
+
+  /// Lets `write` fill `count` bytes, which are zero before.
+  init(count: Int, write: (UnsafeMutableBufferPointer<UInt8>) -> Void) {
+    bytes = .allocate(capacity: count)
+    bytes.initialize(repeating: 0)
+    write(bytes)
+  }
+
+  deinit {
+    explicit_bzero(bytes.baseAddress!, bytes.count)
+    bytes.deallocate()
+  }
+
+  func withBytes<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
+    body(UnsafeBufferPointer(bytes))
+  }
+
+  /// Lends `count` random bytes, and wipes them.
+  static func withRandomBytes(
+    _ count: Int, from random: some RandomSource, _ body: (UnsafeBufferPointer<UInt8>) -> Void
+  ) {
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: count) { bytes in
+      random.fill(UnsafeMutableRawBufferPointer(bytes))
+      body(UnsafeBufferPointer(bytes))
+      explicit_bzero(bytes.baseAddress!, count)
+    }
+  }
+}
+
+/// Whether two keys are the same, in a time that does not tell where they differ.
+func constantTimeEquals(_ left: [UInt8], _ right: [UInt8]) -> Bool {
+  guard left.count == right.count else { return false }
+  return zip(left, right).reduce(0 as UInt8) { $0 | $1.0 ^ $1.1 } == 0
+}

@@ -1,0 +1,106 @@
+private import Synchronization
+
+/// Issues access tokens for a device's secret: the client credentials grant (RFC 6749, section 4.4). One for each event
+/// loop, with that loop's store.
+public struct TokenService: Sendable {
+  private let store: any CredentialStore
+  private let live: LiveDevices
+  private let authentication: AuthenticationService
+  private let hasher: any PasswordHasher
+  private let clock: any Clock
+  private let random: any RandomSource
+
+  /// Seconds that a token lives, unless its secret ends sooner.
+  public static let lifetimeSeconds = 900
+  /// Tokens of one device that live at once. The oldest makes room.
+  public static let maximumLive = 10
+  /// Requests of one device that verified, within `windowSeconds`.
+  public static let maximumRequests = 10
+  public static let windowSeconds = 60
+
+  public init(
+    store: any CredentialStore, live: LiveDevices, authentication: AuthenticationService,
+    hasher: any PasswordHasher, clock: any Clock, random: any RandomSource
+  ) {
+    self.store = store
+    self.live = live
+    self.authentication = authentication
+    self.hasher = hasher
+    self.clock = clock
+    self.random = random
+  }
+
+  /// A token that was issued, and how long it lives.
+  public struct IssuedToken: Sendable {
+    public let token: AccessToken
+    public let expiresInSeconds: Int
+  }
+
+  /// Issues a token. Without an id or a secret, which could not be read as one, it does what it does for a wrong one.
+  ///
+  /// The stored key is tested before argon2id, and so is whether the device may come in: who does not know the secret
+  /// costs microseconds. Throws `signatureInvalid` for whoever is not let in, `tooManyTokens` and `overloaded`.
+  public func issueToken(
+    to id: DeviceID?, secret: DeviceSecret?
+  ) async throws(RegistryError) -> IssuedToken {
+    let presented = secret.map(hasher.storedKey) ?? []
+    let device = try await authentication.verifySecret(of: id ?? Self.nobody) { storedKey in
+      constantTimeEquals(storedKey, presented)
+    }
+    guard let secret, let (device, match) = device else { throw .signatureInvalid }
+    try live.tokenRequests.admit(device.deviceID, at: clock.now())
+    guard try await hasher.verify(secret, against: match.verifier.hmacKeyHash) else {
+      throw .signatureInvalid
+    }
+    return try await storeToken(of: device, secret: match)
+  }
+
+  private func storeToken(
+    of device: DeviceCredentials, secret: AuthenticationService.Secret
+  ) async throws(RegistryError) -> IssuedToken {
+    if secret.isNext {
+      _ = try await store.promoteNextSecret(of: device.deviceID, storedKey: secret.verifier.storedKey)
+      live.credentialsChanged(of: device.deviceID)
+    }
+    let token = AccessToken(random: random)
+    let now = clock.now()
+    let longest = Int64(Self.lifetimeSeconds) * 1000
+    let lifetime = min(longest, secret.endsAt.map { $0 - now } ?? longest)
+    let isStored = try await store.insertToken(
+      token.withCharacters(hasher.hash(ofToken:)), of: device.deviceID, storedKey: secret.verifier.storedKey,
+      expiresAt: now + lifetime, at: now, maxLive: Self.maximumLive, windowSeconds: Self.windowSeconds)
+    // A rotation or a revocation came in between.
+    guard isStored else { throw .signatureInvalid }
+    live.presence.note(.called, by: device.deviceID, at: now)
+    return IssuedToken(token: token, expiresInSeconds: Int(max(0, lifetime / 1000)))
+  }
+
+  /// No device has this id.
+  private static let nobody = DeviceID(high: 0, low: 0)
+}
+
+/// How often devices asked for tokens of late, so that one that asks too often costs no argon2id. The database holds the
+/// same rule for all processes.
+final class TokenRequests: Sendable {
+  /// Devices that are remembered. Those whose window is over make room.
+  static let maximumDevices = 65_536
+
+  private let times = Mutex<[DeviceID: [Timestamp]]>([:])
+
+  /// Throws `tooManyTokens`.
+  func admit(_ id: DeviceID, at now: Timestamp) throws(RegistryError) {
+    let window = Int64(TokenService.windowSeconds) * 1000
+    let wait: Int64? = times.withLock { times in
+      if times.count >= Self.maximumDevices {
+        times = times.filter { $0.value.last.map { now - $0 < window } ?? false }
+      }
+      guard times[id] != nil || times.count < Self.maximumDevices else { return nil }
+      var recent = (times[id] ?? []).filter { now - $0 < window }
+      if recent.count >= TokenService.maximumRequests { return window - (now - recent[0]) }
+      recent.append(now)
+      times[id] = recent
+      return nil
+    }
+    if let wait { throw .tooManyTokens(retryAfterSeconds: Int((wait + 999) / 1000)) }
+  }
+}

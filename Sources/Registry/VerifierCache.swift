@@ -1,0 +1,183 @@
+private import Synchronization
+
+/// What the process remembers of its devices, so that a poll by a known device touches no database: the
+/// credentials, the live tokens that were seen, and whether nothing waits for the device. Shared by all loops.
+///
+/// It is used only while the database's changes are heard (`trust`). What was fetched while a change passed by is
+/// not kept, for it may be from before the change. Only devices that may come in are remembered: everyone else
+/// costs a look into the database, whatever the reason, and so cannot tell the reason by the time.
+final class VerifierCache: Sendable {
+  /// Devices that are remembered. A shard that is full forgets all of its devices.
+  static let maximumEntries = 131_072
+  private static let shardCount = 64
+  private static let maximumEntriesPerShard = maximumEntries / shardCount
+
+  struct Entry {
+    let credentials: DeviceCredentials
+    /// Whether nothing is waiting for the device.
+    fileprivate(set) var isIdle = false
+    /// Changes each time that a signal may have come.
+    fileprivate(set) var stamp: UInt64
+    /// Live tokens that were seen, and when they end.
+    fileprivate var tokens: [TokenHash: Timestamp] = [:]
+  }
+
+  /// Taken before a fetch: whether a change overtook it.
+  struct Ticket {
+    fileprivate let changes: UInt64
+  }
+
+  private struct Shard {
+    var entries: [DeviceID: Entry] = [:]
+    /// Devices of tokens. A hint: the token must be in the device's entry too.
+    var devices: [TokenHash: DeviceID] = [:]
+    var lastStamp: UInt64 = 0
+
+    mutating func nextStamp() -> UInt64 {
+      lastStamp += 1
+      return lastStamp
+    }
+  }
+
+  private let shards: [ShardLock]
+  private let trustedUntil = Atomic<Int64>(0)
+  /// Changes of credentials that were heard of. It moves before an entry is dropped, so that whoever holds the
+  /// entry's shard and sees it unmoved is dropped too.
+  private let changes = Atomic<UInt64>(0)
+  private let monotonicMilliseconds: @Sendable () -> Int64
+
+  /// A mutex cannot lie in an array by itself.
+  private final class ShardLock: Sendable {
+    private let shard = Mutex(Shard())
+
+    func withLock<Value>(_ body: (inout Shard) -> Value) -> Value { shard.withLock { body(&$0) } }
+  }
+
+  /// - Parameter monotonicMilliseconds: a clock that nobody sets.
+  init(monotonicMilliseconds: @escaping @Sendable () -> Int64) {
+    self.monotonicMilliseconds = monotonicMilliseconds
+    shards = (0..<Self.shardCount).map { _ in ShardLock() }
+  }
+
+  /// Whether every change up to now was heard of.
+  var isTrusted: Bool { monotonicMilliseconds() < trustedUntil.load(ordering: .acquiring) }
+
+  func trust(untilMilliseconds: Int64) { trustedUntil.store(untilMilliseconds, ordering: .releasing) }
+
+  /// Devices that are remembered now.
+  var count: Int { shards.reduce(0) { $0 + $1.withLock { $0.entries.count } } }
+
+  // MARK: Looking
+
+  /// Nil where the device is not remembered, or the cache not trusted.
+  func entry(of id: DeviceID) -> Entry? {
+    guard isTrusted else { return nil }
+    return shard(of: id).withLock { $0.entries[id] }
+  }
+
+  /// Nil where the token is not remembered, or the cache not trusted.
+  func credentials(ofToken hash: TokenHash) -> TokenCredentials? {
+    guard isTrusted, let id = shard(of: hash).withLock({ $0.devices[hash] }) else { return nil }
+    return shard(of: id).withLock { shard in
+      guard let entry = shard.entries[id], let expiresAt = entry.tokens[hash] else { return nil }
+      return TokenCredentials(device: entry.credentials, expiresAt: expiresAt)
+    }
+  }
+
+  // MARK: Remembering
+
+  func ticket() -> Ticket { Ticket(changes: changes.load(ordering: .sequentiallyConsistent)) }
+
+  private func isOvertaken(_ ticket: Ticket) -> Bool {
+    changes.load(ordering: .sequentiallyConsistent) != ticket.changes
+  }
+
+  private func noteChange() { changes.add(1, ordering: .sequentiallyConsistent) }
+
+  /// Remembers what was fetched, unless a change overtook it.
+  func remember(_ credentials: DeviceCredentials, fetchedWith ticket: Ticket) {
+    guard credentials.isActive else { return }
+    shard(of: credentials.deviceID).withLock { shard in
+      guard !isOvertaken(ticket), shard.entries[credentials.deviceID]?.credentials != credentials else {
+        return
+      }
+      if shard.entries.count >= Self.maximumEntriesPerShard { shard.entries.removeAll() }
+      shard.entries[credentials.deviceID] = Entry(credentials: credentials, stamp: shard.nextStamp())
+    }
+  }
+
+  /// Remembers a token of a device whose entry stands on the same secret, unless a change overtook it.
+  func remember(_ token: TokenCredentials, hash: TokenHash, fetchedWith ticket: Ticket) {
+    remember(token.device, fetchedWith: ticket)
+    let isKept = shard(of: token.device.deviceID).withLock { shard in
+      guard !isOvertaken(ticket), shard.entries[token.device.deviceID] != nil else { return false }
+      if shard.entries[token.device.deviceID]!.tokens.count >= TokenService.maximumLive {
+        shard.entries[token.device.deviceID]!.tokens.removeAll()
+      }
+      shard.entries[token.device.deviceID]!.tokens[hash] = token.expiresAt
+      return true
+    }
+    guard isKept else { return }
+    shard(of: hash).withLock { shard in
+      if shard.devices.count >= Self.maximumEntriesPerShard { shard.devices.removeAll() }
+      shard.devices[hash] = token.device.deviceID
+    }
+  }
+
+  /// Remembers that nothing waits for the device, unless a signal came since its entry had this stamp.
+  func rememberIdle(_ id: DeviceID, stamp: UInt64) {
+    shard(of: id).withLock { shard in
+      guard shard.entries[id]?.stamp == stamp else { return }
+      shard.entries[id]?.isIdle = true
+    }
+  }
+
+  // MARK: Forgetting
+
+  func credentialsChanged(of id: DeviceID) {
+    noteChange()
+    shard(of: id).withLock { $0.entries[id] = nil }
+  }
+
+  func credentialsChanged(ofDevicesOf client: ClientID) {
+    noteChange()
+    forEachShard { shard in
+      shard.entries = shard.entries.filter { $0.value.credentials.clientID != client }
+    }
+  }
+
+  func signalsArrived(for id: DeviceID) {
+    shard(of: id).withLock { Self.wake(id, in: &$0) }
+  }
+
+  func signalsArrived(forDevicesOf client: ClientID) {
+    forEachShard { shard in
+      for (id, entry) in shard.entries where entry.credentials.clientID == client { Self.wake(id, in: &shard) }
+    }
+  }
+
+  private static func wake(_ id: DeviceID, in shard: inout Shard) {
+    guard shard.entries[id] != nil else { return }
+    let stamp = shard.nextStamp()
+    shard.entries[id]!.isIdle = false
+    shard.entries[id]!.stamp = stamp
+  }
+
+  func forgetAll() {
+    noteChange()
+    forEachShard { shard in
+      shard.entries.removeAll()
+      shard.devices.removeAll()
+    }
+  }
+
+  // MARK: Shards
+
+  private func shard(of id: DeviceID) -> ShardLock { shards[Int(id.low % UInt64(Self.shardCount))] }
+
+  private func shard(of hash: TokenHash) -> ShardLock { shards[Int(hash.bytes[0]) % Self.shardCount] }
+
+  private func forEachShard(_ body: (inout Shard) -> Void) {
+    for shard in shards { shard.withLock { body(&$0) } }
+  }
+}
