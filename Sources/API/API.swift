@@ -11,22 +11,22 @@ public struct API: Responder {
   /// The OpenAPI document, as it is served.
   let document: [UInt8]
   private let router: Router<Endpoint>
-  private let onFailure: @Sendable (InternalFailure) -> Void
+  let observe: @Sendable (APIEvent) -> Void
 
   /// - Parameters:
   ///   - store: asked whether the database answers, for `/readyz`.
   ///   - publicURL: the origin that clients use, where it is known.
-  ///   - onFailure: told of each failure of ours, for the log.
+  ///   - observe: told of what happens, for the log and the metrics.
   public init(
     devices: DeviceService, clients: ClientService, store: any DeviceStore,
     authenticator: any OwnerAuthenticator, publicURL: String? = nil,
-    onFailure: @escaping @Sendable (InternalFailure) -> Void
+    observe: @escaping @Sendable (APIEvent) -> Void
   ) {
     self.devices = devices
     self.clients = clients
     self.store = store
     self.authenticator = authenticator
-    self.onFailure = onFailure
+    self.observe = observe
     document = Self.openAPIDocument(publicURL: publicURL)
     var router = Router<Endpoint>()
     for endpoint in Self.endpoints { router.add(endpoint.method, endpoint.path, endpoint) }
@@ -36,17 +36,27 @@ public struct API: Responder {
   /// Answers in the order of the contract: path, method, size; then the endpoint's authentication, scope,
   /// media type and syntax, existence, ownership, state. The first that fails is the answer.
   public func respond(to request: Request) async -> Response {
+    let start = ContinuousClock.now
+    var routePath: String?
+    let response: Response
     do throws(Problem) {
       let call = try route(request)
+      routePath = call.endpoint.path
       try call.testSize()
-      return try await call.endpoint.answer(self, call)
+      response = try await call.endpoint.answer(self, call)
     } catch {
-      return respond(to: request.id, with: error)
+      response = respond(to: request.id, with: error)
     }
+    let duration = start.duration(to: .now)
+    observe(
+      .answered(AnsweredRequest(request, route: routePath, status: response.status, duration: duration)))
+    return response
   }
 
   public func refuse(_ refusal: Refusal, requestID: String) -> Response {
-    respond(to: requestID, with: Problem(refusal))
+    let response = respond(to: requestID, with: Problem(refusal))
+    observe(.answered(AnsweredRequest(refusedAs: requestID, status: response.status)))
+    return response
   }
 
   /// Path and method.
@@ -61,17 +71,9 @@ public struct API: Responder {
 
   private func respond(to requestID: String, with problem: Problem) -> Response {
     if let cause = problem.cause {
-      onFailure(InternalFailure(requestID: requestID, problem: problem.kind.rawValue, cause: cause))
+      observe(
+        .failed(InternalFailure(requestID: requestID, problem: problem.kind.rawValue, cause: cause)))
     }
     return problem.response(requestID: requestID)
   }
-}
-
-/// What went wrong inside while a request was answered: for the log, and never in the answer.
-public struct InternalFailure: Hashable, Sendable {
-  /// The request's `X-Request-Id`.
-  public let requestID: String
-  /// The name of the problem that was answered, as `internal-error`.
-  public let problem: String
-  public let cause: String
 }

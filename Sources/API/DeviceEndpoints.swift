@@ -9,6 +9,7 @@ extension API {
     _ owner: Owner, _ input: NamedDevice
   ) async throws(RegistryError) -> Created<RegisteredDevice> {
     let registered = try await devices.createDevice(clientID: owner.clientID, deviceName: input.deviceName)
+    observe(.deviceRegistered)
     return Created(value: registered, location: "/api/v1/devices/\(registered.device.id)")
   }
 
@@ -32,7 +33,8 @@ extension API {
 
   /// Throws `deviceNotFound`, `notOwner`.
   func revokeDevice(_ owner: Owner, _ input: DevicePath) async throws(RegistryError) -> NoContent {
-    _ = try await devices.revokeDevice(input.id, owner: owner.clientID)
+    let isNew = try await devices.revokeDevice(input.id, owner: owner.clientID).isNew
+    if isNew { observe(.deviceRevoked) }
     return NoContent()
   }
 }

@@ -87,11 +87,14 @@ public struct DeviceService: Sendable {
     throw .deviceRevoked
   }
 
-  /// Cuts the device off for good. A second time changes nothing. Throws `deviceNotFound`, `notOwner`.
-  public func revokeDevice(_ id: DeviceID, owner: ClientID) async throws(RegistryError) -> Device {
-    if let device = try await store.revokeDevice(id, of: owner, at: clock.now()) { return device }
+  /// Cuts the device off for good. A second time changes nothing, and is not new. Throws `deviceNotFound`,
+  /// `notOwner`.
+  public func revokeDevice(
+    _ id: DeviceID, owner: ClientID
+  ) async throws(RegistryError) -> (device: Device, isNew: Bool) {
+    if let device = try await store.revokeDevice(id, of: owner, at: clock.now()) { return (device, true) }
     let device = try await getDevice(id, owner: owner)
     guard device.revoked else { throw .fault(cause: "device \(id) could be revoked, but was not") }
-    return device
+    return (device, false)
   }
 }

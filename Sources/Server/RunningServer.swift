@@ -180,10 +180,15 @@ public final class RunningServer: Sendable {
 }
 
 extension Logger {
-  fileprivate func log(_ failure: InternalFailure) {
-    log(
-      .error, "request failed",
-      ["request_id": failure.requestID, "problem": failure.problem, "cause": failure.cause])
+  /// Of what happens on the wire, what somebody must see to.
+  fileprivate func log(_ event: APIEvent) {
+    switch event {
+    case .failed(let failure):
+      log(
+        .error, "request failed",
+        ["request_id": failure.requestID, "problem": failure.problem, "cause": failure.cause])
+    case .answered, .deviceRegistered, .deviceRevoked, .polled, .acknowledged: break
+    }
   }
 
   fileprivate func log(_ event: KeySetEvent) {

@@ -5,9 +5,9 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// An API whose every part outside fails or answers as a test wishes, and what it told the log.
+/// An API whose every part outside fails or answers as a test wishes, and what it told the log and the metrics.
 final class APIUnderTest: Sendable {
-  let failures = Mutex<[InternalFailure]>([])
+  private let observed = Mutex<[APIEvent]>([])
   private let error: RegistryError
   private let token: Result<OwnerToken, OwnerTokenError>
 
@@ -57,7 +57,19 @@ final class APIUnderTest: Sendable {
         store: store, hasher: outside, clock: outside, random: outside, maxDevicesPerClient: 10),
       clients: ClientService(store: store, clock: outside, random: outside), store: store,
       authenticator: FixedAuthenticator(token: token)
-    ) { failure in self.failures.withLock { $0.append(failure) } }
+    ) { event in self.observed.withLock { $0.append(event) } }
+  }
+
+  // MARK: What it told
+
+  var events: [APIEvent] { observed.withLock { $0 } }
+
+  var failures: [InternalFailure] {
+    events.compactMap { if case .failed(let failure) = $0 { failure } else { nil } }
+  }
+
+  var answered: [AnsweredRequest] {
+    events.compactMap { if case .answered(let request) = $0 { request } else { nil } }
   }
 
   /// As it would arrive: with what the server adds.

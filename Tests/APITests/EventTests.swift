@@ -1,0 +1,37 @@
+import API
+import HTTP
+import Registry
+import TestSupport
+import Testing
+
+@Suite struct Events {
+  @Test func `An answered request is told by its route, its method and its status`() async throws {
+    let api = APIUnderTest(storeThrows: .deviceNotFound)
+    _ = try await api.answer("GET", "/api/v1/devices/01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7a?token=SECRET")
+    let request = try #require(api.answered.first)
+    #expect(api.answered.count == 1)
+    #expect(request.route == "/api/v1/devices/{id}" && request.method == "GET" && request.status == 404)
+    #expect(request.requestID == "test-1")
+    #expect(request.durationNanoseconds > 0)
+  }
+
+  @Test func `What no route takes is told without its path, and an unknown method without its name`()
+    async throws
+  {
+    let api = APIUnderTest()
+    _ = try await api.answer("GET", "/coffee/SECRET")
+    _ = try await api.answer("SECRET", "/api/v1/devices")
+    _ = api.refuse(.missingHost)
+    #expect(api.answered.map(\.route) == ["none", "none", "none"])
+    #expect(api.answered.map(\.method) == ["GET", "other", "other"])
+    #expect(api.answered.map(\.status) == [404, 405, 400])
+  }
+
+  @Test func `A request that fails is told as answered too, and nothing as done`() async throws {
+    let api = APIUnderTest(storeThrows: .unavailable(cause: "gone"))
+    _ = try await api.answer("POST", "/api/v1/devices/01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7a/revoke")
+    #expect(api.failures.map(\.cause) == ["gone"])
+    #expect(api.answered.map(\.status) == [503])
+    #expect(api.events.count == 2)
+  }
+}
