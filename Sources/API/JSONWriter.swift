@@ -113,7 +113,7 @@ extension Timestamp: JSONWritable {
   func write(to json: inout JSONWriter) { json.plainString(length: Self.textLength) { write(to: $0) } }
 }
 
-extension DeviceID: JSONWritable {
+extension Identifier: JSONWritable {
   func write(to json: inout JSONWriter) { json.plainString(length: Self.textLength) { write(to: $0) } }
 }
 

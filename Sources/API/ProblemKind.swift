@@ -5,20 +5,28 @@ enum ProblemKind: String, CaseIterable, Sendable {
   case invalidValue = "invalid-value"
   case tokenMissing = "token-missing"
   case tokenInvalid = "token-invalid"
+  case signatureMissing = "signature-missing"
+  case signatureMalformed = "signature-malformed"
+  case clockSkew = "clock-skew"
+  case signatureInvalid = "signature-invalid"
+  case replayed = "replayed"
   case insufficientScope = "insufficient-scope"
   case notOwner = "not-owner"
   case pathNotFound = "path-not-found"
   case clientNotFound = "client-not-found"
   case deviceNotFound = "device-not-found"
+  case signalNotFound = "signal-not-found"
   case methodNotAllowed = "method-not-allowed"
   case clientIDTaken = "client-id-taken"
   case clientEmailTaken = "client-email-taken"
   case deviceNameTaken = "device-name-taken"
   case deviceRevoked = "device-revoked"
   case tooManyDevices = "too-many-devices"
+  case tooManySignals = "too-many-signals"
   case contentTooLarge = "content-too-large"
   case unsupportedMediaType = "unsupported-media-type"
   case headerTooLarge = "header-too-large"
+  case tooManyRequests = "too-many-requests"
   case internalError = "internal-error"
   case overloaded = "overloaded"
   case unavailable = "unavailable"
@@ -38,13 +46,17 @@ enum ProblemKind: String, CaseIterable, Sendable {
   var status: Int {
     switch self {
     case .malformedRequest, .malformedJSON, .invalidValue: 400
-    case .tokenMissing, .tokenInvalid: 401
+    case .tokenMissing, .tokenInvalid, .signatureMissing, .signatureMalformed, .clockSkew, .signatureInvalid,
+      .replayed:
+      401
     case .insufficientScope, .notOwner: 403
-    case .pathNotFound, .clientNotFound, .deviceNotFound: 404
+    case .pathNotFound, .clientNotFound, .deviceNotFound, .signalNotFound: 404
     case .methodNotAllowed: 405
-    case .clientIDTaken, .clientEmailTaken, .deviceNameTaken, .deviceRevoked, .tooManyDevices: 409
+    case .clientIDTaken, .clientEmailTaken, .deviceNameTaken, .deviceRevoked, .tooManyDevices, .tooManySignals:
+      409
     case .contentTooLarge: 413
     case .unsupportedMediaType: 415
+    case .tooManyRequests: 429
     case .headerTooLarge: 431
     case .internalError: 500
     case .overloaded, .unavailable: 503
@@ -60,20 +72,28 @@ enum ProblemKind: String, CaseIterable, Sendable {
     case .invalidValue: "A value is missing or wrong"
     case .tokenMissing: "A token is needed"
     case .tokenInvalid: "The token is not valid"
+    case .signatureMissing: "A signature or a token is needed"
+    case .signatureMalformed: "The signature is not of its form"
+    case .clockSkew: "The signature is too old or from the future"
+    case .signatureInvalid: "The signature is not valid"
+    case .replayed: "The nonce was used before"
     case .insufficientScope: "The token lacks a scope"
-    case .notOwner: "The device is another client's"
+    case .notOwner: "This is another client's"
     case .pathNotFound: "There is nothing at this path"
     case .clientNotFound: "There is no such client"
     case .deviceNotFound: "There is no such device"
+    case .signalNotFound: "There is no such signal"
     case .methodNotAllowed: "The method is not for this path"
     case .clientIDTaken: "The client id is taken"
     case .clientEmailTaken: "The e-mail address is taken"
     case .deviceNameTaken: "The device name is taken"
     case .deviceRevoked: "The device is revoked"
     case .tooManyDevices: "The client has too many devices"
+    case .tooManySignals: "The client has too many signals"
     case .contentTooLarge: "The body is too large"
     case .unsupportedMediaType: "The body is of a type that is not understood"
     case .headerTooLarge: "The header is too large"
+    case .tooManyRequests: "There were too many requests"
     case .internalError: "The registry failed"
     case .overloaded: "Too much is waiting"
     case .unavailable: "The registry is not ready"

@@ -15,6 +15,10 @@ extension Problem {
       self.init(kind: .deviceNotFound, detail: "No device has this id; list your devices to see theirs.")
     case .notOwner:
       self.init(kind: .notOwner, detail: "The device belongs to another client; use a token of that client.")
+    case .signalNotFound:
+      self.init(kind: .signalNotFound, detail: "No signal has this id, or it expired long ago.")
+    case .notSignalOwner:
+      self.init(kind: .notOwner, detail: "The signal belongs to another client; use a token of that client.")
     case .clientIDTaken:
       self.init(kind: .clientIDTaken, detail: "Another client has this id; choose another, or leave it out.")
     case .clientEmailTaken:
@@ -30,6 +34,14 @@ extension Problem {
       self.init(
         kind: .tooManyDevices,
         detail: "A client may have \(limit) devices, revoked ones included, and this one has them.")
+    case .tooManySignals(let limit):
+      self.init(
+        kind: .tooManySignals,
+        detail: "A client may have \(limit) signals that have not expired, and this one has them.")
+    case .tooManyTokens(let retryAfterSeconds):
+      self.init(
+        kind: .tooManyRequests, detail: "The device asked for tokens too often; use the one that it has.",
+        fields: [("Retry-After", String(retryAfterSeconds))])
     case .overloaded(let queue):
       self.init(
         kind: .overloaded, detail: "The registry has more to do than it can; nothing was done, try again.",
@@ -40,6 +52,11 @@ extension Problem {
         detail:
           "The database is out of reach. A change may or may not have been made: look before you repeat it.",
         fields: [("Retry-After", "2")], cause: cause)
+    case .replayUnavailable(let cause, let retryAfterSeconds):
+      self.init(
+        kind: .unavailable,
+        detail: "Whether the nonce was used before cannot be known now; try again later with a new signature.",
+        fields: [("Retry-After", String(retryAfterSeconds))], cause: cause)
     case .fault(let cause):
       self.init(
         kind: .internalError, detail: "This is a fault of the registry; report it with the request_id.",

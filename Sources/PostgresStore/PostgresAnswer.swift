@@ -52,10 +52,10 @@ final class PostgresAnswer {
       int8(column).map { PostgresTime.timestamp(microseconds: $0) }
     }
 
-    func uuid(_ column: Int) -> DeviceID {
+    func uuid<Entity>(_ column: Int) -> Identifier<Entity> {
       let bytes = bytes(column)!
       precondition(bytes.count == 16)
-      return DeviceID(
+      return Identifier(
         high: UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self)),
         low: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
     }

@@ -4,7 +4,7 @@ internal import Registry
 enum PostgresValue {
   case null
   case text(String)
-  case uuid(DeviceID)
+  case uuid(high: UInt64, low: UInt64)
   case bytes([UInt8])
   case bool(Bool)
   case int8(Int64)
@@ -12,6 +12,7 @@ enum PostgresValue {
   /// `-infinity`, before every other time.
   case earliest
 
+  static func uuid(_ id: Identifier<some Any>) -> PostgresValue { .uuid(high: id.high, low: id.low) }
   static func text(orNull text: String?) -> PostgresValue { text.map { .text($0) } ?? .null }
   static func int8(orNull value: Int64?) -> PostgresValue { value.map { .int8($0) } ?? .null }
 
@@ -20,9 +21,9 @@ enum PostgresValue {
     switch self {
     case .null: return false
     case .text(let text): buffer.append(contentsOf: text.utf8)
-    case .uuid(let id):
-      Self.append(id.high, to: &buffer)
-      Self.append(id.low, to: &buffer)
+    case .uuid(let high, let low):
+      Self.append(high, to: &buffer)
+      Self.append(low, to: &buffer)
     case .bytes(let bytes): buffer.append(contentsOf: bytes)
     case .bool(let value): buffer.append(value ? 1 : 0)
     case .int8(let value): Self.append(value, to: &buffer)

@@ -16,6 +16,25 @@ public protocol PasswordHasher: Sendable {
   /// Takes tens of milliseconds of a processor by design, off the event loop.
   /// Throws `overloaded` when too many wait, `fault` when memory for argon2id cannot be had.
   func verifier(for secret: DeviceSecret) async throws(RegistryError) -> SecretVerifier
+
+  /// SHA-256(HMAC-SHA-256(secret, "Client Key")) (RFC 5802, section 3). Takes microseconds.
+  func storedKey(of secret: DeviceSecret) -> [UInt8]
+
+  /// Whether the argon2id PHC string is the secret's. Takes as long as `verifier(for:)`.
+  /// Throws `overloaded` when too many wait.
+  func verify(_ secret: DeviceSecret, against hmacKeyHash: String) async throws(RegistryError) -> Bool
+}
+
+/// Remembers the nonces of signed requests (RFC 9421, section 7.2.2), so that none counts twice.
+public protocol ReplayStore: Sendable {
+  /// Tests and stores the nonce in one step. False if the device used it before, on any process.
+  ///
+  /// It is remembered at least until `expiry`. Throws `replayUnavailable` where it cannot be known whether the
+  /// nonce was used: the store is out of reach, or began to remember only after `created`; and `overloaded` where
+  /// there is no room for it.
+  func remember(
+    nonce: String, of deviceID: DeviceID, created: Timestamp, until expiry: Timestamp
+  ) async throws(RegistryError) -> Bool
 }
 
 /// Where a list that comes in pages goes on: behind this row.
@@ -44,6 +63,9 @@ public struct ClientCursor: Hashable, Sendable {
 /// every write is one statement, so that no race breaks them.
 ///
 /// Besides the errors that each operation names, each throws `overloaded`, `unavailable` and `fault`.
+public typealias RegistryStore = DeviceStore & CredentialStore & SignalStore
+
+/// The database's part on clients and devices.
 public protocol DeviceStore: Sendable {
   /// Throws unless the database answers now.
   func ping() async throws(RegistryError)
@@ -87,4 +109,97 @@ public protocol DeviceStore: Sendable {
   func revokeDevice(
     _ id: DeviceID, of owner: ClientID, at time: Timestamp
   ) async throws(RegistryError) -> Device?
+}
+
+/// The database's part on what devices prove themselves with.
+public protocol CredentialStore: Sendable {
+  /// Whether there is any device at all.
+  func hasDevices() async throws(RegistryError) -> Bool
+
+  /// Nil if there is no such device.
+  func credentials(of id: DeviceID) async throws(RegistryError) -> DeviceCredentials?
+
+  /// Gives the device a next secret, if it is the owner's and not revoked, and answers the device and when the
+  /// secret in force ends; nil if it is not.
+  ///
+  /// While a rotation is under way already, its next secret is replaced, and its end stays where it is unless
+  /// `graceExpiresAt` lies before it. Where `graceExpiresAt` is not after `time`, the new secret is in force at
+  /// once, nothing is next, and the tokens of the old one are gone.
+  func rotateSecret(
+    of id: DeviceID, of owner: ClientID, to verifier: SecretVerifier, graceExpiresAt: Timestamp,
+    at time: Timestamp
+  ) async throws(RegistryError) -> (device: Device, graceExpiresAt: Timestamp)?
+
+  /// Puts the next secret in force, ends the one that was, and its tokens with it. False, and nothing happens,
+  /// unless the device may come in and its next secret has this stored key.
+  func promoteNextSecret(of id: DeviceID, storedKey: [UInt8]) async throws(RegistryError) -> Bool
+
+  /// Stores a token of the device, whose secret in force has this stored key. Of `maxLive` tokens that are live,
+  /// the oldest makes room.
+  ///
+  /// False, and nothing happens, if the device may not come in at `time` or has another secret now. Throws
+  /// `tooManyTokens` if `maxLive` tokens were stored in the `windowSeconds` before `time`.
+  func insertToken(
+    _ hash: TokenHash, of id: DeviceID, storedKey: [UInt8], expiresAt: Timestamp, at time: Timestamp,
+    maxLive: Int, windowSeconds: Int
+  ) async throws(RegistryError) -> Bool
+
+  /// Nil if there is no such token, or it has expired by `time`.
+  func credentials(
+    ofToken hash: TokenHash, at time: Timestamp
+  ) async throws(RegistryError) -> TokenCredentials?
+
+  /// Moves the presence of devices forward, never back. Devices that are gone are left out.
+  func recordPresence(_ presence: [DeviceID: Presence]) async throws(RegistryError)
+
+  /// Removes tokens that expired before `time`, `limit` of them at the most, and answers how many.
+  func removeTokens(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int
+}
+
+/// The database's part on signals.
+public protocol SignalStore: Sendable {
+  /// Stores a signal and a delivery for each addressee, and answers how many those are.
+  ///
+  /// Throws, and stores nothing: `clientNotFound`; `deviceNotFound`, `notOwner`, `deviceRevoked` where any of the
+  /// addressees is so, in this order; `tooManySignals` when the client has `maxLive` signals that have not expired.
+  func insertSignal(
+    _ signal: Signal, to addressees: Addressees, maxLive: Int
+  ) async throws(RegistryError) -> Int
+
+  /// At most `limit` of the client's signals behind `cursor`, newest first, expired ones included.
+  func signals(
+    of clientID: ClientID, after cursor: SignalCursor?, limit: Int
+  ) async throws(RegistryError) -> [SignalSummary]
+
+  func signal(_ id: SignalID) async throws(RegistryError) -> Signal?
+
+  /// All of a signal's deliveries, by their device's id; those of devices that are gone are gone.
+  func deliveries(of id: SignalID) async throws(RegistryError) -> [Delivery]
+
+  /// At most `limit` signals to the device that are neither acknowledged nor expired at `time`, oldest first.
+  func pendingSignals(
+    of id: DeviceID, at time: Timestamp, limit: Int
+  ) async throws(RegistryError) -> [Signal]
+
+  /// Stores those acknowledgements that are the first of their delivery, and answers for which of the signals
+  /// there is a delivery to the device. Each signal is in the list once.
+  func acknowledge(
+    _ acknowledgements: [Acknowledgement], by id: DeviceID, at time: Timestamp
+  ) async throws(RegistryError) -> Set<SignalID>
+
+  /// Removes signals that expired before `time`, `limit` of them at the most, and answers how many.
+  func removeSignals(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int
+}
+
+/// Hears what changed in the database, whoever changed it: this process, another one, or SQL by hand. Calls come
+/// from any thread, and return at once.
+public protocol ChangeObserver: AnyObject, Sendable {
+  /// The device's secrets, its tokens or its state changed, or it is gone.
+  func credentialsChanged(of id: DeviceID)
+  /// There are new signals for the device.
+  func signalsArrived(for id: DeviceID)
+  /// Changes may have been missed: whatever is remembered may be wrong.
+  func changesMissed()
+  /// Up to this moment of the monotonic clock, in milliseconds, no change is missed.
+  func trust(untilMilliseconds: Int64)
 }

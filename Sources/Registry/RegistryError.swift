@@ -7,6 +7,9 @@ public enum RegistryError: Error, Hashable, Sendable {
   case deviceNotFound
   /// The device is another client's.
   case notOwner
+  case signalNotFound
+  /// The signal is another client's.
+  case notSignalOwner
 
   /// The client's id is taken.
   case clientIDTaken
@@ -18,12 +21,18 @@ public enum RegistryError: Error, Hashable, Sendable {
   case deviceRevoked
   /// The client has all the devices that it may have, revoked ones included.
   case tooManyDevices(limit: Int)
+  /// The client has all the signals that it may have.
+  case tooManySignals(limit: Int)
+  /// The device asked for tokens too often. Nothing was done; try again after so many seconds.
+  case tooManyTokens(retryAfterSeconds: Int)
 
   /// A queue is full. Nothing was done; trying again later is safe.
   case overloaded(queue: String)
   /// The database cannot be reached, or did not answer in time. Whether a write took place is not known.
   /// The cause is for the log.
   case unavailable(cause: String)
+  /// Whether a nonce was used before cannot be known now; try again after so many seconds. The cause is for the log.
+  case replayUnavailable(cause: String, retryAfterSeconds: Int)
   /// A fault of ours. The cause is for the log.
   case fault(cause: String)
 }

@@ -8,7 +8,7 @@ enum SQLiteValue: Sendable {
   case blob([UInt8])
   case integer(Int64)
 
-  static func id(_ id: DeviceID) -> SQLiteValue { .text(id.description) }
+  static func id(_ id: Identifier<some Any>) -> SQLiteValue { .text(id.description) }
   static func time(_ time: Timestamp) -> SQLiteValue { .integer(time.millisecondsSince1970) }
   static func bool(_ value: Bool) -> SQLiteValue { .integer(value ? 1 : 0) }
 

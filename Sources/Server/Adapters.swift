@@ -30,13 +30,25 @@ struct Argon2idHasher: PasswordHasher {
   static let maximumQueueLength = 128
 
   func verifier(for secret: DeviceSecret) async throws(RegistryError) -> SecretVerifier {
-    let result: Result<SecretVerifier, RegistryError>
+    try await onPool { hash(secret) }.get()
+  }
+
+  func storedKey(of secret: DeviceSecret) -> [UInt8] {
+    secret.withCharacters { ScramKeys(secret: $0).storedKey }
+  }
+
+  func verify(_ secret: DeviceSecret, against hmacKeyHash: String) async throws(RegistryError) -> Bool {
+    try await onPool { secret.withCharacters { Argon2id.verify($0, against: hmacKeyHash) } }
+  }
+
+  private func onPool<Value: Sendable>(
+    _ body: @escaping @Sendable () -> Value
+  ) async throws(RegistryError) -> Value {
     do throws(WorkerPool.Full) {
-      result = try await pool.run { hash(secret) }
+      return try await pool.run(body)
     } catch {
       throw .overloaded(queue: "argon2id")
     }
-    return try result.get()
   }
 
   private func hash(_ secret: DeviceSecret) -> Result<SecretVerifier, RegistryError> {

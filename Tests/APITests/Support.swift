@@ -117,6 +117,8 @@ private struct Outside: PasswordHasher, Clock, RandomSource {
   func verifier(for secret: DeviceSecret) async throws(RegistryError) -> SecretVerifier {
     throw .overloaded(queue: "argon2id")
   }
+  func storedKey(of secret: DeviceSecret) -> [UInt8] { Array(repeating: 0, count: 32) }
+  func verify(_ secret: DeviceSecret, against hmacKeyHash: String) async throws(RegistryError) -> Bool { false }
   func now() -> Timestamp { Timestamp(millisecondsSince1970: 0) }
   func fill(_ buffer: UnsafeMutableRawBufferPointer) { buffer.initializeMemory(as: UInt8.self, repeating: 0) }
 }

@@ -79,5 +79,7 @@ private struct Unused: PasswordHasher, Clock {
   func verifier(for secret: DeviceSecret) async throws(RegistryError) -> SecretVerifier {
     throw .fault(cause: "not for this test")
   }
+  func storedKey(of secret: DeviceSecret) -> [UInt8] { Array(repeating: 0, count: 32) }
+  func verify(_ secret: DeviceSecret, against hmacKeyHash: String) async throws(RegistryError) -> Bool { false }
   func now() -> Timestamp { Timestamp(millisecondsSince1970: 0) }
 }

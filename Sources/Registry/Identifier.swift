@@ -1,8 +1,14 @@
-/// A device's id: a UUID (RFC 9562), written in lower case.
+/// A device's id.
+public typealias DeviceID = Identifier<Device>
+
+/// A signal's id.
+public typealias SignalID = Identifier<Signal>
+
+/// The id of an entity: a UUID (RFC 9562), written in lower case. Of which kind of entity, the compiler knows.
 ///
 /// The registry makes version 7, so that ids sort by age and new rows land beside each other in the
 /// database's index; it reads any version.
-public struct DeviceID: Hashable, Sendable {
+public struct Identifier<Entity>: Hashable, Sendable {
   /// The UUID's first eight octets, big endian.
   public let high: UInt64
   /// The UUID's last eight octets, big endian.
@@ -51,9 +57,9 @@ public struct DeviceID: Hashable, Sendable {
   }
 }
 
-extension DeviceID: CustomStringConvertible {
+extension Identifier: CustomStringConvertible {
   /// Bytes that `write(to:)` writes.
-  public static let textLength = 36
+  public static var textLength: Int { 36 }
 
   /// The lower-case form: `01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7a`.
   public var description: String {
