@@ -73,6 +73,7 @@ let package = Package(
     // What several suites use: a PostgreSQL that the tests start, temporary folders, a socket client.
     .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
     suite("RegistryTests", of: ["Registry"]),
+    suite("ObservabilityTests", of: ["Observability"]),
     suite("EventLoopTests", of: ["EventLoop"]),
     suite("CryptoTests", of: ["Crypto"]),
     suite("JSONWebTokenTests", of: ["JSONWebToken", "COpenSSL"]),

@@ -11,8 +11,11 @@ public struct Listener: Sendable {
   /// - Parameters:
   ///   - host: a name or an address, without brackets.
   ///   - port: 0 picks a free one.
-  public init(host: String, port: UInt16, count: Int, backlog: Int) throws(ListenerError) {
-    let what = "\(host.contains(":") ? "[\(host)]" : host):\(port)"
+  ///   - setting: what to set to another port where this one is taken.
+  public init(
+    host: String, port: UInt16, count: Int, backlog: Int, setting: String = "LISTEN"
+  ) throws(ListenerError) {
+    let what = Wanted(name: "\(host.contains(":") ? "[\(host)]" : host):\(port)", setting: setting)
     var address = try Self.resolve(host, port: port, what: what)
     if port != 0 {
       // With SO_REUSEPORT a second process could join in unseen: a socket without it finds out whether another
@@ -34,6 +37,12 @@ public struct Listener: Sendable {
     self.port = address.port
   }
 
+  /// The address that is asked for, in words for an error.
+  fileprivate struct Wanted {
+    let name: String
+    let setting: String
+  }
+
   private struct Address {
     var storage = sockaddr_storage()
     var length: socklen_t
@@ -45,7 +54,7 @@ public struct Listener: Sendable {
     }
   }
 
-  private static func resolve(_ host: String, port: UInt16, what: String) throws(ListenerError) -> Address {
+  private static func resolve(_ host: String, port: UInt16, what: Wanted) throws(ListenerError) -> Address {
     var hints = addrinfo()
     hints.ai_flags = AI_PASSIVE
     hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
@@ -53,7 +62,8 @@ public struct Listener: Sendable {
     let status = getaddrinfo(host, String(port), &hints, &found)
     defer { freeaddrinfo(found) }
     guard status == 0, let first = found?.pointee else {
-      throw ListenerError(description: "cannot listen on \(what): \(String(cString: gai_strerror(status)))")
+      throw ListenerError(
+        description: "cannot listen on \(what.name): \(String(cString: gai_strerror(status)))")
     }
     var address = Address(length: first.ai_addrlen)
     withUnsafeMutableBytes(of: &address.storage) {
@@ -64,7 +74,7 @@ public struct Listener: Sendable {
 
   /// Binds a new socket, and sets `address` to where it was bound.
   private static func bind(
-    _ address: inout Address, isShared: Bool, what: String
+    _ address: inout Address, isShared: Bool, what: Wanted
   ) throws(ListenerError) -> Int32 {
     let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
     let descriptor = socket(address.family, type, 0)
@@ -95,14 +105,14 @@ public struct ListenerError: Error, CustomStringConvertible {
 
   init(description: String) { self.description = description }
 
-  init(what: String, code: Int32) {
+  fileprivate init(what: Listener.Wanted, code: Int32) {
     let advice =
       switch code {
-      case EADDRINUSE: "; stop what listens there, or set LISTEN to another port"
+      case EADDRINUSE: "; stop what listens there, or set \(what.setting) to another port"
       case EACCES: "; ports below 1024 need a right that this user lacks"
       case EADDRNOTAVAIL: "; this machine has no such address"
       default: ""
       }
-    description = "cannot listen on \(what): \(String(cString: strerror(code)))\(advice)"
+    description = "cannot listen on \(what.name): \(String(cString: strerror(code)))\(advice)"
   }
 }

@@ -11,10 +11,13 @@ internal import Registry
 public final class RunningServer: Sendable {
   /// Where it listens, with the port that the system picked where 0 was asked for.
   public let address: ListenAddress
+  /// Where its metrics are, likewise; nil where they are turned off.
+  public var adminAddress: ListenAddress? { admin?.address }
   private let lanes: [Lane]
   private let hashing: WorkerPool
   private let fetching: WorkerPool
   private let keyRefresh: Task<Void, Never>?
+  private let admin: AdminServer?
   private let database: Database
   private let logger: Logger
 
@@ -45,6 +48,11 @@ public final class RunningServer: Sendable {
     let listener = try Listener(
       host: configuration.listen.host, port: configuration.listen.port, count: configuration.eventLoops,
       backlog: configuration.limits.listenBacklog)
+    let adminListener = try configuration.adminListen.map(AdminServer.listen)
+    let metrics = Metrics()
+    let serviceMetrics = ServiceMetrics(in: metrics)
+    ServiceMetrics.describeProcess(
+      in: metrics, version: CommandLineInterface.version, startedAt: clock.now())
 
     let hashing = try WorkerPool(
       name: "argon2id", threads: ProcessSettings.processorCount,
@@ -69,7 +77,10 @@ public final class RunningServer: Sendable {
         clients: ClientService(store: store.store, clock: clock, random: random),
         store: store.store, authenticator: JWTAuthenticator(verifier: verifier, clock: clock, loop: loop),
         publicURL: configuration.publicURL?.description
-      ) { logger.log($0) }
+      ) { event in
+        serviceMetrics.count(event)
+        logger.log(event)
+      }
       do throws(HTTPServerError) {
         let http = try HTTPServer(
           on: loop, listening: descriptor, tls: configuration.tls, limits: limits, responder: api)
@@ -81,11 +92,15 @@ public final class RunningServer: Sendable {
       }
     }
 
+    measure(lanes, hashing, in: metrics)
+    let admin = try await openAdmin(
+      adminListener, host: configuration.adminListen?.host, on: lanes, metrics: metrics)
     let address = ListenAddress(host: configuration.listen.host, port: listener.port)
     logger.log(
       .info, "listening",
       [
         "address": address.description, "scheme": configuration.tls == nil ? "http" : "https",
+        "admin_address": admin?.address.description ?? "off",
         "database": configuration.database.description, "event_loops": String(lanes.count),
       ])
     let first = lanes[0].loop
@@ -94,18 +109,19 @@ public final class RunningServer: Sendable {
     }
     return RunningServer(
       address: address, lanes: lanes, hashing: hashing, fetching: fetching, keyRefresh: keyRefresh,
-      database: database, logger: logger)
+      admin: admin, database: database, logger: logger)
   }
 
   private init(
     address: ListenAddress, lanes: [Lane], hashing: WorkerPool, fetching: WorkerPool,
-    keyRefresh: Task<Void, Never>?, database: Database, logger: Logger
+    keyRefresh: Task<Void, Never>?, admin: AdminServer?, database: Database, logger: Logger
   ) {
     self.address = address
     self.lanes = lanes
     self.hashing = hashing
     self.fetching = fetching
     self.keyRefresh = keyRefresh
+    self.admin = admin
     self.database = database
     self.logger = logger
   }
@@ -116,6 +132,7 @@ public final class RunningServer: Sendable {
     keyRefresh?.cancel()
     await Self.close(lanes, timeoutMilliseconds: Self.shutDownTimeoutMilliseconds)
     await keyRefresh?.value
+    await admin?.shutDown()
     for lane in lanes { lane.loop.stop() }
     hashing.cancel()
     fetching.cancel()
@@ -145,6 +162,35 @@ public final class RunningServer: Sendable {
       await close(lanes, timeoutMilliseconds: 0)
       for lane in lanes { lane.loop.stop() }
       throw error
+    }
+  }
+
+  /// Serves the metrics on the first lane's loop, where they are asked for; when it fails, closes the lanes.
+  private static func openAdmin(
+    _ listener: Listener?, host: String?, on lanes: [Lane], metrics: Metrics
+  ) async throws -> AdminServer? {
+    guard let listener, let host else { return nil }
+    let loop = lanes[0].loop
+    do {
+      return try await loop.run {
+        try AdminServer(on: loop, listener: listener, host: host, metrics: metrics)
+      }
+    } catch {
+      await close(lanes, timeoutMilliseconds: 0)
+      for lane in lanes { lane.loop.stop() }
+      throw error
+    }
+  }
+
+  /// What the metrics tell of the parts while they run.
+  private static func measure(_ lanes: [Lane], _ hashing: WorkerPool, in metrics: Metrics) {
+    metrics.gauge("http_connections_open", "Connections of clients.") {
+      var count = 0
+      for lane in lanes { count += await lane.loop.run { lane.http.connectionCount } }
+      return Double(count)
+    }
+    metrics.gauge("argon2id_queue_length", "Secrets that wait for a thread to be hashed.") {
+      Double(hashing.queueLength)
     }
   }
 

@@ -27,6 +27,11 @@ struct CommandLineTests {
       ([], [], "usage"), (["fly"], [], "fly"), (["serve"], [], "JWT_SECRET"),
       (["serve", "--listen", "nowhere"], ["s"], "LISTEN"), (["serve", "--listen", "0.0.0.0:0"], ["s"], "TLS"),
       (["serve", "--listen", "[::]:0", "--public-url", "http://a"], ["s"], "TLS"),
+      (["serve", "--admin-listen", "nowhere"], ["s"], "ADMIN_LISTEN"),
+      (
+        ["serve", "--admin-listen", "0.0.0.0:0"], ["s"],
+        "ADMIN_LISTEN (--admin-listen): 0.0.0.0:0 can be reached"
+      ),
       (["serve", "--database-url", "mysql://a"], ["s"], "DATABASE_URL"),
       (["serve"], ["s", "LOG_LEVEL=loud"], "LOG_LEVEL"),
       (["serve"], ["s", "EVENT_LOOPS=0"], "EVENT_LOOPS"), (["serve"], ["s", "ARGON2_TIME=x"], "ARGON2_TIME"),
@@ -88,6 +93,7 @@ struct CommandLineTests {
     try Data("0123456789abcdef0123456789abcdef\n".utf8).write(to: URL(fileURLWithPath: file))
     let environment = [
       "JWT_SECRET_FILE=\(file)", "DATABASE_URL=sqlite:\(directory.path)/new/registry.db", "LISTEN=127.0.0.1:0",
+      "ADMIN_LISTEN=127.0.0.1:0",
     ]
     _ = try Program.run(["client", "add", "--id", "alice"], environment)
     let token = try Program.run(["token", "--sub", "alice"], environment).output.dropLast()
@@ -99,6 +105,11 @@ struct CommandLineTests {
     let devices = try await client.send(
       "GET", "/api/v1/devices", fields: [("Authorization", "Bearer \(token)")])
     #expect(devices.text == "[]")
+    let adminAddress = try #require(line.firstMatch(of: /"admin_address":"127.0.0.1:(\d+)"/))
+    let metrics = try await HTTPClient(port: try #require(UInt16(adminAddress.1))).send("GET", "/metrics")
+    // Also where the process refuses debuggers, and so much of /proc.
+    #expect(metrics.text.contains(/\nprocess_resident_memory_bytes [1-9]\d{6,}\n/))
+    #expect(metrics.text.contains(/\nbuild_info\{version="\d+\.\d+\.\d+"\} 1\n/))
     let attributes = try FileManager.default.attributesOfItem(atPath: "\(directory.path)/new/registry.db")
     #expect(attributes[.posixPermissions] as? Int == 0o600)
 
@@ -116,7 +127,8 @@ struct CommandLineTests {
       ], executable: "/usr/bin/openssl")
     try #require(made.status == 0, "\(made.errors)")
     let environment = [
-      secret, "DATABASE_URL=sqlite:\(directory.path)/registry.db", "LISTEN=127.0.0.1:0", "TLS_KEY_FILE=\(key)",
+      secret, "DATABASE_URL=sqlite:\(directory.path)/registry.db", "LISTEN=127.0.0.1:0", "ADMIN_LISTEN=",
+      "TLS_KEY_FILE=\(key)",
     ]
     let program = try Program(["serve"], environment + ["TLS_CERT_FILE=\(certificate)"])
     let line = try program.errorLine(containing: #""event":"listening""#)
@@ -140,17 +152,22 @@ struct CommandLineTests {
   @Test("says when the port is taken or the database is out of reach, and exits with 1")
   func failsToStart() async throws {
     let file = "DATABASE_URL=sqlite:\(directory.path)/registry.db"
-    let first = try Program(["serve"], [secret, file, "LISTEN=127.0.0.1:0"])
+    let first = try Program(["serve"], [secret, file, "LISTEN=127.0.0.1:0", "ADMIN_LISTEN=127.0.0.1:0"])
     let line = try first.errorLine(containing: #""event":"listening""#)
     let address = try #require(line.firstMatch(of: /"address":"(127.0.0.1:\d+)"/)).1
     let second = try Program.run(["serve"], [secret, file, "LISTEN=\(address)"])
     #expect(second.status == 1)
-    #expect(second.errors.contains("LISTEN"))
+    #expect(second.errors.contains("set LISTEN"))
+    let adminAddress = try #require(line.firstMatch(of: /"admin_address":"(127.0.0.1:\d+)"/)).1
+    let third = try Program.run(
+      ["serve"], [secret, file, "LISTEN=127.0.0.1:0", "ADMIN_LISTEN=\(adminAddress)"])
+    #expect(third.status == 1)
+    #expect(third.errors.contains("\(adminAddress)") && third.errors.contains("set ADMIN_LISTEN"))
     kill(first.processIdentifier, SIGTERM)
     #expect(first.end().status == 0)
 
     let url = "DATABASE_URL=postgresql://user:hunter2@127.0.0.1:1/none"
-    let unreachable = try Program.run(["serve"], [secret, url, "LISTEN=127.0.0.1:0"])
+    let unreachable = try Program.run(["serve"], [secret, url, "LISTEN=127.0.0.1:0", "ADMIN_LISTEN="])
     #expect(unreachable.status == 1)
     #expect(unreachable.errors.contains("127.0.0.1"))
     #expect(!unreachable.errors.contains("hunter2"))

@@ -22,7 +22,7 @@ final class Program {
     process.arguments = arguments
     process.environment = Dictionary(
       uniqueKeysWithValues: environment.map { setting in
-        let parts = setting.split(separator: "=", maxSplits: 1)
+        let parts = setting.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
         return (String(parts[0]), String(parts[1]))
       })
     process.standardInput = FileHandle.nullDevice

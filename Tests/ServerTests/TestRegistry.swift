@@ -28,7 +28,8 @@ final class TestRegistry: Sendable {
     _ database: TestDatabase, settings: [String: String] = [:], _ body: (TestRegistry) async throws -> Result
   ) async throws -> Result {
     let environment = [
-      "LISTEN": "127.0.0.1:0", "DATABASE_URL": database.url, "JWT_SECRET": secret, "EVENT_LOOPS": "2",
+      "LISTEN": "127.0.0.1:0", "ADMIN_LISTEN": "127.0.0.1:0", "DATABASE_URL": database.url,
+      "JWT_SECRET": secret, "EVENT_LOOPS": "2",
       "ARGON2_MEMORY_KIB": "8", "ARGON2_TIME": "1",
     ].merging(settings) { $1 }
     let null = open("/dev/null", O_WRONLY)
@@ -53,6 +54,15 @@ final class TestRegistry: Sendable {
   }
 
   // MARK: Asking
+
+  /// Sends a request to the admin address.
+  func askAdmin(_ method: String, _ target: String) async throws -> HTTPAnswer {
+    let address = try #require(server.adminAddress)
+    return try await HTTPClient(port: address.port).send(method, target)
+  }
+
+  /// Whether it has an admin address.
+  var hasAdmin: Bool { server.adminAddress != nil }
 
   /// Sends a request, with a body of JSON where there is one.
   func ask(

@@ -41,10 +41,10 @@ struct Arguments {
   func value(of flag: String) -> String? { values[flag] }
 
   /// The value of a setting: the flag's, else the environment's, else the default. An empty variable is as good
-  /// as none.
+  /// as none, unless the setting has a meaning for it.
   func value(of setting: Setting) -> String? {
     if let value = values[setting.flag] { return value }
-    if let value = environment[setting.rawValue], !value.isEmpty { return value }
+    if let value = environment[setting.rawValue], !value.isEmpty || setting.emptyCounts { return value }
     return setting.defaultText
   }
 

@@ -6,6 +6,8 @@ public import Observability
 /// All that `serve` needs to know.
 public struct Configuration: Sendable {
   public var listen: ListenAddress
+  /// Where the metrics are; nil where nowhere.
+  public var adminListen: ListenAddress?
   public var database: DatabaseURL
   public var jwt: JWTConfiguration
   public var tls: TLSIdentity?
@@ -30,6 +32,7 @@ public struct Configuration: Sendable {
     try arguments.expectWords(0, usage: Self.usage)
 
     listen = try Self.parse(arguments, .listen, "must be ADDRESS:PORT, as 127.0.0.1:8000") { ListenAddress($0) }
+    adminListen = try Self.adminListen(arguments)
     database = try Self.database(arguments)
     jwt = try JWTConfiguration(arguments)
     tls = try Self.tls(arguments)
@@ -58,6 +61,22 @@ public struct Configuration: Sendable {
           + "set TLS_CERT_FILE and TLS_KEY_FILE, or PUBLIC_URL to the https origin of the proxy in front, or give "
           + "\(Self.insecureSwitch)")
     }
+  }
+
+  /// An empty text turns the metrics off. They are told to whoever asks, so strangers must not be able to.
+  private static func adminListen(_ arguments: Arguments) throws(UsageError) -> ListenAddress? {
+    if arguments.value(of: .adminListen)?.isEmpty == true { return nil }
+    let address = try parse(arguments, .adminListen, "must be ADDRESS:PORT, as 127.0.0.1:8001, or empty") {
+      ListenAddress($0)
+    }
+    guard address.isLoopback || arguments.has(insecureSwitch) else {
+      throw UsageError(
+        .adminListen,
+        "\(address) can be reached from outside, and the metrics have neither TLS nor a password: choose an "
+          + "address of this machine, as 127.0.0.1:8001, leave it empty to turn them off, or give \(insecureSwitch)"
+      )
+    }
+    return address
   }
 
   /// Where the service finds its data, for every command.

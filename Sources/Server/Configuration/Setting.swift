@@ -1,6 +1,7 @@
 /// A setting of the service: a flag, or the environment variable of the same name. The flag wins.
 public enum Setting: String, CaseIterable, Sendable {
   case listen = "LISTEN"
+  case adminListen = "ADMIN_LISTEN"
   case databaseURL = "DATABASE_URL"
   case jwtSecret = "JWT_SECRET"
   case jwtSecretFile = "JWT_SECRET_FILE"
@@ -25,6 +26,7 @@ public enum Setting: String, CaseIterable, Sendable {
   var defaultText: String? {
     switch self {
     case .listen: "127.0.0.1:8000"
+    case .adminListen: "127.0.0.1:8001"
     case .databaseURL: "sqlite:data/registry.db"
     case .argon2MemoryKiB: "19456"
     case .argon2Time: "2"
@@ -37,9 +39,13 @@ public enum Setting: String, CaseIterable, Sendable {
     }
   }
 
+  /// Whether an empty value says something else than none at all.
+  var emptyCounts: Bool { self == .adminListen }
+
   var help: String {
     switch self {
     case .listen: "address and port; port 0 picks a free one"
+    case .adminListen: "address and port of /metrics; empty turns it off"
     case .databaseURL: "sqlite:PATH or postgresql://USER@HOST/DATABASE"
     case .jwtSecret: "HS256 key of the owners' tokens, 32 bytes or more; better in a file than in a flag"
     case .jwtSecretFile: "file that holds JWT_SECRET; one line end after it is ignored"

@@ -1,0 +1,120 @@
+internal import Synchronization
+
+/// What can be read of a process in numbers, in Prometheus' text format. Each metric is made here, once, and kept by
+/// whoever counts; a name is `[a-z_]+`, ends with its unit in the plural, and of a counter with `_total`
+/// (https://prometheus.io/docs/practices/naming/).
+public final class Metrics: Sendable {
+  private struct Metric: Sendable {
+    let name: StaticString
+    let help: StaticString
+    let kind: MetricText.Kind
+    /// Appends the samples.
+    let write: @Sendable (inout MetricText) async -> Void
+  }
+
+  private let metrics = Mutex<[Metric]>([])
+
+  /// The media type of `text`.
+  public static let contentType: StaticString = "text/plain; version=0.0.4; charset=utf-8"
+  /// Metrics of one process.
+  public static let maximumMetrics = 256
+
+  public init() {}
+
+  /// All metrics, in the order in which they were made.
+  public func text() async -> [UInt8] {
+    var text = MetricText()
+    for metric in metrics.withLock({ $0 }) {
+      text.head(metric.name, help: metric.help, kind: metric.kind)
+      await metric.write(&text)
+    }
+    return text.bytes
+  }
+
+  // MARK: Making metrics
+
+  public func counter(_ name: StaticString, _ help: StaticString) -> Counter {
+    let counter = Counter()
+    add(name, help, .counter) { $0.sample(name, [], String(counter.value)) }
+    return counter
+  }
+
+  public func counters<Labels: MetricLabels>(
+    _ name: StaticString, _ help: StaticString, by labels: Labels.Type
+  ) -> MetricFamily<Labels, Counter> {
+    let family = MetricFamily<Labels, Counter> { Counter() }
+    add(name, help, .counter) { text in
+      family.forEach { text.sample(name, $0, String($1.value)) }
+    }
+    return family
+  }
+
+  public func gauge(_ name: StaticString, _ help: StaticString) -> Gauge {
+    let gauge = Gauge()
+    add(name, help, .gauge) { $0.sample(name, [], String(gauge.value)) }
+    return gauge
+  }
+
+  public func gauges<Labels: MetricLabels>(
+    _ name: StaticString, _ help: StaticString, by labels: Labels.Type
+  ) -> MetricFamily<Labels, Gauge> {
+    let family = MetricFamily<Labels, Gauge> { Gauge() }
+    add(name, help, .gauge) { text in
+      family.forEach { text.sample(name, $0, String($1.value)) }
+    }
+    return family
+  }
+
+  /// A gauge that is read each time that somebody looks.
+  /// - Parameter read: called where `text` is; not a number where there is none to tell. May hop to where its state
+  ///   lives, and is to answer in bounded time.
+  public func gauge(
+    _ name: StaticString, _ help: StaticString, read: @escaping @Sendable () async -> Double
+  ) {
+    add(name, help, .gauge) { text in
+      let value = await read()
+      text.sample(name, [], MetricText.number(value))
+    }
+  }
+
+  /// - Parameter bounds: of the buckets, in seconds, growing.
+  public func histogram(_ name: StaticString, _ help: StaticString, bounds: [Double]) -> Histogram {
+    let histogram = Histogram(bounds: bounds)
+    add(name, help, .histogram) { $0.samples(name, [], of: histogram) }
+    return histogram
+  }
+
+  /// - Parameter bounds: of the buckets, in seconds, growing.
+  public func histograms<Labels: MetricLabels>(
+    _ name: StaticString, _ help: StaticString, bounds: [Double], by labels: Labels.Type
+  ) -> MetricFamily<Labels, Histogram> {
+    let family = MetricFamily<Labels, Histogram> { Histogram(bounds: bounds) }
+    add(name, help, .histogram) { text in
+      family.forEach { text.samples(name, $0, of: $1) }
+    }
+    return family
+  }
+
+  private func add(
+    _ name: StaticString, _ help: StaticString, _ kind: MetricText.Kind,
+    _ write: @escaping @Sendable (inout MetricText) async -> Void
+  ) {
+    let letters = name.description.utf8
+    precondition(letters.allSatisfy(Self.isOfName), "a metric's name is made of a-z, 0-9 and _")
+    precondition(
+      (kind == .counter) == name.description.hasSuffix("_total"), "of counters alone, the names end with _total"
+    )
+    metrics.withLock { metrics in
+      precondition(metrics.count < Self.maximumMetrics, "too many metrics")
+      precondition(!metrics.contains { $0.name.description == name.description }, "\(name) is there already")
+      metrics.append(Metric(name: name, help: help, kind: kind, write: write))
+    }
+  }
+
+  private static func isOfName(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"): true
+    default: false
+    }
+  }
+}

@@ -1,0 +1,76 @@
+internal import EventLoop
+internal import HTTP
+internal import Observability
+
+/// Where those who run the service read its metrics: an HTTP server of its own, on an address that is not the
+/// clients', and on a loop that serves clients too. It has no TLS and asks nobody who they are.
+final class AdminServer: Sendable {
+  /// Where it listens, with the port that the system picked where 0 was asked for.
+  let address: ListenAddress
+  private let loop: EventLoop
+  private let http: HTTPServer
+
+  /// Open connections. A collector has one; further ones wait.
+  static let maximumConnections = 32
+  /// Connections that the system keeps until the loop takes them.
+  static let listenBacklog = 32
+  /// How long a look at the metrics may take when the service stops.
+  static let shutDownTimeoutMilliseconds = 1_000
+
+  /// Takes the address. Throws an error that names the setting.
+  static func listen(at address: ListenAddress) throws(ListenerError) -> Listener {
+    try Listener(
+      host: address.host, port: address.port, count: 1, backlog: listenBacklog,
+      setting: Setting.adminListen.rawValue)
+  }
+
+  /// Serves. Call it on the loop.
+  init(
+    on loop: EventLoop, listener: Listener, host: String, metrics: Metrics
+  ) throws(HTTPServerError) {
+    var limits = HTTPLimits()
+    limits.maximumConnectionsPerLoop = Self.maximumConnections
+    http = try HTTPServer(
+      on: loop, listening: listener.descriptors[0], limits: limits,
+      responder: MetricsResponder(metrics: metrics))
+    address = ListenAddress(host: host, port: listener.port)
+    self.loop = loop
+  }
+
+  func shutDown() async {
+    await loop.run { [http] in await http.shutDown(timeoutMilliseconds: Self.shutDownTimeoutMilliseconds) }
+  }
+}
+
+/// `GET /metrics`, and nothing else.
+private struct MetricsResponder: Responder {
+  let metrics: Metrics
+
+  private static let path = "/metrics"
+  private static let methods = ["GET", "HEAD"]
+
+  func respond(to request: Request) async -> Response {
+    guard request.path == Self.path else {
+      return Self.answer(404, "Nothing answers at this path; the metrics are at \(Self.path).\n")
+    }
+    guard Self.methods.contains(request.method) else {
+      var response = Self.answer(405, "The metrics are there to be read.\n")
+      response.fields = [("Allow", Self.methods.joined(separator: ", "))]
+      return response
+    }
+    let text = await metrics.text()
+    let body = ByteBuffer(capacity: text.count)
+    text.withUnsafeBufferPointer { body.append($0) }
+    return Response(status: 200, contentType: Metrics.contentType, body: body)
+  }
+
+  func refuse(_ refusal: Refusal, requestID: String) -> Response {
+    Self.answer(refusal.status, "The request was refused: \(refusal.rawValue).\n")
+  }
+
+  private static func answer(_ status: Int, _ text: String) -> Response {
+    let body = ByteBuffer(capacity: text.utf8.count)
+    body.append(utf8: text)
+    return Response(status: status, contentType: "text/plain; charset=utf-8", body: body)
+  }
+}

@@ -1,0 +1,102 @@
+internal import API
+internal import Observability
+internal import Registry
+
+/// What the service counts: the names are the contract's. Holds the metrics' instruments and not the metrics
+/// themselves, whose closures hold the servers that tell this of events.
+struct ServiceMetrics: Sendable {
+  private let devicesRegistered: Counter
+  private let devicesRevoked: Counter
+  private let polls: MetricFamily<StatusLabel, Counter>
+  private let acks: MetricFamily<AckLabel, Counter>
+  private let pollDuration: Histogram
+  private let requests: MetricFamily<RequestLabels, Counter>
+  private let requestDuration: MetricFamily<RouteLabel, Histogram>
+
+  /// Bounds of a request's duration, in seconds: a read takes less than a millisecond, a registration some tens,
+  /// and what waits for a database that is away some seconds.
+  static let requestBounds = [
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
+  ]
+  /// Bounds of a poll's duration, in seconds: at once, or parked for 30 s at the most, and a little beside it.
+  static let pollBounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 20, 31]
+
+  init(in metrics: Metrics) {
+    devicesRegistered = metrics.counter("devices_registered_total", "Devices that were registered.")
+    devicesRevoked = metrics.counter("devices_revoked_total", "Devices that were revoked.")
+    polls = metrics.counters("ea_poll_total", "Polls, by the HTTP status of the answer.", by: StatusLabel.self)
+    acks = metrics.counters("ea_ack_total", "Acks of signals, by what they came to.", by: AckLabel.self)
+    pollDuration = metrics.histogram(
+      "ea_poll_duration_seconds", "Time that polls took, parked ones included.", bounds: Self.pollBounds)
+    requests = metrics.counters(
+      "http_requests_total", "Requests, by route, method and the status of the answer.",
+      by: RequestLabels.self)
+    requestDuration = metrics.histograms(
+      "http_request_duration_seconds",
+      "Time from a request's arrival until its answer was made, by route.", bounds: Self.requestBounds,
+      by: RouteLabel.self)
+    // What is known from the start begins at 0, so that the first of its kind is seen as a rise.
+    _ = polls[StatusLabel(status: 200)]
+    for result in AckResult.allCases { _ = acks[AckLabel(result: result)] }
+  }
+
+  /// Counts what happened on the wire. From any thread, and quick: the request waits.
+  func count(_ event: APIEvent) {
+    switch event {
+    case .answered(let request):
+      requests[RequestLabels(route: request.route, method: request.method, status: request.status)].increment()
+      requestDuration[RouteLabel(route: request.route)].observe(nanoseconds: request.durationNanoseconds)
+    case .failed: break
+    case .deviceRegistered: devicesRegistered.increment()
+    case .deviceRevoked: devicesRevoked.increment()
+    case .polled(let status, let durationNanoseconds):
+      polls[StatusLabel(status: status)].increment()
+      pollDuration.observe(nanoseconds: durationNanoseconds)
+    case .acknowledged(let result, let count): acks[AckLabel(result: result)].increment(by: count)
+    }
+  }
+
+  /// What the metrics tell of the process.
+  static func describeProcess(in metrics: Metrics, version: String, startedAt: Timestamp) {
+    metrics.gauges("build_info", "The version that runs; always 1.", by: VersionLabel.self)[
+      VersionLabel(version: version)
+    ].set(1)
+    let startSeconds = Double(startedAt.millisecondsSince1970) / 1000
+    metrics.gauge("process_start_time_seconds", "When the service started, since 1970 in UTC.") { startSeconds }
+    metrics.gauge("process_resident_memory_bytes", "Memory that the process holds in RAM.") {
+      ResidentMemory.bytes.map(Double.init) ?? .nan
+    }
+  }
+}
+
+private struct RequestLabels: MetricLabels {
+  static let names: [StaticString] = ["route", "method", "status"]
+  let route: String
+  let method: String
+  let status: Int
+  var values: [String] { [route, method, String(status)] }
+}
+
+private struct RouteLabel: MetricLabels {
+  static let names: [StaticString] = ["route"]
+  let route: String
+  var values: [String] { [route] }
+}
+
+private struct StatusLabel: MetricLabels {
+  static let names: [StaticString] = ["status"]
+  let status: Int
+  var values: [String] { [String(status)] }
+}
+
+private struct AckLabel: MetricLabels {
+  static let names: [StaticString] = ["result"]
+  let result: AckResult
+  var values: [String] { [result.rawValue] }
+}
+
+private struct VersionLabel: MetricLabels {
+  static let names: [StaticString] = ["version"]
+  let version: String
+  var values: [String] { [version] }
+}
