@@ -4,7 +4,7 @@ extension SQLiteStore {
   public func insertClient(_ client: Client) async throws(RegistryError) {
     let id = SQLiteValue.text(client.id.text)
     let values: [SQLiteValue] = [
-      id, client.email.map { .text($0.text) } ?? .null, client.telegramID.map { .integer($0) } ?? .null,
+      id, .text(client.email?.text), client.telegramID.map { .integer($0) } ?? .null,
       .time(client.createdAt),
     ]
     try await database.write { (writer) throws(RegistryError) in

@@ -40,6 +40,9 @@ final class SQLiteConnection {
     sqlite3_close_v2(pointer)
   }
 
+  /// Whether a transaction was begun and has not ended.
+  var isInTransaction: Bool { sqlite3_get_autocommit(pointer) == 0 }
+
   /// Runs statements that have neither parameters nor rows worth reading.
   func execute(_ script: String) throws(SQLiteFailure) {
     let status = sqlite3_exec(pointer, script, nil, nil, nil)

@@ -24,12 +24,11 @@ extension SQLiteStore: DeviceStore {
   public func insertDevice(
     _ device: Device, verifier: SecretVerifier, maxDevices: Int
   ) async throws(RegistryError) {
-    func time(_ time: Timestamp?) -> SQLiteValue { time.map { .time($0) } ?? .null }
     let values: [SQLiteValue] = [
       .id(device.id), .text(device.clientID.text), .text(device.deviceName.text),
       .text(verifier.hmacKeyHash), .blob(verifier.storedKey), .blob(verifier.serverKey),
       .bool(device.isActive), .bool(device.revoked),
-      time(device.lastPoll), time(device.lastAck), time(device.lastSeen),
+      .time(device.lastPoll), .time(device.lastAck), .time(device.lastSeen),
       .time(device.createdAt), .time(device.updatedAt), .integer(Int64(maxDevices)),
     ]
     try await database.write { (writer) throws(RegistryError) in
@@ -56,7 +55,7 @@ extension SQLiteStore: DeviceStore {
     RETURNING 1
     """
 
-  private static let columns = """
+  static let columns = """
     id, client_id, device_name, is_active, revoked, last_poll, last_ack, last_seen, created_at, updated_at
     """
 
@@ -119,8 +118,11 @@ extension SQLiteStore: DeviceStore {
 }
 
 extension Device {
+  /// Columns that `init(row:)` reads.
+  static let columnCount: Int32 = 10
+
   /// Reads `SQLiteStore.columns`. What the database's constraints hold is not tested again.
-  fileprivate init(row: SQLiteRow) {
+  init(row: SQLiteRow) {
     self.init(
       id: DeviceID(row.text(0))!, clientID: ClientID(row.text(1))!, deviceName: DeviceName(stored: row.text(2)),
       isActive: row.bool(3), revoked: row.bool(4), lastPoll: row.optionalTime(5), lastAck: row.optionalTime(6),

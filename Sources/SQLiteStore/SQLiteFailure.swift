@@ -16,10 +16,9 @@ struct SQLiteFailure: Error, CustomStringConvertible {
   /// SQLite's fixed text for the code.
   var description: String { "SQLite \(extendedCode) \(String(cString: sqlite3_errstr(extendedCode)))" }
 
-  /// What the domain is told. A unique violation is told apart by the statement that met it.
+  /// What the domain is told. A unique violation is told apart by the statement that met it. A foreign key's is a
+  /// fault: SQLite does not say which key it was, so each write looks for itself whether what it refers to is there.
   var registryError: RegistryError {
-    // SQLITE_CONSTRAINT_FOREIGNKEY: the only foreign key is a device's client.
-    if extendedCode == 787 { return .clientNotFound }
     switch extendedCode & 0xFF {
     case SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL, SQLITE_IOERR, SQLITE_READONLY, SQLITE_CANTOPEN,
       SQLITE_INTERRUPT, SQLITE_NOMEM:

@@ -16,6 +16,13 @@ enum SQLiteFile {
     }
   }
 
+  /// The path of an existing file, absolute and without links.
+  static func resolve(_ path: String) throws(SQLiteFileError) -> String {
+    guard let resolved = realpath(path, nil) else { throw SQLiteFileError(path: path, errorNumber: errno) }
+    defer { free(resolved) }
+    return String(cString: resolved)
+  }
+
   private static func createFolder(above path: String) throws(SQLiteFileError) {
     guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return }
     let folder = String(path[..<slash])

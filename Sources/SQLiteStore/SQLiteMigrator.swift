@@ -5,7 +5,9 @@ internal import Migrations
 public enum SQLiteMigrator {
   static let migrations = [
     Migration(
-      number: 1, name: "clients_and_devices", sql: PackageResources._001_clients_and_devices_sql)
+      number: 1, name: "clients_and_devices", sql: PackageResources._001_clients_and_devices_sql),
+    Migration(
+      number: 2, name: "credentials_and_signals", sql: PackageResources._002_credentials_and_signals_sql),
   ]
 
   /// How long to wait for another process that migrates or writes.

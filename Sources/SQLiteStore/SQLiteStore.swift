@@ -60,6 +60,25 @@ extension SQLiteConnection {
     }
   }
 
+  /// Runs `body` in a transaction that holds the write lock from its start: what it reads stays true until it
+  /// writes. An error undoes all of it.
+  func transaction<Value>(_ body: () throws(RegistryError) -> Value) throws(RegistryError) -> Value {
+    try runOrder("BEGIN IMMEDIATE")
+    do throws(RegistryError) {
+      let value = try body()
+      try runOrder("COMMIT")
+      return value
+    } catch {
+      // After a full disk and the like SQLite has done it by itself.
+      if isInTransaction { try? runOrder("ROLLBACK") }
+      throw error
+    }
+  }
+
+  private func runOrder(_ sql: String) throws(RegistryError) {
+    _ = try write(sql, [], read: { _ in })
+  }
+
   /// Whether the statement has a row.
   func hasRow(_ sql: String, _ values: [SQLiteValue]) throws(RegistryError) -> Bool {
     try !write(sql, values, read: { _ in true }).isEmpty

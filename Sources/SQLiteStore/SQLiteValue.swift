@@ -5,11 +5,15 @@ internal import Registry
 enum SQLiteValue: Sendable {
   case null
   case text(String)
+  /// Text, as its UTF-8 bytes.
+  case utf8([UInt8])
   case blob([UInt8])
   case integer(Int64)
 
   static func id(_ id: Identifier<some Any>) -> SQLiteValue { .text(id.description) }
   static func time(_ time: Timestamp) -> SQLiteValue { .integer(time.millisecondsSince1970) }
+  static func time(_ time: Timestamp?) -> SQLiteValue { time.map { .time($0) } ?? .null }
+  static func text(_ text: String?) -> SQLiteValue { text.map { .text($0) } ?? .null }
   static func bool(_ value: Bool) -> SQLiteValue { .integer(value ? 1 : 0) }
 
   /// SQLITE_TRANSIENT, a macro that Swift cannot read: SQLite copies the bytes before the call returns.
@@ -21,6 +25,11 @@ enum SQLiteValue: Sendable {
     case .null: sqlite3_bind_null(statement, number)
     case .integer(let value): sqlite3_bind_int64(statement, number, value)
     case .text(let text): sqlite3_bind_text(statement, number, text, Int32(text.utf8.count), Self.copied)
+    case .utf8(let bytes):
+      bytes.withUnsafeBytes {
+        sqlite3_bind_text(
+          statement, number, $0.assumingMemoryBound(to: CChar.self).baseAddress, Int32($0.count), Self.copied)
+      }
     case .blob(let bytes): sqlite3_bind_blob(statement, number, bytes, Int32(bytes.count), Self.copied)
     }
   }
@@ -41,6 +50,17 @@ struct SQLiteRow {
     let start = sqlite3_column_text(statement, column)
     let count = Int(sqlite3_column_bytes(statement, column))
     return String(decoding: UnsafeBufferPointer(start: start, count: count), as: UTF8.self)
+  }
+
+  /// A text's UTF-8 bytes.
+  func utf8(_ column: Int32) -> [UInt8] {
+    let start = sqlite3_column_text(statement, column)
+    return Array(UnsafeBufferPointer(start: start, count: Int(sqlite3_column_bytes(statement, column))))
+  }
+
+  func blob(_ column: Int32) -> [UInt8] {
+    let start = sqlite3_column_blob(statement, column)
+    return Array(UnsafeRawBufferPointer(start: start, count: Int(sqlite3_column_bytes(statement, column))))
   }
 
   func optionalText(_ column: Int32) -> String? { isNull(column) ? nil : text(column) }

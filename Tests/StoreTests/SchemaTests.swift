@@ -133,19 +133,20 @@ import Testing
     }
     #expect(throws: MigrationError.unknown("0001_clients_and_devices")) { try database.migrate([]) }
 
-    let third = migration(3, "third", "CREATE TABLE third (id integer)")
-    #expect(try database.migrate(known + [third]) == ["0003_third"])
-    #expect(throws: MigrationError.outOfOrder("0002_second")) {
-      try database.migrate(known + [migration(2, "second", "SELECT 1"), third])
-    }
+    // The number after the next is taken first.
+    let late = migration(known.count + 1, "late", "SELECT 1")
+    let early = migration(known.count + 2, "early", "CREATE TABLE early (id integer)")
+    #expect(try database.migrate(known + [early]) == [early.label])
+    #expect(throws: MigrationError.outOfOrder(late.label)) { try database.migrate(known + [late, early]) }
 
-    let broken = migration(4, "broken", "CREATE TABLE fourth (id integer); SELECT nonsense")
-    let error = #expect(throws: MigrationError.self) { try database.migrate(known + [third, broken]) }
-    guard case .refused("0004_broken", _)? = error else {
+    let broken = migration(
+      known.count + 3, "broken", "CREATE TABLE unfinished (id integer); SELECT nonsense")
+    let error = #expect(throws: MigrationError.self) { try database.migrate(known + [early, broken]) }
+    guard case .refused(broken.label, _)? = error else {
       Issue.record("\(String(describing: error))")
       return
     }
-    #expect(throws: SQLRefused.self) { try database.sql("SELECT * FROM fourth") }
+    #expect(throws: SQLRefused.self) { try database.sql("SELECT * FROM unfinished") }
     for error: MigrationError in [
       .changed("0001_x"), .unknown("0001_x"), .outOfOrder("0001_x"), .refused("0001_x", cause: "y"),
     ] { #expect(error.description.contains("0001_x")) }
