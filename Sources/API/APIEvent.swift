@@ -11,11 +11,6 @@ public enum APIEvent: Sendable {
   case deviceRegistered
   /// A device that was good is cut off; not told of one that was revoked before.
   case deviceRevoked
-  /// A device's poll has its answer.
-  /// - Parameters:
-  ///   - status: the answer's HTTP status.
-  ///   - durationNanoseconds: how long the poll took, the time that it was parked included.
-  case polled(status: Int, durationNanoseconds: UInt64)
   /// So many of the acks in one request came to this.
   case acknowledged(result: AckResult, count: Int)
 }

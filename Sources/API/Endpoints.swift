@@ -1,4 +1,7 @@
 extension API {
+  /// Where devices poll.
+  public static let pollPath = "/api/v1/device/poll"
+
   /// Every route. The OpenAPI document is derived from this table.
   static let endpoints: [Endpoint] = [
     Endpoint(
@@ -38,7 +41,7 @@ extension API {
 
     Endpoint("GET", "/api/v1/device", "whoami", "Shows the device that calls.", API.whoami),
     Endpoint(
-      "GET", "/api/v1/device/poll", "poll",
+      "GET", pollPath, "poll",
       "Hands the device its signals that are neither acknowledged nor expired, oldest first.", API.poll),
     Endpoint(
       "POST", "/api/v1/device/ack", "acknowledge",

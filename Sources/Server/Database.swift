@@ -42,13 +42,64 @@ struct Database {
     }
   }
 
+  /// How long after the lock was lost elsewhere its former holder may still take it for held.
+  var lockMarginMilliseconds: Int64 {
+    switch url {
+    case .sqlite: 0
+    case .postgres: 1000
+    }
+  }
+
   /// After the stores were closed. Blocks until what is queued is written.
   func close() { sqlite?.close() }
 }
 
+/// How a process shares its database with others that serve it.
+enum ServiceLock: Sendable {
+  /// It alone serves the database.
+  case exclusive
+  /// Others may serve it too.
+  case shared
+}
+
+/// What tells of changes in the database, and holds the lock of the process that serves it.
+struct ChangeFeed: Sendable {
+  let close: @Sendable () async -> Void
+}
+
+extension Database {
+  /// Takes the lock and begins to tell `observer` of changes, on a loop.
+  ///
+  /// - Parameter onLock: told when the lock is held, and when it is held no longer.
+  ///
+  /// Throws an error that names REPLAY_STORE where another process serves the database.
+  func openFeed(
+    on loop: EventLoop, lock: ServiceLock, observer: any ChangeObserver, logger: Logger,
+    onLock: @escaping @Sendable (_ isHeld: Bool) -> Void
+  ) async throws -> ChangeFeed {
+    switch url {
+    case .sqlite(let path):
+      let held = try SQLiteProcessLock(databasePath: path, mode: lock == .exclusive ? .exclusive : .shared)
+      onLock(true)
+      let watcher = try SQLiteChangeWatcher(database: sqlite!, loop: loop, observer: observer)
+      await loop.run { watcher.start() }
+      return ChangeFeed {
+        await watcher.close()
+        withExtendedLifetime(held) {}
+      }
+    case .postgres(let url):
+      let listener = try PostgresChangeListener(
+        url: url, loop: loop, lock: lock == .exclusive ? .exclusive : .shared, observer: observer, onLock: onLock
+      ) { logger.log($0) }
+      try await listener.start()
+      return ChangeFeed { await listener.close() }
+    }
+  }
+}
+
 /// A store, and how to close it.
 struct OpenStore: Sendable {
-  let store: any DeviceStore
+  let store: any RegistryStore
   let close: @Sendable () async -> Void
 }
 

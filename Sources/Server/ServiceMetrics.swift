@@ -46,12 +46,12 @@ struct ServiceMetrics: Sendable {
     case .answered(let request):
       requests[RequestLabels(route: request.route, method: request.method, status: request.status)].increment()
       requestDuration[RouteLabel(route: request.route)].observe(nanoseconds: request.durationNanoseconds)
+      guard request.route == API.pollPath else { break }
+      polls[StatusLabel(status: request.status)].increment()
+      pollDuration.observe(nanoseconds: request.durationNanoseconds)
     case .failed: break
     case .deviceRegistered: devicesRegistered.increment()
     case .deviceRevoked: devicesRevoked.increment()
-    case .polled(let status, let durationNanoseconds):
-      polls[StatusLabel(status: status)].increment()
-      pollDuration.observe(nanoseconds: durationNanoseconds)
     case .acknowledged(let result, let count): acks[AckLabel(result: result)].increment(by: count)
     }
   }

@@ -106,7 +106,10 @@ enum ClientCommand {
       try await loop.run {
         let store = try database.store(on: loop, logger: logger)
         do {
-          try await body(ClientService(store: store.store, clock: SystemClock(), random: SystemRandomSource()))
+          try await body(
+            ClientService(
+              store: store.store, live: LiveDevices(monotonicMilliseconds: { MonotonicClock.milliseconds }),
+              clock: SystemClock(), random: SystemRandomSource()))
         } catch {
           await store.close()
           throw error

@@ -9,6 +9,8 @@ public struct Configuration: Sendable {
   /// Where the metrics are; nil where nowhere.
   public var adminListen: ListenAddress?
   public var database: DatabaseURL
+  public var replayStore: ReplayStoreSetting
+  public var signatureSkewSeconds: Int
   public var jwt: JWTConfiguration
   public var tls: TLSIdentity?
   public var publicURL: Origin?
@@ -24,6 +26,7 @@ public struct Configuration: Sendable {
   static let insecureSwitch = "--insecure-public-http"
   static let maximumEventLoops = 256
   static let maximumDevicesPerClient = 1_000_000
+  static let maximumSkewSeconds = 3600
 
   /// Reads flags and environment. Throws `UsageError`, which names the setting that is wrong.
   public init(arguments: [String], environment: [String: String]) throws(UsageError) {
@@ -34,6 +37,11 @@ public struct Configuration: Sendable {
     listen = try Self.parse(arguments, .listen, "must be ADDRESS:PORT, as 127.0.0.1:8000") { ListenAddress($0) }
     adminListen = try Self.adminListen(arguments)
     database = try Self.database(arguments)
+    replayStore = try Self.parse(
+      arguments, .replayStore, "must be memory or redis://[USER:PASSWORD@]HOST:PORT[/DB]"
+    ) { ReplayStoreSetting($0) }
+    signatureSkewSeconds = try arguments.number(
+      of: .signatureSkewSeconds, in: 1...Self.maximumSkewSeconds, default: 0)
     jwt = try JWTConfiguration(arguments)
     tls = try Self.tls(arguments)
     publicURL =
