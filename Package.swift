@@ -10,8 +10,8 @@ let strict: [SwiftSetting] = [
   .enableUpcomingFeature("NonisolatedNonsendingByDefault"),
 ]
 
-/// A C library from the distribution, found by pkg-config, installed by apt.
-func system(_ name: String, pkgConfig: String, apt: String) -> Target {
+/// A C library from the distribution, found by pkg-config where it needs to be, installed by apt.
+func system(_ name: String, pkgConfig: String?, apt: String) -> Target {
   .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([apt])])
 }
 
@@ -41,6 +41,8 @@ let package = Package(
     system("COpenSSL", pkgConfig: "libcrypto", apt: "libssl-dev"),
     system("CCjose", pkgConfig: "cjose", apt: "libcjose-dev"),
     system("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
+    // Its pkg-config file has a -D, which the package manager refuses with a warning at each build.
+    system("CHiredis", pkgConfig: nil, apt: "libhiredis-dev"),
 
     // The domain. It knows nobody.
     room("Registry"),
@@ -60,17 +62,18 @@ let package = Package(
       "SQLiteStore", knows: ["Registry", "EventLoop", "Migrations", "CSQLite"],
       holds: [.embedInCode("Migrations")]),
     room("API", knows: ["Registry", "HTTP", "RequestSignature"]),
+    room("RedisReplayStore", knows: ["Registry", "EventLoop", "CHiredis"]),
 
     // Composition, the only room that knows every other, and the command line.
     room(
       "Server",
       knows: [
-        "API", "HTTP", "EventLoop", "Registry", "PostgresStore", "SQLiteStore", "Crypto",
+        "API", "HTTP", "EventLoop", "Registry", "PostgresStore", "SQLiteStore", "RedisReplayStore", "Crypto",
         "JSONWebToken", "Observability",
       ]),
     .executableTarget(name: "device-registry", dependencies: ["Server"], swiftSettings: strict),
 
-    // What several suites use: a PostgreSQL that the tests start, temporary folders, a socket client.
+    // What several suites use: a PostgreSQL and a Redis that the tests start, temporary folders, a socket client.
     .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
     suite("RegistryTests", of: ["Registry"]),
     suite("ObservabilityTests", of: ["Observability"]),
@@ -82,6 +85,7 @@ let package = Package(
       of: [
         "Registry", "EventLoop", "PostgresStore", "SQLiteStore", "Migrations", "CPostgres", "CSQLite",
       ]),
+    suite("RedisReplayStoreTests", of: ["RedisReplayStore", "Registry", "EventLoop"]),
     suite(
       "RequestSignatureTests", of: ["RequestSignature", "Crypto"],
       golden: [.embedInCode("request-signatures.json")]),

@@ -3,8 +3,8 @@
 set -euo pipefail
 
 build="libc6-dev pkg-config libmicrohttpd-dev libuv1-dev libpq-dev libsqlite3-dev libsodium-dev libssl-dev
-  libcjose-dev libjansson-dev libcurl4-openssl-dev"
-test="postgresql openssl python3 curl"
+  libcjose-dev libjansson-dev libcurl4-openssl-dev libhiredis-dev"
+test="postgresql redis-server openssl python3 curl"
 
 wanted=""
 for purpose in "$@"; do

@@ -70,16 +70,19 @@ private struct Work: Sendable {
     let now = clock.now()
     let store = store
     await sweep("signals") { () async throws(RegistryError) -> Int in
-      try await store.removeSignals(expiredBefore: now + -BackgroundWork.expiredSignalMilliseconds, limit: BackgroundWork.sweepBatch)
+      try await store.removeSignals(
+        expiredBefore: now + -BackgroundWork.expiredSignalMilliseconds, limit: BackgroundWork.sweepBatch)
     }
     await sweep("tokens") { () async throws(RegistryError) -> Int in
-      try await store.removeTokens(expiredBefore: now + -BackgroundWork.expiredTokenMilliseconds, limit: BackgroundWork.sweepBatch)
+      try await store.removeTokens(
+        expiredBefore: now + -BackgroundWork.expiredTokenMilliseconds, limit: BackgroundWork.sweepBatch)
     }
   }
 
   private func sweep(_ what: String, _ removeBatch: () async throws(RegistryError) -> Int) async {
     do throws(RegistryError) {
-      for _ in 0..<BackgroundWork.maximumSweepsInARow where try await removeBatch() < BackgroundWork.sweepBatch { return }
+      for _ in 0..<BackgroundWork.maximumSweepsInARow where try await removeBatch() < BackgroundWork.sweepBatch
+      { return }
     } catch {
       logger.log(.warning, "expired rows not cleared away", ["rows": what, "cause": "\(error)"])
     }

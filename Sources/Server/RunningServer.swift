@@ -86,12 +86,14 @@ public final class RunningServer: Sendable {
     let metrics = Metrics()
     let parts = Parts(
       configuration: configuration, hasher: Argon2idHasher(argon2id: argon2id, pool: hashing), clock: clock,
-      live: live, replay: replay, tokenVerifier: keys.verifier, metrics: ServiceMetrics(in: metrics), logger: logger)
+      live: live, replay: replay, tokenVerifier: keys.verifier, metrics: ServiceMetrics(in: metrics),
+      logger: logger)
     let servers = try await openServers(parts, on: lanes, listener: listener, opened: &opened)
     ServiceMetrics.describeProcess(in: metrics, version: CommandLineInterface.version, startedAt: clock.now())
     measure(lanes, servers, hashing, live, replay, in: metrics)
     let admin = try await openAdmin(
-      adminListener, host: configuration.adminListen?.host, on: lanes[0].loop, metrics: metrics, opened: &opened)
+      adminListener, host: configuration.adminListen?.host, on: lanes[0].loop, metrics: metrics, opened: &opened
+    )
 
     let address = ListenAddress(host: configuration.listen.host, port: listener.port)
     logger.log(

@@ -52,11 +52,22 @@ final class APIUnderTest: Sendable {
   private func api() -> API {
     let store = FailingStore(error: error)
     let outside = Outside()
+    let live = LiveDevices(monotonicMilliseconds: { 0 })
+    let authentication = AuthenticationService(
+      store: store, live: live, replay: outside, hasher: outside, clock: outside, skewSeconds: 300)
     return API(
-      devices: DeviceService(
-        store: store, hasher: outside, clock: outside, random: outside, maxDevicesPerClient: 10),
-      clients: ClientService(store: store, clock: outside, random: outside), store: store,
-      authenticator: FixedAuthenticator(token: token)
+      services: API.Services(
+        devices: DeviceService(
+          store: store, live: live, hasher: outside, clock: outside, random: outside, maxDevicesPerClient: 10),
+        clients: ClientService(store: store, live: live, clock: outside, random: outside),
+        authentication: authentication,
+        tokens: TokenService(
+          store: store, live: live, authentication: authentication, hasher: outside, clock: outside,
+          random: outside),
+        signals: SignalService(
+          store: store, live: live, authentication: authentication, clock: outside, random: outside),
+        clock: outside, store: store),
+      authenticator: FixedAuthenticator(token: token), origin: SignatureOrigin(scheme: "http")
     ) { event in self.observed.withLock { $0.append(event) } }
   }
 
@@ -113,7 +124,11 @@ private struct FailingStore: DeviceStore {
   ) async throws(RegistryError) -> Device? { throw error }
 }
 
-private struct Outside: PasswordHasher, Clock, RandomSource {
+private struct Outside: PasswordHasher, ReplayStore, Clock, RandomSource {
+  func remember(
+    nonce: String, of deviceID: DeviceID, created: Timestamp, until expiry: Timestamp
+  ) async throws(RegistryError) -> Bool { true }
+
   func verifier(for secret: DeviceSecret) async throws(RegistryError) -> SecretVerifier {
     throw .overloaded(queue: "argon2id")
   }
@@ -124,4 +139,48 @@ private struct Outside: PasswordHasher, Clock, RandomSource {
   }
   func now() -> Timestamp { Timestamp(millisecondsSince1970: 0) }
   func fill(_ buffer: UnsafeMutableRawBufferPointer) { buffer.initializeMemory(as: UInt8.self, repeating: 0) }
+}
+
+extension FailingStore: CredentialStore {
+  func hasDevices() async throws(RegistryError) -> Bool { throw error }
+  func credentials(of id: DeviceID) async throws(RegistryError) -> DeviceCredentials? { throw error }
+  func rotateSecret(
+    of id: DeviceID, of owner: ClientID, to verifier: SecretVerifier, graceExpiresAt: Timestamp,
+    at time: Timestamp
+  ) async throws(RegistryError) -> (device: Device, graceExpiresAt: Timestamp)? { throw error }
+  func promoteNextSecret(of id: DeviceID, storedKey: [UInt8]) async throws(RegistryError) -> Bool {
+    throw error
+  }
+  func insertToken(
+    _ hash: TokenHash, of id: DeviceID, storedKey: [UInt8], expiresAt: Timestamp, at time: Timestamp,
+    maxLive: Int,
+    windowSeconds: Int
+  ) async throws(RegistryError) -> Bool { throw error }
+  func credentials(
+    ofToken hash: TokenHash, at time: Timestamp
+  ) async throws(RegistryError) -> TokenCredentials? { throw error }
+  func recordPresence(_ presence: [DeviceID: Presence]) async throws(RegistryError) { throw error }
+  func removeTokens(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int {
+    throw error
+  }
+}
+
+extension FailingStore: SignalStore {
+  func insertSignal(
+    _ signal: Signal, to addressees: Addressees, maxLive: Int
+  ) async throws(RegistryError) -> Int { throw error }
+  func signals(
+    of clientID: ClientID, after cursor: SignalCursor?, limit: Int
+  ) async throws(RegistryError) -> [SignalSummary] { throw error }
+  func signal(_ id: SignalID) async throws(RegistryError) -> Signal? { throw error }
+  func deliveries(of id: SignalID) async throws(RegistryError) -> [Delivery] { throw error }
+  func pendingSignals(
+    of id: DeviceID, at time: Timestamp, limit: Int
+  ) async throws(RegistryError) -> [Signal] { throw error }
+  func acknowledge(
+    _ acknowledgements: [Acknowledgement], by id: DeviceID, at time: Timestamp
+  ) async throws(RegistryError) -> Set<SignalID> { throw error }
+  func removeSignals(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int {
+    throw error
+  }
 }

@@ -29,7 +29,8 @@ import Testing
 
   private func service(_ store: ListStore) -> DeviceService {
     DeviceService(
-      store: store, hasher: Unused(), clock: Unused(), random: CountingRandom(), maxDevicesPerClient: 1)
+      store: store, live: LiveDevices(monotonicMilliseconds: { 0 }), hasher: Unused(), clock: Unused(),
+      random: CountingRandom(), maxDevicesPerClient: 1)
   }
 }
 
@@ -54,7 +55,7 @@ private final class ListStore: DeviceStore {
     return Array(devices.drop { device in cursor.map { device.id.low <= $0.id.low } ?? false }.prefix(limit))
   }
 
-  private let unused = RegistryError.fault(cause: "not for this test")
+  fileprivate let unused = RegistryError.fault(cause: "not for this test")
   func ping() async throws(RegistryError) { throw unused }
   func insertClient(_ client: Client) async throws(RegistryError) { throw unused }
   func client(_ id: ClientID) async throws(RegistryError) -> Client? { throw unused }
@@ -85,4 +86,28 @@ private struct Unused: PasswordHasher, Clock {
     TokenHash(Array(repeating: 0, count: TokenHash.length))
   }
   func now() -> Timestamp { Timestamp(millisecondsSince1970: 0) }
+}
+
+extension ListStore: CredentialStore {
+  func hasDevices() async throws(RegistryError) -> Bool { throw unused }
+  func credentials(of id: DeviceID) async throws(RegistryError) -> DeviceCredentials? { throw unused }
+  func rotateSecret(
+    of id: DeviceID, of owner: ClientID, to verifier: SecretVerifier, graceExpiresAt: Timestamp,
+    at time: Timestamp
+  ) async throws(RegistryError) -> (device: Device, graceExpiresAt: Timestamp)? { throw unused }
+  func promoteNextSecret(of id: DeviceID, storedKey: [UInt8]) async throws(RegistryError) -> Bool {
+    throw unused
+  }
+  func insertToken(
+    _ hash: TokenHash, of id: DeviceID, storedKey: [UInt8], expiresAt: Timestamp, at time: Timestamp,
+    maxLive: Int,
+    windowSeconds: Int
+  ) async throws(RegistryError) -> Bool { throw unused }
+  func credentials(
+    ofToken hash: TokenHash, at time: Timestamp
+  ) async throws(RegistryError) -> TokenCredentials? { throw unused }
+  func recordPresence(_ presence: [DeviceID: Presence]) async throws(RegistryError) { throw unused }
+  func removeTokens(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int {
+    throw unused
+  }
 }

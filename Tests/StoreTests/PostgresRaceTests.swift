@@ -12,7 +12,7 @@ import Testing
     let outcomes = try await blockedWrites(in: database, on: "devices", count: 4) {
       store, device, key, number in
       let stored = try await store.insertToken(
-        token(number), of: device.id, storedKey: key, expiresAt: noon + 900, at: noon, maxLive: 3,
+        token(number), of: device.id, storedKey: key, expiresAt: noon + 900_000, at: noon, maxLive: 3,
         windowSeconds: 60)
       #expect(stored)
     }
@@ -25,9 +25,9 @@ import Testing
     let database = try TestDatabase(.postgres)
     let outcomes = try await blockedWrites(in: database, on: "devices", count: 4) {
       store, device, key, number in
-      let time = noon + 100 * Int64(number)
+      let time = noon + 100_000 * Int64(number)
       let stored = try await store.insertToken(
-        token(number), of: device.id, storedKey: key, expiresAt: time + 9000, at: time, maxLive: 3,
+        token(number), of: device.id, storedKey: key, expiresAt: time + 9_000_000, at: time, maxLive: 3,
         windowSeconds: 60)
       #expect(stored)
     }
@@ -60,7 +60,7 @@ import Testing
     ) {
       store, device, key, number in
       let stored = try await store.insertToken(
-        token(number), of: device.id, storedKey: key, expiresAt: noon + 900, at: noon, maxLive: 3,
+        token(number), of: device.id, storedKey: key, expiresAt: noon + 900_000, at: noon, maxLive: 3,
         windowSeconds: 60)
       #expect(!stored)
     }
@@ -168,7 +168,7 @@ import Testing
   private func signal() -> Signal {
     Signal(
       id: SignalID(high: newID().high, low: newID().low), clientID: alice, payload: Array("{}".utf8),
-      createdAt: noon, expiresAt: noon + 3600)
+      createdAt: noon, expiresAt: noon + 3_600_000)
   }
 }
 
@@ -189,9 +189,4 @@ extension RunningPostgresStore {
       return (device, verifier.storedKey)
     }
   }
-}
-
-/// So many seconds later.
-func + (time: Timestamp, seconds: Int64) -> Timestamp {
-  Timestamp(millisecondsSince1970: time.millisecondsSince1970 + seconds * 1000)
 }

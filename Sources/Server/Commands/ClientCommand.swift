@@ -130,6 +130,9 @@ struct CommandFailure: Error, CustomStringConvertible {
     description =
       switch error {
       case .invalid(let field, let message): "\(field) \(message)"
+      case .signatureInvalid: "the device, or its secret, is not known"
+      case .replayed: "the nonce was used before"
+      case .tokenInvalid: "the token is not known"
       case .clientNotFound: "there is no such client"
       case .deviceNotFound: "there is no such device"
       case .notOwner: "the device is another client's"

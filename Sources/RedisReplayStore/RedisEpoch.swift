@@ -1,0 +1,43 @@
+internal import Registry
+
+/// From when on a Redis remembers. All processes share it, as the value of a key that goes with the nonces when
+/// Redis is emptied; its random part tells one emptying from the next.
+struct RedisEpoch: Hashable {
+  let start: Timestamp
+  /// What stands in Redis.
+  let value: String
+
+  /// How far the `created` of a signature may lie ahead of a server's clock: what was created up to so long after
+  /// the start may have been used before it.
+  static let creationAheadMilliseconds: Int64 = 5000
+
+  private static let latestStart: Int64 = 253_402_300_799_999
+
+  init(start: Timestamp, random: some RandomSource) {
+    var word: UInt64 = 0
+    withUnsafeMutableBytes(of: &word) { random.fill($0) }
+    self.start = start
+    value = "\(start.millisecondsSince1970)-\(String(word, radix: 16))"
+  }
+
+  /// Nil for a value that is none of ours.
+  init?(value: String) {
+    let parts = value.split(separator: "-", omittingEmptySubsequences: false)
+    guard parts.count == 2, let start = Int64(parts[0]), (0...Self.latestStart).contains(start) else {
+      return nil
+    }
+    self.start = Timestamp(millisecondsSince1970: start)
+    self.value = value
+  }
+
+  /// Whether a nonce of this creation would be remembered if it had been used.
+  func covers(_ created: Timestamp) -> Bool {
+    created.millisecondsSince1970 > start.millisecondsSince1970 + Self.creationAheadMilliseconds
+  }
+
+  /// Seconds until what is created then is covered.
+  func secondsLeft(at now: Timestamp) -> Int {
+    let left = start.millisecondsSince1970 + Self.creationAheadMilliseconds - now.millisecondsSince1970
+    return max(1, Int((left + 1000) / 1000))
+  }
+}

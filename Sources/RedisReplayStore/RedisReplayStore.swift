@@ -1,0 +1,88 @@
+public import EventLoop
+public import Registry
+
+/// The nonces of signed requests in a Redis that several processes share. One for each event loop, with a
+/// connection of its own.
+///
+/// A nonce is accepted only where Redis is known to have remembered since before its signature can have been used.
+/// So Redis keeps an epoch beside the nonces, the time from which it remembers, and each nonce is judged by the
+/// epoch that stood there behind it: a Redis that was emptied, started again, or took over from another, refuses
+/// what was created up to 5 s after that. One that replicates may lose its newest nonces unnoticed only while two
+/// servers take themselves for the master.
+///
+/// `@unchecked Sendable`: everything mutable is confined to `loop`. `start` and `close` go there; `remember` begins
+/// with `loop.assertCurrent()`, and the callback that completes it runs there too.
+public final class RedisReplayStore: ReplayStore, @unchecked Sendable {
+  /// How often deadlines and attempts to reconnect are looked at.
+  static let tickMilliseconds = 50
+
+  private let loop: EventLoop
+  private let workers: WorkerPool
+  let memory: RedisMemory
+  private var timer: Timer?
+
+  /// - Parameters:
+  ///   - isFirstStart: whether there was no device yet when the process started, so that no nonce can have been
+  ///     used. Asked at most once, on the loop, and only if the first Redis that is reached holds no epoch.
+  ///   - report: called on the loop when a connection was made or lost, or Redis is not as it should be.
+  ///
+  /// Throws when the system has no thread left.
+  public convenience init(
+    url: RedisURL, loop: EventLoop, clock: any Clock, random: any RandomSource,
+    isFirstStart: @escaping @Sendable () -> Bool, report: @escaping @Sendable (RedisEvent) -> Void = { _ in }
+  ) throws(EventLoopError) {
+    try self.init(
+      url: url, loop: loop, limits: RedisLimits(), clock: clock, random: random, isFirstStart: isFirstStart,
+      report: report)
+  }
+
+  init(
+    url: RedisURL, loop: EventLoop, limits: RedisLimits, clock: any Clock, random: any RandomSource,
+    isFirstStart: @escaping @Sendable () -> Bool, report: @escaping @Sendable (RedisEvent) -> Void
+  ) throws(EventLoopError) {
+    self.loop = loop
+    workers = try WorkerPool(name: "redis-names", threads: 1, maximumQueueLength: 1)
+    let connection = RedisConnection(url, limits: limits, loop: loop, workers: workers)
+    memory = RedisMemory(
+      url, on: connection, limits: limits, clock: clock, random: random, isFirstStart: isFirstStart,
+      report: report)
+  }
+
+  /// Begins to connect, and goes on reconnecting until `close`. Called on the loop, once. Requests may follow at
+  /// once: they wait for the connection.
+  public func start() {
+    loop.assertCurrent()
+    precondition(timer == nil, "started twice")
+    let timer = Timer(on: loop)
+    self.timer = timer
+    timer.start(afterMilliseconds: 0, repeatMilliseconds: Self.tickMilliseconds) { [weak self] in
+      self?.memory.advance(to: MonotonicClock.milliseconds)
+    }
+  }
+
+  /// Ends the connection; what is still pending fails as `replayUnavailable`. From any task; the loop must run, and
+  /// is to be stopped only afterwards.
+  public func close() async {
+    await loop.run { [self] in
+      timer?.close()
+      timer = nil
+      memory.close()
+    }
+    // A worker may be waiting for a name that nobody knows: that must hold up neither loop nor caller.
+    workers.abandon()
+  }
+
+  /// Throws `replayUnavailable` and `overloaded`, within 2 s. Called on the loop.
+  public func remember(
+    nonce: String, of deviceID: DeviceID, created: Timestamp, until expiry: Timestamp
+  ) async throws(RegistryError) -> Bool {
+    loop.assertCurrent()
+    let result: Result<Bool, RegistryError> = await withUnsafeContinuation { continuation in
+      memory.remember(
+        RedisRequest(nonce: nonce, deviceID: deviceID, created: created, expiry: expiry) {
+          continuation.resume(returning: $0)
+        })
+    }
+    return try result.get()
+  }
+}

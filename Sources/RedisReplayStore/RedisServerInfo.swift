@@ -1,0 +1,30 @@
+/// What the answer to `INFO` says that matters here. Unlike `CONFIG GET`, which has the same and which hosted
+/// services forbid, it also tells a replica, and one run of a server from the next.
+struct RedisServerInfo {
+  /// 40 characters that each start of a server makes anew.
+  let runID: String
+  /// Why this Redis cannot keep nonces; nil where it can.
+  let objection: RedisFailure?
+
+  /// Lines of `name:value`, and headings. Nil where a line that is needed is missing.
+  init?(_ text: String) {
+    var values: [Substring: Substring] = [:]
+    for line in text.split(whereSeparator: \.isNewline) {
+      guard let colon = line.firstIndex(of: ":") else { continue }
+      values[line[..<colon]] = line[line.index(after: colon)...]
+    }
+    guard let runID = values["run_id"], let role = values["role"],
+      let maximumMemory = values["maxmemory"], let policy = values["maxmemory_policy"]
+    else { return nil }
+    self.runID = String(runID)
+    if role != "master" {
+      objection = RedisFailure("this Redis is a replica, which takes no writes")
+    } else if maximumMemory != "0", policy != "noeviction" {
+      objection = RedisFailure(
+        "Redis may forget nonces when its memory is full: maxmemory-policy is \(policy), set it to noeviction",
+        kind: .evictionPolicy)
+    } else {
+      objection = nil
+    }
+  }
+}

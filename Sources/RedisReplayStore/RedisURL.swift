@@ -1,0 +1,114 @@
+/// Where a Redis is and who comes: `redis://[user:password@]host:port/db`, the user's name and the database may be
+/// left out. User and password are percent-decoded once (RFC 3986, section 2.1).
+///
+/// It holds the password, so it prints as `<redacted>`.
+public struct RedisURL: Sendable, CustomStringConvertible, CustomReflectable {
+  /// A name or an IP address, an IPv6 address without its brackets.
+  let host: String
+  let port: UInt16
+  /// Empty for Redis' default user.
+  let user: String
+  /// Empty where the URL has none.
+  let password: String
+  let database: Int
+
+  private static let scheme = "redis://"
+  /// A name of the DNS has no more (RFC 1035, section 2.3.4).
+  static let maximumHostLength = 255
+  /// Redis counts its databases in an `int`.
+  static let maximumDatabase = Int(Int32.max)
+
+  /// Nil for anything that is not of the form.
+  public init?(_ text: String) {
+    guard text.hasPrefix(Self.scheme) else { return nil }
+    let rest = text.dropFirst(Self.scheme.count)
+    let pathStart = rest.firstIndex(of: "/") ?? rest.endIndex
+    guard let database = Self.database(rest[pathStart...].dropFirst()) else { return nil }
+    self.database = database
+
+    var authority = rest[..<pathStart]
+    if let at = authority.firstIndex(of: "@") {
+      guard let (user, password) = Self.credentials(authority[..<at]) else { return nil }
+      (self.user, self.password) = (user, password)
+      authority = authority[authority.index(after: at)...]
+    } else {
+      (user, password) = ("", "")
+    }
+    guard let (host, port) = Self.hostAndPort(authority) else { return nil }
+    (self.host, self.port) = (host, port)
+  }
+
+  private static func database(_ text: Substring) -> Int? {
+    text.isEmpty ? 0 : number(text, in: 0...maximumDatabase)
+  }
+
+  private static func credentials(_ text: Substring) -> (user: String, password: String)? {
+    guard let colon = text.firstIndex(of: ":"),
+      let user = percentDecoded(text[..<colon]),
+      let password = percentDecoded(text[text.index(after: colon)...]), !password.isEmpty
+    else { return nil }
+    return (user, password)
+  }
+
+  private static func hostAndPort(_ text: Substring) -> (host: String, port: UInt16)? {
+    guard let colon = text.lastIndex(of: ":"),
+      let port = number(text[text.index(after: colon)...], in: 1...65535)
+    else { return nil }
+    var host = text[..<colon]
+    if host.hasPrefix("["), host.hasSuffix("]") {
+      host = host.dropFirst().dropLast()
+      guard host.contains(":"), host.utf8.allSatisfy({ isHexDigit($0) || ":.".utf8.contains($0) }) else {
+        return nil
+      }
+    } else {
+      guard host.utf8.allSatisfy({ isAlphanumeric($0) || "-._".utf8.contains($0) }) else { return nil }
+    }
+    guard !host.isEmpty, host.utf8.count <= maximumHostLength else { return nil }
+    return (String(host), UInt16(port))
+  }
+
+  /// Digits alone: no sign, no white space.
+  private static func number(_ text: Substring, in range: ClosedRange<Int>) -> Int? {
+    guard text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else { return nil }
+    return Int(text).flatMap { range.contains($0) ? $0 : nil }
+  }
+
+  /// Nil where a `%` is not followed by two hexadecimal digits, or the bytes are not UTF-8.
+  private static func percentDecoded(_ text: Substring) -> String? {
+    var bytes: [UInt8] = []
+    var rest = text.utf8[...]
+    while let byte = rest.popFirst() {
+      guard byte == UInt8(ascii: "%") else {
+        bytes.append(byte)
+        continue
+      }
+      let digits = rest.prefix(2)
+      guard digits.count == 2, digits.allSatisfy(isHexDigit), let value = UInt8(Substring(digits), radix: 16)
+      else { return nil }
+      bytes.append(value)
+      rest = rest.dropFirst(2)
+    }
+    return String(validating: bytes, as: UTF8.self)
+  }
+
+  private static func isHexDigit(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"),
+      UInt8(ascii: "A")...UInt8(ascii: "F"):
+      true
+    default: false
+    }
+  }
+
+  private static func isAlphanumeric(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"),
+      UInt8(ascii: "A")...UInt8(ascii: "Z"):
+      true
+    default: false
+    }
+  }
+
+  public var description: String { "<redacted>" }
+  public var customMirror: Mirror { Mirror(self, children: []) }
+}

@@ -1,0 +1,151 @@
+import Foundation
+import Glibc
+import Synchronization
+
+/// A real Redis in a temporary folder, on a port of its own on the loopback interface.
+///
+/// A shell supervises it and reads our orders from a pipe. The pipe ends when this process does, crashed or
+/// not: then the shell stops the server and deletes the folder.
+public final class RedisServer: Sendable {
+  /// The same for all starts of the server. Below the ports that the system hands out, so that nobody gets it
+  /// while the server is stopped.
+  public let port: UInt16
+
+  private let supervisor: Mutex<Supervisor>
+
+  private struct Supervisor {
+    let process: Process
+    let orders: FileHandle
+    let answers: FileHandle
+
+    /// Sends one line and waits for the line that answers it.
+    func order(_ line: String) -> String {
+      orders.write(Data((line + "\n").utf8))
+      return readLine()
+    }
+
+    func readLine() -> String {
+      var line: [UInt8] = []
+      while let byte = answers.readData(ofLength: 1).first, byte != UInt8(ascii: "\n") { line.append(byte) }
+      return String(decoding: line, as: UTF8.self)
+    }
+  }
+
+  /// Starts a server. Stops the program, with the reason, when there is none to start.
+  /// - Parameters:
+  ///   - password: what `requirepass` is set to; empty for none.
+  ///   - settings: further settings, as on Redis' command line. By default nothing is written to disk.
+  public init(password: String = "", settings: [String] = []) {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/bin/sh")
+    process.arguments = ["-c", Self.script, "supervisor", password] + settings
+    process.currentDirectoryURL = URL(fileURLWithPath: "/")
+    let (orders, answers) = (Self.pipe(), Self.pipe())
+    process.standardInput = orders.reading
+    process.standardOutput = answers.writing
+    try! process.run()
+    // Our copies of the child's ends, or neither pipe would ever end.
+    try! orders.reading.close()
+    try! answers.writing.close()
+    let supervisor = Supervisor(process: process, orders: orders.writing, answers: answers.reading)
+    let answer = supervisor.readLine()
+    guard let port = UInt16(answer) else {
+      preconditionFailure("no Redis; is redis-server installed? \(answer)")
+    }
+    self.port = port
+    self.supervisor = Mutex(supervisor)
+  }
+
+  /// Starts the server after `stop`, and waits until it answers.
+  public func start() { order("start") }
+
+  /// Kills the server, and waits until it is gone. What it did not write to disk is lost.
+  public func stop() { order("stop") }
+
+  /// Stops the server from running, as a machine that hangs would; sockets stay open.
+  public func freeze() { order("freeze") }
+
+  /// Lets it run again.
+  public func thaw() { order("thaw") }
+
+  /// Removes all keys.
+  public func flush() { precondition(run("FLUSHALL") == "OK") }
+
+  /// What the server answers to a command, whose arguments have no spaces. Lines are joined by spaces.
+  @discardableResult
+  public func run(_ command: String) -> String {
+    supervisor.withLock { $0.order("run \(command)") }.trimmingCharacters(in: .whitespaces)
+  }
+
+  /// Ends the server for good, and deletes its folder.
+  public func shutDown() {
+    supervisor.withLock { supervisor in
+      try? supervisor.orders.close()
+      supervisor.process.waitUntilExit()
+    }
+  }
+
+  private func order(_ line: String) {
+    let answer = supervisor.withLock { $0.order(line) }
+    precondition(answer == "done", "Redis: \(line): \(answer)")
+  }
+
+  /// Unlike Foundation's pipe, closed in the children of other tests.
+  private static func pipe() -> (reading: FileHandle, writing: FileHandle) {
+    var descriptors: [Int32] = [0, 0]
+    precondition(Glibc.pipe(&descriptors) == 0)
+    for descriptor in descriptors { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
+    return (
+      FileHandle(fileDescriptor: descriptors[0], closeOnDealloc: true),
+      FileHandle(fileDescriptor: descriptors[1], closeOnDealloc: true)
+    )
+  }
+
+  private static let script = """
+    # Without PIPE, an answer to a test that is gone would end this shell before its server.
+    trap '' INT TERM HUP PIPE
+    umask 077
+    # Words of an order are arguments, and no patterns.
+    set -f
+    folder=$(mktemp -d) || exit 1
+    exec 2>"$folder/log"
+    export REDISCLI_AUTH="$1"
+    shift
+    server=
+    client() { redis-cli -p "$port" "$@" </dev/null; }
+    # Fails if the port is taken.
+    start() {
+      redis-server --port "$port" --bind 127.0.0.1 --dir "$folder" --save '' --requirepass "$REDISCLI_AUTH" \\
+        "$@" </dev/null >>"$folder/log" &
+      server=$!
+      until client INFO server | tr -d '\\r' | grep -qx "process_id:$server"; do
+        kill -0 "$server" || { wait "$server"; server=; return 1; }
+        sleep 0.02
+      done
+    }
+    stop() {
+      test -n "$server" || return 0
+      kill -KILL "$server"; wait "$server"; server=
+    }
+    for attempt in 1 2 3 4 5 6 7 8 9 10; do
+      port=$((20000 + $(od -An -N2 -tu2 /dev/urandom) % 12000))
+      start "$@" && break
+    done
+    if test -n "$server"; then
+      echo "$port"
+      while read -r order words; do
+        case $order in
+          start) start "$@" && echo done || echo "no server" ;;
+          stop) stop; echo done ;;
+          freeze) kill -STOP "$server"; echo done ;;
+          thaw) kill -CONT "$server"; echo done ;;
+          run) client $words | tr '\\n' ' '; echo ;;
+        esac
+      done
+      stop
+    else
+      tail -n 1 "$folder/log"
+    fi
+    rm -rf "$folder"
+    """
+}
