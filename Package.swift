@@ -92,6 +92,9 @@ let package = Package(
     suite("HTTPTests", of: ["HTTP", "EventLoop"]),
     suite("APITests", of: ["API", "HTTP", "Registry"]),
     suite(
-      "ServerTests", of: ["Server", "API", "Observability", "JSONWebToken", "CPostgres", "CSQLite"]),
+      "ServerTests",
+      of: [
+        "Server", "API", "Observability", "JSONWebToken", "RequestSignature", "CPostgres", "CSQLite",
+      ]),
   ]
 )
