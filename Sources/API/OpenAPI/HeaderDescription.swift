@@ -3,9 +3,12 @@ struct HeaderDescription: Sendable {
   let name: String
   let meaning: String
   let isRequired: Bool
+  /// Whether it means the same wherever it is, and so is described once for all.
+  var isCommon = true
   var schema: JSONValue = ["type": "string"]
 
-  var reference: JSONValue { ["$ref": .string("#/components/headers/" + name)] }
+  /// Where it is described.
+  var reference: JSONValue { isCommon ? ["$ref": .string("#/components/headers/" + name)] : json }
 
   var json: JSONValue {
     ["description": .string(meaning), "required": .boolean(isRequired), "schema": schema]
@@ -31,7 +34,7 @@ struct HeaderDescription: Sendable {
 
   static let retryAfterParking = HeaderDescription(
     name: "Retry-After", meaning: "Seconds after which to try again, where too many polls waited already.",
-    isRequired: false, schema: ["type": "integer", "minimum": 0])
+    isRequired: false, isCommon: false, schema: ["type": "integer", "minimum": 0])
   static let pragma = HeaderDescription(
     name: "Pragma", meaning: "For caches of HTTP/1.0 (RFC 6749, section 5.1).", isRequired: true,
     schema: ["type": "string", "const": "no-cache"])
