@@ -44,6 +44,8 @@ final class PostgresAnswer {
 
     func text(_ column: Int) -> String? { bytes(column).map { String(decoding: $0, as: UTF8.self) } }
 
+    func octets(_ column: Int) -> [UInt8]? { bytes(column).map { Array($0) } }
+
     func bool(_ column: Int) -> Bool { integer(column, as: UInt8.self) == 1 }
 
     func int8(_ column: Int) -> Int64? { integer(column, as: Int64.self) }

@@ -20,12 +20,12 @@ extension PostgresStore: DeviceStore {
   public func insertDevice(
     _ device: Device, verifier: SecretVerifier, maxDevices: Int
   ) async throws(RegistryError) {
-    func time(_ time: Timestamp?) -> PostgresValue { time.map { .timestamp($0) } ?? .null }
     let values: [PostgresValue] = [
       .uuid(device.id), .text(device.clientID.text), .text(device.deviceName.text),
       .text(verifier.hmacKeyHash), .bytes(verifier.storedKey), .bytes(verifier.serverKey),
       .bool(device.isActive), .bool(device.revoked),
-      time(device.lastPoll), time(device.lastAck), time(device.lastSeen),
+      .timestamp(orNull: device.lastPoll), .timestamp(orNull: device.lastAck),
+      .timestamp(orNull: device.lastSeen),
       .timestamp(device.createdAt), .timestamp(device.updatedAt), .int8(Int64(maxDevices)),
     ]
     try await run(.insertDevice, values) { (answer) throws(RegistryError) in
@@ -66,7 +66,7 @@ extension PostgresStore: DeviceStore {
 
 extension Device {
   /// Reads `PostgresStatement.deviceColumns`. What the database's constraints hold is not tested again.
-  fileprivate init(row: PostgresAnswer.Row) {
+  init(row: PostgresAnswer.Row) {
     self.init(
       id: row.uuid(0), clientID: ClientID(row.text(1)!)!, deviceName: DeviceName(stored: row.text(2)!),
       isActive: row.bool(3), revoked: row.bool(4), lastPoll: row.timestamp(5), lastAck: row.timestamp(6),

@@ -6,7 +6,9 @@ internal import Migrations
 public enum PostgresMigrator {
   static let migrations = [
     Migration(
-      number: 1, name: "clients_and_devices", sql: PackageResources._001_clients_and_devices_sql)
+      number: 1, name: "clients_and_devices", sql: PackageResources._001_clients_and_devices_sql),
+    Migration(
+      number: 2, name: "credentials_and_signals", sql: PackageResources._002_credentials_and_signals_sql),
   ]
 
   /// Any number, the same in every version: whoever migrates this database holds this advisory lock.

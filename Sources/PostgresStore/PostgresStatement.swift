@@ -11,17 +11,36 @@ enum PostgresStatement: String, CaseIterable {
   case insertDevice
   case renameDevice
   case revokeDevice
+  case hasDevices
+  case credentials
+  case tokenCredentials
+  case rotateSecret
+  case promoteNextSecret
+  case insertToken
+  case removeTokens
+  case recordPresence
+  case insertSignal
+  case signals
+  case signal
+  case deliveries
+  case pendingSignals
+  case acknowledge
+  case removeSignals
 
   /// Whether it changes anything, and so waits for the disk.
   var isWrite: Bool {
     switch self {
     case .ping, .client, .clients, .device, .devices, .checkRegistration: false
+    case .hasDevices, .credentials, .tokenCredentials: false
+    case .signals, .signal, .deliveries, .pendingSignals: false
     case .insertClient, .deleteClient, .insertDevice, .renameDevice, .revokeDevice: true
+    case .rotateSecret, .promoteNextSecret, .insertToken, .removeTokens, .recordPresence: true
+    case .insertSignal, .acknowledge, .removeSignals: true
     }
   }
 
   private static let clientColumns = "id, email, telegram_id, created_at"
-  private static let deviceColumns = """
+  static let deviceColumns = """
     id, client_id, device_name, is_active, revoked, last_poll, last_ack, last_seen, created_at, updated_at
     """
 
@@ -87,6 +106,21 @@ enum PostgresStatement: String, CaseIterable {
       WHERE id = $1::uuid AND client_id = $2::text AND NOT revoked
       RETURNING \(Self.deviceColumns)
       """
+    case .hasDevices: Self.hasDevicesSQL
+    case .credentials: Self.credentialsSQL
+    case .tokenCredentials: Self.tokenCredentialsSQL
+    case .rotateSecret: Self.rotateSecretSQL
+    case .promoteNextSecret: Self.promoteNextSecretSQL
+    case .insertToken: Self.insertTokenSQL
+    case .removeTokens: Self.removeTokensSQL
+    case .recordPresence: Self.recordPresenceSQL
+    case .insertSignal: Self.insertSignalSQL
+    case .signals: Self.signalsSQL
+    case .signal: Self.signalSQL
+    case .deliveries: Self.deliveriesSQL
+    case .pendingSignals: Self.pendingSignalsSQL
+    case .acknowledge: Self.acknowledgeSQL
+    case .removeSignals: Self.removeSignalsSQL
     }
   }
 

@@ -11,10 +11,23 @@ enum PostgresValue {
   case timestamp(Timestamp)
   /// `-infinity`, before every other time.
   case earliest
+  /// With one dimension; each element is of this type or null.
+  case array(of: ElementType, [PostgresValue])
+
+  /// The type's number in PostgreSQL's catalogue, pg_type.
+  enum ElementType: Int32 {
+    case text = 25
+    case timestamp = 1184
+    case uuid = 2950
+  }
 
   static func uuid(_ id: Identifier<some Any>) -> PostgresValue { .uuid(high: id.high, low: id.low) }
   static func text(orNull text: String?) -> PostgresValue { text.map { .text($0) } ?? .null }
   static func int8(orNull value: Int64?) -> PostgresValue { value.map { .int8($0) } ?? .null }
+  static func timestamp(orNull time: Timestamp?) -> PostgresValue { time.map { .timestamp($0) } ?? .null }
+  static func uuids(_ ids: [Identifier<some Any>]) -> PostgresValue {
+    .array(of: .uuid, ids.map { .uuid($0) })
+  }
 
   /// Appends the bytes; false for a null, which has none.
   func encode(into buffer: inout [UInt8]) -> Bool {
@@ -29,9 +42,32 @@ enum PostgresValue {
     case .int8(let value): Self.append(value, to: &buffer)
     case .timestamp(let time): Self.append(PostgresTime.microseconds(of: time), to: &buffer)
     case .earliest: Self.append(Int64.min, to: &buffer)
+    case .array(let type, let elements): Self.append(elements, of: type, to: &buffer)
     }
     return true
   }
+
+  /// As `array_recv` of PostgreSQL's arrayfuncs.c reads it: how many dimensions, whether there are nulls, the type;
+  /// of each dimension its length and first index; of each element its length, -1 for a null, and its bytes.
+  private static func append(_ elements: [PostgresValue], of type: ElementType, to buffer: inout [UInt8]) {
+    append(Int32(elements.isEmpty ? 0 : 1), to: &buffer)
+    append(Int32(elements.contains(where: \.isNull) ? 1 : 0), to: &buffer)
+    append(type.rawValue, to: &buffer)
+    guard !elements.isEmpty else { return }
+    append(Int32(elements.count), to: &buffer)
+    append(Int32(1), to: &buffer)
+    for element in elements {
+      let lengthOffset = buffer.count
+      append(Int32(-1), to: &buffer)
+      guard element.encode(into: &buffer) else { continue }
+      let length = Int32(buffer.count - lengthOffset - MemoryLayout<Int32>.size)
+      withUnsafeBytes(of: length.bigEndian) {
+        buffer.replaceSubrange(lengthOffset..<lengthOffset + $0.count, with: $0)
+      }
+    }
+  }
+
+  private var isNull: Bool { if case .null = self { true } else { false } }
 
   private static func append(_ value: some FixedWidthInteger, to buffer: inout [UInt8]) {
     withUnsafeBytes(of: value.bigEndian) { buffer.append(contentsOf: $0) }

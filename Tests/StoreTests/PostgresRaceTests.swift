@@ -1,0 +1,197 @@
+import Registry
+import Synchronization
+import Testing
+
+@testable import PostgresStore
+
+/// Statements that wait for each other's locks, on connections of their own.
+@Suite("PostgreSQL: two writes at once", .timeLimit(.minutes(1))) struct PostgresRaceTests {
+  @Test("Tokens that waited for the device's row count those that came meanwhile")
+  func tokens() async throws {
+    let database = try TestDatabase(.postgres)
+    let outcomes = try await blockedWrites(in: database, on: "devices", count: 4) {
+      store, device, key, number in
+      let stored = try await store.insertToken(
+        token(number), of: device.id, storedKey: key, expiresAt: noon + 900, at: noon, maxLive: 3,
+        windowSeconds: 60)
+      #expect(stored)
+    }
+    #expect(outcomes == [nil: 3, .tooManyTokens(retryAfterSeconds: 60): 1])
+    #expect(try database.sql("SELECT count(*) FROM device_tokens") == "3")
+  }
+
+  @Test("Tokens that waited make room for each other: the oldest go")
+  func oldestTokens() async throws {
+    let database = try TestDatabase(.postgres)
+    let outcomes = try await blockedWrites(in: database, on: "devices", count: 4) {
+      store, device, key, number in
+      let time = noon + 100 * Int64(number)
+      let stored = try await store.insertToken(
+        token(number), of: device.id, storedKey: key, expiresAt: time + 9000, at: time, maxLive: 3,
+        windowSeconds: 60)
+      #expect(stored)
+    }
+    #expect(outcomes == [nil: 4])
+    #expect(try database.sql("SELECT count(*) FROM device_tokens") == "3")
+  }
+
+  @Test("Signals that waited for the client's row count those that came meanwhile")
+  func signals() async throws {
+    let database = try TestDatabase(.postgres)
+    let outcomes = try await blockedWrites(in: database, on: "clients", count: 4) { store, device, _, _ in
+      _ = try await store.insertSignal(signal(), to: .devices([device.id]), maxLive: 3)
+    }
+    #expect(outcomes == [nil: 3, .tooManySignals(limit: 3): 1])
+    #expect(try database.sql("SELECT count(*) FROM signals") == "3")
+    #expect(try database.sql("SELECT count(*) FROM deliveries") == "3")
+  }
+
+  @Test(
+    "A token whose device is revoked, or gets its next secret, while it waits is not stored",
+    arguments: [
+      "revoked = true, is_active = false", "is_active = false", "stored_key = sha256('new')",
+      "next_hmac_key_hash = '$argon2id$', next_stored_key = sha256('a'), next_server_key = sha256('b'), "
+        + "grace_expires_at = '2000-01-01T00:00:00Z'",
+    ])
+  func revokedMeanwhile(_ change: String) async throws {
+    let database = try TestDatabase(.postgres)
+    let outcomes = try await blockedWrites(
+      in: database, on: "devices", count: 1, meanwhile: "UPDATE devices SET \(change)"
+    ) {
+      store, device, key, number in
+      let stored = try await store.insertToken(
+        token(number), of: device.id, storedKey: key, expiresAt: noon + 900, at: noon, maxLive: 3,
+        windowSeconds: 60)
+      #expect(!stored)
+    }
+    #expect(outcomes == [nil: 1])
+    #expect(try database.sql("SELECT count(*) FROM device_tokens") == "0")
+  }
+
+  @Test("A signal whose client is deleted while it waits is not stored")
+  func deletedMeanwhile() async throws {
+    let database = try TestDatabase(.postgres)
+    let outcomes = try await blockedWrites(
+      in: database, on: "clients", count: 1, meanwhile: "DELETE FROM clients"
+    ) { store, _, _, _ in
+      _ = try await store.insertSignal(signal(), to: .all, maxLive: 3)
+    }
+    #expect(outcomes == [.clientNotFound: 1])
+    #expect(try database.sql("SELECT count(*) FROM signals") == "0")
+  }
+
+  @Test("A signal to all sees which devices came and went while it waited")
+  func changedMeanwhile() async throws {
+    let database = try TestDatabase(.postgres)
+    let outcomes = try await blockedWrites(
+      in: database, on: "clients", count: 1, meanwhile: "UPDATE devices SET is_active = false"
+    ) { store, _, _, _ in
+      let count = try await store.insertSignal(signal(), to: .all, maxLive: 3)
+      #expect(count == 0)
+    }
+    #expect(outcomes == [nil: 1])
+  }
+
+  @Test("Presence that waited does not go back")
+  func presence() async throws {
+    let later = "last_seen = '2026-01-01T00:00:00Z', last_ack = '2026-01-01T00:00:00Z'"
+    let database = try TestDatabase(.postgres)
+    let outcomes = try await blockedWrites(
+      in: database, on: "devices", count: 1, meanwhile: "UPDATE devices SET \(later)"
+    ) {
+      store, device, _, _ in
+      try await store.recordPresence([device.id: Presence(lastSeen: noon, lastPoll: noon)])
+    }
+    #expect(outcomes == [nil: 1])
+    let unchanged = "SELECT \(later.replacing(", last_ack", with: " AND last_ack")) FROM devices"
+    #expect(try database.sql(unchanged) == "t")
+    #expect(try database.sql("SELECT last_poll < last_seen FROM devices") == "t")
+  }
+
+  @Test("Of acknowledgements that waited, one is the first; all hear that the delivery is known")
+  func acknowledgements() async throws {
+    let database = try TestDatabase(.postgres)
+    try await RunningPostgresStore.with(database.location) { running in
+      let (device, _) = try await running.addDevice()
+      let signals = [signal(), signal()]
+      for signal in signals {
+        _ = try await running.onLoop { try await $0.insertSignal(signal, to: .all, maxLive: 3) }
+      }
+      let session = SQLSession(database.location)
+      try session.run("BEGIN; SELECT 1 FROM deliveries FOR UPDATE")
+      async let outcomes = running.onLoop { store in
+        await store.outcomes(4) { number in
+          // In any order: they lock in the same one.
+          let ids = signals.map(\.id)
+          let known = try await store.acknowledge(
+            (number.isMultiple(of: 2) ? ids : ids.reversed()).map {
+              Acknowledgement(signalID: $0, status: .placed, brokerTicket: "\(number)", error: nil)
+            }, by: device.id, at: noon)
+          #expect(known == Set(ids))
+        }
+      }
+      try await session.waitForBlockedStatements(4)
+      try session.run("ROLLBACK")
+      let ended = try await outcomes
+      #expect(ended == [nil: 4])
+      #expect(try session.run("SELECT count(DISTINCT broker_ticket) FROM deliveries") == ["1"])
+    }
+  }
+
+  /// Locks the rows of a table, starts `count` writes that wait for it, does what happens `meanwhile`, lets them go
+  /// on, and answers how they ended.
+  private func blockedWrites(
+    in database: TestDatabase, on table: String, count: Int, meanwhile: String = "SELECT 1",
+    _ write: @escaping @Sendable (PostgresStore, Device, [UInt8], Int) async throws -> Void
+  ) async throws -> [RegistryError?: Int] {
+    let result = Mutex<[RegistryError?: Int]>([:])
+    try await RunningPostgresStore.with(database.location) { running in
+      await running.waitUntilConnected()
+      let (device, key) = try await running.addDevice()
+      let session = SQLSession(database.location)
+      try session.run("BEGIN; SELECT 1 FROM \(table) FOR UPDATE")
+      async let outcomes = running.onLoop { store in
+        await store.outcomes(count) { try await write(store, device, key, $0) }
+      }
+      try await session.waitForBlockedStatements(count)
+      try session.run("\(meanwhile); COMMIT")
+      let ended = try await outcomes
+      result.withLock { $0 = ended }
+    }
+    return result.withLock { $0 }
+  }
+
+  private func token(_ number: Int) -> TokenHash {
+    TokenHash(Array(repeating: UInt8(number), count: TokenHash.length))
+  }
+
+  private func signal() -> Signal {
+    Signal(
+      id: SignalID(high: newID().high, low: newID().low), clientID: alice, payload: Array("{}".utf8),
+      createdAt: noon, expiresAt: noon + 3600)
+  }
+}
+
+extension RunningPostgresStore {
+  /// Runs `body` with the store on its loop.
+  func onLoop<Value: Sendable>(
+    _ body: @escaping @Sendable (PostgresStore) async throws -> Value
+  ) async throws -> Value {
+    try await loop.outcome { [store] in try await body(store) }.get()
+  }
+
+  /// Stores alice, if need be, and a device of hers; answers it and its stored key.
+  func addDevice(_ name: String = "one") async throws -> (device: Device, storedKey: [UInt8]) {
+    try await onLoop { store in
+      if try await store.client(alice) == nil { try await store.insertClient(client("alice")) }
+      let (device, verifier) = (try newDevice(name), verifier())
+      try await store.insertDevice(device, verifier: verifier, maxDevices: 1000)
+      return (device, verifier.storedKey)
+    }
+  }
+}
+
+/// So many seconds later.
+func + (time: Timestamp, seconds: Int64) -> Timestamp {
+  Timestamp(millisecondsSince1970: time.millisecondsSince1970 + seconds * 1000)
+}
