@@ -3,7 +3,7 @@ import Registry
 
 /// A store on a loop of its own.
 protocol RunningStore: Sendable {
-  associatedtype Store: DeviceStore
+  associatedtype Store: RegistryStore
   var loop: EventLoop { get }
   var store: Store { get }
 }
@@ -11,14 +11,14 @@ protocol RunningStore: Sendable {
 extension RunningStore {
   /// Runs `body` on the store's loop.
   func run<Value: Sendable>(
-    _ body: @escaping @Sendable (any DeviceStore) async throws -> Value
+    _ body: @escaping @Sendable (any RegistryStore) async throws -> Value
   ) async throws -> Value {
     try await loop.outcome { [store] in try await body(store) }.get()
   }
 
   /// The error that an operation ends with; nil for none.
   func error(
-    _ body: @escaping @Sendable (any DeviceStore) async throws -> Void
+    _ body: @escaping @Sendable (any RegistryStore) async throws -> Void
   ) async -> RegistryError? {
     do { try await run(body) } catch { return error as? RegistryError }
     return nil

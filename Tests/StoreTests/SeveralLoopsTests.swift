@@ -25,7 +25,7 @@ import Testing
   /// Six calls on each of two loops.
   private func race(
     _ database: TestDatabase,
-    _ body: @escaping @Sendable (any DeviceStore, Int) async throws -> Void
+    _ body: @escaping @Sendable (any RegistryStore, Int) async throws -> Void
   ) async throws -> [RegistryError?: Int] {
     try await database.withStore { try await $0.insertClient(client("alice")) }
     return try await withThrowingTaskGroup(of: [RegistryError?: Int].self) { group in

@@ -81,14 +81,19 @@ final class TestDatabase: Sendable {
     }
   }
 
+  /// Each store has six connections, and the server that all tests share has 300.
+  private static let postgresTurns = Turns(24)
+
   /// Lends a store, on whose loop the body runs.
   func withStore<Value: Sendable>(
-    _ body: @escaping @Sendable (any DeviceStore) async throws -> Value
+    _ body: @escaping @Sendable (any RegistryStore) async throws -> Value
   ) async throws -> Value {
     let loop = try EventLoop(name: "test")
     defer { loop.stop() }
     switch kind {
     case .postgres:
+      await Self.postgresTurns.take()
+      defer { Self.postgresTurns.giveBack() }
       let store = try PostgresStore(url: location, loop: loop, loops: 1)
       let result = await loop.outcome {
         store.start()
@@ -107,13 +112,47 @@ final class TestDatabase: Sendable {
   }
 }
 
+/// Lets so many go on at once.
+private final class Turns: Sendable {
+  private struct State {
+    var free: Int
+    var waiting: [CheckedContinuation<Void, Never>] = []
+  }
+  private let state: Mutex<State>
+
+  init(_ count: Int) { state = Mutex(State(free: count)) }
+
+  func take() async {
+    await withCheckedContinuation { continuation in
+      let isFree = state.withLock { state in
+        if state.free == 0 {
+          state.waiting.append(continuation)
+          return false
+        }
+        state.free -= 1
+        return true
+      }
+      if isFree { continuation.resume() }
+    }
+  }
+
+  func giveBack() {
+    let next: CheckedContinuation<Void, Never>? = state.withLock { state in
+      guard state.waiting.isEmpty else { return state.waiting.removeFirst() }
+      state.free += 1
+      return nil
+    }
+    next?.resume()
+  }
+}
+
 struct SQLRefused: Error {
   let message: String
 }
 
 /// Lends a store on an empty database.
 func withStore(
-  _ kind: StoreKind, _ body: @escaping @Sendable (any DeviceStore) async throws -> Void
+  _ kind: StoreKind, _ body: @escaping @Sendable (any RegistryStore) async throws -> Void
 ) async throws {
   try await TestDatabase(kind).withStore(body)
 }
@@ -131,6 +170,14 @@ extension EventLoop {
 
 let noon = Timestamp(millisecondsSince1970: 1_764_000_000_123)
 
+extension Timestamp {
+  func plus(milliseconds: Int64) -> Timestamp {
+    Timestamp(millisecondsSince1970: millisecondsSince1970 + milliseconds)
+  }
+
+  func plus(seconds: Int64) -> Timestamp { plus(milliseconds: 1000 * seconds) }
+}
+
 private let counter = Atomic<UInt64>(1)
 
 /// A new id; ids sort by age.
@@ -138,11 +185,13 @@ func newID() -> DeviceID {
   DeviceID(high: 0x0193_6b2e_7c1f_7a4b, low: counter.add(1, ordering: .relaxed).newValue)
 }
 
+/// What is stored of a secret; each is another one's.
 func verifier() -> SecretVerifier {
-  let number = UInt8(truncatingIfNeeded: counter.load(ordering: .relaxed))
+  let id = newID()
+  let number = withUnsafeBytes(of: id.low.bigEndian) { Array($0) }
   return SecretVerifier(
-    hmacKeyHash: "$argon2id$test$\(newID())", storedKey: Array(repeating: number, count: 32),
-    serverKey: Array(repeating: 0, count: 32))
+    hmacKeyHash: "$argon2id$test$\(id)", storedKey: number + number + number + number,
+    serverKey: number + Array(repeating: 0, count: 24))
 }
 
 func client(_ id: String, email: String? = nil, telegramID: Int64? = nil, at time: Timestamp = noon) -> Client {
@@ -163,10 +212,10 @@ extension DeviceStore {
   @discardableResult
   func add(
     _ name: String, of client: String = "alice", id: DeviceID = newID(), at time: Timestamp = noon,
-    maxDevices: Int = 100
+    verifier secret: SecretVerifier = verifier(), maxDevices: Int = 100
   ) async throws -> Device {
     let device = try newDevice(name, of: client, id: id, at: time)
-    try await insertDevice(device, verifier: verifier(), maxDevices: maxDevices)
+    try await insertDevice(device, verifier: secret, maxDevices: maxDevices)
     return device
   }
 
@@ -183,6 +232,37 @@ extension DeviceStore {
       }
       return await group.reduce(into: [:]) { $0[$1, default: 0] += 1 }
     }
+  }
+}
+
+func newHash() -> TokenHash { TokenHash(verifier().storedKey) }
+
+/// A signal that lives for a minute.
+func newSignal(
+  of client: String = "alice", payload: String = "{}", at time: Timestamp = noon, expiresAt: Timestamp? = nil
+) -> Signal {
+  let id = newID()
+  return Signal(
+    id: SignalID(high: id.high, low: id.low), clientID: ClientID(client)!, payload: Array(payload.utf8),
+    createdAt: time, expiresAt: expiresAt ?? time.plus(seconds: 60))
+}
+
+extension DeviceStore where Self: CredentialStore & SignalStore {
+  /// Stores a token as `insertToken` does, with the bounds of the service unless told otherwise.
+  func addToken(
+    _ hash: TokenHash = newHash(), of id: DeviceID, _ secret: SecretVerifier, at time: Timestamp = noon,
+    expiresAt: Timestamp? = nil, maxLive: Int = 10, windowSeconds: Int = 60
+  ) async throws -> Bool {
+    try await insertToken(
+      hash, of: id, storedKey: secret.storedKey, expiresAt: expiresAt ?? time.plus(seconds: 900), at: time,
+      maxLive: maxLive, windowSeconds: windowSeconds)
+  }
+
+  /// Stores a signal, and answers it.
+  @discardableResult
+  func send(_ signal: Signal = newSignal(), to ids: DeviceID...) async throws -> Signal {
+    _ = try await insertSignal(signal, to: .devices(ids), maxLive: 1000)
+    return signal
   }
 }
 

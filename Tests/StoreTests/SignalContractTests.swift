@@ -1,0 +1,382 @@
+import Registry
+import Testing
+
+@Suite("Every store: signals") struct SignalContractTests {
+  @Test("A signal comes back byte for byte, with a delivery for each device", arguments: StoreKind.allCases)
+  func roundTrip(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      let ids = try await store.addDevices(3)
+      let text = "{ \"symbol\" : \"EURUSD\",\n\t\"comment\":\"Grüße 🚀 'x' \\u0041\\\\\" }"
+      let signal = newSignal(payload: text)
+      #expect(try await store.insertSignal(signal, to: .devices([ids[2], ids[0]]), maxLive: 1) == 2)
+      #expect(try await store.signal(signal.id) == signal)
+      #expect(try await store.signal(newSignal().id) == nil)
+      let expected = [ids[0], ids[2]].map { Delivery(deviceID: $0, acknowledgement: nil, ackedAt: nil) }
+      #expect(try await store.deliveries(of: signal.id) == expected)
+      let none = try await store.deliveries(of: newSignal().id)
+      #expect(none.isEmpty)
+    }
+  }
+
+  @Test(
+    "The largest payload is stored, and one byte more is refused by the database", arguments: StoreKind.allCases
+  )
+  func largestPayload(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      let ids = try await store.addDevices(1)
+      // Of two bytes each: bytes count, not characters.
+      let largest = "{\"\(String(repeating: "ü", count: 8189))\":1}"
+      #expect(largest.utf8.count == Signal.maximumPayloadBytes)
+      let signal = newSignal(payload: largest)
+      try await store.send(signal, to: ids[0])
+      #expect(try await store.signal(signal.id) == signal)
+      let error = await #expect(throws: RegistryError.self) {
+        try await store.send(newSignal(payload: largest + " "), to: ids[0])
+      }
+      guard case .fault(let cause)? = error else {
+        Issue.record("\(String(describing: error))")
+        return
+      }
+      #expect(!cause.contains("ü"))
+    }
+  }
+
+  @Test("A signal to all goes to the client's devices that are active now", arguments: StoreKind.allCases)
+  func all(_ kind: StoreKind) async throws {
+    let database = try TestDatabase(kind)
+    try await database.withStore { store in
+      let ids = try await store.addDevices(4)
+      try await store.insertClient(client("bob"))
+      try await store.add("foreign", of: "bob")
+      _ = try await store.revokeDevice(ids[1], of: alice, at: noon)
+      try database.sql(
+        "UPDATE devices SET is_active = \(kind == .postgres ? "false" : "0") WHERE id = '\(ids[2])'")
+      let signal = newSignal()
+      #expect(try await store.insertSignal(signal, to: .all, maxLive: 10) == 2)
+      try await store.add("late")
+      #expect(try await store.deliveries(of: signal.id).map(\.deviceID) == [ids[0], ids[3]])
+      #expect(try await store.signals(of: alice, after: nil, limit: 10).map(\.devices) == [2])
+    }
+  }
+
+  @Test("A signal to all of no devices is stored", arguments: StoreKind.allCases)
+  func allOfNone(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      try await store.insertClient(client("alice"))
+      let signal = newSignal()
+      #expect(try await store.insertSignal(signal, to: .all, maxLive: 10) == 0)
+      #expect(try await store.signal(signal.id) == signal)
+    }
+  }
+
+  @Test("A signal goes to all 1,000 devices that it may name", arguments: StoreKind.allCases)
+  func mostAddressees(_ kind: StoreKind) async throws {
+    let database = try TestDatabase(kind)
+    try await database.withStore { store in
+      let (number, _) = (Addressees.maximumListed, try await store.insertClient(client("alice")))
+      try database.insertDevices(number)
+      let ids = try await store.devices(of: alice, after: nil, limit: number).map(\.id)
+      let signal = newSignal()
+      #expect(try await store.insertSignal(signal, to: .devices(ids), maxLive: 1) == number)
+      #expect(try await store.deliveries(of: signal.id).map(\.deviceID) == ids)
+    }
+  }
+
+  @Test(
+    "What is wrong with an addressee is said in order, and nothing is stored", arguments: StoreKind.allCases)
+  func refusals(_ kind: StoreKind) async throws {
+    let database = try TestDatabase(kind)
+    try await database.withStore { store in
+      let ids = try await store.addDevices(3)
+      try await store.insertClient(client("bob"))
+      let foreign = try await store.add("foreign", of: "bob").id
+      _ = try await store.revokeDevice(ids[1], of: alice, at: noon)
+      try database.sql(
+        "UPDATE devices SET is_active = \(kind == .postgres ? "false" : "0") WHERE id = '\(ids[2])'")
+      for (addressees, expected): ([DeviceID], RegistryError) in [
+        ([ids[0], ids[1], foreign, newID()], .deviceNotFound),
+        ([ids[0], ids[1], foreign], .notOwner),
+        ([foreign, ids[0]], .notOwner),
+        ([ids[0], ids[1]], .deviceRevoked),
+        ([ids[2], ids[0]], .deviceRevoked),
+        ([ids[0]], .tooManySignals(limit: 0)),
+      ] {
+        await #expect(throws: expected) {
+          try await store.insertSignal(newSignal(), to: .devices(addressees), maxLive: 0)
+        }
+        await #expect(throws: RegistryError.clientNotFound) {
+          try await store.insertSignal(newSignal(of: "carol"), to: .devices(addressees), maxLive: 0)
+        }
+      }
+      await #expect(throws: RegistryError.tooManySignals(limit: 0)) {
+        try await store.insertSignal(newSignal(), to: .all, maxLive: 0)
+      }
+      await #expect(throws: RegistryError.clientNotFound) {
+        try await store.insertSignal(newSignal(of: "carol"), to: .all, maxLive: 10)
+      }
+    }
+    #expect(try database.sql("SELECT count(*) FROM signals") == "0")
+    #expect(try database.sql("SELECT count(*) FROM deliveries") == "0")
+  }
+
+  @Test("So many signals of a client live at once; expired ones are not counted", arguments: StoreKind.allCases)
+  func liveBound(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      let ids = try await store.addDevices(1)
+      try await store.insertClient(client("bob"))
+      let end = noon.plus(seconds: 60)
+      for time in [noon, noon] {
+        _ = try await store.insertSignal(newSignal(at: time), to: .devices(ids), maxLive: 2)
+      }
+      await #expect(throws: RegistryError.tooManySignals(limit: 2)) {
+        try await store.insertSignal(newSignal(at: end.plus(milliseconds: -1)), to: .devices(ids), maxLive: 2)
+      }
+      #expect(try await store.insertSignal(newSignal(of: "bob"), to: .all, maxLive: 2) == 0)
+      #expect(try await store.insertSignal(newSignal(at: end), to: .devices(ids), maxLive: 2) == 1)
+    }
+  }
+
+  @Test("Sixteen signals at once where five may live: five are stored", arguments: StoreKind.allCases)
+  func liveRace(_ kind: StoreKind) async throws {
+    let database = try TestDatabase(kind)
+    try await database.withStore { store in
+      let ids = try await store.addDevices(2)
+      let outcomes = await store.outcomes(16) { _ in
+        _ = try await store.insertSignal(newSignal(), to: .devices(ids), maxLive: 5)
+      }
+      #expect(outcomes == [nil: 5, .tooManySignals(limit: 5): 11])
+    }
+    #expect(try database.sql("SELECT count(*) FROM signals") == "5")
+    #expect(try database.sql("SELECT count(*) FROM deliveries") == "10")
+  }
+
+  @Test(
+    "A signal reaches no device that is revoked at the same time, or was sent before",
+    arguments: StoreKind.allCases)
+  func revocationRace(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      let ids = try await store.addDevices(8)
+      let outcomes = await store.outcomes(16) { index in
+        if index % 2 == 0 {
+          _ = try await store.revokeDevice(ids[index / 2], of: alice, at: noon)
+        } else {
+          _ = try await store.insertSignal(newSignal(), to: .devices(ids), maxLive: 100)
+        }
+      }
+      #expect(
+        outcomes[nil, default: 0] >= 8 && outcomes[nil, default: 0] + outcomes[.deviceRevoked, default: 0] == 16
+      )
+      await #expect(throws: RegistryError.deviceRevoked) { try await store.send(to: ids[0]) }
+      let sent = try await store.signals(of: alice, after: nil, limit: 100)
+      for signal in sent { #expect(try await store.deliveries(of: signal.id).count == 8) }
+    }
+  }
+
+  @Test(
+    "A client's signals come newest first, and pages miss and repeat nothing", arguments: StoreKind.allCases)
+  func pages(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      let ids = try await store.addDevices(2)
+      try await store.insertClient(client("bob"))
+      _ = try await store.insertSignal(newSignal(of: "bob"), to: .all, maxLive: 10)
+      var expected: [SignalSummary] = []
+      for index in 0..<10 {
+        let signal = newSignal(at: noon, expiresAt: noon.plus(milliseconds: Int64(index) + 1))
+        let number = try await store.insertSignal(
+          signal, to: .devices(Array(ids.prefix(1 + index % 2))), maxLive: 10)
+        expected.insert(
+          SignalSummary(id: signal.id, createdAt: noon, expiresAt: signal.expiresAt, devices: number), at: 0)
+      }
+      #expect(try await store.signals(of: alice, after: nil, limit: 100) == expected)
+      var pages: [SignalSummary] = []
+      var cursor: SignalCursor?
+      repeat {
+        let page = try await store.signals(of: alice, after: cursor, limit: 3)
+        pages += page
+        cursor = page.last.map { SignalCursor(id: $0.id) }
+      } while cursor != nil && pages.count <= 10
+      #expect(pages == expected)
+      let none = try await store.signals(of: ClientID("carol")!, after: nil, limit: 10)
+      #expect(none.isEmpty)
+    }
+  }
+
+  @Test("A device's signals come oldest first until acknowledged or expired", arguments: StoreKind.allCases)
+  func pending(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      let ids = try await store.addDevices(2)
+      let end = noon.plus(seconds: 10)
+      let first = try await store.send(newSignal(payload: "{\"n\":1}"), to: ids[0], ids[1])
+      let second = try await store.send(newSignal(payload: "{\"n\":2}", expiresAt: end), to: ids[0])
+      let third = try await store.send(newSignal(payload: "{\"n\":3}"), to: ids[0])
+      try await store.send(to: ids[1])
+      #expect(try await store.pendingSignals(of: ids[0], at: noon, limit: 10) == [first, second, third])
+      #expect(try await store.pendingSignals(of: ids[0], at: noon, limit: 2) == [first, second])
+      #expect(
+        try await store.pendingSignals(of: ids[0], at: end.plus(milliseconds: -1), limit: 10).contains(second))
+      #expect(try await store.pendingSignals(of: ids[0], at: end, limit: 10) == [first, third])
+      #expect(try await store.acknowledge([placed(first)], by: ids[0], at: noon) == [first.id])
+      #expect(try await store.pendingSignals(of: ids[0], at: end, limit: 10) == [third])
+      #expect(try await store.pendingSignals(of: ids[1], at: noon, limit: 1) == [first])
+      let none = try await store.pendingSignals(of: newID(), at: noon, limit: 10)
+      #expect(none.isEmpty)
+    }
+  }
+
+  @Test("The first acknowledgement of a signal counts, a repeated one is known", arguments: StoreKind.allCases)
+  func acknowledge(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      let ids = try await store.addDevices(2)
+      let signals = [
+        try await store.send(to: ids[0]), try await store.send(to: ids[0], ids[1]),
+        try await store.send(to: ids[1]),
+      ]
+      let unknown = newSignal()
+      let full = Acknowledgement(
+        signalID: signals[0].id, status: .failed, brokerTicket: String(repeating: "ü", count: 64),
+        error: String(repeating: "🚀", count: 500))
+      let later = noon.plus(seconds: 1)
+      let acked = try await store.acknowledge(
+        [full, placed(signals[1]), placed(signals[2]), placed(unknown)], by: ids[0], at: later)
+      #expect(acked == [signals[0].id, signals[1].id])
+      let expected = Delivery(deviceID: ids[0], acknowledgement: full, ackedAt: later)
+      #expect(try await store.deliveries(of: signals[0].id) == [expected])
+      #expect(
+        try await store.deliveries(of: signals[1].id) == [
+          Delivery(deviceID: ids[0], acknowledgement: placed(signals[1]), ackedAt: later),
+          Delivery(deviceID: ids[1], acknowledgement: nil, ackedAt: nil),
+        ])
+      // Another word on the same signal changes nothing; an expired signal can be acknowledged.
+      let again = Acknowledgement(signalID: signals[0].id, status: .skipped, brokerTicket: nil, error: "no")
+      #expect(try await store.acknowledge([again], by: ids[0], at: noon.plus(seconds: 2)) == [signals[0].id])
+      #expect(try await store.deliveries(of: signals[0].id) == [expected])
+      let afterEnd = signals[2].expiresAt.plus(seconds: 1)
+      #expect(try await store.acknowledge([placed(signals[2])], by: ids[1], at: afterEnd) == [signals[2].id])
+      #expect(try await store.deliveries(of: signals[2].id).map(\.ackedAt) == [afterEnd])
+      #expect(try await store.acknowledge([], by: ids[0], at: noon) == [])
+    }
+  }
+
+  @Test("Every status is stored, and a request's most acknowledgements are", arguments: StoreKind.allCases)
+  func mostAcknowledgements(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      let ids = try await store.addDevices(1)
+      var acknowledgements: [Acknowledgement] = []
+      for index in 0..<Acknowledgement.maximumPerRequest {
+        let signal = try await store.send(to: ids[0])
+        acknowledgements.append(
+          Acknowledgement(
+            signalID: signal.id, status: Acknowledgement.Status.allCases[index % 3],
+            brokerTicket: index % 2 == 0 ? "\(index)" : nil, error: index % 3 == 0 ? "e\(index)" : nil))
+      }
+      let known = try await store.acknowledge(acknowledgements, by: ids[0], at: noon)
+      #expect(known == Set(acknowledgements.map(\.signalID)))
+      for acknowledgement in acknowledgements {
+        let stored = try await store.deliveries(of: acknowledgement.signalID)
+        #expect(stored == [Delivery(deviceID: ids[0], acknowledgement: acknowledgement, ackedAt: noon)])
+      }
+    }
+  }
+
+  @Test(
+    "Sixteen acknowledgements of a signal at once: one counts, all are known", arguments: StoreKind.allCases)
+  func acknowledgementRace(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      let ids = try await store.addDevices(1)
+      let signal = try await store.send(to: ids[0])
+      let outcomes = await store.outcomes(16) { index in
+        let mine = Acknowledgement(signalID: signal.id, status: .placed, brokerTicket: "\(index)", error: nil)
+        let known = try await store.acknowledge([mine], by: ids[0], at: noon.plus(seconds: Int64(index)))
+        #expect(known == [signal.id])
+      }
+      #expect(outcomes == [nil: 16])
+      let stored = try #require(try await store.deliveries(of: signal.id).first)
+      let winner = try #require(stored.acknowledgement?.brokerTicket.flatMap { Int64($0) })
+      // Its time is the same one's.
+      #expect(stored.ackedAt == noon.plus(seconds: winner))
+    }
+  }
+
+  @Test(
+    "A client goes with its signals, their deliveries, and its devices' tokens", arguments: StoreKind.allCases)
+  func clientCascade(_ kind: StoreKind) async throws {
+    let database = try TestDatabase(kind)
+    try await database.withStore { store in
+      let (id, secret) = try await store.addDevice()
+      try await store.insertClient(client("bob"))
+      let kept = try await store.add("kept", of: "bob").id
+      try await store.send(newSignal(of: "bob"), to: kept)
+      let acked = try await store.send(to: id)
+      try await store.send(to: id)
+      _ = try await store.acknowledge([placed(acked)], by: id, at: noon)
+      _ = try await store.addToken(of: id, secret)
+      #expect(try await store.deleteClient(alice) == true)
+      #expect(try await store.signal(acked.id) == nil)
+      #expect(try await store.pendingSignals(of: kept, at: noon, limit: 10).count == 1)
+    }
+    for (table, left) in [("signals", "1"), ("deliveries", "1"), ("device_tokens", "0"), ("devices", "1")] {
+      #expect(try database.sql("SELECT count(*) FROM \(table)") == left, "\(table)")
+    }
+  }
+
+  @Test("A device goes with its deliveries, and the signal stays", arguments: StoreKind.allCases)
+  func deviceCascade(_ kind: StoreKind) async throws {
+    let database = try TestDatabase(kind)
+    try await database.withStore { store in
+      let ids = try await store.addDevices(2)
+      let signal = try await store.send(to: ids[0], ids[1])
+      try database.sql("DELETE FROM devices WHERE id = '\(ids[0])'")
+      #expect(try await store.deliveries(of: signal.id).map(\.deviceID) == [ids[1]])
+      #expect(try await store.signals(of: alice, after: nil, limit: 10).map(\.devices) == [2])
+    }
+  }
+
+  @Test("Signals that expired before a time are removed, so many at once", arguments: StoreKind.allCases)
+  func sweep(_ kind: StoreKind) async throws {
+    let database = try TestDatabase(kind)
+    try await database.withStore { store in
+      let ids = try await store.addDevices(2)
+      var signals: [Signal] = []
+      for index in 1...6 {
+        let signal = newSignal(expiresAt: noon.plus(seconds: Int64(index)))
+        signals.append(try await store.send(signal, to: ids[0], ids[1]))
+      }
+      let time = noon.plus(seconds: 6)
+      #expect(try await store.removeSignals(expiredBefore: time, limit: 3) == 3)
+      #expect(try await store.removeSignals(expiredBefore: time, limit: 3) == 2)
+      #expect(try await store.removeSignals(expiredBefore: time, limit: 3) == 0)
+      #expect(try await store.signals(of: alice, after: nil, limit: 10).map(\.id) == [signals[5].id])
+    }
+    #expect(try database.sql("SELECT count(*) FROM deliveries") == "2")
+  }
+}
+
+private func placed(_ signal: Signal) -> Acknowledgement {
+  Acknowledgement(signalID: signal.id, status: .placed, brokerTicket: "7", error: nil)
+}
+
+extension DeviceStore where Self: CredentialStore & SignalStore {
+  /// Stores the client alice and so many devices of hers, whose ids ascend.
+  fileprivate func addDevices(_ number: Int) async throws -> [DeviceID] {
+    try await insertClient(StoreTests.client("alice"))
+    var ids: [DeviceID] = []
+    for index in 0..<number { ids.append(try await add("device \(index)").id) }
+    return ids
+  }
+}
+
+extension TestDatabase {
+  /// Stores so many devices of the client alice by hand.
+  fileprivate func insertDevices(_ number: Int) throws {
+    let (id, key, time) =
+      kind == .postgres
+      ? ("('00000000-0000-7000-8000-' || lpad(i::text, 12, '0'))::uuid", "sha256('x')", "now()")
+      : ("printf('00000000-0000-7000-8000-%012d', i)", "zeroblob(32)", "0")
+    try sql(
+      """
+      WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < \(number))
+      INSERT INTO devices (id, client_id, device_name, hmac_key_hash, stored_key, server_key, created_at, updated_at)
+      SELECT \(id), 'alice', 'device ' || i, '$argon2id$' || i, \(key), \(key), \(time), \(time) FROM numbers
+      """)
+  }
+}

@@ -1,0 +1,208 @@
+import Registry
+import Testing
+
+@Suite("Every store: access tokens") struct TokenContractTests {
+  @Test("A token stands for its device until it expires", arguments: StoreKind.allCases)
+  func roundTrip(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      let (id, secret) = try await store.addDevice()
+      let (hash, end) = (newHash(), noon.plus(seconds: 900))
+      #expect(try await store.addToken(hash, of: id, secret, expiresAt: end) == true)
+      let device = try #require(try await store.credentials(of: id))
+      let expected = TokenCredentials(device: device, expiresAt: end)
+      #expect(try await store.credentials(ofToken: hash, at: noon) == expected)
+      #expect(try await store.credentials(ofToken: hash, at: end.plus(milliseconds: -1)) == expected)
+      #expect(try await store.credentials(ofToken: hash, at: end) == nil)
+      #expect(try await store.credentials(ofToken: newHash(), at: noon) == nil)
+    }
+  }
+
+  @Test("A token is given for the secret in force alone", arguments: StoreKind.allCases)
+  func otherSecrets(_ kind: StoreKind) async throws {
+    let database = try TestDatabase(kind)
+    try await database.withStore { store in
+      let (id, first) = try await store.addDevice()
+      let (second, end) = (verifier(), noon.plus(seconds: 60))
+      #expect(try await store.addToken(of: id, verifier()) == false)
+      #expect(try await store.addToken(of: newID(), first) == false)
+      _ = try await store.rotate(id, to: second, until: end)
+      #expect(try await store.addToken(of: id, second) == false)
+      #expect(try await store.addToken(of: id, first, at: end) == false)
+      #expect(try database.sql("SELECT count(*) FROM device_tokens") == "0")
+      #expect(try await store.addToken(of: id, first, at: end.plus(milliseconds: -1)) == true)
+      #expect(try await store.promoteNextSecret(of: id, storedKey: second.storedKey) == true)
+      #expect(try await store.addToken(of: id, first) == false)
+      #expect(try await store.addToken(of: id, second) == true)
+    }
+  }
+
+  @Test("A device that may not come in is given no token", arguments: StoreKind.allCases)
+  func revoked(_ kind: StoreKind) async throws {
+    let database = try TestDatabase(kind)
+    try await database.withStore { store in
+      let (id, secret) = try await store.addDevice()
+      try database.sql("UPDATE devices SET is_active = \(kind == .postgres ? "false" : "0")")
+      #expect(try await store.addToken(of: id, secret) == false)
+      try database.sql("UPDATE devices SET is_active = \(kind == .postgres ? "true" : "1")")
+      #expect(try await store.addToken(of: id, secret) == true)
+      _ = try await store.revokeDevice(id, of: alice, at: noon)
+      #expect(try await store.addToken(of: id, secret) == false)
+      #expect(try database.sql("SELECT count(*) FROM device_tokens") == "0")
+    }
+  }
+
+  /// What ends a device's secret, or the device.
+  enum End: CaseIterable {
+    case promotion, rotationAtOnce, revocation, deletionOfClient
+    case keyByHand, inactiveByHand, revokedByHand, deletedByHand
+  }
+
+  @Test(
+    "A token ends with its secret and its device, however they end", arguments: StoreKind.allCases, End.allCases
+  )
+  func ends(_ kind: StoreKind, _ end: End) async throws {
+    let database = try TestDatabase(kind)
+    let (yes, no) = kind == .postgres ? ("true", "false") : ("1", "0")
+    try await database.withStore { store in
+      let (id, first) = try await store.addDevice()
+      let (other, second, hash) = (verifier(), verifier(), newHash())
+      let neighbour = try await store.add("two", verifier: other)
+      let kept = newHash()
+      _ = try await store.addToken(kept, of: neighbour.id, other)
+      _ = try await store.addToken(hash, of: id, first)
+      // These end neither.
+      _ = try await store.rotate(id, to: second, until: noon.plus(seconds: 60))
+      _ = try await store.renameDevice(id, of: alice, to: DeviceName("uno"), at: noon)
+      try await store.recordPresence([id: Presence(lastSeen: noon)])
+      #expect(try await store.credentials(ofToken: hash, at: noon) != nil)
+      switch end {
+      case .promotion: _ = try await store.promoteNextSecret(of: id, storedKey: second.storedKey)
+      case .rotationAtOnce: _ = try await store.rotate(id, until: noon)
+      case .revocation: _ = try await store.revokeDevice(id, of: alice, at: noon)
+      case .deletionOfClient: _ = try await store.deleteClient(alice)
+      case .keyByHand: try database.sql("UPDATE devices SET stored_key = server_key WHERE id = '\(id)'")
+      case .inactiveByHand: try database.sql("UPDATE devices SET is_active = \(no) WHERE id = '\(id)'")
+      case .revokedByHand:
+        try database.sql("UPDATE devices SET revoked = \(yes), is_active = \(no) WHERE id = '\(id)'")
+      case .deletedByHand: try database.sql("DELETE FROM devices WHERE id = '\(id)'")
+      }
+      #expect(try await store.credentials(ofToken: hash, at: noon) == nil)
+      #expect((try await store.credentials(ofToken: kept, at: noon) == nil) == (end == .deletionOfClient))
+    }
+    let left = end == .deletionOfClient ? "0" : "1"
+    #expect(try database.sql("SELECT count(*) FROM device_tokens") == left)
+  }
+
+  @Test(
+    "Of too many live tokens the oldest makes room, and an expired one takes none",
+    arguments: StoreKind.allCases)
+  func room(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      let (id, secret) = try await store.addDevice()
+      let hashes = (0..<6).map { _ in newHash() }
+      for (index, hash) in hashes.enumerated() {
+        // The third lives for a second.
+        let time = noon.plus(seconds: Int64(index) * 2)
+        let added = try await store.addToken(
+          hash, of: id, secret, at: time, expiresAt: time.plus(seconds: index == 2 ? 1 : 900), maxLive: 3,
+          windowSeconds: 1)
+        #expect(added)
+      }
+      let time = noon.plus(seconds: 10)
+      for (index, hash) in hashes.enumerated() {
+        let isLive = try await store.credentials(ofToken: hash, at: time) != nil
+        #expect(isLive == (index >= 3), "\(index)")
+      }
+    }
+  }
+
+  @Test("So many tokens in so many seconds, the expired ones included", arguments: StoreKind.allCases)
+  func rate(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      let (id, secret) = try await store.addDevice()
+      let other = verifier()
+      let neighbour = try await store.add("two", verifier: other)
+      for seconds: Int64 in [0, 10, 20] {
+        let time = noon.plus(seconds: seconds)
+        #expect(try await store.addToken(of: id, secret, at: time, expiresAt: time, maxLive: 3) == true)
+      }
+      for (milliseconds, wait): (Int64, Int) in [(20_000, 40), (30_500, 30), (31_000, 29), (59_999, 1)] {
+        await #expect(throws: RegistryError.tooManyTokens(retryAfterSeconds: wait)) {
+          try await store.addToken(of: id, secret, at: noon.plus(milliseconds: milliseconds), maxLive: 3)
+        }
+      }
+      #expect(try await store.addToken(of: neighbour.id, other, at: noon.plus(seconds: 30), maxLive: 3) == true)
+      // Another secret is told so, whatever the rate.
+      #expect(try await store.addToken(of: id, other, at: noon.plus(seconds: 30), maxLive: 3) == false)
+      #expect(try await store.addToken(of: id, secret, at: noon.plus(seconds: 60), maxLive: 3) == true)
+      await #expect(throws: RegistryError.tooManyTokens(retryAfterSeconds: 9)) {
+        try await store.addToken(of: id, secret, at: noon.plus(seconds: 61), maxLive: 3)
+      }
+    }
+  }
+
+  @Test("Sixteen tokens at once where ten may be: ten are given", arguments: StoreKind.allCases)
+  func rateRace(_ kind: StoreKind) async throws {
+    let database = try TestDatabase(kind)
+    try await database.withStore { store in
+      let (id, secret) = try await store.addDevice()
+      let outcomes = await store.outcomes(16) { _ in
+        let added = try await store.addToken(of: id, secret)
+        #expect(added)
+      }
+      #expect(outcomes == [nil: 10, .tooManyTokens(retryAfterSeconds: 60): 6])
+    }
+    #expect(try database.sql("SELECT count(*) FROM device_tokens") == "10")
+  }
+
+  @Test("Eight tokens at once beside ten older ones: ten are live", arguments: StoreKind.allCases)
+  func roomRace(_ kind: StoreKind) async throws {
+    let database = try TestDatabase(kind)
+    try await database.withStore { store in
+      let (id, secret) = try await store.addDevice()
+      for index in 0..<10 {
+        _ = try await store.addToken(of: id, secret, at: noon.plus(seconds: Int64(index)))
+      }
+      let outcomes = await store.outcomes(8) { _ in
+        let added = try await store.addToken(of: id, secret, at: noon.plus(seconds: 100))
+        #expect(added)
+      }
+      #expect(outcomes == [nil: 8])
+    }
+    #expect(try database.sql("SELECT count(*) FROM device_tokens") == "10")
+  }
+
+  @Test(
+    "No token of the old secret outlives a rotation that comes at the same time", arguments: StoreKind.allCases)
+  func rotationRace(_ kind: StoreKind) async throws {
+    let database = try TestDatabase(kind)
+    try await database.withStore { store in
+      let (id, secret) = try await store.addDevice()
+      let outcomes = await store.outcomes(9) { index in
+        if index == 4 {
+          #expect(try await store.rotate(id, until: noon) == noon)
+        } else {
+          _ = try await store.addToken(of: id, secret)
+        }
+      }
+      #expect(outcomes == [nil: 9])
+    }
+    #expect(try database.sql("SELECT count(*) FROM device_tokens") == "0")
+  }
+
+  @Test("Tokens that expired before a time are removed, so many at once", arguments: StoreKind.allCases)
+  func sweep(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      let (id, secret) = try await store.addDevice()
+      let hashes = (0..<6).map { _ in newHash() }
+      for (index, hash) in hashes.enumerated() {
+        _ = try await store.addToken(hash, of: id, secret, expiresAt: noon.plus(seconds: Int64(index)))
+      }
+      let time = noon.plus(seconds: 5)
+      #expect(try await store.removeTokens(expiredBefore: time, limit: 3) == 3)
+      #expect(try await store.removeTokens(expiredBefore: time, limit: 3) == 2)
+      #expect(try await store.removeTokens(expiredBefore: time, limit: 3) == 0)
+      #expect(try await store.credentials(ofToken: hashes[5], at: noon) != nil)
+    }
+  }
+}
