@@ -30,7 +30,8 @@ func suite(_ name: String, of dependencies: [Target.Dependency], golden resource
 let package = Package(
   name: "device-registry",
   products: [
-    .executable(name: "device-registry", targets: ["device-registry"])
+    .executable(name: "device-registry", targets: ["device-registry"]),
+    .library(name: "DeviceRegistryClient", targets: ["DeviceRegistryClient"]),
   ],
   targets: [
     system("CLibuv", pkgConfig: "libuv", apt: "libuv1-dev"),
@@ -70,6 +71,9 @@ let package = Package(
       ]),
     .executableTarget(name: "device-registry", dependencies: ["Server"], swiftSettings: strict),
 
+    // The client library, which knows nothing of the server.
+    room("DeviceRegistryClient", knows: ["RequestSignature"]),
+
     // What several suites use: a PostgreSQL that the tests start, temporary folders, a socket client.
     .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
     suite("RegistryTests", of: ["Registry"]),
@@ -84,6 +88,7 @@ let package = Package(
     suite(
       "RequestSignatureTests", of: ["RequestSignature", "Crypto"],
       golden: [.embedInCode("request-signatures.json")]),
+    suite("DeviceRegistryClientTests", of: ["DeviceRegistryClient", "RequestSignature", "Crypto"]),
     suite("HTTPTests", of: ["HTTP", "EventLoop"]),
     suite("APITests", of: ["API", "HTTP", "Registry"]),
     suite(
