@@ -31,6 +31,7 @@ let package = Package(
   name: "device-registry",
   products: [
     .executable(name: "device-registry", targets: ["device-registry"]),
+    .executable(name: "device-registry-device", targets: ["device-registry-device"]),
     .library(name: "DeviceRegistryClient", targets: ["DeviceRegistryClient"]),
   ],
   targets: [
@@ -71,8 +72,11 @@ let package = Package(
       ]),
     .executableTarget(name: "device-registry", dependencies: ["Server"], swiftSettings: strict),
 
-    // The client library, which knows nothing of the server.
+    // The client library, which knows nothing of the server, and the program behind `device-registry device`. That is
+    // one of its own because FoundationNetworking would make the service slower to start, and larger.
     room("DeviceRegistryClient", knows: ["RequestSignature"]),
+    .executableTarget(
+      name: "device-registry-device", dependencies: ["DeviceRegistryClient"], swiftSettings: strict),
 
     // What several suites use: a PostgreSQL that the tests start, temporary folders, a socket client.
     .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
