@@ -45,7 +45,10 @@ public struct DeviceCredentials: Sendable {
       buffer.deallocate()
     }
     var count = try Self.read(path, into: buffer)
-    while count > 0, [UInt8(ascii: "\n"), UInt8(ascii: "\r")].contains(buffer[count - 1]) { count -= 1 }
+    for character in [UInt8(ascii: "\n"), UInt8(ascii: "\r")] where count > 0 && buffer[count - 1] == character
+    {
+      count -= 1
+    }
     try self.init(id: id, secret: UnsafeBufferPointer(buffer.extracting(0..<count)))
   }
 

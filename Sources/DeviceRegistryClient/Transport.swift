@@ -31,7 +31,7 @@ final class Transport: Sendable {
     var request = URLRequest(url: try origin.url(call.target))
     request.httpMethod = call.method
     request.httpBody = call.body
-    // URLSession's own limit is one of silence, and starts anew with every byte: `Deadline` is the one that counts.
+    // URLSession's own limit is one of silence, and starts anew with every byte: the one that counts is in `run`.
     request.timeoutInterval = 2 * call.timeoutSeconds
     // What is signed is the body as it was before any coding.
     request.setValue("identity", forHTTPHeaderField: "Accept-Encoding")
@@ -39,13 +39,8 @@ final class Transport: Sendable {
     for field in fields { request.setValue(field.value, forHTTPHeaderField: field.name) }
 
     let task = session.dataTask(with: request)
-    let deadline = Task { [exchanges] in
-      guard (try? await Task.sleep(for: .seconds(call.timeoutSeconds))) != nil else { return }
-      exchanges.abandon(task, because: .timedOut(seconds: call.timeoutSeconds))
-    }
-    defer { deadline.cancel() }
     return try await withTaskCancellationHandler {
-      await exchanges.run(task, maximumAnswerBytes: call.maximumAnswerBytes)
+      await exchanges.run(task, call)
     } onCancel: {
       exchanges.abandon(task, because: .cancelled)
     }.get()
@@ -61,6 +56,8 @@ private final class Exchanges: NSObject, URLSessionDataDelegate, @unchecked Send
 
   private struct Exchange {
     let continuation: CheckedContinuation<Outcome, Never>
+    let deadline: Task<Void, Never>
+    let timeoutSeconds: Double
     let maximumAnswerBytes: Int
     var body = Data()
     /// Why it was cut off by us.
@@ -69,10 +66,17 @@ private final class Exchanges: NSObject, URLSessionDataDelegate, @unchecked Send
 
   private let underWay = Mutex<[Int: Exchange]>([:])
 
-  func run(_ task: URLSessionDataTask, maximumAnswerBytes: Int) async -> Outcome {
+  /// Starts the task and waits for its end, which comes at the call's deadline at the latest.
+  func run(_ task: URLSessionDataTask, _ call: Call) async -> Outcome {
     await withCheckedContinuation { continuation in
-      underWay.withLock {
-        $0[task.taskIdentifier] = Exchange(continuation: continuation, maximumAnswerBytes: maximumAnswerBytes)
+      underWay.withLock { exchanges in
+        let deadline = Task {
+          guard (try? await Task.sleep(for: .seconds(call.timeoutSeconds))) != nil else { return }
+          abandon(task, because: .timedOut(seconds: call.timeoutSeconds))
+        }
+        exchanges[task.taskIdentifier] = Exchange(
+          continuation: continuation, deadline: deadline, timeoutSeconds: call.timeoutSeconds,
+          maximumAnswerBytes: call.maximumAnswerBytes)
       }
       task.resume()
       // Cancelled in between, before there was anything to abandon.
@@ -111,12 +115,13 @@ private final class Exchanges: NSObject, URLSessionDataDelegate, @unchecked Send
 
   func urlSession(_ session: URLSession, task: URLSessionTask, didCompleteWithError error: (any Error)?) {
     guard let exchange = underWay.withLock({ $0.removeValue(forKey: task.taskIdentifier) }) else { return }
+    exchange.deadline.cancel()
     exchange.continuation.resume(returning: outcome(of: exchange, task.response, error))
   }
 
   private func outcome(of exchange: Exchange, _ response: URLResponse?, _ error: (any Error)?) -> Outcome {
     if let reason = exchange.reason { return .failure(reason) }
-    if let error { return .failure(Self.failure(error)) }
+    if let error { return .failure(Self.failure(error, of: exchange)) }
     guard let response = response as? HTTPURLResponse else {
       return .failure(.unreachable("no answer in HTTP"))
     }
@@ -128,9 +133,10 @@ private final class Exchanges: NSObject, URLSessionDataDelegate, @unchecked Send
     return .success(Answer(status: response.statusCode, fields: fields, body: exchange.body))
   }
 
-  private static func failure(_ error: any Error) -> RegistryClientError {
+  private static func failure(_ error: any Error, of exchange: Exchange) -> RegistryClientError {
     guard let error = error as? URLError else { return .unreachable("\(error)") }
     switch error.code {
+    case .timedOut: return .timedOut(seconds: exchange.timeoutSeconds)
     case .serverCertificateUntrusted, .serverCertificateHasBadDate, .serverCertificateHasUnknownRoot,
       .serverCertificateNotYetValid, .clientCertificateRejected, .clientCertificateRequired,
       .secureConnectionFailed:

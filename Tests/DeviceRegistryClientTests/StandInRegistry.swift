@@ -70,7 +70,11 @@ final class StandInRegistry: Sendable {
     Thread.detachNewThread { [weak self] in
       while true {
         let connection = accept(listener, nil, nil)
-        guard connection >= 0 else { return }
+        guard connection >= 0 else {
+          // Closed here alone: a number that is closed elsewhere may be another stand-in's by the next call.
+          close(listener)
+          return
+        }
         Thread.detachNewThread { [weak self] in
           Self.serve(connection) { self?.react(to: $0) ?? .close }
           close(connection)
@@ -81,7 +85,6 @@ final class StandInRegistry: Sendable {
 
   deinit {
     shutdown(listener, Int32(SHUT_RDWR))
-    close(listener)
     arrived.finish()
   }
 
