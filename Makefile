@@ -5,7 +5,7 @@
 help:
 	@echo 'make run      builds and starts the service on SQLite at http://localhost:8000, with commands to paste'
 	@echo 'make test     builds and runs every test, on SQLite and on a PostgreSQL that it starts; prints the coverage'
-	@echo 'make build    builds .build/release/device-registry'
+	@echo 'make build    builds .build/release/device-registry, and device-registry-device beside it'
 	@echo 'make lint     checks layout and style (swift format), warnings as errors'
 	@echo 'make format   lays the code out'
 	@echo 'make clean    removes what was built; your data in ./data stays'
@@ -16,6 +16,7 @@ run: build
 build:
 	@scripts/install-packages.sh build
 	swift build -c release --product device-registry
+	swift build -c release --product device-registry-device
 
 test:
 	@scripts/install-packages.sh build test

@@ -30,7 +30,9 @@ func suite(_ name: String, of dependencies: [Target.Dependency], golden resource
 let package = Package(
   name: "device-registry",
   products: [
-    .executable(name: "device-registry", targets: ["device-registry"])
+    .executable(name: "device-registry", targets: ["device-registry"]),
+    .executable(name: "device-registry-device", targets: ["device-registry-device"]),
+    .library(name: "DeviceRegistryClient", targets: ["DeviceRegistryClient"]),
   ],
   targets: [
     system("CLibuv", pkgConfig: "libuv", apt: "libuv1-dev"),
@@ -73,6 +75,12 @@ let package = Package(
       ]),
     .executableTarget(name: "device-registry", dependencies: ["Server"], swiftSettings: strict),
 
+    // The client library, which knows nothing of the server, and the program behind `device-registry device`. That is
+    // one of its own because FoundationNetworking would make the service slower to start, and larger.
+    room("DeviceRegistryClient", knows: ["RequestSignature"]),
+    .executableTarget(
+      name: "device-registry-device", dependencies: ["DeviceRegistryClient"], swiftSettings: strict),
+
     // What several suites use: a PostgreSQL and a Redis that the tests start, temporary folders, a socket client.
     .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
     suite("RegistryTests", of: ["Registry"]),
@@ -89,6 +97,7 @@ let package = Package(
     suite(
       "RequestSignatureTests", of: ["RequestSignature", "Crypto"],
       golden: [.embedInCode("request-signatures.json")]),
+    suite("DeviceRegistryClientTests", of: ["DeviceRegistryClient", "RequestSignature", "Crypto"]),
     suite("HTTPTests", of: ["HTTP", "EventLoop"]),
     suite("APITests", of: ["API", "HTTP", "Registry"]),
     suite(

@@ -151,8 +151,10 @@ extension SQLiteStore {
     RETURNING 1
     """
 
-  static let countRecentTokens = """
-    SELECT count(*), ifnull(min(created_at), 0) FROM device_tokens WHERE device_id = ?1 AND created_at > ?2
+  /// The token that must leave the window, which begins at ?2, before another one may come.
+  static let selectBlockingToken = """
+    SELECT created_at FROM device_tokens WHERE device_id = ?1 AND created_at > ?2
+    ORDER BY created_at DESC LIMIT 1 OFFSET ?3
     """
 }
 
@@ -163,12 +165,13 @@ extension SQLiteConnection {
   ) throws(RegistryError) {
     let window = Int64(windowSeconds) * 1000
     let start = time.millisecondsSince1970 - window
-    let recent = try write(
-      SQLiteStore.countRecentTokens, [.id(id), .integer(start)],
-      read: { (count: $0.integer(0), oldest: $0.integer(1)) })[0]
-    guard recent.count >= limit else { return }
-    // Until the oldest leaves the window; a clock that went back makes nobody wait longer than the window.
-    let wait = min(recent.oldest - start, window)
+    let blocking = try write(
+      SQLiteStore.selectBlockingToken, [.id(id), .integer(start), .integer(Int64(limit - 1))],
+      read: { $0.integer(0) }
+    ).first
+    guard let blocking else { return }
+    // A clock that went back makes nobody wait longer than the window.
+    let wait = min(blocking - start, window)
     throw .tooManyTokens(retryAfterSeconds: Int(max(1, (wait + 999) / 1000)))
   }
 }

@@ -88,9 +88,11 @@ extension Database {
         withExtendedLifetime(held) {}
       }
     case .postgres(let url):
-      _ = url
-      onLock(true)
-      return ChangeFeed {}
+      let listener = try PostgresChangeListener(
+        url: url, loop: loop, lock: lock == .exclusive ? .exclusive : .shared, observer: observer, onLock: onLock
+      ) { logger.log($0) }
+      try await listener.start()
+      return ChangeFeed { await listener.close() }
     }
   }
 }

@@ -95,4 +95,37 @@ import Testing
     let plan = try connection.run("EXPLAIN QUERY PLAN " + sql) { $0.text(3) }
     #expect(plan.count == 1 && plan[0].contains("USING INDEX \(index)"), "\(plan)")
   }
+
+  @Test(
+    "SQLite: credentials and signals",
+    arguments: [
+      (SQLiteStore.selectCredentials, "sqlite_autoindex_devices_1"),
+      (SQLiteStore.beginRotation, "sqlite_autoindex_devices_1"),
+      (SQLiteStore.promoteNextSecret, "sqlite_autoindex_devices_1"),
+      (SQLiteStore.updatePresence, "sqlite_autoindex_devices_1"),
+      (SQLiteStore.selectToken, "device_tokens USING PRIMARY KEY (token_hash=?)"),
+      (SQLiteStore.selectBlockingToken, "ix_device_tokens_device_created (device_id=? AND created_at>?)"),
+      (SQLiteStore.deleteOldestTokens, "ix_device_tokens_device_created (device_id=?)"),
+      (SQLiteStore.deleteExpiredTokens, "ix_device_tokens_expires (expires_at<?)"),
+      (SQLiteStore.countLiveSignals, "ix_signals_client_expires (client_id=? AND expires_at>?)"),
+      (SQLiteStore.selectSignals, "ix_signals_client (client_id=? AND id<?)"),
+      (SQLiteStore.selectDeliveries, "deliveries USING PRIMARY KEY (signal_id=?)"),
+      (SQLiteStore.selectPendingSignals, "ix_deliveries_pending (device_id=?)"),
+      (SQLiteStore.acknowledge, "deliveries USING PRIMARY KEY (signal_id=? AND device_id=?)"),
+      (SQLiteStore.deleteExpiredSignals, "ix_signals_expires (expires_at<?)"),
+      (SQLiteChangeWatcher.selectChanges, "INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
+      (SQLiteChangeWatcher.selectAddressees, "deliveries USING PRIMARY KEY (signal_id=?)"),
+      // The cascades.
+      ("DELETE FROM deliveries WHERE device_id = ?1", "ix_deliveries_device (device_id=?)"),
+      ("DELETE FROM device_tokens WHERE device_id = ?1", "ix_device_tokens_device_created (device_id=?)"),
+      ("DELETE FROM signals WHERE client_id = ?1", "ix_signals_client"),
+    ])
+  func sqliteCredentialsAndSignals(_ sql: String, _ index: String) throws {
+    let database = try TestDatabase(.sqlite)
+    let connection = try SQLiteConnection(
+      path: database.location, isReader: true, busyTimeoutMilliseconds: 1000)
+    let plan = try connection.run("EXPLAIN QUERY PLAN " + sql) { $0.text(3) }
+    #expect(plan.contains { $0.contains(index) }, "\(plan)")
+    #expect(!plan.contains { $0.contains("SCAN") || $0.contains("TEMP B-TREE") }, "\(plan)")
+  }
 }

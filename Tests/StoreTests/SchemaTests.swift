@@ -59,6 +59,150 @@ import Testing
     }
   }
 
+  @Test("The constraints on credentials and signals hold", arguments: StoreKind.allCases)
+  func credentialsAndSignals(_ kind: StoreKind) async throws {
+    let database = try TestDatabase(kind)
+    let signal = newSignal()
+    let device = try await database.withStore { store in
+      let (id, secret) = try await store.addDevice()
+      try await store.send(signal, to: id)
+      _ = try await store.addToken(of: id, secret)
+      return id
+    }
+    func bytes(_ count: Int) -> String {
+      let digits = String(repeating: "00", count: count)
+      return kind == .postgres ? "'\\x\(digits)'::bytea" : "x'\(digits)'"
+    }
+    func text(_ length: Int) -> String { "'\(String(repeating: "x", count: length))'" }
+    let time = kind == .postgres ? "'2025-11-24T12:00:00Z'" : "1763985600000"
+    let tooEarly = kind == .postgres ? "'1969-12-31T23:59:59.999Z'" : "-1"
+    let rotation = [
+      "next_hmac_key_hash = '$argon2id$x'", "next_stored_key = \(bytes(32))", "next_server_key = \(bytes(32))",
+      "grace_expires_at = \(time)",
+    ]
+    // A rotation is whole, or there is none.
+    var refused = rotation.indices.flatMap { index in
+      var rest = rotation
+      let one = rest.remove(at: index)
+      return ["UPDATE devices SET \(one)", "UPDATE devices SET \(rest.joined(separator: ", "))"]
+    }
+    // One of its values is wrong.
+    for (index, wrong) in [
+      "next_hmac_key_hash = 'secret'", "next_stored_key = \(bytes(31))", "next_server_key = \(bytes(33))",
+      "grace_expires_at = \(tooEarly)",
+    ].enumerated() {
+      var values = rotation
+      values[index] = wrong
+      refused.append("UPDATE devices SET \(values.joined(separator: ", "))")
+    }
+    let unknown = newID()
+    refused += [
+      "UPDATE device_tokens SET token_hash = \(bytes(31))",
+      "UPDATE device_tokens SET created_at = \(tooEarly)",
+      "UPDATE device_tokens SET expires_at = \(tooEarly)",
+      "INSERT INTO device_tokens SELECT * FROM device_tokens",
+      "UPDATE signals SET payload = \(text(16_385))",
+      "UPDATE signals SET devices = -1",
+      "UPDATE signals SET created_at = \(tooEarly)",
+      "UPDATE signals SET expires_at = \(tooEarly)",
+      "UPDATE signals SET id = 'x'",
+      "UPDATE deliveries SET status = 'done', acked_at = \(time)",
+      "UPDATE deliveries SET status = 'placed'",
+      "UPDATE deliveries SET acked_at = \(time)",
+      "UPDATE deliveries SET error = 'x'",
+      "UPDATE deliveries SET broker_ticket = 'x'",
+      "UPDATE deliveries SET status = 'placed', acked_at = \(tooEarly)",
+      "UPDATE deliveries SET status = 'placed', acked_at = \(time), broker_ticket = \(text(65))",
+      "UPDATE deliveries SET status = 'placed', acked_at = \(time), error = \(text(501))",
+      "INSERT INTO deliveries (signal_id, device_id) VALUES ('\(signal.id)', '\(device)')",
+    ]
+    if kind == .postgres {
+      // In the sqlite3 shell foreign keys are off.
+      refused += [
+        "UPDATE device_tokens SET device_id = '\(unknown)'",
+        "UPDATE signals SET client_id = 'carol'",
+        "INSERT INTO deliveries (signal_id, device_id) VALUES ('\(unknown)', '\(device)')",
+        "INSERT INTO deliveries (signal_id, device_id) VALUES ('\(signal.id)', '\(unknown)')",
+      ]
+    }
+    for statement in refused {
+      #expect(throws: SQLRefused.self, "\(statement)") { try database.sql(statement) }
+    }
+    // What is at the bounds is stored.
+    for statement in [
+      "UPDATE devices SET \(rotation.joined(separator: ", "))",
+      "UPDATE signals SET payload = \(text(16_384))",
+      """
+      UPDATE deliveries SET status = 'failed', acked_at = \(time), broker_ticket = \(text(64)), error = \(text(500))
+      """,
+    ] { try database.sql(statement) }
+  }
+
+  @Test("A database of the first migration keeps its data, and can rotate", arguments: StoreKind.allCases)
+  func secondMigration(_ kind: StoreKind) async throws {
+    let database = try TestDatabase(kind, isMigrated: false)
+    let (first, second) = (verifier(), verifier())
+    let one = try newDevice("one")
+    func bytes(_ bytes: [UInt8]) -> String {
+      let digits = bytes.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+      return kind == .postgres ? "'\\x\(digits)'::bytea" : "x'\(digits)'"
+    }
+    let time = kind == .postgres ? "'\(noon)'" : "\(noon.millisecondsSince1970)"
+    try database.migrate([database.migrations[0]])
+    try database.sql("INSERT INTO clients (id, created_at) VALUES ('alice', \(time))")
+    try database.sql(
+      """
+      INSERT INTO devices (id, client_id, device_name, hmac_key_hash, stored_key, server_key, created_at, updated_at)
+      VALUES ('\(one.id)', 'alice', 'one', '\(first.hmacKeyHash)', \(bytes(first.storedKey)),
+        \(bytes(first.serverKey)), \(time), \(time))
+      """)
+    #expect(try database.migrate() == database.migrations.dropFirst().map(\.label))
+    try await database.withStore { (store) async throws in
+      #expect(try await store.device(one.id) == one)
+      func expected(next: SecretVerifier?, until end: Timestamp?) -> DeviceCredentials {
+        DeviceCredentials(
+          deviceID: one.id, clientID: alice, isActive: true, current: first, next: next, graceExpiresAt: end)
+      }
+      #expect(try await store.credentials(of: one.id) == expected(next: nil, until: nil))
+      let end = noon.plus(seconds: 60)
+      #expect(try await store.rotate(one.id, to: second, until: end) == end)
+      #expect(try await store.credentials(of: one.id) == expected(next: second, until: end))
+      #expect(try await store.deleteClient(alice) == true)
+    }
+    #expect(try database.sql("SELECT count(*) FROM devices") == "0")
+  }
+
+  @Test("SQLite: signals, deliveries and tokens go without foreign keys, and no text hides behind a NUL")
+  func sqliteShellCascades() async throws {
+    let database = try TestDatabase(.sqlite)
+    let (id, other) = try await database.withStore { store in
+      let (id, secret) = try await store.addDevice()
+      let other = try await store.add("two").id
+      _ = try await store.addToken(of: id, secret)
+      try await store.send(to: id, other)
+      try await store.send(to: id)
+      return (id, other)
+    }
+    for column in ["broker_ticket", "error"] {
+      #expect(throws: SQLRefused.self) {
+        try database.sql("UPDATE deliveries SET status = 'failed', acked_at = 0, \(column) = 'x' || char(0)")
+      }
+    }
+    #expect(throws: SQLRefused.self) { try database.sql("UPDATE signals SET payload = '{}' || char(0)") }
+    func count(_ table: String) throws -> String? { try database.sql("SELECT count(*) FROM \(table)") }
+    // A connection of its own has foreign_keys off.
+    try database.sql("DELETE FROM devices WHERE id = '\(id)'")
+    #expect(try count("device_tokens") == "0")
+    #expect(try count("signals") == "2")
+    #expect(try database.sql("SELECT group_concat(device_id) FROM deliveries") == "\(other)")
+    try database.sql("DELETE FROM signals WHERE devices = 2")
+    #expect(try count("deliveries") == "0")
+    #expect(try count("signals") == "1")
+    try database.sql("DELETE FROM clients")
+    #expect(try count("signals") == "0")
+    #expect(try count("devices") == "0")
+  }
+
   @Test("SQLite: REPLACE does not undo a revocation, and a client's devices go without foreign keys")
   func sqliteShell() async throws {
     let database = try TestDatabase(.sqlite)

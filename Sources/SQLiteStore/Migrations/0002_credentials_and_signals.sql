@@ -67,7 +67,10 @@ CREATE TABLE deliveries (
   -- length() counts up to the first NUL.
   CONSTRAINT deliveries_broker_ticket_length CHECK (length(broker_ticket) <= 64 AND instr(broker_ticket, char(0)) = 0),
   CONSTRAINT deliveries_error_length CHECK (length(error) <= 500 AND instr(error, char(0)) = 0),
-  CONSTRAINT deliveries_ack_whole CHECK ((status IS NULL) = (acked_at IS NULL)),
+  CONSTRAINT deliveries_ack_whole CHECK (
+    CASE WHEN status IS NULL THEN acked_at IS NULL AND broker_ticket IS NULL AND error IS NULL
+      ELSE acked_at IS NOT NULL END
+  ),
   CONSTRAINT deliveries_time_range CHECK (acked_at BETWEEN 0 AND 253402300799999)
 ) STRICT, WITHOUT ROWID;
 

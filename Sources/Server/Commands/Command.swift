@@ -3,7 +3,7 @@ internal import Glibc
 
 /// The commands of `device-registry`. Each is in a file of its own.
 enum Command: String, CaseIterable {
-  case serve, migrate, client, token
+  case serve, migrate, client, token, device
 
   var summary: String {
     switch self {
@@ -11,6 +11,7 @@ enum Command: String, CaseIterable {
     case .migrate: "bring the database up to date and stop"
     case .client: "add, list or remove a client"
     case .token: "print a JWT signed with JWT_SECRET"
+    case .device: "whoami, poll or ack, as a device"
     }
   }
 
@@ -20,6 +21,7 @@ enum Command: String, CaseIterable {
     case .migrate: MigrateCommand.help
     case .client: ClientCommand.help
     case .token: TokenCommand.help
+    case .device: DeviceCommand.help
     }
   }
 
@@ -29,6 +31,7 @@ enum Command: String, CaseIterable {
     case .migrate: try await MigrateCommand.run(arguments, environment: environment)
     case .client: try await ClientCommand.run(arguments, environment: environment)
     case .token: try TokenCommand.run(arguments, environment: environment)
+    case .device: try DeviceCommand.run(arguments)
     }
   }
 }

@@ -1,0 +1,122 @@
+package import Foundation
+
+/// The registry, as a device uses it: every request is signed with the device's secret, and every answer is proven to
+/// be the registry's before it is believed.
+///
+///     let device = try DeviceClient(
+///       url: "https://registry.example.com",
+///       credentials: DeviceCredentials(id: id, secretFile: "/etc/ea/secret"))
+///     for try await signal in device.signals() {
+///       let order = try signal.payload.decode(as: Order.self)
+///       try await device.acknowledge([Acknowledgement(signalID: signal.id, status: .placed)])
+///     }
+///
+/// Requests that fail for the moment are made again, as the `RetryPolicy` says, with a new signature each time. Any
+/// task may call; requests run side by side.
+public final class DeviceClient: Sendable {
+  /// The device's id.
+  public let id: String
+  let exchange: SignedExchange
+  let system: ClientSystem
+
+  /// Seconds that a poll may wait.
+  public static let waits = 0...30
+  /// Signals that a poll may bring.
+  public static let signalCounts = 1...100
+  /// Acknowledgements of one request.
+  public static let maximumAcknowledgements = 100
+
+  /// - Parameters:
+  ///   - url: scheme, host and port of the registry. `http` only for this machine.
+  ///   - allowsInsecureHTTP: `http` for other machines too. Whoever is on the way can then read signals and hold
+  ///     back requests, though not make any.
+  ///
+  /// Throws `invalidURL`.
+  public init(
+    url: String, credentials: DeviceCredentials, allowsInsecureHTTP: Bool = false,
+    retries: RetryPolicy = RetryPolicy(), system: ClientSystem = ClientSystem()
+  ) throws(RegistryClientError) {
+    let origin = try Origin(url, allowsInsecureHTTP: allowsInsecureHTTP)
+    id = credentials.id
+    self.system = system
+    exchange = SignedExchange(origin: origin, credentials: credentials, retries: retries, system: system)
+  }
+
+  /// What the registry knows of this device, and its time.
+  public func whoami() async throws(RegistryClientError) -> DeviceStatus {
+    try await exchange.perform(.whoami).decode()
+  }
+
+  /// The signals that are neither acknowledged nor expired, oldest first, at most `max` of them. Where there are none,
+  /// the registry waits for one for up to `wait` seconds. Throws `invalidArgument` for numbers out of bounds.
+  public func poll(wait: Int = 0, max: Int = signalCounts.upperBound) async throws(RegistryClientError)
+    -> PollResult
+  {
+    try await exchange.perform(.poll(wait: wait, max: max)).pollResult()
+  }
+
+  /// Says what became of signals, at most 100 at a time. The first acknowledgement of a signal counts; to repeat it is
+  /// harmless. Throws `invalidArgument` for more.
+  @discardableResult
+  public func acknowledge(_ acknowledgements: [Acknowledgement]) async throws(RegistryClientError)
+    -> AcknowledgementResult
+  {
+    try await exchange.perform(.acknowledge(acknowledgements)).decode()
+  }
+}
+
+/// The same as JSON, for a program that prints it. Each answer has been verified.
+extension DeviceClient {
+  package func whoamiJSON() async throws(RegistryClientError) -> Data {
+    try await exchange.perform(.whoami).body
+  }
+
+  package func pollJSON(wait: Int, max: Int) async throws(RegistryClientError) -> Data {
+    try await exchange.perform(.poll(wait: wait, max: max)).body
+  }
+
+  package func acknowledgeJSON(_ acknowledgements: [Acknowledgement]) async throws(RegistryClientError) -> Data
+  {
+    try await exchange.perform(.acknowledge(acknowledgements)).body
+  }
+}
+
+extension Call {
+  fileprivate static let whoami = Call(method: "GET", target: "/api/v1/device")
+
+  static func poll(wait: Int, max: Int) throws(RegistryClientError) -> Call {
+    guard DeviceClient.waits.contains(wait) else { throw .outOfBounds("wait", DeviceClient.waits) }
+    guard DeviceClient.signalCounts.contains(max) else { throw .outOfBounds("max", DeviceClient.signalCounts) }
+    return Call(
+      method: "GET", target: "/api/v1/device/poll?wait=\(wait)&max=\(max)",
+      timeoutSeconds: Double(wait) + timeoutSeconds)
+  }
+
+  fileprivate static func acknowledge(_ acknowledgements: [Acknowledgement]) throws(RegistryClientError) -> Call
+  {
+    struct Body: Encodable { let acks: [Acknowledgement] }
+    guard acknowledgements.count <= DeviceClient.maximumAcknowledgements else {
+      throw .outOfBounds("the number of acknowledgements", 0...DeviceClient.maximumAcknowledgements)
+    }
+    return Call(
+      method: "POST", target: "/api/v1/device/ack",
+      body: try .json(Body(acks: acknowledgements), "acknowledgements"))
+  }
+}
+
+extension RegistryClientError {
+  static func outOfBounds(_ name: String, _ bounds: ClosedRange<Int>) -> RegistryClientError {
+    .invalidArgument(name: name, message: "must be from \(bounds.lowerBound) to \(bounds.upperBound)")
+  }
+}
+
+extension Data {
+  /// The JSON of a value. Throws `invalidArgument` for what has none, a NaN for instance.
+  static func json(_ value: some Encodable, _ name: String) throws(RegistryClientError) -> Data {
+    do {
+      return try JSONEncoder().encode(value)
+    } catch {
+      throw .invalidArgument(name: name, message: "cannot be written as JSON")
+    }
+  }
+}

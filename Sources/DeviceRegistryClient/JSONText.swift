@@ -1,0 +1,71 @@
+internal import Foundation
+
+/// A JSON value as text, to find a part of it that is kept as it stands: a decoder would change how numbers are
+/// written. The text must be well formed, which a decoder that read it before has made sure of.
+struct JSONText {
+  /// Without white space around it.
+  let bytes: Data.SubSequence
+
+  init(_ bytes: Data.SubSequence) {
+    var bytes = bytes
+    while let first = bytes.first, Self.isWhiteSpace(first) { bytes.removeFirst() }
+    while let last = bytes.last, Self.isWhiteSpace(last) { bytes.removeLast() }
+    self.bytes = bytes
+  }
+
+  /// The value of an object's member, the last one of the name; nil for what is no object or has none. The name is
+  /// compared as it is written, without escapes.
+  func member(_ name: String) -> JSONText? {
+    guard bytes.first == UInt8(ascii: "{") else { return nil }
+    let quoted = Array("\"\(name)\"".utf8)
+    var found: JSONText?
+    for part in parts where part.starts(with: quoted) {
+      let value = part.dropFirst(quoted.count).drop(while: Self.isWhiteSpace)
+      guard value.first == UInt8(ascii: ":") else { continue }
+      found = JSONText(value.dropFirst())
+    }
+    return found
+  }
+
+  /// The elements of an array; none for what is no array.
+  var elements: [JSONText] {
+    bytes.first == UInt8(ascii: "[") ? parts.map { JSONText($0) } : []
+  }
+
+  /// What the commas of the outermost object or array part.
+  private var parts: [Data.SubSequence] {
+    var parts: [Data.SubSequence] = []
+    var depth = 0
+    var isInString = false
+    var isEscaped = false
+    var start = bytes.startIndex + 1
+    for (index, byte) in zip(bytes.indices, bytes) {
+      if isInString {
+        if isEscaped {
+          isEscaped = false
+        } else if byte == UInt8(ascii: "\\") {
+          isEscaped = true
+        } else if byte == UInt8(ascii: "\"") {
+          isInString = false
+        }
+        continue
+      }
+      switch byte {
+      case UInt8(ascii: "\""): isInString = true
+      case UInt8(ascii: "{"), UInt8(ascii: "["): depth += 1
+      case UInt8(ascii: "}"), UInt8(ascii: "]"):
+        depth -= 1
+        if depth == 0 { parts.append(JSONText(bytes[start..<index]).bytes) }
+      case UInt8(ascii: ",") where depth == 1:
+        parts.append(JSONText(bytes[start..<index]).bytes)
+        start = index + 1
+      default: break
+      }
+    }
+    return parts.count == 1 && parts[0].isEmpty ? [] : parts
+  }
+
+  private static func isWhiteSpace(_ byte: UInt8) -> Bool {
+    byte == 0x20 || byte == 0x09 || byte == 0x0A || byte == 0x0D
+  }
+}

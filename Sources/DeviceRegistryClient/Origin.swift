@@ -1,0 +1,44 @@
+internal import Foundation
+
+/// Where the registry is: scheme, host and port.
+struct Origin: Hashable, Sendable {
+  /// `http` or `https`.
+  let scheme: String
+  /// The host, with its port where the URL names one.
+  let authority: String
+
+  /// Throws `invalidURL` for what is no origin, and for plain HTTP to another machine: there, whoever is on the way
+  /// could read tokens, and hold back what a device sends.
+  init(_ url: String, allowsInsecureHTTP: Bool) throws(RegistryClientError) {
+    guard let parts = URLComponents(string: url), let scheme = parts.scheme?.lowercased(),
+      let host = parts.percentEncodedHost?.lowercased(), !host.isEmpty
+    else { throw .invalidURL("it must be like https://registry.example.com") }
+    guard parts.user == nil, parts.password == nil, parts.query == nil, parts.fragment == nil,
+      ["", "/"].contains(parts.percentEncodedPath)
+    else { throw .invalidURL("it must be a scheme, a host and a port alone: paths are covered by signatures") }
+    switch scheme {
+    case "https": break
+    case "http":
+      guard allowsInsecureHTTP || Self.isLoopback(host) else {
+        throw .invalidURL("plain HTTP is for this machine alone; use https, or allow insecure HTTP by name")
+      }
+    default: throw .invalidURL("its scheme must be https, or http on this machine")
+    }
+    self.scheme = scheme
+    authority = parts.port.map { "\(host):\($0)" } ?? host
+  }
+
+  /// The URL of a request target.
+  func url(_ target: String) throws(RegistryClientError) -> URL {
+    guard let url = URL(string: "\(scheme)://\(authority)\(target)") else {
+      throw .invalidURL("with \(target) behind it, it is none")
+    }
+    return url
+  }
+
+  private static func isLoopback(_ host: String) -> Bool {
+    if host == "localhost" || host == "[::1]" || host == "::1" { return true }
+    let parts = host.split(separator: ".", omittingEmptySubsequences: false)
+    return parts.count == 4 && parts[0] == "127" && parts.allSatisfy { UInt8($0) != nil }
+  }
+}

@@ -1,0 +1,58 @@
+internal import Foundation
+
+/// Makes an owner's requests, each with a token.
+final class OwnerExchange: Sendable {
+  private let transport: Transport
+  private let token: @Sendable () async throws -> String
+  private let retries: RetryPolicy
+  private let system: ClientSystem
+
+  init(
+    transport: Transport, token: @escaping @Sendable () async throws -> String, retries: RetryPolicy,
+    system: ClientSystem
+  ) {
+    self.transport = transport
+    self.token = token
+    self.retries = retries
+    self.system = system
+  }
+
+  /// Makes a request that may be repeated until it succeeds, fails for good, or failed as often as it may.
+  func perform(_ call: Call) async throws(RegistryClientError) -> Answer {
+    try await perform(call) { $0.isTransient }
+  }
+
+  /// Makes a request that must not be done twice: again only where the registry certainly did not do it.
+  func performOnceAtMost(_ call: Call) async throws(RegistryClientError) -> Answer {
+    try await perform(call) { $0.isRefusalForNow }
+  }
+
+  private func perform(_ call: Call, again: (RegistryClientError) -> Bool) async throws(RegistryClientError)
+    -> Answer
+  {
+    var failures = 0
+    while true {
+      do {
+        return try await attempt(call)
+      } catch {
+        failures += 1
+        guard again(error), failures < retries.maximumAttempts else { throw error }
+        try await system.pause(
+          for: retries.pause(
+            afterFailures: failures, retryAfterSeconds: error.retryAfterSeconds, random: system.random()))
+      }
+    }
+  }
+
+  private func attempt(_ call: Call) async throws(RegistryClientError) -> Answer {
+    let token: String
+    do { token = try await self.token() } catch { throw .tokenUnavailable("\(error)") }
+    // RFC 6750, section 2.1. A line break would begin a field of its own.
+    guard !token.isEmpty, token.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+      throw .invalidArgument(name: "token", message: "must be visible ASCII characters without spaces")
+    }
+    let answer = try await transport.exchange(call, fields: [("Authorization", "Bearer \(token)")])
+    guard answer.isSuccess else { throw answer.failure }
+    return answer
+  }
+}

@@ -1,0 +1,62 @@
+/// A list that the registry gives page by page. Each page is fetched when its first element is asked for.
+public struct Pages<Element: Decodable & Sendable>: AsyncSequence, Sendable {
+  public typealias Failure = RegistryClientError
+
+  let exchange: OwnerExchange
+  /// The first page's path and query.
+  let target: String
+
+  public func makeAsyncIterator() -> Iterator { Iterator(exchange: exchange, next: target) }
+
+  /// The whole list. Throws what a request throws.
+  public func all() async throws(RegistryClientError) -> [Element] {
+    var elements: [Element] = []
+    var iterator = makeAsyncIterator()
+    while let element = try await iterator.next() { elements.append(element) }
+    return elements
+  }
+
+  public struct Iterator: AsyncIteratorProtocol {
+    private let exchange: OwnerExchange
+    /// The page to fetch; nil after the last.
+    private var nextTarget: String?
+    /// What was fetched and not handed out yet, in reverse.
+    private var waiting: [Element] = []
+
+    fileprivate init(exchange: OwnerExchange, next target: String) {
+      self.exchange = exchange
+      nextTarget = target
+    }
+
+    public mutating func next() async throws(RegistryClientError) -> Element? {
+      try await next(isolation: #isolation)
+    }
+
+    public mutating func next(isolation actor: isolated (any Actor)?) async throws(RegistryClientError)
+      -> Element?
+    {
+      while waiting.isEmpty, let target = nextTarget {
+        let answer = try await exchange.perform(Call(method: "GET", target: target))
+        waiting = try answer.decode([Element].self).reversed()
+        nextTarget = try Link.next(answer.value(of: "link"), after: target)
+      }
+      return waiting.popLast()
+    }
+  }
+}
+
+/// Links to other pages (RFC 8288).
+enum Link {
+  /// The target of `Link: <...>; rel="next"`; nil where there is none. Throws `malformedAnswer` for one that leads to
+  /// another path than the page before, or nowhere new: a token is for this list, and a list has an end.
+  static func next(_ field: String?, after target: String) throws(RegistryClientError) -> String? {
+    guard let link = field?.firstMatch(of: #/<([^<>]*)>\s*;\s*rel="?next"?/#)?.1 else { return nil }
+    let isPrintable = link.utf8.allSatisfy { (0x21...0x7E).contains($0) }
+    guard isPrintable, path(link) == path(target[...]), link != target else {
+      throw .malformedAnswer("Link leads astray")
+    }
+    return String(link)
+  }
+
+  private static func path(_ target: Substring) -> Substring { target.prefix { $0 != "?" } }
+}

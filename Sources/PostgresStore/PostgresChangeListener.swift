@@ -1,0 +1,283 @@
+internal import CPostgres
+public import EventLoop
+public import Registry
+
+/// Tells an observer what changes in the database, and holds the lock of the process. One for each process, with a
+/// connection of its own, which is made and made anew until `close`.
+///
+/// It listens to what the database's triggers send, so that it hears of every change, this process's own included.
+/// A heartbeat shows that it still does: each one that is answered is good for `trustMilliseconds` from when it was
+/// sent. A connection that was made anew listens first, then tells that changes may have been missed, and then is
+/// trusted.
+///
+/// `@unchecked Sendable`: everything mutable is confined to `loop`. `start` and `close` go there; the callbacks of
+/// timer and watch run there; the task that connects prefers that loop, and only a `PostgresHandle` comes back from
+/// the worker.
+public final class PostgresChangeListener: @unchecked Sendable {
+  /// For how long an answered heartbeat is good.
+  static let trustMilliseconds: Int64 = 1000
+  static let heartbeatMilliseconds: Int64 = 250
+  /// Within this time a heartbeat is answered, or the connection is given up.
+  static let heartbeatDeadlineMilliseconds: Int64 = 1000
+  /// The same for the first query of a connection.
+  static let setUpDeadlineMilliseconds: Int64 = 5000
+  /// How long `start` waits for the database.
+  static let startMilliseconds: Int64 = 10_000
+  /// How long `start` waits for the lock: the server takes a moment to notice that a process has ended.
+  static let lockMilliseconds: Int64 = 1000
+  /// How often heartbeats, deadlines and attempts to reconnect are looked at.
+  static let tickMilliseconds = 50
+
+  private enum State {
+    /// Not connected; the next attempt is due at this time.
+    case disconnected(retryAtMilliseconds: Int64)
+    case connecting
+    /// The first query of the connection is under way, since this time.
+    case preparing(PostgresListenerLink, sentAtMilliseconds: Int64)
+    /// A heartbeat is under way.
+    case beating(PostgresListenerLink, sentAtMilliseconds: Int64)
+    /// The next heartbeat is due at this time.
+    case resting(PostgresListenerLink, beatAtMilliseconds: Int64)
+    case closed
+  }
+  /// Who waits for the first connection, and the lock.
+  private struct Start {
+    let complete: (Result<Void, any Error>) -> Void
+    var deadlineMilliseconds: Int64
+    var lastFailure = "no connection"
+  }
+
+  private let loop: EventLoop
+  private let workers: WorkerPool
+  private let parameters: PostgresParameters
+  private let limits = PostgresLimits()
+  private let lock: PostgresProcessLock
+  private let observer: any ChangeObserver
+  private let onLock: @Sendable (Bool) -> Void
+  private let report: @Sendable (PostgresEvent) -> Void
+
+  private var state = State.disconnected(retryAtMilliseconds: 0)
+  private var timer: Timer?
+  private var start: Start?
+  private var isLockHeld = false
+  private var backoffMilliseconds: Int64
+
+  /// - Parameters:
+  ///   - url: any URL that libpq reads, several hosts included.
+  ///   - lock: `exclusive` for a process that remembers nonces in its own memory.
+  ///   - onLock: called on the loop each time that the lock was had, and each time that it was lost.
+  ///   - report: called on the loop when the connection was made or lost.
+  ///
+  /// Throws `PostgresURLError`, and `EventLoopError` when the system has no thread left.
+  public init(
+    url: String, loop: EventLoop, lock: PostgresProcessLock, observer: any ChangeObserver,
+    onLock: @escaping @Sendable (Bool) -> Void, report: @escaping @Sendable (PostgresEvent) -> Void = { _ in }
+  ) throws {
+    parameters = try PostgresParameters(url: url)
+    workers = try WorkerPool(name: "pg-listen", threads: 1, maximumQueueLength: 1)
+    backoffMilliseconds = limits.minimumBackoffMilliseconds
+    self.loop = loop
+    self.lock = lock
+    self.observer = observer
+    self.onLock = onLock
+    self.report = report
+  }
+
+  /// Connects, and waits until it listens and holds the lock. From any task, once; the loop must run.
+  ///
+  /// Throws `PostgresProcessLockError` where another process holds the lock, and `RegistryError.unavailable` where the
+  /// database does not answer in time. Then it is closed.
+  public func start() async throws {
+    let result: Result<Void, any Error> = await loop.run { [self] in
+      await withUnsafeContinuation { continuation in begin { continuation.resume(returning: $0) } }
+    }
+    if case .failure = result { await close() }
+    try result.get()
+  }
+
+  /// Ends the connection, and with it the lock. From any task; the loop must run, and is to be stopped only
+  /// afterwards.
+  public func close() async {
+    await loop.run { [self] in
+      timer?.close()
+      timer = nil
+      drop(PostgresFailure(message: "the listener was closed"), isFinal: true)
+    }
+    // A worker may be waiting for a server that does not answer: that must hold up neither loop nor caller.
+    workers.abandon()
+  }
+
+  private func begin(_ complete: @escaping (Result<Void, any Error>) -> Void) {
+    loop.assertCurrent()
+    precondition(timer == nil, "started twice")
+    start = Start(
+      complete: complete, deadlineMilliseconds: MonotonicClock.milliseconds + Self.startMilliseconds)
+    let timer = Timer(on: loop)
+    self.timer = timer
+    timer.start(afterMilliseconds: 0, repeatMilliseconds: Self.tickMilliseconds) { [weak self] in
+      self?.advance(to: MonotonicClock.milliseconds)
+    }
+  }
+
+  /// Does what is due by now.
+  private func advance(to now: Int64) {
+    switch state {
+    case .disconnected(let retryAt) where retryAt <= now: connect()
+    case .resting(let link, let beatAt) where beatAt <= now: beat(link, at: now)
+    case .preparing(_, let sentAt) where sentAt + Self.setUpDeadlineMilliseconds <= now: giveUp()
+    case .beating(_, let sentAt) where sentAt + Self.heartbeatDeadlineMilliseconds <= now: giveUp()
+    case .disconnected, .connecting, .preparing, .beating, .resting, .closed: break
+    }
+    if let start, start.deadlineMilliseconds <= now {
+      endStart(
+        .failure(
+          isListening ? PostgresProcessLockError() : RegistryError.unavailable(cause: start.lastFailure)))
+    }
+  }
+
+  private func endStart(_ result: Result<Void, any Error>) {
+    let start = start
+    self.start = nil
+    start?.complete(result)
+  }
+
+  // MARK: Connecting
+
+  private func connect() {
+    state = .connecting
+    loop.startTask { [self] in
+      let outcome = await newHandle()
+      guard case .connecting = state else { return }
+      do throws(PostgresFailure) {
+        try adopt(outcome.get())
+      } catch {
+        drop(error)
+      }
+    }
+  }
+
+  private func newHandle() async -> Result<PostgresHandle, PostgresFailure> {
+    do {
+      return try await workers.run { [parameters] in
+        do throws(PostgresFailure) {
+          return .success(try PostgresHandle(connecting: parameters))
+        } catch {
+          return .failure(error)
+        }
+      }
+    } catch {
+      return .failure(PostgresFailure(message: "the listener was closed"))
+    }
+  }
+
+  private func adopt(_ handle: PostgresHandle) throws(PostgresFailure) {
+    let link = try PostgresListenerLink(handle, on: loop) { [weak self] in self?.receive() }
+    state = .preparing(link, sentAtMilliseconds: MonotonicClock.milliseconds)
+    if !link.send(Self.sessionSetup + lock.sql) { drop(link.failure) }
+  }
+
+  /// The server is to notice within seconds that this process is out of reach: until then it keeps the lock from the
+  /// connection that comes after. On Unix sockets these settings mean nothing.
+  private static let sessionSetup = """
+    SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3;
+    LISTEN \(PostgresNotification.credentialsChannel); LISTEN \(PostgresNotification.signalsChannel);
+
+    """
+
+  // MARK: Listening
+
+  /// A heartbeat is also an attempt at the lock, for as long as it is not held.
+  private func beat(_ link: PostgresListenerLink, at now: Int64) {
+    state = .beating(link, sentAtMilliseconds: now)
+    if !link.send(isLockHeld ? "SELECT true" : lock.sql) { drop(link.failure) }
+  }
+
+  private func receive() {
+    guard let link else { return }
+    let isOpen = link.readAvailable()
+    let answer = isAnswerDue ? link.takeAnswer() : nil
+    while let notification = link.nextNotification() { notification.tell(observer) }
+    // Trust follows what was told: an answer behind a notification must not outrun it.
+    switch answer {
+    case .success(let isLockHeld): finishQuery(link, isLockHeld)
+    case .failure(let failure): return drop(failure)
+    case nil: break
+    }
+    if !isOpen || !link.flush() { drop(link.failure) }
+  }
+
+  private func finishQuery(_ link: PostgresListenerLink, _ isLockHeld: Bool) {
+    let sentAt: Int64
+    switch state {
+    case .preparing(_, let time):
+      sentAt = time
+      backoffMilliseconds = limits.minimumBackoffMilliseconds
+      report(.connected)
+      observer.changesMissed()
+      // From now on it is the lock that is waited for.
+      start?.deadlineMilliseconds = MonotonicClock.milliseconds + Self.lockMilliseconds
+    case .beating(_, let time): sentAt = time
+    case .disconnected, .connecting, .resting, .closed: return
+    }
+    state = .resting(link, beatAtMilliseconds: sentAt + Self.heartbeatMilliseconds)
+    observer.trust(untilMilliseconds: sentAt + Self.trustMilliseconds)
+    setLock(isLockHeld)
+    if isLockHeld { endStart(.success(())) }
+  }
+
+  private func setLock(_ isHeld: Bool) {
+    guard isHeld != isLockHeld else { return }
+    isLockHeld = isHeld
+    onLock(isHeld)
+  }
+
+  private var link: PostgresListenerLink? {
+    switch state {
+    case .preparing(let link, _), .beating(let link, _), .resting(let link, _): link
+    case .disconnected, .connecting, .closed: nil
+    }
+  }
+
+  /// Whether its first query was answered.
+  private var isListening: Bool {
+    switch state {
+    case .beating, .resting: true
+    case .disconnected, .connecting, .preparing, .closed: false
+    }
+  }
+
+  private var isAnswerDue: Bool {
+    switch state {
+    case .preparing, .beating: true
+    case .disconnected, .connecting, .resting, .closed: false
+    }
+  }
+
+  // MARK: Losing the connection
+
+  /// No answer in time; but if it was this loop that had no time to read it, it is there now.
+  private func giveUp() {
+    receive()
+    if isAnswerDue { drop(PostgresFailure(message: "no answer in time")) }
+  }
+
+  /// Gives the connection up, and plans the next attempt: at once after one that worked, later and later while none
+  /// does.
+  private func drop(_ failure: PostgresFailure, isFinal: Bool = false) {
+    if case .closed = state { return }
+    let wasListening = isListening
+    link?.close()
+    if isFinal {
+      state = .closed
+      endStart(.failure(RegistryError.unavailable(cause: failure.description)))
+    } else {
+      let wait = wasListening ? 0 : backoffMilliseconds
+      if !wasListening { backoffMilliseconds = min(backoffMilliseconds * 2, limits.maximumBackoffMilliseconds) }
+      state = .disconnected(retryAtMilliseconds: MonotonicClock.milliseconds + wait)
+      start?.lastFailure = failure.description
+      report(wasListening ? .lost(cause: failure.description) : .connectFailed(cause: failure.description))
+    }
+    if wasListening { observer.trust(untilMilliseconds: 0) }
+    setLock(false)
+  }
+}

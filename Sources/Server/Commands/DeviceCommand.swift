@@ -1,0 +1,117 @@
+internal import Glibc
+
+/// Speaks to a registry as a device does. It is done by a program of its own, `device-registry-device`, which this one
+/// becomes: the library that fetches over HTTP would make the service slower to start, and larger.
+enum DeviceCommand {
+  static let usage =
+    "device-registry device whoami | poll | ack SIGNAL_ID --id ID --secret-file FILE [--FLAG VALUE ...]"
+
+  static let help = """
+    Speaks to a registry as a device, with signed requests, and prints what it answers as JSON.
+
+    usage: device-registry device whoami              what the registry knows of the device
+           device-registry device poll                its signals that are not acknowledged
+           device-registry device ack SIGNAL_ID       acknowledges one
+
+    \(CommandLineInterface.columns([
+      (id, "the device's id"),
+      (secretFile, "the file of its secret, which its owner alone may read"),
+      (url, "the registry's scheme, host and port (default: \(defaultURL))"),
+      (wait, "poll: seconds to wait for a signal, 0 to 30 (default: \(defaultWait))"),
+      (max, "poll: signals at most, 1 to 100 (default: \(defaultMax))"),
+      (status, "ack: placed, failed or skipped"),
+      (brokerTicket, "ack: what the broker calls the order"),
+      (error, "ack: why it was not placed"),
+      (insecureHTTP, "plain HTTP to another machine, where others may listen"),
+    ]))
+
+    examples:
+      device-registry device poll --id 01a20a5b-1476-7edc-b467-b5e73ebe5877 --secret-file secret --wait 30
+    """
+
+  private static let (id, secretFile, url) = ("--id", "--secret-file", "--url")
+  private static let (wait, max) = ("--wait", "--max")
+  private static let (status, brokerTicket, error) = ("--status", "--broker-ticket", "--error")
+  private static let insecureHTTP = "--insecure-http"
+  private static let defaultURL = "http://localhost:8000"
+  private static let (defaultWait, defaultMax) = (0, 100)
+
+  /// Does not return, but for errors.
+  static func run(_ arguments: [String]) throws {
+    try become(program: "device-registry-device", try programArguments(arguments))
+  }
+
+  /// What the program is called with: the action, where and as whom, and what the action needs, all in their places.
+  private static func programArguments(_ arguments: [String]) throws(UsageError) -> [String] {
+    let common = [id, secretFile, url]
+    let action = arguments.first ?? ""
+    let rest = Array(arguments.dropFirst())
+    func parse(_ flags: [String], words: Int) throws(UsageError) -> Arguments {
+      let arguments = try Arguments(rest, flags: common + flags, switches: [insecureHTTP], environment: [:])
+      try arguments.expectWords(words, usage: usage)
+      return arguments
+    }
+    switch action {
+    case "whoami":
+      return [action] + (try place(parse([], words: 0)))
+    case "poll":
+      let arguments = try parse([wait, max], words: 0)
+      return [action] + (try place(arguments)) + [
+        try number(arguments, wait, default: defaultWait), try number(arguments, max, default: defaultMax),
+      ]
+    case "ack":
+      let arguments = try parse([status, brokerTicket, error], words: 1)
+      return [action] + (try place(arguments)) + [
+        arguments.words[0], try demanded(arguments, status, "placed, failed or skipped"),
+        arguments.value(of: brokerTicket) ?? "", arguments.value(of: error) ?? "",
+      ]
+    default: throw UsageError("usage: \(usage)")
+    }
+  }
+
+  private static func place(_ arguments: Arguments) throws(UsageError) -> [String] {
+    [
+      arguments.value(of: url) ?? defaultURL, arguments.has(insecureHTTP) ? "insecure" : "secure",
+      try demanded(arguments, id, "the device's id"),
+      try demanded(arguments, secretFile, "the file of the device's secret"),
+    ]
+  }
+
+  private static func demanded(_ arguments: Arguments, _ flag: String, _ meaning: String) throws(UsageError)
+    -> String
+  {
+    guard let value = arguments.value(of: flag), !value.isEmpty else {
+      throw UsageError("\(flag) is needed: \(meaning)")
+    }
+    return value
+  }
+
+  private static func number(_ arguments: Arguments, _ flag: String, default defaultNumber: Int)
+    throws(UsageError)
+    -> String
+  {
+    guard let text = arguments.value(of: flag) else { return String(defaultNumber) }
+    guard let number = Int(text) else { throw UsageError("\(flag): \(text) is not a whole number") }
+    return String(number)
+  }
+
+  /// Becomes a program that lies beside this one.
+  private static func become(program: String, _ arguments: [String]) throws {
+    var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
+    let length = readlink("/proc/self/exe", &buffer, buffer.count)
+    guard length > 0 else { throw ProgramMissing(description: "/proc is needed to find \(program)") }
+    let own = String(decoding: buffer[..<length].map { UInt8(bitPattern: $0) }, as: UTF8.self)
+    let path = own.prefix(through: own.lastIndex(of: "/") ?? own.startIndex) + program
+    var words: [UnsafeMutablePointer<CChar>?] = ([program] + arguments).map { strdup($0) } + [nil]
+    execv(String(path), &words)
+    let cause = String(cString: strerror(errno))
+    for word in words { free(word) }
+    throw ProgramMissing(
+      description: "\(path) cannot be started (\(cause)): it is installed with device-registry, beside it")
+  }
+}
+
+/// The installation is not whole.
+private struct ProgramMissing: Error, CustomStringConvertible {
+  let description: String
+}

@@ -1,0 +1,60 @@
+import DeviceRegistryClient
+import Foundation
+import Glibc
+
+/// What `device-registry device` becomes.
+enum DeviceProgram {
+  /// Does what the arguments ask for and answers the exit status: 0, 1 for a failure, 2 for a wrong argument. The
+  /// answer goes to standard output, errors go to standard error, in words.
+  static func run(_ arguments: [String]) async -> Int32 {
+    guard arguments.count >= placeCount else { return fail("start it as: device-registry device", status: 2) }
+    do {
+      var answer = try await perform(
+        arguments[0], at: arguments[1..<placeCount], Array(arguments[placeCount...]))
+      answer.append(UInt8(ascii: "\n"))
+      FileHandle.standardOutput.write(answer)
+      return 0
+    } catch {
+      switch error {
+      case .invalidURL, .invalidArgument, .secretFile: return fail(error.description, status: 2)
+      default: return fail(error.description, status: 1)
+      }
+    }
+  }
+
+  /// Action, URL, whether plain HTTP is allowed, id, file of the secret.
+  private static let placeCount = 5
+
+  private static func perform(
+    _ action: String, at place: ArraySlice<String>, _ arguments: [String]
+  ) async throws(RegistryClientError) -> Data {
+    let place = Array(place)
+    let device = try DeviceClient(
+      url: place[0], credentials: DeviceCredentials(id: place[2], secretFile: place[3]),
+      allowsInsecureHTTP: place[1] == "insecure")
+    switch (action, arguments.count) {
+    case ("whoami", 0): return try await device.whoamiJSON()
+    case ("poll", 2):
+      return try await device.pollJSON(wait: Int(arguments[0]) ?? -1, max: Int(arguments[1]) ?? -1)
+    case ("ack", 4): return try await device.acknowledgeJSON([acknowledgement(arguments)])
+    default: throw .invalidArgument(name: action, message: "is not known; is this of another version?")
+    }
+  }
+
+  private static func acknowledgement(_ arguments: [String]) throws(RegistryClientError) -> Acknowledgement {
+    guard let status = Acknowledgement.Status(rawValue: arguments[1]) else {
+      let known = Acknowledgement.Status.allCases.map(\.rawValue).joined(separator: ", ")
+      throw .invalidArgument(name: "--status", message: "must be one of \(known)")
+    }
+    func unlessEmpty(_ text: String) -> String? { text.isEmpty ? nil : text }
+    return Acknowledgement(
+      signalID: arguments[0], status: status, brokerTicket: unlessEmpty(arguments[2]),
+      error: unlessEmpty(arguments[3]))
+  }
+
+  private static func fail(_ text: String, status: Int32) -> Int32 {
+    var line = "device-registry: \(text)\n"
+    line.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress!, $0.count) }
+    return status
+  }
+}

@@ -1,0 +1,218 @@
+import Foundation
+import Synchronization
+import Testing
+
+@testable import DeviceRegistryClient
+
+/// A client of the stand-in with a token that says how often it was asked for.
+private func ownerClient(_ registry: StandInRegistry, _ system: TestSystem = TestSystem()) throws -> OwnerClient
+{
+  let asked = Atomic<Int>(0)
+  return try OwnerClient(url: registry.url, system: system.system) {
+    "token-\(asked.add(1, ordering: .relaxed).newValue)"
+  }
+}
+
+private let registered =
+  #"{\#(deviceJSON),"hmac_key_hash":"$argon2id$v=19$x","secret":"\#(StandInDevices.secret)"}"#
+private let signal =
+  #""id":"s-1","created_at":"2030-01-01T00:00:00.000Z","expires_at":"2030-01-01T01:00:00.000Z","devices":2"#
+
+@Suite("An owner's requests")
+struct OwnerClientTests {
+  @Test("Registering shows the secret, which is not printed and is good for a device's client")
+  func register() async throws {
+    let registry = StandInRegistry { _, _ in .reply(.json(registered, status: 201)) }
+    let device = try await ownerClient(registry).register(name: "EA \"1\"\n")
+    #expect(device.secret == StandInDevices.secret && device.device.id == StandInDevices.id)
+    #expect(device.graceExpiresAt == nil && device.hmacKeyHash == "$argon2id$v=19$x")
+    var text = "\(device)" + String(reflecting: device)
+    dump(device, to: &text)
+    #expect(text.contains("<redacted>") && !text.contains(StandInDevices.secret) && !text.contains("argon2id"))
+    #expect(try device.credentials().id == StandInDevices.id)
+    let request = try #require(registry.received.first)
+    #expect(request.method == "POST" && request.target == "/api/v1/devices")
+    #expect(request.fields["authorization"] == "Bearer token-1")
+    #expect(
+      try JSONDecoder().decode([String: String].self, from: Data(request.body)) == ["device_name": "EA \"1\"\n"]
+    )
+  }
+
+  @Test("A list is followed from page to page, with a token each")
+  func pages() async throws {
+    let registry = StandInRegistry { request, number in
+      let last = request.target.hasSuffix("cursor=c2")
+      let next = [("Link", #"</api/v1/devices?limit=1000&cursor=c\#(number + 1)>; rel="next""#)]
+      return .reply(.json(number == 1 ? "[]" : "[{\(deviceJSON)}]", fields: last ? [] : next))
+    }
+    #expect(try await ownerClient(registry).listDevices().count == 2)
+    let limit = "/api/v1/devices?limit=1000"
+    #expect(registry.received.map(\.target) == [limit, limit + "&cursor=c1", limit + "&cursor=c2"])
+    #expect(registry.received.compactMap { $0.fields["authorization"] } == (1...3).map { "Bearer token-\($0)" })
+  }
+
+  @Test("A page is fetched when its first element is asked for")
+  func lazily() async throws {
+    let registry = StandInRegistry { _, number in
+      .reply(
+        .json("[{\(deviceJSON)}]", fields: [("Link", #"</api/v1/devices?cursor=\#(number)>; rel="next""#)]))
+    }
+    for try await device in try ownerClient(registry).devices() {
+      #expect(device.id == StandInDevices.id)
+      break
+    }
+    #expect(registry.received.count == 1)
+  }
+
+  @Test(
+    "A link that leads elsewhere or nowhere new is not followed",
+    arguments: [
+      "https://evil.example/api/v1/devices", "//evil.example/api/v1/devices", "/api/v1/clients?limit=1000",
+      "/api/v1/devices?limit=1000", "/api/v1/devices?a b",
+    ])
+  func straying(link: String) async throws {
+    let registry = StandInRegistry { _, _ in
+      .reply(.json("[{\(deviceJSON)}]", fields: [("Link", "<\(link)>; rel=\"next\"")]))
+    }
+    let client = try ownerClient(registry)
+    #expect(
+      await failure { () throws(RegistryClientError) in try await client.listDevices() }
+        == .malformedAnswer("Link leads astray"))
+    #expect(registry.received.count == 1)
+  }
+
+  @Test("Devices are read, renamed, revoked and rotated")
+  func devices() async throws {
+    let rotated = registered.dropLast() + #","grace_expires_at":"2030-01-02T00:00:00.000Z"}"#
+    let registry = StandInRegistry { request, _ in
+      switch (request.method, request.target.split(separator: "/").last) {
+      case ("POST", "revoke"): .reply(Reply(status: 204))
+      case ("POST", "rotate"): .reply(.json(String(rotated)))
+      default: .reply(.json("{\(deviceJSON)}"))
+      }
+    }
+    let client = try ownerClient(registry)
+    let id = StandInDevices.id
+    #expect(try await client.device(id.uppercased()).name == "EA-Main")
+    #expect(try await client.rename(id, to: "EA").id == id)
+    try await client.revoke(id)
+    #expect(try await client.rotate(id).graceExpiresAt == Date(timeIntervalSince1970: 1_893_542_400))
+    _ = try await client.rotate(id, graceSeconds: 0)
+    let path = "/api/v1/devices/\(id)"
+    #expect(
+      registry.received.map { "\($0.method) \($0.target) \(String(decoding: $0.body, as: UTF8.self))" } == [
+        "GET \(path) ", #"PATCH \#(path) {"device_name":"EA"}"#, "POST \(path)/revoke ", "POST \(path)/rotate ",
+        #"POST \#(path)/rotate {"grace_seconds":0}"#,
+      ])
+    #expect(
+      await failure { () throws(RegistryClientError) in try await client.device("../clients") }?.description
+        == "id must be a UUID")
+  }
+
+  @Test("Signals are created, for some or for all, with the payload as it is")
+  func createSignal() async throws {
+    let registry = StandInRegistry { _, _ in .reply(.json("{\(signal)}", status: 201)) }
+    let client = try ownerClient(registry)
+    let payload = #"{ "lots": 1.10 }"#
+    let created = try await client.createSignal(to: .devices(["a", "b"]), payloadJSON: Data(payload.utf8))
+    #expect(created.id == "s-1" && created.deviceCount == 2)
+    #expect(created.expiresAt.timeIntervalSince(created.createdAt) == 3600)
+    _ = try await client.createSignal(to: .all, payload: ["symbol": "EURUSD"], ttlSeconds: 60)
+    #expect(
+      registry.received.map { String(decoding: $0.body, as: UTF8.self) } == [
+        #"{"payload":{ "lots": 1.10 },"device_ids":["a","b"]}"#,
+        #"{"payload":{"symbol":"EURUSD"},"all":true,"ttl_seconds":60}"#,
+      ])
+  }
+
+  @Test(
+    "A payload that is no object is not sent", arguments: ["", "1", "[]", #"{},"all":true"#, "{", "\"{}\""])
+  func payloads(text: String) async throws {
+    let registry = StandInRegistry { _, _ in .reply(.json("{\(signal)}", status: 201)) }
+    let client = try ownerClient(registry)
+    let error = await failure { () throws(RegistryClientError) in
+      try await client.createSignal(to: .devices(["a"]), payloadJSON: Data(text.utf8))
+    }
+    #expect(error == .invalidArgument(name: "payload", message: "must be a JSON object in UTF-8"))
+    #expect(registry.received.isEmpty)
+  }
+
+  @Test("Signals are listed and read, with what became of them")
+  func signals() async throws {
+    let deliveries = """
+      [{"device_id":"a","state":"acked","status":"placed","broker_ticket":"42","error":null,\
+      "acked_at":"2030-01-01T00:00:01.000Z"},{"device_id":"b","state":"pending","status":null,"broker_ticket":null,\
+      "error":null,"acked_at":null}]
+      """
+    let registry = StandInRegistry { request, _ in
+      request.target.contains("?")
+        ? .reply(.json("[{\(signal)}]"))
+        : .reply(.json("{\(signal),\"payload\":{\"a\":1e2},\"deliveries\":\(deliveries)}"))
+    }
+    let client = try ownerClient(registry)
+    #expect(try await client.listSignals().map(\.id) == ["s-1"])
+    let details = try await client.signal(StandInDevices.id)
+    #expect(details.signal.id == "s-1" && details.payload.json == Data(#"{"a":1e2}"#.utf8))
+    #expect(details.deliveries.map(\.state) == [.acked, .pending])
+    #expect(details.deliveries[0].status == .placed && details.deliveries[0].brokerTicket == "42")
+    #expect(details.deliveries[1].acknowledgedAt == nil)
+  }
+
+  @Test("What may be repeated is tried again; what may not, only where it was not begun")
+  func retries() async throws {
+    let overloaded = StandInRegistry { _, number in
+      number == 0 ? .reply(.problem(503, "overloaded")) : .reply(.json(registered, status: 201))
+    }
+    _ = try await ownerClient(overloaded).register(name: "EA")
+    #expect(overloaded.received.count == 2)
+
+    let unavailable = StandInRegistry { _, number in
+      number % 2 == 0 ? .reply(.problem(503, "unavailable")) : .reply(.json("{\(deviceJSON)}"))
+    }
+    let client = try ownerClient(unavailable)
+    #expect(
+      await failure { () throws(RegistryClientError) in try await client.register(name: "EA") }?.problem?.kind
+        == "unavailable")
+    #expect(unavailable.received.count == 1)
+    _ = try await client.device(StandInDevices.id)
+    #expect(try await client.rename(StandInDevices.id, to: "EA").name == "EA-Main")
+    #expect(unavailable.received.count == 4)
+  }
+
+  @Test("Tokens that are none, or that could begin a field, are not sent; the token is not printed")
+  func tokens() async throws {
+    struct Lost: Error {}
+    let registry = StandInRegistry { _, _ in .reply(.json("[]")) }
+    for token in ["", "a b", "a\r\nX: y", "ä"] {
+      let client = try OwnerClient(url: registry.url, token: token)
+      guard
+        case .invalidArgument = await failure({ () throws(RegistryClientError) in try await client.listDevices()
+        })
+      else {
+        Issue.record("\(token) was sent")
+        return
+      }
+    }
+    let client = try OwnerClient(url: registry.url) { throw Lost() }
+    #expect(
+      await failure { () throws(RegistryClientError) in try await client.listDevices() }
+        == .tokenUnavailable("Lost()"))
+    #expect(registry.received.isEmpty)
+    var text = "\(client)"
+    dump(try OwnerClient(url: registry.url, token: "hunter2"), to: &text)
+    #expect(!text.contains("hunter2"))
+  }
+
+  @Test("A redirect is not followed: the token would go elsewhere")
+  func redirect() async throws {
+    let elsewhere = StandInRegistry { _, _ in .reply(.json("[]")) }
+    let registry = StandInRegistry { [url = elsewhere.url] _, _ in
+      .reply(Reply(status: 307, fields: [("Location", url + "/api/v1/devices")]))
+    }
+    let client = try ownerClient(registry)
+    #expect(
+      await failure { () throws(RegistryClientError) in try await client.listDevices() }
+        == .redirected(status: 307))
+    #expect(elsewhere.received.isEmpty)
+  }
+}

@@ -1,0 +1,95 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// `device-registry device`, as far as it goes without a registry.
+@Suite("The device command")
+struct DeviceCommandTests {
+  private static let id = "0190a5c2-7d3e-7b1a-8c4d-5e6f70819203"
+  private let directory = TemporaryDirectory()
+
+  /// A file with a text, and the flags that name it.
+  private func secret(_ text: String, permissions: Int = 0o600) throws -> [String] {
+    let path = "\(directory.path)/secret-\(UUID().uuidString)"
+    #expect(
+      FileManager.default.createFile(
+        atPath: path, contents: Data(text.utf8), attributes: [.posixPermissions: permissions]))
+    return ["--id", Self.id, "--secret-file", path]
+  }
+
+  private static let good = String(repeating: "0123456789abcdef", count: 4)
+
+  @Test("helps")
+  func helps() throws {
+    let help = try Program.run(["device", "--help"])
+    #expect(help.status == 0)
+    for word in ["whoami", "poll", "ack", "--id", "--secret-file", "--url", "--wait", "--max", "--status"] {
+      #expect(help.output.contains(word))
+    }
+    #expect(try Program.run(["--help"]).output.contains("device "))
+  }
+
+  @Test(
+    "names what is wrong, and exits with 2",
+    arguments: [
+      ([], "usage"), (["fly"], "usage"), (["whoami", "now"], "usage"),
+      (["ack", "--status", "placed"], "usage"),
+      (["whoami"], "--id"), (["whoami", "--id", id], "--secret-file"), (["whoami", "--wait", "1"], "--wait"),
+      (["poll", "--wait", "x"], "--id"), (["poll", "--colour", "red"], "--colour"),
+    ])
+  func namesWhatIsWrong(arguments: [String], what: String) throws {
+    let result = try Program.run(["device"] + arguments)
+    #expect(result.status == 2)
+    #expect(result.errors.contains(what), "\(result.errors)")
+    #expect(result.output.isEmpty)
+  }
+
+  @Test(
+    "names values that are out of bounds, before anything is sent",
+    arguments: [
+      (["poll", "--wait", "31"], "wait"), (["poll", "--wait", "x"], "--wait"), (["poll", "--max", "0"], "max"),
+      (["ack", "a"], "--status"), (["ack", "a", "--status", "eaten"], "placed, failed, skipped"),
+      (["whoami", "--url", "http://registry.example.com"], "plain HTTP"),
+      (["whoami", "--url", "https://registry.example.com/path"], "URL"),
+    ])
+  func namesValues(arguments: [String], what: String) throws {
+    let result = try Program.run(["device"] + arguments + secret(Self.good))
+    #expect(result.status == 2)
+    #expect(result.errors.contains(what), "\(result.errors)")
+  }
+
+  @Test(
+    "refuses a secret that others may read, that is none, or that is not there",
+    arguments: [
+      (good, 0o644, "chmod 600"), (good, 0o620, "chmod 600"), ("hunter2", 0o600, "64"), ("", 0o600, "64"),
+    ])
+  func refusesSecrets(text: String, permissions: Int, what: String) throws {
+    let result = try Program.run(["device", "whoami"] + secret(text, permissions: permissions))
+    #expect(result.status == 2)
+    #expect(result.errors.contains(what), "\(result.errors)")
+    #expect(!result.errors.contains(Self.good) && !result.errors.contains("hunter2"))
+    let missing = try Program.run(["device", "whoami", "--id", Self.id, "--secret-file", "/none"])
+    #expect(missing.status == 2)
+    #expect(missing.errors.contains("/none"))
+  }
+
+  @Test("says when the registry is out of reach, and exits with 1; a line break behind the secret is ignored")
+  func unreachable() throws {
+    let result = try Program.run(
+      ["device", "whoami", "--url", "http://127.0.0.1:1"] + secret(Self.good + "\n"))
+    #expect(result.status == 1)
+    #expect(result.errors.contains("cannot be reached"), "\(result.errors)")
+    #expect(result.output.isEmpty)
+  }
+
+  @Test("says when the program that does it is missing")
+  func missing() throws {
+    let built = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
+      .appendingPathComponent("device-registry")
+    let copy = URL(fileURLWithPath: "\(directory.path)/device-registry")
+    try FileManager.default.copyItem(at: built, to: copy)
+    let result = try Program.run(["device", "whoami"] + secret(Self.good), executable: copy.path)
+    #expect(result.status == 1)
+    #expect(result.errors.contains("device-registry-device"), "\(result.errors)")
+  }
+}

@@ -1,0 +1,262 @@
+import EventLoop
+import Registry
+import Synchronization
+import Testing
+
+@testable import SQLiteStore
+
+@Suite("SQLite: changes that others make are heard", .timeLimit(.minutes(1))) struct SQLiteChangeWatcherTests {
+  /// What changes a device's credentials. Those with a text are SQL by hand.
+  enum Change: String, CaseIterable {
+    case rotation, rotationAtOnce, promotion, revocation, deletionOfClient, roomForToken
+    case revokedByHand = "UPDATE devices SET revoked = 1, is_active = 0"
+    case inactiveByHand = "UPDATE devices SET is_active = 0"
+    case keyByHand = "UPDATE devices SET server_key = zeroblob(32)"
+    case hashByHand = "UPDATE devices SET hmac_key_hash = '$argon2id$x'"
+    case deletedByHand = "DELETE FROM devices"
+    case clientByHand = "DELETE FROM clients"
+    case tokenByHand = "DELETE FROM device_tokens"
+    case tokensTimeByHand = "UPDATE device_tokens SET expires_at = 0"
+  }
+
+  @Test("A device's credentials", arguments: Change.allCases)
+  func credentials(_ change: Change) async throws {
+    let file = try TestDatabase(.sqlite)
+    let now = try file.clock()
+    let (second, hash) = (verifier(), newHash())
+    let (id, first) = try await file.withStore { store in
+      let (id, first) = try await store.addDevice()
+      _ = try await store.addToken(hash, of: id, first, at: now)
+      if change == .promotion { _ = try await store.rotate(id, to: second, until: now.plus(seconds: 60)) }
+      return (id, first)
+    }
+    try await withWatcher(on: file) { watched in
+      try await file.withStore { store in
+        switch change {
+        case .rotation: _ = try await store.rotate(id, until: now.plus(seconds: 60))
+        case .rotationAtOnce: _ = try await store.rotate(id, until: noon)
+        case .promotion: _ = try await store.promoteNextSecret(of: id, storedKey: second.storedKey)
+        case .revocation: _ = try await store.revokeDevice(id, of: alice, at: noon)
+        case .deletionOfClient: _ = try await store.deleteClient(alice)
+        case .roomForToken:
+          _ = try await store.addToken(of: id, first, at: now.plus(seconds: 2), maxLive: 1, windowSeconds: 1)
+          #expect(try await store.credentials(ofToken: hash, at: now) == nil)
+        default: try file.sql(change.rawValue)
+        }
+      }
+      #expect(try await watched.heard() == Heard(changed: [id]))
+    }
+  }
+
+  @Test("Not told: presence, names, what is new, what stays the same, and tokens that had expired")
+  func silence() async throws {
+    let file = try TestDatabase(.sqlite)
+    try await withWatcher(on: file) { watched in
+      try await file.withStore { store in
+        let (id, secret) = try await store.addDevice()
+        let longAgo = Timestamp(millisecondsSince1970: 0)
+        _ = try await store.addToken(of: id, secret, at: longAgo)
+        try await store.recordPresence([id: Presence(lastSeen: noon, lastPoll: noon, lastAck: noon)])
+        _ = try await store.renameDevice(id, of: alice, to: DeviceName("uno"), at: noon)
+        try file.sql("UPDATE devices SET is_active = 1, revoked = 0, stored_key = stored_key")
+        #expect(try await store.removeTokens(expiredBefore: noon, limit: 10) == 1)
+        let signal = try await store.send(to: id)
+        _ = try await store.acknowledge(
+          [Acknowledgement(signalID: signal.id, status: .placed, brokerTicket: nil, error: nil)], by: id,
+          at: noon)
+        #expect(try await store.removeSignals(expiredBefore: noon.plus(seconds: 1000), limit: 10) == 1)
+      }
+      #expect(try await watched.heard() == Heard())
+    }
+  }
+
+  @Test("Signals, to each of their devices and no other")
+  func signals() async throws {
+    let file = try TestDatabase(.sqlite)
+    try await withWatcher(on: file) { watched in
+      let ids = try await file.withStore { store in
+        let first = try await store.addDevice().id
+        let (second, third) = (try await store.add("two").id, try await store.add("three").id)
+        try await store.send(to: first, second)
+        try await store.send(to: second)
+        return [first, second, third]
+      }
+      #expect(try await watched.heard() == Heard(arrived: [ids[0]: 1, ids[1]: 2]))
+    }
+  }
+
+  @Test("What was before the start is not told, and everything behind it is, in as many reads as it takes")
+  func manyChanges() async throws {
+    let file = try TestDatabase(.sqlite)
+    try file.logChanges(700)
+    try await withWatcher(on: file) { watched in
+      #expect(try await watched.heard() == Heard())
+      let number = 2 * SQLiteChangeWatcher.maximumChangesPerRead + 1
+      try file.logChanges(number)
+      let heard = try await watched.heard()
+      #expect(heard.changed.count == number && heard.missed == 0)
+    }
+  }
+
+  @Test("More than the log holds: changes were missed, and those that follow are told")
+  func trimmedLog() async throws {
+    let file = try TestDatabase(.sqlite)
+    try await withWatcher(on: file) { watched in
+      try file.logChanges(10_001)
+      #expect(try file.sql("SELECT count(*) FROM device_changes") == "10000")
+      try await wait { watched.observer.heard.missed == 1 }
+      #expect(try await watched.heard() == Heard(missed: 1))
+      try file.logChanges(1)
+      #expect(try await watched.heard().changed.count == 1)
+    }
+  }
+
+  @Test("A log that was emptied before it was read: changes were missed")
+  func emptiedLog() async throws {
+    let file = try TestDatabase(.sqlite)
+    try await withWatcher(on: file) { watched in
+      let other = try SQLiteConnection(path: file.location, isReader: false, busyTimeoutMilliseconds: 5000)
+      try other.execute(
+        """
+        BEGIN;
+        INSERT INTO device_changes (device_id) VALUES ('x');
+        DELETE FROM device_changes;
+        COMMIT
+        """)
+      try await wait { watched.observer.heard.missed == 1 }
+      #expect(try await watched.heard() == Heard(missed: 1))
+    }
+  }
+
+  @Test("Reads that fail end the trust; when they do again, changes were missed, and trust is back")
+  func blindness() async throws {
+    let file = try TestDatabase(.sqlite)
+    try file.logChanges(1)
+    try await withWatcher(on: file) { watched in
+      try file.sql("ALTER TABLE device_changes RENAME TO hidden_changes")
+      try await wait { watched.observer.trustedUntil < MonotonicClock.milliseconds }
+      #expect(watched.observer.heard == Heard())
+      try file.sql("ALTER TABLE hidden_changes RENAME TO device_changes")
+      try await wait { watched.observer.trustedUntil > MonotonicClock.milliseconds }
+      #expect(try await watched.heard() == Heard(missed: 1))
+    }
+  }
+
+  @Test("Trust reaches a second ahead at the most, and a closed watcher tells nothing more")
+  func closing() async throws {
+    let file = try TestDatabase(.sqlite)
+    try await withWatcher(on: file) { watched in
+      let first = watched.observer.trustedUntil
+      #expect(first > MonotonicClock.milliseconds && first <= MonotonicClock.milliseconds + 1000)
+      try await wait { watched.observer.trustedUntil > first }
+      await watched.watcher.close()
+      try file.logChanges(1)
+      try await wait { watched.observer.trustedUntil < MonotonicClock.milliseconds }
+      #expect(watched.observer.heard == Heard())
+    }
+  }
+
+  @Test("A revocation is heard within 50 ms, by the median of eleven")
+  func delay() async throws {
+    let file = try TestDatabase(.sqlite)
+    try await withWatcher(on: file) { watched in
+      var delays: [Int64] = []
+      for _ in 0..<11 {
+        _ = try await watched.heard()
+        delays.append(try await elapsedMilliseconds { _ = try await watched.heard() })
+      }
+      #expect(delays.sorted()[5] <= 50, "\(delays)")
+    }
+  }
+}
+
+/// What an observer was told, but for the trust.
+private struct Heard: Equatable {
+  var changed: Set<DeviceID> = []
+  /// How many signals arrived for each device.
+  var arrived: [DeviceID: Int] = [:]
+  var missed = 0
+}
+
+private final class Observer: ChangeObserver {
+  private let state = Mutex((heard: Heard(), trustedUntil: Int64(0)))
+
+  var heard: Heard { state.withLock { $0.heard } }
+  var trustedUntil: Int64 { state.withLock { $0.trustedUntil } }
+
+  func credentialsChanged(of id: DeviceID) { state.withLock { _ = $0.heard.changed.insert(id) } }
+  func signalsArrived(for id: DeviceID) { state.withLock { $0.heard.arrived[id, default: 0] += 1 } }
+  func changesMissed() { state.withLock { $0.heard.missed += 1 } }
+  func trust(untilMilliseconds: Int64) { state.withLock { $0.trustedUntil = untilMilliseconds } }
+
+  /// Answers what was heard, and forgets it.
+  func take() -> Heard {
+    state.withLock { state in
+      defer { state.heard = Heard() }
+      return state.heard
+    }
+  }
+}
+
+private struct Watched: Sendable {
+  let file: TestDatabase
+  let watcher: SQLiteChangeWatcher
+  let observer: Observer
+
+  /// What was heard of all that was done so far, since this was last asked. The log has its order: where a
+  /// change that is made now was heard, all before it were.
+  func heard() async throws -> Heard {
+    let marker = newID()
+    try file.sql("INSERT INTO device_changes (device_id) VALUES ('\(marker)')")
+    try await wait { observer.heard.changed.contains(marker) }
+    var heard = observer.take()
+    heard.changed.remove(marker)
+    return heard
+  }
+}
+
+/// Lends a watcher that has started.
+private func withWatcher(on file: TestDatabase, _ body: (Watched) async throws -> Void) async throws {
+  let database = try SQLiteDatabase(path: file.location)
+  defer { database.close() }
+  let loop = try EventLoop(name: "test")
+  defer { loop.stop() }
+  let observer = Observer()
+  let watcher = try SQLiteChangeWatcher(database: database, loop: loop, observer: observer)
+  await loop.run { watcher.start() }
+  let result: Result<Void, any Error>
+  do {
+    result = .success(try await body(Watched(file: file, watcher: watcher, observer: observer)))
+  } catch {
+    result = .failure(error)
+  }
+  await watcher.close()
+  try result.get()
+}
+
+private struct WaitedInVain: Error {}
+
+private func wait(until isReached: () -> Bool) async throws {
+  let deadline = ContinuousClock.now + .seconds(30)
+  while !isReached() {
+    guard ContinuousClock.now < deadline else { throw WaitedInVain() }
+    await Task.yield()
+  }
+}
+
+extension TestDatabase {
+  /// What time it is for SQLite.
+  fileprivate func clock() throws -> Timestamp {
+    let text = try sql("SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)")
+    return Timestamp(millisecondsSince1970: Int64(text!)!)
+  }
+
+  /// Notes so many changes, each of another device.
+  fileprivate func logChanges(_ number: Int) throws {
+    try sql(
+      """
+      WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < \(number))
+      INSERT INTO device_changes (device_id) SELECT printf('00000000-0000-7000-8000-%012d', i) FROM numbers
+      """)
+  }
+}

@@ -1,0 +1,94 @@
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+@testable import SQLiteStore
+
+@Suite("SQLite: processes that serve a database know of each other", .timeLimit(.minutes(1)))
+struct SQLiteProcessLockTests {
+  private let directory = TemporaryDirectory()
+  private var path: String { "\(directory.path)/data/registry.db" }
+
+  @Test("A process with a memory of its own is alone, and the next one is told what to do")
+  func exclusive() throws {
+    let lock = try SQLiteProcessLock(databasePath: path, mode: .exclusive)
+    for mode in [SQLiteProcessLock.Mode.exclusive, .shared] {
+      let error = #expect(throws: SQLiteProcessLockError.self) {
+        try SQLiteProcessLock(databasePath: path, mode: mode)
+      }
+      #expect(error?.description.contains("another process serves this database") == true)
+      #expect(error?.description.contains("REPLAY_STORE=redis://") == true)
+    }
+    withExtendedLifetime(lock) {}
+  }
+
+  @Test("Processes that share their memory serve together, and none without it beside them")
+  func shared() throws {
+    let locks = try (0..<3).map { _ in try SQLiteProcessLock(databasePath: path, mode: .shared) }
+    #expect(throws: SQLiteProcessLockError.self) {
+      try SQLiteProcessLock(databasePath: path, mode: .exclusive)
+    }
+    withExtendedLifetime(locks) {}
+  }
+
+  @Test("When the lock's owner goes, the next one has it")
+  func release() throws {
+    var lock: SQLiteProcessLock? = try SQLiteProcessLock(databasePath: path, mode: .exclusive)
+    #expect(throws: SQLiteProcessLockError.self) {
+      try SQLiteProcessLock(databasePath: path, mode: .exclusive)
+    }
+    withExtendedLifetime(lock) {}
+    lock = nil
+    lock = try SQLiteProcessLock(databasePath: path, mode: .exclusive)
+    withExtendedLifetime(lock) {}
+  }
+
+  @Test("Another process's lock counts, and ends with it")
+  func otherProcess() throws {
+    withExtendedLifetime(try SQLiteProcessLock(databasePath: path, mode: .shared)) {}
+    let (process, orders, answers) = (Process(), Pipe(), Pipe())
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/flock")
+    process.arguments = ["\(path)-serve.lock", "/bin/sh", "-c", "echo held; read -r line"]
+    process.standardInput = orders
+    process.standardOutput = answers
+    try process.run()
+    #expect(answers.fileHandleForReading.readData(ofLength: 5) == Data("held\n".utf8))
+    #expect(throws: SQLiteProcessLockError.self) {
+      try SQLiteProcessLock(databasePath: path, mode: .shared)
+    }
+    try orders.fileHandleForWriting.close()
+    process.waitUntilExit()
+    withExtendedLifetime(try SQLiteProcessLock(databasePath: path, mode: .exclusive)) {}
+  }
+
+  @Test("The lock is a file beside the database, its owner's alone, and stays")
+  func file() throws {
+    withExtendedLifetime(try SQLiteProcessLock(databasePath: path, mode: .exclusive)) {}
+    var status = stat()
+    #expect(stat("\(path)-serve.lock", &status) == 0 && status.st_mode & 0o777 == 0o600)
+    #expect(stat(path, &status) == 0 && status.st_mode & 0o777 == 0o600)
+  }
+
+  @Test("A link to the database leads to the same lock")
+  func link() throws {
+    let lock = try SQLiteProcessLock(databasePath: path, mode: .exclusive)
+    let link = "\(directory.path)/link.db"
+    #expect(symlink("data/registry.db", link) == 0)
+    #expect(throws: SQLiteProcessLockError.self) { try SQLiteProcessLock(databasePath: link, mode: .shared) }
+    withExtendedLifetime(lock) {}
+  }
+
+  @Test("A lock that cannot be made is named, and no link is followed in its place")
+  func notMade() throws {
+    #expect(throws: SQLiteFileError(path: "/dev/null/registry.db", errorNumber: ENOTDIR)) {
+      try SQLiteProcessLock(databasePath: "/dev/null/registry.db", mode: .exclusive)
+    }
+    try SQLiteFile.create(path)
+    #expect(symlink("/dev/null", "\(path)-serve.lock") == 0)
+    let error = #expect(throws: SQLiteFileError.self) {
+      try SQLiteProcessLock(databasePath: path, mode: .exclusive)
+    }
+    #expect(error?.errorNumber == ELOOP)
+  }
+}
