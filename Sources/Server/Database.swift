@@ -89,7 +89,8 @@ extension Database {
       }
     case .postgres(let url):
       let listener = try PostgresChangeListener(
-        url: url, loop: loop, lock: lock == .exclusive ? .exclusive : .shared, observer: observer, onLock: onLock
+        url: url, loop: loop, lock: lock == .exclusive ? .exclusive : .shared, observer: observer,
+        onLock: onLock
       ) { logger.log($0) }
       try await listener.start()
       return ChangeFeed { await listener.close() }

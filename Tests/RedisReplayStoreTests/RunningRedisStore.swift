@@ -2,8 +2,12 @@ import EventLoop
 import Registry
 import Synchronization
 import TestSupport
+import Testing
 
 @testable import RedisReplayStore
+
+/// One after another: each test starts a Redis of its own and stops, freezes and starts it again, which blocks.
+@Suite(.serialized) enum RedisReplayStoreSuites {}
 
 /// A store on a loop of its own, and what it tells about its Redis.
 final class RunningRedisStore: Sendable {

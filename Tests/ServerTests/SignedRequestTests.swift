@@ -34,7 +34,8 @@ extension DeviceRegistry {
       let second = try await registry.newSignal(of: owner)
       #expect(try await registry.polledIDs(device) == [first, second])
       #expect(try await registry.polledIDs(device, query: "?max=1") == [first])
-      let ack = try await registry.ack(device, [["signal_id": first, "status": "placed", "broker_ticket": "77"]])
+      let ack = try await registry.ack(
+        device, [["signal_id": first, "status": "placed", "broker_ticket": "77"]])
       #expect(try ack.object()["acked"] as? [String] == [first])
       #expect(try await registry.polledIDs(device) == [second])
     }

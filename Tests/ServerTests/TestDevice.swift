@@ -94,7 +94,9 @@ extension TestRegistry {
   }
 
   /// Registers a device of a new owner.
-  func newSignedDevice(of owner: TestOwner, _ name: String = "EA-\(UUID().uuidString)") async throws -> TestDevice {
+  func newSignedDevice(of owner: TestOwner, _ name: String = "EA-\(UUID().uuidString)") async throws
+    -> TestDevice
+  {
     let device = try await newDevice(of: owner, name)
     return TestDevice(id: device["id"] as! String, secret: device["secret"] as! String)
   }

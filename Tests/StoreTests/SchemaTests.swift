@@ -231,7 +231,7 @@ import Testing
     }
   }
 
-  @Test("PostgreSQL: TRUNCATE is counted", arguments: ["devices", "clients CASCADE"])
+  @Test("PostgreSQL: TRUNCATE is counted", arguments: ["devices CASCADE", "clients CASCADE"])
   func truncate(_ tables: String) async throws {
     let database = try TestDatabase(.postgres)
     try await database.withStore { store in
@@ -239,7 +239,8 @@ import Testing
       try await store.add("one")
     }
     try database.sql("TRUNCATE \(tables)")
-    #expect(try database.sql("SELECT sum(device_count) FROM clients") == (tables == "devices" ? "0" : ""))
+    #expect(
+      try database.sql("SELECT sum(device_count) FROM clients") == (tables.hasPrefix("devices") ? "0" : ""))
   }
 
   @Test("The secret's hash is stored", arguments: StoreKind.allCases)

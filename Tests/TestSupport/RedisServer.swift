@@ -81,7 +81,8 @@ public final class RedisServer: Sendable {
   public func shutDown() {
     supervisor.withLock { supervisor in
       try? supervisor.orders.close()
-      supervisor.process.waitUntilExit()
+      // Its end of the pipe goes with it. Foundation's own way to wait holds on to a processor meanwhile.
+      _ = supervisor.readLine()
     }
   }
 
