@@ -146,20 +146,5 @@ extension RedisReplayStoreSuites {
         }
       }
     }
-
-    @Test("Connections that are cut are made anew, again and again")
-    func cutConnections() async throws {
-      try await RedisServer.with { server in
-        try await RunningRedisStore.with(server.url()) { running async throws in
-          for round in 0..<5 {
-            await running.wait { $0 == .connected }
-            #expect(try await running.remember("nonce-\(round)"))
-            server.run("CLIENT KILL TYPE normal SKIPME yes")
-            await running.wait { $0.isLoss }
-          }
-          #expect(running.eventsSoFar.contains(.emptied) == false)
-        }
-      }
-    }
   }
 }
