@@ -21,14 +21,15 @@ final class RunningRegistry: @unchecked Sendable {
 
   private init(clients: [String], in directory: TemporaryDirectory) throws {
     environment = [
-      "JWT_SECRET": "0123456789abcdef0123456789abcdef", "DATABASE_URL": "sqlite:\(directory.path)/registry.db",
+      "ADMIN_LISTEN": "", "JWT_SECRET": "0123456789abcdef0123456789abcdef",
+      "DATABASE_URL": "sqlite:\(directory.path)/registry.db",
       "LISTEN": "127.0.0.1:0", "ARGON2_MEMORY_KIB": "8",
     ]
     for id in clients { _ = try Self.output(["client", "add", "--id", id], environment) }
     let errors = Pipe()
     process = Self.program(["serve"], environment)
     process.standardError = errors
-    try process.run()
+    try process.launchAlone()
     var text = ""
     while true {
       if let address = text.firstMatch(of: /"event":"listening".*"address":"(127.0.0.1:\d+)"/)?.1 {
@@ -57,7 +58,7 @@ final class RunningRegistry: @unchecked Sendable {
     let output = Pipe()
     let process = program(arguments, environment)
     process.standardOutput = output
-    try process.run()
+    try process.launchAlone()
     let text = String(decoding: output.fileHandleForReading.readDataToEndOfFile(), as: UTF8.self)
     process.waitUntilExit()
     guard process.terminationStatus == 0 else { throw Ended(text: text) }

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 /// A process of the program that was built beside the tests, or of another one.
@@ -28,7 +29,7 @@ final class Program {
     process.standardInput = FileHandle.nullDevice
     process.standardOutput = output
     process.standardError = errors
-    try process.run()
+    try process.launchAlone()
   }
 
   static func run(

@@ -52,7 +52,7 @@ struct SQLiteProcessLockTests {
     process.arguments = ["\(path)-serve.lock", "/bin/sh", "-c", "echo held; read -r line"]
     process.standardInput = orders
     process.standardOutput = answers
-    try process.run()
+    try process.launchAlone()
     #expect(answers.fileHandleForReading.readData(ofLength: 5) == Data("held\n".utf8))
     #expect(throws: SQLiteProcessLockError.self) {
       try SQLiteProcessLock(databasePath: path, mode: .shared)

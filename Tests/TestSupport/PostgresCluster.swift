@@ -49,7 +49,7 @@ public final class PostgresCluster: Sendable {
     let (orders, answers) = (Self.pipe(), Self.pipe())
     process.standardInput = orders.reading
     process.standardOutput = answers.writing
-    try! process.run()
+    try! process.launchAlone()
     // Our copies of the child's ends, or neither pipe would ever end.
     try! orders.reading.close()
     try! answers.writing.close()

@@ -1,0 +1,125 @@
+import Registry
+import Synchronization
+import Testing
+
+@testable import Registry
+
+@Suite("Replay memory") struct ReplayMemoryTests {
+  private static let device = DeviceID(high: 1, low: 1)
+
+  @Test("A nonce counts once for its device, also with another time, and again when its time is over")
+  func once() async throws {
+    let clock = SetClock()
+    let memory = ReplayMemory(clock: clock, random: CountingRandom(), skewSeconds: 300)
+    memory.hold(since: nil)
+    func remember(_ id: DeviceID = Self.device, createdAfter milliseconds: Int64 = 0) async throws -> Bool {
+      let created = clock.now() + milliseconds
+      return try await memory.remember(nonce: "nonce-01", of: id, created: created, until: created + 300_000)
+    }
+    #expect(try await remember())
+    #expect(try await remember() == false)
+    #expect(try await remember(createdAfter: 4000) == false)
+    #expect(try await remember(DeviceID(high: 1, low: 2)))
+    #expect(memory.count == 2)
+    clock.advance(milliseconds: 301_000 + 60_000)
+    #expect(try await remember())
+  }
+
+  @Test("What was signed before the memory began is refused, and so is everything without the lock")
+  func beginning() async throws {
+    let clock = SetClock()
+    let memory = ReplayMemory(clock: clock, random: CountingRandom(), skewSeconds: 300)
+    func error(createdAfter milliseconds: Int64) async -> RegistryError? {
+      let created = clock.now() + milliseconds
+      do throws(RegistryError) {
+        _ = try await memory.remember(
+          nonce: "nonce-\(milliseconds)", of: Self.device, created: created, until: created + 300_000)
+        return nil
+      } catch {
+        return error
+      }
+    }
+    guard case .replayUnavailable(_, 2) = await error(createdAfter: 0) else { Issue.record("no lock"); return }
+    memory.hold(since: clock.now())
+    guard case .replayUnavailable(_, 6) = await error(createdAfter: 5000) else {
+      Issue.record("too early")
+      return
+    }
+    #expect(await error(createdAfter: 5001) == nil)
+    memory.loseHold()
+    guard case .replayUnavailable = await error(createdAfter: 9000) else { Issue.record("lock lost"); return }
+  }
+
+  @Test("A full memory refuses, and forgets nothing")
+  func full() async throws {
+    let clock = SetClock()
+    let memory = ReplayMemory(clock: clock, random: CountingRandom(), skewSeconds: 300, maximumNonces: 16)
+    memory.hold(since: nil)
+    var accepted: [String] = []
+    for number in 0..<200 {
+      let nonce = "nonce-\(number)"
+      let isNew = try? await memory.remember(
+        nonce: nonce, of: Self.device, created: clock.now(), until: clock.now() + 300_000)
+      if isNew == true { accepted.append(nonce) }
+    }
+    #expect((1...16).contains(accepted.count))
+    for nonce in accepted {
+      let isNew = try await memory.remember(
+        nonce: nonce, of: Self.device, created: clock.now(), until: clock.now() + 300_000)
+      #expect(isNew == false)
+    }
+  }
+
+  @Test("A clock that is set back brings nothing back")
+  func clockSetBack() async throws {
+    let clock = SetClock()
+    let memory = ReplayMemory(clock: clock, random: CountingRandom(), skewSeconds: 300)
+    memory.hold(since: nil)
+    let created = clock.now()
+    func remember() async throws -> Bool {
+      try await memory.remember(nonce: "nonce-01", of: Self.device, created: created, until: created + 300_000)
+    }
+    #expect(try await remember())
+    clock.advance(milliseconds: 1_000_000)
+    _ = try await memory.remember(
+      nonce: "nonce-02", of: Self.device, created: clock.now(), until: clock.now() + 300_000)
+    clock.advance(milliseconds: -1_000_000)
+    // Of the sixteen shards, only those that were used since have dropped it; the others still know it.
+    let again = try? await remember()
+    #expect(again != true)
+  }
+
+  @Test("Many nonces are told apart")
+  func many() async throws {
+    let clock = SetClock()
+    let memory = ReplayMemory(clock: clock, random: CountingRandom(), skewSeconds: 300)
+    memory.hold(since: nil)
+    for round in [true, false] {
+      for number in 0..<5000 {
+        let isNew = try await memory.remember(
+          nonce: "nonce-\(number)", of: Self.device, created: clock.now(), until: clock.now() + 300_000)
+        #expect(isNew == round)
+      }
+    }
+    #expect(memory.count == 5000)
+  }
+}
+
+@Suite("Ids in a row") struct IdentifierSequenceTests {
+  @Test(
+    "They sort in the order in which they were made, also within a millisecond and with a clock that goes back")
+  func order() {
+    let sequence = IdentifierSequence()
+    let time = Timestamp(millisecondsSince1970: 1_764_000_000_000)
+    let times = Array(repeating: time, count: 5000) + [time + -1000, time + 5000]
+    let ids = times.map { time -> SignalID in sequence.next(at: time, random: CountingRandom()) }
+    #expect(zip(ids, ids.dropFirst()).allSatisfy { $0.high < $1.high })
+  }
+}
+
+/// A clock that the test sets.
+final class SetClock: Registry.Clock {
+  private let time = Mutex(Timestamp(millisecondsSince1970: 1_764_000_000_000))
+  func now() -> Timestamp { time.withLock { $0 } }
+  func advance(milliseconds: Int64) { time.withLock { $0 = $0 + milliseconds } }
+}
