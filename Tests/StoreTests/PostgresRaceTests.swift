@@ -20,21 +20,6 @@ import Testing
     #expect(try database.sql("SELECT count(*) FROM device_tokens") == "3")
   }
 
-  @Test("Tokens that waited make room for each other: the oldest go")
-  func oldestTokens() async throws {
-    let database = try TestDatabase(.postgres)
-    let outcomes = try await blockedWrites(in: database, on: "devices", count: 4) {
-      store, device, key, number in
-      let time = noon + 100_000 * Int64(number)
-      let stored = try await store.insertToken(
-        token(number), of: device.id, storedKey: key, expiresAt: time + 9_000_000, at: time, maxLive: 3,
-        windowSeconds: 60)
-      #expect(stored)
-    }
-    #expect(outcomes == [nil: 4])
-    #expect(try database.sql("SELECT count(*) FROM device_tokens") == "3")
-  }
-
   @Test("Signals that waited for the client's row count those that came meanwhile")
   func signals() async throws {
     let database = try TestDatabase(.postgres)

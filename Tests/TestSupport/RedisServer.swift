@@ -80,9 +80,9 @@ public final class RedisServer: Sendable {
   /// Ends the server for good, and deletes its folder.
   public func shutDown() {
     supervisor.withLock { supervisor in
-      try? supervisor.orders.close()
-      // Its end of the pipe goes with it. Foundation's own way to wait holds on to a processor meanwhile.
-      _ = supervisor.readLine()
+      // A word, and not the end of the pipe: a child of another test may hold the pipe too. Foundation's own way to
+      // wait holds on to a processor meanwhile.
+      _ = supervisor.order("end")
     }
   }
 
@@ -141,6 +141,7 @@ public final class RedisServer: Sendable {
           freeze) kill -STOP "$server"; echo done ;;
           thaw) kill -CONT "$server"; echo done ;;
           run) client $words | tr '\\n' ' '; echo ;;
+          end) break ;;
         esac
       done
       stop
@@ -148,5 +149,6 @@ public final class RedisServer: Sendable {
       tail -n 1 "$folder/log"
     fi
     rm -rf "$folder"
+    echo done
     """
 }
