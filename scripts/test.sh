@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 rooms="Registry API PostgresStore SQLiteStore"
-minimum=90
+minimum=85
 
 swift test --disable-xctest --enable-code-coverage
 

@@ -226,8 +226,8 @@ extension DeviceRegistry {
       let owner = try await registry.newOwner()
       let device = try await registry.newSignedDevice(of: owner)
       // Each poll ends the one before, whichever of them is parked first.
-      async let first = registry.poll(device, query: "?wait=25")
-      async let second = registry.poll(device, query: "?wait=25")
+      async let first = registry.send(.init("GET", "/api/v1/device/poll?wait=25"), as: device)
+      async let second = registry.send(.init("GET", "/api/v1/device/poll?wait=25"), as: device)
       let newest = try await registry.poll(device)
       #expect(newest.status == 200)
       #expect(
