@@ -4,7 +4,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 rooms="Registry API PostgresStore SQLiteStore"
-minimum=85
+minimum=90
 
 swift test --disable-xctest --enable-code-coverage
 
