@@ -39,10 +39,7 @@ struct Call: Sendable {
     guard let text = try queryParameter(name) else { return nil }
     guard text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
       let number = Int(text), bounds.contains(number)
-    else {
-      throw .invalidValue(
-        of: name, "must be a whole number from \(bounds.lowerBound) to \(bounds.upperBound)")
-    }
+    else { throw .notWithin(bounds, name) }
     return number
   }
 

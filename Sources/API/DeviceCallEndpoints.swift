@@ -20,17 +20,15 @@ extension API {
 
   func acknowledge(
     _ device: AuthenticatedDevice, _ input: Acknowledgements
-  ) async throws(RegistryError) -> OK<Acked> {
-    let known = try await services.signals.acknowledge(device.session, input.acknowledgements)
-    for result in AckResult.allCases {
-      let count = input.acknowledgements.count {
-        AckResult(of: $0, isKnown: known.contains($0.signalID)) == result
-      }
-      if count > 0 { observe(.acknowledged(result: result, count: count)) }
+  ) async throws(RegistryError) -> OK<SignalService.Acknowledged> {
+    let acknowledged = try await services.signals.acknowledge(device.session, input.acknowledgements)
+    let unknown = Set(acknowledged.unknown)
+    let counts = input.acknowledgements.reduce(into: [AckResult: Int]()) { counts, acknowledgement in
+      counts[
+        AckResult(of: acknowledgement, isKnown: !unknown.contains(acknowledgement.signalID)), default: 0] += 1
     }
-    var seen: Set<SignalID> = []
-    let ids = input.acknowledgements.map(\.signalID).filter { seen.insert($0).inserted }
-    return OK(value: Acked(acked: ids.filter(known.contains), unknown: ids.filter { !known.contains($0) }))
+    for (result, count) in counts { observe(.acknowledged(result: result, count: count)) }
+    return OK(value: acknowledged)
   }
 }
 
@@ -148,13 +146,7 @@ struct CallingDevice: JSONDescribed {
     }
   }
 
-  static let schema = Schema(
-    name: "CallingDevice",
-    definition: [
-      "type": "object",
-      "required": .array(schemaMembers.map { .string($0.name) }),
-      "properties": .object(schemaMembers),
-    ])
+  static let schema = Schema(name: "CallingDevice", members: schemaMembers)
 
   private static let schemaMembers: [(name: String, value: JSONValue)] =
     Device.schemaMembers + [("server_time", .time())]
@@ -222,10 +214,7 @@ private struct PolledSignal: JSONWritable {
 }
 
 /// `{"acked": [ids], "unknown": [ids]}`.
-struct Acked: JSONDescribed {
-  let acked: [SignalID]
-  let unknown: [SignalID]
-
+extension SignalService.Acknowledged: JSONDescribed {
   func write(to json: inout JSONWriter) {
     json.object { json in
       json.member("acked", acked)

@@ -85,12 +85,7 @@ struct Rotation: API.Input {
     guard !call.content.isEmpty, let grace = try call.json(Body.self).grace_seconds else {
       return DeviceService.defaultGraceSeconds
     }
-    let bounds = DeviceService.graceSeconds
-    guard let seconds = Int(exactly: grace.value), bounds.contains(seconds) else {
-      throw .invalidValue(
-        of: "grace_seconds", "must be a whole number from \(bounds.lowerBound) to \(bounds.upperBound)")
-    }
-    return seconds
+    return try grace.value(in: DeviceService.graceSeconds, of: "grace_seconds")
   }
 }
 
@@ -167,13 +162,7 @@ extension Device: JSONDescribed {
     json.member("updated_at", updatedAt)
   }
 
-  static let schema = Schema(
-    name: "Device",
-    definition: [
-      "type": "object",
-      "required": .array(schemaMembers.map { .string($0.name) }),
-      "properties": .object(schemaMembers),
-    ])
+  static let schema = Schema(name: "Device", members: schemaMembers)
 
   static let schemaMembers: [(name: String, value: JSONValue)] = [
     ("id", ["type": "string", "format": "uuid"]),
@@ -202,13 +191,7 @@ extension RegisteredDevice: JSONDescribed {
     json.member("secret", secret)
   }
 
-  static let schema = Schema(
-    name: "RegisteredDevice",
-    definition: [
-      "type": "object",
-      "required": .array(schemaMembers.map { .string($0.name) }),
-      "properties": .object(schemaMembers),
-    ])
+  static let schema = Schema(name: "RegisteredDevice", members: schemaMembers)
 
   fileprivate static let schemaMembers: [(name: String, value: JSONValue)] =
     Device.schemaMembers + [
@@ -236,13 +219,7 @@ extension RotatedDevice: JSONDescribed {
     }
   }
 
-  static let schema = Schema(
-    name: "RotatedDevice",
-    definition: [
-      "type": "object",
-      "required": .array(schemaMembers.map { .string($0.name) }),
-      "properties": .object(schemaMembers),
-    ])
+  static let schema = Schema(name: "RotatedDevice", members: schemaMembers)
 
   private static let schemaMembers: [(name: String, value: JSONValue)] =
     RegisteredDevice.schemaMembers + [("grace_expires_at", .time())]

@@ -119,3 +119,11 @@ struct JSONInteger: Decodable {
     }
   }
 }
+
+extension JSONInteger {
+  /// The number, if it lies within bounds.
+  func value(in bounds: ClosedRange<Int>, of field: String) throws(Problem) -> Int {
+    guard let number = Int(exactly: value), bounds.contains(number) else { throw .notWithin(bounds, field) }
+    return number
+  }
+}

@@ -23,16 +23,8 @@ struct JSONSyntax {
     var ranges: [Range<Int>] = []
     syntax.skipSpace()
     _ = syntax.list(between: "{", "}") { syntax in
-      syntax.skipSpace()
-      let start = syntax.position
-      guard syntax.string() else { return false }
-      let isWanted = bytes[start + 1..<syntax.position - 1].elementsEqual(name.utf8)
-      syntax.skipSpace()
-      guard syntax.take(":") else { return false }
-      syntax.skipSpace()
-      let valueStart = syntax.position
-      guard syntax.value(depth: 1) else { return false }
-      if isWanted { ranges.append(valueStart..<syntax.position) }
+      guard let member = syntax.member(depth: 1) else { return false }
+      if bytes[member.name].elementsEqual(name.utf8) { ranges.append(member.value) }
       return true
     }
     return ranges
@@ -55,7 +47,7 @@ struct JSONSyntax {
     guard depth <= Self.maximumDepth else { return false }
     skipSpace()
     switch next {
-    case UInt8(ascii: "{"): return list(between: "{", "}") { $0.member(depth: depth + 1) }
+    case UInt8(ascii: "{"): return list(between: "{", "}") { $0.member(depth: depth + 1) != nil }
     case UInt8(ascii: "["): return list(between: "[", "]") { $0.value(depth: depth + 1) }
     case UInt8(ascii: "\""): return string()
     case UInt8(ascii: "t"): return word("true")
@@ -78,11 +70,18 @@ struct JSONSyntax {
     return take(closing)
   }
 
-  private mutating func member(depth: Int) -> Bool {
+  /// Where a member's name, without its quotes, and its value lie; nil where there is none.
+  private mutating func member(depth: Int) -> (name: Range<Int>, value: Range<Int>)? {
     skipSpace()
-    guard string() else { return false }
+    let nameStart = position + 1
+    guard string() else { return nil }
+    let name = nameStart..<position - 1
     skipSpace()
-    return take(":") && value(depth: depth)
+    guard take(":") else { return nil }
+    skipSpace()
+    let valueStart = position
+    guard value(depth: depth) else { return nil }
+    return (name, valueStart..<position)
   }
 
   private mutating func string() -> Bool {

@@ -51,6 +51,13 @@ struct JSONWriter {
     buffer.append(UInt8(ascii: "\""))
   }
 
+  /// A string of bytes that need no escape.
+  func plainString(_ bytes: UnsafeBufferPointer<UInt8>) {
+    buffer.append(UInt8(ascii: "\""))
+    buffer.append(bytes)
+    buffer.append(UInt8(ascii: "\""))
+  }
+
   /// A string, with what RFC 8259, section 7 wants escaped.
   func string(_ text: String) {
     var text = text
@@ -125,9 +132,6 @@ extension Identifier: JSONWritable {
 
 extension DeviceSecret: JSONWritable {
   func write(to json: inout JSONWriter) {
-    let buffer = json.buffer
-    buffer.append(UInt8(ascii: "\""))
-    withCharacters { buffer.append($0) }
-    buffer.append(UInt8(ascii: "\""))
+    withCharacters { json.plainString($0) }
   }
 }

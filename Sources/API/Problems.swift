@@ -190,6 +190,10 @@ extension Problem {
     invalidValues([FieldError(field: field, message: message)])
   }
 
+  static func notWithin(_ bounds: ClosedRange<Int>, _ field: String) -> Problem {
+    invalidValue(of: field, "must be a whole number from \(bounds.lowerBound) to \(bounds.upperBound)")
+  }
+
   static func invalidValues(_ errors: [FieldError]) -> Problem {
     Problem(
       kind: .invalidValue,

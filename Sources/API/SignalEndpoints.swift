@@ -92,7 +92,9 @@ struct NewSignal: API.Input {
     }
     self.payload = Array(payload)
     addressees = try Self.addressees(body)
-    lifetimeSeconds = try Self.lifetime(body)
+    lifetimeSeconds =
+      try body.ttl_seconds?.value(in: Signal.lifetimeSeconds, of: "ttl_seconds")
+      ?? Signal.defaultLifetimeSeconds
   }
 
   private static func addressees(_ body: Body) throws(Problem) -> Addressees {
@@ -118,16 +120,6 @@ struct NewSignal: API.Input {
       if seen.insert(id).inserted { ids.append(id) }
     }
     return ids
-  }
-
-  private static func lifetime(_ body: Body) throws(Problem) -> Int {
-    guard let ttl = body.ttl_seconds else { return Signal.defaultLifetimeSeconds }
-    let bounds = Signal.lifetimeSeconds
-    guard let seconds = Int(exactly: ttl.value), bounds.contains(seconds) else {
-      throw .invalidValue(
-        of: "ttl_seconds", "must be a whole number from \(bounds.lowerBound) to \(bounds.upperBound)")
-    }
-    return seconds
   }
 }
 

@@ -143,10 +143,5 @@ struct IssuedTokenAnswer: API.Answer {
 }
 
 extension AccessToken: JSONWritable {
-  func write(to json: inout JSONWriter) {
-    let buffer = json.buffer
-    buffer.append(UInt8(ascii: "\""))
-    withCharacters { buffer.append($0) }
-    buffer.append(UInt8(ascii: "\""))
-  }
+  func write(to json: inout JSONWriter) { withCharacters { json.plainString($0) } }
 }

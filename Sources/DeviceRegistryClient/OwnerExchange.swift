@@ -30,17 +30,8 @@ final class OwnerExchange: Sendable {
   private func perform(_ call: Call, again: (RegistryClientError) -> Bool) async throws(RegistryClientError)
     -> Answer
   {
-    var failures = 0
-    while true {
-      do {
-        return try await attempt(call)
-      } catch {
-        failures += 1
-        guard again(error), failures < retries.maximumAttempts else { throw error }
-        try await system.pause(
-          for: retries.pause(
-            afterFailures: failures, retryAfterSeconds: error.retryAfterSeconds, random: system.random()))
-      }
+    try await retries.repeating(on: system, again: again) { () async throws(RegistryClientError) in
+      try await self.attempt(call)
     }
   }
 

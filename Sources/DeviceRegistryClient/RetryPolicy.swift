@@ -36,3 +36,31 @@ public struct RetryPolicy: Hashable, Sendable {
     return .seconds(demanded) + .milliseconds(longest - longest / 2 + chance)
   }
 }
+
+extension RetryPolicy {
+  /// Makes attempts until one succeeds, fails in a way that is not worth another one, or was the last. Throws
+  /// `cancelled` from a pause.
+  func repeating<Value>(
+    on system: ClientSystem, again: (RegistryClientError) -> Bool,
+    _ attempt: () async throws(RegistryClientError) -> Value
+  ) async throws(RegistryClientError) -> Value {
+    var failures = 0
+    while true {
+      do {
+        return try await attempt()
+      } catch {
+        failures += 1
+        guard again(error), failures < maximumAttempts else { throw error }
+        try await pause(on: system, afterFailures: failures, retryAfterSeconds: error.retryAfterSeconds)
+      }
+    }
+  }
+
+  /// Waits after so many failures in a row. Throws `cancelled`.
+  func pause(
+    on system: ClientSystem, afterFailures failures: Int, retryAfterSeconds: Int64?
+  ) async throws(RegistryClientError) {
+    try await system.pause(
+      for: pause(afterFailures: failures, retryAfterSeconds: retryAfterSeconds, random: system.random()))
+  }
+}

@@ -24,15 +24,8 @@ final class SignedExchange: Sendable {
   /// Makes a request until it succeeds, fails for good, or failed as often as it may. By the contract, polls and
   /// acknowledgements may be repeated. The answer is a success and the registry's.
   func perform(_ call: Call) async throws(RegistryClientError) -> Answer {
-    var failures = 0
-    while true {
-      do {
-        return try await performOnce(call)
-      } catch {
-        failures += 1
-        guard error.isTransient, failures < retries.maximumAttempts else { throw error }
-        try await pause(afterFailures: failures, retryAfterSeconds: error.retryAfterSeconds)
-      }
+    try await retries.repeating(on: system, again: { $0.isTransient }) { () async throws(RegistryClientError) in
+      try await self.performOnce(call)
     }
   }
 
@@ -90,9 +83,7 @@ final class SignedExchange: Sendable {
 
   /// Waits as the policy says. Throws `cancelled`.
   func pause(afterFailures failures: Int, retryAfterSeconds: Int64?) async throws(RegistryClientError) {
-    try await system.pause(
-      for: retries.pause(
-        afterFailures: failures, retryAfterSeconds: retryAfterSeconds, random: system.random()))
+    try await retries.pause(on: system, afterFailures: failures, retryAfterSeconds: retryAfterSeconds)
   }
 
   /// 128 bits in base64url (RFC 4648, section 5) without padding, 22 characters.

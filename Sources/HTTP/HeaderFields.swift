@@ -62,8 +62,7 @@ public struct HeaderFields: Sendable {
   private func values(of name: UnsafeBufferPointer<UInt8>) -> [String] {
     var values: [String] = []
     forEach { candidate, value in
-      guard candidate.elementsEqual(name) else { return }
-      values.append(String(decoding: value, as: UTF8.self))
+      if candidate.equals(name) { values.append(String(decoding: value, as: UTF8.self)) }
     }
     return values
   }
@@ -81,7 +80,10 @@ extension UnsafeBufferPointer<UInt8> {
   }
 
   /// Whether these are the bytes of a literal.
-  func equals(_ text: StaticString) -> Bool {
-    count == text.utf8CodeUnitCount && (count == 0 || memcmp(baseAddress!, text.utf8Start, count) == 0)
+  func equals(_ text: StaticString) -> Bool { text.withUTF8Buffer(equals) }
+
+  /// Whether these are the same bytes.
+  func equals(_ other: UnsafeBufferPointer<UInt8>) -> Bool {
+    count == other.count && (count == 0 || memcmp(baseAddress!, other.baseAddress!, count) == 0)
   }
 }

@@ -60,7 +60,7 @@ public final class PostgresChangeListener: @unchecked Sendable {
   private var timer: Timer?
   private var start: Start?
   private var isLockHeld = false
-  private var backoffMilliseconds: Int64
+  private var backoff: Backoff
 
   /// - Parameters:
   ///   - url: any URL that libpq reads, several hosts included.
@@ -75,7 +75,9 @@ public final class PostgresChangeListener: @unchecked Sendable {
   ) throws {
     parameters = try PostgresParameters(url: url)
     workers = try WorkerPool(name: "pg-listen", threads: 1, maximumQueueLength: 1)
-    backoffMilliseconds = limits.minimumBackoffMilliseconds
+    backoff = Backoff(
+      minimumMilliseconds: limits.minimumBackoffMilliseconds,
+      maximumMilliseconds: limits.maximumBackoffMilliseconds)
     self.loop = loop
     self.lock = lock
     self.observer = observer
@@ -146,27 +148,14 @@ public final class PostgresChangeListener: @unchecked Sendable {
   private func connect() {
     state = .connecting
     loop.startTask { [self] in
-      let outcome = await newHandle()
+      let outcome = await PostgresHandle.connect(
+        parameters, on: workers, whenRefused: "the listener was closed")
       guard case .connecting = state else { return }
       do throws(PostgresFailure) {
         try adopt(outcome.get())
       } catch {
         drop(error)
       }
-    }
-  }
-
-  private func newHandle() async -> Result<PostgresHandle, PostgresFailure> {
-    do {
-      return try await workers.run { [parameters] in
-        do throws(PostgresFailure) {
-          return .success(try PostgresHandle(connecting: parameters))
-        } catch {
-          return .failure(error)
-        }
-      }
-    } catch {
-      return .failure(PostgresFailure(message: "the listener was closed"))
     }
   }
 
@@ -211,7 +200,7 @@ public final class PostgresChangeListener: @unchecked Sendable {
     switch state {
     case .preparing(_, let time):
       sentAt = time
-      backoffMilliseconds = limits.minimumBackoffMilliseconds
+      backoff.reset()
       report(.connected)
       observer.changesMissed()
       // From now on it is the lock that is waited for.
@@ -271,9 +260,8 @@ public final class PostgresChangeListener: @unchecked Sendable {
       state = .closed
       endStart(.failure(RegistryError.unavailable(cause: failure.description)))
     } else {
-      let wait = wasListening ? 0 : backoffMilliseconds
-      if !wasListening { backoffMilliseconds = min(backoffMilliseconds * 2, limits.maximumBackoffMilliseconds) }
-      state = .disconnected(retryAtMilliseconds: MonotonicClock.milliseconds + wait)
+      state = .disconnected(
+        retryAtMilliseconds: backoff.nextAttemptMilliseconds(hasWorked: wasListening))
       start?.lastFailure = failure.description
       report(wasListening ? .lost(cause: failure.description) : .connectFailed(cause: failure.description))
     }

@@ -44,7 +44,7 @@ final class PostgresConnection: @unchecked Sendable {
 
   private var state = State.disconnected(retryAtMilliseconds: 0)
   private var pipeline = Pipeline<Step, Result<PostgresAnswer, PostgresFailure>>()
-  private var backoffMilliseconds: Int64
+  private var backoff: Backoff
   private var isPointPlanned = false
 
   init(
@@ -54,7 +54,9 @@ final class PostgresConnection: @unchecked Sendable {
     self.parameters = parameters
     self.statements = statements
     self.limits = limits
-    backoffMilliseconds = limits.minimumBackoffMilliseconds
+    backoff = Backoff(
+      minimumMilliseconds: limits.minimumBackoffMilliseconds,
+      maximumMilliseconds: limits.maximumBackoffMilliseconds)
     self.loop = loop
     self.workers = workers
     self.report = report
@@ -105,27 +107,14 @@ final class PostgresConnection: @unchecked Sendable {
   private func connect() {
     state = .connecting
     loop.startTask { [self] in
-      let outcome = await newHandle()
+      let outcome = await PostgresHandle.connect(
+        parameters, on: workers, whenRefused: "too many connections are being made")
       guard case .connecting = state else { return }
       do throws(PostgresFailure) {
         try adopt(outcome.get())
       } catch {
         drop(error)
       }
-    }
-  }
-
-  private func newHandle() async -> Result<PostgresHandle, PostgresFailure> {
-    do {
-      return try await workers.run { [parameters] in
-        do throws(PostgresFailure) {
-          return .success(try PostgresHandle(connecting: parameters))
-        } catch {
-          return .failure(error)
-        }
-      }
-    } catch {
-      return .failure(PostgresFailure(message: "too many connections are being made"))
     }
   }
 
@@ -204,7 +193,7 @@ final class PostgresConnection: @unchecked Sendable {
   private func becomeReadyIfPrepared() {
     guard case .preparing(let link) = state, pipeline.count == 0 else { return }
     state = .ready(link)
-    backoffMilliseconds = limits.minimumBackoffMilliseconds
+    backoff.reset()
     report(.connected)
     whenReady()
   }
@@ -227,9 +216,8 @@ final class PostgresConnection: @unchecked Sendable {
     if isFinal {
       state = .closed
     } else {
-      let wait = wasReady ? 0 : backoffMilliseconds
-      if !wasReady { backoffMilliseconds = min(backoffMilliseconds * 2, limits.maximumBackoffMilliseconds) }
-      state = .disconnected(retryAtMilliseconds: MonotonicClock.milliseconds + wait)
+      state = .disconnected(
+        retryAtMilliseconds: backoff.nextAttemptMilliseconds(hasWorked: wasReady))
       report(wasReady ? .lost(cause: failure.description) : .connectFailed(cause: failure.description))
     }
     for case .request(let request) in pipeline.removeAll() {

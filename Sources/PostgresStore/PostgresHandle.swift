@@ -1,4 +1,5 @@
 internal import CPostgres
+internal import EventLoop
 
 /// The one owner of a `PGconn`, which it closes when it goes.
 ///
@@ -22,6 +23,24 @@ final class PostgresHandle: @unchecked Sendable {
   }
 
   deinit { PQfinish(pointer) }
+
+  /// Connects on a thread of the pool.
+  /// - Parameter refusal: what it means where the pool takes no work.
+  static func connect(
+    _ parameters: PostgresParameters, on workers: WorkerPool, whenRefused refusal: String
+  ) async -> Result<PostgresHandle, PostgresFailure> {
+    do {
+      return try await workers.run {
+        do throws(PostgresFailure) {
+          return .success(try PostgresHandle(connecting: parameters))
+        } catch {
+          return .failure(error)
+        }
+      }
+    } catch {
+      return .failure(PostgresFailure(message: refusal))
+    }
+  }
 
   var isBroken: Bool { PQstatus(pointer) != CONNECTION_OK }
 }

@@ -27,14 +27,16 @@ final class RedisConnection: @unchecked Sendable {
 
   private var state = State.disconnected(retryAtMilliseconds: 0)
   private var pipeline = RedisPipeline()
-  private var backoffMilliseconds: Int64
+  private var backoff: Backoff
 
   init(_ url: RedisURL, limits: RedisLimits, loop: EventLoop, workers: WorkerPool) {
     self.url = url
     self.limits = limits
     self.loop = loop
     self.workers = workers
-    backoffMilliseconds = limits.minimumBackoffMilliseconds
+    backoff = Backoff(
+      minimumMilliseconds: limits.minimumBackoffMilliseconds,
+      maximumMilliseconds: limits.maximumBackoffMilliseconds)
   }
 
   var isReady: Bool {
@@ -62,7 +64,7 @@ final class RedisConnection: @unchecked Sendable {
   func becomeReady() {
     guard case .preparing(let link, _) = state else { return }
     state = .ready(link)
-    backoffMilliseconds = limits.minimumBackoffMilliseconds
+    backoff.reset()
   }
 
   /// Ends the connection, because of what Redis said on it, and plans the next attempt.
@@ -160,9 +162,8 @@ final class RedisConnection: @unchecked Sendable {
     if isFinal {
       state = .closed
     } else {
-      let wait = wasReady ? 0 : backoffMilliseconds
-      if !wasReady { backoffMilliseconds = min(backoffMilliseconds * 2, limits.maximumBackoffMilliseconds) }
-      state = .disconnected(retryAtMilliseconds: MonotonicClock.milliseconds + wait)
+      state = .disconnected(
+        retryAtMilliseconds: backoff.nextAttemptMilliseconds(hasWorked: wasReady))
     }
     failPending(failure)
     if !isFinal { whenLost(failure, wasReady) }

@@ -9,7 +9,7 @@ struct RedisEpoch: Hashable {
 
   /// How far the `created` of a signature may lie ahead of a server's clock: what was created up to so long after
   /// the start may have been used before it.
-  static let creationAheadMilliseconds: Int64 = 5000
+  static let creationAheadMilliseconds = Int64(AuthenticationService.maximumLeadSeconds) * 1000
 
   private static let latestStart: Int64 = 253_402_300_799_999
 

@@ -63,7 +63,11 @@ public struct AuthenticationService: Sendable {
   ///
   /// Throws `signatureInvalid`, `tokenInvalid` where a rotation or a revocation came in between.
   public func admit(_ session: DeviceSession) async throws(RegistryError) {
-    if session.usesNextSecret { try await promote(session) }
+    if session.usesNextSecret, try await !promoteNextSecret(of: session.deviceID, storedKey: session.storedKey)
+    {
+      // Another request was faster, or the secret was replaced.
+      guard try await isGood(session) else { throw session.ended }
+    }
     live.presence.note(.called, by: session.deviceID, at: clock.now())
   }
 
@@ -98,13 +102,12 @@ public struct AuthenticationService: Sendable {
     return secret(of: device, matches: matches).map { (device, $0) }
   }
 
-  /// Puts the next secret in force, unless another request was faster.
-  func promote(_ session: DeviceSession) async throws(RegistryError) {
-    let isPromoted = try await store.promoteNextSecret(of: session.deviceID, storedKey: session.storedKey)
+  /// Puts the next secret in force. False if it is not the next one any more.
+  func promoteNextSecret(of id: DeviceID, storedKey: [UInt8]) async throws(RegistryError) -> Bool {
+    let isPromoted = try await store.promoteNextSecret(of: id, storedKey: storedKey)
     // Whoever waits on the old secret hears of its end.
-    live.credentialsChanged(of: session.deviceID)
-    if isPromoted { return }
-    guard try await isGood(session) else { throw session.ended }
+    live.credentialsChanged(of: id)
+    return isPromoted
   }
 
   /// A secret that counts.

@@ -17,8 +17,9 @@ public protocol PasswordHasher: Sendable {
   /// Throws `overloaded` when too many wait, `fault` when memory for argon2id cannot be had.
   func verifier(for secret: DeviceSecret) async throws(RegistryError) -> SecretVerifier
 
-  /// SHA-256(HMAC-SHA-256(secret, "Client Key")) (RFC 5802, section 3). Takes microseconds.
-  func storedKey(of secret: DeviceSecret) -> [UInt8]
+  /// What tells whether a stored key (RFC 5802, section 3) is the secret's, in constant time. Takes microseconds: the
+  /// secret's own is derived once.
+  func storedKeyTest(of secret: DeviceSecret) -> (_ storedKey: [UInt8]) -> Bool
 
   /// Whether the argon2id PHC string is the secret's. Takes as long as `verifier(for:)`.
   /// Throws `overloaded` when too many wait.

@@ -31,9 +31,3 @@ final class SecretBytes: Sendable {
     }
   }
 }
-
-/// Whether two keys are the same, in a time that does not tell where they differ.
-func constantTimeEquals(_ left: [UInt8], _ right: [UInt8]) -> Bool {
-  guard left.count == right.count else { return false }
-  return zip(left, right).reduce(0 as UInt8) { $0 | $1.0 ^ $1.1 } == 0
-}

@@ -92,17 +92,25 @@ public struct SignalService: Sendable {
       retryAfterSeconds: nil)
   }
 
-  /// Stores what the device did with signals; of each signal, the first word counts. Answers which of them are the
-  /// device's.
+  /// What acknowledgements came to: signals, each once, in the order in which they were named.
+  public struct Acknowledged: Sendable {
+    public let acked: [SignalID]
+    /// Those that are no signals to the device.
+    public let unknown: [SignalID]
+  }
+
+  /// Stores what the device did with signals; of each signal, the first word counts.
   public func acknowledge(
     _ session: DeviceSession, _ acknowledgements: [Acknowledgement]
-  ) async throws(RegistryError) -> Set<SignalID> {
+  ) async throws(RegistryError) -> Acknowledged {
     let now = clock.now()
     live.presence.note(.acknowledged, by: session.deviceID, at: now)
     var seen: Set<SignalID> = []
     let first = acknowledgements.filter { seen.insert($0.signalID).inserted }
-    guard !first.isEmpty else { return [] }
-    return try await store.acknowledge(first, by: session.deviceID, at: now)
+    guard !first.isEmpty else { return Acknowledged(acked: [], unknown: []) }
+    let known = try await store.acknowledge(first, by: session.deviceID, at: now)
+    let ids = first.map(\.signalID)
+    return Acknowledged(acked: ids.filter(known.contains), unknown: ids.filter { !known.contains($0) })
   }
 
   // MARK: Waiting

@@ -43,10 +43,8 @@ public struct TokenService: Sendable {
   public func issueToken(
     to id: DeviceID?, secret: DeviceSecret?
   ) async throws(RegistryError) -> IssuedToken {
-    let presented = secret.map(hasher.storedKey) ?? []
-    let device = try await authentication.verifySecret(of: id ?? Self.nobody) { storedKey in
-      constantTimeEquals(storedKey, presented)
-    }
+    let device = try await authentication.verifySecret(
+      of: id ?? Self.nobody, matches: secret.map(hasher.storedKeyTest) ?? { _ in false })
     guard let secret, let (device, match) = device else { throw .signatureInvalid }
     try live.tokenRequests.admit(device.deviceID, at: clock.now())
     guard try await hasher.verify(secret, against: match.verifier.hmacKeyHash) else {
@@ -59,8 +57,9 @@ public struct TokenService: Sendable {
     of device: DeviceCredentials, secret: AuthenticationService.Secret
   ) async throws(RegistryError) -> IssuedToken {
     if secret.isNext {
-      _ = try await store.promoteNextSecret(of: device.deviceID, storedKey: secret.verifier.storedKey)
-      live.credentialsChanged(of: device.deviceID)
+      // Whether it counts by then, `insertToken` tells.
+      _ = try await authentication.promoteNextSecret(
+        of: device.deviceID, storedKey: secret.verifier.storedKey)
     }
     let token = AccessToken(random: random)
     let now = clock.now()

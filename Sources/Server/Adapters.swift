@@ -33,8 +33,9 @@ struct Argon2idHasher: PasswordHasher {
     try await onPool { hash(secret) }.get()
   }
 
-  func storedKey(of secret: DeviceSecret) -> [UInt8] {
-    secret.withCharacters { ScramKeys(secret: $0).storedKey }
+  func storedKeyTest(of secret: DeviceSecret) -> (_ storedKey: [UInt8]) -> Bool {
+    let presented = secret.withCharacters { ScramKeys.storedKey(secret: $0) }
+    return { constantTimeEquals($0, presented) }
   }
 
   func verify(_ secret: DeviceSecret, against hmacKeyHash: String) async throws(RegistryError) -> Bool {

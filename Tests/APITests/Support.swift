@@ -132,7 +132,7 @@ private struct Outside: PasswordHasher, ReplayStore, Clock, RandomSource {
   func verifier(for secret: DeviceSecret) async throws(RegistryError) -> SecretVerifier {
     throw .overloaded(queue: "argon2id")
   }
-  func storedKey(of secret: DeviceSecret) -> [UInt8] { Array(repeating: 0, count: 32) }
+  func storedKeyTest(of secret: DeviceSecret) -> (_ storedKey: [UInt8]) -> Bool { { _ in false } }
   func verify(_ secret: DeviceSecret, against hmacKeyHash: String) async throws(RegistryError) -> Bool { false }
   func hash(ofToken characters: UnsafeBufferPointer<UInt8>) -> TokenHash {
     TokenHash(Array(repeating: 0, count: TokenHash.length))

@@ -80,7 +80,7 @@ private struct Unused: PasswordHasher, Clock {
   func verifier(for secret: DeviceSecret) async throws(RegistryError) -> SecretVerifier {
     throw .fault(cause: "not for this test")
   }
-  func storedKey(of secret: DeviceSecret) -> [UInt8] { Array(repeating: 0, count: 32) }
+  func storedKeyTest(of secret: DeviceSecret) -> (_ storedKey: [UInt8]) -> Bool { { _ in false } }
   func verify(_ secret: DeviceSecret, against hmacKeyHash: String) async throws(RegistryError) -> Bool { false }
   func hash(ofToken characters: UnsafeBufferPointer<UInt8>) -> TokenHash {
     TokenHash(Array(repeating: 0, count: TokenHash.length))
