@@ -16,45 +16,24 @@ public final class PostgresCluster: Sendable {
   private let supervisor: Mutex<Supervisor>
 
   private struct Supervisor {
-    let process: Process
-    let orders: FileHandle
-    let answers: FileHandle
+    let shell: SupervisingShell
     var databaseCount = 0
 
-    /// Sends one line and waits for the line that answers it.
-    mutating func order(_ line: String) {
-      orders.write(Data((line + "\n").utf8))
-      let answer = readLine()
+    func order(_ line: String) {
+      let answer = shell.order(line)
       precondition(answer == "done", "PostgreSQL: \(line): \(answer)")
-    }
-
-    func readLine() -> String {
-      var line: [UInt8] = []
-      while let byte = answers.readData(ofLength: 1).first, byte != UInt8(ascii: "\n") { line.append(byte) }
-      return String(decoding: line, as: UTF8.self)
     }
   }
 
   /// Starts a server. Stops the program, with the reason, when there is none to start.
   public init() {
-    let process = Process()
     // PostgreSQL refuses to run as root.
     let shell = ["/bin/sh", "-c", Self.script, "supervisor", Self.binaries]
     let command =
       getuid() == 0
       ? ["/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] + shell : shell
-    process.executableURL = URL(fileURLWithPath: command[0])
-    process.arguments = Array(command.dropFirst())
-    process.currentDirectoryURL = URL(fileURLWithPath: "/")
-    let (orders, answers) = (Self.pipe(), Self.pipe())
-    process.standardInput = orders.reading
-    process.standardOutput = answers.writing
-    try! process.launchAlone()
-    // Our copies of the child's ends, or neither pipe would ever end.
-    try! orders.reading.close()
-    try! answers.writing.close()
-    let supervisor = Supervisor(process: process, orders: orders.writing, answers: answers.reading)
-    folder = supervisor.readLine()
+    let supervisor = Supervisor(shell: SupervisingShell(command))
+    folder = supervisor.shell.readLine()
     precondition(folder.hasPrefix("/"), "PostgreSQL could not be set up; are its binaries in \(Self.binaries)?")
     self.supervisor = Mutex(supervisor)
     start()
@@ -84,23 +63,7 @@ public final class PostgresCluster: Sendable {
   public func thaw() { supervisor.withLock { $0.order("thaw") } }
 
   /// Ends the server for good, and deletes its folder.
-  public func shutDown() {
-    supervisor.withLock { supervisor in
-      try? supervisor.orders.close()
-      supervisor.process.waitUntilExit()
-    }
-  }
-
-  /// Unlike Foundation's pipe, closed in the children of other tests.
-  private static func pipe() -> (reading: FileHandle, writing: FileHandle) {
-    var descriptors: [Int32] = [0, 0]
-    precondition(Glibc.pipe(&descriptors) == 0)
-    for descriptor in descriptors { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
-    return (
-      FileHandle(fileDescriptor: descriptors[0], closeOnDealloc: true),
-      FileHandle(fileDescriptor: descriptors[1], closeOnDealloc: true)
-    )
-  }
+  public func shutDown() { supervisor.withLock { $0.shell.end() } }
 
   /// The newest server that Debian's packages installed.
   private static let binaries: String = {

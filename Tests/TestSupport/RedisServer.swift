@@ -1,5 +1,4 @@
 import Foundation
-import Glibc
 import Synchronization
 
 /// A real Redis in a temporary folder, on a port of its own on the loopback interface.
@@ -11,43 +10,14 @@ public final class RedisServer: Sendable {
   /// while the server is stopped.
   public let port: UInt16
 
-  private let supervisor: Mutex<Supervisor>
-
-  private struct Supervisor {
-    let process: Process
-    let orders: FileHandle
-    let answers: FileHandle
-
-    /// Sends one line and waits for the line that answers it.
-    func order(_ line: String) -> String {
-      orders.write(Data((line + "\n").utf8))
-      return readLine()
-    }
-
-    func readLine() -> String {
-      var line: [UInt8] = []
-      while let byte = answers.readData(ofLength: 1).first, byte != UInt8(ascii: "\n") { line.append(byte) }
-      return String(decoding: line, as: UTF8.self)
-    }
-  }
+  private let supervisor: Mutex<SupervisingShell>
 
   /// Starts a server. Stops the program, with the reason, when there is none to start.
   /// - Parameters:
   ///   - password: what `requirepass` is set to; empty for none.
   ///   - settings: further settings, as on Redis' command line. By default nothing is written to disk.
   public init(password: String = "", settings: [String] = []) {
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: "/bin/sh")
-    process.arguments = ["-c", Self.script, "supervisor", password] + settings
-    process.currentDirectoryURL = URL(fileURLWithPath: "/")
-    let (orders, answers) = (Self.pipe(), Self.pipe())
-    process.standardInput = orders.reading
-    process.standardOutput = answers.writing
-    try! process.launchAlone()
-    // Our copies of the child's ends, or neither pipe would ever end.
-    try! orders.reading.close()
-    try! answers.writing.close()
-    let supervisor = Supervisor(process: process, orders: orders.writing, answers: answers.reading)
+    let supervisor = SupervisingShell(["/bin/sh", "-c", Self.script, "supervisor", password] + settings)
     let answer = supervisor.readLine()
     guard let port = UInt16(answer) else {
       preconditionFailure("no Redis; is redis-server installed? \(answer)")
@@ -89,17 +59,6 @@ public final class RedisServer: Sendable {
   private func order(_ line: String) {
     let answer = supervisor.withLock { $0.order(line) }
     precondition(answer == "done", "Redis: \(line): \(answer)")
-  }
-
-  /// Unlike Foundation's pipe, closed in the children of other tests.
-  private static func pipe() -> (reading: FileHandle, writing: FileHandle) {
-    var descriptors: [Int32] = [0, 0]
-    precondition(Glibc.pipe(&descriptors) == 0)
-    for descriptor in descriptors { _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC) }
-    return (
-      FileHandle(fileDescriptor: descriptors[0], closeOnDealloc: true),
-      FileHandle(fileDescriptor: descriptors[1], closeOnDealloc: true)
-    )
   }
 
   private static let script = """
