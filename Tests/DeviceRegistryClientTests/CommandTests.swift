@@ -7,13 +7,11 @@ import Testing
 struct CommandTests {
   private let directory = TemporaryDirectory()
 
-  private func run(_ arguments: [String], _ url: String) async throws -> Outcome {
-    let program = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
-      .appendingPathComponent("device-registry")
+  private func run(_ arguments: [String], _ url: String) async throws -> Program.Result {
     let place = [
       "--id", StandInDevices.id, "--secret-file", try secretFile(StandInDevices.secret, in: directory),
     ]
-    return try await Outcome.of(program, ["device"] + arguments + place + ["--url", url])
+    return try await Program.run(["device"] + arguments + place + ["--url", url])
   }
 
   @Test("whoami prints what the registry knows, byte by byte")

@@ -7,12 +7,14 @@ import Testing
 struct ExampleTests {
   private let directory = TemporaryDirectory()
 
-  private func run(_ url: String, secret: String = StandInDevices.secret) async throws -> Outcome {
+  private func run(_ url: String, secret: String = StandInDevices.secret) async throws -> Program.Result {
     let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
       .appendingPathComponent("../../examples/device.sh").standardizedFileURL
-    return try await Outcome.of(
-      script, [],
-      ["ID": StandInDevices.id, "SECRET_FILE": try secretFile(secret, in: directory), "URL": url])
+    let environment = [
+      "PATH=/usr/bin:/bin", "ID=\(StandInDevices.id)", "URL=\(url)",
+      "SECRET_FILE=\(try secretFile(secret, in: directory))",
+    ]
+    return try await Program.run([], environment, executable: script.path)
   }
 
   @Test("polls, believes the registry's answer, and acknowledges the first signal")

@@ -11,7 +11,7 @@ struct RunningRegistryTests {
   @Test("An owner registers, lists, reads, renames and revokes")
   func owner() async throws {
     let registry = try await RunningRegistry.start(clients: ["alice", "bob"], in: directory)
-    let alice = try OwnerClient(url: registry.url, token: try registry.token("alice"))
+    let alice = try OwnerClient(url: registry.url, token: try await registry.token("alice"))
     let first = try await alice.register(name: "EA-Main")
     let second = try await alice.register(name: "EA-Other")
     #expect(try first.credentials().id == first.device.id && first.device.clientID == "alice")
@@ -27,7 +27,7 @@ struct RunningRegistryTests {
     #expect(taken?.problem?.kind == "device-name-taken" && taken?.problem?.status == 409)
     let empty = await failure { () throws(RegistryClientError) in try await alice.register(name: " ") }
     #expect(empty?.problem?.errors.map(\.field) == ["device_name"])
-    let bob = try OwnerClient(url: registry.url, token: try registry.token("bob"))
+    let bob = try OwnerClient(url: registry.url, token: try await registry.token("bob"))
     let foreign = await failure { () throws(RegistryClientError) in try await bob.device(second.device.id) }
     #expect(foreign?.problem?.status == 403)
     let stranger = try OwnerClient(url: registry.url, token: "none")

@@ -1,6 +1,7 @@
 import EventLoop
 import Glibc
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite("An event loop")
@@ -160,7 +161,7 @@ struct WorkerPoolTests {
     gate.untilEntered()
     // The thread is busy: two more find a place, and the third of them none.
     let queued = (0..<2).map { number in Task { try await pool.run { number } } }
-    while pool.queueLength < 2 { await Task.yield() }
+    try await wait { pool.queueLength == 2 }
     await #expect(throws: WorkerPool.Full.self) { try await pool.run { 3 } }
     gate.open()
     try await running.value

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import JSONWebToken
@@ -7,55 +8,42 @@ import Testing
 private final class HTTPSServer {
   let folder = FileManager.default.temporaryDirectory.appending(path: "key-set-\(UUID().uuidString)")
   let port: Int
-  private let server = Process()
+  private let server: Program
 
   var certificate: String { folder.appending(path: "server.pem").path }
 
-  init(keySet: [UInt8], host: String = "localhost") throws {
+  init(keySet: [UInt8], host: String = "localhost") async throws {
     try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
     try Data(keySet).write(to: folder.appending(path: "keys.json"))
     try Data(Self.program.utf8).write(to: folder.appending(path: "server.py"))
-    let openssl = Process()
-    openssl.executableURL = URL(filePath: "/usr/bin/env")
-    openssl.arguments = [
-      "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
-      "-subj", "/CN=\(host)", "-addext", "subjectAltName=DNS:\(host)", "-keyout", "key.pem", "-out",
-      "server.pem",
-    ]
-    openssl.currentDirectoryURL = folder
-    openssl.standardError = FileHandle.nullDevice
-    try openssl.run()
-    openssl.waitUntilExit()
-    let output = Pipe()
-    server.executableURL = URL(filePath: "/usr/bin/env")
-    server.arguments = ["python3", "server.py"]
-    server.currentDirectoryURL = folder
-    server.standardOutput = output
-    server.standardError = FileHandle.nullDevice
-    try server.run()
-    let line = String(decoding: output.fileHandleForReading.availableData, as: UTF8.self)
-    port = try #require(Int(line.trimmingCharacters(in: .whitespacesAndNewlines)))
+    let made = try await Program.run(
+      [
+        "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+        "-subj", "/CN=\(host)", "-addext", "subjectAltName=DNS:\(host)",
+        "-keyout", folder.appending(path: "key.pem").path, "-out", folder.appending(path: "server.pem").path,
+      ], executable: "/usr/bin/openssl")
+    try #require(made.status == 0, "\(made.errors)")
+    server = try Program(
+      ["python3", folder.appending(path: "server.py").path], ["PATH=/usr/local/bin:/usr/bin:/bin"],
+      executable: "/usr/bin/env")
+    port = try #require(Int(await server.outputLine()))
   }
 
-  deinit {
-    // Processes that tests start inherit blocked signals: only this one is sure to arrive.
-    kill(server.processIdentifier, SIGKILL)
-    server.waitUntilExit()
-    try? FileManager.default.removeItem(at: folder)
-  }
+  deinit { try? FileManager.default.removeItem(at: folder) }
 
-  func fetch(_ path: String, trusting certificate: String? = nil, totalTimeoutMilliseconds: Int = 5000) throws
-    -> Result<FetchedKeySet, JWKSetError>
-  {
+  func fetch(
+    _ path: String, trusting certificate: String? = nil, totalTimeoutMilliseconds: Int = 30_000
+  ) async throws -> Result<FetchedKeySet, JWKSetError> {
     var download = try KeySetDownload(
       url: "https://localhost:\(port)/\(path)", certificateFile: certificate ?? self.certificate)
     download.totalTimeoutMilliseconds = totalTimeoutMilliseconds
-    return download.fetch()
+    return await onOwnThread { [download] in download.fetch() }
   }
 
   /// Each path is a way of answering.
   private static let program = """
-    import http.server, ssl, threading
+    import http.server, os, ssl, sys, threading
+    os.chdir(os.path.dirname(sys.argv[0]))
     keys = open("keys.json", "rb").read()
     fields = {
       "/max-age": [("Cache-Control", "public"), ("Cache-Control", "max-age=77"), ("Age", "7")],
@@ -87,37 +75,37 @@ private final class HTTPSServer {
 @Suite("Keys from a URL: the request", .serialized)
 struct KeySetDownloadTests {
   @Test("Keys come with their lifetime, and every other answer is refused")
-  func answers() throws {
-    let server = try HTTPSServer(keySet: keySet(TestKey.p256.jwk()))
+  func answers() async throws {
+    let server = try await HTTPSServer(keySet: keySet(TestKey.p256.jwk()))
     let lifetimes = [("keys", 300), ("max-age", 70), ("expires", 120), ("expired", 10)]
     for (path, seconds) in lifetimes {
-      let fetched = try server.fetch(path).get()
+      let fetched = try await server.fetch(path).get()
       #expect(fetched.keys.count == 1 && fetched.lifetimeSeconds == seconds, "\(path)")
     }
-    expect(try server.fetch("redirect"), .notFetched(reason: "the answer was 302, not 200"))
-    expect(try server.fetch("absent"), .notFetched(reason: "the answer was 404, not 200"))
-    expect(try server.fetch("large"), .tooLarge)
-    expect(try server.fetch("broken"), .notAKeySet)
-    #expect(try server.fetch("withdrawn").get().keys.count == 0)
+    expect(try await server.fetch("redirect"), .notFetched(reason: "the answer was 302, not 200"))
+    expect(try await server.fetch("absent"), .notFetched(reason: "the answer was 404, not 200"))
+    expect(try await server.fetch("large"), .tooLarge)
+    expect(try await server.fetch("broken"), .notAKeySet)
+    #expect(try await server.fetch("withdrawn").get().keys.count == 0)
     expect(
-      try server.fetch("slow", totalTimeoutMilliseconds: 200), .notFetched(reason: "Timeout was reached"))
+      try await server.fetch("slow", totalTimeoutMilliseconds: 200), .notFetched(reason: "Timeout was reached"))
   }
 
   @Test("A certificate that is not trusted, or is another host's, ends it")
-  func certificates() throws {
-    let server = try HTTPSServer(keySet: keySet(TestKey.p256.jwk()))
-    let other = try HTTPSServer(keySet: keySet(TestKey.p256.jwk()), host: "elsewhere.example")
+  func certificates() async throws {
+    let server = try await HTTPSServer(keySet: keySet(TestKey.p256.jwk()))
+    let other = try await HTTPSServer(keySet: keySet(TestKey.p256.jwk()), host: "elsewhere.example")
     let refused = JWKSetError.notFetched(reason: "SSL peer certificate or SSH remote key was not OK")
-    expect(try server.fetch("keys", trusting: other.certificate), refused)
-    expect(try other.fetch("keys"), refused)
+    expect(try await server.fetch("keys", trusting: other.certificate), refused)
+    expect(try await other.fetch("keys"), refused)
     let download = try KeySetDownload(url: "https://localhost:\(server.port)/keys", certificateFile: nil)
-    expect(download.fetch(), refused)
-    #expect(throws: JWKSetError.self) { try server.fetch("keys", trusting: "/nowhere.pem").get() }
+    expect(await onOwnThread { download.fetch() }, refused)
+    await #expect(throws: JWKSetError.self) { try await server.fetch("keys", trusting: "/nowhere.pem").get() }
   }
 
   @Test("Tokens verify under keys that were fetched")
   func verifies() async throws {
-    let server = try HTTPSServer(keySet: keySet(TestKey.p256.jwk(#""kid":"a""#)))
+    let server = try await HTTPSServer(keySet: keySet(TestKey.p256.jwk(#""kid":"a""#)))
     let keys = try RemoteJWKSet(
       url: "https://localhost:\(server.port)/keys", certificateFile: server.certificate, blocking: Threads(),
       monotonicMilliseconds: { 0 }, report: { _ in })

@@ -9,16 +9,16 @@ struct CommandLineTests {
   private let secret = "JWT_SECRET=0123456789abcdef0123456789abcdef"
 
   @Test("helps", arguments: ["serve", "migrate", "client", "token"])
-  func helps(command: String) throws {
-    let help = try Program.run([command, "--help"])
+  func helps(command: String) async throws {
+    let help = try await Program.run([command, "--help"])
     #expect(help.status == 0)
     #expect(help.output.contains("device-registry \(command)"))
-    #expect(try Program.run(["--help"]).output.contains(command))
+    #expect(try await Program.run(["--help"]).output.contains(command))
   }
 
   @Test("tells its version")
-  func tellsItsVersion() throws {
-    #expect(try Program.run(["--version"]).output.hasPrefix("device-registry "))
+  func tellsItsVersion() async throws {
+    #expect(try await Program.run(["--version"]).output.hasPrefix("device-registry "))
   }
 
   @Test(
@@ -56,33 +56,33 @@ struct CommandLineTests {
       (["serve", "--listen", "127.example.com:0"], ["s"], "TLS"),
       (["serve", "--database-url", "sqlite::memory:"], ["s"], "DATABASE_URL"),
     ])
-  func namesWhatIsWrong(arguments: [String], environment: [String], what: String) throws {
-    let result = try Program.run(arguments, environment.map { $0 == "s" ? secret : $0 })
+  func namesWhatIsWrong(arguments: [String], environment: [String], what: String) async throws {
+    let result = try await Program.run(arguments, environment.map { $0 == "s" ? secret : $0 })
     #expect(result.status == 2)
     #expect(result.errors.contains(what), "\(result.errors)")
     #expect(!result.errors.contains("hunter2"))
   }
 
   @Test("adds, lists and removes clients, and brings the database up to date", arguments: DatabaseKind.allCases)
-  func managesClients(kind: DatabaseKind) throws {
-    let database = TestDatabase(kind)
+  func managesClients(kind: DatabaseKind) async throws {
+    let database = await TestDatabase(kind)
     let url = ["DATABASE_URL=\(database.url)"]
-    #expect(try Program.run(["migrate"], url).output.contains("0001"))
-    #expect(try Program.run(["migrate"], url).output == "the database is up to date\n")
+    #expect(try await Program.run(["migrate"], url).output.contains("0001"))
+    #expect(try await Program.run(["migrate"], url).output == "the database is up to date\n")
 
     let add = ["client", "add", "--id", "alice", "--email", "alice@example.com", "--telegram-id", "42"]
-    #expect(try Program.run(add, url).output == "alice\n")
-    let again = try Program.run(add, url)
+    #expect(try await Program.run(add, url).output == "alice\n")
+    let again = try await Program.run(add, url)
     #expect(again.status == 1)
     #expect(again.errors.contains("already"))
-    #expect(try Program.run(add + ["--if-absent"], url).status == 0)
-    #expect(try Program.run(["client", "add"], url).output.count == 37)
-    let list = try Program.run(["client", "list"], url).output.split(separator: "\n")
+    #expect(try await Program.run(add + ["--if-absent"], url).status == 0)
+    #expect(try await Program.run(["client", "add"], url).output.count == 37)
+    let list = try await Program.run(["client", "list"], url).output.split(separator: "\n")
     #expect(list.count == 2)
     #expect(list[0].hasPrefix("alice\talice@example.com\t42\t20"))
 
-    #expect(try Program.run(["client", "remove", "alice"], url).status == 0)
-    let missing = try Program.run(["client", "remove", "alice"], url)
+    #expect(try await Program.run(["client", "remove", "alice"], url).status == 0)
+    let missing = try await Program.run(["client", "remove", "alice"], url)
     #expect(missing.status == 1)
     #expect(missing.errors.contains("no such client"))
   }
@@ -95,10 +95,10 @@ struct CommandLineTests {
       "JWT_SECRET_FILE=\(file)", "DATABASE_URL=sqlite:\(directory.path)/new/registry.db", "LISTEN=127.0.0.1:0",
       "ADMIN_LISTEN=127.0.0.1:0",
     ]
-    _ = try Program.run(["client", "add", "--id", "alice"], environment)
-    let token = try Program.run(["token", "--sub", "alice"], environment).output.dropLast()
+    _ = try await Program.run(["client", "add", "--id", "alice"], environment)
+    let token = try await Program.run(["token", "--sub", "alice"], environment).output.dropLast()
     let program = try Program(["serve"], environment)
-    let line = try program.errorLine(containing: #""event":"listening""#)
+    let line = try await program.errorLine(containing: #""event":"listening""#)
     let address = try #require(line.firstMatch(of: /"address":"127.0.0.1:(\d+)"/))
     let client = HTTPClient(port: try #require(UInt16(address.1)))
     #expect(try await client.send("GET", "/readyz").status == 200)
@@ -113,14 +113,14 @@ struct CommandLineTests {
     let attributes = try FileManager.default.attributesOfItem(atPath: "\(directory.path)/new/registry.db")
     #expect(attributes[.posixPermissions] as? Int == 0o600)
 
-    kill(program.processIdentifier, signal)
-    #expect(program.end().status == 0)
+    program.send(signal)
+    #expect(await program.end().status == 0)
   }
 
   @Test("serves HTTPS, of TLS 1.2 and later, and says when the certificate is none")
   func servesTLS() async throws {
     let (certificate, key) = ("\(directory.path)/certificate.pem", "\(directory.path)/key.pem")
-    let made = try Program.run(
+    let made = try await Program.run(
       [
         "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1", "-subj",
         "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate,
@@ -131,19 +131,19 @@ struct CommandLineTests {
       "TLS_KEY_FILE=\(key)",
     ]
     let program = try Program(["serve"], environment + ["TLS_CERT_FILE=\(certificate)"])
-    let line = try program.errorLine(containing: #""event":"listening""#)
+    let line = try await program.errorLine(containing: #""event":"listening""#)
     let address = try #require(line.firstMatch(of: /"address":"(127.0.0.1:\d+)"/)).1
     let curl = ["-s", "--cacert", certificate, "https://\(address)/healthz"]
-    #expect(try Program.run(curl, executable: "/usr/bin/curl").output == #"{"status":"ok"}"#)
+    #expect(try await Program.run(curl, executable: "/usr/bin/curl").output == #"{"status":"ok"}"#)
     let old = ["-s", "--tls-max", "1.1", "--ciphers", "DEFAULT@SECLEVEL=0"] + curl.dropFirst()
-    #expect(try Program.run(Array(old), executable: "/usr/bin/curl").status == 35)
-    kill(program.processIdentifier, SIGTERM)
-    #expect(program.end().status == 0)
+    #expect(try await Program.run(Array(old), executable: "/usr/bin/curl").status == 35)
+    program.send(SIGTERM)
+    #expect(await program.end().status == 0)
 
     for kind in DatabaseKind.allCases {
-      let database = TestDatabase(kind)
+      let database = await TestDatabase(kind)
       let settings = environment.filter { !$0.hasPrefix("DATABASE_URL") } + ["DATABASE_URL=\(database.url)"]
-      let broken = try Program.run(["serve"], settings + ["TLS_CERT_FILE=\(key)"])
+      let broken = try await Program.run(["serve"], settings + ["TLS_CERT_FILE=\(key)"])
       #expect(broken.status == 2)
       #expect(broken.errors.contains("TLS_CERT_FILE") && broken.errors.contains("certificate"))
     }
@@ -153,21 +153,21 @@ struct CommandLineTests {
   func failsToStart() async throws {
     let file = "DATABASE_URL=sqlite:\(directory.path)/registry.db"
     let first = try Program(["serve"], [secret, file, "LISTEN=127.0.0.1:0", "ADMIN_LISTEN=127.0.0.1:0"])
-    let line = try first.errorLine(containing: #""event":"listening""#)
+    let line = try await first.errorLine(containing: #""event":"listening""#)
     let address = try #require(line.firstMatch(of: /"address":"(127.0.0.1:\d+)"/)).1
-    let second = try Program.run(["serve"], [secret, file, "LISTEN=\(address)"])
+    let second = try await Program.run(["serve"], [secret, file, "LISTEN=\(address)"])
     #expect(second.status == 1)
     #expect(second.errors.contains("set LISTEN"))
     let adminAddress = try #require(line.firstMatch(of: /"admin_address":"(127.0.0.1:\d+)"/)).1
-    let third = try Program.run(
+    let third = try await Program.run(
       ["serve"], [secret, file, "LISTEN=127.0.0.1:0", "ADMIN_LISTEN=\(adminAddress)"])
     #expect(third.status == 1)
     #expect(third.errors.contains("\(adminAddress)") && third.errors.contains("set ADMIN_LISTEN"))
-    kill(first.processIdentifier, SIGTERM)
-    #expect(first.end().status == 0)
+    first.send(SIGTERM)
+    #expect(await first.end().status == 0)
 
     let url = "DATABASE_URL=postgresql://user:hunter2@127.0.0.1:1/none"
-    let unreachable = try Program.run(["serve"], [secret, url, "LISTEN=127.0.0.1:0", "ADMIN_LISTEN="])
+    let unreachable = try await Program.run(["serve"], [secret, url, "LISTEN=127.0.0.1:0", "ADMIN_LISTEN="])
     #expect(unreachable.status == 1)
     #expect(unreachable.errors.contains("127.0.0.1"))
     #expect(!unreachable.errors.contains("hunter2"))

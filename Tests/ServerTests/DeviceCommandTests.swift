@@ -20,13 +20,13 @@ struct DeviceCommandTests {
   private static let good = String(repeating: "0123456789abcdef", count: 4)
 
   @Test("helps")
-  func helps() throws {
-    let help = try Program.run(["device", "--help"])
+  func helps() async throws {
+    let help = try await Program.run(["device", "--help"])
     #expect(help.status == 0)
     for word in ["whoami", "poll", "ack", "--id", "--secret-file", "--url", "--wait", "--max", "--status"] {
       #expect(help.output.contains(word))
     }
-    #expect(try Program.run(["--help"]).output.contains("device "))
+    #expect(try await Program.run(["--help"]).output.contains("device "))
   }
 
   @Test(
@@ -37,8 +37,8 @@ struct DeviceCommandTests {
       (["whoami"], "--id"), (["whoami", "--id", id], "--secret-file"), (["whoami", "--wait", "1"], "--wait"),
       (["poll", "--wait", "x"], "--id"), (["poll", "--colour", "red"], "--colour"),
     ])
-  func namesWhatIsWrong(arguments: [String], what: String) throws {
-    let result = try Program.run(["device"] + arguments)
+  func namesWhatIsWrong(arguments: [String], what: String) async throws {
+    let result = try await Program.run(["device"] + arguments)
     #expect(result.status == 2)
     #expect(result.errors.contains(what), "\(result.errors)")
     #expect(result.output.isEmpty)
@@ -52,8 +52,8 @@ struct DeviceCommandTests {
       (["whoami", "--url", "http://registry.example.com"], "plain HTTP"),
       (["whoami", "--url", "https://registry.example.com/path"], "URL"),
     ])
-  func namesValues(arguments: [String], what: String) throws {
-    let result = try Program.run(["device"] + arguments + secret(Self.good))
+  func namesValues(arguments: [String], what: String) async throws {
+    let result = try await Program.run(["device"] + arguments + secret(Self.good))
     #expect(result.status == 2)
     #expect(result.errors.contains(what), "\(result.errors)")
   }
@@ -63,19 +63,19 @@ struct DeviceCommandTests {
     arguments: [
       (good, 0o644, "chmod 600"), (good, 0o620, "chmod 600"), ("hunter2", 0o600, "64"), ("", 0o600, "64"),
     ])
-  func refusesSecrets(text: String, permissions: Int, what: String) throws {
-    let result = try Program.run(["device", "whoami"] + secret(text, permissions: permissions))
+  func refusesSecrets(text: String, permissions: Int, what: String) async throws {
+    let result = try await Program.run(["device", "whoami"] + secret(text, permissions: permissions))
     #expect(result.status == 2)
     #expect(result.errors.contains(what), "\(result.errors)")
     #expect(!result.errors.contains(Self.good) && !result.errors.contains("hunter2"))
-    let missing = try Program.run(["device", "whoami", "--id", Self.id, "--secret-file", "/none"])
+    let missing = try await Program.run(["device", "whoami", "--id", Self.id, "--secret-file", "/none"])
     #expect(missing.status == 2)
     #expect(missing.errors.contains("/none"))
   }
 
   @Test("says when the registry is out of reach, and exits with 1; a line break behind the secret is ignored")
-  func unreachable() throws {
-    let result = try Program.run(
+  func unreachable() async throws {
+    let result = try await Program.run(
       ["device", "whoami", "--url", "http://127.0.0.1:1"] + secret(Self.good + "\n"))
     #expect(result.status == 1)
     #expect(result.errors.contains("cannot be reached"), "\(result.errors)")
@@ -83,12 +83,12 @@ struct DeviceCommandTests {
   }
 
   @Test("says when the program that does it is missing")
-  func missing() throws {
+  func missing() async throws {
     let built = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
       .appendingPathComponent("device-registry")
     let copy = URL(fileURLWithPath: "\(directory.path)/device-registry")
     try FileManager.default.copyItem(at: built, to: copy)
-    let result = try Program.run(["device", "whoami"] + secret(Self.good), executable: copy.path)
+    let result = try await Program.run(["device", "whoami"] + secret(Self.good), executable: copy.path)
     #expect(result.status == 1)
     #expect(result.errors.contains("device-registry-device"), "\(result.errors)")
   }

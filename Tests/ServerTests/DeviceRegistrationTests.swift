@@ -84,7 +84,8 @@ extension DeviceRegistry {
 
     @Test(arguments: DatabaseKind.allCases)
     func `A client has a limited number of devices, revoked ones included`(_ kind: DatabaseKind) async throws {
-      try await TestRegistry.with(TestDatabase(kind), settings: ["MAX_DEVICES_PER_CLIENT": "2"]) { registry in
+      try await TestRegistry.with(await TestDatabase(kind), settings: ["MAX_DEVICES_PER_CLIENT": "2"]) {
+        registry in
         let owner = try await registry.newOwner()
         let id = try await registry.newDevice(of: owner, "one")["id"] as! String
         _ = try await registry.ask("POST", "/api/v1/devices/\(id)/revoke", as: owner)

@@ -127,7 +127,7 @@ extension DeviceRegistry {
           let poll = try await registry.ask("GET", "/api/v1/device/poll", token: token)
           #expect(poll.status == 200 && poll.value(of: "signature") == nil)
         }
-        let isLeaked = try registry.database.contains(token)
+        let isLeaked = try await registry.database.contains(token)
         #expect(!isLeaked)
       }
       let last = try #require(

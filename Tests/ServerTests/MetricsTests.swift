@@ -15,7 +15,7 @@ import Testing
   func `Registrations and revocations are counted, one that changes nothing is not`(
     _ kind: DatabaseKind
   ) async throws {
-    try await TestRegistry.with(TestDatabase(kind)) { registry in
+    try await TestRegistry.with(await TestDatabase(kind)) { registry in
       let before = try await registry.askAdmin("GET", "/metrics").text
       #expect(Self.value("devices_registered_total", in: before) == "0")
       #expect(Self.value("devices_revoked_total", in: before) == "0")
@@ -36,7 +36,7 @@ import Testing
   func `Requests are counted and timed by route, and nothing that was sent is told`(
     _ kind: DatabaseKind
   ) async throws {
-    try await TestRegistry.with(TestDatabase(kind)) { registry in
+    try await TestRegistry.with(await TestDatabase(kind)) { registry in
       let owner = try await registry.newOwner()
       let device = try await registry.newDevice(of: owner, "EA-Unheard-Of")
       let id = device["id"] as! String
@@ -72,7 +72,7 @@ import Testing
   }
 
   @Test func `The contract's names are there from the start, with those of the process`() async throws {
-    try await TestRegistry.with(TestDatabase(.sqlite)) { registry in
+    try await TestRegistry.with(await TestDatabase(.sqlite)) { registry in
       let answer = try await registry.askAdmin("GET", "/metrics")
       #expect(answer.status == 200)
       #expect(answer.value(of: "Content-Type") == "text/plain; version=0.0.4; charset=utf-8")
@@ -94,7 +94,7 @@ import Testing
   }
 
   @Test func `Open connections are counted on all loops`() async throws {
-    try await TestRegistry.with(TestDatabase(.sqlite), settings: ["EVENT_LOOPS": "3"]) { registry in
+    try await TestRegistry.with(await TestDatabase(.sqlite), settings: ["EVENT_LOOPS": "3"]) { registry in
       let deadline = Date(timeIntervalSinceNow: 30)
       let sockets = try (0..<5).map { _ in try ClientSocket(port: registry.client.port, deadline: deadline) }
       for socket in sockets {
@@ -110,7 +110,7 @@ import Testing
   }
 
   @Test func `The admin address answers GET and HEAD of /metrics, and nothing else`() async throws {
-    try await TestRegistry.with(TestDatabase(.sqlite)) { registry in
+    try await TestRegistry.with(await TestDatabase(.sqlite)) { registry in
       let get = try await registry.askAdmin("GET", "/metrics?debug=1")
       #expect(get.status == 200)
       let head = try await registry.askAdmin("HEAD", "/metrics")
@@ -127,7 +127,7 @@ import Testing
   }
 
   @Test func `An empty ADMIN_LISTEN turns the metrics off`() async throws {
-    try await TestRegistry.with(TestDatabase(.sqlite), settings: ["ADMIN_LISTEN": ""]) { registry in
+    try await TestRegistry.with(await TestDatabase(.sqlite), settings: ["ADMIN_LISTEN": ""]) { registry in
       let health = try await registry.ask("GET", "/healthz")
       #expect(health.status == 200)
       #expect(!registry.hasAdmin)

@@ -12,10 +12,11 @@ extension DeviceRegistry {
       let owner = try await registry.newOwner()
       let device = try await registry.newDevice(of: owner, "stored")
       let stored = "FROM devices WHERE client_id = '\(owner.id)'"
-      #expect(try registry.database.first("SELECT device_name \(stored)") == "stored")
+      #expect(try await registry.database.first("SELECT device_name \(stored)") == "stored")
       #expect(
-        try registry.database.first("SELECT hmac_key_hash \(stored)") == device["hmac_key_hash"] as? String)
-      let isLeaked = try registry.database.contains(device["secret"] as! String)
+        try await registry.database.first("SELECT hmac_key_hash \(stored)") == device["hmac_key_hash"]
+          as? String)
+      let isLeaked = try await registry.database.contains(device["secret"] as! String)
       #expect(!isLeaked)
     }
 
@@ -41,13 +42,14 @@ extension DeviceRegistry {
       #expect(try await registry.ask("DELETE", client, token: TestRegistry.administrator).status == 204)
       #expect(try await registry.ask("DELETE", client, token: TestRegistry.administrator).status == 404)
       #expect(try await registry.ask("GET", path, as: owner).status == 404)
-      let left = try registry.database.first("SELECT count(*) FROM devices WHERE client_id = '\(owner.id)'")
+      let left = try await registry.database.first(
+        "SELECT count(*) FROM devices WHERE client_id = '\(owner.id)'")
       #expect(left == "0")
     }
 
     @Test(arguments: DatabaseKind.allCases)
     func `A restart loses nothing`(_ kind: DatabaseKind) async throws {
-      let database = TestDatabase(kind)
+      let database = await TestDatabase(kind)
       let (owner, body) = try await TestRegistry.with(database) { registry in
         let owner = try await registry.newOwner()
         _ = try await registry.newDevice(of: owner)

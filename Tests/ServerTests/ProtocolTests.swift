@@ -61,7 +61,8 @@ extension DeviceRegistry {
     }
 
     @Test func `An audience that is demanded must be there`() async throws {
-      try await TestRegistry.with(TestDatabase(.sqlite), settings: ["JWT_AUDIENCE": "registry"]) { registry in
+      try await TestRegistry.with(await TestDatabase(.sqlite), settings: ["JWT_AUDIENCE": "registry"]) {
+        registry in
         let answer = try await registry.ask(
           "GET", "/api/v1/devices", token: TestRegistry.token(subject: "alice"))
         #expect(answer.status == 401)
@@ -132,18 +133,19 @@ extension DeviceRegistry {
     @Test func `While the database is gone the service lives, is not ready, and says when to come back`()
       async throws
     {
-      let cluster = PostgresCluster()
-      defer { cluster.shutDown() }
-      try await TestRegistry.with(TestDatabase(postgres: cluster.makeDatabase())) { registry in
-        let owner = try await registry.newOwner()
-        cluster.stop()
-        #expect(try await registry.ask("GET", "/healthz").status == 200)
-        for answer in [
-          try await registry.ask("GET", "/readyz"), try await registry.ask("GET", "/api/v1/devices", as: owner),
-        ] {
-          #expect(answer.status == 503)
-          #expect(answer.value(of: "Retry-After") != nil)
-          #expect(!answer.text.contains(cluster.folder))
+      try await PostgresCluster.with { cluster in
+        try await TestRegistry.with(TestDatabase(postgres: cluster.makeDatabase())) { registry in
+          let owner = try await registry.newOwner()
+          await cluster.stop()
+          #expect(try await registry.ask("GET", "/healthz").status == 200)
+          for answer in [
+            try await registry.ask("GET", "/readyz"),
+            try await registry.ask("GET", "/api/v1/devices", as: owner),
+          ] {
+            #expect(answer.status == 503)
+            #expect(answer.value(of: "Retry-After") != nil)
+            #expect(!answer.text.contains(cluster.folder))
+          }
         }
       }
     }

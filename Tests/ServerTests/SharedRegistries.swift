@@ -7,8 +7,8 @@ struct SharedRegistries: SuiteTrait, TestScoping {
   func provideScope(
     for test: Test, testCase: Test.Case?, performing function: @concurrent @Sendable () async throws -> Void
   ) async throws {
-    try await TestRegistry.with(TestDatabase(.sqlite)) { sqlite in
-      try await TestRegistry.with(TestDatabase(.postgres)) { postgres in
+    try await TestRegistry.with(await TestDatabase(.sqlite)) { sqlite in
+      try await TestRegistry.with(await TestDatabase(.postgres)) { postgres in
         try await Self.$current.withValue([.sqlite: sqlite, .postgres: postgres]) { try await function() }
       }
     }

@@ -16,12 +16,12 @@ final class TestDatabase: Sendable {
   let url: String
   let directory = TemporaryDirectory()
 
-  init(_ kind: DatabaseKind) {
+  init(_ kind: DatabaseKind) async {
     self.kind = kind
     url =
       switch kind {
       case .sqlite: "sqlite:\(directory.path)/registry.db"
-      case .postgres: PostgresCluster.shared.makeDatabase()
+      case .postgres: await PostgresCluster.shared.makeDatabase()
       }
   }
 
@@ -32,10 +32,12 @@ final class TestDatabase: Sendable {
   }
 
   /// The first column of the first row of what a query on a connection of its own answers, as text.
-  func first(_ query: String) throws -> String? {
-    switch kind {
-    case .sqlite: try sqlite(query)
-    case .postgres: try postgres(query)
+  func first(_ query: String) async throws -> String? {
+    try await onOwnThread { [self] in
+      switch kind {
+      case .sqlite: try sqlite(query)
+      case .postgres: try postgres(query)
+      }
     }
   }
 
@@ -61,10 +63,10 @@ final class TestDatabase: Sendable {
   }
 
   /// Whether a text is anywhere in the database's tables (PostgreSQL) or files (SQLite).
-  func contains(_ text: String) throws -> Bool {
+  func contains(_ text: String) async throws -> Bool {
     switch kind {
     case .postgres:
-      return try first("SELECT count(*) FROM devices WHERE devices::text LIKE '%\(text)%'") != "0"
+      return try await first("SELECT count(*) FROM devices WHERE devices::text LIKE '%\(text)%'") != "0"
     case .sqlite:
       let files = try FileManager.default.contentsOfDirectory(atPath: directory.path)
       return files.contains { name in

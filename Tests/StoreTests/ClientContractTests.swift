@@ -49,7 +49,7 @@ import Testing
 
   @Test("A client goes with its devices", arguments: StoreKind.allCases)
   func delete(_ kind: StoreKind) async throws {
-    let database = try TestDatabase(kind)
+    let database = try await TestDatabase(kind)
     try await database.withStore { store in
       try await store.insertClient(client("alice"))
       try await store.insertClient(client("bob"))
@@ -61,6 +61,6 @@ import Testing
       #expect(try await store.device(gone.id) == nil)
       #expect(try await store.device(kept.id) == kept)
     }
-    #expect(try database.sql("SELECT count(*) FROM devices") == "1")
+    #expect(try await database.sql("SELECT count(*) FROM devices") == "1")
   }
 }

@@ -18,7 +18,7 @@ import Testing
   @Test(
     "A device's credentials are its secret's, and say whether it may come in", arguments: StoreKind.allCases)
   func roundTrip(_ kind: StoreKind) async throws {
-    let database = try TestDatabase(kind)
+    let database = try await TestDatabase(kind)
     try await database.withStore { store in
       try await store.insertClient(client("alice"))
       let secret = verifier()
@@ -30,7 +30,7 @@ import Testing
       }
       #expect(try await store.credentials(of: one.id) == expected(isActive: true))
       #expect(try await store.credentials(of: newID()) == nil)
-      try database.sql("UPDATE devices SET is_active = \(kind == .postgres ? "false" : "0")")
+      try await database.sql("UPDATE devices SET is_active = \(kind == .postgres ? "false" : "0")")
       #expect(try await store.credentials(of: one.id) == expected(isActive: false))
       _ = try await store.revokeDevice(one.id, of: alice, at: noon)
       #expect(try await store.credentials(of: one.id) == expected(isActive: false))
@@ -136,12 +136,12 @@ import Testing
 
   @Test("No secret of a device that may not come in comes into force", arguments: StoreKind.allCases)
   func promoteRevoked(_ kind: StoreKind) async throws {
-    let database = try TestDatabase(kind)
+    let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let (id, first) = try await store.addDevice()
       let second = verifier()
       _ = try await store.rotate(id, to: second, until: noon.plus(seconds: 60))
-      try database.sql("UPDATE devices SET is_active = \(kind == .postgres ? "false" : "0")")
+      try await database.sql("UPDATE devices SET is_active = \(kind == .postgres ? "false" : "0")")
       #expect(try await store.promoteNextSecret(of: id, storedKey: second.storedKey) == false)
       _ = try await store.revokeDevice(id, of: alice, at: noon)
       #expect(try await store.promoteNextSecret(of: id, storedKey: second.storedKey) == false)

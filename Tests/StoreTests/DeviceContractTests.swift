@@ -100,14 +100,14 @@ import Testing
 
   @Test("Twelve registrations at once where five may be: five succeed", arguments: StoreKind.allCases)
   func limitRace(_ kind: StoreKind) async throws {
-    let database = try TestDatabase(kind)
+    let database = try await TestDatabase(kind)
     try await database.withStore { store in
       try await store.insertClient(client("alice"))
       let outcomes = await store.outcomes(12) { try await store.add("device \($0)", maxDevices: 5) }
       #expect(outcomes == [nil: 5, .tooManyDevices(limit: 5): 7])
       #expect(try await store.devices(of: alice, after: nil, limit: 100).count == 5)
     }
-    #expect(try database.sql("SELECT device_count FROM clients") == "5")
+    #expect(try await database.sql("SELECT device_count FROM clients") == "5")
   }
 
   @Test("Revoked devices count, and too many goes before a taken name", arguments: StoreKind.allCases)

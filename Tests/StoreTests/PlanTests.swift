@@ -28,13 +28,13 @@ import Testing
       (.pendingSignals, "gen_random_uuid(), now(), 100", "ix_deliveries_pending"),
       (.removeSignals, "now(), 100", "ix_signals_expires"),
     ])
-  func postgres(_ statement: PostgresStatement, _ values: String, _ index: String) throws {
-    let database = try TestDatabase(.postgres)
-    let session = SQLSession(database.location)
-    try session.run(Self.manyRows)
-    try session.run("SET plan_cache_mode = force_generic_plan")
-    try session.run("PREPARE it AS \(statement.sql)")
-    let plan = try session.run("EXPLAIN EXECUTE it(\(values))").joined(separator: "\n")
+  func postgres(_ statement: PostgresStatement, _ values: String, _ index: String) async throws {
+    let database = try await TestDatabase(.postgres)
+    let session = await SQLSession(database.location)
+    try await session.run(Self.manyRows)
+    try await session.run("SET plan_cache_mode = force_generic_plan")
+    try await session.run("PREPARE it AS \(statement.sql)")
+    let plan = try await session.run("EXPLAIN EXECUTE it(\(values))").joined(separator: "\n")
     #expect(plan.contains(index), "\(plan)")
     #expect(!plan.contains("Sort") && !plan.contains("Seq Scan"), "\(plan)")
   }
@@ -68,16 +68,16 @@ import Testing
       ("insert_signal(id, client_id, '{}', now(), now(), ARRAY[id], 10)", "signals"),
       ("insert_signal(id, client_id, '{}', now(), now(), NULL, 10)", "devices"),
     ])
-  func postgresFunctions(_ call: String, _ table: String) throws {
-    let database = try TestDatabase(.postgres)
-    let session = SQLSession(database.location)
-    try session.run(Self.manyRows)
-    try session.run("CREATE TEMPORARY TABLE one AS SELECT * FROM devices LIMIT 1")
-    try session.run("SET plan_cache_mode = force_generic_plan; BEGIN")
+  func postgresFunctions(_ call: String, _ table: String) async throws {
+    let database = try await TestDatabase(.postgres)
+    let session = await SQLSession(database.location)
+    try await session.run(Self.manyRows)
+    try await session.run("CREATE TEMPORARY TABLE one AS SELECT * FROM devices LIMIT 1")
+    try await session.run("SET plan_cache_mode = force_generic_plan; BEGIN")
     let scans = "SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relname = '\(table)'"
-    let before = try session.run(scans)
-    try session.run("SELECT \(call) FROM one")
-    #expect(try session.run(scans) == before)
+    let before = try await session.run(scans)
+    try await session.run("SELECT \(call) FROM one")
+    #expect(try await session.run(scans) == before)
   }
 
   @Test(
@@ -88,8 +88,8 @@ import Testing
       (SQLiteStore.selectClients, "ix_clients_created"),
       (SQLiteStore.updateName, "sqlite_autoindex_devices_1"),
     ])
-  func sqlite(_ sql: String, _ index: String) throws {
-    let database = try TestDatabase(.sqlite)
+  func sqlite(_ sql: String, _ index: String) async throws {
+    let database = try await TestDatabase(.sqlite)
     let connection = try SQLiteConnection(
       path: database.location, isReader: true, busyTimeoutMilliseconds: 1000)
     let plan = try connection.run("EXPLAIN QUERY PLAN " + sql) { $0.text(3) }
@@ -120,8 +120,8 @@ import Testing
       ("DELETE FROM device_tokens WHERE device_id = ?1", "ix_device_tokens_device_created (device_id=?)"),
       ("DELETE FROM signals WHERE client_id = ?1", "ix_signals_client"),
     ])
-  func sqliteCredentialsAndSignals(_ sql: String, _ index: String) throws {
-    let database = try TestDatabase(.sqlite)
+  func sqliteCredentialsAndSignals(_ sql: String, _ index: String) async throws {
+    let database = try await TestDatabase(.sqlite)
     let connection = try SQLiteConnection(
       path: database.location, isReader: true, busyTimeoutMilliseconds: 1000)
     let plan = try connection.run("EXPLAIN QUERY PLAN " + sql) { $0.text(3) }

@@ -7,23 +7,23 @@ import Testing
 @Suite("PostgreSQL: a server that goes away", .timeLimit(.minutes(1))) struct PostgresFailureTests {
   @Test("Ended sessions fail what is pending, and the next operations have new ones")
   func terminatedSessions() async throws {
-    let database = try TestDatabase(.postgres)
+    let database = try await TestDatabase(.postgres)
     try await RunningPostgresStore.with(database.location) { running in
       await running.waitUntilConnected()
       try await running.run { try await $0.insertClient(client("alice")) }
       let one = try await running.run { try await $0.add("one") }
 
-      let session = SQLSession(database.location)
-      try session.run("BEGIN; SELECT 1 FROM devices FOR UPDATE")
+      let session = await SQLSession(database.location)
+      try await session.run("BEGIN; SELECT 1 FROM devices FOR UPDATE")
       async let pending = running.error { store in
         _ = try await store.renameDevice(one.id, of: alice, to: DeviceName("uno"), at: noon)
       }
       try await session.waitForBlockedStatements()
-      #expect(try session.terminateStore() == 6)
+      #expect(try await session.terminateStore() == 6)
       let error = await pending
       #expect(isUnavailable(error), "\(String(describing: error))")
       #expect("\(String(describing: error))".contains("terminating connection"))
-      try session.run("ROLLBACK")
+      try await session.run("ROLLBACK")
 
       await running.wait(for: 6) { $0.isLoss }
       #expect(try await running.run { try await $0.device(one.id) } == one)
@@ -33,54 +33,54 @@ import Testing
 
   @Test("A stopped server is unavailable in bounded time, and comes back by itself")
   func restart() async throws {
-    let cluster = PostgresCluster()
-    defer { cluster.shutDown() }
-    let database = try TestDatabase(.postgres, on: cluster)
-    var limits = PostgresLimits()
-    limits.waitMilliseconds = 100
-    try await RunningPostgresStore.with(database.location, limits: limits) { running in
-      await running.waitUntilConnected()
-      try await running.run { try await $0.insertClient(client("alice")) }
-      cluster.stop()
-      await running.wait(for: 6) { $0.isLoss }
-      let elapsed = await elapsedMilliseconds {
-        #expect(isUnavailable(await running.error { try await $0.ping() }))
-        #expect(isUnavailable(await running.error { try await $0.add("one") }))
+    try await PostgresCluster.with { cluster in
+      let database = try await TestDatabase(.postgres, on: cluster)
+      var limits = PostgresLimits()
+      limits.waitMilliseconds = 100
+      try await RunningPostgresStore.with(database.location, limits: limits) { running in
+        await running.waitUntilConnected()
+        try await running.run { try await $0.insertClient(client("alice")) }
+        await cluster.stop()
+        await running.wait(for: 6) { $0.isLoss }
+        let elapsed = await elapsedMilliseconds {
+          #expect(isUnavailable(await running.error { try await $0.ping() }))
+          #expect(isUnavailable(await running.error { try await $0.add("one") }))
+        }
+        #expect(elapsed < 10_000)
+        await running.wait(for: 12) { $0.isRefusal }
+        await cluster.start()
+        await running.waitUntilConnected()
+        try await running.run { try await $0.ping() }
+        _ = try await running.run { try await $0.add("one") }
       }
-      #expect(elapsed < 10_000)
-      await running.wait(for: 12) { $0.isRefusal }
-      cluster.start()
-      await running.waitUntilConnected()
-      try await running.run { try await $0.ping() }
-      _ = try await running.run { try await $0.add("one") }
     }
   }
 
   @Test("A server that hangs meets the deadline, and what it lost comes back by itself")
   func frozenServer() async throws {
-    let cluster = PostgresCluster()
-    defer { cluster.shutDown() }
-    let database = try TestDatabase(.postgres, on: cluster)
-    var limits = PostgresLimits()
-    limits.statementDeadlineMilliseconds = 1000
-    limits.waitMilliseconds = 100
-    try await RunningPostgresStore.with(database.location, limits: limits) { running in
-      await running.waitUntilConnected()
-      try await running.run { try await $0.insertClient(client("alice")) }
-      cluster.freeze()
-      let elapsed = await elapsedMilliseconds {
-        let error = await running.error { try await $0.ping() }
-        #expect(error == .unavailable(cause: "no answer within 1000 ms"))
-        #expect(isUnavailable(await running.error { try await $0.add("one") }))
+    try await PostgresCluster.with { cluster in
+      let database = try await TestDatabase(.postgres, on: cluster)
+      var limits = PostgresLimits()
+      limits.statementDeadlineMilliseconds = 1000
+      limits.waitMilliseconds = 100
+      try await RunningPostgresStore.with(database.location, limits: limits) { running in
+        await running.waitUntilConnected()
+        try await running.run { try await $0.insertClient(client("alice")) }
+        await cluster.freeze()
+        let elapsed = await elapsedMilliseconds {
+          let error = await running.error { try await $0.ping() }
+          #expect(error == .unavailable(cause: "no answer within 1000 ms"))
+          #expect(isUnavailable(await running.error { try await $0.add("one") }))
+        }
+        #expect((1000..<15_000).contains(elapsed))
+        await cluster.thaw()
+        // One connection of each lane was given up; the others never learnt of it.
+        await running.wait(for: 2) { $0 == .connected }
+        try await running.run { try await $0.ping() }
+        // Whether the write took place was not known: it waited in the server's socket.
+        let error = await running.error { try await $0.add("one") }
+        #expect(error == nil || error == .deviceNameTaken)
       }
-      #expect((1000..<15_000).contains(elapsed))
-      cluster.thaw()
-      // One connection of each lane was given up; the others never learnt of it.
-      await running.wait(for: 2) { $0 == .connected }
-      try await running.run { try await $0.ping() }
-      // Whether the write took place was not known: it waited in the server's socket.
-      let error = await running.error { try await $0.add("one") }
-      #expect(error == nil || error == .deviceNameTaken)
     }
   }
 
@@ -93,7 +93,7 @@ import Testing
       let url = "postgresql://127.0.0.1:\(listener.port)/x?user=x&connect_timeout=30"
       try await RunningPostgresStore.with(url, limits: limits) { running in
         async let error = running.error { try await $0.ping() }
-        await listener.waitForConnection()
+        try await listener.waitForConnection()
         await running.store.close()
         #expect(await error == .unavailable(cause: "the store was closed"))
         #expect(await running.error { try await $0.ping() } == .unavailable(cause: "the store was closed"))
@@ -134,7 +134,7 @@ import Testing
 
   @Test("Of several hosts, one that refuses is passed over")
   func severalHosts() async throws {
-    let database = try TestDatabase(.postgres)
+    let database = try await TestDatabase(.postgres)
     let url = database.location.replacing("host=", with: "host=/nonexistent,")
     try await RunningPostgresStore.with(url) { running in
       try await running.run { try await $0.insertClient(client("alice")) }
@@ -146,16 +146,16 @@ import Testing
 @Suite("PostgreSQL: a server that refuses", .timeLimit(.minutes(1))) struct PostgresRefusalTests {
   @Test("A server that became read-only is unavailable for writes, until it is not")
   func readOnly() async throws {
-    let database = try TestDatabase(.postgres)
-    let session = SQLSession(database.location)
-    let name = try session.run("SELECT current_database()")[0]
-    try session.run("ALTER DATABASE \(name) SET default_transaction_read_only = on")
+    let database = try await TestDatabase(.postgres)
+    let session = await SQLSession(database.location)
+    let name = try await session.run("SELECT current_database()")[0]
+    try await session.run("ALTER DATABASE \(name) SET default_transaction_read_only = on")
     try await RunningPostgresStore.with(database.location) { running in
       await running.waitUntilConnected()
       #expect(isUnavailable(await running.error { try await $0.insertClient(client("alice")) }))
       #expect(try await running.run { try await $0.client(alice) } == nil)
-      try session.run("SET default_transaction_read_only = off")
-      try session.run("ALTER DATABASE \(name) RESET default_transaction_read_only")
+      try await session.run("SET default_transaction_read_only = off")
+      try await session.run("ALTER DATABASE \(name) RESET default_transaction_read_only")
       // Each refused write gives its session up, so that soon all are new.
       for _ in 0..<3 { _ = await running.error { try await $0.insertClient(client("alice")) } }
       await running.wait(for: 1) { $0 == .connected }
@@ -165,10 +165,10 @@ import Testing
 
   @Test("Of several hosts, one that is read-only is not connected to")
   func readOnlyHost() async throws {
-    let database = try TestDatabase(.postgres)
-    let session = SQLSession(database.location)
-    let name = try session.run("SELECT current_database()")[0]
-    try session.run("ALTER DATABASE \(name) SET default_transaction_read_only = on")
+    let database = try await TestDatabase(.postgres)
+    let session = await SQLSession(database.location)
+    let name = try await session.run("SELECT current_database()")[0]
+    try await session.run("ALTER DATABASE \(name) SET default_transaction_read_only = on")
     var limits = PostgresLimits()
     limits.waitMilliseconds = 100
     let url = database.location.replacing("host=", with: "host=/nonexistent,")
@@ -182,7 +182,7 @@ import Testing
 
   @Test("A database without its tables is unavailable, and the log learns why")
   func notMigrated() async throws {
-    let database = try TestDatabase(.postgres, isMigrated: false)
+    let database = try await TestDatabase(.postgres, isMigrated: false)
     var limits = PostgresLimits()
     limits.waitMilliseconds = 100
     try await RunningPostgresStore.with(database.location, limits: limits) { running in
@@ -195,7 +195,7 @@ import Testing
 
   @Test("One statement's error leaves its neighbours in the pipeline alone")
   func neighbours() async throws {
-    let database = try TestDatabase(.postgres)
+    let database = try await TestDatabase(.postgres)
     var limits = PostgresLimits()
     limits.writeConnections = 1
     try await RunningPostgresStore.with(database.location, limits: limits) { running in
@@ -212,7 +212,7 @@ import Testing
 
   @Test("A statement that the server cancels is unavailable, alone")
   func statementTimeout() async throws {
-    let database = try TestDatabase(.postgres)
+    let database = try await TestDatabase(.postgres)
     var limits = PostgresLimits()
     limits.writeConnections = 1
     let url = database.location + "&options=-c%20statement_timeout%3D300"
@@ -220,8 +220,8 @@ import Testing
       try await running.run { try await $0.insertClient(client("alice")) }
       let one = try await running.run { try await $0.add("one") }
       let two = try await running.run { try await $0.add("two") }
-      let session = SQLSession(database.location)
-      try session.run("BEGIN; SELECT 1 FROM devices WHERE device_name = 'one' FOR UPDATE")
+      let session = await SQLSession(database.location)
+      try await session.run("BEGIN; SELECT 1 FROM devices WHERE device_name = 'one' FOR UPDATE")
       async let blocked = running.error { store in
         _ = try await store.renameDevice(one.id, of: alice, to: DeviceName("uno"), at: noon)
       }
@@ -237,7 +237,7 @@ import Testing
 
   @Test("More statements than a connection may have pending are refused, and no others")
   func fullPipelines() async throws {
-    let database = try TestDatabase(.postgres)
+    let database = try await TestDatabase(.postgres)
     var limits = PostgresLimits()
     limits.writeConnections = 2
     limits.pendingPerConnection = 3
@@ -245,8 +245,8 @@ import Testing
       await running.waitUntilConnected(limits)
       try await running.run { try await $0.insertClient(client("alice")) }
       let one = try await running.run { try await $0.add("one") }
-      let session = SQLSession(database.location)
-      try session.run("BEGIN; SELECT 1 FROM devices FOR UPDATE")
+      let session = await SQLSession(database.location)
+      try await session.run("BEGIN; SELECT 1 FROM devices FOR UPDATE")
       try await withThrowingTaskGroup(of: RegistryError?.self) { group in
         for _ in 0..<10 {
           group.addTask {
@@ -256,7 +256,7 @@ import Testing
           }
         }
         for _ in 0..<4 { #expect(isOverloaded(try await group.next()!)) }
-        try session.run("ROLLBACK")
+        try await session.run("ROLLBACK")
         for try await error in group { #expect(error == nil) }
       }
     }

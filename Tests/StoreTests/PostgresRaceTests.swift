@@ -8,7 +8,7 @@ import Testing
 @Suite("PostgreSQL: two writes at once", .timeLimit(.minutes(1))) struct PostgresRaceTests {
   @Test("Tokens that waited for the device's row count those that came meanwhile")
   func tokens() async throws {
-    let database = try TestDatabase(.postgres)
+    let database = try await TestDatabase(.postgres)
     let outcomes = try await blockedWrites(in: database, on: "devices", count: 4) {
       store, device, key, number in
       let stored = try await store.insertToken(
@@ -17,18 +17,18 @@ import Testing
       #expect(stored)
     }
     #expect(outcomes == [nil: 3, .tooManyTokens(retryAfterSeconds: 60): 1])
-    #expect(try database.sql("SELECT count(*) FROM device_tokens") == "3")
+    #expect(try await database.sql("SELECT count(*) FROM device_tokens") == "3")
   }
 
   @Test("Signals that waited for the client's row count those that came meanwhile")
   func signals() async throws {
-    let database = try TestDatabase(.postgres)
+    let database = try await TestDatabase(.postgres)
     let outcomes = try await blockedWrites(in: database, on: "clients", count: 4) { store, device, _, _ in
       _ = try await store.insertSignal(signal(), to: .devices([device.id]), maxLive: 3)
     }
     #expect(outcomes == [nil: 3, .tooManySignals(limit: 3): 1])
-    #expect(try database.sql("SELECT count(*) FROM signals") == "3")
-    #expect(try database.sql("SELECT count(*) FROM deliveries") == "3")
+    #expect(try await database.sql("SELECT count(*) FROM signals") == "3")
+    #expect(try await database.sql("SELECT count(*) FROM deliveries") == "3")
   }
 
   @Test(
@@ -39,7 +39,7 @@ import Testing
         + "grace_expires_at = '2000-01-01T00:00:00Z'",
     ])
   func revokedMeanwhile(_ change: String) async throws {
-    let database = try TestDatabase(.postgres)
+    let database = try await TestDatabase(.postgres)
     let outcomes = try await blockedWrites(
       in: database, on: "devices", count: 1, meanwhile: "UPDATE devices SET \(change)"
     ) {
@@ -50,24 +50,24 @@ import Testing
       #expect(!stored)
     }
     #expect(outcomes == [nil: 1])
-    #expect(try database.sql("SELECT count(*) FROM device_tokens") == "0")
+    #expect(try await database.sql("SELECT count(*) FROM device_tokens") == "0")
   }
 
   @Test("A signal whose client is deleted while it waits is not stored")
   func deletedMeanwhile() async throws {
-    let database = try TestDatabase(.postgres)
+    let database = try await TestDatabase(.postgres)
     let outcomes = try await blockedWrites(
       in: database, on: "clients", count: 1, meanwhile: "DELETE FROM clients"
     ) { store, _, _, _ in
       _ = try await store.insertSignal(signal(), to: .all, maxLive: 3)
     }
     #expect(outcomes == [.clientNotFound: 1])
-    #expect(try database.sql("SELECT count(*) FROM signals") == "0")
+    #expect(try await database.sql("SELECT count(*) FROM signals") == "0")
   }
 
   @Test("A signal to all sees which devices came and went while it waited")
   func changedMeanwhile() async throws {
-    let database = try TestDatabase(.postgres)
+    let database = try await TestDatabase(.postgres)
     let outcomes = try await blockedWrites(
       in: database, on: "clients", count: 1, meanwhile: "UPDATE devices SET is_active = false"
     ) { store, _, _, _ in
@@ -80,7 +80,7 @@ import Testing
   @Test("Presence that waited does not go back")
   func presence() async throws {
     let later = "last_seen = '2026-01-01T00:00:00Z', last_ack = '2026-01-01T00:00:00Z'"
-    let database = try TestDatabase(.postgres)
+    let database = try await TestDatabase(.postgres)
     let outcomes = try await blockedWrites(
       in: database, on: "devices", count: 1, meanwhile: "UPDATE devices SET \(later)"
     ) {
@@ -89,21 +89,21 @@ import Testing
     }
     #expect(outcomes == [nil: 1])
     let unchanged = "SELECT \(later.replacing(", last_ack", with: " AND last_ack")) FROM devices"
-    #expect(try database.sql(unchanged) == "t")
-    #expect(try database.sql("SELECT last_poll < last_seen FROM devices") == "t")
+    #expect(try await database.sql(unchanged) == "t")
+    #expect(try await database.sql("SELECT last_poll < last_seen FROM devices") == "t")
   }
 
   @Test("Of acknowledgements that waited, one is the first; all hear that the delivery is known")
   func acknowledgements() async throws {
-    let database = try TestDatabase(.postgres)
+    let database = try await TestDatabase(.postgres)
     try await RunningPostgresStore.with(database.location) { running in
       let (device, _) = try await running.addDevice()
       let signals = [signal(), signal()]
       for signal in signals {
         _ = try await running.onLoop { try await $0.insertSignal(signal, to: .all, maxLive: 3) }
       }
-      let session = SQLSession(database.location)
-      try session.run("BEGIN; SELECT 1 FROM deliveries FOR UPDATE")
+      let session = await SQLSession(database.location)
+      try await session.run("BEGIN; SELECT 1 FROM deliveries FOR UPDATE")
       async let outcomes = running.onLoop { store in
         await store.outcomes(4) { number in
           // In any order: they lock in the same one.
@@ -116,10 +116,10 @@ import Testing
         }
       }
       try await session.waitForBlockedStatements(4)
-      try session.run("ROLLBACK")
+      try await session.run("ROLLBACK")
       let ended = try await outcomes
       #expect(ended == [nil: 4])
-      #expect(try session.run("SELECT count(DISTINCT broker_ticket) FROM deliveries") == ["1"])
+      #expect(try await session.run("SELECT count(DISTINCT broker_ticket) FROM deliveries") == ["1"])
     }
   }
 
@@ -133,13 +133,13 @@ import Testing
     try await RunningPostgresStore.with(database.location) { running in
       await running.waitUntilConnected()
       let (device, key) = try await running.addDevice()
-      let session = SQLSession(database.location)
-      try session.run("BEGIN; SELECT 1 FROM \(table) FOR UPDATE")
+      let session = await SQLSession(database.location)
+      try await session.run("BEGIN; SELECT 1 FROM \(table) FOR UPDATE")
       async let outcomes = running.onLoop { store in
         await store.outcomes(count) { try await write(store, device, key, $0) }
       }
       try await session.waitForBlockedStatements(count)
-      try session.run("\(meanwhile); COMMIT")
+      try await session.run("\(meanwhile); COMMIT")
       let ended = try await outcomes
       result.withLock { $0 = ended }
     }

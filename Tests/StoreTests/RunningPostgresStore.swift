@@ -1,4 +1,3 @@
-import CPostgres
 import EventLoop
 import Registry
 import Testing
@@ -50,50 +49,6 @@ final class RunningPostgresStore: RunningStore {
 extension PostgresEvent {
   var isLoss: Bool { if case .lost = self { true } else { false } }
   var isRefusal: Bool { if case .connectFailed = self { true } else { false } }
-}
-
-/// A session for hand-written SQL, which may hold locks.
-final class SQLSession {
-  private let connection: OpaquePointer?
-
-  init(_ url: String) { connection = PQconnectdb(url) }
-
-  deinit { PQfinish(connection) }
-
-  @discardableResult
-  func run(_ text: String) throws(SQLRefused) -> [String] {
-    let result = PQexec(connection, text)
-    defer { PQclear(result) }
-    switch PQresultStatus(result) {
-    case PGRES_TUPLES_OK, PGRES_COMMAND_OK:
-      return (0..<PQntuples(result)).map { String(cString: PQgetvalue(result, $0, 0)) }
-    default:
-      throw SQLRefused(message: String(cString: PQresultErrorMessage(result)))
-    }
-  }
-
-  /// Asks again and again until so many of the store's statements wait for a lock; throws if they never do.
-  func waitForBlockedStatements(_ count: Int = 1) async throws {
-    let query = """
-      SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
-      """
-    // Lets go of the thread in between: what is waited for may need it.
-    let deadline = ContinuousClock.now + .seconds(30)
-    while try run(query) != ["\(count)"] {
-      guard ContinuousClock.now < deadline else { throw SQLRefused(message: "no \(count) statements wait") }
-      await Task.yield()
-    }
-  }
-
-  /// Ends the store's sessions on this database, and answers how many there were.
-  func terminateStore() throws -> Int {
-    try run(
-      """
-      SELECT pg_terminate_backend(pid) FROM pg_stat_activity
-      WHERE datname = current_database() AND application_name = 'device-registry'
-      """
-    ).count
-  }
 }
 
 /// Stops the clock that a bounded wait is held against.

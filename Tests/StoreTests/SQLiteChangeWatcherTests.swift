@@ -1,6 +1,7 @@
 import EventLoop
 import Registry
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import SQLiteStore
@@ -21,8 +22,8 @@ import Testing
 
   @Test("A device's credentials", arguments: Change.allCases)
   func credentials(_ change: Change) async throws {
-    let file = try TestDatabase(.sqlite)
-    let now = try file.clock()
+    let file = try await TestDatabase(.sqlite)
+    let now = try await file.clock()
     let (second, hash) = (verifier(), newHash())
     let (id, first) = try await file.withStore { store in
       let (id, first) = try await store.addDevice()
@@ -41,7 +42,7 @@ import Testing
         case .roomForToken:
           _ = try await store.addToken(of: id, first, at: now.plus(seconds: 2), maxLive: 1, windowSeconds: 1)
           #expect(try await store.credentials(ofToken: hash, at: now) == nil)
-        default: try file.sql(change.rawValue)
+        default: try await file.sql(change.rawValue)
         }
       }
       #expect(try await watched.heard() == Heard(changed: [id]))
@@ -50,7 +51,7 @@ import Testing
 
   @Test("Not told: presence, names, what is new, what stays the same, and tokens that had expired")
   func silence() async throws {
-    let file = try TestDatabase(.sqlite)
+    let file = try await TestDatabase(.sqlite)
     try await withWatcher(on: file) { watched in
       try await file.withStore { store in
         let (id, secret) = try await store.addDevice()
@@ -58,7 +59,7 @@ import Testing
         _ = try await store.addToken(of: id, secret, at: longAgo)
         try await store.recordPresence([id: Presence(lastSeen: noon, lastPoll: noon, lastAck: noon)])
         _ = try await store.renameDevice(id, of: alice, to: DeviceName("uno"), at: noon)
-        try file.sql("UPDATE devices SET is_active = 1, revoked = 0, stored_key = stored_key")
+        try await file.sql("UPDATE devices SET is_active = 1, revoked = 0, stored_key = stored_key")
         #expect(try await store.removeTokens(expiredBefore: noon, limit: 10) == 1)
         let signal = try await store.send(to: id)
         _ = try await store.acknowledge(
@@ -72,7 +73,7 @@ import Testing
 
   @Test("Signals, to each of their devices and no other")
   func signals() async throws {
-    let file = try TestDatabase(.sqlite)
+    let file = try await TestDatabase(.sqlite)
     try await withWatcher(on: file) { watched in
       let ids = try await file.withStore { store in
         let first = try await store.addDevice().id
@@ -87,12 +88,12 @@ import Testing
 
   @Test("What was before the start is not told, and everything behind it is, in as many reads as it takes")
   func manyChanges() async throws {
-    let file = try TestDatabase(.sqlite)
-    try file.logChanges(700)
+    let file = try await TestDatabase(.sqlite)
+    try await file.logChanges(700)
     try await withWatcher(on: file) { watched in
       #expect(try await watched.heard() == Heard())
       let number = 2 * SQLiteChangeWatcher.maximumChangesPerRead + 1
-      try file.logChanges(number)
+      try await file.logChanges(number)
       let heard = try await watched.heard()
       #expect(heard.changed.count == number && heard.missed == 0)
     }
@@ -100,20 +101,20 @@ import Testing
 
   @Test("More than the log holds: changes were missed, and those that follow are told")
   func trimmedLog() async throws {
-    let file = try TestDatabase(.sqlite)
+    let file = try await TestDatabase(.sqlite)
     try await withWatcher(on: file) { watched in
-      try file.logChanges(10_001)
-      #expect(try file.sql("SELECT count(*) FROM device_changes") == "10000")
+      try await file.logChanges(10_001)
+      #expect(try await file.sql("SELECT count(*) FROM device_changes") == "10000")
       try await wait { watched.observer.heard.missed == 1 }
       #expect(try await watched.heard() == Heard(missed: 1))
-      try file.logChanges(1)
+      try await file.logChanges(1)
       #expect(try await watched.heard().changed.count == 1)
     }
   }
 
   @Test("A log that was emptied before it was read: changes were missed")
   func emptiedLog() async throws {
-    let file = try TestDatabase(.sqlite)
+    let file = try await TestDatabase(.sqlite)
     try await withWatcher(on: file) { watched in
       let other = try SQLiteConnection(path: file.location, isReader: false, busyTimeoutMilliseconds: 5000)
       try other.execute(
@@ -130,13 +131,13 @@ import Testing
 
   @Test("Reads that fail end the trust; when they do again, changes were missed, and trust is back")
   func blindness() async throws {
-    let file = try TestDatabase(.sqlite)
-    try file.logChanges(1)
+    let file = try await TestDatabase(.sqlite)
+    try await file.logChanges(1)
     try await withWatcher(on: file) { watched in
-      try file.sql("ALTER TABLE device_changes RENAME TO hidden_changes")
+      try await file.sql("ALTER TABLE device_changes RENAME TO hidden_changes")
       try await wait { watched.observer.trustedUntil < MonotonicClock.milliseconds }
       #expect(watched.observer.heard == Heard())
-      try file.sql("ALTER TABLE hidden_changes RENAME TO device_changes")
+      try await file.sql("ALTER TABLE hidden_changes RENAME TO device_changes")
       try await wait { watched.observer.trustedUntil > MonotonicClock.milliseconds }
       #expect(try await watched.heard() == Heard(missed: 1))
     }
@@ -144,13 +145,13 @@ import Testing
 
   @Test("Trust reaches a second ahead at the most, and a closed watcher tells nothing more")
   func closing() async throws {
-    let file = try TestDatabase(.sqlite)
+    let file = try await TestDatabase(.sqlite)
     try await withWatcher(on: file) { watched in
       let first = watched.observer.trustedUntil
       #expect(first > MonotonicClock.milliseconds && first <= MonotonicClock.milliseconds + 1000)
       try await wait { watched.observer.trustedUntil > first }
       await watched.watcher.close()
-      try file.logChanges(1)
+      try await file.logChanges(1)
       try await wait { watched.observer.trustedUntil < MonotonicClock.milliseconds }
       #expect(watched.observer.heard == Heard())
     }
@@ -194,7 +195,7 @@ private struct Watched: Sendable {
   /// change that is made now was heard, all before it were.
   func heard() async throws -> Heard {
     let marker = newID()
-    try file.sql("INSERT INTO device_changes (device_id) VALUES ('\(marker)')")
+    try await file.sql("INSERT INTO device_changes (device_id) VALUES ('\(marker)')")
     try await wait { observer.heard.changed.contains(marker) }
     var heard = observer.take()
     heard.changed.remove(marker)
@@ -221,26 +222,16 @@ private func withWatcher(on file: TestDatabase, _ body: (Watched) async throws -
   try result.get()
 }
 
-private struct WaitedInVain: Error {}
-
-private func wait(until isReached: () -> Bool) async throws {
-  let deadline = ContinuousClock.now + .seconds(30)
-  while !isReached() {
-    guard ContinuousClock.now < deadline else { throw WaitedInVain() }
-    await Task.yield()
-  }
-}
-
 extension TestDatabase {
   /// What time it is for SQLite.
-  fileprivate func clock() throws -> Timestamp {
-    let text = try sql("SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)")
+  fileprivate func clock() async throws -> Timestamp {
+    let text = try await sql("SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)")
     return Timestamp(millisecondsSince1970: Int64(text!)!)
   }
 
   /// Notes so many changes, each of another device.
-  fileprivate func logChanges(_ number: Int) throws {
-    try sql(
+  fileprivate func logChanges(_ number: Int) async throws {
+    try await sql(
       """
       WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < \(number))
       INSERT INTO device_changes (device_id) SELECT printf('00000000-0000-7000-8000-%012d', i) FROM numbers

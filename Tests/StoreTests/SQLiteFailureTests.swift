@@ -9,7 +9,7 @@ import Testing
 @Suite("SQLite: the file", .timeLimit(.minutes(1))) struct SQLiteFileTests {
   @Test("A file that is opened again has what was stored")
   func reopening() async throws {
-    let database = try TestDatabase(.sqlite)
+    let database = try await TestDatabase(.sqlite)
     let one = try await database.withStore { store in
       try await store.insertClient(client("alice"))
       return try await store.add("one")
@@ -22,14 +22,14 @@ import Testing
 
   @Test("What another connection wrote is seen at once, in both directions")
   func otherConnections() async throws {
-    let database = try TestDatabase(.sqlite)
+    let database = try await TestDatabase(.sqlite)
     try await database.withStore { store in
       try await store.insertClient(client("alice"))
       let one = try await store.add("one")
-      #expect(try database.sql("SELECT device_name FROM devices") == "one")
-      try database.sql("UPDATE devices SET device_name = 'uno'")
+      #expect(try await database.sql("SELECT device_name FROM devices") == "one")
+      try await database.sql("UPDATE devices SET device_name = 'uno'")
       #expect(try await store.device(one.id)?.deviceName.text == "uno")
-      try database.sql("DELETE FROM devices")
+      try await database.sql("DELETE FROM devices")
       #expect(try await store.device(one.id) == nil)
     }
   }
@@ -165,7 +165,7 @@ import Testing
     try await withRunningStore { running in
       let gate = Gate()
       let held = Task { await running.hold(gate) }
-      await gate.waitUntilReached()
+      try await gate.waitUntilReached()
       let outcomes = Task {
         try await running.run { store in
           await withTaskGroup(of: RegistryError?.self) { group in
@@ -198,11 +198,11 @@ import Testing
     try await withRunningStore(maximumWaitMilliseconds: 20) { running in
       let gate = Gate()
       let held = Task { await running.hold(gate) }
-      await gate.waitUntilReached()
+      try await gate.waitUntilReached()
       let late = Task { await running.error { try await $0.insertClient(client("late")) } }
-      while running.database.waitingWrites == 0 { await Task.yield() }
+      try await wait { running.database.waitingWrites > 0 }
       let queued = MonotonicClock.milliseconds
-      while MonotonicClock.milliseconds <= queued + 20 { await Task.yield() }
+      try await wait { MonotonicClock.milliseconds > queued + 20 }
       gate.open()
       #expect(await late.value == .overloaded(queue: "sqlite writer"))
       await held.value
@@ -256,8 +256,8 @@ private func withRunningStore(
   busyTimeoutMilliseconds: Int32 = 4000, maximumWaitMilliseconds: Int64 = 5000,
   _ body: (RunningSQLiteStore) async throws -> Void
 ) async throws {
-  let file = try TestDatabase(.sqlite)
-  try file.sql("INSERT INTO clients (id, created_at) VALUES ('alice', \(noon.millisecondsSince1970))")
+  let file = try await TestDatabase(.sqlite)
+  try await file.sql("INSERT INTO clients (id, created_at) VALUES ('alice', \(noon.millisecondsSince1970))")
   let running = try RunningSQLiteStore(
     file.location, busyTimeoutMilliseconds: busyTimeoutMilliseconds,
     maximumWaitMilliseconds: maximumWaitMilliseconds)
@@ -293,8 +293,8 @@ private final class Gate: @unchecked Sendable {
     sem_wait(opened)
   }
 
-  func waitUntilReached() async {
-    while sem_trywait(reached) != 0 { await Task.yield() }
+  func waitUntilReached() async throws {
+    try await wait { sem_trywait(reached) == 0 }
   }
 
   func open() { sem_post(opened) }

@@ -45,20 +45,17 @@ struct SQLiteProcessLockTests {
   }
 
   @Test("Another process's lock counts, and ends with it")
-  func otherProcess() throws {
+  func otherProcess() async throws {
     withExtendedLifetime(try SQLiteProcessLock(databasePath: path, mode: .shared)) {}
-    let (process, orders, answers) = (Process(), Pipe(), Pipe())
-    process.executableURL = URL(fileURLWithPath: "/usr/bin/flock")
-    process.arguments = ["\(path)-serve.lock", "/bin/sh", "-c", "echo held; read -r line"]
-    process.standardInput = orders
-    process.standardOutput = answers
-    try process.launchAlone()
-    #expect(answers.fileHandleForReading.readData(ofLength: 5) == Data("held\n".utf8))
+    let program = try Program(
+      ["--no-fork", "\(path)-serve.lock", "/bin/sh", "-c", "echo held; exec sleep 60"],
+      executable: "/usr/bin/flock")
+    #expect(await program.outputLine() == "held")
     #expect(throws: SQLiteProcessLockError.self) {
       try SQLiteProcessLock(databasePath: path, mode: .shared)
     }
-    try orders.fileHandleForWriting.close()
-    process.waitUntilExit()
+    program.send(SIGKILL)
+    _ = await program.end()
     withExtendedLifetime(try SQLiteProcessLock(databasePath: path, mode: .exclusive)) {}
   }
 

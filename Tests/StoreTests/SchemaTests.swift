@@ -5,7 +5,7 @@ import Testing
 @Suite("Every database: what hand-written SQL meets") struct SchemaTests {
   @Test("The constraints hold", arguments: StoreKind.allCases)
   func constraints(_ kind: StoreKind) async throws {
-    let database = try TestDatabase(kind)
+    let database = try await TestDatabase(kind)
     try await database.withStore { store in
       try await store.insertClient(client("alice"))
       try await store.insertClient(client("bob"))
@@ -29,10 +29,10 @@ import Testing
       "UPDATE devices SET is_active = 2 WHERE device_name = 'two'",
       "UPDATE devices SET hmac_key_hash = 'secret' WHERE device_name = 'two'",
     ] + Self.badTimes(kind) {
-      #expect(throws: SQLRefused.self, "\(statement)") { try database.sql(statement) }
+      await #expect(throws: SQLRefused.self, "\(statement)") { try await database.sql(statement) }
     }
-    try database.sql("DELETE FROM devices WHERE device_name = 'one'")
-    #expect(try database.sql("SELECT device_count FROM clients WHERE id = 'alice'") == "1")
+    try await database.sql("DELETE FROM devices WHERE device_name = 'one'")
+    #expect(try await database.sql("SELECT device_count FROM clients WHERE id = 'alice'") == "1")
   }
 
   /// Every time column, set to just before the first time that is allowed and just behind the last.
@@ -61,7 +61,7 @@ import Testing
 
   @Test("The constraints on credentials and signals hold", arguments: StoreKind.allCases)
   func credentialsAndSignals(_ kind: StoreKind) async throws {
-    let database = try TestDatabase(kind)
+    let database = try await TestDatabase(kind)
     let signal = newSignal()
     let device = try await database.withStore { store in
       let (id, secret) = try await store.addDevice()
@@ -126,7 +126,7 @@ import Testing
       ]
     }
     for statement in refused {
-      #expect(throws: SQLRefused.self, "\(statement)") { try database.sql(statement) }
+      await #expect(throws: SQLRefused.self, "\(statement)") { try await database.sql(statement) }
     }
     // What is at the bounds is stored.
     for statement in [
@@ -135,12 +135,12 @@ import Testing
       """
       UPDATE deliveries SET status = 'failed', acked_at = \(time), broker_ticket = \(text(64)), error = \(text(500))
       """,
-    ] { try database.sql(statement) }
+    ] { try await database.sql(statement) }
   }
 
   @Test("A database of the first migration keeps its data, and can rotate", arguments: StoreKind.allCases)
   func secondMigration(_ kind: StoreKind) async throws {
-    let database = try TestDatabase(kind, isMigrated: false)
+    let database = try await TestDatabase(kind, isMigrated: false)
     let (first, second) = (verifier(), verifier())
     let one = try newDevice("one")
     func bytes(_ bytes: [UInt8]) -> String {
@@ -148,15 +148,15 @@ import Testing
       return kind == .postgres ? "'\\x\(digits)'::bytea" : "x'\(digits)'"
     }
     let time = kind == .postgres ? "'\(noon)'" : "\(noon.millisecondsSince1970)"
-    try database.migrate([database.migrations[0]])
-    try database.sql("INSERT INTO clients (id, created_at) VALUES ('alice', \(time))")
-    try database.sql(
+    try await database.migrate([database.migrations[0]])
+    try await database.sql("INSERT INTO clients (id, created_at) VALUES ('alice', \(time))")
+    try await database.sql(
       """
       INSERT INTO devices (id, client_id, device_name, hmac_key_hash, stored_key, server_key, created_at, updated_at)
       VALUES ('\(one.id)', 'alice', 'one', '\(first.hmacKeyHash)', \(bytes(first.storedKey)),
         \(bytes(first.serverKey)), \(time), \(time))
       """)
-    #expect(try database.migrate() == database.migrations.dropFirst().map(\.label))
+    #expect(try await database.migrate() == database.migrations.dropFirst().map(\.label))
     try await database.withStore { (store) async throws in
       #expect(try await store.device(one.id) == one)
       func expected(next: SecretVerifier?, until end: Timestamp?) -> DeviceCredentials {
@@ -169,12 +169,12 @@ import Testing
       #expect(try await store.credentials(of: one.id) == expected(next: second, until: end))
       #expect(try await store.deleteClient(alice) == true)
     }
-    #expect(try database.sql("SELECT count(*) FROM devices") == "0")
+    #expect(try await database.sql("SELECT count(*) FROM devices") == "0")
   }
 
   @Test("SQLite: signals, deliveries and tokens go without foreign keys, and no text hides behind a NUL")
   func sqliteShellCascades() async throws {
-    let database = try TestDatabase(.sqlite)
+    let database = try await TestDatabase(.sqlite)
     let (id, other) = try await database.withStore { store in
       let (id, secret) = try await store.addDevice()
       let other = try await store.add("two").id
@@ -184,28 +184,33 @@ import Testing
       return (id, other)
     }
     for column in ["broker_ticket", "error"] {
-      #expect(throws: SQLRefused.self) {
-        try database.sql("UPDATE deliveries SET status = 'failed', acked_at = 0, \(column) = 'x' || char(0)")
+      await #expect(throws: SQLRefused.self) {
+        try await database.sql(
+          "UPDATE deliveries SET status = 'failed', acked_at = 0, \(column) = 'x' || char(0)")
       }
     }
-    #expect(throws: SQLRefused.self) { try database.sql("UPDATE signals SET payload = '{}' || char(0)") }
-    func count(_ table: String) throws -> String? { try database.sql("SELECT count(*) FROM \(table)") }
+    await #expect(throws: SQLRefused.self) {
+      try await database.sql("UPDATE signals SET payload = '{}' || char(0)")
+    }
+    func count(_ table: String) async throws -> String? {
+      try await database.sql("SELECT count(*) FROM \(table)")
+    }
     // A connection of its own has foreign_keys off.
-    try database.sql("DELETE FROM devices WHERE id = '\(id)'")
-    #expect(try count("device_tokens") == "0")
-    #expect(try count("signals") == "2")
-    #expect(try database.sql("SELECT group_concat(device_id) FROM deliveries") == "\(other)")
-    try database.sql("DELETE FROM signals WHERE devices = 2")
-    #expect(try count("deliveries") == "0")
-    #expect(try count("signals") == "1")
-    try database.sql("DELETE FROM clients")
-    #expect(try count("signals") == "0")
-    #expect(try count("devices") == "0")
+    try await database.sql("DELETE FROM devices WHERE id = '\(id)'")
+    #expect(try await count("device_tokens") == "0")
+    #expect(try await count("signals") == "2")
+    #expect(try await database.sql("SELECT group_concat(device_id) FROM deliveries") == "\(other)")
+    try await database.sql("DELETE FROM signals WHERE devices = 2")
+    #expect(try await count("deliveries") == "0")
+    #expect(try await count("signals") == "1")
+    try await database.sql("DELETE FROM clients")
+    #expect(try await count("signals") == "0")
+    #expect(try await count("devices") == "0")
   }
 
   @Test("SQLite: REPLACE does not undo a revocation, and a client's devices go without foreign keys")
   func sqliteShell() async throws {
-    let database = try TestDatabase(.sqlite)
+    let database = try await TestDatabase(.sqlite)
     let device = try await database.withStore { store in
       try await store.insertClient(client("alice"))
       try await store.insertClient(client("bob"))
@@ -215,83 +220,88 @@ import Testing
       return device
     }
     let columns = "client_id, hmac_key_hash, stored_key, server_key, created_at, updated_at"
-    let refused = #expect(throws: SQLRefused.self) {
-      try database.sql(
+    let refused = await #expect(throws: SQLRefused.self) {
+      try await database.sql(
         "INSERT OR REPLACE INTO devices (id, device_name, \(columns)) SELECT id, 'new', \(columns) FROM devices"
       )
     }
     #expect(refused?.message == "a device with this id exists")
-    #expect(try database.sql("SELECT revoked FROM devices WHERE id = '\(device.id)'") == "1")
+    #expect(try await database.sql("SELECT revoked FROM devices WHERE id = '\(device.id)'") == "1")
     // A connection of its own has foreign_keys off.
-    try database.sql("DELETE FROM clients WHERE id = 'alice'")
-    #expect(try database.sql("SELECT group_concat(device_name) FROM devices") == "kept")
-    #expect(try database.sql("SELECT device_count FROM clients") == "1")
-    #expect(throws: SQLRefused.self) {
-      try database.sql("INSERT INTO clients (id, created_at) VALUES ('eve' || char(0) || 'x', 0)")
+    try await database.sql("DELETE FROM clients WHERE id = 'alice'")
+    #expect(try await database.sql("SELECT group_concat(device_name) FROM devices") == "kept")
+    #expect(try await database.sql("SELECT device_count FROM clients") == "1")
+    await #expect(throws: SQLRefused.self) {
+      try await database.sql("INSERT INTO clients (id, created_at) VALUES ('eve' || char(0) || 'x', 0)")
     }
   }
 
   @Test("PostgreSQL: TRUNCATE is counted", arguments: ["devices CASCADE", "clients CASCADE"])
   func truncate(_ tables: String) async throws {
-    let database = try TestDatabase(.postgres)
+    let database = try await TestDatabase(.postgres)
     try await database.withStore { store in
       try await store.insertClient(client("alice"))
       try await store.add("one")
     }
-    try database.sql("TRUNCATE \(tables)")
+    try await database.sql("TRUNCATE \(tables)")
     #expect(
-      try database.sql("SELECT sum(device_count) FROM clients") == (tables.hasPrefix("devices") ? "0" : ""))
+      try await database.sql("SELECT sum(device_count) FROM clients")
+        == (tables.hasPrefix("devices") ? "0" : ""))
   }
 
   @Test("The secret's hash is stored", arguments: StoreKind.allCases)
   func hash(_ kind: StoreKind) async throws {
-    let database = try TestDatabase(kind)
+    let database = try await TestDatabase(kind)
     let secret = verifier()
     try await database.withStore { store in
       try await store.insertClient(client("alice"))
       try await store.insertDevice(newDevice("one"), verifier: secret, maxDevices: 1)
     }
-    #expect(try database.sql("SELECT hmac_key_hash FROM devices") == secret.hmacKeyHash)
+    #expect(try await database.sql("SELECT hmac_key_hash FROM devices") == secret.hmacKeyHash)
   }
 
   @Test(
     "Migrations run once, and processes that start at once wait for each other", arguments: StoreKind.allCases)
   func once(_ kind: StoreKind) async throws {
-    let database = try TestDatabase(kind, isMigrated: false)
+    let database = try await TestDatabase(kind, isMigrated: false)
     let applied = try await withThrowingTaskGroup(of: [String].self) { group in
-      for _ in 0..<3 { group.addTask { try database.migrate() } }
+      for _ in 0..<3 { group.addTask { try await database.migrate() } }
       return try await group.reduce([], +)
     }
     #expect(applied == database.migrations.map(\.label))
-    #expect(try database.migrate() == [])
+    #expect(try await database.migrate() == [])
   }
 
   @Test("A migration that changed, is unknown or comes too late is refused", arguments: StoreKind.allCases)
-  func refused(_ kind: StoreKind) throws {
-    let database = try TestDatabase(kind)
+  func refused(_ kind: StoreKind) async throws {
+    let database = try await TestDatabase(kind)
     let known = database.migrations
     func migration(_ number: Int, _ name: String, _ sql: String) -> Migration {
       Migration(number: number, name: name, sql: Array(sql.utf8))
     }
-    #expect(throws: MigrationError.changed("0001_clients_and_devices")) {
-      try database.migrate([migration(1, "clients_and_devices", "SELECT 1")])
+    await #expect(throws: MigrationError.changed("0001_clients_and_devices")) {
+      try await database.migrate([migration(1, "clients_and_devices", "SELECT 1")])
     }
-    #expect(throws: MigrationError.unknown("0001_clients_and_devices")) { try database.migrate([]) }
+    await #expect(throws: MigrationError.unknown("0001_clients_and_devices")) { try await database.migrate([]) }
 
     // The number after the next is taken first.
     let late = migration(known.count + 1, "late", "SELECT 1")
     let early = migration(known.count + 2, "early", "CREATE TABLE early (id integer)")
-    #expect(try database.migrate(known + [early]) == [early.label])
-    #expect(throws: MigrationError.outOfOrder(late.label)) { try database.migrate(known + [late, early]) }
+    #expect(try await database.migrate(known + [early]) == [early.label])
+    await #expect(throws: MigrationError.outOfOrder(late.label)) {
+      try await database.migrate(known + [late, early])
+    }
 
     let broken = migration(
       known.count + 3, "broken", "CREATE TABLE unfinished (id integer); SELECT nonsense")
-    let error = #expect(throws: MigrationError.self) { try database.migrate(known + [early, broken]) }
+    let error = await #expect(throws: MigrationError.self) {
+      try await database.migrate(known + [early, broken])
+    }
     guard case .refused(broken.label, _)? = error else {
       Issue.record("\(String(describing: error))")
       return
     }
-    #expect(throws: SQLRefused.self) { try database.sql("SELECT * FROM unfinished") }
+    await #expect(throws: SQLRefused.self) { try await database.sql("SELECT * FROM unfinished") }
     for error: MigrationError in [
       .changed("0001_x"), .unknown("0001_x"), .outOfOrder("0001_x"), .refused("0001_x", cause: "y"),
     ] { #expect(error.description.contains("0001_x")) }

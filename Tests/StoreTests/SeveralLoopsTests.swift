@@ -9,17 +9,17 @@ import Testing
 @Suite("Every store: two loops at once", .timeLimit(.minutes(1))) struct SeveralLoopsTests {
   @Test("Twelve registrations of one name: one succeeds", arguments: StoreKind.allCases)
   func nameRace(_ kind: StoreKind) async throws {
-    let database = try TestDatabase(kind)
+    let database = try await TestDatabase(kind)
     let outcomes = try await race(database) { store, _ in try await store.add("same") }
     #expect(outcomes == [nil: 1, .deviceNameTaken: 11])
   }
 
   @Test("Twelve registrations where five may be: five succeed", arguments: StoreKind.allCases)
   func limitRace(_ kind: StoreKind) async throws {
-    let database = try TestDatabase(kind)
+    let database = try await TestDatabase(kind)
     let outcomes = try await race(database) { try await $0.add("device \($1)", maxDevices: 5) }
     #expect(outcomes == [nil: 5, .tooManyDevices(limit: 5): 7])
-    #expect(try database.sql("SELECT device_count FROM clients") == "5")
+    #expect(try await database.sql("SELECT device_count FROM clients") == "5")
   }
 
   /// Six calls on each of two loops.

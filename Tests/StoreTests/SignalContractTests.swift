@@ -43,13 +43,13 @@ import Testing
 
   @Test("A signal to all goes to the client's devices that are active now", arguments: StoreKind.allCases)
   func all(_ kind: StoreKind) async throws {
-    let database = try TestDatabase(kind)
+    let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let ids = try await store.addDevices(4)
       try await store.insertClient(client("bob"))
       try await store.add("foreign", of: "bob")
       _ = try await store.revokeDevice(ids[1], of: alice, at: noon)
-      try database.sql(
+      try await database.sql(
         "UPDATE devices SET is_active = \(kind == .postgres ? "false" : "0") WHERE id = '\(ids[2])'")
       let signal = newSignal()
       #expect(try await store.insertSignal(signal, to: .all, maxLive: 10) == 2)
@@ -71,10 +71,10 @@ import Testing
 
   @Test("A signal goes to all 1,000 devices that it may name", arguments: StoreKind.allCases)
   func mostAddressees(_ kind: StoreKind) async throws {
-    let database = try TestDatabase(kind)
+    let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let (number, _) = (Addressees.maximumListed, try await store.insertClient(client("alice")))
-      try database.insertDevices(number)
+      try await database.insertDevices(number)
       let ids = try await store.devices(of: alice, after: nil, limit: number).map(\.id)
       let signal = newSignal()
       #expect(try await store.insertSignal(signal, to: .devices(ids), maxLive: 1) == number)
@@ -85,13 +85,13 @@ import Testing
   @Test(
     "What is wrong with an addressee is said in order, and nothing is stored", arguments: StoreKind.allCases)
   func refusals(_ kind: StoreKind) async throws {
-    let database = try TestDatabase(kind)
+    let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let ids = try await store.addDevices(3)
       try await store.insertClient(client("bob"))
       let foreign = try await store.add("foreign", of: "bob").id
       _ = try await store.revokeDevice(ids[1], of: alice, at: noon)
-      try database.sql(
+      try await database.sql(
         "UPDATE devices SET is_active = \(kind == .postgres ? "false" : "0") WHERE id = '\(ids[2])'")
       for (addressees, expected): ([DeviceID], RegistryError) in [
         ([ids[0], ids[1], foreign, newID()], .deviceNotFound),
@@ -115,8 +115,8 @@ import Testing
         try await store.insertSignal(newSignal(of: "carol"), to: .all, maxLive: 10)
       }
     }
-    #expect(try database.sql("SELECT count(*) FROM signals") == "0")
-    #expect(try database.sql("SELECT count(*) FROM deliveries") == "0")
+    #expect(try await database.sql("SELECT count(*) FROM signals") == "0")
+    #expect(try await database.sql("SELECT count(*) FROM deliveries") == "0")
   }
 
   @Test("So many signals of a client live at once; expired ones are not counted", arguments: StoreKind.allCases)
@@ -138,7 +138,7 @@ import Testing
 
   @Test("Sixteen signals at once where five may live: five are stored", arguments: StoreKind.allCases)
   func liveRace(_ kind: StoreKind) async throws {
-    let database = try TestDatabase(kind)
+    let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let ids = try await store.addDevices(2)
       let outcomes = await store.outcomes(16) { _ in
@@ -146,8 +146,8 @@ import Testing
       }
       #expect(outcomes == [nil: 5, .tooManySignals(limit: 5): 11])
     }
-    #expect(try database.sql("SELECT count(*) FROM signals") == "5")
-    #expect(try database.sql("SELECT count(*) FROM deliveries") == "10")
+    #expect(try await database.sql("SELECT count(*) FROM signals") == "5")
+    #expect(try await database.sql("SELECT count(*) FROM deliveries") == "10")
   }
 
   @Test(
@@ -300,7 +300,7 @@ import Testing
   @Test(
     "A client goes with its signals, their deliveries, and its devices' tokens", arguments: StoreKind.allCases)
   func clientCascade(_ kind: StoreKind) async throws {
-    let database = try TestDatabase(kind)
+    let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let (id, secret) = try await store.addDevice()
       try await store.insertClient(client("bob"))
@@ -315,17 +315,17 @@ import Testing
       #expect(try await store.pendingSignals(of: kept, at: noon, limit: 10).count == 1)
     }
     for (table, left) in [("signals", "1"), ("deliveries", "1"), ("device_tokens", "0"), ("devices", "1")] {
-      #expect(try database.sql("SELECT count(*) FROM \(table)") == left, "\(table)")
+      #expect(try await database.sql("SELECT count(*) FROM \(table)") == left, "\(table)")
     }
   }
 
   @Test("A device goes with its deliveries, and the signal stays", arguments: StoreKind.allCases)
   func deviceCascade(_ kind: StoreKind) async throws {
-    let database = try TestDatabase(kind)
+    let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let ids = try await store.addDevices(2)
       let signal = try await store.send(to: ids[0], ids[1])
-      try database.sql("DELETE FROM devices WHERE id = '\(ids[0])'")
+      try await database.sql("DELETE FROM devices WHERE id = '\(ids[0])'")
       #expect(try await store.deliveries(of: signal.id).map(\.deviceID) == [ids[1]])
       #expect(try await store.signals(of: alice, after: nil, limit: 10).map(\.devices) == [2])
     }
@@ -333,7 +333,7 @@ import Testing
 
   @Test("Signals that expired before a time are removed, so many at once", arguments: StoreKind.allCases)
   func sweep(_ kind: StoreKind) async throws {
-    let database = try TestDatabase(kind)
+    let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let ids = try await store.addDevices(2)
       var signals: [Signal] = []
@@ -347,7 +347,7 @@ import Testing
       #expect(try await store.removeSignals(expiredBefore: time, limit: 3) == 0)
       #expect(try await store.signals(of: alice, after: nil, limit: 10).map(\.id) == [signals[5].id])
     }
-    #expect(try database.sql("SELECT count(*) FROM deliveries") == "2")
+    #expect(try await database.sql("SELECT count(*) FROM deliveries") == "2")
   }
 }
 
@@ -367,12 +367,12 @@ extension DeviceStore where Self: CredentialStore & SignalStore {
 
 extension TestDatabase {
   /// Stores so many devices of the client alice by hand.
-  fileprivate func insertDevices(_ number: Int) throws {
+  fileprivate func insertDevices(_ number: Int) async throws {
     let (id, key, time) =
       kind == .postgres
       ? ("('00000000-0000-7000-8000-' || lpad(i::text, 12, '0'))::uuid", "sha256('x')", "now()")
       : ("printf('00000000-0000-7000-8000-%012d', i)", "zeroblob(32)", "0")
-    try sql(
+    try await sql(
       """
       WITH RECURSIVE numbers (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM numbers WHERE i < \(number))
       INSERT INTO devices (id, client_id, device_name, hmac_key_hash, stored_key, server_key, created_at, updated_at)

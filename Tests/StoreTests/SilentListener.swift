@@ -1,4 +1,5 @@
 import Glibc
+import TestSupport
 
 /// A TCP port that accepts connections and never says a word.
 final class SilentListener: Sendable {
@@ -25,8 +26,8 @@ final class SilentListener: Sendable {
   deinit { close(descriptor) }
 
   /// Waits until somebody connects.
-  func waitForConnection() async {
+  func waitForConnection() async throws {
     var event = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
-    while poll(&event, 1, 0) != 1 { await Task.yield() }
+    try await wait { poll(&event, 1, 0) == 1 }
   }
 }

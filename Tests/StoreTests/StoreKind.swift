@@ -1,4 +1,3 @@
-import CPostgres
 import CSQLite
 import EventLoop
 import Migrations
@@ -22,23 +21,29 @@ final class TestDatabase: Sendable {
   private let directory = TemporaryDirectory()
 
   /// Without its tables unless `isMigrated`; on the server that all tests share unless on another.
-  init(_ kind: StoreKind, on cluster: PostgresCluster? = nil, isMigrated: Bool = true) throws {
+  init(_ kind: StoreKind, on cluster: PostgresCluster? = nil, isMigrated: Bool = true) async throws {
     self.kind = kind
-    location =
-      switch kind {
-      case .postgres: (cluster ?? .shared).makeDatabase()
-      case .sqlite: "\(directory.path)/data/registry.db"
+    switch kind {
+    case .postgres:
+      if let cluster {
+        location = await cluster.makeDatabase()
+      } else {
+        location = await PostgresCluster.shared.makeDatabase()
       }
-    if isMigrated { _ = try migrate() }
+    case .sqlite: location = "\(directory.path)/data/registry.db"
+    }
+    if isMigrated { _ = try await migrate() }
   }
 
   @discardableResult
-  func migrate(_ migrations: [Migration]? = nil) throws -> [String] {
-    switch (kind, migrations) {
-    case (.postgres, nil): try PostgresMigrator.migrate(url: location)
-    case (.sqlite, nil): try SQLiteMigrator.migrate(path: location)
-    case (.postgres, let some?): try PostgresMigrator.migrate(url: location, migrations: some)
-    case (.sqlite, let some?): try SQLiteMigrator.migrate(path: location, migrations: some)
+  func migrate(_ migrations: [Migration]? = nil) async throws -> [String] {
+    try await onOwnThread { [kind, location] in
+      switch (kind, migrations) {
+      case (.postgres, nil): try PostgresMigrator.migrate(url: location)
+      case (.sqlite, nil): try SQLiteMigrator.migrate(path: location)
+      case (.postgres, let some?): try PostgresMigrator.migrate(url: location, migrations: some)
+      case (.sqlite, let some?): try SQLiteMigrator.migrate(path: location, migrations: some)
+      }
     }
   }
 
@@ -49,20 +54,10 @@ final class TestDatabase: Sendable {
   /// Runs hand-written SQL on a connection of its own. Answers the first column of the first row, or nil;
   /// throws `SQLRefused`.
   @discardableResult
-  func sql(_ text: String) throws(SQLRefused) -> String? {
-    kind == .postgres ? try postgres(text) : try sqlite(text)
-  }
-
-  private func postgres(_ text: String) throws(SQLRefused) -> String? {
-    let connection = PQconnectdb(location)
-    defer { PQfinish(connection) }
-    let result = PQexec(connection, text)
-    defer { PQclear(result) }
-    switch PQresultStatus(result) {
-    case PGRES_TUPLES_OK, PGRES_COMMAND_OK:
-      return PQntuples(result) > 0 ? String(cString: PQgetvalue(result, 0, 0)) : nil
-    default:
-      throw SQLRefused(message: String(cString: PQresultErrorMessage(result)))
+  func sql(_ text: String) async throws(SQLRefused) -> String? {
+    switch kind {
+    case .postgres: try await SQLSession(location).run(text).first
+    case .sqlite: try await onOwnThread { [self] () throws(SQLRefused) in try sqlite(text) }
     }
   }
 
@@ -144,10 +139,6 @@ private final class Turns: Sendable {
     }
     next?.resume()
   }
-}
-
-struct SQLRefused: Error {
-  let message: String
 }
 
 /// Lends a store on an empty database.

@@ -19,7 +19,7 @@ import Testing
 
   @Test("A token is given for the secret in force alone", arguments: StoreKind.allCases)
   func otherSecrets(_ kind: StoreKind) async throws {
-    let database = try TestDatabase(kind)
+    let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let (id, first) = try await store.addDevice()
       let (second, end) = (verifier(), noon.plus(seconds: 60))
@@ -28,7 +28,7 @@ import Testing
       _ = try await store.rotate(id, to: second, until: end)
       #expect(try await store.addToken(of: id, second) == false)
       #expect(try await store.addToken(of: id, first, at: end) == false)
-      #expect(try database.sql("SELECT count(*) FROM device_tokens") == "0")
+      #expect(try await database.sql("SELECT count(*) FROM device_tokens") == "0")
       #expect(try await store.addToken(of: id, first, at: end.plus(milliseconds: -1)) == true)
       #expect(try await store.promoteNextSecret(of: id, storedKey: second.storedKey) == true)
       #expect(try await store.addToken(of: id, first) == false)
@@ -38,16 +38,16 @@ import Testing
 
   @Test("A device that may not come in is given no token", arguments: StoreKind.allCases)
   func revoked(_ kind: StoreKind) async throws {
-    let database = try TestDatabase(kind)
+    let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let (id, secret) = try await store.addDevice()
-      try database.sql("UPDATE devices SET is_active = \(kind == .postgres ? "false" : "0")")
+      try await database.sql("UPDATE devices SET is_active = \(kind == .postgres ? "false" : "0")")
       #expect(try await store.addToken(of: id, secret) == false)
-      try database.sql("UPDATE devices SET is_active = \(kind == .postgres ? "true" : "1")")
+      try await database.sql("UPDATE devices SET is_active = \(kind == .postgres ? "true" : "1")")
       #expect(try await store.addToken(of: id, secret) == true)
       _ = try await store.revokeDevice(id, of: alice, at: noon)
       #expect(try await store.addToken(of: id, secret) == false)
-      #expect(try database.sql("SELECT count(*) FROM device_tokens") == "0")
+      #expect(try await database.sql("SELECT count(*) FROM device_tokens") == "0")
     }
   }
 
@@ -61,7 +61,7 @@ import Testing
     "A token ends with its secret and its device, however they end", arguments: StoreKind.allCases, End.allCases
   )
   func ends(_ kind: StoreKind, _ end: End) async throws {
-    let database = try TestDatabase(kind)
+    let database = try await TestDatabase(kind)
     let (yes, no) = kind == .postgres ? ("true", "false") : ("1", "0")
     try await database.withStore { store in
       let (id, first) = try await store.addDevice()
@@ -80,17 +80,17 @@ import Testing
       case .rotationAtOnce: _ = try await store.rotate(id, until: noon)
       case .revocation: _ = try await store.revokeDevice(id, of: alice, at: noon)
       case .deletionOfClient: _ = try await store.deleteClient(alice)
-      case .keyByHand: try database.sql("UPDATE devices SET stored_key = server_key WHERE id = '\(id)'")
-      case .inactiveByHand: try database.sql("UPDATE devices SET is_active = \(no) WHERE id = '\(id)'")
+      case .keyByHand: try await database.sql("UPDATE devices SET stored_key = server_key WHERE id = '\(id)'")
+      case .inactiveByHand: try await database.sql("UPDATE devices SET is_active = \(no) WHERE id = '\(id)'")
       case .revokedByHand:
-        try database.sql("UPDATE devices SET revoked = \(yes), is_active = \(no) WHERE id = '\(id)'")
-      case .deletedByHand: try database.sql("DELETE FROM devices WHERE id = '\(id)'")
+        try await database.sql("UPDATE devices SET revoked = \(yes), is_active = \(no) WHERE id = '\(id)'")
+      case .deletedByHand: try await database.sql("DELETE FROM devices WHERE id = '\(id)'")
       }
       #expect(try await store.credentials(ofToken: hash, at: noon) == nil)
       #expect((try await store.credentials(ofToken: kept, at: noon) == nil) == (end == .deletionOfClient))
     }
     let left = end == .deletionOfClient ? "0" : "1"
-    #expect(try database.sql("SELECT count(*) FROM device_tokens") == left)
+    #expect(try await database.sql("SELECT count(*) FROM device_tokens") == left)
   }
 
   @Test(
@@ -143,7 +143,7 @@ import Testing
 
   @Test("Sixteen tokens at once where ten may be: ten are given", arguments: StoreKind.allCases)
   func rateRace(_ kind: StoreKind) async throws {
-    let database = try TestDatabase(kind)
+    let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let (id, secret) = try await store.addDevice()
       let outcomes = await store.outcomes(16) { _ in
@@ -152,12 +152,12 @@ import Testing
       }
       #expect(outcomes == [nil: 10, .tooManyTokens(retryAfterSeconds: 60): 6])
     }
-    #expect(try database.sql("SELECT count(*) FROM device_tokens") == "10")
+    #expect(try await database.sql("SELECT count(*) FROM device_tokens") == "10")
   }
 
   @Test("Eight tokens at once beside ten older ones: ten are live", arguments: StoreKind.allCases)
   func roomRace(_ kind: StoreKind) async throws {
-    let database = try TestDatabase(kind)
+    let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let (id, secret) = try await store.addDevice()
       for index in 0..<10 {
@@ -169,13 +169,13 @@ import Testing
       }
       #expect(outcomes == [nil: 8])
     }
-    #expect(try database.sql("SELECT count(*) FROM device_tokens") == "10")
+    #expect(try await database.sql("SELECT count(*) FROM device_tokens") == "10")
   }
 
   @Test(
     "No token of the old secret outlives a rotation that comes at the same time", arguments: StoreKind.allCases)
   func rotationRace(_ kind: StoreKind) async throws {
-    let database = try TestDatabase(kind)
+    let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let (id, secret) = try await store.addDevice()
       let outcomes = await store.outcomes(9) { index in
@@ -187,7 +187,7 @@ import Testing
       }
       #expect(outcomes == [nil: 9])
     }
-    #expect(try database.sql("SELECT count(*) FROM device_tokens") == "0")
+    #expect(try await database.sql("SELECT count(*) FROM device_tokens") == "0")
   }
 
   @Test("Tokens that expired before a time are removed, so many at once", arguments: StoreKind.allCases)

@@ -8,62 +8,67 @@ import Synchronization
 /// not: then the shell stops the server and deletes the folder.
 public final class PostgresCluster: Sendable {
   /// The server that the tests of a process share, started by the first that asks. Its data is not synced.
-  public static let shared = PostgresCluster()
+  public static var shared: PostgresCluster {
+    get async { await starting.value }
+  }
+
+  private static let starting = Task { await PostgresCluster() }
 
   /// The folder that holds the socket, and the data in `data`.
   public let folder: String
 
-  private let supervisor: Mutex<Supervisor>
-
-  private struct Supervisor {
-    let shell: SupervisingShell
-    var databaseCount = 0
-
-    func order(_ line: String) {
-      let answer = shell.order(line)
-      precondition(answer == "done", "PostgreSQL: \(line): \(answer)")
-    }
-  }
+  private let supervisor: SupervisingShell
+  private let databaseCount = Atomic(0)
 
   /// Starts a server. Stops the program, with the reason, when there is none to start.
-  public init() {
+  private init() async {
     // PostgreSQL refuses to run as root.
     let shell = ["/bin/sh", "-c", Self.script, "supervisor", Self.binaries]
     let command =
       getuid() == 0
       ? ["/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] + shell : shell
-    let supervisor = Supervisor(shell: SupervisingShell(command))
-    folder = supervisor.shell.readLine()
+    supervisor = SupervisingShell(command)
+    folder = await supervisor.readLine()
     precondition(folder.hasPrefix("/"), "PostgreSQL could not be set up; are its binaries in \(Self.binaries)?")
-    self.supervisor = Mutex(supervisor)
-    start()
+    await start()
+  }
+
+  /// Lends a server that the test may stop, and ends it for good.
+  public static func with<Result>(_ body: (PostgresCluster) async throws -> Result) async throws -> Result {
+    let cluster = await PostgresCluster()
+    do {
+      let result = try await body(cluster)
+      await cluster.supervisor.end()
+      return result
+    } catch {
+      await cluster.supervisor.end()
+      throw error
+    }
   }
 
   /// The URL of a new, empty database.
-  public func makeDatabase() -> String {
-    let name = supervisor.withLock { supervisor in
-      supervisor.databaseCount += 1
-      let name = "test_\(supervisor.databaseCount)"
-      supervisor.order("create \(name)")
-      return name
-    }
+  public func makeDatabase() async -> String {
+    let name = "test_\(databaseCount.add(1, ordering: .relaxed).newValue)"
+    await order("create \(name)")
     return "postgresql:///\(name)?host=\(folder)&user=postgres"
   }
 
   /// Starts the server after `stop`, and waits until it answers.
-  public func start() { supervisor.withLock { $0.order("start") } }
+  public func start() async { await order("start") }
 
   /// Stops the server at once, its sessions included, and waits until it is gone.
-  public func stop() { supervisor.withLock { $0.order("stop") } }
+  public func stop() async { await order("stop") }
 
   /// Stops the server's processes from running, as a machine that hangs would; sockets stay open.
-  public func freeze() { supervisor.withLock { $0.order("freeze") } }
+  public func freeze() async { await order("freeze") }
 
   /// Lets them run again.
-  public func thaw() { supervisor.withLock { $0.order("thaw") } }
+  public func thaw() async { await order("thaw") }
 
-  /// Ends the server for good, and deletes its folder.
-  public func shutDown() { supervisor.withLock { $0.shell.end() } }
+  private func order(_ line: String) async {
+    let answer = await supervisor.order(line)
+    precondition(answer == "done", "PostgreSQL: \(line): \(answer)")
+  }
 
   /// The newest server that Debian's packages installed.
   private static let binaries: String = {
@@ -76,6 +81,7 @@ public final class PostgresCluster: Sendable {
     PATH="$1:$PATH"
     # Without PIPE, an answer to a test that is gone would end this shell before its server.
     trap '' INT TERM HUP PIPE
+    cd /
     umask 077
     folder=$(mktemp -d) || exit 1
     exec 2>"$folder/log"

@@ -1,6 +1,3 @@
-import Foundation
-import Synchronization
-
 /// A real Redis in a temporary folder, on a port of its own on the loopback interface.
 ///
 /// A shell supervises it and reads our orders from a pipe. The pipe ends when this process does, crashed or
@@ -10,60 +7,71 @@ public final class RedisServer: Sendable {
   /// while the server is stopped.
   public let port: UInt16
 
-  private let supervisor: Mutex<SupervisingShell>
+  private let supervisor: SupervisingShell
 
   /// Starts a server. Stops the program, with the reason, when there is none to start.
-  /// - Parameters:
-  ///   - password: what `requirepass` is set to; empty for none.
-  ///   - settings: further settings, as on Redis' command line. By default nothing is written to disk.
-  public init(password: String = "", settings: [String] = []) {
-    let supervisor = SupervisingShell(["/bin/sh", "-c", Self.script, "supervisor", password] + settings)
-    let answer = supervisor.readLine()
+  private init(password: String, settings: [String]) async {
+    supervisor = SupervisingShell(["/bin/sh", "-c", Self.script, "supervisor", password] + settings)
+    let answer = await supervisor.readLine()
     guard let port = UInt16(answer) else {
       preconditionFailure("no Redis; is redis-server installed? \(answer)")
     }
     self.port = port
-    self.supervisor = Mutex(supervisor)
   }
 
-  /// Starts the server after `stop`, and waits until it answers.
-  public func start() { order("start") }
-
-  /// Kills the server, and waits until it is gone. What it did not write to disk is lost.
-  public func stop() { order("stop") }
-
-  /// Stops the server from running, as a machine that hangs would; sockets stay open.
-  public func freeze() { order("freeze") }
-
-  /// Lets it run again.
-  public func thaw() { order("thaw") }
-
-  /// Removes all keys.
-  public func flush() { precondition(run("FLUSHALL") == "OK") }
-
-  /// What the server answers to a command, whose arguments have no spaces. Lines are joined by spaces.
-  @discardableResult
-  public func run(_ command: String) -> String {
-    supervisor.withLock { $0.order("run \(command)") }.trimmingCharacters(in: .whitespaces)
-  }
-
-  /// Ends the server for good, and deletes its folder.
-  public func shutDown() {
-    supervisor.withLock { supervisor in
-      // A word, and not the end of the pipe: a child of another test may hold the pipe too. Foundation's own way to
-      // wait holds on to a processor meanwhile.
-      _ = supervisor.order("end")
+  /// Lends a server, and ends it for good.
+  /// - Parameters:
+  ///   - password: what `requirepass` is set to; empty for none.
+  ///   - settings: further settings, as on Redis' command line. By default nothing is written to disk.
+  public static func with<Result>(
+    password: String = "", settings: [String] = [], _ body: (RedisServer) async throws -> Result
+  ) async throws -> Result {
+    let server = await RedisServer(password: password, settings: settings)
+    do {
+      let result = try await body(server)
+      await server.supervisor.end()
+      return result
+    } catch {
+      await server.supervisor.end()
+      throw error
     }
   }
 
-  private func order(_ line: String) {
-    let answer = supervisor.withLock { $0.order(line) }
+  /// Starts the server after `stop`, and waits until it answers.
+  public func start() async { await order("start") }
+
+  /// Kills the server, and waits until it is gone. What it did not write to disk is lost.
+  public func stop() async { await order("stop") }
+
+  /// Stops the server from running, as a machine that hangs would; sockets stay open.
+  public func freeze() async { await order("freeze") }
+
+  /// Lets it run again.
+  public func thaw() async { await order("thaw") }
+
+  /// Removes all keys.
+  public func flush() async {
+    let answer = await run("FLUSHALL")
+    precondition(answer == "OK")
+  }
+
+  /// What the server answers to a command, whose arguments have no spaces. Lines are joined by spaces.
+  @discardableResult
+  public func run(_ command: String) async -> String {
+    var answer = await supervisor.order("run \(command)")
+    while answer.last == " " { answer.removeLast() }
+    return answer
+  }
+
+  private func order(_ line: String) async {
+    let answer = await supervisor.order(line)
     precondition(answer == "done", "Redis: \(line): \(answer)")
   }
 
   private static let script = """
     # Without PIPE, an answer to a test that is gone would end this shell before its server.
     trap '' INT TERM HUP PIPE
+    cd /
     umask 077
     # Words of an order are arguments, and no patterns.
     set -f
@@ -100,7 +108,6 @@ public final class RedisServer: Sendable {
           freeze) kill -STOP "$server"; echo done ;;
           thaw) kill -CONT "$server"; echo done ;;
           run) client $words | tr '\\n' ' '; echo ;;
-          end) break ;;
         esac
       done
       stop
@@ -108,6 +115,5 @@ public final class RedisServer: Sendable {
       tail -n 1 "$folder/log"
     fi
     rm -rf "$folder"
-    echo done
     """
 }

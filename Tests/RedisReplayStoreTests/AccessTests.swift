@@ -1,0 +1,124 @@
+import Registry
+import TestSupport
+import Testing
+
+@testable import RedisReplayStore
+
+@Suite("Redis: who may come, and which Redis will do", .timeLimit(.minutes(1))) struct AccessTests {
+  private static let password = "p%40ss:w%2Frd"
+  private static let decoded = "p@ss:w/rd"
+
+  @Test("The default user's password is sent")
+  func password() async throws {
+    try await RedisServer.with(password: Self.decoded) { server in
+      try await RunningRedisStore.with(server.url(":\(Self.password)@")) { running async throws in
+        #expect(try await running.remember())
+        #expect(running.eventsSoFar == [.connected])
+      }
+    }
+  }
+
+  @Test("A user's name and password are sent")
+  func user() async throws {
+    try await RedisServer.with { server in
+      #expect(await server.run("ACL SETUSER registry on >\(Self.decoded) ~device-registry:* +@all") == "OK")
+      try await RunningRedisStore.with(server.url("registry:\(Self.password)@")) { running async throws in
+        #expect(try await running.remember())
+      }
+    }
+  }
+
+  @Test(
+    "A wrong password, none, or one too many: no nonce, and no event tells it",
+    arguments: ["", "right", "other"])
+  func wrongPassword(_ expected: String) async throws {
+    try await RedisServer.with(password: expected) { server in
+      for credentials in ["hunter2:wrong-secret@", ":wrong-secret@"] + (expected.isEmpty ? [] : [""]) {
+        try await RunningRedisStore.with(server.url(credentials)) { running in
+          await running.wait { $0.isRefusal }
+          let error = await running.error()
+          #expect(secondsLeft(error) == 2)
+          #expect(!"\(running.eventsSoFar) \(String(describing: error))".contains("wrong-secret"))
+        }
+      }
+      #expect(await server.run("DBSIZE") == "0")
+    }
+  }
+
+  @Test("A Redis that does not know AUTH repeats the password; no event does")
+  func unknownCommand() async throws {
+    try await RedisServer.with(settings: ["--rename-command", "AUTH", "NOAUTH"]) { server in
+      #expect(await server.run("AUTH wrong-secret").contains("wrong-secret"))
+      try await RunningRedisStore.with(server.url(":wrong-secret@")) { running in
+        await running.wait { $0.isRefusal }
+        let error = await running.error()
+        #expect(cause(error) == "Redis refused user or password: ERR")
+        #expect(!"\(running.eventsSoFar)".contains("wrong-secret"))
+      }
+    }
+  }
+
+  @Test(
+    "A Redis that may forget nonces accepts none, until it is set right",
+    arguments: ["allkeys-lru", "volatile-ttl"])
+  func evictionPolicy(_ policy: String) async throws {
+    let settings = ["--maxmemory", "100mb", "--maxmemory-policy", policy]
+    try await RedisServer.with(settings: settings) { server in
+      try await RunningRedisStore.with(server.url()) { running async throws in
+        await running.wait { $0.isEvictionPolicy }
+        let error = await running.error()
+        #expect(cause(error)?.contains("maxmemory-policy is \(policy), set it to noeviction") == true)
+        await server.run("CONFIG SET maxmemory-policy noeviction")
+        await running.wait { $0 == .connected }
+        #expect(try await running.remember())
+      }
+    }
+  }
+
+  @Test("A Redis that begins to forget is noticed")
+  func policyChange() async throws {
+    var limits = RedisLimits()
+    limits.inspectionMilliseconds = 100
+    try await RedisServer.with { server in
+      try await RunningRedisStore.with(server.url(), limits: limits) { running async throws in
+        #expect(try await running.remember("nonce-01"))
+        await server.run("CONFIG SET maxmemory 100mb maxmemory-policy allkeys-random")
+        await running.wait { $0.isEvictionPolicy }
+        #expect(secondsLeft(await running.error("nonce-02")) == 2)
+      }
+    }
+  }
+
+  @Test("A policy that forgets does not matter where memory has no limit")
+  func noLimit() async throws {
+    try await RedisServer.with(settings: ["--maxmemory-policy", "allkeys-lru"]) { server in
+      try await RunningRedisStore.with(server.url()) { running async throws in
+        #expect(try await running.remember())
+      }
+    }
+  }
+
+  @Test("Where Redis may not be inspected, that is told, and nonces are accepted")
+  func uninspected() async throws {
+    try await RedisServer.with { server in
+      #expect(await server.run("ACL SETUSER registry on >secret ~device-registry:* +@all -@dangerous") == "OK")
+      try await RunningRedisStore.with(server.url("registry:secret@")) { running async throws in
+        await running.wait { $0.isUninspected }
+        #expect(try await running.remember("nonce-01"))
+        await server.flush()
+        #expect(secondsLeft(await running.error("nonce-01")) == 6)
+      }
+    }
+  }
+
+  @Test("A user that may not write is told so")
+  func notPermitted() async throws {
+    try await RedisServer.with { server in
+      #expect(await server.run("ACL SETUSER registry on >secret ~device-registry:* +@all -set") == "OK")
+      try await RunningRedisStore.with(server.url("registry:secret@")) { running in
+        await running.wait { $0.isRefusal }
+        #expect(cause(await running.error())?.contains("NOPERM") == true)
+      }
+    }
+  }
+}

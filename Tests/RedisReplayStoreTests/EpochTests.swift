@@ -1,0 +1,141 @@
+import Registry
+import TestSupport
+import Testing
+
+@testable import RedisReplayStore
+
+@Suite("Redis: since when it remembers", .timeLimit(.minutes(1))) struct EpochTests {
+  @Test("The first start of all accepts at once, and so does who comes later")
+  func firstStart() async throws {
+    try await RedisServer.with { server in
+      try await RunningRedisStore.with(server.url()) { running async throws in
+        #expect(try await running.remember("nonce-01", createdAfterMilliseconds: -300_000))
+      }
+      try await RunningRedisStore.with(server.url(), isFirstStart: false) { running async throws in
+        #expect(try await running.remember("nonce-02", createdAfterMilliseconds: -300_000))
+        #expect(try await running.remember("nonce-01") == false)
+      }
+    }
+  }
+
+  @Test("An empty Redis is not trusted for what may have been used before")
+  func emptyRedis() async throws {
+    try await RedisServer.with { server in
+      try await RunningRedisStore.with(server.url(), isFirstStart: false) { running async throws in
+        await running.wait { $0 == .connected }
+        #expect(secondsLeft(await running.error("nonce-01")) == 6)
+        #expect(secondsLeft(await running.error("nonce-01", createdAfterMilliseconds: 5000)) == 6)
+        running.clock.advance(milliseconds: 5000)
+        #expect(secondsLeft(await running.error("nonce-02")) == 1)
+        running.clock.advance(milliseconds: 1)
+        #expect(try await running.remember("nonce-03"))
+        #expect(secondsLeft(await running.error("nonce-04", createdAfterMilliseconds: -1)) == 1)
+      }
+    }
+  }
+
+  @Test("An emptying shows at the next request, even to who was the first start of all")
+  func flush() async throws {
+    try await RedisServer.with { server in
+      try await RunningRedisStore.with(server.url()) { running async throws in
+        #expect(try await running.remember("nonce-01"))
+        await server.flush()
+        #expect(secondsLeft(await running.error("nonce-01")) == 6)
+        await running.wait { $0 == .emptied }
+        #expect(secondsLeft(await running.error("nonce-02")) == 6)
+        running.clock.advance(milliseconds: 5001)
+        #expect(try await running.remember("nonce-03"))
+        #expect(try await running.remember("nonce-03") == false)
+        #expect(running.eventsSoFar == [.connected, .emptied])
+      }
+    }
+  }
+
+  @Test("An emptying that another process saw first is judged by that process' time")
+  func flushSeenByAnother() async throws {
+    try await RedisServer.with { server in
+      try await RunningRedisStore.with(server.url()) { left in
+        try await RunningRedisStore.with(server.url(), clock: left.clock) { right async throws in
+          #expect(try await left.remember("nonce-01"))
+          #expect(try await right.remember("nonce-02"))
+          await server.flush()
+          #expect(secondsLeft(await left.error("nonce-02")) == 6)
+          await left.wait { $0 == .emptied }
+          left.clock.advance(milliseconds: 2000)
+          #expect(secondsLeft(await right.error("nonce-01")) == 4)
+          left.clock.advance(milliseconds: 3001)
+          #expect(try await right.remember("nonce-03"))
+          #expect(try await left.remember("nonce-03") == false)
+          #expect(right.eventsSoFar == [.connected, .emptied])
+        }
+      }
+    }
+  }
+
+  @Test("Many requests at once see one emptying")
+  func flushUnderLoad() async throws {
+    try await RedisServer.with { server in
+      try await RunningRedisStore.with(server.url()) { running async throws in
+        #expect(try await running.remember())
+        await server.flush()
+        await withTaskGroup(of: Int?.self) { group in
+          for index in 0..<100 { group.addTask { secondsLeft(await running.error("nonce-\(index)")) } }
+          for await seconds in group { #expect(seconds == 6) }
+        }
+        await running.wait { $0 == .emptied }
+        #expect(running.eventsSoFar == [.connected, .emptied])
+      }
+    }
+  }
+
+  @Test("A Redis that starts again from an old file is not trusted with what it forgot")
+  func oldSnapshot() async throws {
+    try await RedisServer.with { server in
+      try await RunningRedisStore.with(server.url()) { running async throws in
+        #expect(try await running.remember("nonce-01"))
+        #expect(await server.run("SAVE") == "OK")
+        #expect(try await running.remember("nonce-02"))
+        await server.stop()
+        await running.wait { $0.isLoss }
+        await server.start()
+        await running.wait { $0 == .connected }
+        #expect(await server.run("EXISTS device-registry:nonce:\(one):nonce-01") == "1")
+        #expect(secondsLeft(await running.error("nonce-02")) == 6)
+        running.clock.advance(milliseconds: 5001)
+        #expect(try await running.remember("nonce-01") == false)
+        #expect(try await running.remember("nonce-03"))
+      }
+    }
+  }
+
+  @Test("An epoch that is none is not trusted")
+  func brokenEpoch() async throws {
+    try await RedisServer.with { server in
+      try await RunningRedisStore.with(server.url()) { running async throws in
+        #expect(try await running.remember())
+        await server.run("SET \(await server.epochKey) 0")
+        #expect(secondsLeft(await running.error("nonce-02")) == 2)
+        await server.run("DEL \(await server.epochKey)")
+        await server.run("LPUSH \(await server.epochKey) 0")
+        #expect(cause(await running.error("nonce-03"))?.contains("WRONGTYPE") == true)
+      }
+      try await RunningRedisStore.with(server.url()) { running in
+        await running.wait { $0.isRefusal }
+        #expect(secondsLeft(await running.error("nonce-04")) == 2)
+      }
+    }
+  }
+
+  @Test(
+    "Only a time and a random part make an epoch",
+    arguments: ["", "0", "-", "1-2-3", "-1-a", "a-b", "253402300800000-a", "99999999999999999999-a", " 1-a"])
+  func values(_ value: String) { #expect(RedisEpoch(value: value) == nil) }
+
+  @Test("An epoch is read as it was written, and no two are alike")
+  func roundTrip() throws {
+    let start = Timestamp(millisecondsSince1970: 1_764_000_000_123)
+    let epoch = RedisEpoch(start: start, random: TestRandom())
+    #expect(RedisEpoch(value: epoch.value) == epoch)
+    #expect(RedisEpoch(start: start, random: TestRandom()) != epoch)
+  }
+}

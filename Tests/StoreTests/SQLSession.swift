@@ -1,0 +1,66 @@
+import CPostgres
+import TestSupport
+
+struct SQLRefused: Error {
+  let message: String
+}
+
+/// A session for hand-written SQL, which may hold locks. Its calls block threads of their own.
+///
+/// `@unchecked Sendable`: a test makes one call after another.
+final class SQLSession: @unchecked Sendable {
+  private let connection: OpaquePointer?
+
+  init(_ url: String) async {
+    nonisolated(unsafe) let connection = await onOwnThread { Connection(pointer: PQconnectdb(url)) }.pointer
+    self.connection = connection
+  }
+
+  /// On its way from one thread to another.
+  private struct Connection: @unchecked Sendable {
+    let pointer: OpaquePointer?
+  }
+
+  deinit { PQfinish(connection) }
+
+  /// Answers the first column of each row that is not null.
+  @discardableResult
+  func run(_ text: String) async throws(SQLRefused) -> [String] {
+    try await onOwnThread { [self] () throws(SQLRefused) in
+      let result = PQexec(connection, text)
+      defer { PQclear(result) }
+      switch PQresultStatus(result) {
+      case PGRES_TUPLES_OK, PGRES_COMMAND_OK:
+        return (0..<PQntuples(result)).map { String(cString: PQgetvalue(result, $0, 0)) }
+      default:
+        throw SQLRefused(message: String(cString: PQresultErrorMessage(result)))
+      }
+    }
+  }
+
+  /// Asks again and again until so many of the store's statements wait for a lock; throws if they never do.
+  func waitForBlockedStatements(_ count: Int = 1) async throws {
+    try await wait(
+      until: """
+        SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
+        """, answers: "\(count)")
+  }
+
+  /// Asks again and again until the answer is there; throws if it never is.
+  func wait(until query: String, answers expected: String) async throws {
+    let deadline = ContinuousClock.now + .seconds(30)
+    while try await run(query) != [expected] {
+      guard ContinuousClock.now < deadline else { throw WaitedInVain() }
+    }
+  }
+
+  /// Ends the store's sessions on this database, and answers how many there were.
+  func terminateStore() async throws -> Int {
+    try await run(
+      """
+      SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+      WHERE datname = current_database() AND application_name = 'device-registry'
+      """
+    ).count
+  }
+}
