@@ -31,3 +31,16 @@ static inline uint64_t bytes_received(int descriptor) {
   }
   return received;
 }
+
+// The peer's address (RFC 4291): an IPv4 one mapped (section 2.5.5.2), of any other family all zeros.
+static inline void connection_peer(struct MHD_Connection *connection, unsigned char address[16]) {
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CLIENT_ADDRESS);
+  memset(address, 0, 16);
+  if (info == NULL || info->client_addr == NULL) return;
+  if (info->client_addr->sa_family == AF_INET6) {
+    memcpy(address, &((const struct sockaddr_in6 *)info->client_addr)->sin6_addr, 16);
+  } else if (info->client_addr->sa_family == AF_INET) {
+    memset(address + 10, 0xff, 2);
+    memcpy(address + 12, &((const struct sockaddr_in *)info->client_addr)->sin_addr, 4);
+  }
+}

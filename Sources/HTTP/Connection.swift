@@ -1,7 +1,7 @@
 internal import CMicrohttpd
 internal import Glibc
 
-/// A client's connection, as far as its time-outs go.
+/// A client's connection, as far as its time-outs go, and whose it is.
 ///
 /// libmicrohttpd's own time-out is for silence: who drips a byte now and then is never silent. So a request has
 /// a time to arrive in, counted from when its first bytes are seen, and an answer a time to be taken.
@@ -15,10 +15,13 @@ final class Connection {
   }
 
   private let descriptor: Int32
+  /// The other side.
+  let peer: IPAddress
   private var phase = Phase.waiting(bytesReceived: 0)
 
-  init(descriptor: Int32) {
+  init(descriptor: Int32, peer: IPAddress) {
     self.descriptor = descriptor
+    self.peer = peer
   }
 
   func requestBegan(now: Int) {

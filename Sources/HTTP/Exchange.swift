@@ -136,7 +136,8 @@ final class Exchange: @unchecked Sendable {
     let isTooLarge = isAborted || bodyLength > server.limits.maximumBodyBytes
     let request = Request(
       id: requestID, method: head.method, target: target, fields: head.fields,
-      body: isTooLarge ? .tooLarge : .complete(body))
+      body: isTooLarge ? .tooLarge : .complete(body),
+      client: server.trustedProxies.client(of: connection.peer, head.fields))
     body = []
     state = .handling(isSuspended: false)
     let responder = server.responder

@@ -9,6 +9,7 @@ internal import Glibc
 public final class HTTPServer: @unchecked Sendable {
   let loop: EventLoop
   let limits: HTTPLimits
+  let trustedProxies: TrustedProxies
   let responder: any Responder
   private var daemon: OpaquePointer?
   private var watch: DescriptorWatch?
@@ -26,14 +27,17 @@ public final class HTTPServer: @unchecked Sendable {
   static let maximumRunsPerPump = 64
 
   /// Starts to serve. Call it on the loop.
-  /// - Parameter descriptor: a listening socket of `Listener`, which the server closes.
+  /// - Parameters:
+  ///   - descriptor: a listening socket of `Listener`, which the server closes.
+  ///   - trustedProxies: whose `X-Forwarded-For` counts.
   public init(
     on loop: EventLoop, listening descriptor: Int32, tls: TLSIdentity? = nil, limits: HTTPLimits,
-    responder: any Responder
+    trustedProxies: TrustedProxies = .none, responder: any Responder
   ) throws(HTTPServerError) {
     loop.assertCurrent()
     self.loop = loop
     self.limits = limits
+    self.trustedProxies = trustedProxies
     self.responder = responder
     daemon = startDaemon(descriptor, tls: tls)
     guard let daemon else {
@@ -202,7 +206,12 @@ private func server(_ pointer: UnsafeMutableRawPointer?) -> HTTPServer {
 /// A connection was opened or closed. The daemon's context of it holds our `Connection`.
 private let onConnection: MHD_NotifyConnectionCallback = { cls, connection, context, code in
   if code == .CONNECTION_NOTIFY_STARTED {
-    let connection = Connection(descriptor: connection_descriptor(connection))
+    var octets: (UInt64, UInt64) = (0, 0)
+    let peer = withUnsafeMutableBytes(of: &octets) { octets in
+      connection_peer(connection, octets.baseAddress!.assumingMemoryBound(to: UInt8.self))
+      return IPAddress(octets: UnsafeRawBufferPointer(octets))
+    }
+    let connection = Connection(descriptor: connection_descriptor(connection), peer: peer)
     context!.pointee = Unmanaged.passUnretained(connection).toOpaque()
     server(cls).opened(connection)
   } else if let context = context?.pointee {

@@ -48,6 +48,16 @@ public struct HeaderFields: Sendable {
     }
   }
 
+  /// Lends the values of a field, its last line first, until `body` says that it has enough. The name is in lower case.
+  func forEachReversed(of name: StaticString, _ body: (_ value: UnsafeBufferPointer<UInt8>) -> Bool) {
+    bytes.withUnsafeBufferPointer { bytes in
+      for line in lines.reversed()
+      where UnsafeBufferPointer(rebasing: bytes[line.start..<line.nameEnd]).equals(name) {
+        guard body(UnsafeBufferPointer(rebasing: bytes[line.nameEnd..<line.valueEnd])) else { return }
+      }
+    }
+  }
+
   /// The values of a field, one for each of its lines, as they were received. The name is in lower case.
   public func values(of name: StaticString) -> [String] {
     name.withUTF8Buffer { values(of: $0) }

@@ -12,6 +12,8 @@ public struct Request: Sendable {
   public let query: Substring?
   public let fields: HeaderFields
   public let body: Body
+  /// Where it comes from: the connection's peer, or who a trusted proxy says that it is (`TrustedProxies`).
+  public let client: IPAddress
 
   /// The content, once all of it is here.
   public enum Body: Sendable {
@@ -20,12 +22,15 @@ public struct Request: Sendable {
     case tooLarge
   }
 
-  init(id: String, method: String, target: String, fields: HeaderFields, body: Body) {
+  init(
+    id: String, method: String, target: String, fields: HeaderFields, body: Body, client: IPAddress
+  ) {
     self.id = id
     self.method = method
     self.target = target
     self.fields = fields
     self.body = body
+    self.client = client
     let mark = target.utf8.firstIndex(of: UInt8(ascii: "?"))
     path = target[..<(mark ?? target.endIndex)]
     query = mark.map { target[target.utf8.index(after: $0)...] }

@@ -118,7 +118,7 @@ public final class RunningServer: Sendable {
         let server = try await lane.loop.run { () throws(HTTPServerError) in
           try HTTPServer(
             on: lane.loop, listening: descriptor, tls: parts.configuration.tls, limits: limits,
-            responder: parts.api(of: lane, at: index))
+            trustedProxies: parts.configuration.trustedProxies, responder: parts.api(of: lane, at: index))
         }
         servers.append(server)
         opened.add { await lane.loop.run { await server.shutDown(timeoutMilliseconds: 0) } }

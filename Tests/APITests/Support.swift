@@ -33,7 +33,9 @@ final class APIUnderTest: Sendable {
         Array(value.utf8).withUnsafeBufferPointer { header.append(name: name, value: $0) }
       }
     }
-    let request = Request(id: "test-1", method: method, target: target, fields: header, body: body)
+    let request = Request(
+      id: "test-1", method: method, target: target, fields: header, body: body,
+      client: IPAddress("192.0.2.1")!)
     let answer = Self.wire(await api().respond(to: request))
     let checker = try OpenAPIChecker(document: API.openAPIDocument(publicURL: nil))
     for violation in checker.violations(of: answer, to: method, target) { Issue.record("\(violation)") }

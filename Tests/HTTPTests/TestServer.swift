@@ -17,6 +17,10 @@ struct Echo: Responder {
       let body = ByteBuffer()
       for _ in 0..<(5 * 1024 * 1024 / 16) { body.append("0123456789abcdef") }
       return Response(status: 200, contentType: "text/plain", body: body)
+    case "/client":
+      let body = ByteBuffer()
+      body.append(utf8: request.client.description)
+      return Response(status: 200, contentType: "text/plain", body: body)
     case "/empty": return Response(status: 204)
     default: break
     }
@@ -93,13 +97,16 @@ struct TestServer: Sendable {
   var client: HTTPClient { HTTPClient(port: port) }
 
   static func run(
-    limits: HTTPLimits = HTTPLimits(), _ body: @Sendable (TestServer) async throws -> Void
+    limits: HTTPLimits = HTTPLimits(), trustedProxies: TrustedProxies = .none,
+    _ body: @Sendable (TestServer) async throws -> Void
   ) async throws {
     let loop = try EventLoop(name: "http-test")
     let gate = Gate()
     let listener = try Listener(host: "127.0.0.1", port: 0, count: 1, backlog: 128)
     let http = try await loop.run { () throws in
-      try HTTPServer(on: loop, listening: listener.descriptors[0], limits: limits, responder: Echo(gate: gate))
+      try HTTPServer(
+        on: loop, listening: listener.descriptors[0], limits: limits, trustedProxies: trustedProxies,
+        responder: Echo(gate: gate))
     }
     let server = TestServer(loop: loop, http: http, port: listener.port, gate: gate)
     do {

@@ -36,6 +36,7 @@ struct CommandLineTests {
       (["serve"], ["s", "LOG_LEVEL=loud"], "LOG_LEVEL"),
       (["serve"], ["s", "EVENT_LOOPS=0"], "EVENT_LOOPS"), (["serve"], ["s", "ARGON2_TIME=x"], "ARGON2_TIME"),
       (["serve"], ["s", "PUBLIC_URL=https://a/b"], "PUBLIC_URL"),
+      (["serve"], ["s", "TRUSTED_PROXIES=10.0.0.0/8,proxy"], "TRUSTED_PROXIES (--trusted-proxies): \"proxy\""),
       (["serve"], ["JWT_SECRET=short"], "JWT_SECRET"),
       (["serve"], ["s", "JWT_SECRET_FILE=/none"], "JWT_SECRET"),
       (["serve"], ["JWT_SECRET_FILE=/none"], "/none"),

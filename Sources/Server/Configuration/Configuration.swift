@@ -14,6 +14,7 @@ public struct Configuration: Sendable {
   public var jwt: JWTConfiguration
   public var tls: TLSIdentity?
   public var publicURL: Origin?
+  public var trustedProxies: TrustedProxies
   public var argon2MemoryKiB: Int
   public var argon2Time: Int
   public var eventLoops: Int
@@ -50,6 +51,7 @@ public struct Configuration: Sendable {
       : try Self.parse(arguments, .publicURL, "must be an origin, as https://registry.example.com") {
         Origin($0)
       }
+    trustedProxies = try Self.trustedProxies(arguments)
     argon2MemoryKiB = try arguments.number(of: .argon2MemoryKiB, in: 8...4_194_303, default: 0)
     argon2Time = try arguments.number(of: .argon2Time, in: 1...1000, default: 0)
     eventLoops = try arguments.number(
@@ -99,6 +101,19 @@ public struct Configuration: Sendable {
   ) throws(UsageError) -> Value {
     guard let value = arguments.value(of: setting).flatMap(read) else { throw UsageError(setting, problem) }
     return value
+  }
+
+  private static func trustedProxies(_ arguments: Arguments) throws(UsageError) -> TrustedProxies {
+    guard let text = arguments.value(of: .trustedProxies) else { return .none }
+    do throws(TrustedProxies.Malformation) {
+      return try TrustedProxies(text)
+    } catch {
+      throw UsageError(
+        .trustedProxies,
+        "\"\(error.word)\" is neither an address nor a prefix: write addresses and prefixes, as "
+          + "10.0.0.0/8,2001:db8::1, with no bits behind a prefix's length, "
+          + "\(TrustedProxies.maximumPrefixes) of them at most")
+    }
   }
 
   private static func tls(_ arguments: Arguments) throws(UsageError) -> TLSIdentity? {

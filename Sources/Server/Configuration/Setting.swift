@@ -14,6 +14,7 @@ public enum Setting: String, CaseIterable, Sendable {
   case tlsCertFile = "TLS_CERT_FILE"
   case tlsKeyFile = "TLS_KEY_FILE"
   case publicURL = "PUBLIC_URL"
+  case trustedProxies = "TRUSTED_PROXIES"
   case argon2MemoryKiB = "ARGON2_MEMORY_KIB"
   case argon2Time = "ARGON2_TIME"
   case eventLoops = "EVENT_LOOPS"
@@ -38,7 +39,7 @@ public enum Setting: String, CaseIterable, Sendable {
     case .logLevel: "info"
     case .logFormat: "json"
     case .jwtSecret, .jwtSecretFile, .jwtJWKSFile, .jwtJWKSURL, .jwtIssuer, .jwtAudience, .tlsCertFile,
-      .tlsKeyFile, .publicURL, .eventLoops:
+      .tlsKeyFile, .publicURL, .trustedProxies, .eventLoops:
       nil
     }
   }
@@ -63,6 +64,8 @@ public enum Setting: String, CaseIterable, Sendable {
     case .tlsCertFile: "certificate chain, PEM: serve HTTPS"
     case .tlsKeyFile: "private key of the certificate, PEM"
     case .publicURL: "origin that clients use, where a proxy stands in front"
+    case .trustedProxies:
+      "addresses and prefixes of proxies whose X-Forwarded-For names the client, as 10.0.0.0/8,2001:db8::1"
     case .argon2MemoryKiB: "memory of one argon2id hash"
     case .argon2Time: "passes of one argon2id hash"
     case .eventLoops: "event loops (default: number of cores)"
