@@ -1,3 +1,4 @@
+private import CMicrohttpd
 private import Glibc
 
 /// An address of the Internet Protocol: that of version 4 is kept mapped into version 6 (RFC 4291, section 2.5.5.2).
