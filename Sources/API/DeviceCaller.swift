@@ -76,7 +76,8 @@ struct AuthenticatedDevice: API.Caller {
     let authentication = api.services.authentication
     let now = api.services.clock.now()
     let timeliness = proof.timeliness(
-      at: now.secondsSince1970, skewSeconds: Int64(authentication.skewSeconds))
+      at: now.secondsSince1970, skewSeconds: Int64(authentication.skewSeconds),
+      leadSeconds: Int64(AuthenticationService.maximumLeadSeconds))
     guard timeliness == .timely else { throw .clockSkew(timeliness, serverTime: now) }
     guard proof.hasDigest(of: request.content), let id = DeviceID(proof.keyID) else {
       throw Problem(.signatureInvalid)

@@ -10,13 +10,11 @@ public enum Timeliness: Hashable, Sendable {
 }
 
 extension RequestProof {
-  /// How far `created` may lie ahead.
-  public static let maximumLeadSeconds: Int64 = 5
-
-  /// How the request's times lie to `now`, in seconds since 1970; `created` may lie `skewSeconds` back.
-  public func timeliness(at now: Int64, skewSeconds: Int64) -> Timeliness {
+  /// How the request's times lie to `now`, in seconds since 1970; `created` may lie `skewSeconds` back, and
+  /// `leadSeconds` ahead.
+  public func timeliness(at now: Int64, skewSeconds: Int64, leadSeconds: Int64) -> Timeliness {
     if created < now - skewSeconds { return .tooOld }
-    if created > now + Self.maximumLeadSeconds { return .tooEarly }
+    if created > now + leadSeconds { return .tooEarly }
     if let expires, expires < now { return .expired }
     return .timely
   }

@@ -97,7 +97,7 @@ struct TimelinessTests {
   func created(age: Int, expected: Timeliness) throws {
     let proof = try #require(
       try RequestProof(view(fields: fields(input: "sig=" + TestDevice.member("@method", "@path")))))
-    #expect(proof.timeliness(at: TestDevice.created + Int64(age), skewSeconds: 300) == expected)
+    #expect(proof.timeliness(at: TestDevice.created + Int64(age), skewSeconds: 300, leadSeconds: 5) == expected)
   }
 
   @Test("expires is not past", arguments: [(-1, Timeliness.timely), (0, .timely), (1, .expired)])
@@ -105,7 +105,9 @@ struct TimelinessTests {
     let parameters = TestDevice.parameters + ";expires=\(TestDevice.created + 10)"
     let input = "sig=" + TestDevice.member("@method", "@path", parameters: parameters)
     let proof = try #require(try RequestProof(view(fields: fields(input: input))))
-    #expect(proof.timeliness(at: TestDevice.created + 10 + Int64(pastSeconds), skewSeconds: 300) == expected)
+    #expect(
+      proof.timeliness(at: TestDevice.created + 10 + Int64(pastSeconds), skewSeconds: 300, leadSeconds: 5)
+        == expected)
   }
 
   @Test("The largest times do not overflow", arguments: ["999999999999999", "-999999999999999"])
@@ -113,6 +115,6 @@ struct TimelinessTests {
     let parameters = "\(TestDevice.parameters);created=\(seconds);expires=\(seconds)"
     let input = "sig=" + TestDevice.member("@method", "@path", parameters: parameters)
     let proof = try #require(try RequestProof(view(fields: fields(input: input))))
-    #expect(proof.timeliness(at: TestDevice.created, skewSeconds: 300) != .timely)
+    #expect(proof.timeliness(at: TestDevice.created, skewSeconds: 300, leadSeconds: 5) != .timely)
   }
 }
