@@ -6,8 +6,7 @@ internal import Registry
 extension API {
   func whoami(_ device: AuthenticatedDevice, _ input: NoInput) async throws(RegistryError) -> OK<CallingDevice>
   {
-    let session = device.session
-    let found = try await services.devices.getDevice(session.deviceID, owner: session.clientID)
+    let found = try await services.devices.callingDevice(device.session)
     return OK(value: CallingDevice(device: found, serverTime: services.clock.now()))
   }
 

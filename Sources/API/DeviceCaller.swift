@@ -40,6 +40,8 @@ struct AuthenticatedDevice: API.Caller {
 
   func admit(at api: API) async throws(RegistryError) { try await api.services.authentication.admit(session) }
 
+  func noteUnread(at api: API) { api.services.authentication.noteCall(by: session) }
+
   /// A device that is gone by now is none.
   func problem(_ error: RegistryError) -> Problem {
     Problem(error == .deviceNotFound ? session.ended : error)

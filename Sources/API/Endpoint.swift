@@ -55,8 +55,14 @@ struct Endpoint: Sendable {
     _ handler: (API) -> (Caller, Input) async throws(RegistryError) -> Answer
   ) async throws(Problem) -> Response {
     do throws(RegistryError) { try await caller.admit(at: api) } catch { throw caller.problem(error) }
-    if Input.description.body == nil { try call.testUnreadBody() }
-    let input = try Input(of: call)
+    let input: Input
+    do throws(Problem) {
+      if Input.description.body == nil { try call.testUnreadBody() }
+      input = try Input(of: call)
+    } catch {
+      caller.noteUnread(at: api)
+      throw error
+    }
     do throws(RegistryError) {
       return try await handler(api)(caller, input).response()
     } catch {
@@ -73,6 +79,8 @@ extension API {
     init(of request: Request, at api: API) async throws(Problem)
     /// Does what it brings about that the caller is there.
     func admit(at api: API) async throws(RegistryError)
+    /// Notes that the caller was there, although what it asks cannot be read.
+    func noteUnread(at api: API)
     /// What the caller is told of an error.
     func problem(_ error: RegistryError) -> Problem
     /// Lets the answer, whatever it is, show that it comes from the registry.
@@ -101,6 +109,7 @@ extension API {
 
 extension API.Caller {
   func admit(at api: API) async throws(RegistryError) {}
+  func noteUnread(at api: API) {}
   func problem(_ error: RegistryError) -> Problem { Problem(error) }
   func seal(_ response: inout Response, at api: API) {}
 }

@@ -59,7 +59,7 @@ public struct AuthenticationService: Sendable {
 
   // MARK: Sessions
 
-  /// Does what a device's first valid word brings about: its next secret takes over, and it was seen.
+  /// Does what a device's first valid word brings about: its next secret takes over.
   ///
   /// Throws `signatureInvalid`, `tokenInvalid` where a rotation or a revocation came in between.
   public func admit(_ session: DeviceSession) async throws(RegistryError) {
@@ -68,6 +68,10 @@ public struct AuthenticationService: Sendable {
       // Another request was faster, or the secret was replaced.
       guard try await isGood(session) else { throw session.ended }
     }
+  }
+
+  /// Notes that the device was there, with a request that comes to no service: they note what they are asked.
+  public func noteCall(by session: DeviceSession) {
     live.presence.note(.called, by: session.deviceID, at: clock.now())
   }
 

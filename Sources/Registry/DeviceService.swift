@@ -76,6 +76,12 @@ public struct DeviceService: Sendable {
     return device
   }
 
+  /// The device that calls. Throws `deviceNotFound` where it is gone by now.
+  public func callingDevice(_ session: DeviceSession) async throws(RegistryError) -> Device {
+    live.presence.note(.called, by: session.deviceID, at: clock.now())
+    return try await getDevice(session.deviceID, owner: session.clientID)
+  }
+
   /// Throws `deviceNotFound`, `notOwner`, `deviceRevoked`, `deviceNameTaken`.
   public func updateDeviceName(
     _ id: DeviceID, owner: ClientID, to deviceName: DeviceName

@@ -7,7 +7,7 @@ final class PresenceBook: Sendable {
 
   private let gathered = Mutex<[DeviceID: Presence]>([:])
 
-  /// What a device did, beside proving itself.
+  /// What a device did, beside proving itself. Each request is noted once.
   enum Act { case called, polled, acknowledged }
 
   var count: Int { gathered.withLock { $0.count } }
