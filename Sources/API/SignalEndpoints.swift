@@ -22,8 +22,10 @@ extension API {
 
   /// Throws `signalNotFound`, `notSignalOwner`.
   func getSignal(_ owner: Owner, _ input: SignalPath) async throws(RegistryError) -> OK<SentSignal> {
-    let (signal, deliveries) = try await services.signals.getSignal(input.id, owner: owner.clientID)
-    return OK(value: SentSignal(signal: signal, deliveries: deliveries, now: services.clock.now()))
+    let (signal, devices, deliveries) = try await services.signals.getSignal(input.id, owner: owner.clientID)
+    return OK(
+      value: SentSignal(
+        signal: signal, devices: devices, deliveries: deliveries, now: services.clock.now()))
   }
 }
 
@@ -154,14 +156,19 @@ extension SignalSummary: JSONDescribed {
         "id": ["type": "string", "format": "uuid"],
         "created_at": .time(),
         "expires_at": .time(),
-        "devices": ["type": "integer", "minimum": 0, "description": "How many devices it was sent to."],
+        "devices": devicesSchema,
       ],
     ])
+
+  fileprivate static let devicesSchema: JSONValue = [
+    "type": "integer", "minimum": 0, "description": "How many devices it was sent to.",
+  ]
 }
 
-/// A signal with its payload, and what became of it at each of its devices.
+/// A signal with its payload, and what became of it at each of its devices that are still there.
 struct SentSignal: JSONDescribed {
   let signal: Signal
+  let devices: Int
   let deliveries: [Delivery]
   let now: Timestamp
 
@@ -171,7 +178,7 @@ struct SentSignal: JSONDescribed {
       json.member("id", signal.id)
       json.member("created_at", signal.createdAt)
       json.member("expires_at", signal.expiresAt)
-      json.member("devices", Int64(deliveries.count))
+      json.member("devices", Int64(devices))
       json.member("payload", JSONText(bytes: signal.payload))
       json.member("deliveries", deliveries.map { SentDelivery(delivery: $0, isExpired: isExpired) })
     }
@@ -186,7 +193,7 @@ struct SentSignal: JSONDescribed {
         "id": ["type": "string", "format": "uuid"],
         "created_at": .time(),
         "expires_at": .time(),
-        "devices": ["type": "integer", "minimum": 0],
+        "devices": SignalSummary.devicesSchema,
         "payload": ["type": "object"],
         "deliveries": ["type": "array", "items": SentDelivery.schema],
       ],

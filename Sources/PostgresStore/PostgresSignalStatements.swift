@@ -13,7 +13,7 @@ extension PostgresStatement {
     ORDER BY id DESC LIMIT $3::int8
     """
 
-  static let signalSQL = "SELECT \(signalColumns) FROM signals WHERE id = $1::uuid"
+  static let signalSQL = "SELECT \(signalColumns), devices::int8 FROM signals WHERE id = $1::uuid"
 
   static let deliveriesSQL = """
     SELECT signal_id, device_id, status, broker_ticket, error, acked_at FROM deliveries

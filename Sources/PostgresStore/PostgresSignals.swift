@@ -37,8 +37,10 @@ extension PostgresStore: SignalStore {
     }
   }
 
-  public func signal(_ id: SignalID) async throws(RegistryError) -> Signal? {
-    try await run(.signal, [.uuid(id)]) { $0.firstRow.map(Signal.init(row:)) }
+  public func signal(_ id: SignalID) async throws(RegistryError) -> (signal: Signal, devices: Int)? {
+    try await run(.signal, [.uuid(id)]) { answer in
+      answer.firstRow.map { (Signal(row: $0), Int($0.int8(5)!)) }
+    }
   }
 
   public func deliveries(of id: SignalID) async throws(RegistryError) -> [Delivery] {

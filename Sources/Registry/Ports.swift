@@ -175,7 +175,8 @@ public protocol SignalStore: Sendable {
     of clientID: ClientID, after cursor: SignalCursor?, limit: Int
   ) async throws(RegistryError) -> [SignalSummary]
 
-  func signal(_ id: SignalID) async throws(RegistryError) -> Signal?
+  /// A signal, and how many devices it was sent to.
+  func signal(_ id: SignalID) async throws(RegistryError) -> (signal: Signal, devices: Int)?
 
   /// All of a signal's deliveries, by their device's id; those of devices that are gone are gone.
   func deliveries(of id: SignalID) async throws(RegistryError) -> [Delivery]

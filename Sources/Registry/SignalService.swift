@@ -54,13 +54,14 @@ public struct SignalService: Sendable {
     return Page(signals, limit: limit) { SignalCursor(id: $0.id) }
   }
 
-  /// A signal, and what became of it at each of its devices. Throws `signalNotFound`, `notSignalOwner`.
+  /// A signal, how many devices it was sent to, and what became of it at each of those that are still there. Throws
+  /// `signalNotFound`, `notSignalOwner`.
   public func getSignal(
     _ id: SignalID, owner: ClientID
-  ) async throws(RegistryError) -> (signal: Signal, deliveries: [Delivery]) {
-    guard let signal = try await store.signal(id) else { throw .signalNotFound }
+  ) async throws(RegistryError) -> (signal: Signal, devices: Int, deliveries: [Delivery]) {
+    guard let (signal, devices) = try await store.signal(id) else { throw .signalNotFound }
     guard signal.clientID == owner else { throw .notSignalOwner }
-    return (signal, try await store.deliveries(of: id))
+    return (signal, devices, try await store.deliveries(of: id))
   }
 
   // MARK: Devices

@@ -42,11 +42,11 @@ extension SQLiteStore: SignalStore {
   /// Ids are of hexadecimal digits.
   private static let behindAllIDs = "g"
 
-  public func signal(_ id: SignalID) async throws(RegistryError) -> Signal? {
-    try read(Self.selectSignal, [.id(id)], row: Signal.init(row:)).first
+  public func signal(_ id: SignalID) async throws(RegistryError) -> (signal: Signal, devices: Int)? {
+    try read(Self.selectSignal, [.id(id)]) { (Signal(row: $0), Int($0.integer(5))) }.first
   }
 
-  static let selectSignal = "SELECT \(signalColumns) FROM signals WHERE id = ?1"
+  static let selectSignal = "SELECT \(signalColumns), devices FROM signals WHERE id = ?1"
 
   private static let signalColumns = "id, client_id, created_at, expires_at, payload"
 
