@@ -14,11 +14,11 @@ extension Problem {
       self.init(
         kind: .signatureInvalid,
         detail: "The signature does not verify: no device that may come in has this keyid and such a secret.",
-        fields: [("WWW-Authenticate", "Bearer")])
+        fields: [Self.bearerChallenge])
     case .replayed:
       self.init(
         kind: .replayed, detail: "The device used this nonce before; sign each request with a new one.",
-        fields: [("WWW-Authenticate", "Bearer")])
+        fields: [Self.bearerChallenge])
     case .tokenInvalid:
       self = .tokenInvalid("it is not one of a device that may come in, or it has ended")
     case .clientNotFound:
@@ -112,9 +112,12 @@ extension Problem {
 
 // Authentication, scope (RFC 6750, section 3).
 extension Problem {
+  /// To whoever brought no token: says no more than how to get in.
+  private static let bearerChallenge = (name: "WWW-Authenticate" as StaticString, value: "Bearer")
+
   static let tokenMissing = Problem(
     kind: .tokenMissing, detail: "Send the field `Authorization: Bearer` with a JSON Web Token behind it.",
-    fields: [("WWW-Authenticate", "Bearer")])
+    fields: [bearerChallenge])
 
   static func tokenInvalid(_ reason: String) -> Problem {
     Problem(
@@ -140,12 +143,12 @@ extension Problem {
   static let signatureMissing = Problem(
     kind: .signatureMissing,
     detail: "Sign the request (RFC 9421), or send `Authorization: Bearer` with a device's token.",
-    fields: [("WWW-Authenticate", "Bearer")])
+    fields: [bearerChallenge])
 
   static func signatureMalformed(_ reason: String) -> Problem {
     Problem(
       kind: .signatureMalformed, detail: "The signature cannot be read: \(reason).",
-      fields: [("WWW-Authenticate", "Bearer")])
+      fields: [bearerChallenge])
   }
 
   static func clockSkew(_ timeliness: Timeliness, serverTime: Timestamp) -> Problem {
@@ -158,7 +161,7 @@ extension Problem {
       }
     return Problem(
       kind: .clockSkew, detail: "The signature is not timely: \(reason); set the clock by server_time.",
-      fields: [("WWW-Authenticate", "Bearer")], serverTime: serverTime)
+      fields: [bearerChallenge], serverTime: serverTime)
   }
 
   static let invalidClient = Problem(
