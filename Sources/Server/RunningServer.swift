@@ -298,7 +298,10 @@ extension Logger {
   fileprivate func log(_ event: KeySetEvent) {
     switch event {
     case .fetched(let keys, let refusals, let lifetime):
-      log(.info, "jwks fetched", ["keys": String(keys), "lifetime_seconds": String(lifetime)])
+      // Without a key, no token of theirs verifies.
+      log(
+        keys > 0 ? .info : .warning, "jwks fetched",
+        ["keys": String(keys), "lifetime_seconds": String(lifetime)])
       for refusal in refusals { log(.warning, "jwk refused", ["cause": refusal]) }
     case .failed(let error): log(.warning, "jwks not fetched", ["cause": error.description])
     }
