@@ -66,7 +66,7 @@ public struct AuthenticationService: Sendable {
     if session.usesNextSecret, try await !promoteNextSecret(of: session.deviceID, storedKey: session.storedKey)
     {
       // Another request was faster, or the secret was replaced.
-      guard try await isGood(session) else { throw session.ended }
+      _ = try await testAgain(session)
     }
   }
 
@@ -75,12 +75,20 @@ public struct AuthenticationService: Sendable {
     live.presence.note(.called, by: session.deviceID, at: clock.now())
   }
 
-  /// Whether the session's device, secret and token are as good as when it began.
-  func isGood(_ session: DeviceSession) async throws(RegistryError) -> Bool {
+  /// Tests whether the session's device, secret and token are as good as when it began, and answers when they end, as
+  /// far as that is known by now: a rotation may have begun meanwhile.
+  ///
+  /// Throws `signatureInvalid`, `tokenInvalid` where they are not.
+  func testAgain(_ session: DeviceSession) async throws(RegistryError) -> Timestamp? {
     let now = clock.now()
-    if let hash = session.tokenHash { return try await credentials(ofToken: hash, at: now) != nil }
-    guard let device = try await credentials(of: session.deviceID).credentials else { return false }
-    return device.isCurrentValid(at: now) && device.current.storedKey == session.storedKey
+    if let hash = session.tokenHash {
+      guard let token = try await credentials(ofToken: hash, at: now) else { throw session.ended }
+      return token.endsAt
+    }
+    guard let device = try await credentials(of: session.deviceID).credentials,
+      device.isCurrentValid(at: now), device.current.storedKey == session.storedKey
+    else { throw session.ended }
+    return device.graceExpiresAt
   }
 
   // MARK: Secrets
@@ -167,6 +175,9 @@ public struct AuthenticationService: Sendable {
 
 extension TokenCredentials {
   fileprivate func isGood(at now: Timestamp) -> Bool { now < expiresAt && device.isCurrentValid(at: now) }
+
+  /// With its time, or with the secret that it was issued on.
+  fileprivate var endsAt: Timestamp { min(expiresAt, device.graceExpiresAt ?? expiresAt) }
 }
 
 /// A request of a device that proved itself.
@@ -175,7 +186,7 @@ public struct DeviceSession: Sendable {
   public let clientID: ClientID
   /// The key that signs the answer to a signed request; nil where a token was presented.
   public let serverKey: [UInt8]?
-  /// When the secret or the token ends, as far as it is known.
+  /// When the secret or the token ends, as far as it was known when the request came.
   public let endsAt: Timestamp?
 
   /// Of the secret that was used, or that the token was issued on.
@@ -200,7 +211,7 @@ public struct DeviceSession: Sendable {
     deviceID = token.device.deviceID
     clientID = token.device.clientID
     serverKey = nil
-    endsAt = min(token.expiresAt, token.device.graceExpiresAt ?? token.expiresAt)
+    endsAt = token.endsAt
     storedKey = token.device.current.storedKey
     usesNextSecret = false
     tokenHash = hash

@@ -120,22 +120,23 @@ public struct SignalService: Sendable {
     of session: DeviceSession, limit: Int, waitSeconds: Int, on seat: ParkedPolls.Seat
   ) async throws(RegistryError) -> [Signal] {
     let deadline = live.monotonicMilliseconds() + Int64(waitSeconds) * 1000
+    var endsAt = session.endsAt
     while true {
       let signals = try await pendingSignals(of: session, limit: limit)
       guard signals.isEmpty else { return signals }
-      let (until, isSessionsEnd) = end(of: session, orAt: deadline)
+      let (until, isSessionsEnd) = end(at: endsAt, orAt: deadline)
       switch await seat.wait(untilMilliseconds: until) {
       case .ended: return []
       case .timedOut where !isSessionsEnd: return []
-      // The device may have ended, or a signal may be there.
-      case .timedOut, .changed: try await testSession(session)
+      // The device may have ended, or begun to; or a signal may be there.
+      case .timedOut, .changed: endsAt = try await authentication.testAgain(session)
       }
     }
   }
 
   /// Which comes first: the deadline, or the end of the secret or the token.
-  private func end(of session: DeviceSession, orAt deadline: Int64) -> (Int64, isSessionsEnd: Bool) {
-    guard let endsAt = session.endsAt else { return (deadline, false) }
+  private func end(at endsAt: Timestamp?, orAt deadline: Int64) -> (Int64, isSessionsEnd: Bool) {
+    guard let endsAt else { return (deadline, false) }
     let end = live.monotonicMilliseconds() + max(0, endsAt - clock.now())
     return end < deadline ? (end, true) : (deadline, false)
   }
@@ -148,14 +149,10 @@ public struct SignalService: Sendable {
     if let entry, entry.isIdle { return [] }
     let signals = try await store.pendingSignals(of: session.deviceID, at: clock.now(), limit: limit)
     guard signals.isEmpty else {
-      try await testSession(session)
+      _ = try await authentication.testAgain(session)
       return signals
     }
     if let entry { live.cache.rememberIdle(session.deviceID, stamp: entry.stamp) }
     return []
-  }
-
-  private func testSession(_ session: DeviceSession) async throws(RegistryError) {
-    guard try await authentication.isGood(session) else { throw session.ended }
   }
 }
