@@ -81,8 +81,10 @@ let package = Package(
     .executableTarget(
       name: "device-registry-device", dependencies: ["DeviceRegistryClient"], swiftSettings: strict),
 
-    // What several suites use: a PostgreSQL and a Redis that the tests start, temporary folders, a socket client.
-    .target(name: "TestSupport", path: "Tests/TestSupport", swiftSettings: strict),
+    // What several suites use: a PostgreSQL and a Redis that the tests start, temporary folders, a socket client,
+    // a clock.
+    .target(
+      name: "TestSupport", dependencies: ["Registry"], path: "Tests/TestSupport", swiftSettings: strict),
     suite("RegistryTests", of: ["Registry"]),
     suite("ObservabilityTests", of: ["Observability"]),
     suite("EventLoopTests", of: ["EventLoop"]),

@@ -101,29 +101,8 @@ private struct FixedAuthenticator: OwnerAuthenticator {
 }
 
 /// Stands for a database that is broken in one way: what no real one does when told to.
-private struct FailingStore: DeviceStore {
+private struct FailingStore: UnusableStore {
   let error: RegistryError
-  func ping() async throws(RegistryError) { throw error }
-  func insertClient(_ client: Client) async throws(RegistryError) { throw error }
-  func client(_ id: ClientID) async throws(RegistryError) -> Client? { throw error }
-  func clients(after cursor: ClientCursor?, limit: Int) async throws(RegistryError) -> [Client] { throw error }
-  func deleteClient(_ id: ClientID) async throws(RegistryError) -> Bool { throw error }
-  func checkRegistration(
-    of deviceName: DeviceName, for clientID: ClientID, maxDevices: Int
-  ) async throws(RegistryError) { throw error }
-  func insertDevice(
-    _ device: Device, verifier: SecretVerifier, maxDevices: Int
-  ) async throws(RegistryError) { throw error }
-  func device(_ id: DeviceID) async throws(RegistryError) -> Device? { throw error }
-  func devices(
-    of clientID: ClientID, after cursor: DeviceCursor?, limit: Int
-  ) async throws(RegistryError) -> [Device] { throw error }
-  func renameDevice(
-    _ id: DeviceID, of owner: ClientID, to deviceName: DeviceName, at time: Timestamp
-  ) async throws(RegistryError) -> Device? { throw error }
-  func revokeDevice(
-    _ id: DeviceID, of owner: ClientID, at time: Timestamp
-  ) async throws(RegistryError) -> Device? { throw error }
 }
 
 private struct Outside: PasswordHasher, ReplayStore, Clock, RandomSource {
@@ -141,48 +120,4 @@ private struct Outside: PasswordHasher, ReplayStore, Clock, RandomSource {
   }
   func now() -> Timestamp { Timestamp(millisecondsSince1970: 0) }
   func fill(_ buffer: UnsafeMutableRawBufferPointer) { buffer.initializeMemory(as: UInt8.self, repeating: 0) }
-}
-
-extension FailingStore: CredentialStore {
-  func hasDevices() async throws(RegistryError) -> Bool { throw error }
-  func credentials(of id: DeviceID) async throws(RegistryError) -> DeviceCredentials? { throw error }
-  func rotateSecret(
-    of id: DeviceID, of owner: ClientID, to verifier: SecretVerifier, graceExpiresAt: Timestamp,
-    at time: Timestamp
-  ) async throws(RegistryError) -> (device: Device, graceExpiresAt: Timestamp)? { throw error }
-  func promoteNextSecret(of id: DeviceID, storedKey: [UInt8]) async throws(RegistryError) -> Bool {
-    throw error
-  }
-  func insertToken(
-    _ hash: TokenHash, of id: DeviceID, storedKey: [UInt8], expiresAt: Timestamp, at time: Timestamp,
-    maxLive: Int,
-    windowSeconds: Int
-  ) async throws(RegistryError) -> Bool { throw error }
-  func credentials(
-    ofToken hash: TokenHash, at time: Timestamp
-  ) async throws(RegistryError) -> TokenCredentials? { throw error }
-  func recordPresence(_ presence: [DeviceID: Presence]) async throws(RegistryError) { throw error }
-  func removeTokens(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int {
-    throw error
-  }
-}
-
-extension FailingStore: SignalStore {
-  func insertSignal(
-    _ signal: Signal, to addressees: Addressees, maxLive: Int
-  ) async throws(RegistryError) -> Int { throw error }
-  func signals(
-    of clientID: ClientID, after cursor: SignalCursor?, limit: Int
-  ) async throws(RegistryError) -> [SignalSummary] { throw error }
-  func signal(_ id: SignalID) async throws(RegistryError) -> Signal? { throw error }
-  func deliveries(of id: SignalID) async throws(RegistryError) -> [Delivery] { throw error }
-  func pendingSignals(
-    of id: DeviceID, at time: Timestamp, limit: Int
-  ) async throws(RegistryError) -> [Signal] { throw error }
-  func acknowledge(
-    _ acknowledgements: [Acknowledgement], by id: DeviceID, at time: Timestamp
-  ) async throws(RegistryError) -> Set<SignalID> { throw error }
-  func removeSignals(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int {
-    throw error
-  }
 }

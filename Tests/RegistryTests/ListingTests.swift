@@ -1,5 +1,6 @@
 import Registry
 import Synchronization
+import TestSupport
 import Testing
 
 @Suite("A list of devices") struct ListingTests {
@@ -35,7 +36,7 @@ import Testing
 }
 
 /// Devices of one client, and how many were asked for at a time.
-private final class ListStore: DeviceStore {
+private final class ListStore: UnusableStore {
   let client = ClientID("alice")!
   let devices: [Device]
   let limits = Mutex<[Int]>([])
@@ -55,28 +56,10 @@ private final class ListStore: DeviceStore {
     return Array(devices.drop { device in cursor.map { device.id.low <= $0.id.low } ?? false }.prefix(limit))
   }
 
-  fileprivate let unused = RegistryError.fault(cause: "not for this test")
-  func ping() async throws(RegistryError) { throw unused }
-  func insertClient(_ client: Client) async throws(RegistryError) { throw unused }
-  func client(_ id: ClientID) async throws(RegistryError) -> Client? { throw unused }
-  func clients(after cursor: ClientCursor?, limit: Int) async throws(RegistryError) -> [Client] { throw unused }
-  func deleteClient(_ id: ClientID) async throws(RegistryError) -> Bool { throw unused }
-  func checkRegistration(
-    of deviceName: DeviceName, for clientID: ClientID, maxDevices: Int
-  ) async throws(RegistryError) { throw unused }
-  func insertDevice(
-    _ device: Device, verifier: SecretVerifier, maxDevices: Int
-  ) async throws(RegistryError) { throw unused }
-  func device(_ id: DeviceID) async throws(RegistryError) -> Device? { throw unused }
-  func renameDevice(
-    _ id: DeviceID, of owner: ClientID, to deviceName: DeviceName, at time: Timestamp
-  ) async throws(RegistryError) -> Device? { throw unused }
-  func revokeDevice(
-    _ id: DeviceID, of owner: ClientID, at time: Timestamp
-  ) async throws(RegistryError) -> Device? { throw unused }
+  let error = RegistryError.fault(cause: "not for this test")
 }
 
-private struct Unused: PasswordHasher, Clock {
+struct Unused: PasswordHasher, Clock {
   func verifier(for secret: DeviceSecret) async throws(RegistryError) -> SecretVerifier {
     throw .fault(cause: "not for this test")
   }
@@ -86,28 +69,4 @@ private struct Unused: PasswordHasher, Clock {
     TokenHash(Array(repeating: 0, count: TokenHash.length))
   }
   func now() -> Timestamp { Timestamp(millisecondsSince1970: 0) }
-}
-
-extension ListStore: CredentialStore {
-  func hasDevices() async throws(RegistryError) -> Bool { throw unused }
-  func credentials(of id: DeviceID) async throws(RegistryError) -> DeviceCredentials? { throw unused }
-  func rotateSecret(
-    of id: DeviceID, of owner: ClientID, to verifier: SecretVerifier, graceExpiresAt: Timestamp,
-    at time: Timestamp
-  ) async throws(RegistryError) -> (device: Device, graceExpiresAt: Timestamp)? { throw unused }
-  func promoteNextSecret(of id: DeviceID, storedKey: [UInt8]) async throws(RegistryError) -> Bool {
-    throw unused
-  }
-  func insertToken(
-    _ hash: TokenHash, of id: DeviceID, storedKey: [UInt8], expiresAt: Timestamp, at time: Timestamp,
-    maxLive: Int,
-    windowSeconds: Int
-  ) async throws(RegistryError) -> Bool { throw unused }
-  func credentials(
-    ofToken hash: TokenHash, at time: Timestamp
-  ) async throws(RegistryError) -> TokenCredentials? { throw unused }
-  func recordPresence(_ presence: [DeviceID: Presence]) async throws(RegistryError) { throw unused }
-  func removeTokens(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int {
-    throw unused
-  }
 }

@@ -1,0 +1,81 @@
+public import Registry
+
+/// Stands for a database that does nothing but throw. A test's store is one that does the operations which the test is
+/// about, and no others.
+public protocol UnusableStore: RegistryStore {
+  /// What every operation throws that the store does not have itself.
+  var error: RegistryError { get }
+}
+
+extension UnusableStore {
+  public func ping() async throws(RegistryError) { throw error }
+  public func insertClient(_ client: Client) async throws(RegistryError) { throw error }
+  public func client(_ id: ClientID) async throws(RegistryError) -> Client? { throw error }
+  public func clients(after cursor: ClientCursor?, limit: Int) async throws(RegistryError) -> [Client] {
+    throw error
+  }
+  public func deleteClient(_ id: ClientID) async throws(RegistryError) -> Bool { throw error }
+  public func checkRegistration(
+    of deviceName: DeviceName, for clientID: ClientID, maxDevices: Int
+  ) async throws(RegistryError) { throw error }
+  public func insertDevice(
+    _ device: Device, verifier: SecretVerifier, maxDevices: Int
+  ) async throws(RegistryError) { throw error }
+  public func device(_ id: DeviceID) async throws(RegistryError) -> Device? { throw error }
+  public func devices(
+    of clientID: ClientID, after cursor: DeviceCursor?, limit: Int
+  ) async throws(RegistryError) -> [Device] { throw error }
+  public func renameDevice(
+    _ id: DeviceID, of owner: ClientID, to deviceName: DeviceName, at time: Timestamp
+  ) async throws(RegistryError) -> Device? { throw error }
+  public func revokeDevice(
+    _ id: DeviceID, of owner: ClientID, at time: Timestamp
+  ) async throws(RegistryError) -> Device? { throw error }
+}
+
+// Credentials.
+extension UnusableStore {
+  public func hasDevices() async throws(RegistryError) -> Bool { throw error }
+  public func credentials(of id: DeviceID) async throws(RegistryError) -> DeviceCredentials? { throw error }
+  public func rotateSecret(
+    of id: DeviceID, of owner: ClientID, to verifier: SecretVerifier, graceExpiresAt: Timestamp,
+    at time: Timestamp
+  ) async throws(RegistryError) -> (device: Device, graceExpiresAt: Timestamp)? { throw error }
+  public func promoteNextSecret(of id: DeviceID, storedKey: [UInt8]) async throws(RegistryError) -> Bool {
+    throw error
+  }
+  public func insertToken(
+    _ hash: TokenHash, of id: DeviceID, storedKey: [UInt8], expiresAt: Timestamp, at time: Timestamp,
+    maxLive: Int, windowSeconds: Int
+  ) async throws(RegistryError) -> Bool { throw error }
+  public func credentials(
+    ofToken hash: TokenHash, at time: Timestamp
+  ) async throws(RegistryError) -> TokenCredentials? { throw error }
+  public func recordPresence(_ presence: [DeviceID: Presence]) async throws(RegistryError) { throw error }
+  public func removeTokens(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int {
+    throw error
+  }
+}
+
+// Signals.
+extension UnusableStore {
+  public func insertSignal(
+    _ signal: Signal, to addressees: Addressees, maxLive: Int
+  ) async throws(RegistryError) -> Int { throw error }
+  public func signals(
+    of clientID: ClientID, after cursor: SignalCursor?, limit: Int
+  ) async throws(RegistryError) -> [SignalSummary] { throw error }
+  public func signal(_ id: SignalID) async throws(RegistryError) -> (signal: Signal, devices: Int)? {
+    throw error
+  }
+  public func deliveries(of id: SignalID) async throws(RegistryError) -> [Delivery] { throw error }
+  public func pendingSignals(
+    of id: DeviceID, at time: Timestamp, limit: Int
+  ) async throws(RegistryError) -> [Signal] { throw error }
+  public func acknowledge(
+    _ acknowledgements: [Acknowledgement], by id: DeviceID, at time: Timestamp
+  ) async throws(RegistryError) -> Set<SignalID> { throw error }
+  public func removeSignals(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int {
+    throw error
+  }
+}
