@@ -5,7 +5,7 @@ private import Synchronization
 public final class LiveDevices: ChangeObserver {
   let cache: VerifierCache
   /// The polls that wait for a signal.
-  public let parked = ParkedPolls()
+  public let parked: ParkedPolls
   let presence = PresenceBook()
   let signalIDs = IdentifierSequence()
   let tokenRequests = TokenRequests()
@@ -17,7 +17,10 @@ public final class LiveDevices: ChangeObserver {
   static let lookIntervalMilliseconds: Int64 = 1000
 
   /// - Parameter monotonicMilliseconds: a clock that nobody sets.
-  public init(monotonicMilliseconds: @escaping @Sendable () -> Int64) {
+  public init(
+    monotonicMilliseconds: @escaping @Sendable () -> Int64, maximumParkedPolls: Int = ParkedPolls.maximumParked
+  ) {
+    parked = ParkedPolls(maximumParked: maximumParkedPolls)
     self.monotonicMilliseconds = monotonicMilliseconds
     cache = VerifierCache(monotonicMilliseconds: monotonicMilliseconds)
   }

@@ -1,10 +1,11 @@
 private import Synchronization
 
-/// The polls that wait for a signal, at most one for each device, at most `maximumParked` in the process. Shared by
+/// The polls that wait for a signal, at most one for each device, and a bounded number in the process. Shared by
 /// all loops.
 public final class ParkedPolls: Sendable {
   /// Each resumption makes libmicrohttpd walk all suspended connections, so there are not many.
   public static let maximumParked = 1000
+  private let maximumParked: Int
 
   /// Why a parked poll goes on.
   enum Wake: Sendable {
@@ -71,7 +72,7 @@ public final class ParkedPolls: Sendable {
   }
   private let seats = Mutex(Seats())
 
-  init() {}
+  init(maximumParked: Int) { self.maximumParked = maximumParked }
 
   /// Polls that are parked now.
   public var count: Int { seats.withLock { $0.byDevice.count } }
@@ -81,7 +82,7 @@ public final class ParkedPolls: Sendable {
     let seat = Seat(id)
     let (older, isSeated) = seats.withLock { seats in
       let older = seats.byDevice[id]
-      let isSeated = !seats.isClosed && (older != nil || seats.byDevice.count < Self.maximumParked)
+      let isSeated = !seats.isClosed && (older != nil || seats.byDevice.count < maximumParked)
       seats.byDevice[id] = isSeated ? seat : nil
       return (older, isSeated)
     }

@@ -8,13 +8,16 @@ private import Synchronization
 /// The process alone knows them. So it must be the only one that serves its database, which a lock sees to (`hold`,
 /// `loseHold`), and for what was signed before it began it cannot vouch.
 public final class ReplayMemory: ReplayStore {
-  /// Nonces that are remembered at once. Past it none is accepted; none is ever forgotten before its time.
+  /// Nonces that are remembered at once, unless told otherwise. Past it none is accepted; none is ever forgotten before
+  /// its time.
   public static let maximumNonces = 16_777_216
   private static let shardCount = 16
   /// How far a signature may lie ahead of the clock: what was signed so far ahead may have come before the process
   /// began.
   private static let leadMilliseconds = Int64(AuthenticationService.maximumLeadSeconds) * 1000
 
+  /// Nonces that may be remembered at once.
+  public let maximumNonces: Int
   private let clock: any Clock
   private let shards: [Shard]
   private let key: (UInt64, UInt64)
@@ -23,11 +26,12 @@ public final class ReplayMemory: ReplayStore {
 
   /// - Parameters:
   ///   - skewSeconds: for how long a nonce is remembered beyond its signature's `created`.
-  public convenience init(clock: any Clock, random: some RandomSource, skewSeconds: Int) {
-    self.init(clock: clock, random: random, skewSeconds: skewSeconds, maximumNonces: Self.maximumNonces)
-  }
-
-  init(clock: any Clock, random: some RandomSource, skewSeconds: Int, maximumNonces: Int) {
+  ///   - maximumNonces: each of the tables' parts takes its share of them.
+  public init(
+    clock: any Clock, random: some RandomSource, skewSeconds: Int,
+    maximumNonces: Int = ReplayMemory.maximumNonces
+  ) {
+    self.maximumNonces = maximumNonces
     self.clock = clock
     // Six tables or so hold what is live: a nonce is looked for in each.
     let span = max(1000, Int64(skewSeconds) * 1000 / 5)

@@ -3,13 +3,15 @@ internal import Crypto
 internal import EventLoop
 internal import Glibc
 internal import JSONWebToken
-internal import Registry
+public import Registry
 
 // What joins two rooms that do not know each other.
 
 /// The system's clock.
-struct SystemClock: Clock {
-  func now() -> Timestamp {
+public struct SystemClock: Clock {
+  public init() {}
+
+  public func now() -> Timestamp {
     var time = timespec()
     clock_gettime(CLOCK_REALTIME, &time)
     return Timestamp(millisecondsSince1970: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)

@@ -33,13 +33,14 @@ enum ReplayProtection: Sendable {
   ///
   /// Throws an error that names REPLAY_STORE where another process serves the database.
   static func open(
-    _ configuration: Configuration, on lanes: [Lane], database: Database, live: LiveDevices, clock: SystemClock,
+    _ configuration: Configuration, on lanes: [Lane], database: Database, live: LiveDevices, clock: any Clock,
     logger: Logger, opened: inout OpenedParts
   ) async throws -> ReplayProtection {
     switch configuration.replayStore {
     case .memory:
       let memory = ReplayMemory(
-        clock: clock, random: SystemRandomSource(), skewSeconds: configuration.signatureSkewSeconds)
+        clock: clock, random: SystemRandomSource(), skewSeconds: configuration.signatureSkewSeconds,
+        maximumNonces: configuration.maximumReplayNonces)
       let margin = database.lockMarginMilliseconds
       let feed = try await database.openFeed(
         on: lanes[0].loop, lock: .exclusive, observer: live, logger: logger
@@ -96,7 +97,7 @@ enum ReplayProtection: Sendable {
   /// Nonces that this process may remember.
   var limit: Int {
     switch self {
-    case .memory: ReplayMemory.maximumNonces
+    case .memory(let memory): memory.maximumNonces
     case .redis: 0
     }
   }

@@ -5,7 +5,7 @@ internal import Glibc
 internal import HTTP
 internal import JSONWebToken
 public import Observability
-internal import Registry
+public import Registry
 
 /// The service while it runs. `start` composes it; `shutDown` takes it apart in the opposite order.
 public final class RunningServer: Sendable {
@@ -25,10 +25,15 @@ public final class RunningServer: Sendable {
   static let reservedDescriptors = 256
 
   /// Brings the database up to date, and serves. Throws an error whose text says what is wrong and what to do.
-  public static func start(_ configuration: Configuration, logger: Logger) async throws -> RunningServer {
+  ///
+  /// - Parameter clock: the time of day, by which everything is stored and tested. What waits goes by a clock that
+  ///   nobody sets.
+  public static func start(
+    _ configuration: Configuration, logger: Logger, clock: any Clock = SystemClock()
+  ) async throws -> RunningServer {
     var opened = OpenedParts()
     do {
-      return try await start(configuration, logger: logger, opened: &opened)
+      return try await start(configuration, logger: logger, clock: clock, opened: &opened)
     } catch {
       await opened.close()
       throw error
@@ -55,9 +60,8 @@ public final class RunningServer: Sendable {
   // MARK: Starting
 
   private static func start(
-    _ configuration: Configuration, logger: Logger, opened: inout OpenedParts
+    _ configuration: Configuration, logger: Logger, clock: any Clock, opened: inout OpenedParts
   ) async throws -> RunningServer {
-    let clock = SystemClock()
     let argon2id = try Argon2id(
       memoryKiB: configuration.argon2MemoryKiB, iterations: configuration.argon2Time)
     for migration in try Database.migrate(configuration.database) {
@@ -76,7 +80,9 @@ public final class RunningServer: Sendable {
 
     let lanes = try await Lane.open(configuration.eventLoops, on: database, logger: logger)
     opened.add { await lanes.close() }
-    let live = LiveDevices(monotonicMilliseconds: { MonotonicClock.milliseconds })
+    let live = LiveDevices(
+      monotonicMilliseconds: { MonotonicClock.milliseconds },
+      maximumParkedPolls: configuration.maximumParkedPolls)
     let replay = try await ReplayProtection.open(
       configuration, on: lanes, database: database, live: live, clock: clock, logger: logger, opened: &opened)
     let background = BackgroundWork(on: lanes[0], live: live, clock: clock, logger: logger)
@@ -207,7 +213,7 @@ struct OpenedParts: Sendable {
 private struct Parts: Sendable {
   let configuration: Configuration
   let hasher: Argon2idHasher
-  let clock: SystemClock
+  let clock: any Clock
   let live: LiveDevices
   let replay: ReplayProtection
   let tokenVerifier: TokenVerifier

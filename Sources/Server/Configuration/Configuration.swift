@@ -2,6 +2,7 @@ internal import EventLoop
 internal import FoundationEssentials
 public import HTTP
 public import Observability
+internal import Registry
 
 /// All that `serve` needs to know.
 public struct Configuration: Sendable {
@@ -21,7 +22,10 @@ public struct Configuration: Sendable {
   public var maxDevicesPerClient: Int
   public var logLevel: Logger.Level
   public var logFormat: Logger.Format
+  /// Bounds that are no settings: nobody who runs the service needs to move them.
   public var limits = HTTPLimits()
+  public var maximumReplayNonces = ReplayMemory.maximumNonces
+  public var maximumParkedPolls = ParkedPolls.maximumParked
 
   static let usage = "device-registry serve [--FLAG VALUE ...] [\(insecureSwitch)]"
   static let insecureSwitch = "--insecure-public-http"
