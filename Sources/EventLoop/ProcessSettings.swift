@@ -4,8 +4,9 @@ internal import Glibc
 /// What a process of event loops asks of the system, once, before its first loop.
 public enum ProcessSettings {
   /// No core dump and no debugger of the same user (secrets are in memory); as many descriptors as the system
-  /// lets us have; a connection that is closed under a write is an error and not a signal; new files are their
-  /// owner's alone; and the signals that end the service are heard, whatever the parent had blocked.
+  /// lets us have; a connection that is closed under a write, and a file that may not grow, are errors and not
+  /// signals, which would end the process; new files are their owner's alone; and the signals that end the service are
+  /// heard, whatever the parent had blocked.
   public static func apply() {
     refuse_core_dumps()
     var none = rlimit(rlim_cur: 0, rlim_max: 0)
@@ -19,6 +20,7 @@ public enum ProcessSettings {
     }
 
     signal(SIGPIPE, SIG_IGN)
+    signal(SIGXFSZ, SIG_IGN)
     umask(0o077)
     var signals = sigset_t()
     sigemptyset(&signals)
