@@ -106,7 +106,7 @@ private final class Shard: Sendable {
     /// By span, oldest first.
     var tables: [(span: Int64, table: HashTable)] = []
     var count = 0
-    /// Spans before this one are gone.
+    /// Of the spans before this one, nonces were forgotten.
     var firstSpan = Int64.min
   }
 
@@ -136,11 +136,11 @@ private final class Shard: Sendable {
     }
   }
 
-  /// A clock that is set back brings nothing back: what was dropped stays refused.
+  /// A clock that is set back brings nothing back: where nonces were forgotten, none counts any more. Spans that had none
+  /// are as good as ever, so that a clock that was wrong for a while refuses nobody for as long as it was wrong.
   private func drop(before span: Int64, from state: inout State) {
-    guard span > state.firstSpan else { return }
-    state.firstSpan = span
     while let first = state.tables.first, first.span < span {
+      state.firstSpan = first.span + 1
       state.count -= first.table.count
       state.tables.removeFirst()
     }

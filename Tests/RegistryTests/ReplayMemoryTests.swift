@@ -89,6 +89,38 @@ import Testing
     #expect(again != true)
   }
 
+  @Test(
+    "A clock that was far ahead for a while refuses new nonces for a minute, and not for as long as it was ahead"
+  )
+  func clockWasAhead() async throws {
+    let clock = SetClock()
+    // One nonce a shard and more, so that each has forgotten some.
+    let memory = ReplayMemory(clock: clock, random: CountingRandom(), skewSeconds: 300)
+    memory.hold(since: nil)
+    func remember(_ name: String) async -> [Bool?] {
+      var outcomes: [Bool?] = []
+      let (created, expiry) = (clock.now(), clock.now() + 300_000)
+      for number in 0..<200 {
+        outcomes.append(
+          try? await memory.remember(
+            nonce: "\(name)-\(number)", of: Self.device, created: created, until: expiry))
+      }
+      return outcomes
+    }
+    #expect(await remember("before").allSatisfy { $0 == true })
+    clock.advance(milliseconds: 86_400_000)
+    let ahead = clock.now()
+    #expect(await remember("ahead").allSatisfy { $0 == true })
+    clock.advance(milliseconds: -86_400_000)
+    #expect(await remember("before").allSatisfy { $0 != true })
+    clock.advance(milliseconds: 61_000)
+    #expect(await remember("after").allSatisfy { $0 == true })
+    #expect(await remember("after").allSatisfy { $0 == false })
+    // What was accepted ahead is still known when its time has come.
+    clock.advance(milliseconds: ahead - clock.now())
+    #expect(await remember("ahead").allSatisfy { $0 == false })
+  }
+
   @Test("Many nonces are told apart")
   func many() async throws {
     let clock = SetClock()
