@@ -9,6 +9,8 @@ public enum PostgresMigrator {
       number: 1, name: "clients_and_devices", sql: PackageResources._001_clients_and_devices_sql),
     Migration(
       number: 2, name: "credentials_and_signals", sql: PackageResources._002_credentials_and_signals_sql),
+    Migration(
+      number: 3, name: "tokens_of_a_wrong_clock", sql: PackageResources._003_tokens_of_a_wrong_clock_sql),
   ]
 
   /// Any number, the same in every version: whoever migrates this database holds this advisory lock.

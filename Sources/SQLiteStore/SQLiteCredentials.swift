@@ -151,9 +151,10 @@ extension SQLiteStore {
     RETURNING 1
     """
 
-  /// The token that must leave the window, which begins at ?2, before another one may come.
+  /// The token that must leave the window, from ?2 to ?4, before another one may come. Those of a clock that was ahead
+  /// keep nobody waiting.
   static let selectBlockingToken = """
-    SELECT created_at FROM device_tokens WHERE device_id = ?1 AND created_at > ?2
+    SELECT created_at FROM device_tokens WHERE device_id = ?1 AND created_at > ?2 AND created_at <= ?4
     ORDER BY created_at DESC LIMIT 1 OFFSET ?3
     """
 }
@@ -166,13 +167,11 @@ extension SQLiteConnection {
     let window = Int64(windowSeconds) * 1000
     let start = time.millisecondsSince1970 - window
     let blocking = try write(
-      SQLiteStore.selectBlockingToken, [.id(id), .integer(start), .integer(Int64(limit - 1))],
+      SQLiteStore.selectBlockingToken, [.id(id), .integer(start), .integer(Int64(limit - 1)), .time(time)],
       read: { $0.integer(0) }
     ).first
     guard let blocking else { return }
-    // A clock that went back makes nobody wait longer than the window.
-    let wait = min(blocking - start, window)
-    throw .tooManyTokens(retryAfterSeconds: Int(max(1, (wait + 999) / 1000)))
+    throw .tooManyTokens(retryAfterSeconds: Int(max(1, (blocking - start + 999) / 1000)))
   }
 }
 

@@ -104,7 +104,10 @@ import Testing
       (SQLiteStore.promoteNextSecret, "sqlite_autoindex_devices_1"),
       (SQLiteStore.updatePresence, "sqlite_autoindex_devices_1"),
       (SQLiteStore.selectToken, "device_tokens USING PRIMARY KEY (token_hash=?)"),
-      (SQLiteStore.selectBlockingToken, "ix_device_tokens_device_created (device_id=? AND created_at>?)"),
+      (
+        SQLiteStore.selectBlockingToken,
+        "ix_device_tokens_device_created (device_id=? AND created_at>? AND created_at<?)"
+      ),
       (SQLiteStore.deleteOldestTokens, "ix_device_tokens_device_created (device_id=?)"),
       (SQLiteStore.deleteExpiredTokens, "ix_device_tokens_expires (expires_at<?)"),
       (SQLiteStore.countLiveSignals, "ix_signals_client_expires (client_id=? AND expires_at>?)"),

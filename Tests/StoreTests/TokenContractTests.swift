@@ -143,6 +143,29 @@ import Testing
     }
   }
 
+  @Test(
+    "Tokens of a clock that was ahead keep nobody from new ones", arguments: StoreKind.allCases)
+  func clockSetBack(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      let (id, secret) = try await store.addDevice()
+      let later = noon.plus(seconds: 3600)
+      for _ in 0..<3 {
+        let added = try await store.addToken(
+          of: id, secret, at: later, expiresAt: later.plus(seconds: 900), maxLive: 3)
+        #expect(added)
+      }
+      let hashes = (0..<3).map { _ in newHash() }
+      for (index, hash) in hashes.enumerated() {
+        let time = noon.plus(seconds: Int64(index))
+        let added = try await store.addToken(
+          hash, of: id, secret, at: time, expiresAt: time.plus(seconds: 900), maxLive: 3)
+        #expect(added)
+      }
+      let isLive = try await store.credentials(ofToken: hashes[2], at: noon.plus(seconds: 3)) != nil
+      #expect(isLive)
+    }
+  }
+
   @Test("Sixteen tokens at once where ten may be: ten are given", arguments: StoreKind.allCases)
   func rateRace(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
