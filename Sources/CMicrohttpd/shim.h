@@ -20,6 +20,13 @@ static inline void *connection_context(struct MHD_Connection *connection) {
   return info == NULL ? NULL : info->socket_context;
 }
 
+// Bytes from the method's first to the last of the empty line behind the fields; 0 before that is here.
+static inline size_t header_size(struct MHD_Connection *connection) {
+  const union MHD_ConnectionInfo *info =
+    MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+  return info == NULL ? 0 : info->header_size;
+}
+
 // tcpi_bytes_received of the kernel's struct tcp_info (tcp(7), TCP_INFO; linux/tcp.h): glibc's ends before that
 // field, and the kernel's cannot be included beside it. Its place is part of the kernel's interface.
 static inline uint64_t bytes_received(int descriptor) {

@@ -54,7 +54,9 @@ final class Exchange: @unchecked Sendable {
     case .began:
       // A NUL in the target would end it before the version begins.
       let isWhole = version == targetEnd + 1
-      return receiveHeader(method: String(cString: method), version: String(cString: version), isWhole: isWhole)
+      let header = receivedHeader(from: method, behind: version)
+      return receiveHeader(
+        header, method: String(cString: method), version: String(cString: version), isWhole: isWhole)
     case .receiving(let head): return piece.isEmpty ? handleRequest(head) : receive(piece, head)
     case .handling: return .YES
     case .answered(let response): return send(response)
@@ -76,15 +78,17 @@ final class Exchange: @unchecked Sendable {
 
   // MARK: Receiving
 
-  private func receiveHeader(method: String, version: String, isWhole: Bool) -> MHD_Result {
-    let (fields, areAsReceived) = headerFields()
+  private func receiveHeader(
+    _ header: (fields: HeaderFields, isAsSent: Bool), method: String, version: String, isWhole: Bool
+  ) -> MHD_Result {
+    let fields = header.fields
     requestID = Self.requestID(fields) ?? server.nextRequestID()
     let framing = Framing(method: method, target: target, version: version, fields: fields)
     // Of each line, `: ` and the line end count too.
     let size = target.utf8.count + fields.byteCount + 4 * fields.lineCount
     if size > server.limits.maximumHeaderBytes { return refuse(.headerTooLarge) }
     if !isWhole { return refuse(.invalidTarget) }
-    if let refusal = framing.refusal ?? (areAsReceived ? nil : .invalidField) { return refuse(refusal) }
+    if let refusal = framing.refusal ?? (header.isAsSent ? nil : .invalidField) { return refuse(refusal) }
     let length = framing.contentLength ?? 0
     let head = Head(method: method, fields: fields, keepsBody: length <= server.limits.maximumBodyBytes)
     // A body that is announced to be larger than what we care to throw away is not waited for.
@@ -95,20 +99,20 @@ final class Exchange: @unchecked Sendable {
   }
 
   /// The fields, and whether they are what the sender sent.
-  private func headerFields() -> (HeaderFields, areAsReceived: Bool) {
-    var received = (fields: HeaderFields(), areAsReceived: true)
-    withUnsafeMutablePointer(to: &received) { received in
+  private func receivedHeader(
+    from method: UnsafePointer<CChar>, behind version: UnsafePointer<CChar>
+  ) -> (fields: HeaderFields, isAsSent: Bool) {
+    var header = ReceivedHeader(behind: version)
+    withUnsafeMutablePointer(to: &header) { header in
       _ = MHD_get_connection_values_n(
         handle, .HEADER_KIND,
         { context, _, name, nameLength, value, valueLength in
-          let received = context!.assumingMemoryBound(to: (fields: HeaderFields, areAsReceived: Bool).self)
-          let (name, value) = (bytes(name, nameLength), bytes(value, valueLength))
-          if !isOneLine(name: name, value: value) { received.pointee.areAsReceived = false }
-          received.pointee.fields.append(name: name, value: value)
+          let header = context!.assumingMemoryBound(to: ReceivedHeader.self)
+          header.pointee.append(name: bytes(name, nameLength), value: bytes(value, valueLength))
           return .YES
-        }, received)
+        }, header)
     }
-    return received
+    return (header.fields, header.isAsSent(upTo: method + header_size(handle)))
   }
 
   /// The request's own id, if it may be repeated in the answer and in the log.
@@ -202,27 +206,6 @@ final class Exchange: @unchecked Sendable {
 private func bytes(_ start: UnsafePointer<CChar>?, _ count: Int) -> UnsafeBufferPointer<UInt8> {
   UnsafeBufferPointer(start: UnsafeRawPointer(start)?.assumingMemoryBound(to: UInt8.self), count: count)
 }
-
-/// Whether a field is one line of the header, ended by CRLF, and all of it.
-///
-/// libmicrohttpd splits a line where it lies, putting a NUL in the place of the colon, of CR and of LF. It joins a
-/// folded line (RFC 9112, section 5.2) to the *name*, in other memory, and takes a NUL for the end: either would
-/// let a proxy in front see another field than we do. So the value must follow the name, and two NULs the value.
-private func isOneLine(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>) -> Bool {
-  guard let nameStart = name.baseAddress, let valueStart = value.baseAddress else { return false }
-  let distance = valueStart - nameStart
-  // What separates the two is part of the same line, so it is no longer than a header.
-  guard distance > name.count, distance <= name.count + maximumBlanks else { return false }
-  for offset in (name.count + 1)..<distance {
-    guard nameStart[offset] == UInt8(ascii: " ") || nameStart[offset] == UInt8(ascii: "\t") else {
-      return false
-    }
-  }
-  return valueStart[value.count] == 0 && valueStart[value.count + 1] == 0
-}
-
-/// White space that may stand before a field's value, and the colon.
-private let maximumBlanks = 64
 
 extension StaticString {
   /// A literal ends with a NUL.

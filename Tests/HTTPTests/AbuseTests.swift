@@ -50,6 +50,71 @@ struct AbuseTests {
       ("GET /a\u{0}/b HTTP/1.1\r\nHost: a\r\n\r\n", 400, "target"),
       ("GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n", 400, "field"),
       ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chun\u{212A}ed\r\n\r\n", 400, "coding"),
+      // A NUL at the end of a value, where libmicrohttpd puts some of its own.
+      ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\u{0}\r\n\r\n0\r\n\r\n", 400, "field"),
+      ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\u{0}\r\nHost: a\r\n\r\n0\r\n\r\n", 400, "field"),
+      ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\u{0}\u{0}\r\n\r\n", 400, "field"),
+      ("GET / HTTP/1.1\r\nHost: a\u{0}\r\n\r\n", 400, "field"),
+      // Bare LF and bare CR.
+      ("GET / HTTP/1.1\nHost: a\n\n", 400, "field"),
+      ("GET / HTTP/1.1\nHost: a\r\n\r\n", 400, "field"),
+      ("GET / HTTP/1.1\r\nHost: a\r\nX: b\n\r\n", 400, "field"),
+      ("GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n\n", 400, "field"),
+      ("GET / HTTP/1.1\r\nHost: a\rX: b\r\n\r\n", 400, ""),
+      ("GET / HTTP/1.1\r\nHost: a\r\nX: b\rY: c\r\n\r\n", 400, "field"),
+      ("GET /\r HTTP/1.1\r\nHost: a\r\n\r\n", 400, "target"),
+      ("GET / HTTP/1.1\r\r\nHost: a\r\n\r\n", 400, ""),
+      // Lines that are no fields.
+      ("GET / HTTP/1.1\r\nHost : a\r\n\r\n", 400, ""),
+      ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length : 45\r\n\r\n", 400, "field"),
+      ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length\t: 45\r\n\r\n", 400, "field"),
+      ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400, "field"),
+      ("GET / HTTP/1.1\r\n Host: a\r\n\r\n", 400, ""),
+      ("GET / HTTP/1.1\r\n X: b\r\nHost: a\r\n\r\n", 400, ""),
+      ("GET / HTTP/1.1\r\nHost: a\r\n: b\r\n\r\n", 400, "field"),
+      ("GET / HTTP/1.1\r\nHost: a\r\n: b\r\nX: c\r\n\r\n", 400, "field"),
+      ("GET / HTTP/1.1\r\nHost: a\r\nX\r\n\r\n", 400, "HTTP"),
+      // Transfer codings that are nearly chunked.
+      ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \u{B}chunked\r\n\r\n0\r\n\r\n", 400, "coding"),
+      ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400, "coding"),
+      ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", 400, "coding"),
+      ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n", 400, "coding"),
+      ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked;q=1\r\n\r\n0\r\n\r\n", 400, "coding"),
+      ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n\r\n", 400, "coding"),
+      (
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n\r\n0\r\n\r\n",
+        400, "coding"
+      ),
+      (
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", 400,
+        "exclude"
+      ),
+      // Chunks whose size is no number, or too large for one.
+      ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0x1\r\na\r\n0\r\n\r\n", 400, ""),
+      ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n-1\r\na\r\n0\r\n\r\n", 400, ""),
+      ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1 \r\na\r\n0\r\n\r\n", 400, ""),
+      ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\r\na\r\n0\r\n\r\n", 400, ""),
+      ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab0\r\n\r\n", 400, ""),
+      (
+        "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000001\r\na\r\n0\r\n\r\n",
+        413,
+        ""
+      ),
+      // Targets and versions of other kinds; other protocols.
+      ("GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, "target"),
+      ("GET / b HTTP/1.1\r\nHost: a\r\n\r\n", 400, "target"),
+      ("GET  /  HTTP/1.1\r\nHost: a\r\n\r\n", 400, ""),
+      ("CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 400, "target"),
+      ("GET /\r\n\r\n", 400, ""),
+      ("GET / HTTP/1.10\r\nHost: a\r\n\r\n", 400, ""),
+      ("GET / http/1.1\r\nHost: a\r\n\r\n", 400, ""),
+      ("GET / HTTP/1.1 \r\nHost: a\r\n\r\n", 400, ""),
+      ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, ""),
+      // Hosts.
+      ("GET / HTTP/1.1\r\nHost: a\r\nX: y\r\nhOsT: a\r\n\r\n", 400, "Host"),
+      ("GET / HTTP/1.1\r\nHost: a, b\r\n\r\n", 400, "Host"),
+      ("GET / HTTP/1.1\r\nHost: x@a\r\n\r\n", 400, "Host"),
+      ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", 400, "Host"),
       ("GET / HTTP/3.7\r\nHost: a\r\n\r\n", 505, "HTTP"),
       ("GET / HTTP/1.1\r\nHost: a\r\nX: \(String(repeating: "x", count: 17 * 1024))\r\n\r\n", 431, "HTTP"),
       ("GET / HTTP/1.1\r\nHost: a\r\nX: \(String(repeating: "x", count: 100 * 1024))\r\n\r\n", 431, "HTTP"),
@@ -63,8 +128,35 @@ struct AbuseTests {
       }
       #expect(
         text.hasPrefix("HTTP/1.1 \(status) ") || text.hasPrefix("HTTP/1.0 \(status) "), "\(text.prefix(400))")
-      #expect(text.contains(reason))
+      #expect(reason.isEmpty || text.contains(reason), "\(text.prefix(600))")
       #expect(!text.contains("smuggled"))
+    }
+  }
+
+  @Test("what is unusual but proper is answered, and in whatever pieces it comes")
+  func acceptsTheUnusual() async throws {
+    let header = (0..<150).map { "X-Field-\($0): \(String(repeating: "v", count: 80))\r\n" }.joined()
+    let requests = [
+      "GET / HTTP/1.1\r\nHost: a\r\n" + header + "\r\n",
+      "\r\nGET / HTTP/1.1\r\nHost: a\r\nX:\r\nY: \t b\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost:a\r\nX: b \r\nY: é\r\n\r\n", "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+      "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: Chunked\r\n\r\n5\r\nabcde\r\n0\r\nX: trailer\r\n\r\n",
+      "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\n\u{0}\u{0}\u{0}\u{0}\u{0}",
+    ]
+    try await TestServer.run { server in
+      for size in [1, 7, 1000, 100_000] {
+        let text = try await server.connect { socket in
+          var rest = Array(requests.joined().utf8)[...]
+          while !rest.isEmpty {
+            socket.write(Array(rest.prefix(size)))
+            rest = rest.dropFirst(size)
+          }
+          socket.write("GET /last HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+          return try socket.readToEnd()
+        }
+        #expect(text.components(separatedBy: " 200 OK").count - 1 == requests.count + 1, "\(text)")
+        #expect(text.contains("GET /last"))
+      }
     }
   }
 
