@@ -18,6 +18,8 @@ final class Connection {
   /// The other side.
   let peer: IPAddress
   private var phase = Phase.waiting(bytesReceived: 0)
+  /// Whether it has not sent a request yet.
+  var isNew = true
 
   init(descriptor: Int32, peer: IPAddress) {
     self.descriptor = descriptor

@@ -21,10 +21,17 @@ public final class HTTPServer: @unchecked Sendable {
   /// Whether the server is shutting down: every answer then ends its connection.
   private(set) var isDraining = false
   private var whenDrained: (() -> Void)?
+  /// Connections that have not sent a request yet.
+  private var newConnectionCount = 0
+  private var sparesNewConnections = true
+  /// Connections and requests that came, since the beginning.
+  private var arrivalCount = 0
   private var requestIDs = RequestIDGenerator()
 
   /// Passes of the daemon before the loop sees to its other work.
   static let maximumRunsPerPump = 64
+  /// Looks at what has come, when the server shuts down. Each takes ten connections and more.
+  static let maximumLastLooks = 1000
 
   /// Starts to serve. Call it on the loop.
   /// - Parameters:
@@ -74,6 +81,7 @@ public final class HTTPServer: @unchecked Sendable {
     loop.assertCurrent()
     guard let daemon else { return }
     isDraining = true
+    takeWhatCame()
     let descriptor = MHD_quiesce_daemon(daemon)
     if descriptor >= 0 { close(descriptor) }
     await drain(timeoutMilliseconds: timeoutMilliseconds)
@@ -86,18 +94,39 @@ public final class HTTPServer: @unchecked Sendable {
     MHD_stop_daemon(daemon)
   }
 
+  /// Closing the socket would reset the connections that wait on it, and ending a connection what waits there unread.
+  private func takeWhatCame() {
+    var looksInVain = 0
+    for _ in 0..<Self.maximumLastLooks where looksInVain < 2 {
+      let before = arrivalCount
+      pump()
+      looksInVain = arrivalCount == before ? looksInVain + 1 : 0
+    }
+  }
+
+  /// Waits for what is in flight; and for the first requests of new connections, but not for long.
   private func drain(timeoutMilliseconds: Int) async {
-    guard !exchanges.isEmpty else { return }
-    let timer = Timer(on: loop)
+    guard !isDrained else { return }
+    let timers = (all: Timer(on: loop), new: Timer(on: loop))
     await withUnsafeContinuation { continuation in
       whenDrained = { [unowned self] in
         whenDrained = nil
         continuation.resume()
       }
-      timer.start(afterMilliseconds: timeoutMilliseconds) { [unowned self] in whenDrained?() }
+      timers.all.start(afterMilliseconds: timeoutMilliseconds) { [unowned self] in whenDrained?() }
+      let grace = min(timeoutMilliseconds, limits.firstRequestGraceMilliseconds)
+      timers.new.start(afterMilliseconds: grace) { [unowned self] in
+        sparesNewConnections = false
+        endIfDrained()
+      }
     }
-    timer.close()
+    timers.all.close()
+    timers.new.close()
   }
+
+  private var isDrained: Bool { exchanges.isEmpty && (newConnectionCount == 0 || !sparesNewConnections) }
+
+  private func endIfDrained() { if isDrained { whenDrained?() } }
 
   // MARK: Running the daemon
 
@@ -130,15 +159,30 @@ public final class HTTPServer: @unchecked Sendable {
 
   // MARK: What the daemon tells
 
-  fileprivate func opened(_ connection: Connection) { connections[ObjectIdentifier(connection)] = connection }
+  fileprivate func opened(_ connection: Connection) {
+    connections[ObjectIdentifier(connection)] = connection
+    newConnectionCount += 1
+    arrivalCount += 1
+  }
 
-  fileprivate func closed(_ connection: Connection) { connections[ObjectIdentifier(connection)] = nil }
+  fileprivate func closed(_ connection: Connection) {
+    connections[ObjectIdentifier(connection)] = nil
+    if connection.isNew { newConnectionCount -= 1 }
+    endIfDrained()
+  }
 
-  fileprivate func began(_ exchange: Exchange) { exchanges[ObjectIdentifier(exchange)] = exchange }
+  fileprivate func began(_ exchange: Exchange, on connection: Connection) {
+    exchanges[ObjectIdentifier(exchange)] = exchange
+    if connection.isNew {
+      connection.isNew = false
+      newConnectionCount -= 1
+    }
+    arrivalCount += 1
+  }
 
   fileprivate func completed(_ exchange: Exchange) {
     exchanges[ObjectIdentifier(exchange)] = nil
-    if exchanges.isEmpty { whenDrained?() }
+    endIfDrained()
   }
 
   func nextRequestID() -> String { requestIDs.next() }
@@ -226,11 +270,9 @@ private let onTarget:
   ) -> UnsafeMutableRawPointer? = { cls, target, connection in
     guard let target, let connection, let context = connection_context(connection) else { return nil }
     let server = server(cls)
-    let exchange = Exchange(
-      server: server, handle: connection,
-      connection: Unmanaged<Connection>.fromOpaque(context).takeUnretainedValue(),
-      target: target)
-    server.began(exchange)
+    let peer = Unmanaged<Connection>.fromOpaque(context).takeUnretainedValue()
+    let exchange = Exchange(server: server, handle: connection, connection: peer, target: target)
+    server.began(exchange, on: peer)
     return Unmanaged.passUnretained(exchange).toOpaque()
   }
 

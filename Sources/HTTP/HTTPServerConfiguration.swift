@@ -14,6 +14,8 @@ public struct HTTPLimits: Sendable {
   public var sweepIntervalMilliseconds = 2_000
   /// Time a connection may be silent.
   public var idleTimeoutSeconds = 75
+  /// When the server shuts down, time that a new connection still has to begin its first request.
+  public var firstRequestGraceMilliseconds = 500
   /// Open connections of one event loop; further ones wait in the backlog until one ends.
   public var maximumConnectionsPerLoop = 16_384
   /// Connections that the system keeps until the loop takes them.
