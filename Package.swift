@@ -102,6 +102,9 @@ let package = Package(
     suite("DeviceRegistryClientTests", of: ["DeviceRegistryClient", "RequestSignature", "Crypto"]),
     suite("HTTPTests", of: ["HTTP", "EventLoop"]),
     suite("APITests", of: ["API", "HTTP", "Registry"]),
+    // The real program as a process, and what can go wrong around it.
+    suite(
+      "FaultTests", of: ["device-registry", "JSONWebToken", "RequestSignature", "CPostgres", "CSQLite"]),
     suite(
       "ServerTests",
       of: [

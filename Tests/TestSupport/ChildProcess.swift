@@ -1,4 +1,4 @@
-import Glibc
+public import Glibc
 import Synchronization
 
 /// A process that a test started, with pipes to its standard streams. What waits for it blocks its thread.
@@ -6,8 +6,8 @@ import Synchronization
 /// Not Foundation's: there pipes leak into processes that other tests start at the same time, and so do not end;
 /// starting reads a table of descriptors that may change; waiting for the end keeps a processor busy; and signals
 /// that are blocked here are blocked there.
-final class ChildProcess: Sendable {
-  let identifier: pid_t
+public final class ChildProcess: Sendable {
+  public let identifier: pid_t
   let input: PipeEnd
   let output: PipeEnd
   let errors: PipeEnd
@@ -16,7 +16,7 @@ final class ChildProcess: Sendable {
   /// - Parameters:
   ///   - command: the path of the program, and its arguments.
   ///   - environment: `NAME=value`; nothing else is inherited.
-  convenience init(_ command: [String], environment: [String]) throws {
+  public convenience init(_ command: [String], environment: [String]) throws {
     try self.init(starting: launches.withLock { _ in try Self.launch(command, environment) })
   }
 
@@ -66,7 +66,7 @@ final class ChildProcess: Sendable {
     let errorNumber: Int32
   }
 
-  func send(_ signal: Int32) {
+  public func send(_ signal: Int32) {
     exitStatus.withLock { status in
       // Its number may be another process's by now.
       if status == nil { kill(identifier, signal) }
@@ -74,7 +74,7 @@ final class ChildProcess: Sendable {
   }
 
   /// Waits until it has ended. Answers its exit status, or the negative of the signal that ended it.
-  func wait() -> Int32 {
+  public func wait() -> Int32 {
     // Without the lock meanwhile: whoever waits may be waiting for a signal of ours.
     var information = siginfo_t()
     while waitid(P_PID, id_t(identifier), &information, WEXITED | WNOWAIT) != 0, errno == EINTR {}

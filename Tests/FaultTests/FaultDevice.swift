@@ -1,0 +1,45 @@
+import Foundation
+import RequestSignature
+import TestSupport
+
+/// A device, which signs what it sends or trades its secret for a token.
+struct FaultDevice: Sendable {
+  let id: String
+  let secret: String
+
+  /// Sends a signed request.
+  func ask(
+    _ method: String, _ target: String, body: [UInt8]? = nil, nonce: String = UUID().uuidString,
+    created: Int64 = Int64(Date().timeIntervalSince1970), of service: Service
+  ) async throws -> HTTPAnswer {
+    let authority = "127.0.0.1:\(service.client.port)"
+    let view = RequestView(
+      method: method, target: target, scheme: "http", authority: authority, body: body ?? []
+    ) { $0 == "host" ? [authority] : [] }
+    let keys = Array(secret.utf8).withUnsafeBufferPointer { DeviceKeys(secret: $0) }
+    let lines = try RequestSigner(keyID: id, keys: keys).sign(view, nonce: nonce, created: created).lines
+    var fields = lines.map { ($0.name, $0.value) }
+    if body != nil { fields.append(("Content-Type", "application/json")) }
+    return try await service.client.send(method, target, fields: fields, body: body)
+  }
+
+  func poll(_ query: String = "", of service: Service) async throws -> HTTPAnswer {
+    try await ask("GET", "/api/v1/device/poll\(query)", of: service)
+  }
+
+  /// Asks for a token.
+  func askForToken(of service: Service) async throws -> HTTPAnswer {
+    let form = "grant_type=client_credentials&client_id=\(id)&client_secret=\(secret)"
+    return try await service.client.send(
+      "POST", "/api/v1/device/token", fields: [("Content-Type", "application/x-www-form-urlencoded")],
+      body: Array(form.utf8))
+  }
+
+  func token(of service: Service) async throws -> String {
+    let answer = try await askForToken(of: service)
+    guard answer.status == 200, let token = try answer.string("access_token") else {
+      throw Unmet("no token: \(answer.status) \(answer.text)")
+    }
+    return token
+  }
+}

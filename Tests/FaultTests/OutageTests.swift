@@ -1,0 +1,80 @@
+import Foundation
+import TestSupport
+import Testing
+
+@Suite("A PostgreSQL that goes away", .timeLimit(.minutes(5))) struct OutageTests {
+  /// How long an answer may take while the database is away: 5 s for a statement that is on its way, 2 s for a
+  /// connection; the rest is for a busy machine.
+  static let longestAnswerMilliseconds = 15_000
+  static let longestGapMilliseconds = 15_000
+
+  @Test("and comes back, twice")
+  func restarts() async throws {
+    try await outages { cluster, _ in
+      let outage = Outage(name: "stopped", begin: { await cluster.stop() }, end: { await cluster.start() })
+      return [outage, outage]
+    }
+  }
+
+  @Test("because its processes hang")
+  func freezes() async throws {
+    try await outages { cluster, _ in
+      [Outage(name: "frozen", begin: { await cluster.freeze() }, end: { await cluster.thaw() })]
+    }
+  }
+
+  @Test("because the network to it passes nothing on")
+  func cuts() async throws {
+    try await outages { _, relay in
+      [Outage(name: "cut off", begin: { relay.cut() }, end: { relay.mend() })]
+    }
+  }
+
+  private struct Outage: Sendable {
+    let name: String
+    let begin: @Sendable () async -> Void
+    let end: @Sendable () async -> Void
+  }
+
+  /// Serves through each outage: 503 meanwhile, in bounded time, and all is well behind it, with no restart.
+  private func outages(_ make: @escaping @Sendable (PostgresCluster, Relay) -> [Outage]) async throws {
+    try await BlockingThreads.run {
+      try await PostgresCluster.with { cluster in
+        let relay = try Relay(to: "\(cluster.folder)/.s.PGSQL.5432")
+        defer { relay.close() }
+        let url = await cluster.makeDatabase()
+          .replacing("host=\(cluster.folder)", with: "host=127.0.0.1&port=\(relay.port)")
+        try await serve(through: make(cluster, relay), on: url)
+      }
+    }
+  }
+
+  private func serve(through outages: [Outage], on url: String) async throws {
+    let directory = TemporaryDirectory()
+    let service = try Service(on: url, logIn: directory)
+    let owner = try await service.newOwner()
+    let device = try await service.newDevice(of: owner, "EA")
+    let probe = Probe(service, owner: owner)
+    try await probe.run {
+      for outage in outages {
+        try probe.waitForService()
+        await outage.begin()
+        try probe.waitForOutage()
+        let ended = ContinuousClock.now
+        await outage.end()
+        try probe.waitForService()
+        print(probe.report(outage.name, since: ended))
+        let gaps = probe.gaps(since: ended)
+        #expect(gaps.values.allSatisfy { $0 < Self.longestGapMilliseconds }, "\(gaps)")
+      }
+    }
+    #expect(probe.violations == [])
+    for kind in Probe.Kind.allCases {
+      #expect(probe.longestMilliseconds(kind) < Self.longestAnswerMilliseconds, "\(kind)")
+    }
+    // Nonces count again once the lock on the database is held again.
+    try await wait(for: "signed requests") { try await device.poll(of: service).status == 200 }
+    #expect(service.log.contains("database connection lost"))
+    #expect(try service.stop() == 0)
+  }
+}
