@@ -36,10 +36,7 @@ extension PostgresStore: CredentialStore {
     ]
     return try await run(.insertToken, values) { (answer) throws(RegistryError) in
       guard let waitSeconds = answer.row(0).int8(0) else { return false }
-      // A clock that went back makes nobody wait longer than the window.
-      guard waitSeconds == 0 else {
-        throw .tooManyTokens(retryAfterSeconds: min(Int(waitSeconds), windowSeconds))
-      }
+      guard waitSeconds == 0 else { throw .tooManyTokens(retryAfterSeconds: Int(waitSeconds)) }
       return true
     }
   }

@@ -96,8 +96,7 @@ final class TokenRequests: Sendable {
       }
       guard times[id] != nil || times.count < Self.maximumDevices else { return nil }
       var recent = (times[id] ?? []).filter { now - $0 < window }
-      // A clock that went back makes nobody wait longer than the window.
-      if recent.count >= TokenService.maximumRequests { return min(window - (now - recent[0]), window) }
+      if recent.count >= TokenService.maximumRequests { return window - (now - recent[0]) }
       recent.append(now)
       times[id] = recent
       return nil

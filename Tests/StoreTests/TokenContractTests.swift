@@ -127,7 +127,7 @@ import Testing
         #expect(try await store.addToken(of: id, secret, at: time, expiresAt: time, maxLive: 3) == true)
       }
       for (milliseconds, wait): (Int64, Int) in [
-        (20_000, 40), (30_500, 30), (31_000, 29), (59_999, 1), (-90_000, 60),
+        (20_000, 40), (30_500, 30), (31_000, 29), (59_999, 1),
       ] {
         await #expect(throws: RegistryError.tooManyTokens(retryAfterSeconds: wait)) {
           try await store.addToken(of: id, secret, at: noon.plus(milliseconds: milliseconds), maxLive: 3)
