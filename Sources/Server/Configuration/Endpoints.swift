@@ -7,17 +7,8 @@ public struct ListenAddress: Hashable, Sendable, CustomStringConvertible {
 
   /// Nil if the text is not of the form.
   init?(_ text: String) {
-    guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {
-      return nil
-    }
-    var host = text[..<colon]
-    if host.hasPrefix("["), host.hasSuffix("]") {
-      host = host.dropFirst().dropLast()
-    } else if host.contains(":") {
-      return nil
-    }
-    guard !host.isEmpty else { return nil }
-    self.init(host: String(host), port: port)
+    guard let authority = Authority(text[...]), let port = authority.port else { return nil }
+    self.init(host: authority.host, port: port)
   }
 
   init(host: String, port: UInt16) {
@@ -43,21 +34,57 @@ public struct Origin: Hashable, Sendable, CustomStringConvertible {
 
   /// Nil if the text is not `http://HOST[:PORT]` or `https://HOST[:PORT]`; one `/` may stand behind it.
   init?(_ text: String) {
-    let text = text.lowercased()
-    guard let scheme = ["https", "http"].first(where: { text.hasPrefix($0 + "://") }) else { return nil }
-    var authority = text.dropFirst(scheme.count + 3)
-    if authority.hasSuffix("/") { authority = authority.dropLast() }
-    let ownPort = scheme == "https" ? ":443" : ":80"
-    if authority.hasSuffix(ownPort) { authority = authority.dropLast(ownPort.count) }
-    let forbidden: [Character] = ["/", "?", "#", "@", " ", "\\"]
-    guard !authority.isEmpty, !authority.contains(where: { forbidden.contains($0) || !$0.isASCII }) else {
-      return nil
-    }
+    let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+    guard parts.count == 2, let scheme = ["https", "http"].first(where: { $0 == parts[0].lowercased() }),
+      parts[1].utf8.starts(with: "//".utf8)
+    else { return nil }
+    var rest = parts[1].dropFirst(2)
+    if rest.utf8.last == UInt8(ascii: "/") { rest.removeLast() }
+    guard let authority = Authority(rest) else { return nil }
     self.scheme = scheme
-    self.authority = String(authority)
+    self.authority = authority.text(withoutPort: scheme == "https" ? 443 : 80).lowercased()
   }
 
   public var description: String { "\(scheme)://\(authority)" }
+}
+
+/// A host, and maybe a port (RFC 3986, section 3.2).
+private struct Authority {
+  /// An IPv6 address without its brackets.
+  let host: String
+  let port: UInt16?
+
+  /// Nil if the text is not `HOST`, `HOST:PORT`, or the same with an IPv6 address in brackets as the host.
+  init?(_ text: Substring) {
+    var host = text
+    var port: UInt16?
+    if let colon = text.lastIndex(of: ":"), text.utf8.last != UInt8(ascii: "]") {
+      let digits = text[text.index(after: colon)...]
+      guard digits.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else { return nil }
+      port = UInt16(digits)
+      guard port != nil else { return nil }
+      host = text[..<colon]
+    }
+    let isBracketed = host.utf8.first == UInt8(ascii: "[") && host.utf8.last == UInt8(ascii: "]")
+    if isBracketed { host = host.dropFirst().dropLast() }
+    // Only an address of IPv6 has colons, and it has them in brackets alone.
+    guard !host.isEmpty, host.utf8.allSatisfy(Self.isHostByte), host.contains(":") == isBracketed else {
+      return nil
+    }
+    self.host = String(host)
+    self.port = port
+  }
+
+  /// As in a URL, the port left out where it is this one.
+  func text(withoutPort defaultPort: UInt16) -> String {
+    let host = host.contains(":") ? "[\(host)]" : host
+    return port.map { $0 == defaultPort ? host : "\(host):\($0)" } ?? host
+  }
+
+  /// Visible ASCII, without what ends an authority or splits it.
+  private static func isHostByte(_ byte: UInt8) -> Bool {
+    (0x21...0x7E).contains(byte) && !"/?#@[]\\".utf8.contains(byte)
+  }
 }
 
 /// Which database, and where. Prints without what may hold a password.
