@@ -63,18 +63,24 @@ struct NewSignal: API.Input {
       definition: [
         "type": "object",
         "required": ["payload"],
-        "oneOf": [["required": ["device_ids"]], ["required": ["all"]]],
+        "oneOf": [
+          ["required": ["device_ids"], "properties": ["device_ids": ["type": "array"]]],
+          ["required": ["all"], "properties": ["all": ["const": true]]],
+        ],
         "properties": [
           "payload": [
             "type": "object",
             "description": "What the devices receive, as it is; 16 KiB of JSON at most.",
           ],
           "device_ids": [
-            "type": "array", "minItems": 1, "maxItems": .integer(Int64(Addressees.maximumListed)),
+            "type": ["array", "null"], "minItems": 1, "maxItems": .integer(Int64(Addressees.maximumListed)),
             "items": ["type": "string", "format": "uuid"],
             "description": "The devices that it goes to; one that is given twice counts once.",
           ],
-          "all": ["const": true, "description": "It goes to all devices that are active now."],
+          "all": [
+            "anyOf": [["const": true], ["type": "null"]],
+            "description": "It goes to all devices that are active now.",
+          ],
           "ttl_seconds": [
             "type": ["integer", "null"],
             "minimum": .integer(Int64(Signal.lifetimeSeconds.lowerBound)),

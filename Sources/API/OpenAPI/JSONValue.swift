@@ -1,7 +1,7 @@
 internal import HTTP
 
 /// JSON that is written as a literal. Members keep their order.
-indirect enum JSONValue: Sendable {
+enum JSONValue: Sendable {
   case string(String)
   case integer(Int64)
   case boolean(Bool)
@@ -35,9 +35,9 @@ extension JSONValue {
     ]
   }
 
-  /// Schema of text that may be null.
+  /// Schema of text that may be null, without U+0000.
   static func text(maximum: Int) -> JSONValue {
-    ["type": ["string", "null"], "maxLength": .integer(Int64(maximum))]
+    ["type": ["string", "null"], "maxLength": .integer(Int64(maximum)), "pattern": #"^[^\u0000]*$"#]
   }
 }
 
