@@ -112,3 +112,14 @@ let package = Package(
       ]),
   ]
 )
+
+// What libFuzzer runs, which has no main of its own: scripts/fuzz.sh builds it, and nobody else sees it.
+if Context.environment["FUZZING"] != nil {
+  package.targets.append(
+    .executableTarget(
+      name: "fuzz",
+      dependencies: [
+        "API", "Crypto", "HTTP", "JSONWebToken", "RedisReplayStore", "Registry", "RequestSignature", "Server",
+      ],
+      path: "Fuzzing/Targets", swiftSettings: strict))
+}

@@ -1,0 +1,216 @@
+@testable import API
+@testable import HTTP
+import Registry
+
+// What the API reads of a request: its head, its query, and bodies in JSON and as a form.
+
+/// The lines of a request's head: method, target, version, and fields as `name: value`.
+func feedRequestHead(_ input: [UInt8]) {
+  let parts = lines(input, atMost: 64)
+  guard parts.count >= 3, let method = parts[0].text, let target = parts[1].text, let version = parts[2].text
+  else { return }
+  let fields = parts[3...].compactMap { line -> (name: [UInt8], value: [UInt8])? in
+    guard let colon = line.firstIndex(of: UInt8(ascii: ":")) else { return nil }
+    return (Array(line[..<colon]), Array(line[(colon + 1)...].drop { $0 == UInt8(ascii: " ") }))
+  }
+  let header = headerFields(fields)
+  let framing = Framing(method: method, target: target, version: version, fields: header)
+  guard framing.refusal == nil else { return }
+  let lengths = header.values(of: "content-length" as StaticString)
+  let codings = header.values(of: "transfer-encoding" as StaticString)
+  demand(lengths.count + codings.count <= 1, "two readers could disagree on where the request ends")
+  demand(header.values(of: "host" as StaticString).count <= 1, "two hosts")
+  demand(version != "HTTP/1.1" || !header.values(of: "host" as StaticString).isEmpty, "no host")
+  demand(lengths.isEmpty == (framing.contentLength == nil), "a length that is not read")
+  demand(codings.allSatisfy { $0.lowercased() == "chunked" }, "a coding that is not understood")
+  demand(target.utf8.first == UInt8(ascii: "/"), "a target that is no path")
+  for (name, value) in fields {
+    demand(
+      !name.isEmpty && !(name + value).contains { $0 < 0x20 && $0 != 9 || $0 == 0x7F }, "a control character")
+  }
+  let request = Request(
+    id: "fuzz", method: method, target: target, fields: header, body: .complete([]), client: stranger)
+  demand(
+    request.path.utf8.count + (request.query.map { $0.utf8.count + 1 } ?? 0) == target.utf8.count, "lost bytes")
+  testClient(header)
+  _ = router.match(method: method, path: request.path)
+  _ = try? request.bearerToken()
+  _ = try? request.credentials(of: "basic")
+  if let type = request.value(of: "content-type") { _ = Call.isJSON(type) }
+}
+
+/// A query, read as every route reads its own.
+func feedQuery(_ input: [UInt8]) {
+  guard let text = input.text else {
+    demand(
+      PercentEncoding.decode(UnsafeBufferPointer(rebasing: input.withUnsafeBufferPointer { $0[...] })) == nil
+        || input.contains(UInt8(ascii: "%")), "bytes that are not UTF-8 become text")
+    return
+  }
+  demand(same(PercentEncoding.decode(PercentEncoding.encode(text)[...]), text), "text is lost in encoding")
+  if let decoded = PercentEncoding.decode(text[...]) {
+    demand(
+      same(PercentEncoding.decode(PercentEncoding.encode(decoded)[...]), decoded),
+      "decoded text is lost in encoding")
+  }
+  testRouting(PercentEncoding.encode(text), standsFor: text)
+  for endpoint in API.endpoints where endpoint.input.parameters.contains(where: { $0.place == .query }) {
+    let call = Call(request: request(query: text), endpoint: endpoint, pathParameters: [])
+    for parameter in endpoint.input.parameters {
+      guard let value = try? call.numberParameter(parameter.name, in: 1...1000) else { continue }
+      demand((1...1000).contains(value), "a number outside its bounds")
+    }
+  }
+  if let poll = try? PollInput(of: call(request(query: text), of: API.pollPath)) {
+    demand((0...30).contains(poll.waitSeconds) && (1...100).contains(poll.limit), "a poll outside its bounds")
+  }
+}
+
+/// A segment of a path is found under its route, decoded once.
+private func testRouting(_ segment: String, standsFor text: String) {
+  guard !segment.isEmpty else { return }
+  guard case .found(_, let parameters) = router.match(method: "GET", path: "/api/v1/clients/\(segment)"[...]),
+    parameters.count == 1, same(parameters[0], text)
+  else { fatalError("a segment of a path is not found, or read otherwise") }
+}
+
+/// A cursor: what is read is written as it was.
+func feedCursor(_ input: [UInt8]) {
+  guard let text = input.text else { return }
+  testCursor(text, DeviceCursor.self, of: "/api/v1/devices")
+  testCursor(text, SignalCursor.self, of: "/api/v1/signals")
+  testCursor(text, ClientCursor.self, of: "/api/v1/clients")
+  if let id = DeviceID(text) { demand(same(id.description, text), "an id has a second spelling") }
+}
+
+private func testCursor<Cursor: PageCursor & Equatable>(_ text: String, _ type: Cursor.Type, of path: String) {
+  let page = try? PageInput<Cursor>(
+    of: call(request(path, query: "limit=7&cursor=\(PercentEncoding.encode(text))"), of: path))
+  guard let cursor = page?.cursor else { return }
+  demand(same(Base64URL.encode(cursor.bytes), text), "a cursor has a second spelling")
+  guard let next = page?.link(to: cursor), let mark = next.firstIndex(of: "?"),
+    let again = try? PageInput<Cursor>(
+      of: call(request(path, query: String(next[next.index(after: mark)...])), of: path))
+  else { fatalError("the link to the next page cannot be read") }
+  demand(again.cursor == cursor && again.limit == 7, "the link to the next page leads elsewhere")
+}
+
+/// A body, read by every route that takes JSON.
+func feedJSON(_ input: [UInt8]) {
+  let isJSON = JSONSyntax.accepts(input)
+  let request = request(fields: [("content-type", "application/json")], body: input)
+  func call(_ path: String) -> Call { fuzz.call(request, of: path, method: "POST") }
+  if let device = try? NamedDevice(of: call("/api/v1/devices")) { testName(device.deviceName, isJSON) }
+  if let client = try? NewClient(of: call("/api/v1/clients")) {
+    demand(isJSON, "a client of no JSON")
+    demand(client.email.map { Email($0.text) == $0 } ?? true, "an e-mail address that is none")
+  }
+  if let signal = try? NewSignal(of: call("/api/v1/signals")) {
+    demand(
+      signal.payload.first == UInt8(ascii: "{") && JSONSyntax.accepts(signal.payload), "a payload is no object")
+    demand(Signal.lifetimeSeconds.contains(signal.lifetimeSeconds), "a lifetime outside its bounds")
+  }
+  if let acks = try? Acknowledgements(of: call("/api/v1/device/ack")) {
+    demand(isJSON && acks.acknowledgements.count <= Acknowledgement.maximumPerRequest, "more acks than may be")
+  }
+  if let rotation = try? Rotation(
+    of: Call(
+      request: request, endpoint: endpoint("/api/v1/devices/{id}/rotate", "POST"),
+      pathParameters: ["0190a5c2-7d3e-7b1a-8c4d-5e6f70819203"]))
+  {
+    demand(DeviceService.graceSeconds.contains(rotation.graceSeconds), "a grace outside its bounds")
+  }
+  guard let text = input.text else { return }
+  let written = json { $0.member("device_name", text) }
+  demand(JSONSyntax.accepts(written), "what is written is no JSON")
+  demand(JSONSyntax.ranges(ofMember: "device_name", in: written).count == 1, "what is written has another form")
+}
+
+/// A name is kept as it is once it is a name, and is found again in what is written.
+private func testName(_ name: DeviceName, _ isJSON: Bool) {
+  demand(isJSON, "a name of no JSON")
+  demand((try? DeviceName(name.text)) == name, "a name changes when it is read again")
+  let body = json { $0.member("device_name", name.text) }
+  let again = try? NamedDevice(
+    of: call(
+      request(fields: [("content-type", "application/json")], body: body), of: "/api/v1/devices", method: "POST"
+    ))
+  demand(again?.deviceName == name, "a name is lost in writing")
+}
+
+/// A form, and in its first line what HTTP Basic says.
+func feedForm(_ input: [UInt8]) {
+  let parts = lines(input, atMost: 2)
+  guard parts.count == 2 else { return }
+  let type = ("content-type", "application/x-www-form-urlencoded")
+  let basic = String(decoding: parts[0], as: UTF8.self)
+  let path = "/api/v1/device/token"
+  let header = basic.isEmpty ? [type] : [type, ("authorization", "Basic " + basic)]
+  _ = try? TokenRequest(of: call(request(fields: header, body: parts[1]), of: path, method: "POST"))
+
+  // Whatever id is presented comes out as it went in.
+  guard let text = parts[1].text, !text.isEmpty else { return }
+  let form =
+    "grant_type=client_credentials&client_id=\(PercentEncoding.encode(text))"
+    + "&client_secret=\(String(repeating: "0", count: 64))"
+  guard
+    let read = try? TokenRequest(
+      of: call(request(fields: [type], body: Array(form.utf8)), of: path, method: "POST"))
+  else { fatalError("a form cannot be read") }
+  demand(read.deviceID == DeviceID(text) && read.secret != nil, "a form says something else")
+}
+
+/// `X-Forwarded-For`, as strangers and proxies send it.
+private func testClient(_ fields: HeaderFields) {
+  demand(proxies.client(of: stranger, fields) == stranger, "a stranger chooses its address")
+  let client = proxies.client(of: proxy, fields)
+  demand(IPAddress(client.description) == client, "an address is read otherwise once written")
+}
+
+// MARK: Requests
+
+private let stranger = IPAddress("192.0.2.1")!
+private let proxy = IPAddress("10.0.0.1")!
+private let proxies = try! TrustedProxies("10.0.0.0/8, 2001:db8::/32")
+
+private let router: Router<Endpoint> = {
+  var router = Router<Endpoint>()
+  for endpoint in API.endpoints { router.add(endpoint.method, endpoint.path, endpoint) }
+  return router
+}()
+
+private func endpoint(_ path: String, _ method: String) -> Endpoint {
+  API.endpoints.first { $0.path == path && $0.method == method }!
+}
+
+private func call(_ request: Request, of path: String, method: String = "GET") -> Call {
+  Call(request: request, endpoint: endpoint(path, method), pathParameters: [])
+}
+
+private func request(
+  _ path: String = "/", query: String? = nil, fields: [(String, String)] = [], body: [UInt8] = []
+) -> Request {
+  Request(
+    id: "fuzz", method: "POST", target: path + (query.map { "?" + $0 } ?? ""),
+    fields: headerFields(fields.map { (Array($0.0.utf8), Array($0.1.utf8)) }), body: .complete(body),
+    client: stranger)
+}
+
+private func headerFields(_ fields: [(name: [UInt8], value: [UInt8])]) -> HeaderFields {
+  var header = HeaderFields()
+  for (name, value) in fields {
+    name.withUnsafeBufferPointer { name in
+      value.withUnsafeBufferPointer { header.append(name: name, value: $0) }
+    }
+  }
+  return header
+}
+
+private func json(_ members: (inout JSONWriter) -> Void) -> [UInt8] {
+  var writer = JSONWriter(buffer: ByteBuffer())
+  writer.object(members)
+  return writer.buffer.withBytes { Array($0) }
+}
+
+/// Byte for byte: Swift's own strings are equal where only their scalars differ.
+private func same(_ left: String?, _ right: String) -> Bool { left?.utf8.elementsEqual(right.utf8) ?? false }

@@ -1,0 +1,101 @@
+#!/usr/bin/env bash
+# Feeds each target of Fuzzing/Targets, or those that are named, for FUZZ_SECONDS (60 by default), as many at once as
+# there are cores. An input that broke something is left in .build/fuzz-found, and fails the run: mend what it found,
+# and put it into Fuzzing/Corpus/TARGET.
+#   fuzz.sh [TARGET ...]          feeds
+#   fuzz.sh --renew [TARGET ...]  puts into Fuzzing/Corpus the fewest inputs that reach as much as all that were found
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+seconds=${FUZZ_SECONDS:-60}
+renew=""
+if [ "${1:-}" = --renew ]; then
+  renew=yes
+  shift
+fi
+targets=${*:-$(ls Fuzzing/Corpus)}
+maximum_input=4096
+progress_seconds=30
+
+fuzzer=.build/fuzz/release/fuzz
+corpus=.build/fuzz-corpus
+found=.build/fuzz-found
+logs=.build/fuzz-logs
+rm -rf $found $logs
+mkdir -p $found $logs
+
+# Optimised, as what is run is; and with Address Sanitizer, because unsafe buffers then do not check their bounds. The
+# fuzzer has the main. Testing is enabled because the parsers are their rooms' own.
+FUZZING=1 swift build -c release --scratch-path .build/fuzz --product fuzz --sanitize fuzzer \
+  -Xswiftc -sanitize=fuzzer,address -Xswiftc -enable-testing -Xswiftc -parse-as-library \
+  -Xlinker --defsym=fuzz_main=main >$logs/build 2>&1 || { cat $logs/build >&2; exit 1; }
+# The fuzzer tells of a crash itself, and sooner.
+export SWIFT_BACKTRACE=enable=no
+export LSAN_OPTIONS=suppressions=Fuzzing/leak-sanitizer.suppressions:print_suppressions=0
+
+if [ -n "$renew" ]; then
+  for target in $targets; do
+    kept=$(mktemp -d)
+    # Edges alone: how often each is passed makes for ten times the inputs.
+    FUZZ_TARGET=$target $fuzzer -set_cover_merge=1 -use_counters=0 -max_len=$maximum_input "$kept" \
+      "Fuzzing/Corpus/$target" "$corpus/$target" >"$logs/$target" 2>&1
+    rm -rf "Fuzzing/Corpus/$target"
+    mv "$kept" "Fuzzing/Corpus/$target"
+    chmod 755 "Fuzzing/Corpus/$target"
+    echo "  $target: $(ls "Fuzzing/Corpus/$target" | wc -l) inputs"
+  done
+  exit 0
+fi
+
+feed() {
+  local dictionary=Fuzzing/Dictionaries/$1
+  mkdir -p "$corpus/$1"
+  FUZZ_TARGET=$1 $fuzzer -max_total_time="$seconds" -max_len=$maximum_input -timeout=10 -print_final_stats=1 \
+    $([ ! -e "$dictionary" ] || echo "-dict=$dictionary") -artifact_prefix="$found/$1-" \
+    "$corpus/$1" "Fuzzing/Corpus/$1" >"$logs/$1" 2>&1 || touch "$logs/$1.failed"
+  touch "$logs/$1.done"
+}
+
+# say TARGET WORDS: how far it is, in the fuzzer's last words.
+say() {
+  local executions edges
+  executions=$(grep -aoE '^#[0-9]+|number_of_executed_units: [0-9]+' "$logs/$1" | tail -1 | grep -oE '[0-9]+$' || true)
+  edges=$(grep -aoE ' cov: [0-9]+' "$logs/$1" | tail -1 | grep -oE '[0-9]+$' || true)
+  printf '  %-17s %11s executions %6s edges  %s\n' "$1" "${executions:-0}" "${edges:-0}" "$2"
+}
+
+tell_progress() {
+  while sleep $progress_seconds; do
+    for target in $targets; do
+      [ ! -e "$logs/$target" ] || [ -e "$logs/$target.done" ] || say "$target" "so far"
+    done
+  done
+}
+
+echo "Fuzzing $(echo $targets | wc -w) targets for $seconds s each:"
+tell_progress &
+progress=$!
+trap 'kill $progress $(jobs -rp) 2>/dev/null || true' EXIT
+for target in $targets; do
+  # One of the jobs is the progress.
+  while [ "$(jobs -rp | wc -l)" -gt "$(nproc)" ]; do wait -n; done
+  feed "$target" &
+done
+while [ "$(jobs -rp | wc -l)" -gt 1 ]; do wait -n; done
+
+failed=0
+for target in $targets; do
+  if [ -e "$logs/$target.failed" ]; then
+    failed=$((failed + 1))
+    say "$target" "FAILED"
+    grep -aE 'Fatal error|ERROR: |SUMMARY: ' "$logs/$target" | head -3 | sed 's/^/    /'
+    ls -d "$found/$target"-* 2>/dev/null | sed 's/^/    /' || true
+  else
+    say "$target" "nothing found"
+  fi
+done
+if [ $failed != 0 ]; then
+  echo "$failed fuzz targets failed; the fuzzer's words are in $logs, the inputs in $found" >&2
+  exit 1
+fi
+echo "The fuzz targets hold."
