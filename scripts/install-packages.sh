@@ -4,7 +4,7 @@ set -euo pipefail
 
 build="libc6-dev pkg-config libmicrohttpd-dev libuv1-dev libpq-dev libsqlite3-dev libsodium-dev libssl-dev
   libcjose-dev libjansson-dev libcurl4-openssl-dev libhiredis-dev"
-test="postgresql redis-server openssl python3 curl faketime"
+test="postgresql redis-server openssl python3 python3-venv curl faketime"
 
 wanted=""
 for purpose in "$@"; do

@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Holds the running service against its own OpenAPI document with schemathesis: on SQLite and on PostgreSQL, as owner,
+# administrator and device. CONTRACT_EXAMPLES says how many requests of each route are made up in each phase; the seed
+# is fixed, so that a run finds what the last one found.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+examples=${CONTRACT_EXAMPLES:-15}
+program=$(realpath "${CONTRACT_PROGRAM:-$(swift build --show-bin-path)/device-registry}")
+kit=$PWD/Fuzzing/Contract
+environment=$PWD/.build/contract
+
+if ! cmp -s $kit/requirements.txt $environment/installed; then
+  rm -rf $environment
+  python3 -m venv $environment
+  $environment/bin/pip install --quiet --disable-pip-version-check --requirement $kit/requirements.txt
+  cp $kit/requirements.txt $environment/installed
+fi
+
+folder=$(mktemp -d)
+chmod 755 "$folder"
+service=""
+postgres=""
+end() {
+  [ -z "$service" ] || kill "$service" 2>/dev/null || true
+  [ -z "$postgres" ] || kill -INT "$postgres" 2>/dev/null || true
+  wait 2>/dev/null || true
+  rm -rf "$folder"
+}
+trap end EXIT
+# schemathesis keeps what it learnt where it is: the next run would be another.
+cd "$folder"
+
+# Starts a PostgreSQL without a port and prints nothing; as root, it runs as another user.
+start_postgres() {
+  local binaries user=() data=$folder/postgres
+  binaries=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -1)
+  mkdir "$data"
+  if [ "$(id -u)" = 0 ]; then
+    chown postgres "$data"
+    user=(setpriv --reuid=postgres --regid=postgres --clear-groups)
+  fi
+  "${user[@]}" "$binaries/initdb" -D "$data/data" -U postgres -A trust -E UTF8 --locale=C --no-sync >"$folder/initdb" 2>&1
+  "${user[@]}" "$binaries/postgres" -D "$data/data" -k "$data" -c listen_addresses= -c fsync=off >"$folder/postgres.log" 2>&1 &
+  postgres=$!
+  for _ in $(seq 100); do
+    ! "$binaries/psql" -q -h "$data" -U postgres -c 'SELECT 1' >/dev/null 2>&1 || return 0
+    sleep 0.1
+  done
+  echo "PostgreSQL did not start" >&2
+  return 1
+}
+
+# A member of a JSON object on standard input.
+member() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
+
+# hold NAME DATABASE_URL
+hold() {
+  local name=$1 url="" registered
+  export DATABASE_URL=$2 JWT_SECRET=0123456789abcdef0123456789abcdef LISTEN=127.0.0.1:0 ADMIN_LISTEN="" \
+    ARGON2_MEMORY_KIB=8 ARGON2_TIME=1 MAX_DEVICES_PER_CLIENT=1000000 LLVM_PROFILE_FILE=/dev/null
+  for client in owner administrator machine; do "$program" client add --id $client >/dev/null; done
+  "$program" serve 2>"$folder/$name.log" &
+  service=$!
+  for _ in $(seq 100); do
+    url=$(grep -m1 '"listening"' "$folder/$name.log" | member address 2>/dev/null || true)
+    [ -z "$url" ] || break
+    sleep 0.1
+  done
+  [ -n "$url" ] || { cat "$folder/$name.log" >&2; return 1; }
+  url=http://$url
+  registered=$(curl -sS --fail "$url/api/v1/devices" -H "Authorization: Bearer $("$program" token --sub machine)" \
+    -H 'Content-Type: application/json' -d '{"device_name": "schemathesis"}')
+  CONTRACT_DEVICE=$(member id <<<"$registered") CONTRACT_SECRET=$(member secret <<<"$registered") \
+  CONTRACT_OWNER=$("$program" token --sub owner) CONTRACT_KEPT="owner administrator machine" \
+  CONTRACT_ADMINISTRATOR=$("$program" token --sub administrator --scope registry:admin) \
+  CONTRACT_ROUTES=$folder/$name.routes PYTHONPATH=$kit SCHEMATHESIS_HOOKS=hooks PYTHONDONTWRITEBYTECODE=1 \
+    $environment/bin/st --config-file $kit/schemathesis.toml run "$url/openapi.json" --checks all \
+      --max-examples "$examples" --warnings off --no-color
+  if [ -s "$folder/$name.routes" ]; then
+    echo "These never succeeded, and so were not tested:" >&2
+    cat "$folder/$name.routes" >&2
+    return 1
+  fi
+  kill "$service"
+  wait "$service"
+  service=""
+}
+
+echo "Contract, on SQLite:"
+hold sqlite "sqlite:$folder/registry.db"
+echo "Contract, on PostgreSQL:"
+start_postgres
+hold postgresql "postgresql:///postgres?host=$folder/postgres&user=postgres"
+echo "The service keeps to its OpenAPI document."
