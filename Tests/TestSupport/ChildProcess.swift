@@ -15,7 +15,7 @@ public final class ChildProcess: Sendable {
 
   /// - Parameters:
   ///   - command: the path of the program, and its arguments.
-  ///   - environment: `NAME=value`; nothing else is inherited.
+  ///   - environment: `NAME=value`; nothing else is inherited, but for what a sanitizer was told.
   public convenience init(_ command: [String], environment: [String]) throws {
     try self.init(starting: launches.withLock { _ in try Self.launch(command, environment) })
   }
@@ -50,7 +50,7 @@ public final class ChildProcess: Sendable {
     posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
 
     let arguments = command.map { strdup($0) } + [nil]
-    let variables = environment.map { strdup($0) } + [nil]
+    let variables = (environment + sanitizerOptions).map { strdup($0) } + [nil]
     defer { for text in arguments + variables { free(text) } }
     var identifier = pid_t()
     let status = posix_spawn(&identifier, command[0], &actions, &attributes, arguments, variables)
@@ -59,6 +59,11 @@ public final class ChildProcess: Sendable {
     guard status == 0 else { throw NotStarted(program: command[0], errorNumber: status) }
     return Launched(
       identifier: identifier, input: input.writing, output: output.reading, errors: errors.reading)
+  }
+
+  /// Under a sanitizer, the programs that are built beside the tests are under it too.
+  private static let sanitizerOptions = ["ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"].compactMap { name in
+    getenv(name).map { "\(name)=\(String(cString: $0))" }
   }
 
   struct NotStarted: Error {
