@@ -1,10 +1,13 @@
 # The ways in. Each installs the Debian packages that it needs, once.
 
-.PHONY: help run build test lint format clean
+.PHONY: help run build test test-asan test-tsan fuzz contract lint format clean
 
 help:
 	@echo 'make run      builds and starts the service on SQLite at http://localhost:8000, with commands to paste'
 	@echo 'make test     builds and runs every test, on SQLite and on a PostgreSQL that it starts; prints the coverage'
+	@echo 'make fuzz     feeds the parsers for FUZZ_SECONDS each (60)'
+	@echo 'make contract holds the running service against its OpenAPI document (CONTRACT_EXAMPLES for each route: 15)'
+	@echo 'make test-asan, make test-tsan   run the suites under Address Sanitizer, Thread Sanitizer'
 	@echo 'make build    builds .build/release/device-registry, and device-registry-device beside it'
 	@echo 'make lint     checks layout and style (swift format), warnings as errors'
 	@echo 'make format   lays the code out'
@@ -22,11 +25,28 @@ test:
 	@scripts/install-packages.sh build test
 	@scripts/test.sh
 
+fuzz:
+	@scripts/install-packages.sh build
+	@scripts/fuzz.sh
+
+contract:
+	@scripts/install-packages.sh build test
+	swift build --product device-registry
+	@scripts/contract.sh
+
+test-asan:
+	@scripts/install-packages.sh build test
+	@scripts/sanitize.sh address
+
+test-tsan:
+	@scripts/install-packages.sh build test
+	@scripts/sanitize.sh thread
+
 lint:
-	swift format lint --strict --recursive --parallel Package.swift Sources Tests
+	swift format lint --strict --recursive --parallel Package.swift Sources Tests Fuzzing/Targets
 
 format:
-	swift format --in-place --recursive --parallel Package.swift Sources Tests
+	swift format --in-place --recursive --parallel Package.swift Sources Tests Fuzzing/Targets
 
 clean:
 	rm -rf .build
