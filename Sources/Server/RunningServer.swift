@@ -13,6 +13,7 @@ public final class RunningServer: Sendable {
   public let address: ListenAddress
   /// Where its metrics are, likewise; nil where they are turned off.
   public let adminAddress: ListenAddress?
+  private let loops: [EventLoop]
   private let opened: OpenedParts
   private let logger: Logger
 
@@ -41,12 +42,19 @@ public final class RunningServer: Sendable {
   }
 
   private init(
-    address: ListenAddress, adminAddress: ListenAddress?, opened: OpenedParts, logger: Logger
+    address: ListenAddress, adminAddress: ListenAddress?, loops: [EventLoop], opened: OpenedParts,
+    logger: Logger
   ) {
     self.address = address
     self.adminAddress = adminAddress
+    self.loops = loops
     self.opened = opened
     self.logger = logger
+  }
+
+  /// Returns once each loop that serves has had a turn: one that hangs has none.
+  func passThroughLoops() async {
+    for loop in loops { await loop.run {} }
   }
 
   /// Stops accepting, empties parked polls, finishes what is in flight (10 s at most), writes presence, and closes
@@ -109,7 +117,8 @@ public final class RunningServer: Sendable {
         "admin_address": admin?.address.description ?? "off",
         "database": configuration.database.description, "event_loops": String(lanes.count),
       ])
-    return RunningServer(address: address, adminAddress: admin?.address, opened: opened, logger: logger)
+    return RunningServer(
+      address: address, adminAddress: admin?.address, loops: lanes.map(\.loop), opened: opened, logger: logger)
   }
 
   /// Serves on each lane. They are closed together: what is in flight has one time to finish.

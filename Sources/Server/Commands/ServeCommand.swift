@@ -24,7 +24,13 @@ enum ServeCommand {
     let signals = try await EndSignals()
     defer { signals.close() }
     let server = try await RunningServer.start(configuration, logger: logger)
+    let systemd = Systemd(environment: environment)
+    systemd?.tell(.ready)
+    let keepingAlive = Task { await systemd?.keepAlive { await server.passThroughLoops() } }
     await signals.wait()
+    systemd?.tell(.stopping)
+    keepingAlive.cancel()
+    await keepingAlive.value
     await server.shutDown()
   }
 }

@@ -1,0 +1,62 @@
+internal import Glibc
+
+/// systemd, where it started this process and wants to hear how it fares: datagrams to the socket that
+/// `NOTIFY_SOCKET` names (sd_notify(3)).
+struct Systemd: Sendable {
+  enum State: String {
+    case ready = "READY=1"
+    case alive = "WATCHDOG=1"
+    case stopping = "STOPPING=1"
+  }
+
+  private let socketPath: String
+  /// How often it must hear that the service is alive; nil where it does not ask.
+  private let aliveIntervalMilliseconds: Int?
+
+  /// Nil where nobody wants to hear.
+  init?(environment: [String: String]) {
+    guard let path = environment["NOTIFY_SOCKET"], path.hasPrefix("/") || path.hasPrefix("@") else {
+      return nil
+    }
+    socketPath = path
+    let isMeant = environment["WATCHDOG_PID"].map { Int32($0) == getpid() } ?? true
+    let timeoutMicroseconds = environment["WATCHDOG_USEC"].flatMap { Int($0) }
+    // Twice within the time, as sd_watchdog_enabled(3) advises.
+    aliveIntervalMilliseconds = isMeant ? timeoutMicroseconds.map { max($0 / 2000, 1) } : nil
+  }
+
+  /// Says so. Where that fails, nobody listens any more, and there is nothing to do.
+  func tell(_ state: State) {
+    guard let (address, length) = address() else { return }
+    let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    guard descriptor >= 0 else { return }
+    defer { close(descriptor) }
+    withUnsafeBytes(of: address) { address in
+      let address = address.assumingMemoryBound(to: sockaddr.self).baseAddress
+      _ = sendto(
+        descriptor, state.rawValue, state.rawValue.utf8.count, Int32(MSG_NOSIGNAL), address, length)
+    }
+  }
+
+  /// Says that the service is alive, again and again until the task is cancelled, where systemd asks for it. Each time
+  /// `proof` has to return first: a service that hangs is silent, and is started anew.
+  func keepAlive(_ proof: @Sendable () async -> Void) async {
+    guard let aliveIntervalMilliseconds else { return }
+    while !Task.isCancelled {
+      await proof()
+      tell(.alive)
+      try? await Task.sleep(for: .milliseconds(aliveIntervalMilliseconds))
+    }
+  }
+
+  /// Nil where the path is too long for a socket's.
+  private func address() -> (sockaddr_un, socklen_t)? {
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    // Linux' abstract names begin with a NUL, which systemd writes as @; they end with the address (unix(7)).
+    let path = socketPath.utf8.enumerated().map { $0 == 0 && $1 == UInt8(ascii: "@") ? 0 : $1 }
+    guard path.count < MemoryLayout.size(ofValue: address.sun_path) else { return nil }
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path) }
+    return (address, socklen_t(MemoryLayout<sockaddr_un>.offset(of: \.sun_path)! + path.count))
+  }
+}

@@ -1,0 +1,87 @@
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+/// What the service tells systemd, which the test's socket stands for.
+@Suite("Under systemd")
+struct SystemdTests {
+  private let directory = TemporaryDirectory()
+
+  private func serve(_ environment: [String]) throws -> Program {
+    try Program(
+      ["serve"],
+      [
+        "JWT_SECRET=0123456789abcdef0123456789abcdef", "DATABASE_URL=sqlite:\(directory.path)/registry.db",
+        "LISTEN=127.0.0.1:0", "ADMIN_LISTEN=",
+      ] + environment)
+  }
+
+  @Test("says when it serves, that it is alive, and when it stops", arguments: [false, true])
+  func notifies(isAbstract: Bool) throws {
+    let socket = try NotifySocket("\(directory.path)/notify", isAbstract: isAbstract)
+    let program = try serve(["NOTIFY_SOCKET=\(socket.name)", "WATCHDOG_USEC=20000"])
+    #expect(try socket.receive() == "READY=1")
+    _ = try program.errorLine(containing: #""event":"listening""#)
+    // Again and again.
+    for _ in 0..<3 { #expect(try socket.receive() == "WATCHDOG=1") }
+    kill(program.processIdentifier, SIGTERM)
+    var last = try socket.receive()
+    while last == "WATCHDOG=1" { last = try socket.receive() }
+    #expect(last == "STOPPING=1")
+    #expect(program.end().status == 0)
+  }
+
+  @Test("says that it is alive only where it is asked to", arguments: ["", "WATCHDOG_PID=1"])
+  func isSilent(watchdog: String) throws {
+    let socket = try NotifySocket("\(directory.path)/notify", isAbstract: false)
+    let asked = watchdog.isEmpty ? [] : [watchdog, "WATCHDOG_USEC=1000"]
+    let program = try serve(["NOTIFY_SOCKET=\(socket.name)"] + asked)
+    #expect(try socket.receive() == "READY=1")
+    kill(program.processIdentifier, SIGTERM)
+    #expect(try socket.receive() == "STOPPING=1")
+    #expect(program.end().status == 0)
+  }
+
+  @Test("serves where nobody listens to it")
+  func isNotHeard() throws {
+    let program = try serve(["NOTIFY_SOCKET=\(directory.path)/none", "WATCHDOG_USEC=1000"])
+    _ = try program.errorLine(containing: #""event":"listening""#)
+    kill(program.processIdentifier, SIGTERM)
+    #expect(program.end().status == 0)
+  }
+}
+
+/// A socket such as systemd makes for a service.
+private final class NotifySocket {
+  /// As `NOTIFY_SOCKET` has it.
+  let name: String
+  private let descriptor: Int32
+
+  init(_ path: String, isAbstract: Bool) throws {
+    name = isAbstract ? "@\(path)" : path
+    descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    // Long enough for a machine that is busy; a test that fails ends all the same.
+    var timeout = timeval(tv_sec: 60, tv_usec: 0)
+    setsockopt(descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    let bytes = (isAbstract ? [0] : []) + Array(path.utf8)
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: bytes) }
+    let length = socklen_t(MemoryLayout<sa_family_t>.size + bytes.count)
+    let bound = withUnsafeBytes(of: address) {
+      bind(descriptor, $0.assumingMemoryBound(to: sockaddr.self).baseAddress, length)
+    }
+    try #require(bound == 0)
+  }
+
+  deinit { close(descriptor) }
+
+  /// The next message. Waits for it.
+  func receive() throws -> String {
+    var message = [UInt8](repeating: 0, count: 4096)
+    let count = recv(descriptor, &message, message.count, 0)
+    try #require(count > 0, "nothing came")
+    return String(decoding: message[..<count], as: UTF8.self)
+  }
+}
