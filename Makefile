@@ -1,14 +1,15 @@
 # The ways in. Each installs the Debian packages that it needs, once.
 
-.PHONY: help run build test test-asan test-tsan fuzz contract lint format clean
+.PHONY: help run build deb test test-asan test-tsan fuzz contract lint format clean
 
 help:
 	@echo 'make run      builds and starts the service on SQLite at http://localhost:8000, with commands to paste'
-	@echo 'make test     builds and runs every test, on SQLite and on a PostgreSQL that it starts; prints the coverage'
+	@echo 'make test     builds and runs every test, on SQLite and on a PostgreSQL that it starts, and the package; prints the coverage'
 	@echo 'make fuzz     feeds the parsers for FUZZ_SECONDS each (60)'
 	@echo 'make contract holds the running service against its OpenAPI document (CONTRACT_EXAMPLES for each route: 15)'
 	@echo 'make test-asan, make test-tsan   run the suites under Address Sanitizer, Thread Sanitizer'
 	@echo 'make build    builds .build/release/device-registry, and device-registry-device beside it'
+	@echo 'make deb      builds a Debian package with the Swift runtime inside, and prints its path'
 	@echo 'make lint     checks layout and style (swift format), warnings as errors'
 	@echo 'make format   lays the code out'
 	@echo 'make clean    removes what was built; your data in ./data stays'
@@ -21,8 +22,12 @@ build:
 	swift build -c release --product device-registry
 	swift build -c release --product device-registry-device
 
+deb:
+	@scripts/install-packages.sh build package
+	@packaging/build.sh
+
 test:
-	@scripts/install-packages.sh build test
+	@scripts/install-packages.sh build test package
 	@scripts/test.sh
 
 fuzz:

@@ -1,17 +1,19 @@
 #!/usr/bin/env bash
-# Installs the Debian packages of a purpose where they are missing:  install-packages.sh build|test ...
+# Installs the Debian packages of a purpose where they are missing:  install-packages.sh build|test|package ...
 set -euo pipefail
 
 build="libc6-dev pkg-config libmicrohttpd-dev libuv1-dev libpq-dev libsqlite3-dev libsodium-dev libssl-dev
   libcjose-dev libjansson-dev libcurl4-openssl-dev libhiredis-dev"
-test="postgresql redis-server openssl python3 python3-venv curl faketime"
+test="postgresql redis-server openssl python3 python3-venv curl faketime systemd dbus libnss-systemd sqlite3"
+package="debhelper dpkg-dev"
 
 wanted=""
 for purpose in "$@"; do
   case $purpose in
     build) wanted="$wanted $build" ;;
     test) wanted="$wanted $test" ;;
-    *) echo "usage: $0 build|test ..." >&2; exit 2 ;;
+    package) wanted="$wanted $package" ;;
+    *) echo "usage: $0 build|test|package ..." >&2; exit 2 ;;
   esac
 done
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every test: the suites, whose line coverage is held for the rooms that matter most; the service against its
-# OpenAPI document; the fuzz targets, for a few seconds each. Whatever fails, fails the whole.
+# OpenAPI document; the fuzz targets, for a few seconds each; the package. Whatever fails, fails the whole.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -30,5 +30,6 @@ echo
 scripts/contract.sh
 echo
 FUZZ_SECONDS=${FUZZ_SECONDS:-4} scripts/fuzz.sh
+packaging/test/test.sh
 echo
 echo "All tests passed."

@@ -1,0 +1,260 @@
+#!/usr/bin/env bash
+# The life of the package on a machine: installed, started by systemd, used, backed up and restored as
+# docs/operations.md says, upgraded, removed, purged. Runs in what machine.sh makes; /test has the package, the page and
+# a newer package.
+set -Eeuo pipefail
+
+cd /test
+service=device-registry.service
+data=/var/lib/device-registry
+drop_ins=/etc/systemd/system/$service.d
+api=http://127.0.0.1:8000/api/v1
+
+step() { echo "  $*"; }
+fail() {
+  echo "    FAILED: $*"
+  journalctl --no-pager -o cat -n 40 -u $service || true
+  exit 1
+}
+trap 'fail "line $LINENO: $BASH_COMMAND"' ERR
+
+# That something is not so: bash lets a command behind a ! fail without a word.
+never() {
+  if "$@"; then fail "is so: $*"; fi
+}
+
+# Waits for a condition, for 60 s at the most.
+wait_until() {
+  local end=$((SECONDS + 60))
+  until "$@" >/dev/null 2>&1; do
+    [ $SECONDS -lt $end ] || fail "never came true: $*"
+    sleep 0.2
+  done
+}
+
+# The lines of the page that are marked with a name, and what becomes of them.
+page() {
+  awk -v mark="<!-- $1 -->" '$0 == mark { on = 1; next } on && /^(    |$)/ { print substr($0, 5); next } { on = 0 }' \
+    operations.md
+}
+try_page() {
+  local lines
+  lines=$(page "tried: $1")
+  [ -n "$lines" ] || fail "the page has no lines of the name $1"
+  bash -euo pipefail -c "$lines"
+}
+
+property() { systemctl show --value --property "$1" $service; }
+of_process() { sed -n "s/^$1:[[:space:]]*//p" "/proc/$(property MainPID)/status"; }
+json() { python3 -c 'import json, sys; value = json.load(sys.stdin)
+for key in sys.argv[1:]: value = value[int(key) if key.isdigit() else key]
+print(value)' "$@"; }
+
+owner() { curl --silent --show-error --fail-with-body --max-time 20 -H "Authorization: Bearer $TOKEN" "$@"; }
+register() { owner "$api/devices" -H 'Content-Type: application/json' -d "{\"device_name\": \"$1\"}"; }
+# Registers a device of a name, and keeps its id and its secret in files of the name.
+new_device() {
+  local answer
+  answer=$(register "$1")
+  json id <<<"$answer" >"$1.id"
+  (umask 077; json secret <<<"$answer" >"$1.secret")
+}
+as_device() {
+  local name=$1 action=$2
+  shift 2
+  device-registry device "$action" --id "$(cat "$name.id")" --secret-file "$name.secret" "$@"
+}
+names() { owner "$api/devices" | python3 -c 'import json, sys; print(*sorted(d["device_name"] for d in json.load(sys.stdin)))'; }
+is_refused() {
+  local answer
+  if answer=$(as_device "$1" whoami 2>&1); then fail "$1 is let in"; fi
+  grep 401 <<<"$answer" >/dev/null
+}
+
+# A call outside the filter is an error to the program; here it is its end, and so cannot be missed.
+mkdir -p $drop_ins
+printf '[Service]\nSystemCallErrorNumber=kill\nWatchdogSec=4\nTimeoutAbortSec=1\n' >$drop_ins/test.conf
+
+step "it is installed, and systemd starts it"
+dpkg -i device-registry.deb >dpkg.log 2>&1 || fail "$(cat dpkg.log)"
+[ "$(property ActiveState)" = active ]
+[ "$(systemctl is-enabled $service)" = enabled ]
+systemd-analyze verify $service
+[ "$(stat -c '%a %U' /etc/device-registry/jwt-secret)" = "600 root" ]
+[ "$(stat -c %s /etc/device-registry/jwt-secret)" = 64 ]
+never grep -qFf /etc/device-registry/jwt-secret dpkg.log
+
+step "it is nobody that the system knows, may do nothing, and sees nothing but its data"
+[ "$(of_process Uid | cut -f 1)" -ge 61184 ]
+[ "$(of_process CapPrm) $(of_process CapBnd)" = "0000000000000000 0000000000000000" ]
+[ "$(of_process NoNewPrivs) $(of_process Seccomp)" = "1 2" ]
+inside() { nsenter --target "$(property MainPID)" --mount "$@"; }
+never inside test -e /etc/device-registry/jwt-secret
+never inside touch /usr/here 2>/dev/null
+never inside touch /etc/here 2>/dev/null
+[ "$(stat -c '%a' $data/registry.db)" = 600 ]
+
+step "the page's first steps register a device"
+try_page "first device" | tail -n 1 >first
+[ "$(json device_name <first)" = EA-Main ]
+TOKEN=$(device-registry-admin token --sub alice)
+new_device EA-Polls
+new_device EA-Revoked-Before
+new_device EA-Revoked-After
+new_device EA-Rotated
+owner -X POST "$api/devices/$(cat EA-Revoked-Before.id)/revoke"
+wait_until as_device EA-Polls whoami
+curl --silent --fail http://127.0.0.1:8001/metrics | grep '^devices_registered_total 5' >/dev/null
+
+step "a signal reaches its device"
+signal() { owner "$api/signals" -H 'Content-Type: application/json' -d '{"payload": {"side": "buy"}, "all": true}' | json id; }
+signal >signal.id
+as_device EA-Polls poll --wait 20 | grep "$(cat signal.id)" >/dev/null
+
+step "the settings file has every setting, and its defaults are those of the service"
+settings=/etc/device-registry/device-registry.env
+device-registry serve --help | grep -oE '^  --[a-z0-9-]+, [A-Z0-9_]+' | sed 's/.* //' >known
+grep -oE '^#[A-Z0-9_]+' $settings | cut -c 2- | diff known -
+cp $settings settings
+sed -i -E 's/^#([A-Z0-9_]+=.)/\1/' $settings
+systemctl restart $service
+[ "$(names)" = "EA-Main EA-Polls EA-Revoked-After EA-Revoked-Before EA-Rotated" ]
+cp settings $settings
+echo 'LOG_LEVEL=debug' >>$settings
+
+step "a wrong setting is said once, and not tried again"
+echo 'EVENT_LOOPS=many' >>$settings
+never systemctl restart $service 2>/dev/null
+[ "$(property ActiveState) $(property ExecMainStatus)" = "failed 2" ]
+journalctl --no-pager -u $service | grep EVENT_LOOPS >/dev/null
+sed -i '$d' $settings
+systemctl restart $service
+
+step "one that hangs is started anew"
+[ "$(property NRestarts)" = 0 ]
+before=$(property MainPID)
+kill -STOP "$before"
+started_anew() { [ "$(property NRestarts)" = 1 ] && [ "$(property ActiveState)" = active ]; }
+wait_until started_anew
+[ "$(names)" = "EA-Main EA-Polls EA-Revoked-After EA-Revoked-Before EA-Rotated" ]
+
+# What happens between a backup and its restore, and what is there afterwards.
+after_backup() {
+  new_device EA-Registered-After
+  owner -X POST "$api/devices/$(cat EA-Revoked-After.id)/revoke"
+  cp -p EA-Rotated.secret EA-Rotated-Old.secret
+  cp EA-Rotated.id EA-Rotated-Old.id
+  (umask 077; owner -X POST "$api/devices/$(cat EA-Rotated.id)/rotate" -H 'Content-Type: application/json' \
+    -d '{"grace_seconds": 0}' | json secret >EA-Rotated.secret)
+  wait_until as_device EA-Rotated whoami
+  is_refused EA-Rotated-Old
+  is_refused EA-Revoked-After
+}
+is_restored() {
+  [ "$(names)" = "EA-Main EA-Polls EA-Revoked-After EA-Revoked-Before EA-Rotated" ]
+  wait_until as_device EA-Polls whoami
+  is_refused EA-Revoked-Before
+  is_refused EA-Registered-After
+  is_refused EA-Rotated
+  as_device EA-Rotated-Old whoami >/dev/null
+  as_device EA-Revoked-After whoami >/dev/null
+  [ "$(as_device EA-Polls poll | json signals)" = "[]" ]
+  [ "$(owner "$api/signals" | json 0 id)" = "$(cat signal.id)" ]
+  # Again, as the page advises.
+  owner -X POST "$api/devices/$(cat EA-Revoked-After.id)/revoke"
+  is_refused EA-Revoked-After
+  mv EA-Rotated-Old.secret EA-Rotated.secret
+}
+
+step "SQLite, backed up and restored as the page says"
+try_page "backup of SQLite"
+[ "$(stat -c %a /var/backups/device-registry.db)" = 600 ]
+after_backup
+try_page "restore of SQLite"
+is_restored
+
+if ! command -v nginx >/dev/null; then
+  step "(nginx is not here: the page's proxy is not tried)"
+else
+  step "nginx as the page has it"
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=registry.example.com \
+    -addext subjectAltName=DNS:registry.example.com -keyout proxy-key.pem -out proxy.pem 2>/dev/null
+  mkdir -p /etc/letsencrypt/live/registry.example.com
+  cp proxy.pem /etc/letsencrypt/live/registry.example.com/fullchain.pem
+  cp proxy-key.pem /etc/letsencrypt/live/registry.example.com/privkey.pem
+  printf 'events {}\nhttp {\n%s\n}\n' "$(page nginx)" >nginx.conf
+  cp $settings settings
+  page "nginx settings" >>$settings
+  systemctl restart $service
+  nginx -c /test/nginx.conf
+  echo 127.0.0.1 registry.example.com >>/etc/hosts
+  curl --silent --fail --cacert proxy.pem https://registry.example.com/readyz | grep ok >/dev/null
+  cat proxy.pem >>/etc/ssl/certs/ca-certificates.crt
+  wait_until as_device EA-Polls whoami --url https://registry.example.com
+  nginx -c /test/nginx.conf -s quit 2>/dev/null
+  cp settings $settings
+  systemctl restart $service
+fi
+
+step "TLS as the page says, on a low port too"
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost \
+  -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out certificate.pem 2>/dev/null
+cp key.pem certificate.pem /etc/device-registry/tls
+try_page TLS
+curl --silent --fail --cacert certificate.pem https://127.0.0.1:8000/readyz | grep ok >/dev/null
+if getent group ssl-cert >/dev/null; then
+  try_page "TLS that is reloaded"
+  curl --silent --fail --cacert certificate.pem https://127.0.0.1:8000/readyz | grep ok >/dev/null
+fi
+try_page "a low port"
+systemctl daemon-reload
+systemctl restart $service
+curl --silent --fail --cacert certificate.pem https://127.0.0.1/readyz | grep ok >/dev/null
+rm $drop_ins/tls.conf $drop_ins/port.conf
+systemctl daemon-reload
+systemctl restart $service
+
+step "upgraded, it goes on with its data, its settings and its secret"
+before=$(property MainPID)
+dpkg -i newer.deb >dpkg.log 2>&1 || fail "$(cat dpkg.log)"
+[ "$(dpkg-query --show --showformat='${Version}' device-registry)" = 9.0 ]
+[ "$(property ActiveState)" = active ]
+[ "$(property MainPID)" != "$before" ]
+[ "$(names)" = "EA-Main EA-Polls EA-Revoked-After EA-Revoked-Before EA-Rotated" ]
+grep -q '^LOG_LEVEL=debug' $settings
+
+step "removed, it leaves its data and settings; installed again, it finds them"
+dpkg -r device-registry >dpkg.log 2>&1 || fail "$(cat dpkg.log)"
+never systemctl is-active --quiet $service
+never test -e /usr/bin/device-registry
+[ -s $data/registry.db ]
+[ -s /etc/device-registry/jwt-secret ]
+[ -s $settings ]
+dpkg -i newer.deb >dpkg.log 2>&1 || fail "$(cat dpkg.log)"
+[ "$(names)" = "EA-Main EA-Polls EA-Revoked-After EA-Revoked-Before EA-Rotated" ]
+
+step "PostgreSQL as the page says, backed up and restored"
+pg_createcluster "$(ls /usr/lib/postgresql | sort -n | tail -1)" registry --port 5432 >/dev/null
+pg_ctlcluster "$(ls /usr/lib/postgresql | sort -n | tail -1)" registry start
+try_page PostgreSQL
+device-registry-admin client add --id alice >/dev/null
+for name in EA-Main EA-Polls EA-Revoked-After EA-Revoked-Before EA-Rotated; do new_device $name; done
+owner -X POST "$api/devices/$(cat EA-Revoked-Before.id)/revoke"
+signal >signal.id
+try_page "backup of PostgreSQL"
+after_backup
+try_page "restore of PostgreSQL"
+is_restored
+
+step "no call was outside the filter, and it did not fail but when it hung"
+[ "$(property NRestarts)" = 0 ]
+journalctl --no-pager >journal
+never grep -q SIGSYS journal
+[ "$(journalctl --no-pager -o cat -u $service | grep -c 'Failed with result')" = 2 ]
+
+step "purged, nothing of it is left"
+dpkg -P device-registry >dpkg.log 2>&1 || fail "$(cat dpkg.log)"
+rm -r $drop_ins
+left=$(find /etc /var/lib /usr/bin /usr/sbin /usr/share /lib/systemd /run/systemd/system -xdev \
+  -name 'device-registry*' -not -path '/var/lib/systemd/*')
+[ -z "$left" ] || fail "left: $left"
