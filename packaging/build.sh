@@ -24,8 +24,7 @@ version=$("$programs/device-registry" --version | cut -d ' ' -f 2)
 rm -rf $made/debian
 source=$made/debian/device-registry-$version
 mkdir -p "$source"
-cp -R packaging/debian packaging/examples packaging/device-registry-admin "$source"
-cp docs/operations.md docs/security.md "$source"
+cp -R packaging/debian packaging/examples packaging/device-registry-admin docs "$source"
 for product in $products; do cp "$programs/$product" "$source"; done
 packaging/settings-file.sh "$programs/device-registry" >"$source/device-registry.env"
 SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -l packaging/debian/changelog -S Timestamp) \

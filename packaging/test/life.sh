@@ -73,7 +73,7 @@ is_refused() {
 
 # A call outside the filter is an error to the program; here it is its end, and so cannot be missed.
 mkdir -p $drop_ins
-printf '[Service]\nSystemCallErrorNumber=kill\nWatchdogSec=4\nTimeoutAbortSec=1\n' >$drop_ins/test.conf
+printf '[Service]\nSystemCallErrorNumber=kill\n' >$drop_ins/test.conf
 
 step "it is installed, and systemd starts it"
 dpkg -i device-registry.deb >dpkg.log 2>&1 || fail "$(cat dpkg.log)"
@@ -131,11 +131,16 @@ sed -i '$d' $settings
 systemctl restart $service
 
 step "one that hangs is started anew"
+printf '[Service]\nWatchdogSec=4\nTimeoutAbortSec=1\n' >$drop_ins/watchdog.conf
+systemctl daemon-reload
+systemctl restart $service
 [ "$(property NRestarts)" = 0 ]
-before=$(property MainPID)
-kill -STOP "$before"
+kill -STOP "$(property MainPID)"
 started_anew() { [ "$(property NRestarts)" = 1 ] && [ "$(property ActiveState)" = active ]; }
 wait_until started_anew
+rm $drop_ins/watchdog.conf
+systemctl daemon-reload
+systemctl restart $service
 [ "$(names)" = "EA-Main EA-Polls EA-Revoked-After EA-Revoked-Before EA-Rotated" ]
 
 # What happens between a backup and its restore, and what is there afterwards.
@@ -197,14 +202,25 @@ else
 fi
 
 step "TLS as the page says, on a low port too"
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost \
-  -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out certificate.pem 2>/dev/null
+make_certificate() {
+  openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost \
+    -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out certificate.pem 2>/dev/null
+}
+make_certificate
 cp key.pem certificate.pem /etc/device-registry/tls
 try_page TLS
 curl --silent --fail --cacert certificate.pem https://127.0.0.1:8000/readyz | grep ok >/dev/null
 if getent group ssl-cert >/dev/null; then
   try_page "TLS that is reloaded"
   curl --silent --fail --cacert certificate.pem https://127.0.0.1:8000/readyz | grep ok >/dev/null
+  if device-registry serve --help | grep SIGHUP >/dev/null; then
+    before=$(property MainPID)
+    make_certificate
+    install --group=ssl-cert --mode=640 certificate.pem key.pem /etc/ssl/private/
+    systemctl reload $service
+    wait_until curl --silent --fail --cacert certificate.pem https://127.0.0.1:8000/readyz
+    [ "$(property MainPID)" = "$before" ]
+  fi
 fi
 try_page "a low port"
 systemctl daemon-reload

@@ -116,7 +116,10 @@ case ${1:-} in
   --boot) boot "$2" ;;
   --run) shift; run "$@" ;;
   *)
-    [ "$(id -u)" = 0 ] || skip "it takes root"
+    if [ "$(id -u)" != 0 ]; then
+      sudo -n true 2>/dev/null || skip "it takes root"
+      exec sudo -n "$(readlink -f "$0")" "$@"
+    fi
     work=$(mktemp -d)
     trap 'rmdir "$work"' EXIT
     unshare --mount true 2>/dev/null || skip "the system gives root no namespace of mounts"
