@@ -81,6 +81,15 @@ let package = Package(
     .executableTarget(
       name: "device-registry-device", dependencies: ["DeviceRegistryClient"], swiftSettings: strict),
 
+    // What `make bench` runs, beside Benchmarks/run.py.
+    .systemLibrary(name: "CEpoll", path: "Benchmarks/CEpoll"),
+    .executableTarget(
+      name: "benchmark-load", dependencies: ["Crypto", "CEpoll"], path: "Benchmarks/LoadGenerator",
+      swiftSettings: strict),
+    .executableTarget(
+      name: "benchmark-constant", dependencies: ["HTTP", "EventLoop"], path: "Benchmarks/ConstantAnswer",
+      swiftSettings: strict),
+
     // What several suites use: a PostgreSQL and a Redis that the tests start, temporary folders, a socket client,
     // a clock.
     .target(

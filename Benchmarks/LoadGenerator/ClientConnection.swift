@@ -1,0 +1,114 @@
+private import Glibc
+
+/// A connection to the server, and the answer that arrives on it.
+struct ClientConnection {
+  let descriptor: Int32
+  /// What is under way: which step of which actor, and when it was due, in nanoseconds.
+  var step = 0
+  var actor = 0
+  var dueAt: UInt64 = 0
+
+  private var received: [UInt8] = []
+  private var status = 0
+  private var headLength = 0
+  /// Bytes of the answer that are still to come; nil until its header is there.
+  private var missing: Int?
+
+  enum Failure: Error { case system(String), broken, malformed }
+
+  /// Connects, and waits for it.
+  init(port: UInt16) throws {
+    descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    guard descriptor >= 0 else { throw Failure.system("socket: \(String(cString: strerror(errno)))") }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_port = port.bigEndian
+    address.sin_addr.s_addr = inet_addr("127.0.0.1")
+    let status = withUnsafePointer(to: address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+      }
+    }
+    guard status == 0 else { throw Failure.system("connect: \(String(cString: strerror(errno)))") }
+    var on: Int32 = 1
+    setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
+    _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
+  }
+
+  /// A request is far smaller than the socket's buffer.
+  func send(_ request: [UInt8]) throws {
+    let written = Glibc.send(descriptor, request, request.count, Int32(MSG_NOSIGNAL))
+    guard written == request.count else { throw Failure.broken }
+  }
+
+  /// Takes what arrived, through `buffer`. Answers the status once the answer is whole.
+  mutating func receive(through buffer: UnsafeMutableRawBufferPointer) throws -> Int? {
+    while true {
+      let count = recv(descriptor, buffer.baseAddress!, buffer.count, 0)
+      if count < 0, errno == EAGAIN { return nil }
+      guard count > 0 else { throw Failure.broken }
+      if received.count < Self.keptBytes {
+        received.append(contentsOf: UnsafeRawBufferPointer(rebasing: buffer[..<count]))
+      }
+      if missing != nil { missing! -= count } else { try readHead() }
+      if missing == 0 { return status }
+      guard missing ?? 1 > 0 else { throw Failure.malformed }
+      if count < buffer.count { return nil }
+    }
+  }
+
+  /// Makes room for the next answer.
+  mutating func forgetAnswer() {
+    received.removeAll(keepingCapacity: true)
+    missing = nil
+  }
+
+  /// Of an answer, bytes that are looked at; what comes later is only counted.
+  private static let keptBytes = 16 * 1024
+
+  /// The bytes behind a text in the answer.
+  func find(_ text: [UInt8], length: Int) -> [UInt8]? {
+    guard let start = Self.index(of: text, in: received[...]), start + text.count + length <= received.count
+    else { return nil }
+    return Array(received[start + text.count..<start + text.count + length])
+  }
+
+  var answerText: String { String(decoding: received.prefix(1000), as: UTF8.self) }
+
+  private mutating func readHead() throws {
+    guard let end = Self.index(of: Self.headEnd, in: received[...]) else { return }
+    headLength = end + Self.headEnd.count
+    guard headLength >= 16 else { throw Failure.malformed }
+    // "HTTP/1.1 200 "
+    status = received[9..<12].reduce(0) { $0 * 10 + Int($1) - 48 }
+    missing = headLength + contentLength - received.count
+  }
+
+  private var contentLength: Int {
+    let head = received[..<headLength]
+    for name in Self.lengthNames {
+      guard let start = Self.index(of: name, in: head) else { continue }
+      return head[(start + name.count)...].drop { $0 == 32 }.prefix { $0 >= 48 && $0 < 58 }
+        .reduce(0) { $0 * 10 + Int($1) - 48 }
+    }
+    return 0
+  }
+
+  private static let headEnd = Array("\r\n\r\n".utf8)
+  private static let lengthNames = [Array("\nContent-Length:".utf8), Array("\ncontent-length:".utf8)]
+
+  private static func index(of text: [UInt8], in bytes: ArraySlice<UInt8>) -> Int? {
+    bytes.withUnsafeBytes { bytes in
+      var offset = 0
+      while offset + text.count <= bytes.count,
+        let first = memchr(bytes.baseAddress! + offset, Int32(text[0]), bytes.count - offset)
+      {
+        offset = UnsafeRawPointer(first) - bytes.baseAddress!
+        guard offset + text.count <= bytes.count else { return nil }
+        if memcmp(first, text, text.count) == 0 { return offset }
+        offset += 1
+      }
+      return nil
+    }
+  }
+}

@@ -1,0 +1,56 @@
+"""Tables and JSON of what was measured."""
+import json
+from statistics import median
+
+from .groups import Result, Target
+
+
+def table(result: Result) -> str:
+    lines = [f"\n{result.name}: medians of {len(result.rounds)}",
+             f"  {'':24} {'per second':>11} {'CPU µs':>8} {'p50 ms':>8} {'p99 ms':>8} {'p99.9 ms':>9} {'peak MB':>8} "
+             f"{'generator':>9}"]
+    for subject in result.rounds[0]:
+        def middle(figure: str, unit: float, places: int) -> str:
+            values = [figures[subject].get(figure) for figures in result.rounds]
+            return "" if None in values else f"{median(values) / unit:,.{places}f}"
+        lines.append(
+            f"  {subject:24} {middle('rate', 1, 0):>11} {middle('microseconds', 1, 1):>8} {middle('p50', 1e-3, 2):>8} "
+            f"{middle('p99', 1e-3, 2):>8} {middle('p999', 1e-3, 2):>9} {middle('peakBytes', 1e6, 1):>8} "
+            f"{middle('generatorShare', 1, 2):>9}")
+    return "\n".join(lines)
+
+
+def ratios(result: Result, target: Target) -> list[float]:
+    """One for each round: what was taken in turn is compared."""
+    def ratio(figures: dict) -> float:
+        other = target.other
+        if isinstance(other, str):
+            # `service p50` is another figure of a subject.
+            subject, _, figure = other.rpartition(" ")
+            is_figure = subject in figures and figure in figures[subject]
+            other = figures[subject][figure] if is_figure else figures[other][target.figure]
+        return figures[target.subject][target.figure] / other
+    return [ratio(figures) for figures in result.rounds]
+
+
+def targets(results: list[Result]) -> str:
+    lines = ["\nTargets: medians of ratios (lowest to highest)"]
+    for result in results:
+        for target in result.targets:
+            values = ratios(result, target)
+            middle = median(values)
+            met = (target.at_least is None or middle >= target.at_least) and (
+                target.at_most is None or middle <= target.at_most)
+            bound = (f"at least {target.at_least:.4g}" if target.at_least is not None
+                     else f"at most {target.at_most:.4g}")
+            lines.append(f"  {'met   ' if met else 'MISSED'} {target.what:48} {middle:8.2f} "
+                         f"({min(values):.2f} to {max(values):.2f}), {bound}")
+    return "\n".join(lines)
+
+
+def json_text(results: list[Result]) -> str:
+    return json.dumps([{
+        "group": result.name, "rounds": result.rounds,
+        "targets": [{"what": target.what, "ratios": ratios(result, target), "atLeast": target.at_least,
+                     "atMost": target.at_most} for target in result.targets],
+    } for result in results], indent=1)
