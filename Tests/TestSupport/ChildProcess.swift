@@ -62,8 +62,8 @@ public final class ChildProcess: Sendable {
   }
 
   /// Under a sanitizer, the programs that are built beside the tests are under it too.
-  private static let sanitizerOptions = ["ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"].compactMap { name in
-    getenv(name).map { "\(name)=\(String(cString: $0))" }
+  private static let sanitizerOptions = ["ASAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"].compactMap {
+    (name: String) in getenv(name).map { "\(name)=\(String(cString: $0))" }
   }
 
   struct NotStarted: Error {
