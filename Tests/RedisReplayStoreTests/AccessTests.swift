@@ -35,7 +35,7 @@ import Testing
     try await RedisServer.with(password: expected) { server in
       for credentials in ["hunter2:wrong-secret@", ":wrong-secret@"] + (expected.isEmpty ? [] : [""]) {
         try await RunningRedisStore.with(server.url(credentials)) { running in
-          await running.wait { $0.isRefusal }
+          await running.waitForEvent { $0.isRefusal }
           let error = await running.error()
           #expect(secondsLeft(error) == 2)
           #expect(!"\(running.eventsSoFar) \(String(describing: error))".contains("wrong-secret"))
@@ -50,7 +50,7 @@ import Testing
     try await RedisServer.with(settings: ["--rename-command", "AUTH", "NOAUTH"]) { server in
       #expect(await server.run("AUTH wrong-secret").contains("wrong-secret"))
       try await RunningRedisStore.with(server.url(":wrong-secret@")) { running in
-        await running.wait { $0.isRefusal }
+        await running.waitForEvent { $0.isRefusal }
         let error = await running.error()
         #expect(cause(error) == "Redis refused user or password: ERR")
         #expect(!"\(running.eventsSoFar)".contains("wrong-secret"))
@@ -65,11 +65,11 @@ import Testing
     let settings = ["--maxmemory", "100mb", "--maxmemory-policy", policy]
     try await RedisServer.with(settings: settings) { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
-        await running.wait { $0.isEvictionPolicy }
+        await running.waitForEvent { $0.isEvictionPolicy }
         let error = await running.error()
         #expect(cause(error)?.contains("maxmemory-policy is \(policy), set it to noeviction") == true)
         await server.run("CONFIG SET maxmemory-policy noeviction")
-        await running.wait { $0 == .connected }
+        await running.waitForEvent { $0 == .connected }
         #expect(try await running.remember())
       }
     }
@@ -83,7 +83,7 @@ import Testing
       try await RunningRedisStore.with(server.url(), limits: limits) { running async throws in
         #expect(try await running.remember("nonce-01"))
         await server.run("CONFIG SET maxmemory 100mb maxmemory-policy allkeys-random")
-        await running.wait { $0.isEvictionPolicy }
+        await running.waitForEvent { $0.isEvictionPolicy }
         #expect(secondsLeft(await running.error("nonce-02")) == 2)
       }
     }
@@ -103,7 +103,7 @@ import Testing
     try await RedisServer.with { server in
       #expect(await server.run("ACL SETUSER registry on >secret ~device-registry:* +@all -@dangerous") == "OK")
       try await RunningRedisStore.with(server.url("registry:secret@")) { running async throws in
-        await running.wait { $0.isUninspected }
+        await running.waitForEvent { $0.isUninspected }
         #expect(try await running.remember("nonce-01"))
         await server.flush()
         #expect(secondsLeft(await running.error("nonce-01")) == 6)
@@ -116,7 +116,7 @@ import Testing
     try await RedisServer.with { server in
       #expect(await server.run("ACL SETUSER registry on >secret ~device-registry:* +@all -set") == "OK")
       try await RunningRedisStore.with(server.url("registry:secret@")) { running in
-        await running.wait { $0.isRefusal }
+        await running.waitForEvent { $0.isRefusal }
         #expect(cause(await running.error())?.contains("NOPERM") == true)
       }
     }

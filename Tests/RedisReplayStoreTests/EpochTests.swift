@@ -22,7 +22,7 @@ import Testing
   func emptyRedis() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url(), isFirstStart: false) { running async throws in
-        await running.wait { $0 == .connected }
+        await running.waitForEvent { $0 == .connected }
         #expect(secondsLeft(await running.error("nonce-01")) == 6)
         #expect(secondsLeft(await running.error("nonce-01", createdAfterMilliseconds: 5000)) == 6)
         running.clock.advance(milliseconds: 5000)
@@ -41,7 +41,7 @@ import Testing
         #expect(try await running.remember("nonce-01"))
         await server.flush()
         #expect(secondsLeft(await running.error("nonce-01")) == 6)
-        await running.wait { $0 == .emptied }
+        await running.waitForEvent { $0 == .emptied }
         #expect(secondsLeft(await running.error("nonce-02")) == 6)
         running.clock.advance(milliseconds: 5001)
         #expect(try await running.remember("nonce-03"))
@@ -60,7 +60,7 @@ import Testing
           #expect(try await right.remember("nonce-02"))
           await server.flush()
           #expect(secondsLeft(await left.error("nonce-02")) == 6)
-          await left.wait { $0 == .emptied }
+          await left.waitForEvent { $0 == .emptied }
           left.clock.advance(milliseconds: 2000)
           #expect(secondsLeft(await right.error("nonce-01")) == 4)
           left.clock.advance(milliseconds: 3001)
@@ -82,7 +82,7 @@ import Testing
           for index in 0..<100 { group.addTask { secondsLeft(await running.error("nonce-\(index)")) } }
           for await seconds in group { #expect(seconds == 6) }
         }
-        await running.wait { $0 == .emptied }
+        await running.waitForEvent { $0 == .emptied }
         #expect(running.eventsSoFar == [.connected, .emptied])
       }
     }
@@ -96,9 +96,9 @@ import Testing
         #expect(await server.run("SAVE") == "OK")
         #expect(try await running.remember("nonce-02"))
         await server.stop()
-        await running.wait { $0.isLoss }
+        await running.waitForEvent { $0.isLoss }
         await server.start()
-        await running.wait { $0 == .connected }
+        await running.waitForEvent { $0 == .connected }
         #expect(await server.run("EXISTS device-registry:nonce:\(one):nonce-01") == "1")
         #expect(secondsLeft(await running.error("nonce-02")) == 6)
         running.clock.advance(milliseconds: 5001)
@@ -120,7 +120,7 @@ import Testing
         #expect(cause(await running.error("nonce-03"))?.contains("WRONGTYPE") == true)
       }
       try await RunningRedisStore.with(server.url()) { running in
-        await running.wait { $0.isRefusal }
+        await running.waitForEvent { $0.isRefusal }
         #expect(secondsLeft(await running.error("nonce-04")) == 2)
       }
     }

@@ -11,14 +11,14 @@ import Testing
       try await RunningRedisStore.with(server.url()) { running async throws in
         #expect(try await running.remember("nonce-01"))
         await server.stop()
-        await running.wait { $0.isLoss }
+        await running.waitForEvent { $0.isLoss }
         let elapsed = await elapsedMilliseconds {
           for _ in 0..<3 { #expect(secondsLeft(await running.error("nonce-02")) == 2) }
         }
         #expect(elapsed < 10_000)
-        await running.wait { $0.isRefusal }
+        await running.waitForEvent { $0.isRefusal }
         await server.start()
-        await running.wait { $0 == .connected }
+        await running.waitForEvent { $0 == .connected }
         #expect(running.eventsSoFar.contains(.emptied))
         #expect(secondsLeft(await running.error("nonce-01")) == 6)
         running.clock.advance(milliseconds: 5001)
@@ -31,7 +31,7 @@ import Testing
   func frozenServer() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
-        await running.wait { $0 == .connected }
+        await running.waitForEvent { $0 == .connected }
         await server.freeze()
         let elapsed = await elapsedMilliseconds {
           #expect(cause(await running.error("nonce-01")) == "no answer within 1000 ms")
@@ -39,7 +39,7 @@ import Testing
         }
         #expect((1000..<10_000).contains(elapsed))
         await server.thaw()
-        await running.wait { $0 == .connected }
+        await running.waitForEvent { $0 == .connected }
         #expect(try await running.remember("nonce-03"))
         #expect(running.eventsSoFar.contains(.emptied) == false)
       }
@@ -52,7 +52,7 @@ import Testing
     limits.commandDeadlineMilliseconds = 60_000
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url(), limits: limits) { running in
-        await running.wait { $0 == .connected }
+        await running.waitForEvent { $0 == .connected }
         await server.freeze()
         let elapsed = try await elapsedMilliseconds {
           async let pending = running.error("nonce-01")
@@ -98,8 +98,8 @@ import Testing
         for _ in 0..<3 { #expect(secondsLeft(await running.error()) == 2) }
       }
       #expect(elapsed < 10_000)
-      await running.wait { $0.isRefusal }
-      await running.wait { $0.isRefusal }
+      await running.waitForEvent { $0.isRefusal }
+      await running.waitForEvent { $0.isRefusal }
     }
   }
 
@@ -121,11 +121,13 @@ import Testing
         #expect(try await running.remember("nonce-01"))
         await server.run("REPLICAOF 127.0.0.1 1")
         #expect(cause(await running.error("nonce-02"))?.contains("READONLY") == true)
-        await running.wait { $0.isLoss }
-        await running.wait { $0 == .connectFailed(cause: "this Redis is a replica, which takes no writes") }
+        await running.waitForEvent { $0.isLoss }
+        await running.waitForEvent {
+          $0 == .connectFailed(cause: "this Redis is a replica, which takes no writes")
+        }
         #expect(secondsLeft(await running.error("nonce-02")) == 2)
         await server.run("REPLICAOF NO ONE")
-        await running.wait { $0 == .connected }
+        await running.waitForEvent { $0 == .connected }
         #expect(try await running.remember("nonce-01") == false)
         #expect(try await running.remember("nonce-03"))
       }
@@ -136,7 +138,7 @@ import Testing
   func fullMemory() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
-        await running.wait { $0 == .connected }
+        await running.waitForEvent { $0 == .connected }
         await server.run("CONFIG SET maxmemory 1")
         #expect(cause(await running.error("nonce-01"))?.contains("OOM") == true)
         await server.run("CONFIG SET maxmemory 0")
@@ -151,10 +153,10 @@ import Testing
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
         for round in 0..<5 {
-          await running.wait { $0 == .connected }
+          await running.waitForEvent { $0 == .connected }
           #expect(try await running.remember("nonce-\(round)"))
           await server.run("CLIENT KILL TYPE normal SKIPME yes")
-          await running.wait { $0.isLoss }
+          await running.waitForEvent { $0.isLoss }
         }
         #expect(running.eventsSoFar.contains(.emptied) == false)
       }

@@ -76,7 +76,7 @@ import Testing
     limits.commandDeadlineMilliseconds = 300
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url(), limits: limits) { running in
-        await running.wait { $0 == .connected }
+        await running.waitForEvent { $0 == .connected }
         await server.freeze()
         let outcomes = await withTaskGroup(of: RegistryError?.self) { group in
           for index in 0..<10 { group.addTask { await running.error("nonce-\(index)") } }

@@ -67,16 +67,13 @@ final class RunningRedisStore: Sendable {
   }
 
   /// Waits until one more event of the kind came.
-  func wait(for isWanted: (RedisEvent) -> Bool) async {
+  func waitForEvent(_ isWanted: (RedisEvent) -> Bool) async {
     for await event in events where isWanted(event) { return }
   }
 
   /// Waits until something was sent to Redis that is not yet answered.
   func waitUntilPending() async throws {
-    let deadline = ContinuousClock.now + .seconds(30)
-    while await loop.run({ [store] in store.memory.pendingCount }) == 0 {
-      guard ContinuousClock.now < deadline else { throw WaitedInVain() }
-    }
+    try await wait { await loop.run { [store] in store.memory.pendingCount } > 0 }
   }
 
   /// Everything that was told so far.

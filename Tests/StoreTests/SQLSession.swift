@@ -38,19 +38,13 @@ final class SQLSession: @unchecked Sendable {
     }
   }
 
-  /// Asks again and again until so many of the store's statements wait for a lock; throws if they never do.
+  /// Waits until so many statements on the database wait for a lock.
   func waitForBlockedStatements(_ count: Int = 1) async throws {
-    try await wait(
-      until: """
+    try await wait {
+      try await run(
+        """
         SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
-        """, answers: "\(count)")
-  }
-
-  /// Asks again and again until the answer is there; throws if it never is.
-  func wait(until query: String, answers expected: String) async throws {
-    let deadline = ContinuousClock.now + .seconds(30)
-    while try await run(query) != [expected] {
-      guard ContinuousClock.now < deadline else { throw WaitedInVain() }
+        """) == ["\(count)"]
     }
   }
 

@@ -1,0 +1,65 @@
+import CPostgres
+import TestSupport
+import Testing
+
+/// A session of hand-written SQL that stands in a service's way. Its calls block threads of their own.
+///
+/// `@unchecked Sendable`: a test makes one call after another.
+final class PostgresLockTaker: @unchecked Sendable {
+  private let url: String
+  private let connection: OpaquePointer?
+
+  init(_ url: String) async {
+    self.url = url
+    nonisolated(unsafe) let connection = await onOwnThread { Connection(pointer: PQconnectdb(url)) }.pointer
+    self.connection = connection
+  }
+
+  /// On its way from one thread to another.
+  private struct Connection: @unchecked Sendable {
+    let pointer: OpaquePointer?
+  }
+
+  deinit { PQfinish(connection) }
+
+  /// Answers the first column of each row that is not null.
+  @discardableResult
+  func run(_ text: String) async throws -> [String] {
+    try await onOwnThread { [self] in
+      let result = PQexec(connection, text)
+      defer { PQclear(result) }
+      let isGood = [PGRES_TUPLES_OK, PGRES_COMMAND_OK].contains(PQresultStatus(result))
+      try #require(isGood, "\(String(cString: PQresultErrorMessage(result)))")
+      return (0..<PQntuples(result)).map { String(cString: PQgetvalue(result, $0, 0)) }
+    }
+  }
+
+  /// Waits until a statement like this waits for a lock on the database.
+  func waitForBlocked(_ pattern: String) async throws {
+    try await wait {
+      try await run(
+        """
+        SELECT 1 FROM pg_stat_activity
+        WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '\(pattern)'
+        """
+      ).count == 1
+    }
+  }
+
+  /// Takes the lock of the process that serves the database, whose session it ends.
+  func takeFromHolder() async throws {
+    let holder = """
+      FROM pg_locks JOIN pg_database ON pg_database.oid = database
+      WHERE locktype = 'advisory' AND granted AND datname = current_database()
+      """
+    let key = try await run("SELECT (classid::bigint << 32) | objid::bigint \(holder)")[0]
+    // Next in line, so that it has the lock before the service is back.
+    async let taken = run("SELECT pg_advisory_lock(\(key))")
+    let killer = await PostgresLockTaker(url)
+    try await killer.waitForBlocked("SELECT pg_advisory_lock(%")
+    try await killer.run("SELECT pg_terminate_backend(pid) \(holder)")
+    _ = try await taken
+  }
+
+  func release() async throws { try await run("SELECT pg_advisory_unlock_all()") }
+}

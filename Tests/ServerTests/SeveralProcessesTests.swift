@@ -1,0 +1,315 @@
+import Foundation
+import RequestSignature
+import TestSupport
+import Testing
+
+/// Two services on one database and one Redis, as far as they know two processes.
+private struct TwoRegistries: Sendable {
+  let left: TestRegistry
+  let right: TestRegistry
+  let redis: RedisServer
+  let owner: TestOwner
+
+  static func with(_ kind: DatabaseKind, _ body: (TwoRegistries) async throws -> Void) async throws {
+    try await RedisServer.with { redis in
+      let database = await TestDatabase(kind)
+      let settings = ["REPLAY_STORE": "redis://127.0.0.1:\(redis.port)/0"]
+      try await TestRegistry.with(database, settings: settings) { left in
+        try await TestRegistry.with(database, settings: settings) { right in
+          try await body(
+            TwoRegistries(left: left, right: right, redis: redis, owner: try await left.newOwner()))
+        }
+      }
+    }
+  }
+}
+
+/// What two clocks' readings are apart, in milliseconds.
+private func milliseconds(since start: ContinuousClock.Instant) -> Double {
+  (ContinuousClock.now - start) / .milliseconds(1)
+}
+
+/// Told at the end of a test, for those who measure: `LATENCY_TRIALS=100 swift test --filter SeveralProcesses`.
+private struct Latencies {
+  /// On a busy machine two processors serve all tests at once: no more than a bound that shows that it was not a
+  /// time-out that helped. What a quiet machine takes is measured.
+  static let bound = 5000.0
+  static let trials = ProcessInfo.processInfo.environment["LATENCY_TRIALS"].flatMap(Int.init) ?? 3
+
+  private var milliseconds: [Double] = []
+
+  mutating func add(_ latency: Double) { milliseconds.append(latency) }
+
+  func report(_ what: String) {
+    let sorted = milliseconds.sorted()
+    #expect(sorted.last! < Self.bound)
+    guard Self.trials > 3 else { return }
+    let (median, worst) = (sorted[sorted.count / 2], sorted.last!)
+    print("\(what): median \(median) ms, worst \(worst) ms of \(sorted.count)")
+  }
+}
+
+@Suite("Several processes on one database", .timeLimit(.minutes(3))) struct SeveralProcessesTests {
+  /// What ends a secret.
+  enum End: String, CaseIterable { case revocation, rotation, removalOfClient }
+
+  @Test("What ends a secret at one is in force at the other", arguments: DatabaseKind.allCases, End.allCases)
+  func end(_ kind: DatabaseKind, _ end: End) async throws {
+    try await TwoRegistries.with(kind) { two in
+      var latencies = Latencies()
+      for _ in 0..<Latencies.trials {
+        let owner = try await two.left.newOwner()
+        let device = try await two.left.newSignedDevice(of: owner)
+        // Now the other one knows it by heart.
+        for _ in 0..<2 { #expect(try await two.right.poll(device).status == 200) }
+        switch end {
+        case .revocation:
+          let answer = try await two.left.ask("POST", "/api/v1/devices/\(device.id)/revoke", as: owner)
+          #expect(answer.status == 204)
+        case .rotation:
+          let answer = try await two.left.ask(
+            "POST", "/api/v1/devices/\(device.id)/rotate", as: owner, json: ["grace_seconds": 0])
+          #expect(answer.status == 200)
+        case .removalOfClient:
+          let answer = try await two.left.ask(
+            "DELETE", "/api/v1/clients/\(owner.id)", token: TestRegistry.administrator)
+          #expect(answer.status == 204)
+        }
+        let start = ContinuousClock.now
+        var answer: HTTPAnswer
+        repeat {
+          answer = try await two.right.send(.init("GET", "/api/v1/device/poll"), as: device)
+        } while answer.status == 200 && milliseconds(since: start) < 2 * Latencies.bound
+        latencies.add(milliseconds(since: start))
+        #expect(answer.status == 401)
+        #expect(try TestRegistry.kind(answer) == "signature-invalid")
+      }
+      latencies.report("\(end) on \(kind), until the other process refuses")
+    }
+  }
+
+  @Test(
+    "A signal that one accepted wakes the poll that is parked at the other", arguments: DatabaseKind.allCases)
+  func wakeUp(_ kind: DatabaseKind) async throws {
+    try await TwoRegistries.with(kind) { two in
+      let device = try await two.left.newSignedDevice(of: two.owner)
+      var latencies = Latencies()
+      for _ in 0..<Latencies.trials {
+        async let poll = Self.timed { try await two.left.polledIDs(device, query: "?wait=30") }
+        try await wait { try await two.left.askAdmin("GET", "/metrics").text.contains("\nparked_polls 1\n") }
+        let id = try await two.right.newSignal(of: two.owner, to: [device])
+        let sent = ContinuousClock.now
+        let (ids, arrived) = try await poll
+        #expect(ids == [id])
+        latencies.add(max(0, (arrived - sent) / .milliseconds(1)))
+        #expect(try await two.left.ack(device, [["signal_id": id, "status": "placed"]]).status == 200)
+      }
+      latencies.report("wake-up on \(kind), from the answer to the owner to the answer to the device")
+    }
+  }
+
+  private static func timed<Value: Sendable>(
+    _ body: @Sendable () async throws -> Value
+  ) async throws -> (Value, ContinuousClock.Instant) {
+    let value = try await body()
+    return (value, .now)
+  }
+
+  @Test(
+    "A nonce counts once, at whichever of the two, and of sixteen at once one wins",
+    arguments: DatabaseKind.allCases)
+  func nonces(_ kind: DatabaseKind) async throws {
+    try await TwoRegistries.with(kind) { two in
+      let device = try await two.left.newSignedDevice(of: two.owner)
+      // The port is not covered, so the same bytes are good at both.
+      func request() throws -> [(String, String)] {
+        try device.fields(of: .init("GET", "/api/v1/device"), port: 1).map { ($0.name, $0.value) }
+      }
+      @Sendable func kind(_ fields: [(String, String)], at registry: TestRegistry) async throws -> String {
+        let answer = try await registry.client.send("GET", "/api/v1/device", fields: fields)
+        return answer.status == 200 ? "accepted" : try TestRegistry.kind(answer)
+      }
+      for (first, second) in [(two.left, two.right), (two.right, two.left)] {
+        let fields = try request()
+        #expect(try await kind(fields, at: first) == "accepted")
+        #expect(try await kind(fields, at: second) == "replayed")
+        #expect(try await kind(fields, at: first) == "replayed")
+      }
+      for _ in 0..<5 {
+        let fields = try request()
+        let outcomes = try await withThrowingTaskGroup(of: String.self) { group in
+          for index in 0..<16 {
+            group.addTask { try await kind(fields, at: index.isMultiple(of: 2) ? two.left : two.right) }
+          }
+          return try await group.reduce(into: [:]) { $0[$1, default: 0] += 1 }
+        }
+        #expect(outcomes == ["accepted": 1, "replayed": 15])
+      }
+    }
+  }
+
+  @Test(
+    "The new secret of a rotation may be used at both at once, and ends the old one",
+    arguments: DatabaseKind.allCases)
+  func promotion(_ kind: DatabaseKind) async throws {
+    try await TwoRegistries.with(kind) { two in
+      for _ in 0..<3 {
+        let old = try await two.left.newSignedDevice(of: two.owner)
+        for registry in [two.left, two.right] { #expect(try await registry.poll(old).status == 200) }
+        let rotated = try await two.left.ask("POST", "/api/v1/devices/\(old.id)/rotate", as: two.owner)
+        let new = TestDevice(id: old.id, secret: try #require(try rotated.string("secret")))
+        #expect(try await two.right.poll(old).status == 200)
+        async let left = two.left.poll(new)
+        async let right = two.right.poll(new)
+        let statuses = [try await left.status, try await right.status]
+        #expect(statuses == [200, 200])
+        for registry in [two.left, two.right] {
+          try await wait {
+            try await registry.send(.init("GET", "/api/v1/device/poll"), as: old).status == 401
+          }
+          #expect(try await registry.poll(new).status == 200)
+        }
+      }
+    }
+  }
+
+  @Test(
+    "Without Redis signed requests get 503, tokens go on, and with it all is well again",
+    arguments: DatabaseKind.allCases)
+  func redisOutOfReach(_ kind: DatabaseKind) async throws {
+    try await TwoRegistries.with(kind) { two in
+      let device = try await two.left.newSignedDevice(of: two.owner)
+      let form = "grant_type=client_credentials&client_id=\(device.id)&client_secret=\(device.secret)"
+      let answer = try await two.left.client.send(
+        "POST", "/api/v1/device/token", fields: [("Content-Type", "application/x-www-form-urlencoded")],
+        body: Array(form.utf8))
+      let token = try #require(try answer.string("access_token"))
+      #expect(try await two.left.poll(device).status == 200)
+
+      await two.redis.stop()
+      for registry in [two.left, two.right] {
+        let refused = try await registry.send(.init("GET", "/api/v1/device/poll"), as: device)
+        #expect(refused.status == 503)
+        #expect(refused.value(of: "retry-after").flatMap(Int.init).map { (1...10).contains($0) } == true)
+        #expect(refused.value(of: "signature") == nil)
+        #expect(try await registry.ask("GET", "/api/v1/device/poll", token: token).status == 200)
+        #expect(try await registry.ask("GET", "/readyz").status == 200)
+      }
+
+      await two.redis.start()
+      for registry in [two.left, two.right] {
+        // It begins anew, and counts only what is signed more than 5 s behind that.
+        try await wait {
+          var request = TestDevice.SignedRequest("GET", "/api/v1/device/poll")
+          request.created += 4
+          return try await registry.send(request, as: device).status == 200
+        }
+      }
+    }
+  }
+}
+
+@Suite("A process that remembers nonces itself", .timeLimit(.minutes(3))) struct LoneProcessTests {
+  @Test(
+    "is alone on its database: a second one does not start, and names REPLAY_STORE",
+    arguments: DatabaseKind.allCases)
+  func alone(_ kind: DatabaseKind) async throws {
+    let database = await TestDatabase(kind)
+    try await TestRegistry.with(database) { _ in
+      try await RedisServer.with { redis in
+        for store in ["memory", "redis://127.0.0.1:\(redis.port)/0"] {
+          let second = try await Program.run(
+            ["serve"],
+            [
+              "DATABASE_URL=\(database.url)", "JWT_SECRET=\(TestRegistry.secret)", "LISTEN=127.0.0.1:0",
+              "ADMIN_LISTEN=", "REPLAY_STORE=\(store)",
+            ])
+          #expect(second.status == 1)
+          #expect(
+            second.errors.contains("another process") && second.errors.contains("REPLAY_STORE"),
+            "\(second.errors)")
+        }
+      }
+    }
+  }
+
+  @Test(
+    "A start on devices that are there counts only what is signed later than 5 s behind it",
+    arguments: DatabaseKind.allCases)
+  func start(_ kind: DatabaseKind) async throws {
+    let database = await TestDatabase(kind)
+    let device = try await TestRegistry.with(database) { registry in
+      let device = try await registry.newSignedDevice(of: registry.newOwner())
+      // At the very first start nobody can have signed anything before.
+      #expect(try await registry.poll(device).status == 200)
+      return device
+    }
+    try await TestRegistry.with(database) { registry in
+      try await Self.expectNewStart(of: registry, by: device)
+    }
+  }
+
+  @Test("Where another one took the lock, signed requests get 503 until it is held again; then all counts anew")
+  func lostLock() async throws {
+    let database = await TestDatabase(.postgres)
+    try await TestRegistry.with(database) { registry in
+      let device = try await registry.newSignedDevice(of: registry.newOwner())
+      #expect(try await registry.poll(device).status == 200)
+
+      let other = await PostgresLockTaker(database.url)
+      try await other.takeFromHolder()
+      try await wait {
+        try await registry.send(.init("GET", "/api/v1/device/poll"), as: device).status == 503
+      }
+      var ahead = TestDevice.SignedRequest("GET", "/api/v1/device/poll")
+      ahead.created += 4
+      let refused = try await registry.send(ahead, as: device)
+      #expect(refused.status == 503 && refused.value(of: "retry-after") != nil)
+      try await other.release()
+      try await Self.expectNewStart(of: registry, by: device)
+    }
+  }
+
+  /// What was signed before gets 503, and what is signed as far ahead as may be is accepted soon.
+  private static func expectNewStart(of registry: TestRegistry, by device: TestDevice) async throws {
+    var request = TestDevice.SignedRequest("GET", "/api/v1/device/poll")
+    request.created -= 60
+    let old = try await registry.send(request, as: device)
+    #expect(old.status == 503)
+    #expect(old.value(of: "retry-after").flatMap(Int.init).map { (1...8).contains($0) } == true)
+    try await wait {
+      var request = TestDevice.SignedRequest("GET", "/api/v1/device/poll")
+      request.created += 4
+      return try await registry.send(request, as: device).status == 200
+    }
+  }
+
+  @Test("What is fetched while a change passes by is not remembered")
+  func overtakenFetch() async throws {
+    let database = await TestDatabase(.postgres)
+    try await TestRegistry.with(database) { registry in
+      func remembered(_ count: Int) async throws -> Bool {
+        try await registry.askAdmin("GET", "/metrics").text.contains("\nverifier_cache_entries \(count)\n")
+      }
+      let owner = try await registry.newOwner()
+      let witness = try await registry.newSignedDevice(of: owner)
+      let device = try await registry.newSignedDevice(of: owner)
+      #expect(try await registry.poll(witness).status == 200)
+      #expect(try await remembered(1))
+
+      let other = await PostgresLockTaker(database.url)
+      try await other.run("BEGIN; LOCK TABLE devices IN ACCESS EXCLUSIVE MODE")
+      async let poll = registry.send(.init("GET", "/api/v1/device"), as: device)
+      let watcher = await PostgresLockTaker(database.url)
+      try await watcher.waitForBlocked("SELECT%stored_key%")
+      // Both are told of together: when the witness is forgotten, the other was heard of too.
+      try await watcher.run("SELECT pg_notify('device_registry_credentials', '\(device.id),\(witness.id)')")
+      try await wait { try await remembered(0) }
+      try await other.run("COMMIT")
+      #expect(try await poll.status == 200)
+      #expect(try await remembered(0))
+      #expect(try await registry.poll(device).status == 200)
+      #expect(try await remembered(1))
+    }
+  }
+}

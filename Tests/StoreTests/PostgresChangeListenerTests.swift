@@ -1,0 +1,289 @@
+import EventLoop
+import Glibc
+import Registry
+import TestSupport
+import Testing
+
+@testable import PostgresStore
+
+@Suite("PostgreSQL: changes are heard, whoever makes them", .timeLimit(.minutes(2)))
+struct PostgresChangeListenerTests {
+  /// What changes a device's credentials. Those with a text are SQL by hand.
+  enum Change: String, CaseIterable {
+    case rotation, rotationAtOnce, promotion, revocation, deletionOfClient, roomForToken
+    case revokedByHand = "UPDATE devices SET revoked = true, is_active = false"
+    case inactiveByHand = "UPDATE devices SET is_active = false"
+    case keyByHand = "UPDATE devices SET server_key = sha256('x')"
+    case hashByHand = "UPDATE devices SET hmac_key_hash = '$argon2id$x'"
+    case deletedByHand = "DELETE FROM devices"
+    case clientByHand = "DELETE FROM clients"
+    case tokenByHand = "DELETE FROM device_tokens"
+    case tokensTimeByHand = "UPDATE device_tokens SET expires_at = to_timestamp(0)"
+  }
+
+  @Test("A device's credentials", arguments: Change.allCases)
+  func credentials(_ change: Change) async throws {
+    let database = try await TestDatabase(.postgres)
+    let now = Timestamp(
+      millisecondsSince1970: Int64(
+        try await database.sql("SELECT (extract(epoch FROM clock_timestamp()) * 1000)::bigint")!)!)
+    let (second, hash) = (verifier(), newHash())
+    try await database.withStore { store in
+      let (id, first) = try await store.addDevice()
+      _ = try await store.addToken(hash, of: id, first, at: now)
+      if change == .promotion { _ = try await store.rotate(id, to: second, until: now.plus(seconds: 60)) }
+      try await RunningListener.with(database) { listening in
+        switch change {
+        case .rotation: _ = try await store.rotate(id, until: now.plus(seconds: 60))
+        case .rotationAtOnce: _ = try await store.rotate(id, until: noon)
+        case .promotion: _ = try await store.promoteNextSecret(of: id, storedKey: second.storedKey)
+        case .revocation: _ = try await store.revokeDevice(id, of: alice, at: noon)
+        case .deletionOfClient: _ = try await store.deleteClient(alice)
+        case .roomForToken:
+          _ = try await store.addToken(of: id, first, at: now.plus(seconds: 2), maxLive: 1, windowSeconds: 1)
+        case .revokedByHand, .inactiveByHand, .keyByHand, .hashByHand, .deletedByHand, .clientByHand,
+          .tokenByHand, .tokensTimeByHand:
+          try await listening.session.run(change.rawValue)
+        }
+        #expect(try await listening.heard() == Heard(changed: [id]))
+      }
+    }
+  }
+
+  @Test("Not told: presence, names, what is new, what stays the same, and tokens that had expired")
+  func silence() async throws {
+    let database = try await TestDatabase(.postgres)
+    try await RunningListener.with(database) { listening in
+      try await database.withStore { store in
+        let (id, secret) = try await store.addDevice()
+        _ = try await store.addToken(of: id, secret, at: Timestamp(millisecondsSince1970: 0))
+        try await store.recordPresence([id: Presence(lastSeen: noon, lastPoll: noon, lastAck: noon)])
+        _ = try await store.renameDevice(id, of: alice, to: DeviceName("uno"), at: noon)
+        try await database.sql("UPDATE devices SET is_active = true, revoked = false, stored_key = stored_key")
+        #expect(try await store.removeTokens(expiredBefore: noon, limit: 10) == 1)
+      }
+      #expect(try await listening.heard() == Heard())
+    }
+  }
+
+  @Test("Signals, to each of their devices and no other; not what becomes of them")
+  func signals() async throws {
+    let database = try await TestDatabase(.postgres)
+    try await RunningListener.with(database) { listening in
+      let ids = try await database.withStore { store in
+        let first = try await store.addDevice().id
+        let (second, third) = (try await store.add("two").id, try await store.add("three").id)
+        let signal = try await store.send(to: first, second)
+        try await store.send(to: second)
+        _ = try await store.acknowledge(
+          [Acknowledgement(signalID: signal.id, status: .placed, brokerTicket: nil, error: nil)], by: first,
+          at: noon)
+        #expect(try await store.removeSignals(expiredBefore: noon.plus(seconds: 1000), limit: 10) == 2)
+        return [first, second, third]
+      }
+      #expect(try await listening.heard() == Heard(arrived: [ids[0]: 1, ids[1]: 2]))
+    }
+  }
+
+  @Test("Many devices at once, in as many notifications as it takes")
+  func manyDevices() async throws {
+    let database = try await TestDatabase(.postgres)
+    try await database.sql("INSERT INTO clients (id, created_at) VALUES ('alice', now())")
+    try await database.sql(
+      """
+      INSERT INTO devices (id, client_id, device_name, hmac_key_hash, stored_key, server_key, created_at, updated_at)
+      SELECT gen_random_uuid(), 'alice', i, '$argon2id$' || i, sha256(i::text::bytea), sha256('x'), now(), now()
+      FROM generate_series(1, 450) AS i
+      """)
+    try await RunningListener.with(database) { listening in
+      let count = try await database.withStore { store in
+        try await store.insertSignal(newSignal(), to: .all, maxLive: 10)
+      }
+      #expect(count == 450)
+      #expect(try await listening.heard().arrived.count == 450)
+      try await listening.session.run("DELETE FROM clients")
+      #expect(try await listening.heard().changed.count == 450)
+    }
+  }
+
+  @Test(
+    "What may mean anything: everything may have changed",
+    arguments: [
+      "TRUNCATE devices CASCADE", "TRUNCATE device_tokens",
+      "SELECT pg_notify('device_registry_credentials', '*')",
+      "SELECT pg_notify('device_registry_credentials', '')", "SELECT pg_notify('device_registry_signals', 'x')",
+    ])
+  func anything(_ statement: String) async throws {
+    let database = try await TestDatabase(.postgres)
+    try await RunningListener.with(database) { listening in
+      try await listening.session.run(statement)
+      let heard = try await listening.heard()
+      #expect(heard.missed > 0 && heard.changed.isEmpty && heard.arrived.isEmpty)
+    }
+  }
+
+  @Test("What is undone is not told, and what is not committed yet neither")
+  func uncommitted() async throws {
+    let database = try await TestDatabase(.postgres)
+    let id = try await database.withStore { try await $0.addDevice().id }
+    try await RunningListener.with(database) { listening in
+      let other = await SQLSession(database.location)
+      try await other.run("BEGIN; UPDATE devices SET is_active = false")
+      #expect(try await listening.heard() == Heard())
+      try await other.run("ROLLBACK; BEGIN; UPDATE devices SET is_active = false; COMMIT")
+      #expect(try await listening.heard() == Heard(changed: [id]))
+    }
+  }
+
+  // MARK: Trust
+
+  @Test(
+    "Trust reaches a second ahead at the most, goes on while heartbeats are answered, and ends with the listener"
+  )
+  func trust() async throws {
+    let database = try await TestDatabase(.postgres)
+    try await RunningListener.with(database) { listening in
+      let first = listening.observer.trustedUntil
+      #expect(first <= MonotonicClock.milliseconds + PostgresChangeListener.trustMilliseconds)
+      try await wait { listening.observer.trustedUntil > first }
+      #expect(listening.observer.words == [.missed, .trusted])
+      await listening.listener.close()
+      #expect(listening.observer.words == [.missed, .trusted, .distrusted])
+    }
+  }
+
+  @Test(
+    "A connection that is cut ends the trust; the next one listens, tells that changes were missed, is trusted")
+  func cutConnection() async throws {
+    let database = try await TestDatabase(.postgres)
+    let id = try await database.withStore { try await $0.addDevice().id }
+    try await RunningListener.with(database) { listening in
+      var expected: [RecordingObserver.Word] = [.missed, .trusted]
+      for _ in 0..<3 {
+        try await listening.cut()
+        expected += [.distrusted, .missed, .trusted]
+        try await wait { listening.observer.words.count >= expected.count }
+        #expect(listening.observer.words == expected)
+        _ = listening.observer.take()
+        try await listening.session.run("UPDATE devices SET server_key = sha256(server_key)")
+        #expect(try await listening.heard() == Heard(changed: [id]))
+      }
+    }
+  }
+
+  @Test("A connection that hangs ends the trust within a second of its last word, and another takes its place")
+  func frozenConnection() async throws {
+    let database = try await TestDatabase(.postgres)
+    let id = try await database.withStore { try await $0.addDevice().id }
+    try await RunningListener.with(database) { listening in
+      let backend = try await listening.backend()
+      #expect(kill(backend, SIGSTOP) == 0)
+      defer { kill(backend, SIGCONT) }
+      let frozenAt = MonotonicClock.milliseconds
+      // What is heard of by nobody.
+      try await listening.session.run("UPDATE devices SET server_key = sha256(server_key)")
+      try await wait { listening.observer.words.contains(.distrusted) }
+      #expect(listening.observer.trustBeforeLoss <= frozenAt + PostgresChangeListener.trustMilliseconds)
+      try await wait { listening.observer.words == [.missed, .trusted, .distrusted, .missed, .trusted] }
+      #expect(listening.observer.take() == Heard(missed: 1))
+      try await listening.session.run("UPDATE devices SET server_key = sha256(server_key)")
+      #expect(try await listening.heard() == Heard(changed: [id]))
+    }
+  }
+
+  @Test("While the server is gone nothing is trusted; when it is back, changes were missed")
+  func restart() async throws {
+    try await PostgresCluster.with { cluster in
+      let database = try await TestDatabase(.postgres, on: cluster)
+      try await RunningListener.with(database) { listening in
+        await cluster.stop()
+        try await wait { listening.observer.words == [.missed, .trusted, .distrusted] }
+        #expect(listening.locks == [true, false])
+        await cluster.start()
+        try await wait { listening.observer.words == [.missed, .trusted, .distrusted, .missed, .trusted] }
+        try await wait { listening.locks == [true, false, true] }
+      }
+    }
+  }
+
+  @Test("A URL that is none is refused")
+  func malformedURL() async throws {
+    let loop = try EventLoop(name: "test")
+    defer { loop.stop() }
+    #expect(throws: PostgresURLError.self) {
+      try PostgresChangeListener(
+        url: "postgresql://[", loop: loop, lock: .shared, observer: RecordingObserver(), onLock: { _ in })
+    }
+  }
+}
+
+@Suite("PostgreSQL: processes that serve a database know of each other", .timeLimit(.minutes(2)))
+struct PostgresProcessLockTests {
+  @Test("A process with a memory of its own is alone, and the next one is told what to do")
+  func exclusive() async throws {
+    let database = try await TestDatabase(.postgres)
+    try await RunningListener.with(database, lock: .exclusive) { listening in
+      for lock in [PostgresProcessLock.exclusive, .shared] {
+        let error = await #expect(throws: PostgresProcessLockError.self) {
+          try await RunningListener.with(database, lock: lock) { _ in }
+        }
+        #expect(error?.description.contains("another process serves this database") == true)
+        #expect(error?.description.contains("REPLAY_STORE=redis://") == true)
+      }
+      #expect(listening.locks == [true])
+      // Another database of the same server is another matter.
+      try await RunningListener.with(TestDatabase(.postgres), lock: .exclusive) { _ in }
+    }
+  }
+
+  @Test("Processes that share their memory serve together, and none without it beside them")
+  func shared() async throws {
+    let database = try await TestDatabase(.postgres)
+    try await RunningListener.with(database) { _ in
+      try await RunningListener.with(database) { _ in
+        await #expect(throws: PostgresProcessLockError.self) {
+          try await RunningListener.with(database, lock: .exclusive) { _ in }
+        }
+      }
+    }
+  }
+
+  @Test("When the lock's owner goes, the next one has it")
+  func release() async throws {
+    let database = try await TestDatabase(.postgres)
+    for lock in [PostgresProcessLock.exclusive, .exclusive, .shared, .exclusive] {
+      try await RunningListener.with(database, lock: lock) { listening in #expect(listening.locks == [true]) }
+      // The server takes a moment to notice.
+      let session = await SQLSession(database.location)
+      try await wait {
+        try await session.run("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND database = \(Self.oid)")
+          .isEmpty
+      }
+    }
+  }
+
+  private static let oid = "(SELECT oid FROM pg_database WHERE datname = current_database())"
+
+  @Test("A lock that another one took is told as lost, tried for, and told when it is held again")
+  func lost() async throws {
+    let database = try await TestDatabase(.postgres)
+    try await RunningListener.with(database, lock: .exclusive) { listening in
+      let other = await SQLSession(database.location)
+      // Next in line, so that it has the lock before the listener is back.
+      async let taken = other.run("SELECT pg_advisory_lock(\(PostgresProcessLock.key))")
+      try await listening.session.waitForBlockedStatements()
+      try await listening.cut()
+      _ = try await taken
+      try await wait { listening.locks == [true, false] }
+      // Changes are heard all the same, through several heartbeats.
+      try await wait { listening.observer.words.suffix(2) == [.missed, .trusted] }
+      let trusted = listening.observer.trustedUntil
+      try await wait {
+        listening.observer.trustedUntil > trusted + 2 * PostgresChangeListener.heartbeatMilliseconds
+      }
+      #expect(listening.locks == [true, false])
+      try await other.run("SELECT pg_advisory_unlock(\(PostgresProcessLock.key))")
+      try await wait { listening.locks == [true, false, true] }
+    }
+  }
+}

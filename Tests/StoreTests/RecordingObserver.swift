@@ -1,0 +1,61 @@
+import Registry
+import Synchronization
+
+/// What an observer was told, but for the trust.
+struct Heard: Equatable {
+  var changed: Set<DeviceID> = []
+  /// How many signals arrived for each device.
+  var arrived: [DeviceID: Int] = [:]
+  var missed = 0
+}
+
+/// Remembers what it is told.
+final class RecordingObserver: ChangeObserver {
+  /// What it was told that concerns all devices.
+  enum Word { case missed, trusted, distrusted }
+
+  private struct State {
+    var heard = Heard()
+    var trustedUntil: Int64 = 0
+    var words: [Word] = []
+    var trustBeforeLoss: Int64 = 0
+  }
+  private let state = Mutex(State())
+
+  var heard: Heard { state.withLock { $0.heard } }
+  var trustedUntil: Int64 { state.withLock { $0.trustedUntil } }
+  /// In their order; of several equal words in a row one.
+  var words: [Word] { state.withLock { $0.words } }
+  /// Until when it was to trust before it last was told not to.
+  var trustBeforeLoss: Int64 { state.withLock { $0.trustBeforeLoss } }
+
+  func credentialsChanged(of id: DeviceID) { state.withLock { _ = $0.heard.changed.insert(id) } }
+  func signalsArrived(for id: DeviceID) { state.withLock { $0.heard.arrived[id, default: 0] += 1 } }
+
+  func changesMissed() {
+    state.withLock { state in
+      state.heard.missed += 1
+      Self.note(.missed, in: &state)
+    }
+  }
+
+  func trust(untilMilliseconds: Int64) {
+    state.withLock { state in
+      if untilMilliseconds == 0 { state.trustBeforeLoss = state.trustedUntil }
+      state.trustedUntil = untilMilliseconds
+      Self.note(untilMilliseconds == 0 ? .distrusted : .trusted, in: &state)
+    }
+  }
+
+  private static func note(_ word: Word, in state: inout State) {
+    if state.words.last != word { state.words.append(word) }
+  }
+
+  /// Answers what was heard, and forgets it.
+  func take() -> Heard {
+    state.withLock { state in
+      defer { state.heard = Heard() }
+      return state.heard
+    }
+  }
+}
