@@ -70,6 +70,8 @@ public struct TokenService: Sendable {
       expiresAt: now + lifetime, at: now, maxLive: Self.maximumLive, windowSeconds: Self.windowSeconds)
     // A rotation or a revocation came in between.
     guard isStored else { throw .signatureInvalid }
+    // The oldest may have made room, and counts no more from now on.
+    live.credentialsChanged(of: device.deviceID)
     live.presence.note(.called, by: device.deviceID, at: now)
     return IssuedToken(token: token, expiresInSeconds: Int(max(0, lifetime / 1000)))
   }
