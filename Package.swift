@@ -117,7 +117,8 @@ let package = Package(
     suite(
       "ServerTests",
       of: [
-        "Server", "API", "Observability", "JSONWebToken", "RequestSignature", "CPostgres", "CSQLite",
+        "Server", "API", "Registry", "Crypto", "Observability", "JSONWebToken", "RequestSignature",
+        "DeviceRegistryClient", "CPostgres", "CSQLite",
       ]),
   ]
 )

@@ -55,6 +55,7 @@ final class TestDatabase: Sendable {
     var connection: OpaquePointer?
     defer { sqlite3_close(connection) }
     try #require(sqlite3_open(String(url.dropFirst("sqlite:".count)), &connection) == SQLITE_OK)
+    sqlite3_busy_timeout(connection, 5000)
     var statement: OpaquePointer?
     defer { sqlite3_finalize(statement) }
     try #require(sqlite3_prepare_v2(connection, query, -1, &statement, nil) == SQLITE_OK)

@@ -16,6 +16,9 @@ struct TestDevice: Sendable {
     var nonce = TestDevice.newNonce()
     var created = Int64(Date().timeIntervalSince1970)
     var expires: Int64?
+    /// The origin that is signed; that of the socket unless told otherwise.
+    var scheme = "http"
+    var authority: String?
     var covering: [Component] = []
     var fields: [(String, String)] = []
     /// Changes the fields of the signature.
@@ -40,8 +43,8 @@ struct TestDevice: Sendable {
   func fields(of request: SignedRequest, port: UInt16) throws -> [(name: String, value: String)] {
     let all = [("host", "127.0.0.1:\(port)")] + request.fields.map { ($0.0.lowercased(), $0.1) }
     let view = RequestView(
-      method: request.method, target: request.target, scheme: "http", authority: "127.0.0.1:\(port)",
-      body: request.body ?? []
+      method: request.method, target: request.target, scheme: request.scheme,
+      authority: request.authority ?? "127.0.0.1:\(port)", body: request.body ?? []
     ) { name in all.filter { $0.0 == name }.map(\.1) }
     var lines = try RequestSigner(keyID: id, keys: keys).sign(
       view, nonce: request.nonce, created: request.created, expires: request.expires, covering: request.covering
@@ -78,12 +81,66 @@ extension TestRegistry {
     return answer
   }
 
+  /// A request that is signed at the registry's time.
+  func request(_ method: String = "GET", _ target: String, json: Any? = nil) throws -> TestDevice.SignedRequest
+  {
+    var request =
+      try json.map { try TestDevice.SignedRequest(method, target, json: $0) } ?? .init(method, target)
+    request.created = clock.secondsSince1970
+    return request
+  }
+
+  func whoami(_ device: TestDevice) async throws -> HTTPAnswer {
+    try await ask(request("GET", "/api/v1/device"), as: device)
+  }
+
   func poll(_ device: TestDevice, query: String = "") async throws -> HTTPAnswer {
-    try await ask(.init("GET", "/api/v1/device/poll" + query), as: device)
+    try await ask(request("GET", "/api/v1/device/poll" + query), as: device)
+  }
+
+  /// A poll whose answer need not be signed, and how it fails; nil where it does not.
+  func refusal(of device: TestDevice) async throws -> String? {
+    let answer = try await send(request("GET", "/api/v1/device/poll"), as: device)
+    return answer.status == 200 ? nil : try Self.kind(answer)
   }
 
   func ack(_ device: TestDevice, _ acks: [[String: Any]]) async throws -> HTTPAnswer {
-    try await ask(.init("POST", "/api/v1/device/ack", json: ["acks": acks]), as: device)
+    try await ask(request("POST", "/api/v1/device/ack", json: ["acks": acks]), as: device)
+  }
+
+  /// Asks for a token with the device's id and secret in the form.
+  func askToken(_ device: TestDevice) async throws -> HTTPAnswer {
+    let form = "grant_type=client_credentials&client_id=\(device.id)&client_secret=\(device.secret)"
+    let answer = try await client.send(
+      "POST", "/api/v1/device/token", fields: [("Content-Type", "application/x-www-form-urlencoded")],
+      body: Array(form.utf8))
+    check(answer, to: "POST", "/api/v1/device/token")
+    return answer
+  }
+
+  /// A token of the device, which must get one.
+  func newToken(of device: TestDevice) async throws -> String {
+    let answer = try await askToken(device)
+    try #require(answer.status == 200, "\(answer.text)")
+    return try #require(try answer.string("access_token"))
+  }
+
+  /// Gives the device a new secret.
+  func rotate(_ device: TestDevice, of owner: TestOwner, graceSeconds: Int? = nil) async throws
+    -> (device: TestDevice, graceExpiresAt: String)
+  {
+    let json = graceSeconds.map { ["grace_seconds": $0] }
+    let answer = try await ask("POST", "/api/v1/devices/\(device.id)/rotate", as: owner, json: json)
+    try #require(answer.status == 200, "\(answer.text)")
+    return (
+      TestDevice(id: device.id, secret: try #require(try answer.string("secret"))),
+      try #require(try answer.string("grace_expires_at"))
+    )
+  }
+
+  func revoke(_ device: TestDevice, of owner: TestOwner) async throws {
+    let answer = try await ask("POST", "/api/v1/devices/\(device.id)/revoke", as: owner)
+    try #require(answer.status == 204)
   }
 
   /// The ids of the signals that a poll hands out.

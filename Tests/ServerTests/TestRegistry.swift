@@ -11,32 +11,42 @@ import Testing
 final class TestRegistry: Sendable {
   let database: TestDatabase
   let client: HTTPClient
+  /// The registry's time.
+  let clock: TestClock
   private let server: RunningServer
   private let checker: OpenAPIChecker
 
   static let secret = "the tests' own key, of 32 bytes or more"
 
-  private init(database: TestDatabase, server: RunningServer) throws {
+  private init(database: TestDatabase, clock: TestClock, server: RunningServer) throws {
     self.database = database
+    self.clock = clock
     self.server = server
     client = HTTPClient(port: server.address.port)
     checker = try OpenAPIChecker(document: API.openAPIDocument(publicURL: nil))
   }
 
   /// Lends a service, and stops it.
+  ///
+  /// - Parameters:
+  ///   - bounds: lowers bounds that are no settings.
+  ///   - log: where its log goes; nowhere unless told otherwise.
   static func with<Result>(
-    _ database: TestDatabase, settings: [String: String] = [:], _ body: (TestRegistry) async throws -> Result
+    _ database: TestDatabase, settings: [String: String] = [:], clock: TestClock = TestClock(),
+    bounds: (inout Configuration) -> Void = { _ in }, log: Int32? = nil,
+    _ body: (TestRegistry) async throws -> Result
   ) async throws -> Result {
     let environment = [
       "LISTEN": "127.0.0.1:0", "ADMIN_LISTEN": "127.0.0.1:0", "DATABASE_URL": database.url,
       "JWT_SECRET": secret, "EVENT_LOOPS": "2",
-      "ARGON2_MEMORY_KIB": "8", "ARGON2_TIME": "1",
+      "ARGON2_MEMORY_KIB": "8", "ARGON2_TIME": "1", "LOG_LEVEL": "error",
     ].merging(settings) { $1 }
+    var configuration = try Configuration(arguments: [], environment: environment)
+    bounds(&configuration)
     let null = open("/dev/null", O_WRONLY)
-    let logger = Logger(level: .error, format: .json, descriptor: null)
-    let server = try await RunningServer.start(
-      Configuration(arguments: [], environment: environment), logger: logger)
-    let registry = try TestRegistry(database: database, server: server)
+    let logger = Logger(level: configuration.logLevel, format: .json, descriptor: log ?? null)
+    let server = try await RunningServer.start(configuration, logger: logger, clock: clock)
+    let registry = try TestRegistry(database: database, clock: clock, server: server)
     do {
       let result = try await body(registry)
       await registry.stop(logger, null)
@@ -51,6 +61,28 @@ final class TestRegistry: Sendable {
     await server.shutDown()
     logger.close()
     close(null)
+  }
+
+  // MARK: Waiting
+
+  /// Waits until it is so, which it must be within some seconds. Each look is a request, a query or alike.
+  func until(_ what: Comment, _ isSo: () async throws -> Bool) async throws {
+    let deadline = ContinuousClock.now + .seconds(20)
+    while try await !isSo() {
+      try #require(ContinuousClock.now < deadline, what)
+      await Task.yield()
+    }
+  }
+
+  /// The value of a metric.
+  func metric(_ name: String) async throws -> Double? {
+    try await askAdmin("GET", "/metrics").text.split(separator: "\n")
+      .first { $0.hasPrefix(name + " ") }.flatMap { Double($0.dropFirst(name.count + 1)) }
+  }
+
+  /// Waits until so many polls are parked.
+  func untilParked(_ count: Double) async throws {
+    try await until("\(count) polls are parked") { try await metric("parked_polls") == count }
   }
 
   // MARK: Asking
@@ -106,7 +138,7 @@ final class TestRegistry: Sendable {
 
   static let administrator = token(subject: "operator", scope: "openid registry:admin")
 
-  static func token(subject: String, scope: String? = nil, lifetimeSeconds: Int64 = 600) -> String {
+  static func token(subject: String, scope: String? = nil, lifetimeSeconds: Int64 = 30 * 86_400) -> String {
     TokenSigner(secret: TokenSecret(secret.utf8)!).sign(
       subject: subject, scope: scope, issuedAtSeconds: Int64(Date().timeIntervalSince1970),
       lifetimeSeconds: lifetimeSeconds)!

@@ -32,6 +32,37 @@ public struct HTTPClient: Sendable {
     }
   }
 
+  /// Sends requests one after another on one connection, each when the answer to the one before is there, and tells how
+  /// long each took.
+  public func sendInTurn(_ requests: [[UInt8]]) async throws -> [(answer: HTTPAnswer, duration: Duration)] {
+    try await withCheckedThrowingContinuation { continuation in
+      Thread.detachNewThread {
+        continuation.resume(
+          with: Result {
+            let socket = try ClientSocket(port: port, deadline: Date(timeIntervalSinceNow: deadlineSeconds))
+            return try requests.map { request in
+              let start = ContinuousClock.now
+              let answer = try exchange(request, on: socket)
+              return (answer, ContinuousClock.now - start)
+            }
+          })
+      }
+    }
+  }
+
+  private func exchange(_ request: [UInt8], on socket: ClientSocket) throws -> HTTPAnswer {
+    socket.write(request)
+    var received: [UInt8] = []
+    while true {
+      let piece = try socket.read()
+      received += piece
+      if let (answer, _) = try HTTPAnswer.parse(received, isHead: false, isOver: piece.isEmpty) {
+        return answer
+      }
+      guard !piece.isEmpty else { throw HTTPClientError("the connection ended before the answer") }
+    }
+  }
+
   private func exchange(_ bytes: [UInt8], methods: [String]) throws -> [HTTPAnswer] {
     let socket = try ClientSocket(port: port, deadline: Date(timeIntervalSinceNow: deadlineSeconds))
     socket.write(bytes)

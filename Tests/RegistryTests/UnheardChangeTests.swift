@@ -1,0 +1,116 @@
+import Registry
+import Synchronization
+import TestSupport
+import Testing
+
+/// What a process does while it does not hear of the database's changes.
+@Suite("A change of which nobody tells", .timeLimit(.minutes(1))) struct UnheardChangeTests {
+  private let id = DeviceID(high: 1, low: 1)
+  private let store: OneDeviceStore
+  private let live: LiveDevices
+  private let authentication: AuthenticationService
+  private let signals: SignalService
+  private let monotonic = MonotonicTime()
+
+  init() async throws {
+    let (store, clock, monotonic) = (OneDeviceStore(id), SetClock(), monotonic)
+    self.store = store
+    live = LiveDevices(monotonicMilliseconds: { monotonic.milliseconds.withLock(\.self) })
+    let replay = ReplayMemory(clock: clock, random: CountingRandom(), skewSeconds: 300)
+    replay.hold(since: nil)
+    authentication = AuthenticationService(
+      store: store, live: live, replay: replay, hasher: Unused(), clock: clock, skewSeconds: 300)
+    signals = SignalService(
+      store: store, live: live, authentication: authentication, clock: clock, random: CountingRandom())
+  }
+
+  private func session(_ nonce: String) async throws(RegistryError) -> DeviceSession {
+    try await authentication.authenticate(id, nonce: nonce, created: 1_764_000_000) {
+      $0 == OneDeviceStore.key
+    }
+  }
+
+  private func untilParked() async {
+    while live.parked.count == 0 { await Task.yield() }
+  }
+
+  @Test("counts when the word on changes is overdue: who is gone by then is not let in")
+  func lapse() async throws {
+    live.trust(untilMilliseconds: 1000)
+    _ = try await session("nonce-01")
+    store.revoke()
+    // It is remembered, and nobody said otherwise.
+    monotonic.set(999)
+    _ = try await session("nonce-02")
+    monotonic.set(1000)
+    await #expect(throws: RegistryError.signatureInvalid) { _ = try await session("nonce-03") }
+  }
+
+  @Test("ends a parked poll when the word on changes is overdue, and no sooner")
+  func parked() async throws {
+    live.trust(untilMilliseconds: 1000)
+    let session = try await session("nonce-01")
+    let polled = Task { [signals] () async throws(RegistryError) in
+      try await signals.poll(session, waitSeconds: 30, limit: 1)
+    }
+    await untilParked()
+    store.revoke()
+    monotonic.set(999)
+    live.tick()
+    #expect(live.parked.count == 1)
+    monotonic.set(1000)
+    live.tick()
+    await #expect(throws: RegistryError.signatureInvalid) { _ = try await polled.value }
+    #expect(live.parked.count == 0)
+  }
+
+  @Test("does not end the poll of a device that is good: that waits for its time")
+  func good() async throws {
+    let session = try await session("nonce-01")
+    async let polled = signals.poll(session, waitSeconds: 30, limit: 1)
+    await untilParked()
+    for milliseconds: Int64 in [1000, 2000, 29_999] {
+      let looks = store.looks.withLock(\.self)
+      monotonic.set(milliseconds)
+      live.tick()
+      // The poll looks for itself.
+      while store.looks.withLock(\.self) == looks { await Task.yield() }
+      #expect(live.parked.count == 1)
+    }
+    monotonic.set(30_000)
+    live.tick()
+    #expect(try await polled.signals.isEmpty)
+  }
+}
+
+/// A clock that nobody sets but the test.
+private final class MonotonicTime: Sendable {
+  let milliseconds = Mutex<Int64>(0)
+  func set(_ time: Int64) { milliseconds.withLock { $0 = time } }
+}
+
+/// A database of one device, for whom nothing waits; it tells nobody of its changes.
+private final class OneDeviceStore: UnusableStore {
+  static let key = [UInt8](repeating: 7, count: SecretVerifier.keyLength)
+  let error = RegistryError.fault(cause: "not for this test")
+  let looks = Mutex(0)
+  private let id: DeviceID
+  private let isActive = Mutex(true)
+
+  init(_ id: DeviceID) { self.id = id }
+
+  func revoke() { isActive.withLock { $0 = false } }
+
+  func credentials(of id: DeviceID) async throws(RegistryError) -> DeviceCredentials? {
+    guard id == self.id else { return nil }
+    looks.withLock { $0 += 1 }
+    return DeviceCredentials(
+      deviceID: id, clientID: ClientID("alice")!, isActive: isActive.withLock(\.self),
+      current: SecretVerifier(hmacKeyHash: "", storedKey: Self.key, serverKey: Self.key), next: nil,
+      graceExpiresAt: nil)
+  }
+
+  func pendingSignals(
+    of id: DeviceID, at time: Timestamp, limit: Int
+  ) async throws(RegistryError) -> [Signal] { [] }
+}
