@@ -96,6 +96,76 @@ extension DeviceRegistry {
     }
   }
 
+  @Suite("Rotation, further") struct FurtherRotationTests {
+    @Test(arguments: DatabaseKind.allCases)
+    func `It answers the device with a new secret and its hash, and takes no other grace than there is`(
+      _ kind: DatabaseKind
+    ) async throws {
+      let registry = try registry(kind)
+      let owner = try await registry.newOwner()
+      let registered = try await registry.newDevice(of: owner)
+      let path = "/api/v1/devices/\(registered["id"]!)/rotate"
+      for grace: Any in [-1, 86_401, 1.5, "60", true] {
+        let answer = try await registry.ask("POST", path, as: owner, json: ["grace_seconds": grace])
+        #expect(answer.status == 400, "\(grace)")
+        #expect((try answer.object()["errors"] as? [[String: String]])?.first?["field"] == "grace_seconds")
+      }
+      for json: Any? in [nil, [String: Any](), ["grace_seconds": NSNull()], ["grace_seconds": 86_400]] {
+        let answer = try await registry.ask("POST", path, as: owner, json: json)
+        #expect(answer.status == 200)
+        let rotated = try answer.object()
+        #expect(rotated["id"] as? String == registered["id"] as? String)
+        #expect((rotated["secret"] as? String)?.wholeMatch(of: /[0-9a-f]{64}/) != nil)
+        #expect((rotated["hmac_key_hash"] as? String)?.hasPrefix("$argon2id$") == true)
+        for member in ["secret", "hmac_key_hash"] {
+          #expect(rotated[member] as? String != registered[member] as? String)
+        }
+        let isLeaked = try registry.database.contains(rotated["secret"] as! String)
+        #expect(!isLeaked)
+      }
+      let unknown = "/api/v1/devices/\(UUID().uuidString.lowercased())/rotate"
+      #expect(try await registry.ask("POST", unknown, as: owner).status == 404)
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
+    func `The new secret takes over also where it first buys a token; tokens of the old one end then`(
+      _ kind: DatabaseKind
+    ) async throws {
+      let registry = try registry(kind)
+      let owner = try await registry.newOwner()
+      let old = try await registry.newSignedDevice(of: owner)
+      let oldToken = try await registry.newToken(of: old)
+      let new = try await registry.rotate(old, of: owner).device
+      #expect(try await registry.ask("GET", "/api/v1/device", token: oldToken).status == 200)
+      #expect(try await registry.refusal(of: old) == nil)
+      let newToken = try await registry.newToken(of: new)
+      #expect(try await registry.ask("GET", "/api/v1/device", token: newToken).status == 200)
+      #expect(try await registry.ask("GET", "/api/v1/device", token: oldToken).status == 401)
+      #expect(try await registry.refusal(of: old) == "signature-invalid")
+      #expect(try await registry.askToken(old).string("error") == "invalid_client")
+      #expect(try await registry.refusal(of: new) == nil)
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
+    func `Whoever comes first with the new secret, all that come with it are let in`(_ kind: DatabaseKind)
+      async throws
+    {
+      let registry = try registry(kind)
+      let owner = try await registry.newOwner()
+      let new = try await registry.rotate(registry.newSignedDevice(of: owner), of: owner).device
+      let statuses = try await withThrowingTaskGroup(of: Int.self) { group in
+        for index in 0..<16 {
+          group.addTask {
+            index % 8 == 7
+              ? try await registry.askToken(new).status : try await registry.whoami(new).status
+          }
+        }
+        return try await group.reduce(into: [Int: Int]()) { $0[$1, default: 0] += 1 }
+      }
+      #expect(statuses == [200: 16])
+    }
+  }
+
   @Suite("Device tokens") struct DeviceTokens {
     private func token(
       _ registry: TestRegistry, _ form: String, fields: [(String, String)] = [],
@@ -122,6 +192,8 @@ extension DeviceRegistry {
           registry, "grant_type=client_credentials", fields: [("Authorization", "Basic \(basic)")]),
       ] {
         #expect(answer.status == 200, "\(answer.text)")
+        #expect(answer.value(of: "pragma") == "no-cache" && answer.value(of: "cache-control") == "no-store")
+        #expect(try answer.string("token_type") == "Bearer")
         let token = try #require(try answer.string("access_token"))
         for _ in 0..<2 {
           let poll = try await registry.ask("GET", "/api/v1/device/poll", token: token)
@@ -153,6 +225,9 @@ extension DeviceRegistry {
       #expect(try await error(grant) == "invalid_client")
       #expect(try await error("\(grant)&\(grant)") == "invalid_request")
       #expect(try await error("\(grant)&client_id=\(device.id)&client_secret=0") == "invalid_client")
+      let refused = try await token(registry, "\(grant)&client_id=\(device.id)&client_secret=0")
+      #expect(refused.status == 401 && refused.value(of: "www-authenticate")?.hasPrefix("Basic ") == true)
+      #expect(refused.value(of: "pragma") == "no-cache")
       let wrong = String(repeating: "0", count: 64)
       #expect(try await error("\(grant)&client_id=\(device.id)&client_secret=\(wrong)") == "invalid_client")
       let basic = Data("\(device.id):\(device.secret)".utf8).base64EncodedString()
