@@ -1,0 +1,180 @@
+import DeviceRegistryClient
+import Foundation
+import TestSupport
+import Testing
+
+extension DeviceRegistry {
+  /// The client library, the command and the example, and the service itself.
+  @Suite("What devices are built with") struct ClientLibrary {
+    private static func client(
+      _ device: TestDevice, at registry: TestRegistry, _ system: ClientSystem = ClientSystem()
+    ) throws -> DeviceClient {
+      try DeviceClient(
+        url: "http://127.0.0.1:\(registry.client.port)",
+        credentials: DeviceCredentials(id: device.id, secret: device.secret), system: system)
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
+    func `The library sees itself, polls and acknowledges`(_ kind: DatabaseKind) async throws {
+      let registry = try registry(kind)
+      let owner = try await registry.newOwner()
+      let device = try await registry.newSignedDevice(of: owner, "EA-Library")
+      let client = try Self.client(device, at: registry)
+      let status = try await client.whoami()
+      #expect(status.device.id == device.id && status.device.name == "EA-Library")
+      #expect(abs(status.serverTime.timeIntervalSinceNow) < 60)
+      #expect(try await client.poll().signals.isEmpty)
+      let id = try await registry.newSignal(of: owner, payload: ["symbol": "EURUSD"])
+      let signals = try await client.poll(wait: 20, max: 5).signals
+      #expect(signals.map(\.id) == [id])
+      #expect(try signals.first?.payload.decode(as: [String: String].self) == ["symbol": "EURUSD"])
+      let acknowledged = try await client.acknowledge([
+        Acknowledgement(signalID: id, status: .placed, brokerTicket: "7"),
+        Acknowledgement(signalID: UUID().uuidString.lowercased(), status: .skipped),
+      ])
+      #expect(acknowledged.acknowledged == [id] && acknowledged.unknown.count == 1)
+      #expect(try await client.poll().signals.isEmpty)
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
+    func `A clock that is years off is put right by the registry's answer, once`(_ kind: DatabaseKind)
+      async throws
+    {
+      let registry = try registry(kind)
+      let device = try await registry.newSignedDevice(of: registry.newOwner())
+      var system = ClientSystem()
+      system.now = { 946_684_800_000 }
+      let client = try Self.client(device, at: registry, system)
+      func refusals() async throws -> Double? {
+        try await registry.metric(
+          #"http_requests_total{route="/api/v1/device",method="GET",status="401"}"#)
+      }
+      let before = try await refusals() ?? 0
+      for _ in 0..<3 { #expect(try await client.whoami().device.id == device.id) }
+      // Others ask here too, and are refused: at least ours was, and not each time.
+      let after = try #require(try await refusals())
+      #expect(after >= before + 1)
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
+    func `A service that just started is asked again, when it says, until it answers`(_ kind: DatabaseKind)
+      async throws
+    {
+      let database = TestDatabase(kind)
+      let clock = TestClock()
+      clock.stop()
+      let device = try await TestRegistry.with(database, clock: clock) { registry in
+        try await registry.newSignedDevice(of: registry.newOwner())
+      }
+      try await TestRegistry.with(database, clock: clock) { registry in
+        var system = ClientSystem()
+        system.now = { clock.millisecondsSince1970 }
+        system.sleep = { clock.advance(seconds: $0.components.seconds + 1) }
+        let start = clock.secondsSince1970
+        let status = try await Self.client(device, at: registry, system).whoami()
+        #expect(status.device.id == device.id)
+        #expect((6...30).contains(clock.secondsSince1970 - start))
+      }
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
+    func `The loop hands signals out as they come, and ends when the device is revoked`(_ kind: DatabaseKind)
+      async throws
+    {
+      try await TestRegistry.with(TestDatabase(kind)) { registry in
+        let owner = try await registry.newOwner()
+        let device = try await registry.newSignedDevice(of: owner)
+        let client = try Self.client(device, at: registry)
+        var sent = [try await registry.newSignal(of: owner), try await registry.newSignal(of: owner)]
+        var iterator = client.signals().makeAsyncIterator()
+        for id in sent {
+          #expect(try await iterator.next()?.id == id)
+          try await client.acknowledge([Acknowledgement(signalID: id, status: .placed)])
+        }
+        let loop = Task {
+          var received: [String] = []
+          do {
+            for try await signal in client.signals() {
+              received.append(signal.id)
+              try await client.acknowledge([Acknowledgement(signalID: signal.id, status: .failed)])
+            }
+            return (received, nil as RegistryClientError?)
+          } catch {
+            return (received, error as? RegistryClientError)
+          }
+        }
+        try await registry.untilParked(1)
+        sent = [try await registry.newSignal(of: owner)]
+        try await registry.until("the signal is acknowledged") {
+          try await registry.ask("GET", "/api/v1/signals/\(sent[0])", as: owner).text.contains("failed")
+        }
+        try await registry.untilParked(1)
+        try await registry.revoke(device, of: owner)
+        let (received, error) = await loop.value
+        #expect(received == sent)
+        guard case .problem(let problem)? = error else {
+          Issue.record("\(String(describing: error))")
+          return
+        }
+        #expect(problem.status == 401 && problem.kind == "signature-invalid")
+      }
+    }
+
+    // MARK: The command and the example
+
+    /// A file with the secret, its owner's alone.
+    private static func secretFile(_ device: TestDevice, in directory: TemporaryDirectory) throws -> String {
+      let path = "\(directory.path)/secret"
+      try #require(
+        FileManager.default.createFile(
+          atPath: path, contents: Data(device.secret.utf8), attributes: [.posixPermissions: 0o600]))
+      return path
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
+    func `The command says who it is, polls and acknowledges`(_ kind: DatabaseKind) async throws {
+      let registry = try registry(kind)
+      let owner = try await registry.newOwner()
+      let device = try await registry.newSignedDevice(of: owner, "EA-Command")
+      let directory = TemporaryDirectory()
+      let place = [
+        "--id", device.id, "--secret-file", try Self.secretFile(device, in: directory), "--url",
+        "http://127.0.0.1:\(registry.client.port)",
+      ]
+      func run(_ arguments: [String]) async throws -> Program.Result {
+        try await Program.runAside(["device"] + arguments + place)
+      }
+      let whoami = try await run(["whoami"])
+      #expect(whoami.status == 0 && whoami.output.contains(#""device_name":"EA-Command""#), "\(whoami.errors)")
+      let id = try await registry.newSignal(of: owner)
+      let poll = try await run(["poll", "--wait", "20"])
+      #expect(poll.status == 0 && poll.output.contains(id), "\(poll.errors)")
+      let ack = try await run(["ack", id, "--status", "placed", "--broker-ticket", "42"])
+      #expect(ack.output == #"{"acked":["\#(id)"],"unknown":[]}"# + "\n", "\(ack.errors)")
+      let signal = try await registry.ask("GET", "/api/v1/signals/\(id)", as: owner).text
+      #expect(signal.contains(#""broker_ticket":"42""#))
+      try await registry.revoke(device, of: owner)
+      let refused = try await run(["whoami"])
+      #expect(refused.status == 1 && refused.output.isEmpty && refused.errors.contains("does not verify"))
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
+    func `The device in plain shell polls and acknowledges`(_ kind: DatabaseKind) async throws {
+      let registry = try registry(kind)
+      let owner = try await registry.newOwner()
+      let device = try await registry.newSignedDevice(of: owner)
+      let directory = TemporaryDirectory()
+      let script = URL(fileURLWithPath: #filePath).deletingLastPathComponent()
+        .appendingPathComponent("../../examples/device.sh").standardizedFileURL.path
+      let id = try await registry.newSignal(of: owner)
+      let environment = [
+        "ID=\(device.id)", "SECRET_FILE=\(try Self.secretFile(device, in: directory))",
+        "URL=http://127.0.0.1:\(registry.client.port)", "PATH=/usr/bin:/bin",
+      ]
+      let result = try await Program.runAside([], environment, executable: script)
+      #expect(result.status == 0, "\(result.errors)")
+      #expect(result.output.contains(id) && result.output.contains(#"{"acked":["\#(id)"],"unknown":[]}"#))
+      #expect(try await registry.polledIDs(device) == [])
+    }
+  }
+}
