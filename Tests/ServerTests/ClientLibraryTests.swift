@@ -142,7 +142,7 @@ extension DeviceRegistry {
         "http://127.0.0.1:\(registry.client.port)",
       ]
       func run(_ arguments: [String]) async throws -> Program.Result {
-        try await Program.runAside(["device"] + arguments + place)
+        try await Program.run(["device"] + arguments + place)
       }
       let whoami = try await run(["whoami"])
       #expect(whoami.status == 0 && whoami.output.contains(#""device_name":"EA-Command""#), "\(whoami.errors)")
@@ -171,7 +171,7 @@ extension DeviceRegistry {
         "ID=\(device.id)", "SECRET_FILE=\(try Self.secretFile(device, in: directory))",
         "URL=http://127.0.0.1:\(registry.client.port)", "PATH=/usr/bin:/bin",
       ]
-      let result = try await Program.runAside([], environment, executable: script)
+      let result = try await Program.run([], environment, executable: script)
       #expect(result.status == 0, "\(result.errors)")
       #expect(result.output.contains(id) && result.output.contains(#"{"acked":["\#(id)"],"unknown":[]}"#))
       #expect(try await registry.polledIDs(device) == [])

@@ -38,7 +38,7 @@ extension DeviceRegistry {
         "REGISTRY=http://127.0.0.1:\(registry.client.port)", "ID=\(device.id)", "SECRET=\(device.secret)",
         "HOW=\(how)", "PATH=/usr/bin:/bin",
       ]
-      let result = try await Program.runAside(
+      let result = try await Program.run(
         ["-c", program], environment, executable: "/usr/bin/python3")
       try #require(result.status == 0, "\(result.errors)")
       return result.output

@@ -153,7 +153,7 @@ extension TestDatabase {
     switch kind {
     case .postgres:
       return Data(
-        try await Program.runAside(["--dbname", url], executable: "/usr/bin/pg_dump").output.utf8)
+        try await Program.run(["--dbname", url], executable: "/usr/bin/pg_dump").output.utf8)
     case .sqlite:
       let files = try FileManager.default.contentsOfDirectory(atPath: directory.path)
         .filter { $0.hasPrefix("registry.db") }

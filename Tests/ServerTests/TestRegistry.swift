@@ -67,10 +67,11 @@ final class TestRegistry: Sendable {
 
   /// Waits until it is so, which it must be within some seconds. Each look is a request, a query or alike.
   func until(_ what: Comment, _ isSo: () async throws -> Bool) async throws {
-    let deadline = ContinuousClock.now + .seconds(20)
+    let deadline = ContinuousClock.now + .seconds(30)
     while try await !isSo() {
       try #require(ContinuousClock.now < deadline, what)
-      await Task.yield()
+      // Asking again at once would keep the processor from what is waited for.
+      try await Task.sleep(for: .milliseconds(2))
     }
   }
 

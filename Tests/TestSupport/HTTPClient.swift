@@ -35,17 +35,12 @@ public struct HTTPClient: Sendable {
   /// Sends requests one after another on one connection, each when the answer to the one before is there, and tells how
   /// long each took.
   public func sendInTurn(_ requests: [[UInt8]]) async throws -> [(answer: HTTPAnswer, duration: Duration)] {
-    try await withCheckedThrowingContinuation { continuation in
-      Thread.detachNewThread {
-        continuation.resume(
-          with: Result {
-            let socket = try ClientSocket(port: port, deadline: Date(timeIntervalSinceNow: deadlineSeconds))
-            return try requests.map { request in
-              let start = ContinuousClock.now
-              let answer = try exchange(request, on: socket)
-              return (answer, ContinuousClock.now - start)
-            }
-          })
+    try await onOwnThread {
+      let socket = try ClientSocket(port: port, deadline: Date(timeIntervalSinceNow: deadlineSeconds))
+      return try requests.map { request in
+        let start = ContinuousClock.now
+        let answer = try exchange(request, on: socket)
+        return (answer, ContinuousClock.now - start)
       }
     }
   }
