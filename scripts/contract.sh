@@ -58,7 +58,8 @@ member() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]]
 hold() {
   local name=$1 url="" registered
   export DATABASE_URL=$2 JWT_SECRET=0123456789abcdef0123456789abcdef LISTEN=127.0.0.1:0 ADMIN_LISTEN="" \
-    ARGON2_MEMORY_KIB=8 ARGON2_TIME=1 MAX_DEVICES_PER_CLIENT=1000000 LLVM_PROFILE_FILE=/dev/null
+    ARGON2_MEMORY_KIB=8 ARGON2_TIME=1 MAX_DEVICES_PER_CLIENT=1000000 LLVM_PROFILE_FILE=/dev/null \
+    RATE_LIMIT_CLIENT=off RATE_LIMIT_DEVICE=off RATE_LIMIT_ADDRESS=off
   for client in owner administrator machine; do "$program" client add --id $client >/dev/null; done
   "$program" serve 2>"$folder/$name.log" &
   service=$!
