@@ -61,26 +61,25 @@ public struct API: Responder {
   /// media type and syntax, existence, ownership, state. The first that fails is the answer.
   public func respond(to request: Request) async -> Response {
     let start = ContinuousClock.now
-    var routePath: String?
-    let response: Response
+    var endpoint: Endpoint?
+    let outcome: Outcome
     do throws(Problem) {
       let call = try route(request)
-      routePath = call.endpoint.path
+      endpoint = call.endpoint
       try call.testSize()
-      response = try await call.endpoint.answer(self, call)
+      outcome = await call.endpoint.answer(self, call)
     } catch {
-      response = respond(to: request.id, with: error)
+      outcome = Outcome(error, requestID: request.id)
     }
     let duration = start.duration(to: .now)
-    observe(
-      .answered(AnsweredRequest(request, route: routePath, status: response.status, duration: duration)))
-    return response
+    observe(.answered(AnsweredRequest(request, at: endpoint, outcome, duration: duration)))
+    return outcome.response
   }
 
   public func refuse(_ refusal: Refusal, requestID: String) -> Response {
-    let response = respond(to: requestID, with: Problem(refusal))
-    observe(.answered(AnsweredRequest(refusedAs: requestID, status: response.status)))
-    return response
+    let outcome = Outcome(Problem(refusal), requestID: requestID)
+    observe(.answered(AnsweredRequest(refusedAs: requestID, outcome)))
+    return outcome.response
   }
 
   /// Path and method.
@@ -91,13 +90,5 @@ public struct API: Responder {
     case .methodNotAllowed(let allow): throw .methodNotAllowed(request.method, allow: allow)
     case .notFound: throw .pathNotFound
     }
-  }
-
-  func respond(to requestID: String, with problem: Problem) -> Response {
-    if let cause = problem.cause {
-      observe(
-        .failed(InternalFailure(requestID: requestID, problem: problem.kind.rawValue, cause: cause)))
-    }
-    return problem.response(requestID: requestID)
   }
 }

@@ -1,12 +1,11 @@
-internal import HTTP
+public import HTTP
+public import Registry
 
 /// What happened on the wire, for the log and the metrics: told on the loop where it happened, which waits for
-/// whoever listens. Nothing here is a secret, and labels are of small closed sets.
+/// whoever listens. Nothing here is a secret, and nothing but ids and a cause is of a sender's or a stranger's making.
 public enum APIEvent: Sendable {
   /// A request has its answer.
   case answered(AnsweredRequest)
-  /// A failure of ours was answered.
-  case failed(InternalFailure)
   /// A device is registered.
   case deviceRegistered
   /// A device that was good is cut off; not told of one that was revoked before.
@@ -22,7 +21,14 @@ public enum AckResult: String, CaseIterable, Hashable, Sendable {
   case unknown
 }
 
-/// A request and its answer, as far as they are of a kind with others.
+/// Who sent a request, where that was proved.
+public enum ProvedCaller: Hashable, Sendable {
+  /// Whoever bears a token with this subject: an owner, or an administrator.
+  case client(ClientID)
+  case device(DeviceID)
+}
+
+/// A request and its answer.
 public struct AnsweredRequest: Hashable, Sendable {
   /// The request's `X-Request-Id`.
   public let requestID: String
@@ -35,6 +41,18 @@ public struct AnsweredRequest: Hashable, Sendable {
   public let status: Int
   /// From the request's arrival, as a whole, until its answer was made; not the time that bytes travelled.
   public let durationNanoseconds: UInt64
+  /// Whether requests like this one come again and again by themselves: devices' and probes'.
+  public let isRoutine: Bool
+  /// Nil where nobody proved who they are, or nobody had to.
+  public let caller: ProvedCaller?
+  /// Where the request comes from; nil where it was refused before anybody looked.
+  public let address: IPAddress?
+  /// Nil where the request had no `traceparent`, or none that is valid.
+  public let traceID: TraceID?
+  /// The name of the problem that was answered, as `device-not-found`; nil where there was none.
+  public let problem: String?
+  /// What went wrong inside: for the log, and never in an answer.
+  public let cause: String?
 }
 
 extension AnsweredRequest {
@@ -44,19 +62,23 @@ extension AnsweredRequest {
     "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT",
   ]
 
-  /// - Parameter route: nil where none was found.
-  init(_ request: Request, route: String?, status: Int, duration: Duration) {
+  /// - Parameter endpoint: nil where none was found.
+  init(_ request: Request, at endpoint: Endpoint?, _ outcome: Outcome, duration: Duration) {
     self.init(
-      requestID: request.id, route: route ?? Self.noRoute,
-      method: Self.methods.first { $0 == request.method } ?? Self.otherMethod, status: status,
-      durationNanoseconds: duration.nanoseconds)
+      requestID: request.id, route: endpoint?.path ?? Self.noRoute,
+      method: Self.methods.first { $0 == request.method } ?? Self.otherMethod,
+      status: outcome.response.status, durationNanoseconds: duration.nanoseconds,
+      isRoutine: endpoint?.isRoutine ?? false, caller: outcome.caller, address: request.client,
+      traceID: TraceID(of: request),
+      problem: outcome.problem?.kind.rawValue, cause: outcome.problem?.cause)
   }
 
   /// What was refused before anything looked at it: its method may be none, and answering it takes no time.
-  init(refusedAs requestID: String, status: Int) {
+  init(refusedAs requestID: String, _ outcome: Outcome) {
     self.init(
-      requestID: requestID, route: Self.noRoute, method: Self.otherMethod, status: status,
-      durationNanoseconds: 0)
+      requestID: requestID, route: Self.noRoute, method: Self.otherMethod, status: outcome.response.status,
+      durationNanoseconds: 0, isRoutine: false, caller: nil, address: nil, traceID: nil,
+      problem: outcome.problem?.kind.rawValue, cause: outcome.problem?.cause)
   }
 }
 
@@ -66,13 +88,4 @@ extension Duration {
     let (seconds, attoseconds) = components
     return UInt64(max(0, seconds)) * 1_000_000_000 + UInt64(max(0, attoseconds)) / 1_000_000_000
   }
-}
-
-/// What went wrong inside while a request was answered: for the log, and never in the answer.
-public struct InternalFailure: Hashable, Sendable {
-  /// The request's `X-Request-Id`.
-  public let requestID: String
-  /// The name of the problem that was answered, as `internal-error`.
-  public let problem: String
-  public let cause: String
 }

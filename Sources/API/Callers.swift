@@ -12,6 +12,7 @@ struct Owner: API.Caller {
   static let access = Access.owner
 
   let clientID: ClientID
+  var proved: ProvedCaller? { .client(clientID) }
 
   init(of request: Request, at api: API) async throws(Problem) {
     clientID = try await OwnerToken(of: request, verifiedBy: api.authenticator).subject
@@ -25,9 +26,14 @@ struct Administrator: API.Caller {
   /// Among a token's scopes, what makes its bearer an administrator.
   static let scope = "registry:admin"
 
+  /// Whom its token names.
+  let subject: ClientID
+  var proved: ProvedCaller? { .client(subject) }
+
   init(of request: Request, at api: API) async throws(Problem) {
     let token = try await OwnerToken(of: request, verifiedBy: api.authenticator)
     guard token.scopes.contains(Self.scope) else { throw .insufficientScope(Self.scope) }
+    subject = token.subject
   }
 }
 

@@ -23,6 +23,7 @@ struct AuthenticatedDevice: API.Caller {
   static let access = Access.device
 
   let session: DeviceSession
+  var proved: ProvedCaller? { .device(session.deviceID) }
   /// Nil where there was a token.
   private let proof: RequestProof?
 

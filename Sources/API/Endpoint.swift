@@ -16,14 +16,19 @@ struct Endpoint: Sendable {
   /// What can go wrong, by status and then in the order of the checks.
   let problems: [ProblemKind]
 
+  /// Whether it is called again and again by machines, so that each call by itself tells little.
+  let isRoutine: Bool
+
   /// From authentication on.
-  let answer: @Sendable (API, Call) async throws(Problem) -> Response
+  let answer: @Sendable (API, Call) async -> Outcome
 
   /// - Parameters:
+  ///   - isProbe: whether whoever watches over the service calls it.
   ///   - problems: what the handler throws, beside what every route, its caller and its input can have wrong.
   ///   - handler: an ordinary function. Existence, ownership and state are its to test.
   init<Caller: API.Caller, Input: API.Input, Answer: API.Answer>(
     _ method: String, _ path: String, _ name: String, _ summary: String, problems: [ProblemKind] = [],
+    isProbe: Bool = false,
     _ handler: @escaping @Sendable (API) -> (Caller, Input) async throws(RegistryError) -> Answer
   ) {
     self.method = method
@@ -31,21 +36,26 @@ struct Endpoint: Sendable {
     self.name = name
     self.summary = summary
     access = Caller.access
+    isRoutine = isProbe || Caller.access == .device
     input = Input.description
     success = Answer.description
     self.problems =
       (ProblemKind.everywhere + Caller.access.problems + Input.description.problems + problems)
       .sorted { $0.status < $1.status }
-    answer = { (api, call) async throws(Problem) -> Response in
-      let caller = try await Caller(of: call.request, at: api)
-      var response: Response
-      do throws(Problem) {
-        response = try await Self.answer(call, from: caller, at: api, handler)
-      } catch {
-        response = api.respond(to: call.request.id, with: error)
+    answer = { (api, call) async -> Outcome in
+      let caller: Caller
+      do throws(Problem) { caller = try await Caller(of: call.request, at: api) } catch {
+        return Outcome(error, requestID: call.request.id)
       }
-      caller.seal(&response, at: api)
-      return response
+      var outcome: Outcome
+      do throws(Problem) {
+        outcome = try await Self.answer(call, from: caller, at: api, handler)
+      } catch {
+        outcome = Outcome(error, requestID: call.request.id)
+      }
+      caller.seal(&outcome.response, at: api)
+      outcome.caller = caller.proved ?? outcome.caller
+      return outcome
     }
   }
 
@@ -53,7 +63,7 @@ struct Endpoint: Sendable {
   private static func answer<Caller: API.Caller, Input: API.Input, Answer: API.Answer>(
     _ call: Call, from caller: Caller, at api: API,
     _ handler: (API) -> (Caller, Input) async throws(RegistryError) -> Answer
-  ) async throws(Problem) -> Response {
+  ) async throws(Problem) -> Outcome {
     do throws(RegistryError) { try await caller.admit(at: api) } catch { throw caller.problem(error) }
     let input: Input
     do throws(Problem) {
@@ -64,7 +74,8 @@ struct Endpoint: Sendable {
       throw error
     }
     do throws(RegistryError) {
-      return try await handler(api)(caller, input).response()
+      let answer = try await handler(api)(caller, input)
+      return Outcome(answer.response(), caller: answer.proved)
     } catch {
       throw caller.problem(error)
     }
@@ -75,6 +86,8 @@ extension API {
   /// Who calls. That there is a value proves that the request was tested.
   protocol Caller: SendableMetatype {
     static var access: Access { get }
+    /// Who it is, for the log; nil where nothing was proved.
+    var proved: ProvedCaller? { get }
     /// Authentication and scope.
     init(of request: Request, at api: API) async throws(Problem)
     /// Does what it brings about that the caller is there.
@@ -97,6 +110,8 @@ extension API {
   /// What a route answers when all went well.
   protocol Answer: SendableMetatype {
     static var description: SuccessDescription { get }
+    /// Who proved themselves by what they sent, where that is what the route is for.
+    var proved: ProvedCaller? { get }
     func response() -> Response
   }
 
@@ -108,10 +123,15 @@ extension API {
 }
 
 extension API.Caller {
+  var proved: ProvedCaller? { nil }
   func admit(at api: API) async throws(RegistryError) {}
   func noteUnread(at api: API) {}
   func problem(_ error: RegistryError) -> Problem { Problem(error) }
   func seal(_ response: inout Response, at api: API) {}
+}
+
+extension API.Answer {
+  var proved: ProvedCaller? { nil }
 }
 
 /// Who may call a route.

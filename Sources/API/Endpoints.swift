@@ -66,8 +66,8 @@ extension API {
       "Removes a client, its devices and all that hangs on them.",
       problems: [.clientNotFound], API.deleteClient),
 
-    Endpoint("GET", "/healthz", "health", "Tells that the process lives.", API.health),
-    Endpoint("GET", "/readyz", "readiness", "Tells that the database answers.", API.readiness),
+    Endpoint("GET", "/healthz", "health", "Tells that the process lives.", isProbe: true, API.health),
+    Endpoint("GET", "/readyz", "readiness", "Tells that the database answers.", isProbe: true, API.readiness),
     Endpoint("GET", "/openapi.json", "openAPI", "This document.", API.openAPI),
   ]
 }

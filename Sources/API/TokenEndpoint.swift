@@ -8,7 +8,9 @@ extension API {
   /// Throws `invalidClient` for whoever is not let in, `tooManyTokens`.
   func issueToken(_ caller: OAuthClient, _ input: TokenRequest) async throws(RegistryError) -> IssuedTokenAnswer
   {
-    IssuedTokenAnswer(issued: try await services.tokens.issueToken(to: input.deviceID, secret: input.secret))
+    IssuedTokenAnswer(
+      issued: try await services.tokens.issueToken(to: input.deviceID, secret: input.secret),
+      proved: input.deviceID.map(ProvedCaller.device))
   }
 }
 
@@ -111,6 +113,7 @@ private struct Form {
 /// 200 with a token.
 struct IssuedTokenAnswer: API.Answer {
   let issued: TokenService.IssuedToken
+  let proved: ProvedCaller?
 
   private static let schema = Schema(
     name: "AccessToken",

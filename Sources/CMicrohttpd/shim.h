@@ -27,6 +27,12 @@ static inline size_t header_size(struct MHD_Connection *connection) {
   return info == NULL ? 0 : info->header_size;
 }
 
+// The connection's gnutls_session_t; NULL without TLS.
+static inline void *connection_tls_session(struct MHD_Connection *connection) {
+  const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+  return info == NULL ? NULL : info->tls_session;
+}
+
 // tcpi_bytes_received of the kernel's struct tcp_info (tcp(7), TCP_INFO; linux/tcp.h): glibc's ends before that
 // field, and the kernel's cannot be included beside it. Its place is part of the kernel's interface.
 static inline uint64_t bytes_received(int descriptor) {

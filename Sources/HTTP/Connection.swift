@@ -17,6 +17,8 @@ final class Connection {
   private let descriptor: Int32
   /// The other side.
   let peer: IPAddress
+  /// What the client was shown, which GnuTLS needs for as long as the connection lasts.
+  private var identity: TLSIdentity?
   private var phase = Phase.waiting(bytesReceived: 0)
   /// Whether it has not sent a request yet.
   var isNew = true
@@ -24,6 +26,15 @@ final class Connection {
   init(descriptor: Int32, peer: IPAddress) {
     self.descriptor = descriptor
     self.peer = peer
+  }
+
+  /// Shows the client this certificate. Before the handshake.
+  func secure(_ handle: OpaquePointer, with identity: TLSIdentity) {
+    self.identity = identity
+    guard let session = connection_tls_session(handle), identity.present(in: OpaquePointer(session)) else {
+      shutdown(descriptor, Int32(SHUT_RDWR))
+      return
+    }
   }
 
   func requestBegan(now: Int) {

@@ -183,6 +183,7 @@ final class Exchange: @unchecked Sendable {
     if let type = response.contentType { Self.add("Content-Type", type.cString, to: message) }
     requestID.withCString { Self.add("X-Request-Id", $0, to: message) }
     Self.add("Cache-Control", response.cacheControl.cString, to: message)
+    for field in server.commonFields { Self.add(field.name, field.value.cString, to: message) }
     for field in response.fields { field.value.withCString { Self.add(field.name, $0, to: message) } }
     if response.closesConnection || server.isDraining {
       Self.add("Connection", StaticString("close").cString, to: message)

@@ -1,22 +1,28 @@
 internal import CMicrohttpd
 public import EventLoop
 internal import Glibc
+private import Synchronization
 
 /// An HTTP/1.1 server on one event loop: a libmicrohttpd daemon whose epoll descriptor the loop watches.
 ///
-/// The daemon calls back on the loop's thread, inside `pump`. `@unchecked Sendable`: everything here is
+/// The daemon calls back on the loop's thread, inside `pump`. `@unchecked Sendable`: everything here but an atomic is
 /// confined to the loop, which each entry asserts.
 public final class HTTPServer: @unchecked Sendable {
   let loop: EventLoop
   let limits: HTTPLimits
   let trustedProxies: TrustedProxies
   let responder: any Responder
+  /// Fields that every answer has, beside those that every answer of any server has.
+  let commonFields: [CommonField]
+  /// What new connections are shown; nil without TLS.
+  private var identity: TLSIdentity?
   private var daemon: OpaquePointer?
   private var watch: DescriptorWatch?
   private var sweepTimer: Timer?
   private var isPumpDue = false
 
   private var connections: [ObjectIdentifier: Connection] = [:]
+  private let openConnections = Atomic(0)
   private var exchanges: [ObjectIdentifier: Exchange] = [:]
   /// Whether the server is shutting down: every answer then ends its connection.
   private(set) var isDraining = false
@@ -33,26 +39,30 @@ public final class HTTPServer: @unchecked Sendable {
   /// Looks at what has come, when the server shuts down. Each takes ten connections and more.
   static let maximumLastLooks = 1000
 
+  /// A field's name in its usual spelling, and its value.
+  public typealias CommonField = (name: StaticString, value: StaticString)
+
   /// Starts to serve. Call it on the loop.
   /// - Parameters:
   ///   - descriptor: a listening socket of `Listener`, which the server closes.
+  ///   - tls: what connections are shown, at first; nil for HTTP without TLS.
   ///   - trustedProxies: whose `X-Forwarded-For` counts.
+  ///   - commonFields: fields that every answer has, beside those that `Response` lists.
   public init(
     on loop: EventLoop, listening descriptor: Int32, tls: TLSIdentity? = nil, limits: HTTPLimits,
-    trustedProxies: TrustedProxies = .none, responder: any Responder
+    trustedProxies: TrustedProxies = .none, commonFields: [CommonField] = [], responder: any Responder
   ) throws(HTTPServerError) {
     loop.assertCurrent()
     self.loop = loop
     self.limits = limits
     self.trustedProxies = trustedProxies
     self.responder = responder
-    daemon = startDaemon(descriptor, tls: tls)
+    self.commonFields = commonFields
+    identity = tls
+    daemon = startDaemon(descriptor)
     guard let daemon else {
       close(descriptor)
-      throw HTTPServerError(
-        description: tls == nil
-          ? "libmicrohttpd does not start"
-          : "libmicrohttpd does not start: is the certificate the key's, both PEM?")
+      throw HTTPServerError(description: "libmicrohttpd does not start")
     }
     do {
       let watch = try DescriptorWatch(daemon_epoll_descriptor(daemon), on: loop)
@@ -72,8 +82,15 @@ public final class HTTPServer: @unchecked Sendable {
 
   deinit { precondition(daemon == nil, "shut the server down before it goes") }
 
-  /// Open connections.
-  public var connectionCount: Int { connections.count }
+  /// Open connections. From any thread.
+  public var connectionCount: Int { openConnections.load(ordering: .relaxed) }
+
+  /// Shows new connections another certificate; those that are open go on as they are. Only where there is TLS.
+  public func present(_ identity: TLSIdentity) {
+    loop.assertCurrent()
+    precondition(self.identity != nil, "a server without TLS shows no certificate")
+    self.identity = identity
+  }
 
   /// Stops accepting, waits until what is in flight is answered, `timeoutMilliseconds` at the most, answers 503
   /// to the rest, and closes every connection.
@@ -159,15 +176,18 @@ public final class HTTPServer: @unchecked Sendable {
 
   // MARK: What the daemon tells
 
-  fileprivate func opened(_ connection: Connection) {
+  fileprivate func opened(_ connection: Connection, _ handle: OpaquePointer) {
     connections[ObjectIdentifier(connection)] = connection
     newConnectionCount += 1
     arrivalCount += 1
+    openConnections.store(connections.count, ordering: .relaxed)
+    if let identity { connection.secure(handle, with: identity) }
   }
 
   fileprivate func closed(_ connection: Connection) {
     connections[ObjectIdentifier(connection)] = nil
     if connection.isNew { newConnectionCount -= 1 }
+    openConnections.store(connections.count, ordering: .relaxed)
     endIfDrained()
   }
 
@@ -189,7 +209,7 @@ public final class HTTPServer: @unchecked Sendable {
 
   // MARK: Starting the daemon
 
-  private func startDaemon(_ descriptor: Int32, tls: TLSIdentity?) -> OpaquePointer? {
+  private func startDaemon(_ descriptor: Int32) -> OpaquePointer? {
     let me = Unmanaged.passUnretained(self).toOpaque()
     var options: [MHD_OptionItem] = []
     func set(_ option: MHD_OPTION, _ value: Int, _ pointer: UnsafeMutableRawPointer? = nil) {
@@ -208,23 +228,15 @@ public final class HTTPServer: @unchecked Sendable {
     set(.NOTIFY_CONNECTION, callback: unsafeBitCast(onConnection, to: UnsafeRawPointer.self))
     set(.NOTIFY_COMPLETED, callback: unsafeBitCast(onCompleted, to: UnsafeRawPointer.self))
     var flags = MHD_USE_EPOLL.rawValue | MHD_ALLOW_SUSPEND_RESUME.rawValue
-    // Read while the daemon starts, and NUL-terminated.
-    let certificate = (tls?.certificate ?? []) + [0]
-    let privateKey = (tls?.privateKey ?? []) + [0]
-    return certificate.withUnsafeBytes { certificate in
-      privateKey.withUnsafeBytes { privateKey in
-        if tls != nil {
-          flags |= MHD_USE_TLS.rawValue
-          set(.HTTPS_MEM_CERT, 0, UnsafeMutableRawPointer(mutating: certificate.baseAddress))
-          set(.HTTPS_MEM_KEY, 0, UnsafeMutableRawPointer(mutating: privateKey.baseAddress))
-          set(.HTTPS_PRIORITIES, 0, UnsafeMutableRawPointer(mutating: Self.tlsVersions.utf8Start))
-        }
-        set(.END, 0)
-        return options.withUnsafeMutableBufferPointer { options in
-          withVaList([MHD_OPTION.ARRAY.rawValue, options.baseAddress!, MHD_OPTION.END.rawValue]) {
-            MHD_start_daemon_va(flags, 0, nil, nil, onRequest, me, $0)
-          }
-        }
+    if identity != nil {
+      flags |= MHD_USE_TLS.rawValue
+      set(.HTTPS_PRIORITIES, 0, UnsafeMutableRawPointer(mutating: Self.tlsVersions.utf8Start))
+      set(.HTTPS_CERT_CALLBACK, 0, unsafeBitCast(onMissingCertificate, to: UnsafeMutableRawPointer.self))
+    }
+    set(.END, 0)
+    return options.withUnsafeMutableBufferPointer { options in
+      withVaList([MHD_OPTION.ARRAY.rawValue, options.baseAddress!, MHD_OPTION.END.rawValue]) {
+        MHD_start_daemon_va(flags, 0, nil, nil, onRequest, me, $0)
       }
     }
   }
@@ -250,18 +262,27 @@ private func server(_ pointer: UnsafeMutableRawPointer?) -> HTTPServer {
 /// A connection was opened or closed. The daemon's context of it holds our `Connection`.
 private let onConnection: MHD_NotifyConnectionCallback = { cls, connection, context, code in
   if code == .CONNECTION_NOTIFY_STARTED {
+    let handle = connection!
     var octets: (UInt64, UInt64) = (0, 0)
     let peer = withUnsafeMutableBytes(of: &octets) { octets in
-      connection_peer(connection, octets.baseAddress!.assumingMemoryBound(to: UInt8.self))
+      connection_peer(handle, octets.baseAddress!.assumingMemoryBound(to: UInt8.self))
       return IPAddress(octets: UnsafeRawBufferPointer(octets))
     }
-    let connection = Connection(descriptor: connection_descriptor(connection), peer: peer)
+    let connection = Connection(descriptor: connection_descriptor(handle), peer: peer)
     context!.pointee = Unmanaged.passUnretained(connection).toOpaque()
-    server(cls).opened(connection)
+    server(cls).opened(connection, handle)
   } else if let context = context?.pointee {
     server(cls).closed(Unmanaged<Connection>.fromOpaque(context).takeUnretainedValue())
   }
 }
+
+/// The daemon has no certificate of its own: each connection is given one when it opens (`Connection.secure`), and
+/// a handshake that comes to this fails. The type is GnuTLS's `gnutls_certificate_retrieve_function2`.
+private let onMissingCertificate:
+  @convention(c) (
+    OpaquePointer?, UnsafeRawPointer?, Int32, UnsafeRawPointer?, Int32, UnsafeMutableRawPointer?,
+    UnsafeMutableRawPointer?, UnsafeMutableRawPointer?
+  ) -> Int32 = { _, _, _, _, _, _, _, _ in -1 }
 
 /// The request line is here. What this returns is the request's context from now on.
 private let onTarget:

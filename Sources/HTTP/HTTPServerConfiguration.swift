@@ -24,19 +24,6 @@ public struct HTTPLimits: Sendable {
   public init() {}
 }
 
-/// A certificate and its private key, PEM.
-public struct TLSIdentity: Sendable, CustomStringConvertible {
-  let certificate: [UInt8]
-  let privateKey: [UInt8]
-
-  public init(certificate: [UInt8], privateKey: [UInt8]) {
-    self.certificate = certificate
-    self.privateKey = privateKey
-  }
-
-  public var description: String { "<redacted>" }
-}
-
 /// What answers requests.
 public protocol Responder: Sendable {
   /// Runs on the event loop that received the request, and is to answer in bounded time.

@@ -10,8 +10,16 @@ public final class Logger: @unchecked Sendable {
   public enum Level: String, Comparable, CaseIterable, Sendable {
     case debug, info, notice, warning, error
 
-    public static func < (left: Level, right: Level) -> Bool {
-      allCases.firstIndex(of: left)! < allCases.firstIndex(of: right)!
+    public static func < (left: Level, right: Level) -> Bool { left.weight < right.weight }
+
+    private var weight: Int {
+      switch self {
+      case .debug: 0
+      case .info: 1
+      case .notice: 2
+      case .warning: 3
+      case .error: 4
+      }
     }
   }
 
@@ -25,7 +33,9 @@ public final class Logger: @unchecked Sendable {
 
   private struct State {
     var lines: [UInt8] = []
+    /// Since the last line that told of some.
     var droppedLines = 0
+    var droppedLinesInAll = 0
     var isClosed = false
   }
 
@@ -63,12 +73,21 @@ public final class Logger: @unchecked Sendable {
   /// Logs an event: a short name that never changes, and its circumstances. Never a secret, a signature, an
   /// `Authorization` field or a connection string.
   public func log(_ level: Level, _ event: StaticString, _ fields: KeyValuePairs<StaticString, String> = [:]) {
+    log(level, event) { line in
+      for (name, value) in fields { line.add(name, value) }
+    }
+  }
+
+  /// Logs an event whose circumstances are written only where its level is logged.
+  public func log(_ level: Level, _ event: StaticString, _ write: (inout LogLine) -> Void) {
     guard level >= self.level else { return }
-    let line = LogLine(level: level, event: event, fields: fields, time: realTime())
-    let bytes = format == .json ? line.json : line.text
+    var line = LogLine(level, event, at: realTime(), format: format)
+    write(&line)
+    let bytes = line.finished()
     let isDue = state.withLock { state in
       guard !state.isClosed, state.lines.count + bytes.count <= Self.maximumQueuedBytes else {
         state.droppedLines += 1
+        state.droppedLinesInAll += 1
         return false
       }
       let wasEmpty = state.lines.isEmpty
@@ -77,6 +96,12 @@ public final class Logger: @unchecked Sendable {
     }
     if isDue { sem_post(wakeUp) }
   }
+
+  /// Bytes of lines that wait for the writer now.
+  public var queuedBytes: Int { state.withLock { $0.lines.count } }
+
+  /// Lines that did not fit, since the start.
+  public var droppedLines: Int { state.withLock { $0.droppedLinesInAll } }
 
   /// Writes what waits, and ends the writer. What is logged later is lost.
   public func close() {
@@ -123,10 +148,9 @@ public final class Logger: @unchecked Sendable {
         isClosed = state.isClosed
       }
       if droppedLines > 0 {
-        let line = LogLine(
-          level: .warning, event: "log lines dropped", fields: ["count": String(droppedLines)], time: realTime()
-        )
-        lines += format == .json ? line.json : line.text
+        var line = LogLine(.warning, "log lines dropped", at: realTime(), format: format)
+        line.add("count", droppedLines)
+        lines += line.finished()
       }
       writeAll(lines)
     }

@@ -9,7 +9,7 @@ public final class Metrics: Sendable {
     let help: StaticString
     let kind: MetricText.Kind
     /// Appends the samples.
-    let write: @Sendable (inout MetricText) async -> Void
+    let write: @Sendable (inout MetricText) -> Void
   }
 
   private let metrics = Mutex<[Metric]>([])
@@ -21,12 +21,13 @@ public final class Metrics: Sendable {
 
   public init() {}
 
-  /// All metrics, in the order in which they were made.
-  public func text() async -> [UInt8] {
+  /// All metrics, in the order in which they were made. Waits for nobody: what is read are numbers that others leave
+  /// where any thread may look, so that a loop that is stuck can be seen from outside.
+  public func text() -> [UInt8] {
     var text = MetricText()
     for metric in metrics.withLock({ $0 }) {
       text.head(metric.name, help: metric.help, kind: metric.kind)
-      await metric.write(&text)
+      metric.write(&text)
     }
     return text.bytes
   }
@@ -37,6 +38,19 @@ public final class Metrics: Sendable {
     let counter = Counter()
     add(name, help, .counter) { $0.sample(name, [], String(counter.value)) }
     return counter
+  }
+
+  /// A counter that is kept elsewhere, and read each time that somebody looks.
+  /// - Parameter read: from any thread, without waiting; never less than before.
+  public func counter(_ name: StaticString, _ help: StaticString, read: @escaping @Sendable () -> Double) {
+    add(name, help, .counter) { $0.sample(name, [], MetricText.number(read())) }
+  }
+
+  /// Counters that are kept elsewhere, likewise.
+  public func counters<Labels: MetricLabels>(
+    _ name: StaticString, _ help: StaticString, read: @escaping @Sendable () -> [(Labels, Double)]
+  ) {
+    add(name, help, .counter) { $0.samples(name, of: read()) }
   }
 
   public func counters<Labels: MetricLabels>(
@@ -66,15 +80,18 @@ public final class Metrics: Sendable {
   }
 
   /// A gauge that is read each time that somebody looks.
-  /// - Parameter read: called where `text` is; not a number where there is none to tell. May hop to where its state
-  ///   lives, and is to answer in bounded time.
-  public func gauge(
-    _ name: StaticString, _ help: StaticString, read: @escaping @Sendable () async -> Double
-  ) {
+  /// - Parameter read: from any thread, without waiting; nil where there is nothing to tell.
+  public func gauge(_ name: StaticString, _ help: StaticString, read: @escaping @Sendable () -> Double?) {
     add(name, help, .gauge) { text in
-      let value = await read()
-      text.sample(name, [], MetricText.number(value))
+      if let value = read() { text.sample(name, [], MetricText.number(value)) }
     }
+  }
+
+  /// Gauges that are read likewise.
+  public func gauges<Labels: MetricLabels>(
+    _ name: StaticString, _ help: StaticString, read: @escaping @Sendable () -> [(Labels, Double)]
+  ) {
+    add(name, help, .gauge) { $0.samples(name, of: read()) }
   }
 
   /// - Parameter bounds: of the buckets, in seconds, growing.
@@ -97,7 +114,7 @@ public final class Metrics: Sendable {
 
   private func add(
     _ name: StaticString, _ help: StaticString, _ kind: MetricText.Kind,
-    _ write: @escaping @Sendable (inout MetricText) async -> Void
+    _ write: @escaping @Sendable (inout MetricText) -> Void
   ) {
     let letters = name.description.utf8
     precondition(letters.allSatisfy(Self.isOfName), "a metric's name is made of a-z, 0-9 and _")

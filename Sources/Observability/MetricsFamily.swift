@@ -45,12 +45,8 @@ public final class MetricFamily<Labels: MetricLabels, Child: AnyObject & Sendabl
     let (known, isFull) = children.withLock { ($0, $0.count == Self.maximumChildren) }
     let rows = known.map { (values: $0.key.values, child: $0.value) }
       .sorted { $0.values.lexicographicallyPrecedes($1.values) }
-    for (values, child) in rows { body(Self.labels(values), child) }
-    if isFull { body(Self.labels(Labels.names.map { _ in Self.overflowValue }), overflow) }
-  }
-
-  private static func labels(_ values: [String]) -> [MetricText.Label] {
-    precondition(values.count == Labels.names.count, "each label has a value")
-    return zip(Labels.names, values).map { MetricText.Label(name: $0, value: $1) }
+    for (values, child) in rows { body(MetricText.labels(of: Labels.self, values), child) }
+    guard isFull else { return }
+    body(MetricText.labels(of: Labels.self, Labels.names.map { _ in Self.overflowValue }), overflow)
   }
 }

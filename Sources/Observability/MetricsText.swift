@@ -32,6 +32,20 @@ struct MetricText {
     bytes += (labels.isEmpty ? " \(value)\n" : "} \(value)\n").utf8
   }
 
+  /// A sample for each set of labels.
+  mutating func samples<Labels: MetricLabels>(_ name: StaticString, of readings: [(Labels, Double)]) {
+    for (labels, value) in readings { sample(name, Self.labels(labels), Self.number(value)) }
+  }
+
+  static func labels<Labels: MetricLabels>(_ labels: Labels) -> [Label] {
+    Self.labels(of: Labels.self, labels.values)
+  }
+
+  static func labels<Labels: MetricLabels>(of type: Labels.Type, _ values: [String]) -> [Label] {
+    precondition(values.count == Labels.names.count, "each label has a value")
+    return zip(Labels.names, values).map { Label(name: $0, value: $1) }
+  }
+
   /// The buckets of a histogram, each with those below it, then the sum and the count of all.
   mutating func samples(_ name: StaticString, _ labels: [Label], of histogram: Histogram) {
     let (counts, sum) = histogram.reading

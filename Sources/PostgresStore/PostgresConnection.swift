@@ -66,6 +66,16 @@ final class PostgresConnection: @unchecked Sendable {
     if case .ready = state { true } else { false }
   }
 
+  enum Phase { case down, connecting, ready }
+
+  var phase: Phase {
+    switch state {
+    case .ready: .ready
+    case .connecting, .preparing: .connecting
+    case .disconnected, .closed: .down
+    }
+  }
+
   var pendingCount: Int { pipeline.count }
 
   var isFull: Bool { pipeline.count >= limits.pendingPerConnection }

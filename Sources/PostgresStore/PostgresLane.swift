@@ -45,6 +45,20 @@ final class PostgresLane {
     }
   }
 
+  var state: PostgresLaneState {
+    var state = PostgresLaneState()
+    state.waitingRequests = waiting.count
+    for connection in connections {
+      state.pendingStatements += connection.pendingCount
+      switch connection.phase {
+      case .ready: state.ready += 1
+      case .connecting: state.connecting += 1
+      case .down: state.down += 1
+      }
+    }
+    return state
+  }
+
   func close() {
     isClosed = true
     for connection in connections { connection.close() }

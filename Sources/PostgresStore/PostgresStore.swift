@@ -1,9 +1,10 @@
 public import EventLoop
 internal import Registry
+private import Synchronization
 
 /// The registry's data in PostgreSQL. One for each event loop, with connections of its own.
 ///
-/// `@unchecked Sendable`: everything mutable is confined to `loop`. `start` and `close` go there; every
+/// `@unchecked Sendable`: everything mutable but `lastLook` is confined to `loop`. `start` and `close` go there; every
 /// operation begins with `loop.assertCurrent()`, and the callbacks that complete it run there too.
 public final class PostgresStore: @unchecked Sendable {
   /// How often deadlines and attempts to reconnect are looked at.
@@ -14,6 +15,7 @@ public final class PostgresStore: @unchecked Sendable {
   private let reads: PostgresLane
   private let writes: PostgresLane
   private var timer: Timer?
+  private let lastLook = Mutex(PostgresPool())
 
   /// - Parameters:
   ///   - url: any URL that libpq reads, several hosts included.
@@ -78,7 +80,11 @@ public final class PostgresStore: @unchecked Sendable {
     let now = MonotonicClock.milliseconds
     reads.advance(to: now)
     writes.advance(to: now)
+    lastLook.withLock { $0 = PostgresPool(reads: reads.state, writes: writes.state) }
   }
+
+  /// The connections, as they were some 50 ms ago. From any thread, without waiting for the loop.
+  public var pool: PostgresPool { lastLook.withLock { $0 } }
 
   /// Runs one statement, and reads its answer with `decode`.
   func run<Value: Sendable>(

@@ -148,7 +148,7 @@ public struct AuthenticationService: Sendable {
   private func credentials(
     of id: DeviceID
   ) async throws(RegistryError) -> (credentials: DeviceCredentials?, isRemembered: Bool) {
-    if let entry = live.cache.entry(of: id) { return (entry.credentials, true) }
+    if let known = live.cache.credentials(of: id) { return (known, true) }
     return (try await fetchCredentials(of: id), false)
   }
 

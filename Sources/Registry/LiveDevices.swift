@@ -6,7 +6,7 @@ public final class LiveDevices: ChangeObserver {
   let cache: VerifierCache
   /// The polls that wait for a signal.
   public let parked: ParkedPolls
-  let presence = PresenceBook()
+  let presence: PresenceBook
   let signalIDs = IdentifierSequence()
   let tokenRequests = TokenRequests()
   let monotonicMilliseconds: @Sendable () -> Int64
@@ -23,6 +23,7 @@ public final class LiveDevices: ChangeObserver {
     parked = ParkedPolls(maximumParked: maximumParkedPolls)
     self.monotonicMilliseconds = monotonicMilliseconds
     cache = VerifierCache(monotonicMilliseconds: monotonicMilliseconds)
+    presence = PresenceBook(monotonicMilliseconds: monotonicMilliseconds)
   }
 
   // MARK: Changes
@@ -78,6 +79,7 @@ public final class LiveDevices: ChangeObserver {
     guard !gathered.isEmpty else { return }
     do throws(RegistryError) {
       try await store.recordPresence(gathered)
+      presence.written()
     } catch {
       presence.putBack(gathered)
       throw error
@@ -92,4 +94,8 @@ public final class LiveDevices: ChangeObserver {
   public var isTrusted: Bool { cache.isTrusted }
   /// Devices whose presence is not written yet.
   public var pendingPresence: Int { presence.count }
+  /// Age of the oldest presence that is not written yet; 0 where all is.
+  public var presenceLagMilliseconds: Int64 { presence.lagMilliseconds }
+  /// Looks for credentials up to now.
+  public var cacheLookups: CacheLookups { cache.lookups }
 }

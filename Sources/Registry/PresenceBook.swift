@@ -5,32 +5,60 @@ final class PresenceBook: Sendable {
   /// Devices between two writes. What further ones do is not noted: presence is the only thing that is lost.
   static let maximumDevices = 1_000_000
 
-  private let gathered = Mutex<[DeviceID: Presence]>([:])
+  private struct Book {
+    var gathered: [DeviceID: Presence] = [:]
+    /// When the first of `gathered` was noted, on the monotonic clock.
+    var oldestMilliseconds: Int64?
+    /// The same of what is being written.
+    var oldestTakenMilliseconds: Int64?
+  }
+  private let book = Mutex(Book())
+  private let monotonicMilliseconds: @Sendable () -> Int64
+
+  /// - Parameter monotonicMilliseconds: a clock that nobody sets.
+  init(monotonicMilliseconds: @escaping @Sendable () -> Int64) {
+    self.monotonicMilliseconds = monotonicMilliseconds
+  }
+
+  var count: Int { book.withLock { $0.gathered.count } }
+
+  /// Age of the oldest presence that is not written; 0 where all is.
+  var lagMilliseconds: Int64 {
+    let oldest = book.withLock { $0.oldestTakenMilliseconds ?? $0.oldestMilliseconds }
+    return oldest.map { max(0, monotonicMilliseconds() - $0) } ?? 0
+  }
 
   /// What a device did, beside proving itself. Each request is noted once.
   enum Act { case called, polled, acknowledged }
 
-  var count: Int { gathered.withLock { $0.count } }
-
   func note(_ act: Act, by id: DeviceID, at time: Timestamp) {
-    gathered.withLock { gathered in
-      guard gathered[id] != nil || gathered.count < Self.maximumDevices else { return }
-      gathered[id, default: Presence(lastSeen: time)].move(to: act.presence(at: time))
+    book.withLock { book in
+      if book.oldestMilliseconds == nil { book.oldestMilliseconds = monotonicMilliseconds() }
+      guard book.gathered[id] != nil || book.gathered.count < Self.maximumDevices else { return }
+      book.gathered[id, default: Presence(lastSeen: time)].move(to: act.presence(at: time))
     }
   }
 
+  /// What is to be written now; `written` or `putBack` says what became of it.
   func take() -> [DeviceID: Presence] {
-    gathered.withLock { gathered in
-      let taken = gathered
-      gathered = Dictionary(minimumCapacity: taken.count)
+    book.withLock { book in
+      let taken = book.gathered
+      book.gathered = Dictionary(minimumCapacity: taken.count)
+      book.oldestTakenMilliseconds = book.oldestMilliseconds
+      book.oldestMilliseconds = nil
       return taken
     }
   }
 
+  /// What was taken is written.
+  func written() { book.withLock { $0.oldestTakenMilliseconds = nil } }
+
   /// What could not be written, unless something newer is known by now.
   func putBack(_ presence: [DeviceID: Presence]) {
-    gathered.withLock { gathered in
-      gathered.merge(presence) { newer, older in
+    book.withLock { book in
+      book.oldestMilliseconds = book.oldestTakenMilliseconds ?? book.oldestMilliseconds
+      book.oldestTakenMilliseconds = nil
+      book.gathered.merge(presence) { newer, older in
         var presence = older
         presence.move(to: newer)
         return presence

@@ -32,6 +32,8 @@ final class VerifierCache: Sendable {
     /// Devices of tokens. A hint: the token must be in the device's entry too.
     var devices: [TokenHash: DeviceID] = [:]
     var lastStamp: UInt64 = 0
+    /// Kept here, where the lock is held anyway.
+    var lookups = CacheLookups()
 
     mutating func nextStamp() -> UInt64 {
       lastStamp += 1
@@ -75,13 +77,39 @@ final class VerifierCache: Sendable {
     return shard(of: id).withLock { $0.entries[id] }
   }
 
+  /// Nil where the device is not remembered, or the cache not trusted.
+  func credentials(of id: DeviceID) -> DeviceCredentials? {
+    let isTrusted = isTrusted
+    return shard(of: id).withLock { shard in
+      let credentials = isTrusted ? shard.entries[id]?.credentials : nil
+      shard.lookups.count(credentials != nil)
+      return credentials
+    }
+  }
+
   /// Nil where the token is not remembered, or the cache not trusted.
   func credentials(ofToken hash: TokenHash) -> TokenCredentials? {
+    let credentials = knownCredentials(ofToken: hash)
+    shard(of: hash).withLock { $0.lookups.count(credentials != nil) }
+    return credentials
+  }
+
+  private func knownCredentials(ofToken hash: TokenHash) -> TokenCredentials? {
     guard isTrusted, let id = shard(of: hash).withLock({ $0.devices[hash] }) else { return nil }
     return shard(of: id).withLock { shard in
       guard let entry = shard.entries[id], let expiresAt = entry.tokens[hash] else { return nil }
       return TokenCredentials(device: entry.credentials, expiresAt: expiresAt)
     }
+  }
+
+  /// All looks for credentials up to now.
+  var lookups: CacheLookups {
+    var all = CacheLookups()
+    forEachShard { shard in
+      all.hits += shard.lookups.hits
+      all.misses += shard.lookups.misses
+    }
+    return all
   }
 
   // MARK: Remembering
@@ -179,5 +207,16 @@ final class VerifierCache: Sendable {
 
   private func forEachShard(_ body: (inout Shard) -> Void) {
     for shard in shards { shard.withLock { body(&$0) } }
+  }
+}
+
+/// How often the verifier cache was asked for the credentials of a device or a token.
+public struct CacheLookups: Hashable, Sendable {
+  public fileprivate(set) var hits = 0
+  /// The database had to be asked.
+  public fileprivate(set) var misses = 0
+
+  fileprivate mutating func count(_ isHit: Bool) {
+    if isHit { hits += 1 } else { misses += 1 }
   }
 }

@@ -47,8 +47,8 @@ public final class SQLiteDatabase: @unchecked Sendable {
     writer = nil
   }
 
-  /// Writes that wait for the writer now.
-  var waitingWrites: Int { pool.queueLength }
+  /// Writes that wait for the writer now. From any thread.
+  public var waitingWrites: Int { pool.queueLength }
 
   /// Lends the writer's connection to `body`, on the writer's thread.
   func write<Value: Sendable>(

@@ -3,7 +3,8 @@ internal import HTTP
 internal import Observability
 
 /// Where those who run the service read its metrics: an HTTP server of its own, on an address that is not the
-/// clients', and on a loop that serves clients too. It has no TLS and asks nobody who they are.
+/// clients', and on a loop of its own, which answers also while the clients' loops are stuck. It has no TLS and asks
+/// nobody who they are.
 final class AdminServer: Sendable {
   /// Where it listens, with the port that the system picked where 0 was asked for.
   let address: ListenAddress
@@ -24,21 +25,28 @@ final class AdminServer: Sendable {
       setting: Setting.adminListen.rawValue)
   }
 
-  /// Serves. Call it on the loop.
-  init(
-    on loop: EventLoop, listener: Listener, host: String, metrics: Metrics
-  ) throws(HTTPServerError) {
+  /// Serves. Throws `EventLoopError` where the system has no thread left, `HTTPServerError`.
+  init(listener: Listener, host: String, metrics: Metrics) async throws {
     var limits = HTTPLimits()
     limits.maximumConnectionsPerLoop = Self.maximumConnections
-    http = try HTTPServer(
-      on: loop, listening: listener.descriptors[0], limits: limits,
-      responder: MetricsResponder(metrics: metrics))
+    let loop = try EventLoop(name: "admin")
+    do throws(HTTPServerError) {
+      http = try await loop.run { [limits] () throws(HTTPServerError) in
+        try HTTPServer(
+          on: loop, listening: listener.descriptors[0], limits: limits,
+          responder: MetricsResponder(metrics: metrics))
+      }
+    } catch {
+      loop.stop()
+      throw error
+    }
     address = ListenAddress(host: host, port: listener.port)
     self.loop = loop
   }
 
   func shutDown() async {
     await loop.run { [http] in await http.shutDown(timeoutMilliseconds: Self.shutDownTimeoutMilliseconds) }
+    loop.stop()
   }
 }
 
@@ -58,7 +66,7 @@ private struct MetricsResponder: Responder {
       response.fields = [("Allow", Self.methods.joined(separator: ", "))]
       return response
     }
-    let text = await metrics.text()
+    let text = metrics.text()
     let body = ByteBuffer(capacity: text.count)
     text.withUnsafeBufferPointer { body.append($0) }
     return Response(status: 200, contentType: Metrics.contentType, body: body)

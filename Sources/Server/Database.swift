@@ -5,7 +5,7 @@ internal import Registry
 internal import SQLiteStore
 
 /// The database of a process: of it come the stores, one for each event loop.
-struct Database {
+struct Database: Sendable {
   private let url: DatabaseURL
   private let loops: Int
   private let sqlite: SQLiteDatabase?
@@ -34,11 +34,11 @@ struct Database {
     switch url {
     case .sqlite:
       let store = try SQLiteStore(database: sqlite!, loop: loop)
-      return OpenStore(store: store) { await store.close() }
+      return OpenStore(store: store, pool: nil) { await store.close() }
     case .postgres(let url):
       let store = try PostgresStore(url: url, loop: loop, loops: loops) { logger.log($0) }
       store.start()
-      return OpenStore(store: store) { await store.close() }
+      return OpenStore(store: store, pool: { store.pool }) { await store.close() }
     }
   }
 
@@ -49,6 +49,9 @@ struct Database {
     case .postgres: 1000
     }
   }
+
+  /// Writes that wait for SQLite's one writer; nil where there is none. From any thread.
+  var waitingWrites: Int? { sqlite?.waitingWrites }
 
   /// After the stores were closed. Blocks until what is queued is written.
   func close() { sqlite?.close() }
@@ -101,6 +104,8 @@ extension Database {
 /// A store, and how to close it.
 struct OpenStore: Sendable {
   let store: any RegistryStore
+  /// Its connections to PostgreSQL, for the metrics. From any thread.
+  let pool: (@Sendable () -> PostgresPool)?
   let close: @Sendable () async -> Void
 }
 

@@ -13,7 +13,7 @@ public final class RunningServer: Sendable {
   public let address: ListenAddress
   /// Where its metrics are, likewise; nil where they are turned off.
   public let adminAddress: ListenAddress?
-  private let loops: [EventLoop]
+  private let front: Front
   private let opened: OpenedParts
   private let logger: Logger
 
@@ -24,6 +24,10 @@ public final class RunningServer: Sendable {
   static let maximumFetchQueueLength = 4
   /// Descriptors that connections of clients leave to the database, the log and the rest.
   static let reservedDescriptors = 256
+  /// Whoever spoke HTTPS with us once is to do so for a year (RFC 6797). Other hosts of the domain are not ours to bind.
+  static let strictTransportSecurity: HTTPServer.CommonField = (
+    "Strict-Transport-Security", "max-age=31536000"
+  )
 
   /// Brings the database up to date, and serves. Throws an error whose text says what is wrong and what to do.
   ///
@@ -42,19 +46,18 @@ public final class RunningServer: Sendable {
   }
 
   private init(
-    address: ListenAddress, adminAddress: ListenAddress?, loops: [EventLoop], opened: OpenedParts,
-    logger: Logger
+    address: ListenAddress, adminAddress: ListenAddress?, front: Front, opened: OpenedParts, logger: Logger
   ) {
     self.address = address
     self.adminAddress = adminAddress
-    self.loops = loops
+    self.front = front
     self.opened = opened
     self.logger = logger
   }
 
   /// Returns once each loop that serves has had a turn: one that hangs has none.
   func passThroughLoops() async {
-    for loop in loops { await loop.run {} }
+    for lane in front.lanes { await lane.loop.run {} }
   }
 
   /// Stops accepting, empties parked polls, finishes what is in flight (10 s at most), writes presence, and closes
@@ -63,6 +66,23 @@ public final class RunningServer: Sendable {
     logger.log(.info, "stopping")
     await opened.close()
     logger.log(.info, "stopped")
+  }
+
+  /// Reads the certificate and its key anew, and shows them to new connections; those that are open go on as they are.
+  /// What cannot be used is logged, and nothing changes. Blocks while it reads.
+  public func reload() async {
+    guard let certificate = front.certificate else {
+      return logger.log(.notice, "nothing to reload", ["cause": "there is no TLS"])
+    }
+    do throws(UsageError) {
+      try certificate.reload()
+    } catch {
+      return logger.log(.error, "certificate not reloaded", ["cause": error.description])
+    }
+    let identity = certificate.current
+    for (lane, server) in zip(front.lanes, front.servers) { await lane.loop.run { server.present(identity) } }
+    let expiry = Timestamp(millisecondsSince1970: identity.expirySeconds * 1000)
+    logger.log(.notice, "certificate reloaded", ["expires_at": expiry.description])
   }
 
   // MARK: Starting
@@ -98,16 +118,28 @@ public final class RunningServer: Sendable {
     let keys = try await OwnerKeys.open(configuration.jwt, on: lanes[0].loop, logger: logger, opened: &opened)
 
     let metrics = Metrics()
+    let requestLog = RequestLog(logger)
     let parts = Parts(
       configuration: configuration, hasher: Argon2idHasher(argon2id: argon2id, pool: hashing), clock: clock,
       live: live, replay: replay, tokenVerifier: keys.verifier, metrics: ServiceMetrics(in: metrics),
-      logger: logger)
-    let servers = try await openServers(parts, on: lanes, listener: listener, opened: &opened)
-    ServiceMetrics.describeProcess(in: metrics, version: CommandLineInterface.version, startedAt: clock.now())
-    measure(lanes, servers, hashing, live, replay, in: metrics)
+      requestLog: requestLog)
+    let front = try await openServers(parts, on: lanes, listener: listener, opened: &opened)
+
+    ProcessMetrics.describe(in: metrics, version: CommandLineInterface.version, startedAt: clock.now())
+    let partMetrics = PartMetrics(metrics: metrics)
+    partMetrics.describe(
+      front.servers, connectionLimit: limits(of: configuration).maximumConnectionsPerLoop * lanes.count,
+      front.certificate)
+    partMetrics.describe(hashing)
+    partMetrics.describe(live, replay)
+    partMetrics.describe(database, lanes)
+    partMetrics.describe(logger, requestLog)
+    let pulses = await partMetrics.describe(lanes.map(\.loop))
+    opened.add {
+      for (lane, pulse) in zip(lanes, pulses) { await lane.loop.run { pulse.stop() } }
+    }
     let admin = try await openAdmin(
-      adminListener, host: configuration.adminListen?.host, on: lanes[0].loop, metrics: metrics, opened: &opened
-    )
+      adminListener, host: configuration.adminListen?.host, metrics: metrics, opened: &opened)
 
     let address = ListenAddress(host: configuration.listen.host, port: listener.port)
     logger.log(
@@ -118,29 +150,27 @@ public final class RunningServer: Sendable {
         "database": configuration.database.description, "event_loops": String(lanes.count),
       ])
     return RunningServer(
-      address: address, adminAddress: admin?.address, loops: lanes.map(\.loop), opened: opened, logger: logger)
+      address: address, adminAddress: admin?.address, front: front, opened: opened, logger: logger)
   }
 
   /// Serves on each lane. They are closed together: what is in flight has one time to finish.
   private static func openServers(
     _ parts: Parts, on lanes: [Lane], listener: Listener, opened: inout OpenedParts
-  ) async throws -> [HTTPServer] {
-    let limits = limits(of: parts.configuration)
+  ) async throws -> Front {
+    let configuration = parts.configuration
+    let limits = limits(of: configuration)
     var servers: [HTTPServer] = []
     for (index, lane) in lanes.enumerated() {
       let descriptor = listener.descriptors[index]
-      do throws(HTTPServerError) {
-        let server = try await lane.loop.run { () throws(HTTPServerError) in
-          try HTTPServer(
-            on: lane.loop, listening: descriptor, tls: parts.configuration.tls, limits: limits,
-            trustedProxies: parts.configuration.trustedProxies, responder: parts.api(of: lane, at: index))
-        }
-        servers.append(server)
-        opened.add { await lane.loop.run { await server.shutDown(timeoutMilliseconds: 0) } }
-      } catch {
-        guard parts.configuration.tls != nil else { throw error }
-        throw UsageError(.tlsCertFile, "\(error)")
+      let server = try await lane.loop.run { () throws(HTTPServerError) in
+        try HTTPServer(
+          on: lane.loop, listening: descriptor, tls: configuration.tlsIdentity, limits: limits,
+          trustedProxies: configuration.trustedProxies,
+          commonFields: configuration.isHTTPS ? [strictTransportSecurity] : [],
+          responder: parts.api(of: lane, at: index))
       }
+      servers.append(server)
+      opened.add { await lane.loop.run { await server.shutDown(timeoutMilliseconds: 0) } }
     }
     let live = parts.live
     opened.add { [servers] in
@@ -153,17 +183,18 @@ public final class RunningServer: Sendable {
         }
       }
     }
-    return servers
+    let certificate = configuration.tls.flatMap { files in
+      configuration.tlsIdentity.map { ServedCertificate($0, from: files) }
+    }
+    return Front(lanes: lanes, servers: servers, certificate: certificate)
   }
 
   /// Serves the metrics, where they are asked for.
   private static func openAdmin(
-    _ listener: Listener?, host: String?, on loop: EventLoop, metrics: Metrics, opened: inout OpenedParts
+    _ listener: Listener?, host: String?, metrics: Metrics, opened: inout OpenedParts
   ) async throws -> AdminServer? {
     guard let listener, let host else { return nil }
-    let admin = try await loop.run {
-      try AdminServer(on: loop, listener: listener, host: host, metrics: metrics)
-    }
+    let admin = try await AdminServer(listener: listener, host: host, metrics: metrics)
     opened.add { await admin.shutDown() }
     return admin
   }
@@ -176,35 +207,14 @@ public final class RunningServer: Sendable {
       limits.maximumConnectionsPerLoop, available / configuration.eventLoops)
     return limits
   }
+}
 
-  /// What the metrics tell of the parts while they run.
-  private static func measure(
-    _ lanes: [Lane], _ servers: [HTTPServer], _ hashing: WorkerPool, _ live: LiveDevices,
-    _ replay: ReplayProtection, in metrics: Metrics
-  ) {
-    metrics.gauge("http_connections_open", "Connections of clients.") {
-      var count = 0
-      for (lane, server) in zip(lanes, servers) { count += await lane.loop.run { server.connectionCount } }
-      return Double(count)
-    }
-    metrics.gauge("argon2id_queue_length", "Secrets that wait for a thread to be hashed.") {
-      Double(hashing.queueLength)
-    }
-    metrics.gauge("parked_polls", "Polls that wait for a signal.") { Double(live.parked.count) }
-    metrics.gauge("verifier_cache_entries", "Devices whose credentials are remembered.") {
-      Double(live.rememberedDevices)
-    }
-    metrics.gauge("verifier_cache_trusted", "1 while the database's changes are heard, else 0.") {
-      live.isTrusted ? 1 : 0
-    }
-    metrics.gauge("presence_pending", "Devices whose presence is not written yet.") {
-      Double(live.pendingPresence)
-    }
-    metrics.gauge("replay_nonces", "Nonces that this process remembers.") { Double(replay.count) }
-    metrics.gauge("replay_nonces_limit", "Nonces that this process may remember; past it, none is accepted.") {
-      Double(replay.limit)
-    }
-  }
+/// What clients meet: a server on each lane, in their order, and the certificate that they show.
+private struct Front: Sendable {
+  let lanes: [Lane]
+  let servers: [HTTPServer]
+  /// Nil without TLS.
+  let certificate: ServedCertificate?
 }
 
 /// What was opened, and how it is closed: in the opposite order.
@@ -227,21 +237,21 @@ private struct Parts: Sendable {
   let replay: ReplayProtection
   let tokenVerifier: TokenVerifier
   let metrics: ServiceMetrics
-  let logger: Logger
+  let requestLog: RequestLog
 
   func api(of lane: Lane, at index: Int) -> API {
     let publicURL = configuration.publicURL
-    let (metrics, logger) = (metrics, logger)
+    let (metrics, requestLog) = (metrics, requestLog)
     return API(
       services: services(store: lane.store.store, replay: replay.store(ofLane: index)),
       authenticator: JWTAuthenticator(verifier: tokenVerifier, clock: clock, loop: lane.loop),
       origin: SignatureOrigin(
-        scheme: publicURL?.scheme ?? (configuration.tls == nil ? "http" : "https"),
+        scheme: configuration.isHTTPS ? "https" : "http",
         authority: publicURL?.authority),
       publicURL: publicURL?.description
     ) { event in
       metrics.count(event)
-      logger.log(event)
+      if case .answered(let request) = event { requestLog.log(request) }
     }
   }
 
@@ -299,17 +309,6 @@ private struct OwnerKeys {
 }
 
 extension Logger {
-  /// Of what happens on the wire, what somebody must see to.
-  fileprivate func log(_ event: APIEvent) {
-    switch event {
-    case .failed(let failure):
-      log(
-        .error, "request failed",
-        ["request_id": failure.requestID, "problem": failure.problem, "cause": failure.cause])
-    case .answered, .deviceRegistered, .deviceRevoked, .acknowledged: break
-    }
-  }
-
   fileprivate func log(_ event: KeySetEvent) {
     switch event {
     case .fetched(let keys, let refusals, let lifetime):

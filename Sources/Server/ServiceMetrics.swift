@@ -1,6 +1,5 @@
 internal import API
 internal import Observability
-internal import Registry
 
 /// What the service counts: the names are the contract's. Holds the metrics' instruments and not the metrics
 /// themselves, whose closures hold the servers that tell this of events.
@@ -49,22 +48,9 @@ struct ServiceMetrics: Sendable {
       guard request.route == API.pollPath else { break }
       polls[StatusLabel(status: request.status)].increment()
       pollDuration.observe(nanoseconds: request.durationNanoseconds)
-    case .failed: break
     case .deviceRegistered: devicesRegistered.increment()
     case .deviceRevoked: devicesRevoked.increment()
     case .acknowledged(let result, let count): acks[AckLabel(result: result)].increment(by: count)
-    }
-  }
-
-  /// What the metrics tell of the process.
-  static func describeProcess(in metrics: Metrics, version: String, startedAt: Timestamp) {
-    metrics.gauges("build_info", "The version that runs; always 1.", by: VersionLabel.self)[
-      VersionLabel(version: version)
-    ].set(1)
-    let startSeconds = Double(startedAt.millisecondsSince1970) / 1000
-    metrics.gauge("process_start_time_seconds", "When the service started, since 1970 in UTC.") { startSeconds }
-    metrics.gauge("process_resident_memory_bytes", "Memory that the process holds in RAM.") {
-      ResidentMemory.bytes.map(Double.init) ?? .nan
     }
   }
 }
@@ -93,10 +79,4 @@ private struct AckLabel: MetricLabels {
   static let names: [StaticString] = ["result"]
   let result: AckResult
   var values: [String] { [result.rawValue] }
-}
-
-private struct VersionLabel: MetricLabels {
-  static let names: [StaticString] = ["version"]
-  let version: String
-  var values: [String] { [version] }
 }

@@ -27,11 +27,35 @@ import Testing
     #expect(api.answered.map(\.status) == [404, 405, 400])
   }
 
-  @Test func `A request that fails is told as answered too, and nothing as done`() async throws {
+  @Test func `A request that fails is told with its cause, and nothing as done`() async throws {
     let api = APIUnderTest(storeThrows: .unavailable(cause: "gone"))
     _ = try await api.answer("POST", "/api/v1/devices/01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7a/revoke")
-    #expect(api.failures.map(\.cause) == ["gone"])
     #expect(api.answered.map(\.status) == [503])
-    #expect(api.events.count == 2)
+    #expect(api.answered.map(\.cause) == ["gone"])
+    #expect(api.answered.map(\.problem) == ["unavailable"])
+    #expect(api.events.count == 1)
+  }
+
+  @Test func `Who called is told where it was proved, and never where it was only claimed`() async throws {
+    let owner = APIUnderTest(storeThrows: .deviceNotFound)
+    let path = "/api/v1/devices/01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7a"
+    _ = try await owner.answer("GET", path)
+    _ = try await owner.answer("GET", "/api/v1/clients/bob")
+    _ = try await owner.answer("GET", path, [])
+    _ = try await owner.answer("GET", "/healthz")
+    let alice = ProvedCaller.client(try #require(ClientID("alice")))
+    #expect(owner.answered.map(\.caller) == [alice, alice, nil, nil])
+    let stranger = APIUnderTest(token: .failure(.invalid(reason: "the token has expired")))
+    _ = try await stranger.answer("GET", path)
+    #expect(stranger.answered.map(\.caller) == [nil])
+  }
+
+  @Test func `What machines call again and again is routine`() async throws {
+    let api = APIUnderTest()
+    for target in ["/healthz", "/readyz", "/api/v1/device/poll", "/api/v1/devices", "/openapi.json", "/coffee"]
+    {
+      _ = try await api.answer("GET", target)
+    }
+    #expect(api.answered.map(\.isRoutine) == [true, true, true, false, false, false])
   }
 }

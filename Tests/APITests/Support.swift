@@ -77,10 +77,6 @@ final class APIUnderTest: Sendable {
 
   var events: [APIEvent] { observed.withLock { $0 } }
 
-  var failures: [InternalFailure] {
-    events.compactMap { if case .failed(let failure) = $0 { failure } else { nil } }
-  }
-
   var answered: [AnsweredRequest] {
     events.compactMap { if case .answered(let request) = $0 { request } else { nil } }
   }

@@ -1,3 +1,4 @@
+import Dispatch
 import EventLoop
 import Glibc
 import Synchronization
@@ -194,4 +195,27 @@ private final class Gate: @unchecked Sendable {
   }
   func untilEntered() { sem_wait(entered) }
   func open() { sem_post(opened) }
+}
+
+@Suite struct LoopPulses {
+  @Test func `A loop that is stuck is silent, and afterwards late by as much`() async throws {
+    let loop = try EventLoop(name: "pulse-test")
+    let (lags, told) = AsyncStream.makeStream(of: UInt64.self)
+    let pulse = await loop.run { LoopPulse(of: loop) { told.yield($0) } }
+    let stuck = DispatchSemaphore(value: 0)
+    loop.submit { stuck.wait() }
+    let lateNanoseconds: Int64 = 300_000_000
+    try await wait { pulse.nanosecondsSinceBeat >= lateNanoseconds }
+    stuck.signal()
+    // The beat that was due while it was stuck, at the latest.
+    let least = UInt64(lateNanoseconds) - UInt64(LoopPulse.intervalMilliseconds) * 1_000_000
+    var lag: UInt64 = 0
+    for await late in lags where late >= least {
+      lag = late
+      break
+    }
+    #expect(lag >= least)
+    await loop.run { pulse.stop() }
+    loop.stop()
+  }
 }

@@ -1,4 +1,5 @@
 import Dispatch
+import Glibc
 @testable import Observability
 import Testing
 
@@ -12,14 +13,14 @@ import Testing
 
   private let metrics = Metrics()
 
-  private func text() async -> String { String(decoding: await metrics.text(), as: UTF8.self) }
+  private func text() -> String { String(decoding: metrics.text(), as: UTF8.self) }
 
-  @Test func `A counter has its help, its type and its number`() async {
+  @Test func `A counter has its help, its type and its number`() {
     let counter = metrics.counter("devices_registered_total", "Devices that were registered.")
     counter.increment()
     counter.increment(by: 41)
     #expect(
-      await text() == """
+      text() == """
         # HELP devices_registered_total Devices that were registered.
         # TYPE devices_registered_total counter
         devices_registered_total 42
@@ -27,13 +28,13 @@ import Testing
         """)
   }
 
-  @Test func `Metrics come in the order in which they were made, one without children too`() async {
+  @Test func `Metrics come in the order in which they were made, one without children too`() {
     _ = metrics.counters("b_total", "B.", by: Place.self)
     let gauge = metrics.gauge("a", "A.")
     gauge.set(3)
     gauge.add(-5)
     #expect(
-      await text() == """
+      text() == """
         # HELP b_total B.
         # TYPE b_total counter
         # HELP a A.
@@ -43,14 +44,14 @@ import Testing
         """)
   }
 
-  @Test func `A family has a line for each set of labels, in their order`() async {
+  @Test func `A family has a line for each set of labels, in their order`() {
     let counters = metrics.counters("visits_total", "Visits.", by: Place.self)
     counters[Place(place: "b")].increment()
     counters[Place(place: "a", kind: "z")].increment(by: 2)
     counters[Place(place: "a")].increment()
     counters[Place(place: "b")].increment()
     #expect(
-      await text().hasSuffix(
+      text().hasSuffix(
         """
         visits_total{place="a",kind="a"} 1
         visits_total{place="a",kind="z"} 2
@@ -59,11 +60,11 @@ import Testing
         """))
   }
 
-  @Test func `No value of a label and no help can end its line`() async {
+  @Test func `No value of a label and no help can end its line`() {
     let gauges = metrics.gauges("info", "A \"help\" with a \\ and\nmore.", by: Place.self)
     gauges[Place(place: "\"} 1\nevil 2 \\", kind: "ö")].set(1)
     #expect(
-      await text() == #"""
+      text() == #"""
         # HELP info A "help" with a \\ and\nmore.
         # TYPE info gauge
         info{place="\"} 1\nevil 2 \\",kind="ö"} 1
@@ -71,31 +72,31 @@ import Testing
         """#)
   }
 
-  @Test func `A gauge with a closure is read at each look`() async {
+  @Test func `A gauge with a closure is read at each look`() {
     let source = metrics.gauge("source", "What the other one reads.")
     metrics.gauge("twice", "Twice that.") { Double(source.value) * 2 }
     source.set(21)
-    #expect(await text().hasSuffix("\ntwice 42\n"))
+    #expect(text().hasSuffix("\ntwice 42\n"))
     source.set(4)
-    #expect(await text().hasSuffix("\ntwice 8\n"))
+    #expect(text().hasSuffix("\ntwice 8\n"))
   }
 
   @Test(arguments: [
     (0, "0"), (-3, "-3"), (12_000_000, "12000000"), (0.25, "0.25"), (1.5e-07, "1.5e-07"),
     (Double.infinity, "+Inf"), (-Double.infinity, "-Inf"), (Double.nan, "NaN"),
   ])
-  func `A number is written as Prometheus reads it`(_ value: Double, _ text: String) async {
+  func `A number is written as Prometheus reads it`(_ value: Double, _ text: String) {
     metrics.gauge("value", "A value.") { value }
-    #expect(await self.text().hasSuffix("\nvalue \(text)\n"))
+    #expect(self.text().hasSuffix("\nvalue \(text)\n"))
   }
 
-  @Test func `A histogram's buckets hold those below them, and what takes a bound is within it`() async {
+  @Test func `A histogram's buckets hold those below them, and what takes a bound is within it`() {
     let histogram = metrics.histogram("wait_seconds", "Waits.", bounds: [0.005, 0.25, 1])
     for nanoseconds: UInt64 in [0, 5_000_000, 5_000_001, 250_000_000, 2_000_000_000] {
       histogram.observe(nanoseconds: nanoseconds)
     }
     #expect(
-      await text() == """
+      text() == """
         # HELP wait_seconds Waits.
         # TYPE wait_seconds histogram
         wait_seconds_bucket{le="0.005"} 2
@@ -108,11 +109,11 @@ import Testing
         """)
   }
 
-  @Test func `A labelled histogram has its labels before the bound`() async {
+  @Test func `A labelled histogram has its labels before the bound`() {
     let histograms = metrics.histograms("wait_seconds", "Waits.", bounds: [1], by: Place.self)
     histograms[Place(place: "x")].observe(nanoseconds: 500_000_000)
     #expect(
-      await text().hasSuffix(
+      text().hasSuffix(
         """
         wait_seconds_bucket{place="x",kind="a",le="1"} 1
         wait_seconds_bucket{place="x",kind="a",le="+Inf"} 1
@@ -122,18 +123,18 @@ import Testing
         """))
   }
 
-  @Test func `A family keeps a bounded number of children, and counts the rest together`() async {
+  @Test func `A family keeps a bounded number of children, and counts the rest together`() {
     let counters = metrics.counters("visits_total", "Visits.", by: Place.self)
     let maximum = MetricFamily<Place, Counter>.maximumChildren
     for number in 0..<maximum + 10 { counters[Place(place: "p\(number)")].increment() }
     counters[Place(place: "p0")].increment()
-    let lines = await text().split(separator: "\n").dropFirst(2)
+    let lines = text().split(separator: "\n").dropFirst(2)
     #expect(lines.count == maximum + 1)
     #expect(lines.contains(#"visits_total{place="p0",kind="a"} 2"#))
     #expect(lines.last == #"visits_total{place="other",kind="other"} 10"#)
   }
 
-  @Test func `Nothing is lost when threads count at once`() async {
+  @Test func `Nothing is lost when threads count at once`() {
     let counter = metrics.counter("all_total", "All.")
     let counters = metrics.counters("some_total", "Some.", by: Place.self)
     let histogram = metrics.histogram("wait_seconds", "Waits.", bounds: [1, 2])
@@ -145,7 +146,7 @@ import Testing
         histogram.observe(nanoseconds: UInt64(thread % 3) * 1_000_000_000 + 1)
       }
     }
-    let text = await text()
+    let text = text()
     #expect(text.contains("\nall_total \(threads * rounds)\n"))
     for place in 0..<4 {
       #expect(text.contains("\nsome_total{place=\"\(place)\",kind=\"a\"} \(threads * rounds / 4)\n"))
@@ -154,9 +155,52 @@ import Testing
     #expect(text.contains("\nwait_seconds_count \(threads * rounds)\n"))
   }
 
-  @Test func `The process's memory is told in bytes`() throws {
-    let bytes = try #require(ResidentMemory.bytes)
+  @Test func `What is read has a line for each set of labels, and none where there is nothing to tell`() {
+    metrics.counters("looks_total", "Looks.") { [(Place(place: "x"), 3), (Place(place: "y", kind: "b"), 0.5)] }
+    metrics.counter("seconds_total", "Seconds.") { 1.25 }
+    metrics.gauges("rooms", "Rooms.") { [(Place, Double)]() }
+    metrics.gauge("age", "Age.") { nil }
+    #expect(
+      text() == """
+        # HELP looks_total Looks.
+        # TYPE looks_total counter
+        looks_total{place="x",kind="a"} 3
+        looks_total{place="y",kind="b"} 0.5
+        # HELP seconds_total Seconds.
+        # TYPE seconds_total counter
+        seconds_total 1.25
+        # HELP rooms Rooms.
+        # TYPE rooms gauge
+        # HELP age Age.
+        # TYPE age gauge
+
+        """)
+  }
+}
+
+@Suite struct ProcessUses {
+  @Test func `Memory is told in bytes`() throws {
+    let bytes = try #require(ProcessUse.residentBytes)
     #expect((1_000_000...100_000_000_000).contains(bytes))
+  }
+
+  @Test func `Time of processors grows with work`() {
+    let before = ProcessUse.processorSeconds
+    let deadline = ContinuousClock.now + .seconds(30)
+    while ProcessUse.processorSeconds < before + 0.01, ContinuousClock.now < deadline {}
+    #expect(ProcessUse.processorSeconds >= before + 0.01)
+  }
+
+  @Test func `Each open descriptor counts`() throws {
+    // Other tests open and close some meanwhile, but not so many.
+    let count = 500
+    let before = try #require(ProcessUse.openDescriptors)
+    let descriptors = (0..<count).map { _ in open("/dev/null", O_RDONLY | O_CLOEXEC) }
+    let during = try #require(ProcessUse.openDescriptors)
+    for descriptor in descriptors { close(descriptor) }
+    #expect(abs(during - before - count) < count / 2)
+    let after = try #require(ProcessUse.openDescriptors)
+    #expect(during - after > count / 2)
   }
 }
 

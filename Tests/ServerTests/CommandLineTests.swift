@@ -122,38 +122,6 @@ struct CommandLineTests {
     #expect(await program.end().status == 0)
   }
 
-  @Test("serves HTTPS, of TLS 1.2 and later, and says when the certificate is none")
-  func servesTLS() async throws {
-    let (certificate, key) = ("\(directory.path)/certificate.pem", "\(directory.path)/key.pem")
-    let made = try await Program.run(
-      [
-        "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "1", "-subj",
-        "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", key, "-out", certificate,
-      ], executable: "/usr/bin/openssl")
-    try #require(made.status == 0, "\(made.errors)")
-    let environment = [
-      secret, "DATABASE_URL=sqlite:\(directory.path)/registry.db", "LISTEN=127.0.0.1:0", "ADMIN_LISTEN=",
-      "TLS_KEY_FILE=\(key)",
-    ]
-    let program = try Program(["serve"], environment + ["TLS_CERT_FILE=\(certificate)"])
-    let line = try await program.errorLine(containing: #""event":"listening""#)
-    let address = try #require(line.firstMatch(of: /"address":"(127.0.0.1:\d+)"/)).1
-    let curl = ["-s", "--cacert", certificate, "https://\(address)/healthz"]
-    #expect(try await Program.run(curl, executable: "/usr/bin/curl").output == #"{"status":"ok"}"#)
-    let old = ["-s", "--tls-max", "1.1", "--ciphers", "DEFAULT@SECLEVEL=0"] + curl.dropFirst()
-    #expect(try await Program.run(Array(old), executable: "/usr/bin/curl").status == 35)
-    program.send(SIGTERM)
-    #expect(await program.end().status == 0)
-
-    for kind in DatabaseKind.allCases {
-      let database = await TestDatabase(kind)
-      let settings = environment.filter { !$0.hasPrefix("DATABASE_URL") } + ["DATABASE_URL=\(database.url)"]
-      let broken = try await Program.run(["serve"], settings + ["TLS_CERT_FILE=\(key)"])
-      #expect(broken.status == 2)
-      #expect(broken.errors.contains("TLS_CERT_FILE") && broken.errors.contains("certificate"))
-    }
-  }
-
   @Test("says when the port is taken or the database is out of reach, and exits with 1")
   func failsToStart() async throws {
     let file = "DATABASE_URL=sqlite:\(directory.path)/registry.db"

@@ -109,6 +109,64 @@ import Testing
     }
   }
 
+  @Test(arguments: DatabaseKind.allCases)
+  func `Looks for devices are counted, and what they left to be written is soon written`(
+    _ kind: DatabaseKind
+  ) async throws {
+    try await TestRegistry.with(await TestDatabase(kind)) { registry in
+      let device = try await registry.newSignedDevice(of: try await registry.newOwner())
+      for _ in 0..<3 { _ = try await registry.poll(device) }
+      let text = try await registry.askAdmin("GET", "/metrics").text
+      let looks = ["hit", "miss"].compactMap {
+        Self.value(#"verifier_cache_lookups_total{result="\#($0)"}"#, in: text).flatMap { Int($0) }
+      }
+      #expect(looks.count == 2 && looks.reduce(0, +) == 3 && looks.last.map { $0 >= 1 } == true)
+      // Presence is written once a second.
+      let isWritten = try await registry.metricsShow { Self.value("presence_lag_seconds", in: $0) == "0" }
+      #expect(isWritten)
+    }
+  }
+
+  @Test func `The connections to PostgreSQL are told by what they are for`() async throws {
+    try await TestRegistry.with(await TestDatabase(.postgres)) { registry in
+      let areReady = try await registry.metricsShow { text in
+        Self.value(#"postgres_connections_ready{kind="read"}"#, in: text) == "4"
+          && Self.value(#"postgres_connections_ready{kind="write"}"#, in: text) == "8"
+      }
+      #expect(areReady)
+      let text = try await registry.askAdmin("GET", "/metrics").text
+      for state in ["connecting", "down"] {
+        #expect(Self.value(#"postgres_connections_\#(state){kind="read"}"#, in: text) == "0")
+      }
+      #expect(Self.value(#"postgres_waiting_requests{kind="write"}"#, in: text) == "0")
+      #expect(Self.value("sqlite_writer_queue_length", in: text) == nil)
+    }
+  }
+
+  @Test func `The process and each loop are measured`() async throws {
+    try await TestRegistry.with(await TestDatabase(.sqlite)) { registry in
+      let hasBeaten = try await registry.metricsShow { text in
+        ["0", "1"].allSatisfy { loop in
+          Self.value(#"event_loop_lag_seconds_count{loop="\#(loop)"}"#, in: text).flatMap { Int($0) } ?? 0 > 0
+        }
+      }
+      #expect(hasBeaten)
+      let text = try await registry.askAdmin("GET", "/metrics").text
+      func number(_ name: String) throws -> Double {
+        try #require(Self.value(name, in: text).flatMap { Double($0) }, "\(name)")
+      }
+      #expect(try number("process_cpu_seconds_total") > 0)
+      #expect(try number("process_open_fds") > 3)
+      #expect(try number("process_open_fds") < number("process_max_fds"))
+      #expect(try number(#"event_loop_silence_seconds{loop="1"}"#) >= 0)
+      #expect(try number("log_queue_bytes") >= 0)
+      #expect(try number(#"log_lines_dropped_total{reason="queue"}"#) == 0)
+      #expect(try number("sqlite_writer_queue_length") >= 0)
+      #expect(try number("http_connections_limit") > 0)
+      #expect(Self.value("tls_certificate_expiry_timestamp_seconds", in: text) == nil)
+    }
+  }
+
   @Test func `The admin address answers GET and HEAD of /metrics, and nothing else`() async throws {
     try await TestRegistry.with(await TestDatabase(.sqlite)) { registry in
       let get = try await registry.askAdmin("GET", "/metrics?debug=1")
@@ -132,5 +190,17 @@ import Testing
       #expect(health.status == 200)
       #expect(!registry.hasAdmin)
     }
+  }
+}
+
+extension TestRegistry {
+  /// Whether the metrics come to show something, within half a minute.
+  fileprivate func metricsShow(_ condition: (_ text: String) -> Bool) async throws -> Bool {
+    let deadline = ContinuousClock.now + .seconds(30)
+    while try await !condition(askAdmin("GET", "/metrics").text) {
+      guard ContinuousClock.now < deadline else { return false }
+      try await Task.sleep(for: .milliseconds(20))
+    }
+    return true
   }
 }

@@ -103,9 +103,7 @@ import Testing
     _ kind: DatabaseKind
   ) async throws {
     let database = TestDatabase(kind)
-    let path = "\(database.directory.path)/service.log"
-    let log = open(path, O_WRONLY | O_CREAT | O_APPEND, 0o600)
-    defer { close(log) }
+    let log = LogFile()
     let (secrets, metrics, stored) = try await TestRegistry.with(
       database, settings: ["LOG_LEVEL": "debug"], bounds: { $0.maximumReplayNonces = 64 }, log: log
     ) { registry in
@@ -126,7 +124,7 @@ import Testing
       )
     }
     let afterwards = try await database.dump()
-    let lines = try #require(FileManager.default.contents(atPath: path))
+    let lines = try #require(FileManager.default.contents(atPath: log.path))
     #expect(secrets.count > 40)
     for (place, data) in [("dump", stored), ("dump at rest", afterwards), ("log", lines), ("metrics", metrics)]
     {

@@ -30,37 +30,39 @@ final class TestRegistry: Sendable {
   ///
   /// - Parameters:
   ///   - bounds: lowers bounds that are no settings.
-  ///   - log: where its log goes; nowhere unless told otherwise.
+  ///   - log: where its log goes, which is whole once this returns; nowhere unless told otherwise.
   static func with<Result>(
     _ database: TestDatabase, settings: [String: String] = [:], clock: TestClock = TestClock(),
-    bounds: (inout Configuration) -> Void = { _ in }, log: Int32? = nil,
+    bounds: (inout Configuration) -> Void = { _ in }, log: LogFile? = nil,
     _ body: (TestRegistry) async throws -> Result
   ) async throws -> Result {
     let environment = [
       "LISTEN": "127.0.0.1:0", "ADMIN_LISTEN": "127.0.0.1:0", "DATABASE_URL": database.url,
       "JWT_SECRET": secret, "EVENT_LOOPS": "2",
-      "ARGON2_MEMORY_KIB": "8", "ARGON2_TIME": "1", "LOG_LEVEL": "error",
+      "ARGON2_MEMORY_KIB": "8", "ARGON2_TIME": "1",
     ].merging(settings) { $1 }
     var configuration = try Configuration(arguments: [], environment: environment)
     bounds(&configuration)
-    let null = open("/dev/null", O_WRONLY)
-    let logger = Logger(level: configuration.logLevel, format: .json, descriptor: log ?? null)
+    let descriptor = open(log?.path ?? "/dev/null", O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+    let logger = Logger(
+      level: log == nil ? .error : configuration.logLevel, format: configuration.logFormat,
+      descriptor: descriptor)
     let server = try await RunningServer.start(configuration, logger: logger, clock: clock)
     let registry = try TestRegistry(database: database, clock: clock, server: server)
     do {
       let result = try await body(registry)
-      await registry.stop(logger, null)
+      await registry.stop(logger, descriptor)
       return result
     } catch {
-      await registry.stop(logger, null)
+      await registry.stop(logger, descriptor)
       throw error
     }
   }
 
-  private func stop(_ logger: Logger, _ null: Int32) async {
+  private func stop(_ logger: Logger, _ descriptor: Int32) async {
     await server.shutDown()
     logger.close()
-    close(null)
+    close(descriptor)
   }
 
   // MARK: Waiting
@@ -143,6 +145,25 @@ final class TestRegistry: Sendable {
     TokenSigner(secret: TokenSecret(secret.utf8)!).sign(
       subject: subject, scope: scope, issuedAtSeconds: Int64(Date().timeIntervalSince1970),
       lifetimeSeconds: lifetimeSeconds)!
+  }
+}
+
+/// Where a test's service logs.
+struct LogFile {
+  private let directory = TemporaryDirectory()
+  var path: String { directory.path + "/log" }
+
+  var text: String {
+    get throws { try String(contentsOfFile: path, encoding: .utf8) }
+  }
+
+  /// Of the log in JSON, the lines on requests.
+  var requests: [[String: Any]] {
+    get throws {
+      try text.split(separator: "\n").map { line in
+        try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any] ?? [:]
+      }.filter { $0["event"] as? String == "request" }
+    }
   }
 }
 

@@ -2,7 +2,8 @@ internal import Observability
 
 enum ServeCommand {
   static let help = """
-    Runs the service until SIGTERM or SIGINT, which let it finish what is in flight.
+    Runs the service until SIGTERM or SIGINT, which let it finish what is in flight. SIGHUP lets it read the
+    certificate anew.
 
     usage: \(Configuration.usage)
 
@@ -21,13 +22,13 @@ enum ServeCommand {
     let logger = Logger(level: configuration.logLevel, format: configuration.logFormat)
     defer { logger.close() }
     // Before anything else runs, so that a signal at any moment ends the service in order.
-    let signals = try await EndSignals()
+    let signals = try await ServiceSignals()
     defer { signals.close() }
     let server = try await RunningServer.start(configuration, logger: logger)
     let systemd = Systemd(environment: environment)
     systemd?.tell(.ready)
     let keepingAlive = Task { await systemd?.keepAlive { await server.passThroughLoops() } }
-    await signals.wait()
+    while case .reload = await signals.next() { await server.reload() }
     systemd?.tell(.stopping)
     keepingAlive.cancel()
     await keepingAlive.value

@@ -13,7 +13,10 @@ public struct Configuration: Sendable {
   public var replayStore: ReplayStoreSetting
   public var signatureSkewSeconds: Int
   public var jwt: JWTConfiguration
-  public var tls: TLSIdentity?
+  /// Nil for HTTP without TLS.
+  public var tls: TLSFiles?
+  /// What was in them when this was made.
+  public var tlsIdentity: TLSIdentity?
   public var publicURL: Origin?
   public var trustedProxies: TrustedProxies
   public var argon2MemoryKiB: Int
@@ -26,6 +29,9 @@ public struct Configuration: Sendable {
   public var limits = HTTPLimits()
   public var maximumReplayNonces = ReplayMemory.maximumNonces
   public var maximumParkedPolls = ParkedPolls.maximumParked
+
+  /// Whether clients speak HTTPS, with the service or with a proxy in front.
+  var isHTTPS: Bool { (publicURL?.scheme ?? (tls == nil ? "http" : "https")) == "https" }
 
   static let usage = "device-registry serve [--FLAG VALUE ...] [\(insecureSwitch)]"
   static let insecureSwitch = "--insecure-public-http"
@@ -48,7 +54,8 @@ public struct Configuration: Sendable {
     signatureSkewSeconds = try arguments.number(
       of: .signatureSkewSeconds, in: 1...Self.maximumSkewSeconds, default: 0)
     jwt = try JWTConfiguration(arguments)
-    tls = try Self.tls(arguments)
+    tls = try TLSFiles(arguments)
+    tlsIdentity = try tls?.load()
     publicURL =
       arguments.value(of: .publicURL) == nil
       ? nil
@@ -117,18 +124,6 @@ public struct Configuration: Sendable {
         "\"\(error.word)\" is neither an address nor a prefix: write addresses and prefixes, as "
           + "10.0.0.0/8,2001:db8::1, with no bits behind a prefix's length, "
           + "\(TrustedProxies.maximumPrefixes) of them at most")
-    }
-  }
-
-  private static func tls(_ arguments: Arguments) throws(UsageError) -> TLSIdentity? {
-    switch (arguments.value(of: .tlsCertFile), arguments.value(of: .tlsKeyFile)) {
-    case (nil, nil): return nil
-    case (let certificate?, let privateKey?):
-      return TLSIdentity(
-        certificate: try readFile(certificate, for: .tlsCertFile),
-        privateKey: try readFile(privateKey, for: .tlsKeyFile))
-    case (_?, nil): throw UsageError(.tlsKeyFile, "is needed beside TLS_CERT_FILE")
-    case (nil, _?): throw UsageError(.tlsCertFile, "is needed beside TLS_KEY_FILE")
     }
   }
 

@@ -1,0 +1,51 @@
+internal import HTTP
+
+/// The id of the trace that a request belongs to (W3C Trace Context, level 1, section 3.2.2.3), which joins our log with
+/// those of others.
+public struct TraceID: Hashable, Sendable, CustomStringConvertible {
+  /// 32 lower-case hexadecimal characters, not all of them 0.
+  public let description: String
+
+  /// Of the request's `traceparent`; nil where there is none, more than one, or one that is not valid: then it counts
+  /// for nothing.
+  init?(of request: Request) {
+    let values = request.values(of: "traceparent")
+    guard values.count == 1 else { return nil }
+    self.init(traceparent: values[0])
+  }
+
+  /// Reads `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`: version, trace, parent and flags. Versions to
+  /// come may have more behind a further `-`; ff is none.
+  init?(traceparent text: String) {
+    var text = text
+    let trace: String? = text.withUTF8 { bytes in
+      guard bytes.count >= Self.length else { return nil }
+      let version = bytes[0..<2]
+      let (trace, parent, flags) = (bytes[3..<35], bytes[36..<52], bytes[53..<55])
+      let areDashed = [2, 35, 52].allSatisfy { bytes[$0] == UInt8(ascii: "-") }
+      let areDigits = [version, trace, parent, flags].allSatisfy { $0.allSatisfy(Self.isLowerCaseHex) }
+      let isFirstVersion = version.elementsEqual("00".utf8)
+      let endsWell =
+        bytes.count == Self.length || !isFirstVersion && bytes[Self.length] == UInt8(ascii: "-")
+      guard areDashed, areDigits, endsWell, !version.elementsEqual("ff".utf8), Self.isNotZero(trace),
+        Self.isNotZero(parent)
+      else { return nil }
+      return String(decoding: trace, as: UTF8.self)
+    }
+    guard let trace else { return nil }
+    description = trace
+  }
+
+  private static let length = 55
+
+  private static func isLowerCaseHex(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"): true
+    default: false
+    }
+  }
+
+  private static func isNotZero(_ digits: Slice<UnsafeBufferPointer<UInt8>>) -> Bool {
+    digits.contains { $0 != UInt8(ascii: "0") }
+  }
+}

@@ -1,0 +1,85 @@
+internal import CGnuTLS
+
+/// A certificate chain and its private key, ready to be shown to clients.
+///
+/// `@unchecked Sendable`: GnuTLS's credentials do not change once they are made here, and then sessions of several
+/// threads may share them (GnuTLS manual, "Thread safety").
+public final class TLSIdentity: @unchecked Sendable, CustomStringConvertible {
+  private let credentials: gnutls_certificate_credentials_t
+  /// When the certificate ends, in seconds since 1970.
+  public let expirySeconds: Int64
+
+  /// Certificates of one chain.
+  static let maximumChainLength: UInt32 = 16
+
+  /// - Parameters:
+  ///   - certificate: PEM, the service's own first.
+  ///   - privateKey: PEM, without a passphrase.
+  public init(certificate: [UInt8], privateKey: [UInt8]) throws(TLSIdentityError) {
+    expirySeconds = try Self.expirySeconds(of: certificate)
+    try Self.testKey(privateKey)
+    var credentials: gnutls_certificate_credentials_t?
+    var status = gnutls_certificate_allocate_credentials(&credentials)
+    guard status == GNUTLS_E_SUCCESS, let credentials else { throw .unusable(reason: text(of: status)) }
+    status = withDatum(certificate) { certificate in
+      withDatum(privateKey) { privateKey in
+        gnutls_certificate_set_x509_key_mem2(credentials, certificate, privateKey, GNUTLS_X509_FMT_PEM, nil, 0)
+      }
+    }
+    guard status >= 0 else {
+      gnutls_certificate_free_credentials(credentials)
+      throw status == GNUTLS_E_CERTIFICATE_KEY_MISMATCH ? .mismatch : .unusable(reason: text(of: status))
+    }
+    self.credentials = credentials
+  }
+
+  deinit { gnutls_certificate_free_credentials(credentials) }
+
+  /// Shows it in a session, which must not outlive it.
+  func present(in session: gnutls_session_t) -> Bool {
+    gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, UnsafeMutableRawPointer(credentials))
+      == GNUTLS_E_SUCCESS
+  }
+
+  public var description: String { "<redacted>" }
+
+  private static func expirySeconds(of certificate: [UInt8]) throws(TLSIdentityError) -> Int64 {
+    var chain = [gnutls_x509_crt_t?](repeating: nil, count: Int(maximumChainLength))
+    var count = maximumChainLength
+    let status = withDatum(certificate) {
+      gnutls_x509_crt_list_import(
+        &chain, &count, $0, GNUTLS_X509_FMT_PEM, GNUTLS_X509_CRT_LIST_IMPORT_FAIL_IF_EXCEED.rawValue)
+    }
+    guard status > 0 else { throw .notACertificate(reason: text(of: status)) }
+    defer { for certificate in chain.prefix(Int(status)) { gnutls_x509_crt_deinit(certificate) } }
+    return Int64(gnutls_x509_crt_get_expiration_time(chain[0]))
+  }
+
+  private static func testKey(_ privateKey: [UInt8]) throws(TLSIdentityError) {
+    var key: gnutls_x509_privkey_t?
+    gnutls_x509_privkey_init(&key)
+    defer { gnutls_x509_privkey_deinit(key) }
+    let status = withDatum(privateKey) { gnutls_x509_privkey_import2(key, $0, GNUTLS_X509_FMT_PEM, nil, 0) }
+    guard status == GNUTLS_E_SUCCESS else { throw .notAPrivateKey(reason: text(of: status)) }
+  }
+}
+
+/// Why a certificate cannot be used. The reasons are GnuTLS's own words.
+public enum TLSIdentityError: Error, Hashable, Sendable {
+  case notACertificate(reason: String)
+  case notAPrivateKey(reason: String)
+  /// The key is that of another certificate.
+  case mismatch
+  case unusable(reason: String)
+}
+
+private func text(of status: Int32) -> String { String(cString: gnutls_strerror(status)) }
+
+/// Lends bytes as GnuTLS takes them.
+private func withDatum(_ bytes: [UInt8], _ body: (UnsafePointer<gnutls_datum_t>) -> Int32) -> Int32 {
+  bytes.withUnsafeBufferPointer { bytes in
+    var datum = gnutls_datum_t(
+      data: UnsafeMutablePointer(mutating: bytes.baseAddress), size: UInt32(clamping: bytes.count))
+    return withUnsafePointer(to: &datum, body)
+  }
+}

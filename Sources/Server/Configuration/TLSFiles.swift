@@ -1,0 +1,39 @@
+internal import HTTP
+
+/// Where the certificate and its private key are. They are read at start, and again when the service is told to.
+public struct TLSFiles: Sendable {
+  let certificatePath: String
+  let privateKeyPath: String
+
+  /// Nil where neither is set. Throws where one is set without the other.
+  init?(_ arguments: Arguments) throws(UsageError) {
+    switch (arguments.value(of: .tlsCertFile), arguments.value(of: .tlsKeyFile)) {
+    case (nil, nil): return nil
+    case (let certificate?, let privateKey?): (certificatePath, privateKeyPath) = (certificate, privateKey)
+    case (_?, nil): throw UsageError(.tlsKeyFile, "is needed beside TLS_CERT_FILE")
+    case (nil, _?): throw UsageError(.tlsCertFile, "is needed beside TLS_KEY_FILE")
+    }
+  }
+
+  /// What is in them now. Blocks.
+  func load() throws(UsageError) -> TLSIdentity {
+    let certificate = try Configuration.readFile(certificatePath, for: .tlsCertFile)
+    let privateKey = try Configuration.readFile(privateKeyPath, for: .tlsKeyFile)
+    do throws(TLSIdentityError) {
+      return try TLSIdentity(certificate: certificate, privateKey: privateKey)
+    } catch {
+      switch error {
+      case .notACertificate(let reason):
+        throw UsageError(.tlsCertFile, "\(certificatePath) is not a certificate in PEM: \(reason)")
+      case .notAPrivateKey(let reason):
+        throw UsageError(
+          .tlsKeyFile, "\(privateKeyPath) is not a private key in PEM, without a passphrase: \(reason)")
+      case .mismatch:
+        throw UsageError(
+          .tlsKeyFile, "\(privateKeyPath) is not the private key of the certificate in \(certificatePath)")
+      case .unusable(let reason):
+        throw UsageError(.tlsCertFile, "\(certificatePath) cannot be used: \(reason)")
+      }
+    }
+  }
+}

@@ -1,0 +1,153 @@
+internal import EventLoop
+internal import HTTP
+internal import Observability
+internal import PostgresStore
+internal import Registry
+
+/// What the metrics tell of the service's parts while they run. All of it is read where others left it for any thread,
+/// and nothing waits for a loop.
+struct PartMetrics {
+  let metrics: Metrics
+
+  /// Bounds of a loop's lag, in seconds: libuv's timers are whole milliseconds.
+  static let lagBounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
+
+  func describe(_ servers: [HTTPServer], connectionLimit: Int, _ certificate: ServedCertificate?) {
+    metrics.gauge("http_connections_open", "Connections of clients.") {
+      Double(servers.reduce(0) { $0 + $1.connectionCount })
+    }
+    metrics.gauge("http_connections_limit", "Connections of clients that there may be; more wait.") {
+      Double(connectionLimit)
+    }
+    metrics.gauge(
+      "tls_certificate_expiry_timestamp_seconds", "When the certificate that is shown ends, since 1970 in UTC."
+    ) { certificate.map { Double($0.current.expirySeconds) } }
+  }
+
+  /// Begins to measure how late the loops are. Answers the pulses, which are stopped on their loops.
+  func describe(_ loops: [EventLoop]) async -> [LoopPulse] {
+    let lag = metrics.histograms(
+      "event_loop_lag_seconds", "By how much a timer of an event loop came too late.", bounds: Self.lagBounds,
+      by: LoopLabel.self)
+    var pulses: [LoopPulse] = []
+    for (index, loop) in loops.enumerated() {
+      let lag = lag[LoopLabel(loop: index)]
+      pulses.append(await loop.run { LoopPulse(of: loop) { lag.observe(nanoseconds: $0) } })
+    }
+    metrics.gauges(
+      "event_loop_silence_seconds",
+      "Time since an event loop last came round: a tenth of a second, and more where it is stuck."
+    ) { [pulses] in
+      pulses.enumerated().map { (LoopLabel(loop: $0), Double($1.nanosecondsSinceBeat) / 1e9) }
+    }
+    return pulses
+  }
+
+  func describe(_ database: Database, _ lanes: [Lane]) {
+    metrics.gauge("sqlite_writer_queue_length", "Writes that wait for SQLite's one writer.") {
+      database.waitingWrites.map(Double.init)
+    }
+    let pools = lanes.compactMap(\.store.pool)
+    /// The sum over all loops, for statements of each kind; nothing where there is no PostgreSQL.
+    func sums(
+      _ value: @escaping @Sendable (PostgresLaneState) -> Int
+    ) -> @Sendable () -> [(StatementKindLabel, Double)] {
+      {
+        let states = pools.map { $0() }
+        guard !states.isEmpty else { return [] }
+        return [
+          (StatementKindLabel(kind: "read"), Double(states.reduce(0) { $0 + value($1.reads) })),
+          (StatementKindLabel(kind: "write"), Double(states.reduce(0) { $0 + value($1.writes) })),
+        ]
+      }
+    }
+    metrics.gauges(
+      "postgres_connections_ready", "Connections to PostgreSQL that can be used.", read: sums(\.ready))
+    metrics.gauges(
+      "postgres_connections_connecting", "Connections to PostgreSQL that are being made.",
+      read: sums(\.connecting))
+    metrics.gauges(
+      "postgres_connections_down", "Connections to PostgreSQL that are lost and tried again in time.",
+      read: sums(\.down))
+    metrics.gauges(
+      "postgres_pending_statements", "Statements that PostgreSQL was sent and did not answer yet.",
+      read: sums(\.pendingStatements))
+    metrics.gauges(
+      "postgres_waiting_requests", "Requests that wait for a connection to PostgreSQL.",
+      read: sums(\.waitingRequests))
+  }
+
+  func describe(_ logger: Logger, _ requestLog: RequestLog) {
+    metrics.gauge("log_queue_bytes", "Bytes of log lines that wait to be written.") {
+      Double(logger.queuedBytes)
+    }
+    metrics.counters(
+      "log_lines_dropped_total",
+      "Log lines that were lost, because the queue was full or their second had too many."
+    ) {
+      [
+        (DropLabel(reason: "queue"), Double(logger.droppedLines)),
+        (DropLabel(reason: "rate"), Double(requestLog.omittedLines)),
+      ]
+    }
+  }
+
+  func describe(_ hashing: WorkerPool) {
+    metrics.gauge("argon2id_queue_length", "Secrets that wait for a thread to be hashed.") {
+      Double(hashing.queueLength)
+    }
+  }
+
+  func describe(_ live: LiveDevices, _ replay: ReplayProtection) {
+    metrics.gauge("parked_polls", "Polls that wait for a signal.") { Double(live.parked.count) }
+    metrics.gauge("verifier_cache_entries", "Devices whose credentials are remembered.") {
+      Double(live.rememberedDevices)
+    }
+    metrics.gauge("verifier_cache_trusted", "1 while the database's changes are heard, else 0.") {
+      live.isTrusted ? 1 : 0
+    }
+    metrics.counters(
+      "verifier_cache_lookups_total", "Looks for a device's credentials: remembered, or asked of the database."
+    ) {
+      let lookups = live.cacheLookups
+      return [
+        (LookupLabel(result: "hit"), Double(lookups.hits)),
+        (LookupLabel(result: "miss"), Double(lookups.misses)),
+      ]
+    }
+    metrics.gauge("presence_pending", "Devices whose presence is not written yet.") {
+      Double(live.pendingPresence)
+    }
+    metrics.gauge("presence_lag_seconds", "Age of the oldest presence that is not written yet.") {
+      Double(live.presenceLagMilliseconds) / 1000
+    }
+    metrics.gauge("replay_nonces", "Nonces that this process remembers.") { Double(replay.count) }
+    metrics.gauge("replay_nonces_limit", "Nonces that this process may remember; past it, none is accepted.") {
+      Double(replay.limit)
+    }
+  }
+}
+
+private struct LoopLabel: MetricLabels {
+  static let names: [StaticString] = ["loop"]
+  let loop: Int
+  var values: [String] { [String(loop)] }
+}
+
+private struct StatementKindLabel: MetricLabels {
+  static let names: [StaticString] = ["kind"]
+  let kind: String
+  var values: [String] { [kind] }
+}
+
+private struct LookupLabel: MetricLabels {
+  static let names: [StaticString] = ["result"]
+  let result: String
+  var values: [String] { [result] }
+}
+
+private struct DropLabel: MetricLabels {
+  static let names: [StaticString] = ["reason"]
+  let reason: String
+  var values: [String] { [reason] }
+}

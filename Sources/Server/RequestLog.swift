@@ -1,0 +1,65 @@
+internal import API
+internal import EventLoop
+internal import HTTP
+internal import Observability
+internal import Registry
+
+/// One line in the log for each request, by this rule:
+///
+/// - what we did not manage (5xx) is an error, with its cause;
+/// - what was refused (4xx) is information, and so is what an owner or an administrator did;
+/// - what comes again and again by itself and went well, the calls of devices and probes, is for debugging: ten thousand
+///   devices that poll each second would fill a disk.
+///
+/// Of the first two, which a stranger or an outage can bring about as often as they like, a second has a bounded number
+/// of lines. The metrics count all.
+final class RequestLog: Sendable {
+  /// Lines in a second, of 4xx and of 5xx each: some 3 GB a day at the very worst.
+  static let refusalsPerSecond = 100
+
+  private let logger: Logger
+  private let refusals = LineBudget(linesPerSecond: refusalsPerSecond)
+  private let failures = LineBudget(linesPerSecond: refusalsPerSecond)
+
+  init(_ logger: Logger) { self.logger = logger }
+
+  func log(_ request: AnsweredRequest) {
+    let level = Self.level(of: request)
+    guard level >= logger.level, isAdmitted(request) else { return }
+    logger.log(level, "request") { line in
+      line.add("request_id", request.requestID)
+      line.add("route", request.route)
+      line.add("method", request.method)
+      line.add("status", request.status)
+      line.add("duration_ms", thousandths: request.durationNanoseconds / 1000)
+      switch request.caller {
+      case .client(let id): line.add("client_id", id.description)
+      case .device(let id): line.add("device_id", id.description)
+      case nil: break
+      }
+      if let address = request.address { line.add("address", address.description) }
+      if let traceID = request.traceID { line.add("trace_id", traceID.description) }
+      if let problem = request.problem { line.add("problem", problem) }
+      if let cause = request.cause { line.add("cause", cause) }
+    }
+  }
+
+  static func level(of request: AnsweredRequest) -> Logger.Level {
+    switch request.status {
+    case 500...: .error
+    case 400..<500: .info
+    default: request.isRoutine ? .debug : .info
+    }
+  }
+
+  /// Lines that were left out, because their second had too many.
+  var omittedLines: Int { refusals.omittedLines + failures.omittedLines }
+
+  private func isAdmitted(_ request: AnsweredRequest) -> Bool {
+    guard request.status >= 400 else { return true }
+    let budget = request.status >= 500 ? failures : refusals
+    let (isAdmitted, omitted) = budget.admit(atSecond: MonotonicClock.milliseconds / 1000)
+    if omitted > 0 { logger.log(.warning, "requests not logged") { $0.add("count", omitted) } }
+    return isAdmitted
+  }
+}
