@@ -60,7 +60,7 @@ extension DeviceRegistry {
     func `A service that just started is asked again, when it says, until it answers`(_ kind: DatabaseKind)
       async throws
     {
-      let database = TestDatabase(kind)
+      let database = await TestDatabase(kind)
       let clock = TestClock()
       clock.stop()
       let device = try await TestRegistry.with(database, clock: clock) { registry in

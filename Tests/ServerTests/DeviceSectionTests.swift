@@ -120,7 +120,7 @@ extension DeviceRegistry {
         for member in ["secret", "hmac_key_hash"] {
           #expect(rotated[member] as? String != registered[member] as? String)
         }
-        let isLeaked = try registry.database.contains(rotated["secret"] as! String)
+        let isLeaked = try await registry.database.contains(rotated["secret"] as! String)
         #expect(!isLeaked)
       }
       let unknown = "/api/v1/devices/\(UUID().uuidString.lowercased())/rotate"

@@ -129,7 +129,7 @@ import Testing
   func `A process that starts on devices refuses what may have been used before it, and then serves`(
     _ kind: DatabaseKind
   ) async throws {
-    let database = TestDatabase(kind)
+    let database = await TestDatabase(kind)
     let clock = TestClock()
     clock.stop()
     let device = try await TestRegistry.with(database, clock: clock) { registry in
@@ -242,7 +242,7 @@ import Testing
     _ kind: DatabaseKind, secondsApart seconds: Int64,
     _ body: (TestRegistry, TestOwner, TestDevice, _ tokens: [String]) async throws -> Void
   ) async throws {
-    let database = TestDatabase(kind)
+    let database = await TestDatabase(kind)
     let clock = TestClock()
     clock.stop()
     let (owner, device, tokens) = try await TestRegistry.with(database, clock: clock) { registry in
@@ -381,7 +381,7 @@ import Testing
 
   @Test(arguments: DatabaseKind.allCases)
   func `What was not written yet is written when the service ends`(_ kind: DatabaseKind) async throws {
-    let database = TestDatabase(kind)
+    let database = await TestDatabase(kind)
     let clock = TestClock()
     clock.stop()
     let (owner, device) = try await TestRegistry.with(database, clock: clock) { registry in

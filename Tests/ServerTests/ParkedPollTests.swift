@@ -121,8 +121,8 @@ import Testing
   func `It is refused when its device or its secret ends`(_ kind: DatabaseKind, _ end: End) async throws {
     let answer = try await withParkedPoll(kind) { registry, owner, device in
       let (yes, no) = kind == .postgres ? ("true", "false") : ("1", "0")
-      func byHand(_ sql: String) throws {
-        _ = try registry.database.first("\(sql) WHERE id = '\(device.id)' RETURNING id")
+      func byHand(_ sql: String) async throws {
+        _ = try await registry.database.first("\(sql) WHERE id = '\(device.id)' RETURNING id")
       }
       switch end {
       case .revocation: try await registry.revoke(device, of: owner)
@@ -135,9 +135,9 @@ import Testing
         #expect(try await registry.whoami(registry.rotate(device, of: owner).device).status == 200)
       case .tokenForNewSecret: _ = try await registry.newToken(of: registry.rotate(device, of: owner).device)
       case .graceThatBeganLater: _ = try await registry.rotate(device, of: owner, graceSeconds: 1)
-      case .revocationByHand: try byHand("UPDATE devices SET revoked = \(yes), is_active = \(no)")
-      case .keyByHand: try byHand("UPDATE devices SET stored_key = server_key")
-      case .deletionByHand: try byHand("DELETE FROM devices")
+      case .revocationByHand: try await byHand("UPDATE devices SET revoked = \(yes), is_active = \(no)")
+      case .keyByHand: try await byHand("UPDATE devices SET stored_key = server_key")
+      case .deletionByHand: try await byHand("DELETE FROM devices")
       }
     }
     #expect(answer.status == 401)

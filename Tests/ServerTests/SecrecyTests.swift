@@ -102,7 +102,7 @@ import Testing
   func `A dump of the database, the log with all its detail and the metrics have none in any form`(
     _ kind: DatabaseKind
   ) async throws {
-    let database = TestDatabase(kind)
+    let database = await TestDatabase(kind)
     let log = LogFile()
     let (secrets, metrics, stored) = try await TestRegistry.with(
       database, settings: ["LOG_LEVEL": "debug"], bounds: { $0.maximumReplayNonces = 64 }, log: log
@@ -131,14 +131,10 @@ import Testing
       for secret in secrets { #expect(secret.found(in: data) == [], "in the \(place)") }
     }
     // It would be found if it was there: what may be stored is.
-    let storedKey = try Secret(
-      "StoredKey",
-      Self.bytes(
-        ofHex: #require(
-          try database.first(
-            kind == .sqlite
-              ? "SELECT lower(hex(stored_key)) FROM devices" : "SELECT encode(stored_key, 'hex') FROM devices"))
-      ))
+    let hex = try await database.first(
+      kind == .sqlite
+        ? "SELECT lower(hex(stored_key)) FROM devices" : "SELECT encode(stored_key, 'hex') FROM devices")
+    let storedKey = Secret("StoredKey", Self.bytes(ofHex: try #require(hex)))
     #expect(storedKey.found(in: afterwards).count == 1)
     #expect(String(decoding: lines, as: UTF8.self).contains("request failed"))
     #expect(String(decoding: metrics, as: UTF8.self).contains("http_requests_total"))

@@ -97,7 +97,7 @@ extension DeviceRegistry {
       _ = try await registry.newSignedDevice(of: owner)
       let signal = try await registry.newSignal(of: owner)
       // As many more but one, each like the first but for its id.
-      _ = try registry.database.first(
+      _ = try await registry.database.first(
         """
         WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 9998)
         INSERT INTO signals (id, client_id, devices, created_at, expires_at, payload)
@@ -146,9 +146,10 @@ extension DeviceRegistry {
       let id = try await registry.newSignal(of: owner)
       // SQLite deletes what hangs on a row only for those who ask it to.
       if kind == .sqlite {
-        _ = try registry.database.first("DELETE FROM deliveries WHERE device_id = '\(gone.id)' RETURNING 1")
+        _ = try await registry.database.first(
+          "DELETE FROM deliveries WHERE device_id = '\(gone.id)' RETURNING 1")
       }
-      _ = try registry.database.first("DELETE FROM devices WHERE id = '\(gone.id)' RETURNING 1")
+      _ = try await registry.database.first("DELETE FROM devices WHERE id = '\(gone.id)' RETURNING 1")
       let list = try await registry.ask("GET", "/api/v1/signals", as: owner).array()
       #expect(list.map { $0["devices"] as? Int } == [2])
       let alone = try await registry.ask("GET", "/api/v1/signals/\(id)", as: owner).object()
