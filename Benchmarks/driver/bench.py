@@ -131,6 +131,8 @@ class Bench:
         if generator.returncode != 0:
             raise RuntimeError(f"{server.name}: {case}: the load generator failed")
         report = json.loads(text)
+        if case == "deliver":
+            self.remove_signals(server)
         if report["errors"]:
             raise RuntimeError(f"{server.name}: {case}: {report['errors']} errors: {report.get('firstError')}")
         report["rate"] = report["requests"] / report["seconds"]
@@ -157,6 +159,14 @@ class Bench:
                 databases.sqlite_signals(self.folder / f"registry_{server.size}.db", devices, each)
             case "fastapi":
                 databases.postgres_signals(self.cluster, "fastapi", devices, each)
+
+    def remove_signals(self, server):
+        """So that polls are idle again."""
+        if server.kind == "sqlite":
+            databases.sqlite_signals(self.folder / f"registry_{server.size}.db", [], 0)
+        else:
+            database = "fastapi" if server.kind == "fastapi" else f"registry_{server.size}"
+            databases.postgres_signals(self.cluster, database, [], 0)
 
     def pgbench(self, script: str, connections: int, size: int = SMALL) -> dict:
         self.service("postgres", size)
