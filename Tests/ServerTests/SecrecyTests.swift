@@ -136,7 +136,7 @@ import Testing
         ? "SELECT lower(hex(stored_key)) FROM devices" : "SELECT encode(stored_key, 'hex') FROM devices")
     let storedKey = Secret("StoredKey", Self.bytes(ofHex: try #require(hex)))
     #expect(storedKey.found(in: afterwards).count == 1)
-    #expect(String(decoding: lines, as: UTF8.self).contains("request failed"))
+    #expect(String(decoding: lines, as: UTF8.self).contains(#""level":"error","event":"request""#))
     #expect(String(decoding: metrics, as: UTF8.self).contains("http_requests_total"))
   }
 }
