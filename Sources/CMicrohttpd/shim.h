@@ -1,3 +1,4 @@
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -31,6 +32,14 @@ static inline size_t header_size(struct MHD_Connection *connection) {
 static inline void *connection_tls_session(struct MHD_Connection *connection) {
   const union MHD_ConnectionInfo *info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
   return info == NULL ? NULL : info->tls_session;
+}
+
+// Drops whatever comes to a listening socket from now on (socket(7), SO_ATTACH_FILTER), as if nobody listened; what it has
+// completed already can be accepted still.
+static inline void turn_away_new_connections(int listening) {
+  struct sock_filter drop_all = BPF_STMT(BPF_RET | BPF_K, 0);
+  struct sock_fprog program = {.len = 1, .filter = &drop_all};
+  setsockopt(listening, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
 // tcpi_bytes_received of the kernel's struct tcp_info (tcp(7), TCP_INFO; linux/tcp.h): glibc's ends before that

@@ -16,6 +16,7 @@ public final class HTTPServer: @unchecked Sendable {
   let commonFields: [CommonField]
   /// What new connections are shown; nil without TLS.
   private var identity: TLSIdentity?
+  private let listening: Int32
   private var daemon: OpaquePointer?
   private var watch: DescriptorWatch?
   private var sweepTimer: Timer?
@@ -59,6 +60,7 @@ public final class HTTPServer: @unchecked Sendable {
     self.responder = responder
     self.commonFields = commonFields
     identity = tls
+    listening = descriptor
     daemon = startDaemon(descriptor)
     guard let daemon else {
       close(descriptor)
@@ -98,6 +100,8 @@ public final class HTTPServer: @unchecked Sendable {
     loop.assertCurrent()
     guard let daemon else { return }
     isDraining = true
+    // Between the last look and the end of the socket one more could come, and would be reset.
+    turn_away_new_connections(listening)
     takeWhatCame()
     let descriptor = MHD_quiesce_daemon(daemon)
     if descriptor >= 0 { close(descriptor) }
