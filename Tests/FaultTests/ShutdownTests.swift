@@ -26,7 +26,16 @@ import Testing
         service.process.send(SIGTERM)
         let begun = ContinuousClock.now
         try wait(for: "it to stop") { service.log.contains(#""stopping""#) }
-        for registration in registrations { #expect(try registration.finish() == 201) }
+        for registration in registrations { registration.sendRest() }
+        var registered = 0
+        for registration in registrations {
+          let answer = try registration.answer()
+          // A database that is too slow for it, on a busy machine, is an answer as well.
+          let isAnswer = answer.hasPrefix("HTTP/1.1 201 ") || answer.hasPrefix("HTTP/1.1 503 ")
+          #expect(isAnswer, "\(answer)\n\(service.log.suffix(2000))")
+          if answer.hasPrefix("HTTP/1.1 201 ") { registered += 1 }
+        }
+        #expect(registered > 0)
         for try await poll in group {
           #expect(poll.status == 200)
           #expect((try poll.object()["signals"] as? [Any])?.isEmpty == true)
@@ -34,9 +43,10 @@ import Testing
         #expect(try service.process.wait() == 0)
         let elapsed = (ContinuousClock.now - begun) / .milliseconds(1)
         #expect(elapsed < 10_000 + stretched(5000))
-        print("\(kind): stopped after \(Int(elapsed)) ms, all answered")
+        let stored = try Database.column(url, "SELECT count(*) FROM devices").first.flatMap { Int($0) }
+        #expect((devices.count + registered...26).contains(stored ?? 0))
+        print("\(kind): stopped after \(Int(elapsed)) ms, all answered, \(registered) of 16 with 201")
       }
-      #expect(try Database.column(url, "SELECT count(*) FROM devices") == ["26"])
       #expect(try Database.column(url, "SELECT count(*) FROM devices WHERE last_poll IS NOT NULL") == ["10"])
     }
   }
@@ -99,10 +109,8 @@ private struct SentRegistration {
     rest = Array(body.dropFirst(sent))
   }
 
-  /// Sends what is left; the status that it is answered with.
-  func finish() throws -> Int? {
-    socket.write(rest)
-    let words = String(decoding: try socket.read(), as: UTF8.self).split(separator: " ")
-    return words.count > 1 ? Int(words[1]) : nil
-  }
+  func sendRest() { socket.write(rest) }
+
+  /// The answer; empty where there is none.
+  func answer() throws -> String { String(decoding: try socket.read(), as: UTF8.self) }
 }
