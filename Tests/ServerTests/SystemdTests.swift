@@ -18,42 +18,42 @@ struct SystemdTests {
   }
 
   @Test("says when it serves, that it is alive, and when it stops", arguments: [false, true])
-  func notifies(isAbstract: Bool) throws {
+  func notifies(isAbstract: Bool) async throws {
     let socket = try NotifySocket("\(directory.path)/notify", isAbstract: isAbstract)
     let program = try serve(["NOTIFY_SOCKET=\(socket.name)", "WATCHDOG_USEC=20000"])
-    #expect(try socket.receive() == "READY=1")
-    _ = try program.errorLine(containing: #""event":"listening""#)
+    #expect(try await socket.receive() == "READY=1")
+    _ = try await program.errorLine(containing: #""event":"listening""#)
     // Again and again.
-    for _ in 0..<3 { #expect(try socket.receive() == "WATCHDOG=1") }
-    kill(program.processIdentifier, SIGTERM)
-    var last = try socket.receive()
-    while last == "WATCHDOG=1" { last = try socket.receive() }
+    for _ in 0..<3 { #expect(try await socket.receive() == "WATCHDOG=1") }
+    program.send(SIGTERM)
+    var last = try await socket.receive()
+    while last == "WATCHDOG=1" { last = try await socket.receive() }
     #expect(last == "STOPPING=1")
-    #expect(program.end().status == 0)
+    #expect(await program.end().status == 0)
   }
 
   @Test("says that it is alive only where it is asked to", arguments: ["", "WATCHDOG_PID=1"])
-  func isSilent(watchdog: String) throws {
+  func isSilent(watchdog: String) async throws {
     let socket = try NotifySocket("\(directory.path)/notify", isAbstract: false)
     let asked = watchdog.isEmpty ? [] : [watchdog, "WATCHDOG_USEC=1000"]
     let program = try serve(["NOTIFY_SOCKET=\(socket.name)"] + asked)
-    #expect(try socket.receive() == "READY=1")
-    kill(program.processIdentifier, SIGTERM)
-    #expect(try socket.receive() == "STOPPING=1")
-    #expect(program.end().status == 0)
+    #expect(try await socket.receive() == "READY=1")
+    program.send(SIGTERM)
+    #expect(try await socket.receive() == "STOPPING=1")
+    #expect(await program.end().status == 0)
   }
 
   @Test("serves where nobody listens to it")
-  func isNotHeard() throws {
+  func isNotHeard() async throws {
     let program = try serve(["NOTIFY_SOCKET=\(directory.path)/none", "WATCHDOG_USEC=1000"])
-    _ = try program.errorLine(containing: #""event":"listening""#)
-    kill(program.processIdentifier, SIGTERM)
-    #expect(program.end().status == 0)
+    _ = try await program.errorLine(containing: #""event":"listening""#)
+    program.send(SIGTERM)
+    #expect(await program.end().status == 0)
   }
 }
 
 /// A socket such as systemd makes for a service.
-private final class NotifySocket {
+private final class NotifySocket: Sendable {
   /// As `NOTIFY_SOCKET` has it.
   let name: String
   private let descriptor: Int32
@@ -78,10 +78,13 @@ private final class NotifySocket {
   deinit { close(descriptor) }
 
   /// The next message. Waits for it.
-  func receive() throws -> String {
-    var message = [UInt8](repeating: 0, count: 4096)
-    let count = recv(descriptor, &message, message.count, 0)
-    try #require(count > 0, "nothing came")
-    return String(decoding: message[..<count], as: UTF8.self)
+  func receive() async throws -> String {
+    let message = await onOwnThread { [descriptor] in
+      var message = [UInt8](repeating: 0, count: 4096)
+      let count = recv(descriptor, &message, message.count, 0)
+      return Array(message.prefix(max(count, 0)))
+    }
+    try #require(!message.isEmpty, "nothing came")
+    return String(decoding: message, as: UTF8.self)
   }
 }
