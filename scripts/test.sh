@@ -6,8 +6,11 @@ cd "$(dirname "$0")/.."
 
 rooms="Registry API PostgresStore SQLiteStore"
 minimum=90
+# Tests that run at once. Most of them wait, but each has its own service or database to start, and what has a bound in
+# time does not hold beside hundreds of others.
+width=6
 
-swift test --disable-xctest --enable-code-coverage
+swift test --disable-xctest --enable-code-coverage --experimental-maximum-parallelization-width $width
 
 bin=$(swift build --show-bin-path)
 llvm_cov=$(dirname "$(readlink -f "$(command -v swift)")")/llvm-cov

@@ -116,16 +116,26 @@ public final class Metrics: Sendable {
     _ name: StaticString, _ help: StaticString, _ kind: MetricText.Kind,
     _ write: @escaping @Sendable (inout MetricText) -> Void
   ) {
-    let letters = name.description.utf8
-    precondition(letters.allSatisfy(Self.isOfName), "a metric's name is made of a-z, 0-9 and _")
-    precondition(
-      (kind == .counter) == name.description.hasSuffix("_total"), "of counters alone, the names end with _total"
-    )
     metrics.withLock { metrics in
-      precondition(metrics.count < Self.maximumMetrics, "too many metrics")
-      precondition(!metrics.contains { $0.name.description == name.description }, "\(name) is there already")
+      if let objection = Self.objection(to: name, kind, beside: metrics.map(\.name)) {
+        preconditionFailure("\(name): \(objection)")
+      }
       metrics.append(Metric(name: name, help: help, kind: kind, write: write))
     }
+  }
+
+  /// What is wrong with a metric of this name beside those that are there; nil where nothing is.
+  static func objection(
+    to name: StaticString, _ kind: MetricText.Kind, beside others: [StaticString]
+  ) -> String? {
+    let text = name.description
+    guard text.utf8.allSatisfy(isOfName) else { return "a metric's name is made of a-z, 0-9 and _" }
+    guard (kind == .counter) == text.hasSuffix("_total") else {
+      return "of counters alone, the names end with _total"
+    }
+    guard others.count < maximumMetrics else { return "too many metrics" }
+    guard !others.contains(where: { $0.description == text }) else { return "it is there already" }
+    return nil
   }
 
   private static func isOfName(_ byte: UInt8) -> Bool {

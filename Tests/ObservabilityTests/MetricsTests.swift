@@ -205,16 +205,21 @@ import Testing
 }
 
 @Suite struct MetricNames {
-  @Test func `A name that is there already is a fault of the program`() async {
-    await #expect(processExitsWith: .failure) {
-      let metrics = Metrics()
-      _ = metrics.counter("a_total", "A.")
-      _ = metrics.counter("a_total", "A.")
-    }
+  @Test func `A name that is there already is a fault of the program`() {
+    #expect(Metrics.objection(to: "a_total", .counter, beside: ["b_total"]) == nil)
+    #expect(Metrics.objection(to: "a_total", .counter, beside: ["b_total", "a_total"]) != nil)
   }
 
-  @Test func `A counter's name ends with _total, and no other's does`() async {
-    await #expect(processExitsWith: .failure) { _ = Metrics().counter("visits", "Visits.") }
-    await #expect(processExitsWith: .failure) { _ = Metrics().gauge("visits_total", "Visits.") }
+  @Test func `A counter's name ends with _total, and no other's does`() {
+    #expect(Metrics.objection(to: "visits", .counter, beside: []) != nil)
+    #expect(Metrics.objection(to: "visits_total", .gauge, beside: []) != nil)
+    #expect(Metrics.objection(to: "visits", .gauge, beside: []) == nil)
+  }
+
+  @Test func `A name is made of small letters, digits and underscores`() {
+    for name: StaticString in ["Visits", "visits-open", "visits open", "visits\n"] {
+      #expect(Metrics.objection(to: name, .gauge, beside: []) != nil)
+    }
+    #expect(Metrics.objection(to: "visits_2", .gauge, beside: []) == nil)
   }
 }
