@@ -19,20 +19,22 @@ public struct API: Responder {
     let authentication: AuthenticationService
     let tokens: TokenService
     let signals: SignalService
+    let limits: RateLimits
     let clock: any Clock
     /// Asked whether the database answers, for `/readyz`.
     let store: any DeviceStore
 
     public init(
       devices: DeviceService, clients: ClientService, authentication: AuthenticationService,
-      tokens: TokenService,
-      signals: SignalService, clock: any Clock, store: any DeviceStore
+      tokens: TokenService, signals: SignalService, limits: RateLimits, clock: any Clock,
+      store: any DeviceStore
     ) {
       self.devices = devices
       self.clients = clients
       self.authentication = authentication
       self.tokens = tokens
       self.signals = signals
+      self.limits = limits
       self.clock = clock
       self.store = store
     }
@@ -57,7 +59,7 @@ public struct API: Responder {
     self.router = router
   }
 
-  /// Answers in the order of the contract: path, method, size; then the endpoint's authentication, scope,
+  /// Answers in the order of the contract: path, method, size; then the endpoint's authentication, rate limit, scope,
   /// media type and syntax, existence, ownership, state. The first that fails is the answer.
   public func respond(to request: Request) async -> Response {
     let start = ContinuousClock.now
@@ -69,7 +71,7 @@ public struct API: Responder {
       try call.testSize()
       outcome = await call.endpoint.answer(self, call)
     } catch {
-      outcome = Outcome(error, requestID: request.id)
+      outcome = self.outcome(error, of: request)
     }
     let duration = start.duration(to: .now)
     observe(.answered(AnsweredRequest(request, at: endpoint, outcome, duration: duration)))
@@ -90,5 +92,13 @@ public struct API: Responder {
     case .methodNotAllowed(let allow): throw .methodNotAllowed(request.method, allow: allow)
     case .notFound: throw .pathNotFound
     }
+  }
+
+  /// The answer to a request that failed. Where a limit applied to it, it says so.
+  func outcome(_ problem: Problem, of request: Request) -> Outcome {
+    var outcome = Outcome(problem, requestID: request.id)
+    let charged = problem.kind.isCharged ? services.limits.standing(of: request.caller) : nil
+    if let standing = problem.standing ?? charged { outcome.response.tell(standing) }
+    return outcome
   }
 }

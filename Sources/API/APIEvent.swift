@@ -51,6 +51,8 @@ public struct AnsweredRequest: Hashable, Sendable {
   public let traceID: TraceID?
   /// The name of the problem that was answered, as `device-not-found`; nil where there was none.
   public let problem: String?
+  /// Of a request that was refused because a limit was reached, whom that is on; else nil.
+  public let limit: RateLimit.Subject?
   /// What went wrong inside: for the log, and never in an answer.
   public let cause: String?
 }
@@ -70,7 +72,8 @@ extension AnsweredRequest {
       status: outcome.response.status, durationNanoseconds: duration.nanoseconds,
       isRoutine: endpoint?.isRoutine ?? false, caller: outcome.caller, address: request.client,
       traceID: TraceID(of: request),
-      problem: outcome.problem?.kind.rawValue, cause: outcome.problem?.cause)
+      problem: outcome.problem?.kind.rawValue,
+      limit: outcome.problem?.standing?.subject, cause: outcome.problem?.cause)
   }
 
   /// What was refused before anything looked at it: its method may be none, and answering it takes no time.
@@ -78,7 +81,8 @@ extension AnsweredRequest {
     self.init(
       requestID: requestID, route: Self.noRoute, method: Self.otherMethod, status: outcome.response.status,
       durationNanoseconds: 0, isRoutine: false, caller: nil, address: nil, traceID: nil,
-      problem: outcome.problem?.kind.rawValue, cause: outcome.problem?.cause)
+      problem: outcome.problem?.kind.rawValue,
+      limit: outcome.problem?.standing?.subject, cause: outcome.problem?.cause)
   }
 }
 

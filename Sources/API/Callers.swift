@@ -17,23 +17,28 @@ struct Owner: API.Caller {
   init(of request: Request, at api: API) async throws(Problem) {
     clientID = try await OwnerToken(of: request, verifiedBy: api.authenticator).subject
   }
+
+  func count(at api: API) -> RateLimit.Standing? { api.services.limits.count(clientID) }
 }
 
-/// A caller that proved that it may manage clients. It owns no devices.
+/// A caller that proved who it is, and that it may manage clients if it passes `testScope`. It owns no devices.
 struct Administrator: API.Caller {
   static let access = Access.administrator
 
   /// Among a token's scopes, what makes its bearer an administrator.
   static let scope = "registry:admin"
 
-  /// Whom its token names.
-  let subject: ClientID
-  var proved: ProvedCaller? { .client(subject) }
+  private let token: OwnerToken
+  var proved: ProvedCaller? { .client(token.subject) }
 
   init(of request: Request, at api: API) async throws(Problem) {
-    let token = try await OwnerToken(of: request, verifiedBy: api.authenticator)
+    token = try await OwnerToken(of: request, verifiedBy: api.authenticator)
+  }
+
+  func count(at api: API) -> RateLimit.Standing? { api.services.limits.count(token.subject) }
+
+  func testScope() throws(Problem) {
     guard token.scopes.contains(Self.scope) else { throw .insufficientScope(Self.scope) }
-    subject = token.subject
   }
 }
 
@@ -44,10 +49,11 @@ extension OwnerToken {
   ) async throws(Problem) {
     guard let token = try request.bearerToken() else { throw .tokenMissing }
     do throws(OwnerTokenError) {
-      self = try await authenticator.verify(token)
+      self = try await authenticator.verify(token, from: request.caller)
     } catch {
       switch error {
       case .invalid(let reason): throw .tokenInvalid(reason)
+      case .rateLimited(let standing): throw Problem(.rateLimited(standing))
       case .unavailable(let cause): throw .authenticatorUnavailable(cause: cause)
       }
     }
@@ -55,6 +61,9 @@ extension OwnerToken {
 }
 
 extension Request {
+  /// Whom limits on addresses are on.
+  var caller: CallerAddress { CallerAddress(high: client.high, low: client.low) }
+
   /// The bearer token of `Authorization` (RFC 6750, section 2.1); nil where there is none.
   func bearerToken() throws(Problem) -> String? { try credentials(of: "bearer") }
 

@@ -33,7 +33,7 @@ struct AuthenticatedDevice: API.Caller {
     if let proof {
       session = try await Self.session(of: request, provedBy: proof, at: api)
     } else if let token = try request.bearerToken() {
-      session = try await Self.session(of: token, at: api)
+      session = try await Self.session(of: token, from: request.caller, at: api)
     } else {
       throw .signatureMissing
     }
@@ -42,6 +42,8 @@ struct AuthenticatedDevice: API.Caller {
   func admit(at api: API) async throws(RegistryError) { try await api.services.authentication.admit(session) }
 
   func noteUnread(at api: API) { api.services.authentication.noteCall(by: session) }
+
+  func count(at api: API) -> RateLimit.Standing? { api.services.limits.count(session.deviceID) }
 
   /// A device that is gone by now is none.
   func problem(_ error: RegistryError) -> Problem {
@@ -86,7 +88,9 @@ struct AuthenticatedDevice: API.Caller {
       throw Problem(.signatureInvalid)
     }
     do throws(RegistryError) {
-      return try await authentication.authenticate(id, nonce: proof.nonce, created: proof.created) {
+      return try await authentication.authenticate(
+        id, nonce: proof.nonce, created: proof.created, from: request.caller
+      ) {
         proof.verify(storedKey: $0)
       }
     } catch {
@@ -96,10 +100,12 @@ struct AuthenticatedDevice: API.Caller {
 
   // MARK: A token
 
-  private static func session(of token: String, at api: API) async throws(Problem) -> DeviceSession {
+  private static func session(
+    of token: String, from address: CallerAddress, at api: API
+  ) async throws(Problem) -> DeviceSession {
     guard token.hasPrefix(AccessToken.prefix) else { throw Problem(.tokenInvalid) }
     do throws(RegistryError) {
-      return try await api.services.authentication.authenticate(token: token)
+      return try await api.services.authentication.authenticate(token: token, from: address)
     } catch {
       throw Problem(error)
     }

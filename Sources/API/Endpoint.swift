@@ -45,26 +45,42 @@ struct Endpoint: Sendable {
     answer = { (api, call) async -> Outcome in
       let caller: Caller
       do throws(Problem) { caller = try await Caller(of: call.request, at: api) } catch {
-        return Outcome(error, requestID: call.request.id)
+        return api.outcome(error, of: call.request)
       }
       var outcome: Outcome
+      var standing: RateLimit.Standing?
       do throws(Problem) {
+        standing = try await Self.admit(caller, at: api)
         outcome = try await Self.answer(call, from: caller, at: api, handler)
       } catch {
-        outcome = Outcome(error, requestID: call.request.id)
+        outcome = api.outcome(error, of: call.request)
       }
+      if let standing { outcome.response.tell(standing) }
       caller.seal(&outcome.response, at: api)
       outcome.caller = caller.proved ?? outcome.caller
       return outcome
     }
   }
 
-  /// From the moment on that the caller is known.
+  /// Lets the caller in, unless there were too many requests of it.
+  private static func admit<Caller: API.Caller>(
+    _ caller: Caller, at api: API
+  ) async throws(Problem) -> RateLimit.Standing? {
+    do throws(RegistryError) { try await caller.admit(at: api) } catch { throw caller.problem(error) }
+    let standing = caller.count(at: api)
+    if let standing, standing.retryAfterSeconds != nil {
+      caller.noteUnread(at: api)
+      throw Problem(.rateLimited(standing))
+    }
+    return standing
+  }
+
+  /// From the moment on that the caller is let in.
   private static func answer<Caller: API.Caller, Input: API.Input, Answer: API.Answer>(
     _ call: Call, from caller: Caller, at api: API,
     _ handler: (API) -> (Caller, Input) async throws(RegistryError) -> Answer
   ) async throws(Problem) -> Outcome {
-    do throws(RegistryError) { try await caller.admit(at: api) } catch { throw caller.problem(error) }
+    try caller.testScope()
     let input: Input
     do throws(Problem) {
       if Input.description.body == nil { try call.testUnreadBody() }
@@ -88,12 +104,16 @@ extension API {
     static var access: Access { get }
     /// Who it is, for the log; nil where nothing was proved.
     var proved: ProvedCaller? { get }
-    /// Authentication and scope.
+    /// Authentication.
     init(of request: Request, at api: API) async throws(Problem)
     /// Does what it brings about that the caller is there.
     func admit(at api: API) async throws(RegistryError)
-    /// Notes that the caller was there, although what it asks cannot be read.
+    /// Notes that the caller was there, although what it asks cannot be read, or is not looked at.
     func noteUnread(at api: API)
+    /// Counts a request of the caller. Nil where there is no limit on it.
+    func count(at api: API) -> RateLimit.Standing?
+    /// Scope.
+    func testScope() throws(Problem)
     /// What the caller is told of an error.
     func problem(_ error: RegistryError) -> Problem
     /// Lets the answer, whatever it is, show that it comes from the registry.
@@ -126,6 +146,8 @@ extension API.Caller {
   var proved: ProvedCaller? { nil }
   func admit(at api: API) async throws(RegistryError) {}
   func noteUnread(at api: API) {}
+  func count(at api: API) -> RateLimit.Standing? { nil }
+  func testScope() throws(Problem) {}
   func problem(_ error: RegistryError) -> Problem { Problem(error) }
   func seal(_ response: inout Response, at api: API) {}
 }
@@ -144,10 +166,13 @@ enum Access: Sendable {
   var problems: [ProblemKind] {
     switch self {
     case .anyone: []
-    case .owner: [.tokenMissing, .tokenInvalid]
-    case .administrator: [.tokenMissing, .tokenInvalid, .insufficientScope]
+    case .owner: [.tokenMissing, .tokenInvalid, .tooManyRequests]
+    case .administrator: [.tokenMissing, .tokenInvalid, .insufficientScope, .tooManyRequests]
     case .device:
-      [.signatureMissing, .signatureMalformed, .clockSkew, .signatureInvalid, .replayed, .tokenInvalid]
+      [
+        .signatureMissing, .signatureMalformed, .clockSkew, .signatureInvalid, .replayed, .tokenInvalid,
+        .tooManyRequests,
+      ]
     }
   }
 }

@@ -2,8 +2,8 @@ public import Registry
 
 /// Verifies the tokens of owners and administrators. Server plugs the one in that knows the keys.
 public protocol OwnerAuthenticator: Sendable {
-  /// Takes what followed `Bearer`, whatever it is.
-  func verify(_ token: String) async throws(OwnerTokenError) -> OwnerToken
+  /// Takes what followed `Bearer`, whatever it is. `address` pays for a token that is not remembered and not good.
+  func verify(_ token: String, from address: CallerAddress) async throws(OwnerTokenError) -> OwnerToken
 }
 
 /// What a token that verified says.
@@ -24,6 +24,8 @@ public enum OwnerTokenError: Error, Hashable, Sendable {
   /// The token is not good. The reason is for people: it begins in lower case and has no full stop, as in
   /// `the token has expired`.
   case invalid(reason: String)
+  /// The address sent too many tokens that were not good, and this one is not remembered.
+  case rateLimited(RateLimit.Standing)
   /// The keys cannot be had now. The cause is for the log.
   case unavailable(cause: String)
 }

@@ -11,6 +11,8 @@ struct Problem: Error {
   var fields: [(name: StaticString, value: String)] = []
   /// The registry's time, for whoever's clock is wrong.
   var serverTime: Timestamp?
+  /// Where the caller stands with a limit that was reached.
+  var standing: RateLimit.Standing?
   /// For the log, and never in the answer.
   var cause: String?
 

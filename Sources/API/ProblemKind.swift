@@ -54,6 +54,14 @@ enum ProblemKind: String, CaseIterable, Sendable {
     }
   }
 
+  /// Whether it is counted against the caller's address.
+  var isCharged: Bool {
+    switch self {
+    case .signatureInvalid, .replayed, .tokenInvalid, .invalidClient: true
+    default: false
+    }
+  }
+
   var status: Int {
     switch self {
     case .malformedRequest, .malformedJSON, .invalidValue, .invalidRequest, .unsupportedGrantType: 400

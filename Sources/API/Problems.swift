@@ -50,6 +50,10 @@ extension Problem {
       self.init(
         kind: .tooManySignals,
         detail: "A client may have \(limit) signals that have not expired, and this one has them.")
+    case .rateLimited(let standing):
+      self.init(
+        kind: .tooManyRequests, detail: Self.detail(of: standing),
+        fields: [("Retry-After", String(standing.retryAfterSeconds ?? 1))], standing: standing)
     case .tooManyTokens(let retryAfterSeconds):
       self.init(
         kind: .tooManyRequests, detail: "The device asked for tokens too often; use the one that it has.",
@@ -73,6 +77,17 @@ extension Problem {
       self.init(
         kind: .internalError, detail: "This is a fault of the registry; report it with the request_id.",
         cause: cause)
+    }
+  }
+
+  private static func detail(of standing: RateLimit.Standing) -> String {
+    let limit = "\(standing.limit.requests) in \(standing.limit.windowSeconds) s"
+    return switch standing.subject {
+    case .client: "The client sends more requests than \(limit); nothing was done, try again later."
+    case .device: "The device sends more requests than \(limit); nothing was done, try again later."
+    case .address:
+      "From this address came more requests that failed, or asked for tokens, than \(limit); whoever is not known "
+        + "already has to wait."
     }
   }
 

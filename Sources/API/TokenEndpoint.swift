@@ -5,12 +5,12 @@ internal import Registry
 // OAuth 2.0 client credentials (RFC 6749, section 4.4), for devices.
 
 extension API {
-  /// Throws `invalidClient` for whoever is not let in, `tooManyTokens`.
+  /// Throws `invalidClient` for whoever is not let in, `rateLimited`, `tooManyTokens`.
   func issueToken(_ caller: OAuthClient, _ input: TokenRequest) async throws(RegistryError) -> IssuedTokenAnswer
   {
-    IssuedTokenAnswer(
-      issued: try await services.tokens.issueToken(to: input.deviceID, secret: input.secret),
-      proved: input.deviceID.map(ProvedCaller.device))
+    let issued = try await services.tokens.issueToken(
+      to: input.deviceID, secret: input.secret, from: caller.address)
+    return IssuedTokenAnswer(issued: issued, proved: input.deviceID.map(ProvedCaller.device))
   }
 }
 
@@ -18,7 +18,9 @@ extension API {
 struct OAuthClient: API.Caller {
   static let access = Access.anyone
 
-  init(of request: Request, at api: API) {}
+  let address: CallerAddress
+
+  init(of request: Request, at api: API) { address = request.caller }
 
   func problem(_ error: RegistryError) -> Problem {
     error == .signatureInvalid ? .invalidClient : Problem(error)
@@ -131,7 +133,7 @@ struct IssuedTokenAnswer: API.Answer {
 
   static let description = SuccessDescription(
     status: 200, meaning: "The token, shown here once.", schema: schema.reference, components: [schema],
-    headers: [.pragma])
+    headers: [.pragma] + HeaderDescription.rateLimit)
 
   func response() -> Response {
     var json = JSONWriter(buffer: ByteBuffer(capacity: 256, isSensitive: true))
@@ -140,8 +142,10 @@ struct IssuedTokenAnswer: API.Answer {
       json.member("token_type", "Bearer")
       json.member("expires_in", Int64(issued.expiresInSeconds))
     }
-    return Response(
+    var response = Response(
       status: 200, fields: [("Pragma", "no-cache")], contentType: "application/json", body: json.buffer)
+    if let standing = issued.standing { response.tell(standing) }
+    return response
   }
 }
 

@@ -6,6 +6,7 @@ public struct AuthenticationService: Sendable {
   private let live: LiveDevices
   private let replay: any ReplayStore
   private let hasher: any PasswordHasher
+  private let limits: RateLimits
   private let clock: any Clock
   /// How far a signature's `created` may lie back.
   public let skewSeconds: Int
@@ -15,12 +16,13 @@ public struct AuthenticationService: Sendable {
 
   public init(
     store: any CredentialStore, live: LiveDevices, replay: any ReplayStore, hasher: any PasswordHasher,
-    clock: any Clock, skewSeconds: Int
+    limits: RateLimits, clock: any Clock, skewSeconds: Int
   ) {
     self.store = store
     self.live = live
     self.replay = replay
     self.hasher = hasher
+    self.limits = limits
     self.clock = clock
     self.skewSeconds = skewSeconds
   }
@@ -32,28 +34,40 @@ public struct AuthenticationService: Sendable {
   ///
   /// - Parameters:
   ///   - created: when the request was signed, in seconds since 1970.
+  ///   - address: pays for what is not remembered and fails. Throws `rateLimited` where it cannot, whatever the reason
+  ///     for which the database would have to be asked.
   ///   - isSigned: whether the request was signed with the secret of a stored key.
   public func authenticate(
-    _ id: DeviceID, nonce: String, created: Int64, isSigned: (_ storedKey: [UInt8]) -> Bool
+    _ id: DeviceID, nonce: String, created: Int64, from address: CallerAddress,
+    isSigned: (_ storedKey: [UInt8]) -> Bool
   ) async throws(RegistryError) -> DeviceSession {
-    guard let (device, secret) = try await verifySecret(of: id, matches: isSigned) else {
+    guard let (device, secret) = try await verifySecret(of: id, from: address, matches: isSigned) else {
       throw .signatureInvalid
     }
     let createdAt = Timestamp(millisecondsSince1970: created * 1000)
     let expiry = Timestamp(millisecondsSince1970: (created + Int64(skewSeconds)) * 1000)
     let isNew = try await replay.remember(nonce: nonce, of: id, created: createdAt, until: expiry)
-    guard isNew else { throw .replayed }
+    guard isNew else {
+      // Counted, but never refused for it: a stranger's copies must not stand in the way of the device itself.
+      _ = try? limits.charge(address)
+      throw .replayed
+    }
     return DeviceSession(of: device, bySignatureWith: secret)
   }
 
   // MARK: Tokens
 
-  /// Tests an access token.
-  public func authenticate(token: String) async throws(RegistryError) -> DeviceSession {
+  /// Tests an access token. `address` pays for one that is not remembered and not good; throws `rateLimited` where it
+  /// cannot.
+  public func authenticate(
+    token: String, from address: CallerAddress
+  ) async throws(RegistryError) -> DeviceSession {
     var token = token
     let hash = token.withUTF8(hasher.hash(ofToken:))
     let now = clock.now()
-    guard let credentials = try await credentials(ofToken: hash, at: now) else { throw .tokenInvalid }
+    guard let credentials = try await credentials(ofToken: hash, at: now, from: address) else {
+      throw .tokenInvalid
+    }
     return DeviceSession(of: credentials, hash: hash)
   }
 
@@ -82,10 +96,10 @@ public struct AuthenticationService: Sendable {
   func testAgain(_ session: DeviceSession) async throws(RegistryError) -> Timestamp? {
     let now = clock.now()
     if let hash = session.tokenHash {
-      guard let token = try await credentials(ofToken: hash, at: now) else { throw session.ended }
+      guard let token = try await credentials(ofToken: hash, at: now, from: nil) else { throw session.ended }
       return token.endsAt
     }
-    guard let device = try await credentials(of: session.deviceID).credentials,
+    guard let device = try await credentials(of: session.deviceID),
       device.isCurrentValid(at: now), device.current.storedKey == session.storedKey
     else { throw session.ended }
     return device.graceExpiresAt
@@ -98,20 +112,22 @@ public struct AuthenticationService: Sendable {
   ///
   /// What is remembered may be from before a rotation in another process, so a secret that does not match is tested
   /// again against the database.
+  ///
+  /// - Parameter address: pays for the look into the database unless it finds the secret; nil if it has paid already.
   func verifySecret(
-    of id: DeviceID, matches: (_ storedKey: [UInt8]) -> Bool
+    of id: DeviceID, from address: CallerAddress?, matches: (_ storedKey: [UInt8]) -> Bool
   ) async throws(RegistryError) -> (DeviceCredentials, Secret)? {
-    var (device, isRemembered) = try await credentials(of: id)
-    if isRemembered {
-      if let device, let secret = secret(of: device, matches: matches) { return (device, secret) }
-      device = try await fetchCredentials(of: id)
+    if let device = live.cache.credentials(of: id), let secret = secret(of: device, matches: matches) {
+      return (device, secret)
     }
-    guard let device, device.isActive else {
-      // The time that a device's own key would take.
-      _ = matches(Self.nobodysKey)
-      return nil
+    return try await limits.charging(address) { () async throws(RegistryError) in
+      guard let device = try await fetchCredentials(of: id), device.isActive else {
+        // The time that a device's own key would take.
+        _ = matches(Self.nobodysKey)
+        return nil
+      }
+      return secret(of: device, matches: matches).map { (device, $0) }
     }
-    return secret(of: device, matches: matches).map { (device, $0) }
   }
 
   /// Puts the next secret in force. False if it is not the next one any more.
@@ -145,11 +161,9 @@ public struct AuthenticationService: Sendable {
 
   // MARK: The cache
 
-  private func credentials(
-    of id: DeviceID
-  ) async throws(RegistryError) -> (credentials: DeviceCredentials?, isRemembered: Bool) {
-    if let known = live.cache.credentials(of: id) { return (known, true) }
-    return (try await fetchCredentials(of: id), false)
+  private func credentials(of id: DeviceID) async throws(RegistryError) -> DeviceCredentials? {
+    if let known = live.cache.credentials(of: id) { return known }
+    return try await fetchCredentials(of: id)
   }
 
   private func fetchCredentials(of id: DeviceID) async throws(RegistryError) -> DeviceCredentials? {
@@ -161,15 +175,17 @@ public struct AuthenticationService: Sendable {
 
   /// Nil unless the token and its device's secret are good.
   private func credentials(
-    ofToken hash: TokenHash, at now: Timestamp
+    ofToken hash: TokenHash, at now: Timestamp, from address: CallerAddress?
   ) async throws(RegistryError) -> TokenCredentials? {
     if let token = live.cache.credentials(ofToken: hash) { return token.isGood(at: now) ? token : nil }
-    let ticket = live.cache.ticket()
-    guard let token = try await store.credentials(ofToken: hash, at: now), token.isGood(at: now) else {
-      return nil
+    return try await limits.charging(address) { () async throws(RegistryError) in
+      let ticket = live.cache.ticket()
+      guard let token = try await store.credentials(ofToken: hash, at: now), token.isGood(at: now) else {
+        return nil
+      }
+      live.cache.remember(token, hash: hash, fetchedWith: ticket)
+      return token
     }
-    live.cache.remember(token, hash: hash, fetchedWith: ticket)
-    return token
   }
 }
 

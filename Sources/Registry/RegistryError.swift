@@ -30,6 +30,8 @@ public enum RegistryError: Error, Hashable, Sendable {
   case tooManyDevices(limit: Int)
   /// The client has all the signals that it may have.
   case tooManySignals(limit: Int)
+  /// There were more requests than the limit allows. Nothing was done.
+  case rateLimited(RateLimit.Standing)
   /// The device asked for tokens too often. Nothing was done; try again after so many seconds.
   case tooManyTokens(retryAfterSeconds: Int)
 

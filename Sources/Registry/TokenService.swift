@@ -7,6 +7,7 @@ public struct TokenService: Sendable {
   private let live: LiveDevices
   private let authentication: AuthenticationService
   private let hasher: any PasswordHasher
+  private let limits: RateLimits
   private let clock: any Clock
   private let random: any RandomSource
 
@@ -20,12 +21,13 @@ public struct TokenService: Sendable {
 
   public init(
     store: any CredentialStore, live: LiveDevices, authentication: AuthenticationService,
-    hasher: any PasswordHasher, clock: any Clock, random: any RandomSource
+    hasher: any PasswordHasher, limits: RateLimits, clock: any Clock, random: any RandomSource
   ) {
     self.store = store
     self.live = live
     self.authentication = authentication
     self.hasher = hasher
+    self.limits = limits
     self.clock = clock
     self.random = random
   }
@@ -34,28 +36,33 @@ public struct TokenService: Sendable {
   public struct IssuedToken: Sendable {
     public let token: AccessToken
     public let expiresInSeconds: Int
+    /// Where the address stands that asked for it; nil where there is no limit.
+    public let standing: RateLimit.Standing?
   }
 
   /// Issues a token. Without an id or a secret, which could not be read as one, it does what it does for a wrong one.
   ///
   /// The stored key is tested before argon2id, and so is whether the device may come in: who does not know the secret
-  /// costs microseconds. Throws `signatureInvalid` for whoever is not let in, `tooManyTokens` and `overloaded`.
+  /// costs microseconds. `address` pays whatever comes of it, for a right secret costs most. Throws `signatureInvalid`
+  /// for whoever is not let in, `rateLimited`, `tooManyTokens` and `overloaded`.
   public func issueToken(
-    to id: DeviceID?, secret: DeviceSecret?
+    to id: DeviceID?, secret: DeviceSecret?, from address: CallerAddress
   ) async throws(RegistryError) -> IssuedToken {
+    let standing = try limits.charge(address)
     let device = try await authentication.verifySecret(
-      of: id ?? Self.nobody, matches: secret.map(hasher.storedKeyTest) ?? { _ in false })
+      of: id ?? Self.nobody, from: nil, matches: secret.map(hasher.storedKeyTest) ?? { _ in false })
     guard let secret, let (device, match) = device else { throw .signatureInvalid }
     try live.tokenRequests.admit(device.deviceID, atMilliseconds: live.monotonicMilliseconds())
     guard try await hasher.verify(secret, against: match.verifier.hmacKeyHash) else {
       throw .signatureInvalid
     }
-    return try await storeToken(of: device, secret: match)
+    let (token, expiresInSeconds) = try await storeToken(of: device, secret: match)
+    return IssuedToken(token: token, expiresInSeconds: expiresInSeconds, standing: standing)
   }
 
   private func storeToken(
     of device: DeviceCredentials, secret: AuthenticationService.Secret
-  ) async throws(RegistryError) -> IssuedToken {
+  ) async throws(RegistryError) -> (AccessToken, expiresInSeconds: Int) {
     if secret.isNext {
       // Whether it counts by then, `insertToken` tells.
       _ = try await authentication.promoteNextSecret(
@@ -73,7 +80,7 @@ public struct TokenService: Sendable {
     // The oldest may have made room, and counts no more from now on.
     live.credentialsChanged(of: device.deviceID)
     live.presence.note(.called, by: device.deviceID, at: now)
-    return IssuedToken(token: token, expiresInSeconds: Int(max(0, lifetime / 1000)))
+    return (token, Int(max(0, lifetime / 1000)))
   }
 
   /// No device has this id.

@@ -76,6 +76,7 @@ struct Argon2idHasher: PasswordHasher {
 /// `@unchecked Sendable`: `verified` is touched on the loop alone.
 final class JWTAuthenticator: OwnerAuthenticator, @unchecked Sendable {
   private let verifier: TokenVerifier
+  private let limits: RateLimits
   private let clock: any Clock
   private let loop: EventLoop
   private var verified: [String: (token: OwnerToken, expiresAt: Timestamp)] = [:]
@@ -84,13 +85,14 @@ final class JWTAuthenticator: OwnerAuthenticator, @unchecked Sendable {
   /// Tokens that are remembered. All are forgotten when there is one more.
   static let maximumRemembered = 4096
 
-  init(verifier: TokenVerifier, clock: any Clock, loop: EventLoop) {
+  init(verifier: TokenVerifier, limits: RateLimits, clock: any Clock, loop: EventLoop) {
     self.verifier = verifier
+    self.limits = limits
     self.clock = clock
     self.loop = loop
   }
 
-  func verify(_ token: String) async throws(OwnerTokenError) -> OwnerToken {
+  func verify(_ token: String, from address: CallerAddress) async throws(OwnerTokenError) -> OwnerToken {
     loop.assertCurrent()
     let now = clock.now()
     let generation = verifier.keyGeneration
@@ -105,13 +107,33 @@ final class JWTAuthenticator: OwnerAuthenticator, @unchecked Sendable {
       verified[token] = nil
     }
 
-    let (owner, expiresAt) = try await verifyAnew(token, now: now)
+    let (owner, expiresAt) = try await verifyAnew(token, now: now, from: address)
     // Keys that came while this token waited for them may have changed its fate.
     if generation == verifier.keyGeneration {
       if verified.count >= Self.maximumRemembered { verified.removeAll() }
       verified[token] = (owner, expiresAt)
     }
     return owner
+  }
+
+  /// Verifies a token at the expense of the address, unless it is good or nobody can know.
+  private func verifyAnew(
+    _ token: String, now: Timestamp, from address: CallerAddress
+  ) async throws(OwnerTokenError) -> (OwnerToken, expiresAt: Timestamp) {
+    do throws(RegistryError) {
+      try limits.charge(address)
+    } catch {
+      guard case .rateLimited(let standing) = error else { throw .unavailable(cause: "\(error)") }
+      throw .rateLimited(standing)
+    }
+    do throws(OwnerTokenError) {
+      let verified = try await verifyAnew(token, now: now)
+      limits.refund(address)
+      return verified
+    } catch {
+      if case .unavailable = error { limits.refund(address) }
+      throw error
+    }
   }
 
   private func verifyAnew(

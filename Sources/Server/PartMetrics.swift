@@ -98,6 +98,15 @@ struct PartMetrics {
     }
   }
 
+  func describe(_ limits: RateLimits) {
+    metrics.gauges("rate_limit_entries", "Clients, devices and addresses that a limit remembers.") {
+      RateLimit.Subject.allCases.map { (LimitLabel(subject: $0), Double(limits.entries(of: $0))) }
+    }
+    metrics.counters("rate_limit_evictions_total", "Those that a limit forgot too soon, for want of room.") {
+      RateLimit.Subject.allCases.map { (LimitLabel(subject: $0), Double(limits.evictions(of: $0))) }
+    }
+  }
+
   func describe(_ live: LiveDevices, _ replay: ReplayProtection) {
     metrics.gauge("parked_polls", "Polls that wait for a signal.") { Double(live.parked.count) }
     metrics.gauge("verifier_cache_entries", "Devices whose credentials are remembered.") {

@@ -117,21 +117,26 @@ public final class RunningServer: Sendable {
     opened.add { await background.stop() }
     let keys = try await OwnerKeys.open(configuration.jwt, on: lanes[0].loop, logger: logger, opened: &opened)
 
+    let limits = RateLimits(
+      configuration.rateLimits, random: SystemRandomSource(),
+      monotonicMilliseconds: { MonotonicClock.milliseconds })
     let metrics = Metrics()
     let requestLog = RequestLog(logger)
     let parts = Parts(
       configuration: configuration, hasher: Argon2idHasher(argon2id: argon2id, pool: hashing), clock: clock,
-      live: live, replay: replay, tokenVerifier: keys.verifier, metrics: ServiceMetrics(in: metrics),
+      live: live, replay: replay, limits: limits, tokenVerifier: keys.verifier,
+      metrics: ServiceMetrics(in: metrics),
       requestLog: requestLog)
     let front = try await openServers(parts, on: lanes, listener: listener, opened: &opened)
 
     ProcessMetrics.describe(in: metrics, version: CommandLineInterface.version, startedAt: clock.now())
     let partMetrics = PartMetrics(metrics: metrics)
     partMetrics.describe(
-      front.servers, connectionLimit: limits(of: configuration).maximumConnectionsPerLoop * lanes.count,
+      front.servers, connectionLimit: Self.limits(of: configuration).maximumConnectionsPerLoop * lanes.count,
       front.certificate)
     partMetrics.describe(hashing)
     partMetrics.describe(live, replay)
+    partMetrics.describe(limits)
     partMetrics.describe(database, lanes)
     partMetrics.describe(logger, requestLog)
     let pulses = await partMetrics.describe(lanes.map(\.loop))
@@ -235,6 +240,7 @@ private struct Parts: Sendable {
   let clock: any Clock
   let live: LiveDevices
   let replay: ReplayProtection
+  let limits: RateLimits
   let tokenVerifier: TokenVerifier
   let metrics: ServiceMetrics
   let requestLog: RequestLog
@@ -244,7 +250,8 @@ private struct Parts: Sendable {
     let (metrics, requestLog) = (metrics, requestLog)
     return API(
       services: services(store: lane.store.store, replay: replay.store(ofLane: index)),
-      authenticator: JWTAuthenticator(verifier: tokenVerifier, clock: clock, loop: lane.loop),
+      authenticator: JWTAuthenticator(
+        verifier: tokenVerifier, limits: limits, clock: clock, loop: lane.loop),
       origin: SignatureOrigin(
         scheme: configuration.isHTTPS ? "https" : "http",
         authority: publicURL?.authority),
@@ -258,7 +265,7 @@ private struct Parts: Sendable {
   private func services(store: any RegistryStore, replay: any ReplayStore) -> API.Services {
     let random = SystemRandomSource()
     let authentication = AuthenticationService(
-      store: store, live: live, replay: replay, hasher: hasher, clock: clock,
+      store: store, live: live, replay: replay, hasher: hasher, limits: limits, clock: clock,
       skewSeconds: configuration.signatureSkewSeconds)
     return API.Services(
       devices: DeviceService(
@@ -267,10 +274,11 @@ private struct Parts: Sendable {
       clients: ClientService(store: store, live: live, clock: clock, random: random),
       authentication: authentication,
       tokens: TokenService(
-        store: store, live: live, authentication: authentication, hasher: hasher, clock: clock, random: random),
+        store: store, live: live, authentication: authentication, hasher: hasher, limits: limits,
+        clock: clock, random: random),
       signals: SignalService(
         store: store, live: live, authentication: authentication, clock: clock, random: random),
-      clock: clock, store: store)
+      limits: limits, clock: clock, store: store)
   }
 }
 

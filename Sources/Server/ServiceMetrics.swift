@@ -1,11 +1,13 @@
 internal import API
 internal import Observability
+internal import Registry
 
 /// What the service counts: the names are the contract's. Holds the metrics' instruments and not the metrics
 /// themselves, whose closures hold the servers that tell this of events.
 struct ServiceMetrics: Sendable {
   private let devicesRegistered: Counter
   private let devicesRevoked: Counter
+  private let rateLimited: MetricFamily<LimitLabel, Counter>
   private let polls: MetricFamily<StatusLabel, Counter>
   private let acks: MetricFamily<AckLabel, Counter>
   private let pollDuration: Histogram
@@ -23,6 +25,8 @@ struct ServiceMetrics: Sendable {
   init(in metrics: Metrics) {
     devicesRegistered = metrics.counter("devices_registered_total", "Devices that were registered.")
     devicesRevoked = metrics.counter("devices_revoked_total", "Devices that were revoked.")
+    rateLimited = metrics.counters(
+      "rate_limited_total", "Requests refused, by whom the limit is on.", by: LimitLabel.self)
     polls = metrics.counters("ea_poll_total", "Polls, by the HTTP status of the answer.", by: StatusLabel.self)
     acks = metrics.counters("ea_ack_total", "Acks of signals, by what they came to.", by: AckLabel.self)
     pollDuration = metrics.histogram(
@@ -36,6 +40,7 @@ struct ServiceMetrics: Sendable {
       by: RouteLabel.self)
     // What is known from the start begins at 0, so that the first of its kind is seen as a rise.
     _ = polls[StatusLabel(status: 200)]
+    for subject in RateLimit.Subject.allCases { _ = rateLimited[LimitLabel(subject: subject)] }
     for result in AckResult.allCases { _ = acks[AckLabel(result: result)] }
   }
 
@@ -45,6 +50,7 @@ struct ServiceMetrics: Sendable {
     case .answered(let request):
       requests[RequestLabels(route: request.route, method: request.method, status: request.status)].increment()
       requestDuration[RouteLabel(route: request.route)].observe(nanoseconds: request.durationNanoseconds)
+      if let limit = request.limit { rateLimited[LimitLabel(subject: limit)].increment() }
       guard request.route == API.pollPath else { break }
       polls[StatusLabel(status: request.status)].increment()
       pollDuration.observe(nanoseconds: request.durationNanoseconds)
@@ -61,6 +67,13 @@ private struct RequestLabels: MetricLabels {
   let method: String
   let status: Int
   var values: [String] { [route, method, String(status)] }
+}
+
+/// Whom a limit is on.
+struct LimitLabel: MetricLabels {
+  static let names: [StaticString] = ["limit"]
+  let subject: RateLimit.Subject
+  var values: [String] { [subject.rawValue] }
 }
 
 private struct RouteLabel: MetricLabels {

@@ -55,8 +55,10 @@ final class APIUnderTest: Sendable {
     let store = FailingStore(error: error)
     let outside = Outside()
     let live = LiveDevices(monotonicMilliseconds: { 0 })
+    let limits = RateLimits(RateLimits.Settings(), random: outside, monotonicMilliseconds: { 0 })
     let authentication = AuthenticationService(
-      store: store, live: live, replay: outside, hasher: outside, clock: outside, skewSeconds: 300)
+      store: store, live: live, replay: outside, hasher: outside, limits: limits, clock: outside,
+      skewSeconds: 300)
     return API(
       services: API.Services(
         devices: DeviceService(
@@ -64,11 +66,11 @@ final class APIUnderTest: Sendable {
         clients: ClientService(store: store, live: live, clock: outside, random: outside),
         authentication: authentication,
         tokens: TokenService(
-          store: store, live: live, authentication: authentication, hasher: outside, clock: outside,
-          random: outside),
+          store: store, live: live, authentication: authentication, hasher: outside, limits: limits,
+          clock: outside, random: outside),
         signals: SignalService(
           store: store, live: live, authentication: authentication, clock: outside, random: outside),
-        clock: outside, store: store),
+        limits: limits, clock: outside, store: store),
       authenticator: FixedAuthenticator(token: token), origin: SignatureOrigin(scheme: "http")
     ) { event in self.observed.withLock { $0.append(event) } }
   }
@@ -93,7 +95,9 @@ final class APIUnderTest: Sendable {
 
 private struct FixedAuthenticator: OwnerAuthenticator {
   let token: Result<OwnerToken, OwnerTokenError>
-  func verify(_ token: String) async throws(OwnerTokenError) -> OwnerToken { try self.token.get() }
+  func verify(_ token: String, from address: CallerAddress) async throws(OwnerTokenError) -> OwnerToken {
+    try self.token.get()
+  }
 }
 
 /// Stands for a database that is broken in one way: what no real one does when told to.

@@ -18,14 +18,20 @@ import Testing
     live = LiveDevices(monotonicMilliseconds: { monotonic.milliseconds.withLock(\.self) })
     let replay = ReplayMemory(clock: clock, random: CountingRandom(), skewSeconds: 300)
     replay.hold(since: nil)
+    let limits = RateLimits(
+      RateLimits.Settings(), random: CountingRandom(),
+      monotonicMilliseconds: { monotonic.milliseconds.withLock(\.self) })
     authentication = AuthenticationService(
-      store: store, live: live, replay: replay, hasher: Unused(), clock: clock, skewSeconds: 300)
+      store: store, live: live, replay: replay, hasher: Unused(), limits: limits, clock: clock, skewSeconds: 300
+    )
     signals = SignalService(
       store: store, live: live, authentication: authentication, clock: clock, random: CountingRandom())
   }
 
   private func session(_ nonce: String) async throws(RegistryError) -> DeviceSession {
-    try await authentication.authenticate(id, nonce: nonce, created: 1_764_000_000) {
+    try await authentication.authenticate(
+      id, nonce: nonce, created: 1_764_000_000, from: CallerAddress(high: 0, low: 1)
+    ) {
       $0 == OneDeviceStore.key
     }
   }

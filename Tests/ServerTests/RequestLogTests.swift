@@ -142,6 +142,7 @@ import Testing
   private func answered(_ status: Int, isRoutine: Bool = false, cause: String? = nil) -> AnsweredRequest {
     AnsweredRequest(
       requestID: "r", route: "none", method: "GET", status: status, durationNanoseconds: 1_000,
-      isRoutine: isRoutine, caller: nil, address: nil, traceID: nil, problem: nil, cause: cause)
+      isRoutine: isRoutine, caller: nil, address: nil, traceID: nil, problem: nil, limit: nil,
+      cause: cause)
   }
 }

@@ -40,6 +40,8 @@ final class TestRegistry: Sendable {
       "LISTEN": "127.0.0.1:0", "ADMIN_LISTEN": "127.0.0.1:0", "DATABASE_URL": database.url,
       "JWT_SECRET": secret, "EVENT_LOOPS": "2",
       "ARGON2_MEMORY_KIB": "8", "ARGON2_TIME": "1",
+      // All tests come from one address, and fail on purpose.
+      "RATE_LIMIT_ADDRESS": "off",
     ].merging(settings) { $1 }
     var configuration = try Configuration(arguments: [], environment: environment)
     bounds(&configuration)

@@ -66,7 +66,8 @@ public final class OpenAPIChecker: @unchecked Sendable {
 
   /// Fields that carry meaning must not come without being declared.
   private func undeclared(in answer: HTTPAnswer, _ headers: [String: Any]) -> [String] {
-    ["location", "link", "allow", "www-authenticate", "retry-after"].filter { name in
+    ["location", "link", "allow", "www-authenticate", "retry-after", "ratelimit", "ratelimit-policy"].filter {
+      name in
       answer.value(of: name) != nil && !headers.keys.contains { $0.lowercased() == name }
     }
     // A challenge may come with any 403 that also has other reasons.

@@ -51,8 +51,22 @@ struct HeaderDescription: Sendable {
   /// What the answer to a signed request has, once its nonce is stored.
   static let signed = [contentDigest, signatureInput, signature]
 
+  static let rateLimitPolicy = HeaderDescription(
+    name: "RateLimit-Policy",
+    meaning:
+      "Where a limit applied: whom it is on (`client`, `device` or `address`), `q` requests in `w` seconds (draft-ietf-httpapi-ratelimit-headers).",
+    isRequired: false)
+  static let rateLimitStanding = HeaderDescription(
+    name: "RateLimit",
+    meaning:
+      "Where a limit applied: `r` requests are left, and in `t` seconds all are there again (draft-ietf-httpapi-ratelimit-headers).",
+    isRequired: false)
+
+  /// What answers have to whom a limit applied.
+  static let rateLimit = [rateLimitPolicy, rateLimitStanding]
+
   static let everywhere = [requestID, cacheControl]
-  static let all = everywhere + [location, link, allow, authenticate, retryAfter, pragma] + signed
+  static let all = everywhere + [location, link, allow, authenticate, retryAfter, pragma] + rateLimit + signed
 
   /// What answers of a status must have. A 403 has a challenge only where a scope is missing.
   static func required(with status: Int, by kinds: [ProblemKind]) -> [HeaderDescription] {

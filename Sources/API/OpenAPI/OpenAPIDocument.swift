@@ -102,7 +102,8 @@ struct OpenAPIDocument {
   private func responses(of endpoint: Endpoint) -> [(name: String, value: JSONValue)] {
     let problems = Dictionary(grouping: endpoint.problems, by: \.status).sorted { $0.key < $1.key }
     let signed = endpoint.access == .device ? HeaderDescription.signed : []
-    return [(String(endpoint.success.status), endpoint.success.json(with: signed))]
+    let limited = endpoint.access == .anyone ? [] : HeaderDescription.rateLimit
+    return [(String(endpoint.success.status), endpoint.success.json(with: limited + signed))]
       + problems.map { status, kinds in
         kinds.allSatisfy(Self.commonKinds.contains) && signed.isEmpty
           ? (String(status), ["$ref": .string("#/components/responses/\(Self.name(of: status))")])
@@ -112,7 +113,7 @@ struct OpenAPIDocument {
 
   /// Problems whose response is described once, and not at each of the many routes that have them.
   private static let commonKinds =
-    ProblemKind.everywhere + [.tokenMissing, .tokenInvalid, .pathNotFound, .methodNotAllowed]
+    ProblemKind.everywhere + [.tokenMissing, .tokenInvalid, .tooManyRequests, .pathNotFound, .methodNotAllowed]
 
   private var commonResponses: [(name: String, value: JSONValue)] {
     Dictionary(grouping: Self.commonKinds, by: \.status).sorted { $0.key < $1.key }
@@ -126,7 +127,8 @@ struct OpenAPIDocument {
   ) -> JSONValue {
     let description = kinds.map { "`\($0.rawValue)`: \($0.title)." }.joined(separator: " ")
     let headers =
-      HeaderDescription.everywhere + HeaderDescription.required(with: status, by: kinds) + headers
+      HeaderDescription.everywhere + HeaderDescription.required(with: status, by: kinds)
+      + HeaderDescription.rateLimit + headers
     var content: [(name: String, value: JSONValue)] = []
     if kinds.contains(where: { !$0.isOAuth }) {
       content.append((.init(describing: Problem.contentType), ["schema": Problem.schema.reference]))

@@ -144,6 +144,8 @@ struct CommandFailure: Error, CustomStringConvertible {
       case .deviceRevoked: "the device is revoked"
       case .tooManyDevices(let limit): "the client has \(limit) devices, and may not have more"
       case .tooManySignals(let limit): "the client has \(limit) signals, and may not have more"
+      case .rateLimited(let standing):
+        "there were too many requests; try again in \(standing.retryAfterSeconds ?? 1) s"
       case .tooManyTokens(let seconds): "too many tokens were asked for; try again in \(seconds) s"
       case .replayUnavailable(let cause, _): "replays cannot be told now: \(cause)"
       case .overloaded(let queue): "too much to do at once (\(queue)); try again"

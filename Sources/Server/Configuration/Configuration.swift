@@ -23,6 +23,7 @@ public struct Configuration: Sendable {
   public var argon2Time: Int
   public var eventLoops: Int
   public var maxDevicesPerClient: Int
+  var rateLimits: RateLimits.Settings
   public var logLevel: Logger.Level
   public var logFormat: Logger.Format
   /// Bounds that are no settings: nobody who runs the service needs to move them.
@@ -69,6 +70,7 @@ public struct Configuration: Sendable {
       of: .eventLoops, in: 1...Self.maximumEventLoops, default: ProcessSettings.processorCount)
     maxDevicesPerClient = try arguments.number(
       of: .maxDevicesPerClient, in: 1...Self.maximumDevicesPerClient, default: 0)
+    rateLimits = try RateLimits.Settings(arguments)
     logLevel = try Self.parse(arguments, .logLevel, "must be debug, info, notice, warning or error") {
       Logger.Level(rawValue: $0)
     }

@@ -19,6 +19,9 @@ public enum Setting: String, CaseIterable, Sendable {
   case argon2Time = "ARGON2_TIME"
   case eventLoops = "EVENT_LOOPS"
   case maxDevicesPerClient = "MAX_DEVICES_PER_CLIENT"
+  case rateLimitClient = "RATE_LIMIT_CLIENT"
+  case rateLimitDevice = "RATE_LIMIT_DEVICE"
+  case rateLimitAddress = "RATE_LIMIT_ADDRESS"
   case logLevel = "LOG_LEVEL"
   case logFormat = "LOG_FORMAT"
 
@@ -36,6 +39,9 @@ public enum Setting: String, CaseIterable, Sendable {
     case .argon2MemoryKiB: "19456"
     case .argon2Time: "2"
     case .maxDevicesPerClient: "10000"
+    case .rateLimitClient: "6000/60"
+    case .rateLimitDevice: "600/60"
+    case .rateLimitAddress: "600/60"
     case .logLevel: "info"
     case .logFormat: "json"
     case .jwtSecret, .jwtSecretFile, .jwtJWKSFile, .jwtJWKSURL, .jwtIssuer, .jwtAudience, .tlsCertFile,
@@ -70,6 +76,10 @@ public enum Setting: String, CaseIterable, Sendable {
     case .argon2Time: "passes of one argon2id hash"
     case .eventLoops: "event loops (default: number of cores)"
     case .maxDevicesPerClient: "devices of one client, revoked ones included"
+    case .rateLimitClient:
+      "requests of one client: so many at once, and again in so many seconds; off: any number"
+    case .rateLimitDevice: "requests of one device, likewise"
+    case .rateLimitAddress: "failures and requests for tokens of one address (IPv6: /64), likewise"
     case .logLevel: "debug, info, notice, warning or error"
     case .logFormat: "json or text"
     }

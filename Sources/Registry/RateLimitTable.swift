@@ -1,0 +1,115 @@
+private import Synchronization
+
+/// Token buckets of one limit, each as one time: that at which the bucket is full again (the generic cell rate
+/// algorithm). A full bucket and none at all are the same, so a bucket is forgotten by itself.
+///
+/// The table never grows. Keys are hashes that strangers cannot steer; a key has its place in one set of a few. Where
+/// all places of a set are taken by buckets that are not full, the fullest makes room: what is forgotten is whoever asked
+/// least, in favour of the caller, and a flood of keys pushes out itself before it reaches somebody whose bucket is empty.
+final class RateLimitTable: Sendable {
+  let limit: RateLimit
+  private let intervalNanoseconds: Int64
+  private let windowNanoseconds: Int64
+  private let stripes: [Stripe]
+  private let evicted = Atomic<Int>(0)
+
+  /// Places of a set.
+  private static let ways = 8
+  /// Parts of the table under a lock of their own, so that loops seldom meet.
+  private static let stripeCount = 64
+
+  /// What became of a request.
+  struct Outcome: Equatable {
+    let isAdmitted: Bool
+    /// Requests that would be admitted now.
+    let remaining: Int
+    let nanosecondsUntilFull: Int64
+    /// Until one is admitted; 0 where one is now.
+    let nanosecondsUntilNext: Int64
+  }
+
+  private struct Slot {
+    var key: UInt64 = 0
+    var fullAtNanoseconds: Int64 = 0
+  }
+
+  /// A mutex cannot lie in an array by itself.
+  private final class Stripe: Sendable {
+    let slots: Mutex<[Slot]>
+
+    init(slotCount: Int) { slots = Mutex([Slot](repeating: Slot(), count: slotCount)) }
+  }
+
+  /// - Parameter maximumKeys: buckets that are kept; rounded up to whole sets.
+  init(limit: RateLimit, maximumKeys: Int) {
+    self.limit = limit
+    intervalNanoseconds = Int64(limit.windowSeconds) * 1_000_000_000 / Int64(limit.requests)
+    windowNanoseconds = intervalNanoseconds * Int64(limit.requests)
+    let perStripe = Self.stripeCount * Self.ways
+    let setsPerStripe = max(1, (maximumKeys + perStripe - 1) / perStripe)
+    stripes = (0..<Self.stripeCount).map { _ in Stripe(slotCount: setsPerStripe * Self.ways) }
+  }
+
+  /// Buckets that are not full.
+  func count(nowNanoseconds now: Int64) -> Int {
+    stripes.reduce(0) { sum, stripe in
+      sum + stripe.slots.withLock { slots in slots.count { $0.fullAtNanoseconds > now } }
+    }
+  }
+
+  /// Buckets that made room before they were full.
+  var evictions: Int { evicted.load(ordering: .relaxed) }
+
+  /// Takes a token out of the key's bucket, if there is one.
+  func take(_ key: UInt64, nowNanoseconds now: Int64) -> Outcome {
+    withSet(of: key) { slots, set in
+      let found = set.first { slots[$0].key == key }
+      let fullAt = max(found.map { slots[$0].fullAtNanoseconds } ?? now, now) + intervalNanoseconds
+      guard fullAt - now <= windowNanoseconds else {
+        return outcome(isAdmitted: false, fullAt: fullAt - intervalNanoseconds, now)
+      }
+      let index = found ?? room(in: set, of: slots, now)
+      slots[index] = Slot(key: key, fullAtNanoseconds: fullAt)
+      return outcome(isAdmitted: true, fullAt: fullAt, now)
+    }
+  }
+
+  /// Puts a token back that was taken.
+  func giveBack(_ key: UInt64) {
+    withSet(of: key) { slots, set in
+      guard let index = set.first(where: { slots[$0].key == key }) else { return }
+      slots[index].fullAtNanoseconds -= intervalNanoseconds
+    }
+  }
+
+  /// How the key's bucket is.
+  func look(_ key: UInt64, nowNanoseconds now: Int64) -> Outcome {
+    withSet(of: key) { slots, set in
+      let found = set.first { slots[$0].key == key }
+      return outcome(isAdmitted: true, fullAt: max(found.map { slots[$0].fullAtNanoseconds } ?? now, now), now)
+    }
+  }
+
+  private func outcome(isAdmitted: Bool, fullAt: Int64, _ now: Int64) -> Outcome {
+    let left = windowNanoseconds - (fullAt - now)
+    return Outcome(
+      isAdmitted: isAdmitted, remaining: Int(left / intervalNanoseconds), nanosecondsUntilFull: fullAt - now,
+      nanosecondsUntilNext: max(0, intervalNanoseconds - left))
+  }
+
+  /// The place whose bucket is the fullest.
+  private func room(in set: Range<Int>, of slots: [Slot], _ now: Int64) -> Int {
+    let index = set.min { slots[$0].fullAtNanoseconds < slots[$1].fullAtNanoseconds }!
+    if slots[index].fullAtNanoseconds > now { evicted.add(1, ordering: .relaxed) }
+    return index
+  }
+
+  private func withSet<Value>(of key: UInt64, _ body: (inout [Slot], _ set: Range<Int>) -> Value) -> Value {
+    let stripe = stripes[Int(truncatingIfNeeded: key) & (Self.stripeCount - 1)]
+    return stripe.slots.withLock { slots in
+      // The lowest bits chose the stripe.
+      let set = Int((key >> 6) % UInt64(slots.count / Self.ways)) * Self.ways
+      return body(&slots, set..<set + Self.ways)
+    }
+  }
+}

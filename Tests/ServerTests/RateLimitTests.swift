@@ -1,0 +1,198 @@
+import Foundation
+import TestSupport
+import Testing
+
+/// Limits on how often somebody may ask, over sockets. Windows are so long that nothing is refilled meanwhile.
+@Suite struct RateLimitsOfTheService {
+  /// The parameters of the one member of a limit's field, as `"device";q=5;w=60`.
+  private static func parameters(_ answer: HTTPAnswer, _ field: String, of subject: String) -> [String: Int] {
+    guard let value = answer.value(of: field), value.hasPrefix("\"\(subject)\";") else { return [:] }
+    let pairs = value.split(separator: ";").dropFirst().map { $0.split(separator: "=") }
+    return Dictionary(uniqueKeysWithValues: pairs.map { (String($0[0]), Int($0[1])!) })
+  }
+
+  private static func expectRefused(_ answer: HTTPAnswer, _ subject: String) throws {
+    #expect(answer.status == 429)
+    #expect(answer.value(of: "Content-Type") == "application/problem+json")
+    #expect(try TestRegistry.kind(answer) == "too-many-requests")
+    let wait = try #require(answer.value(of: "Retry-After").flatMap { Int($0) })
+    #expect((1...3600).contains(wait))
+    #expect(parameters(answer, "RateLimit", of: subject)["r"] == 0)
+  }
+
+  @Test(arguments: DatabaseKind.allCases)
+  func `A client that asks too often is told when to come back, and others go on`(_ kind: DatabaseKind)
+    async throws
+  {
+    try await TestRegistry.with(TestDatabase(kind), settings: ["RATE_LIMIT_CLIENT": "5/3600"]) { registry in
+      let (eager, other) = (TestOwner(id: "eager"), TestOwner(id: "other"))
+      for left in (0..<5).reversed() {
+        let answer = try await registry.ask("GET", "/api/v1/devices", as: eager)
+        #expect(answer.status == 200)
+        #expect(answer.value(of: "RateLimit-Policy") == "\"client\";q=5;w=3600")
+        let standing = Self.parameters(answer, "RateLimit", of: "client")
+        #expect(standing["r"] == left)
+        // Less by the seconds that the test takes.
+        #expect((1...(5 - left) * 720).contains(standing["t"] ?? 0))
+      }
+      try Self.expectRefused(try await registry.ask("GET", "/api/v1/devices", as: eager), "client")
+      // Before scope is looked at, and whatever is asked for.
+      try Self.expectRefused(try await registry.ask("GET", "/api/v1/clients", as: eager), "client")
+      #expect(try await registry.ask("GET", "/api/v1/devices", as: other).status == 200)
+      let missing = try await registry.ask("GET", "/api/v1/clients", as: other)
+      #expect(missing.status == 403)
+      #expect(Self.parameters(missing, "RateLimit", of: "client")["r"] == 3)
+      let metrics = try await registry.askAdmin("GET", "/metrics").text
+      #expect(metrics.contains("\nrate_limited_total{limit=\"client\"} 2\n"))
+      #expect(metrics.contains("\nrate_limited_total{limit=\"device\"} 0\n"))
+      #expect(metrics.contains("\nrate_limit_entries{limit=\"client\"} 2\n"))
+      #expect(metrics.contains("\nrate_limit_evictions_total{limit=\"client\"} 0\n"))
+    }
+  }
+
+  @Test(arguments: DatabaseKind.allCases)
+  func `A device that asks too often gets a signed refusal, and its neighbour goes on`(
+    _ kind: DatabaseKind
+  ) async throws {
+    try await TestRegistry.with(TestDatabase(kind), settings: ["RATE_LIMIT_DEVICE": "3/3600"]) { registry in
+      let owner = try await registry.newOwner()
+      let (eager, other) = (
+        try await registry.newSignedDevice(of: owner), try await registry.newSignedDevice(of: owner)
+      )
+      for left in (0..<3).reversed() {
+        let answer = try await registry.poll(eager)
+        #expect(answer.status == 200)
+        #expect(answer.value(of: "RateLimit-Policy") == "\"device\";q=3;w=3600")
+        #expect(Self.parameters(answer, "RateLimit", of: "device")["r"] == left)
+      }
+      let request = TestDevice.SignedRequest("GET", "/api/v1/device/poll")
+      try Self.expectRefused(try await registry.ask(request, as: eager), "device")
+      // Its nonce was used up all the same.
+      #expect(try TestRegistry.kind(try await registry.send(request, as: eager)) == "replayed")
+      #expect(try await registry.poll(other).status == 200)
+    }
+  }
+
+  @Test(arguments: DatabaseKind.allCases)
+  func `Who lives beside somebody with a wrong secret goes on, and only what costs is refused`(
+    _ kind: DatabaseKind
+  ) async throws {
+    // Each loop remembers owners' tokens for itself.
+    let settings = ["RATE_LIMIT_ADDRESS": "4/3600", "TRUSTED_PROXIES": "127.0.0.1", "EVENT_LOOPS": "1"]
+    try await TestRegistry.with(TestDatabase(kind), settings: settings) { registry in
+      let owner = try await registry.newOwner()
+      let known = try await registry.newSignedDevice(of: owner)
+      let unseen = try await registry.newSignedDevice(of: owner)
+      let gone = try await registry.newSignedDevice(of: owner)
+      _ = try await registry.ask("POST", "/api/v1/devices/\(gone.id)/revoke", as: owner)
+      #expect(try await registry.poll(known).status == 200)
+      let token = try #require(try await registry.token(for: known).string("access_token"))
+      #expect(try await registry.ask("GET", "/api/v1/device", token: token).status == 200)
+
+      let wrong = TestDevice(id: known.id, secret: String(repeating: "0", count: 64))
+      for left in (0..<3).reversed() {
+        let answer = try await registry.send(.init("GET", "/api/v1/device/poll"), as: wrong)
+        #expect(answer.status == 401)
+        #expect(Self.parameters(answer, "RateLimit", of: "address")["r"] == left)
+      }
+
+      // What is remembered.
+      #expect(try await registry.poll(known).status == 200)
+      #expect(try await registry.ask("GET", "/api/v1/device", token: token).status == 200)
+      #expect(try await registry.ask("GET", "/api/v1/devices", as: owner).status == 200)
+
+      // What is not, in words that are the same for all.
+      let nobody = TestDevice(id: UUID().uuidString.lowercased(), secret: known.secret)
+      var words: Set<String> = []
+      for device in [wrong, nobody, gone, unseen] {
+        let answer = try await registry.send(.init("GET", "/api/v1/device/poll"), as: device)
+        try Self.expectRefused(answer, "address")
+        var problem = try answer.object()
+        problem["request_id"] = nil
+        words.insert("\(problem.sorted { $0.key < $1.key })")
+      }
+      #expect(words.count == 1)
+      let drt = "drt_" + String(repeating: "A", count: 43)
+      try Self.expectRefused(try await registry.ask("GET", "/api/v1/device", token: drt), "address")
+      try Self.expectRefused(try await registry.token(for: known), "address")
+      let stranger = TestOwner(id: "stranger")
+      try Self.expectRefused(try await registry.ask("GET", "/api/v1/devices", as: stranger), "address")
+
+      // From elsewhere all of it goes on.
+      let elsewhere = [("X-Forwarded-For", "192.0.2.1")]
+      var poll = TestDevice.SignedRequest("GET", "/api/v1/device/poll")
+      poll.fields = elsewhere
+      #expect(try await registry.send(poll, as: unseen).status == 200)
+      let list = try await registry.ask("GET", "/api/v1/devices", token: stranger.token, fields: elsewhere)
+      #expect(list.status == 200)
+      let metrics = try await registry.askAdmin("GET", "/metrics").text
+      #expect(metrics.contains("\nrate_limited_total{limit=\"address\"} 7\n"))
+    }
+  }
+
+  @Test func `What succeeds costs an address nothing, but for tokens`() async throws {
+    try await TestRegistry.with(TestDatabase(.sqlite), settings: ["RATE_LIMIT_ADDRESS": "1/3600"]) { registry in
+      var devices: [TestDevice] = []
+      for _ in 0..<5 {
+        devices.append(try await registry.newSignedDevice(of: registry.newOwner()))
+        #expect(try await registry.poll(devices.last!).status == 200)
+      }
+      let answer = try await registry.token(for: devices[0])
+      #expect(answer.status == 200)
+      #expect(answer.value(of: "RateLimit-Policy") == "\"address\";q=1;w=3600")
+      try Self.expectRefused(try await registry.token(for: devices[1]), "address")
+    }
+  }
+
+  @Test func `A network of IPv6 is one address`() async throws {
+    let settings = ["RATE_LIMIT_ADDRESS": "2/3600", "TRUSTED_PROXIES": "127.0.0.0/8"]
+    try await TestRegistry.with(TestDatabase(.sqlite), settings: settings) { registry in
+      for (address, status) in [
+        ("2001:db8:0:1::1", 401), ("2001:db8:0:1:ffff::2", 401), ("2001:db8:0:1::3", 429),
+        ("2001:db8:0:2::1", 401),
+      ] {
+        let answer = try await registry.ask(
+          "GET", "/api/v1/devices", token: "nonsense", fields: [("X-Forwarded-For", address)])
+        #expect(answer.status == status, "\(address)")
+      }
+    }
+  }
+
+  @Test func `Limits that are off tell nothing and refuse nobody`() async throws {
+    let off = ["RATE_LIMIT_CLIENT": "off", "RATE_LIMIT_DEVICE": "off", "RATE_LIMIT_ADDRESS": "off"]
+    try await TestRegistry.with(TestDatabase(.sqlite), settings: off) { registry in
+      let device = try await registry.newSignedDevice(of: registry.newOwner())
+      for answer in [
+        try await registry.poll(device), try await registry.token(for: device),
+        try await registry.ask("GET", "/api/v1/devices", token: "nonsense"),
+        try await registry.ask("GET", "/api/v1/devices", as: TestOwner(id: "alice")),
+      ] {
+        #expect(answer.value(of: "RateLimit") == nil && answer.value(of: "RateLimit-Policy") == nil)
+      }
+    }
+  }
+
+  @Test func `An honest user meets no limit by default`() async throws {
+    // What the tests' other services have off.
+    let settings = ["RATE_LIMIT_CLIENT": "", "RATE_LIMIT_DEVICE": "", "RATE_LIMIT_ADDRESS": ""]
+    try await TestRegistry.with(TestDatabase(.sqlite), settings: settings) { registry in
+      let owner = try await registry.newOwner()
+      let device = try await registry.newSignedDevice(of: owner)
+      // A burst after reconnecting, and an owner's script.
+      for _ in 0..<60 { #expect(try await registry.poll(device).status == 200) }
+      for number in 0..<100 { _ = try await registry.newDevice(of: owner, "EA-\(number)") }
+    }
+  }
+}
+
+extension TestRegistry {
+  /// Asks for a token of a device.
+  func token(for device: TestDevice) async throws -> HTTPAnswer {
+    let form = "grant_type=client_credentials&client_id=\(device.id)&client_secret=\(device.secret)"
+    let target = "/api/v1/device/token"
+    let answer = try await client.send(
+      "POST", target, fields: [("Content-Type", "application/x-www-form-urlencoded")], body: Array(form.utf8))
+    check(answer, to: "POST", target)
+    return answer
+  }
+}
