@@ -98,7 +98,7 @@ public final class PostgresCluster: Sendable {
         case $order in
           start)
             postgres -D "$folder/data" -k "$folder" -c listen_addresses= -c fsync=off \\
-              -c max_connections=300 -c shared_buffers=32MB </dev/null >>"$folder/log" &
+              -c max_connections=600 -c shared_buffers=32MB </dev/null >>"$folder/log" &
             server=$!
             until psql -q -h "$folder" -U postgres -c 'SELECT 1' </dev/null >>"$folder/log" 2>&1; do
               kill -0 "$server" || { echo "no server"; break; }
