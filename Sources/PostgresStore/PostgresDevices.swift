@@ -54,14 +54,6 @@ extension PostgresStore: DeviceStore {
     let values: [PostgresValue] = [.uuid(id), .text(owner.text), .text(deviceName.text), .timestamp(time)]
     return try await run(.renameDevice, values) { $0.firstRow.map(Device.init(row:)) }
   }
-
-  public func revokeDevice(
-    _ id: DeviceID, of owner: ClientID, at time: Timestamp
-  ) async throws(RegistryError) -> Device? {
-    try await run(.revokeDevice, [.uuid(id), .text(owner.text), .timestamp(time)]) {
-      $0.firstRow.map(Device.init(row:))
-    }
-  }
 }
 
 extension Device {

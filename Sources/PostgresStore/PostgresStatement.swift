@@ -10,7 +10,7 @@ enum PostgresStatement: String, CaseIterable {
   case deleteClient
   case insertDevice
   case renameDevice
-  case revokeDevice
+  case revokeDevices
   case hasDevices
   case credentials
   case tokenCredentials
@@ -33,7 +33,7 @@ enum PostgresStatement: String, CaseIterable {
     case .ping, .client, .clients, .device, .devices, .checkRegistration: false
     case .hasDevices, .credentials, .tokenCredentials: false
     case .signals, .signal, .deliveries, .pendingSignals: false
-    case .insertClient, .deleteClient, .insertDevice, .renameDevice, .revokeDevice: true
+    case .insertClient, .deleteClient, .insertDevice, .renameDevice, .revokeDevices: true
     case .rotateSecret, .promoteNextSecret, .insertToken, .removeTokens, .recordPresence: true
     case .insertSignal, .acknowledge, .removeSignals: true
     }
@@ -100,11 +100,19 @@ enum PostgresStatement: String, CaseIterable {
       WHERE id = $1::uuid AND client_id = $2::text AND NOT revoked
       RETURNING \(Self.deviceColumns)
       """
-    case .revokeDevice:
+    case .revokeDevices:
+      // Processes that revoke the same devices lock them in the same order, so that none waits for one that waits
+      // for it.
       """
-      UPDATE devices SET revoked = true, is_active = false, updated_at = $3::timestamptz
-      WHERE id = $1::uuid AND client_id = $2::text AND NOT revoked
-      RETURNING \(Self.deviceColumns)
+      WITH wanted AS (
+        SELECT devices.id, given.moment
+        FROM unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS given (id, owner, moment)
+          JOIN devices ON devices.id = given.id AND client_id = given.owner
+        WHERE NOT revoked ORDER BY devices.id FOR NO KEY UPDATE OF devices
+      )
+      UPDATE devices SET revoked = true, is_active = false, updated_at = wanted.moment
+      FROM wanted WHERE devices.id = wanted.id AND NOT revoked
+      RETURNING devices.\(Self.deviceColumns)
       """
     case .hasDevices: Self.hasDevicesSQL
     case .credentials: Self.credentialsSQL

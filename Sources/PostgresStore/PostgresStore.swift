@@ -10,11 +10,12 @@ public final class PostgresStore: @unchecked Sendable {
   /// How often deadlines and attempts to reconnect are looked at.
   static let tickMilliseconds = 50
 
-  private let loop: EventLoop
+  let loop: EventLoop
   private let workers: WorkerPool
   private let reads: PostgresLane
   private let writes: PostgresLane
   private var timer: Timer?
+  var revocations = PostgresRevocations()
   private let lastLook = Mutex(PostgresPool())
 
   /// - Parameters:

@@ -69,6 +69,25 @@ import Testing
     }
   }
 
+  @Test("Of those who revoke a device at once one did it, and only its owner", arguments: StoreKind.allCases)
+  func revocationsAtOnce(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      try await store.insertClient(client("alice"))
+      var ids: [DeviceID] = []
+      for number in 0..<20 { ids.append(try await store.add("device \(number)").id) }
+      let revoked = try await withThrowingTaskGroup(of: Device?.self) { group in
+        for id in ids {
+          for owner in [ClientID("bob")!, alice, alice] {
+            group.addTask { try await store.revokeDevice(id, of: owner, at: noon) }
+          }
+        }
+        return try await group.reduce(into: []) { $0.append($1) }.compactMap(\.self)
+      }
+      #expect(revoked.count == ids.count && Set(revoked.map(\.id)) == Set(ids))
+      #expect(revoked.allSatisfy { $0.revoked && !$0.isActive && $0.clientID == alice && $0.updatedAt == noon })
+    }
+  }
+
   @Test("A secret's hash and an id are unique", arguments: StoreKind.allCases)
   func uniqueHashes(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
