@@ -4,7 +4,7 @@ struct PostgresLimits: Sendable {
   var readConnections = 2
   /// A connection's commits wait for the disk one after another, so writes spread over more of them; commits
   /// that come together share one write to disk.
-  var writeConnections = 4
+  var writeConnections = 8
 
   /// Statements that one connection has sent and that are not yet answered. More are refused.
   var pendingPerConnection = 512

@@ -92,7 +92,7 @@ import Testing
 @Suite("PostgreSQL: connections") struct PostgresLimitsTests {
   @Test(
     "A process has few of them, however many loops it has, and every loop has one of each kind",
-    arguments: [(1, 2, 4), (8, 2, 4), (10, 2, 3), (16, 2, 2), (32, 1, 1), (64, 1, 1), (0, 2, 4)])
+    arguments: [(1, 2, 8), (4, 2, 8), (8, 2, 4), (10, 2, 3), (16, 2, 2), (32, 1, 1), (64, 1, 1), (0, 2, 8)])
   func share(_ loops: Int, _ reads: Int, _ writes: Int) {
     let limits = PostgresLimits(loops: loops)
     #expect(limits.readConnections == reads && limits.writeConnections == writes)
