@@ -81,7 +81,12 @@ extension Presence {
   /// Takes what is newer.
   fileprivate mutating func move(to other: Presence) {
     lastSeen = max(lastSeen, other.lastSeen)
-    lastPoll = [lastPoll, other.lastPoll].compactMap(\.self).max()
-    lastAck = [lastAck, other.lastAck].compactMap(\.self).max()
+    lastPoll = Self.later(lastPoll, other.lastPoll)
+    lastAck = Self.later(lastAck, other.lastAck)
+  }
+
+  private static func later(_ time: Timestamp?, _ other: Timestamp?) -> Timestamp? {
+    guard let time, let other else { return time ?? other }
+    return max(time, other)
   }
 }
