@@ -35,8 +35,9 @@ public final class HTTPServer: @unchecked Sendable {
   private var arrivalCount = 0
   private var requestIDs = RequestIDGenerator()
 
-  /// Passes of the daemon before the loop sees to its other work.
-  static let maximumRunsPerPump = 64
+  /// How long the daemon runs before the loop sees to its other work, the answers of the database among it. One run
+  /// answers all that has come, which with thousands of connections takes a while.
+  static let maximumPumpMilliseconds: Int64 = 10
   /// Looks at what has come, when the server shuts down. Each takes ten connections and more.
   static let maximumLastLooks = 1000
 
@@ -156,11 +157,12 @@ public final class HTTPServer: @unchecked Sendable {
   private func pump() {
     guard let daemon else { return }
     isPumpDue = false
-    for _ in 0..<Self.maximumRunsPerPump {
+    let end = MonotonicClock.milliseconds + Self.maximumPumpMilliseconds
+    repeat {
       MHD_run(daemon)
       var timeout: UInt64 = 0
       guard MHD_get_timeout(daemon, &timeout) == .YES, timeout == 0 else { return }
-    }
+    } while MonotonicClock.milliseconds < end
     loop.submit { self.pumpSoon() }
   }
 
@@ -249,7 +251,7 @@ public final class HTTPServer: @unchecked Sendable {
   private static let tlsVersions: StaticString = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
   /// Of a connection's memory, what its answer's header and libmicrohttpd's own records take.
-  private static let memoryBesideHeader = 8 * 1024
+  private static let memoryBesideHeader = 4 * 1024
 }
 
 /// Why a server does not start.
