@@ -90,6 +90,13 @@ let package = Package(
     .executableTarget(
       name: "benchmark-constant", dependencies: ["HTTP", "EventLoop"], path: "Benchmarks/ConstantAnswer",
       swiftSettings: strict),
+    .target(name: "CAllocationCount", path: "Benchmarks/CAllocationCount"),
+    .executableTarget(
+      name: "benchmark-micro",
+      dependencies: [
+        "CAllocationCount", "Crypto", "EventLoop", "JSONWebToken", "PostgresStore", "Registry",
+        "RequestSignature", "SQLiteStore",
+      ], path: "Benchmarks/MicroBenchmarks", swiftSettings: strict),
 
     // What several suites use: a PostgreSQL and a Redis that the tests start, temporary folders, a socket client,
     // a clock.

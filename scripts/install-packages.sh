@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian packages of a purpose where they are missing:  install-packages.sh build|test|package ...
+# Installs the Debian packages of a purpose where they are missing:  install-packages.sh build|test|package|bench ...
 set -euo pipefail
 
 build="libc6-dev pkg-config libmicrohttpd-dev libgnutls28-dev libuv1-dev libpq-dev libsqlite3-dev libsodium-dev
@@ -7,6 +7,8 @@ build="libc6-dev pkg-config libmicrohttpd-dev libgnutls28-dev libuv1-dev libpq-d
 test="postgresql redis-server openssl python3 python3-venv python3-requests-oauthlib curl faketime systemd dbus
   libnss-systemd sqlite3"
 package="debhelper dpkg-dev"
+# pgbench is one of PostgreSQL's.
+bench="postgresql openssl python3 python3-venv nginx-light"
 
 wanted=""
 for purpose in "$@"; do
@@ -14,7 +16,8 @@ for purpose in "$@"; do
     build) wanted="$wanted $build" ;;
     test) wanted="$wanted $test" ;;
     package) wanted="$wanted $package" ;;
-    *) echo "usage: $0 build|test|package ..." >&2; exit 2 ;;
+    bench) wanted="$wanted $bench" ;;
+    *) echo "usage: $0 build|test|package|bench ..." >&2; exit 2 ;;
   esac
 done
 
