@@ -7,8 +7,9 @@ final class LoadGenerator {
   private var writer: RequestWriter
   private let finds: [[UInt8]?]
   private var connections: [ClientConnection] = []
-  /// Connections that wait for a request that is due.
+  /// Connections that wait for a request that is due, and of those the one that waits longest: each has its turn.
   private var idle: [Int] = []
+  private var firstIdle = 0
   private let epoll: Int32
   private let buffer = UnsafeMutableRawBufferPointer.allocate(byteCount: 256 * 1024, alignment: 16)
   private var request: [UInt8] = []
@@ -87,14 +88,26 @@ final class LoadGenerator {
   // MARK: Sending
 
   private func startAll() {
-    while let index = idle.popLast(), !isExhausted { begin(index, dueAt: Self.nanoseconds()) }
+    while let index = takeIdle(), !isExhausted { begin(index, dueAt: Self.nanoseconds()) }
   }
 
   private func sendDue(interval: UInt64) {
-    while nextDue <= now, let index = idle.popLast() {
+    while nextDue <= now, let index = takeIdle() {
       begin(index, dueAt: nextDue)
       nextDue += interval
     }
+  }
+
+  private func takeIdle() -> Int? {
+    guard firstIdle < idle.count else { return nil }
+    defer {
+      firstIdle += 1
+      if firstIdle * 2 >= idle.count {
+        idle.removeSubrange(..<firstIdle)
+        firstIdle = 0
+      }
+    }
+    return idle[firstIdle]
   }
 
   private func begin(_ index: Int, dueAt: UInt64) {

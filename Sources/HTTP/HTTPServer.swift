@@ -251,7 +251,7 @@ public final class HTTPServer: @unchecked Sendable {
   private static let tlsVersions: StaticString = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
   /// Of a connection's memory, what its answer's header and libmicrohttpd's own records take.
-  private static let memoryBesideHeader = 4 * 1024
+  private static let memoryBesideHeader = 8 * 1024
 }
 
 /// Why a server does not start.

@@ -19,13 +19,13 @@ import Testing
         _ = try await store.renameDevice(one.id, of: alice, to: DeviceName("uno"), at: noon)
       }
       try await session.waitForBlockedStatements()
-      #expect(try await session.terminateStore() == 6)
+      #expect(try await session.terminateStore() == PostgresLimits().connections)
       let error = await pending
       #expect(isUnavailable(error), "\(String(describing: error))")
       #expect("\(String(describing: error))".contains("terminating connection"))
       try await session.run("ROLLBACK")
 
-      await running.wait(for: 6) { $0.isLoss }
+      await running.wait(for: PostgresLimits().connections) { $0.isLoss }
       #expect(try await running.run { try await $0.device(one.id) } == one)
       _ = try await running.run { try await $0.add("two") }
     }
@@ -41,7 +41,7 @@ import Testing
         await running.waitUntilConnected()
         try await running.run { try await $0.insertClient(client("alice")) }
         await cluster.stop()
-        await running.wait(for: 6) { $0.isLoss }
+        await running.wait(for: PostgresLimits().connections) { $0.isLoss }
         let elapsed = await elapsedMilliseconds {
           #expect(isUnavailable(await running.error { try await $0.ping() }))
           #expect(isUnavailable(await running.error { try await $0.add("one") }))
@@ -253,7 +253,7 @@ import Testing
         for _ in 0..<10 {
           group.addTask {
             await running.error { store in
-              _ = try await store.revokeDevice(one.id, of: alice, at: noon)
+              _ = try await store.renameDevice(one.id, of: alice, to: DeviceName("uno"), at: noon)
             }
           }
         }

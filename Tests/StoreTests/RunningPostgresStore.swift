@@ -42,8 +42,13 @@ final class RunningPostgresStore: RunningStore {
 
   /// Waits until all connections are made.
   func waitUntilConnected(_ limits: PostgresLimits = PostgresLimits()) async {
-    await wait(for: limits.readConnections + limits.writeConnections) { $0 == .connected }
+    await wait(for: limits.connections) { $0 == .connected }
   }
+}
+
+extension PostgresLimits {
+  /// Of one store.
+  var connections: Int { readConnections + writeConnections }
 }
 
 extension PostgresEvent {
