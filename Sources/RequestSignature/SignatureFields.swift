@@ -8,12 +8,20 @@ public struct SignatureFields: Hashable, Sendable {
   public let signature: String
 
   init(contentDigest: String?, label: String, parameters: SignatureParameters, signature: [UInt8]) {
-    self.contentDigest = contentDigest
     var input = Array(label.utf8)
     input.append(UInt8(ascii: "="))
     parameters.append(to: &input)
-    signatureInput = String(decoding: input, as: UTF8.self)
-    var member = Array(label.utf8)
+    self.init(
+      contentDigest: contentDigest, signatureInput: String(decoding: input, as: UTF8.self), label: label,
+      signature: signature)
+  }
+
+  init(contentDigest: String?, signatureInput: String, label: String, signature: [UInt8]) {
+    self.contentDigest = contentDigest
+    self.signatureInput = signatureInput
+    var member: [UInt8] = []
+    member.reserveCapacity(label.utf8.count + Base64.encodedLength(signature.count) + 3)
+    member.append(contentsOf: label.utf8)
     member.append(contentsOf: "=:".utf8)
     Base64.append(signature, to: &member)
     member.append(UInt8(ascii: ":"))

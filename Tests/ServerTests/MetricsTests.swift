@@ -131,7 +131,7 @@ import Testing
     try await TestRegistry.with(await TestDatabase(.postgres)) { registry in
       let areReady = try await registry.metricsShow { text in
         Self.value(#"postgres_connections_ready{kind="read"}"#, in: text) == "4"
-          && Self.value(#"postgres_connections_ready{kind="write"}"#, in: text) == "8"
+          && Self.value(#"postgres_connections_ready{kind="write"}"#, in: text) == "16"
       }
       #expect(areReady)
       let text = try await registry.askAdmin("GET", "/metrics").text
