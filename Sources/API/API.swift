@@ -2,8 +2,8 @@ public import HTTP
 public import Registry
 
 /// The registry on the wire: routes, who may call them, what they read and answer. One for each event loop,
-/// with that loop's services.
-public struct API: Responder {
+/// with that loop's services. A class, for each request hands it on several times.
+public final class API: Responder {
   let services: Services
   let authenticator: any OwnerAuthenticator
   let origin: SignatureOrigin

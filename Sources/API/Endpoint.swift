@@ -2,7 +2,8 @@ internal import HTTP
 internal import Registry
 
 /// A row of the table of routes: what is asked for, what answers it, and all that the OpenAPI document says.
-struct Endpoint: Sendable {
+/// A class, for each request hands it on.
+final class Endpoint: Sendable {
   let method: String
   /// The path, with parameters in braces.
   let path: String

@@ -8,7 +8,12 @@ struct RequestIDGenerator {
     count += 1
     // An odd factor is a permutation of the 64-bit numbers: no id comes twice, and neighbours look unalike.
     let id = (prefix &+ count) &* 0x9E37_79B9_7F4A_7C15
-    let digits = String(id, radix: 16)
-    return String(repeating: "0", count: 16 - digits.utf8.count) + digits
+    return String(unsafeUninitializedCapacity: 16) { text in
+      for index in 0..<16 {
+        let digit = UInt8(truncatingIfNeeded: id >> UInt64(60 - 4 * index)) & 0xF
+        text[index] = digit < 10 ? UInt8(ascii: "0") + digit : UInt8(ascii: "a") + digit - 10
+      }
+      return 16
+    }
   }
 }

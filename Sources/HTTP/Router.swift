@@ -48,17 +48,22 @@ extension Router: Sendable where Handler: Sendable {}
 private struct RoutePath: Equatable, Sendable {
   /// Literal segments; nil stands for a parameter.
   private let segments: [[UInt8]?]
+  /// Bytes of a path without parameters, which tell most paths apart; nil where there are parameters.
+  private let length: Int?
 
   init(_ template: String) {
-    segments = template.utf8.dropFirst().split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
+    let segments = template.utf8.dropFirst()
+      .split(separator: UInt8(ascii: "/"), omittingEmptySubsequences: false)
       .map { $0.first == UInt8(ascii: "{") ? nil : Array($0) }
+    length = segments.contains(nil) ? nil : template.utf8.count
+    self.segments = segments
   }
 
   /// The first of the paths that matches, and its parameters, decoded.
   static func find(_ path: Substring, among paths: [RoutePath]) -> (index: Int, parameters: [String?])? {
     var path = path
     return path.withUTF8 { bytes in
-      for (index, candidate) in paths.enumerated() {
+      for (index, candidate) in paths.enumerated() where (candidate.length ?? bytes.count) == bytes.count {
         guard let ranges = candidate.match(bytes) else { continue }
         return (index, ranges.map { PercentEncoding.decode(UnsafeBufferPointer(rebasing: bytes[$0])) })
       }
