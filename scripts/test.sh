@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-rooms="Registry API PostgresStore SQLiteStore"
+rooms="Registry API PostgresStore SQLiteStore RedisReplayStore"
 minimum=90
 # Tests that run at once. Most of them wait, but each has its own service or database to start, and what has a bound in
 # time does not hold beside hundreds of others.
