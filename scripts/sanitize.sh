@@ -10,6 +10,7 @@ case $sanitizer in
   thread) build=.build/tsan; export TSAN_OPTIONS=suppressions=$PWD/Tests/thread-sanitizer.suppressions ;;
   *) echo "usage: $0 address|thread [SUITE ...]" >&2; exit 2 ;;
 esac
+width=3
 suites=${*:-$(cd Tests && ls -d *Tests)}
 # Everything is several times slower: so much longer may take what a test holds to a time.
 export TEST_SLOWNESS=${TEST_SLOWNESS:-5}
@@ -18,8 +19,10 @@ swift build --build-tests --sanitize "$sanitizer" --scratch-path $build
 failed=""
 for suite in $suites; do
   echo "$suite, under the $sanitizer sanitizer:"
-  # One at a time, for the service's own time-outs are as they are. The pass of XCTest, which is empty, leaks.
-  swift test --sanitize "$sanitizer" --scratch-path $build --disable-xctest --skip-build --filter "^$suite\." |
+  # One suite at a time and few tests of it, for the service's own time-outs are as they are. The pass of XCTest, which
+  # is empty, leaks.
+  swift test --sanitize "$sanitizer" --scratch-path $build --disable-xctest --skip-build --filter "^$suite\." \
+    --experimental-maximum-parallelization-width $width |
     grep -aE '✘|Test run with|Sanitizer' || failed="$failed $suite"
 done
 [ -z "$failed" ] || { echo "Failed under the $sanitizer sanitizer:$failed" >&2; exit 1; }
