@@ -34,7 +34,10 @@ public func constantTimeEquals(_ left: [UInt8], _ right: [UInt8]) -> Bool {
 }
 
 /// Overwrites a secret; the compiler may not leave it out.
-public func wipe(_ buffer: UnsafeMutableBufferPointer<UInt8>) {
-  guard let baseAddress = buffer.baseAddress else { return }
-  sodium_memzero(baseAddress, buffer.count)
+public func wipe(_ buffer: UnsafeMutableBufferPointer<UInt8>) { wipe(UnsafeMutableRawBufferPointer(buffer)) }
+
+/// Overwrites memory that was computed of a secret.
+func wipe(_ memory: UnsafeMutableRawBufferPointer) {
+  guard let baseAddress = memory.baseAddress else { return }
+  sodium_memzero(baseAddress, memory.count)
 }
