@@ -23,14 +23,14 @@ struct Parts {
     (storedKey, serverKey) = (keys.storedKey, keys.serverKey)
     var request = RequestView(
       method: "GET", target: "/api/v1/device/poll", scheme: "http", authority: "127.0.0.1:8000"
-    ) { _ in [] }
+    ) { _ in nil }
     let fields = try RequestSigner(keyID: Self.keyID, keys: deviceKeys)
       .sign(request, nonce: "0123456789abcdefghijkl", created: Self.created)
-    request.lines = { name in
+    request.value = { name in
       switch name {
-      case "signature-input": [fields.signatureInput]
-      case "signature": [fields.signature]
-      default: []
+      case "signature-input": Array(fields.signatureInput.utf8)
+      case "signature": Array(fields.signature.utf8)
+      default: nil
       }
     }
     self.request = request

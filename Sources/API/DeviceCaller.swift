@@ -69,8 +69,8 @@ struct AuthenticatedDevice: API.Caller {
   private static func proof(of request: Request, at api: API) throws(Problem) -> RequestProof? {
     let view = RequestView(
       method: request.method, target: request.target, scheme: api.origin.scheme,
-      authority: api.origin.authority ?? request.value(of: "host") ?? "", body: request.content
-    ) { request.fields.values(of: $0) }
+      authority: api.origin.authority ?? request.value(of: "host") ?? "", body: request.content,
+      value: { [fields = request.fields] in fields.combinedValue(of: $0) })
     do throws(Malformation) { return try RequestProof(view) } catch { throw .signatureMalformed("\(error)") }
   }
 

@@ -25,17 +25,21 @@ public struct HeaderFields: Sendable {
   var lineCount: Int { lines.count }
 
   /// Adds a line; its name is kept in lower case (RFC 9110, section 5.1: names are case-insensitive), its value
-  /// without the white space behind it (RFC 9112, section 5.1).
+  /// without the white space around it (RFC 9112, section 5.1).
   mutating func append(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>) {
     let start = bytes.count
     for byte in name {
       bytes.append((UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte)
     }
     let nameEnd = bytes.count
-    let blanks = value.reversed().prefix { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }.count
-    bytes.append(contentsOf: value.dropLast(blanks))
+    var value = value[...]
+    while value.last.map(Self.isBlank) ?? false { value.removeLast() }
+    while value.first.map(Self.isBlank) ?? false { value.removeFirst() }
+    bytes.append(contentsOf: value)
     lines.append(Line(start: start, nameEnd: nameEnd, valueEnd: bytes.count))
   }
+
+  private static func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
 
   /// Lends each line's name, in lower case, and value.
   func forEach(_ body: (_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) -> Void) {
@@ -60,21 +64,32 @@ public struct HeaderFields: Sendable {
 
   /// The values of a field, one for each of its lines, as they were received. The name is in lower case.
   public func values(of name: StaticString) -> [String] {
-    name.withUTF8Buffer { values(of: $0) }
-  }
-
-  /// The values of a field whose name was received too.
-  public func values(of name: String) -> [String] {
-    var name = name
-    return name.withUTF8 { values(of: $0) }
-  }
-
-  private func values(of name: UnsafeBufferPointer<UInt8>) -> [String] {
     var values: [String] = []
-    forEach { candidate, value in
-      if candidate.equals(name) { values.append(String(decoding: value, as: UTF8.self)) }
+    name.withUTF8Buffer { name in
+      forEach { candidate, value in
+        if candidate.equals(name) { values.append(String(decoding: value, as: UTF8.self)) }
+      }
     }
     return values
+  }
+
+  /// A field's value: those of its lines, joined with `, ` (RFC 9110, section 5.2); nil where it is
+  /// absent. The name is in lower case.
+  public func combinedValue(of name: String) -> [UInt8]? {
+    var name = name
+    var combined: [UInt8]?
+    name.withUTF8 { name in
+      forEach { candidate, value in
+        guard candidate.equals(name) else { return }
+        if combined == nil {
+          combined = Array(value)
+        } else {
+          combined?.append(contentsOf: ", ".utf8)
+          combined?.append(contentsOf: value)
+        }
+      }
+    }
+    return combined
   }
 }
 

@@ -30,9 +30,8 @@ extension StructuredFieldParser {
     let isNegative = take(UInt8(ascii: "-"))
     let whole = takeAll { $0.isDigit }
     guard !whole.isEmpty, whole.count <= Self.maximumIntegerDigits else { throw unexpected }
-    let digits = text(from: whole.lowerBound)
     guard take(UInt8(ascii: ".")) else {
-      let magnitude = digits.reduce(Int64(0)) { 10 * $0 + Int64($1 - UInt8(ascii: "0")) }
+      let magnitude = withText(whole) { $0.reduce(Int64(0)) { 10 * $0 + Int64($1 - UInt8(ascii: "0")) } }
       return .integer(isNegative ? -magnitude : magnitude)
     }
     let fraction = takeAll { $0.isDigit }
@@ -60,7 +59,7 @@ extension StructuredFieldParser {
   private mutating func byteSequence() throws(StructuredFieldError) -> Range<Int> {
     try expect(UInt8(ascii: ":"))
     let content = takeAll { $0 != UInt8(ascii: ":") }
-    guard Base64.isCanonical(text(from: content.lowerBound)) else { throw unexpected }
+    guard withText(content, Base64.isCanonical) else { throw unexpected }
     try expect(UInt8(ascii: ":"))
     return content
   }

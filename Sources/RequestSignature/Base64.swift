@@ -6,72 +6,71 @@ enum Base64 {
   /// Characters that stand for so many bytes.
   static func encodedLength(_ count: Int) -> Int { (count + 2) / 3 * 4 }
 
-  /// Writes the text of the bytes behind what `output` holds.
-  static func append(_ bytes: [UInt8], to output: inout [UInt8]) {
-    alphabet.withUTF8Buffer { alphabet in
-      for start in stride(from: 0, to: bytes.count, by: 3) {
-        let second = start + 1 < bytes.count ? bytes[start + 1] : nil
-        let third = start + 2 < bytes.count ? bytes[start + 2] : nil
-        let group = Int(bytes[start]) << 16 | Int(second ?? 0) << 8 | Int(third ?? 0)
-        output.append(alphabet[group >> 18])
-        output.append(alphabet[group >> 12 & 63])
-        output.append(second == nil ? padding : alphabet[group >> 6 & 63])
-        output.append(third == nil ? padding : alphabet[group & 63])
-      }
+  /// Writes the text of the bytes to the buffer, whose length is just that of the text.
+  static func encode(_ bytes: UnsafeBufferPointer<UInt8>, into text: UnsafeMutableBufferPointer<UInt8>) {
+    precondition(text.count == encodedLength(bytes.count))
+    let alphabet = alphabet.utf8Start
+    var end = 0
+    for start in stride(from: 0, to: bytes.count, by: 3) {
+      let left = bytes.count - start
+      let second = left > 1 ? bytes[start + 1] : 0
+      let third = left > 2 ? bytes[start + 2] : 0
+      let group = Int(bytes[start]) << 16 | Int(second) << 8 | Int(third)
+      text[end] = alphabet[group >> 18]
+      text[end + 1] = alphabet[group >> 12 & 63]
+      text[end + 2] = left > 1 ? alphabet[group >> 6 & 63] : padding
+      text[end + 3] = left > 2 ? alphabet[group & 63] : padding
+      end += 4
     }
   }
 
-  /// Whether the text is what `append` would write for some bytes: padded, no stray bits.
-  static func isCanonical(_ text: ArraySlice<UInt8>) -> Bool {
+  /// Whether the text is what `encode` would write for some bytes: padded, no stray bits.
+  static func isCanonical(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
     guard text.count.isMultiple(of: 4) else { return false }
     let digits = unpadded(text)
-    guard digits.allSatisfy({ value($0) != nil }) else { return false }
-    guard let last = digits.last.flatMap(value) else { return text.isEmpty }
-    switch text.count - digits.count {
-    case 0: return true
-    case 1: return last & 0b11 == 0
-    case 2: return last & 0b1111 == 0
-    default: return false
+    return values.withUnsafeBufferPointer { values in
+      for digit in digits where values[Int(digit)] == noValue { return false }
+      guard let last = digits.last else { return text.isEmpty }
+      switch text.count - digits.count {
+      case 0: return true
+      case 1: return values[Int(last)] & 0b11 == 0
+      case 2: return values[Int(last)] & 0b1111 == 0
+      default: return false
+      }
     }
   }
 
   /// The bytes that a text stands for; nil where it is not canonical.
-  static func decode(_ text: ArraySlice<UInt8>) -> [UInt8]? {
-    isCanonical(text) ? decode(canonical: text) : nil
-  }
-
-  /// The bytes that a canonical text stands for.
-  static func decode(canonical text: ArraySlice<UInt8>) -> [UInt8] {
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(text.count / 4 * 3)
-    var pending: UInt32 = 0
-    var pendingBits = 0
-    for digit in unpadded(text) {
-      pending = pending << 6 | UInt32(value(digit) ?? 0)
-      pendingBits += 6
-      if pendingBits >= 8 {
-        pendingBits -= 8
-        bytes.append(UInt8(truncatingIfNeeded: pending >> UInt32(pendingBits)))
+  static func decode(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
+    guard isCanonical(text) else { return nil }
+    let digits = unpadded(text)
+    return [UInt8](unsafeUninitializedCapacity: text.count / 4 * 3) { bytes, count in
+      values.withUnsafeBufferPointer { values in
+        var pending: UInt32 = 0
+        for (index, digit) in digits.enumerated() {
+          pending = pending << 6 | UInt32(values[Int(digit)])
+          // Each four characters are three bytes; the first of them alone is none.
+          guard index & 3 != 0 else { continue }
+          bytes[count] = UInt8(truncatingIfNeeded: pending >> UInt32(6 - 2 * (index & 3)))
+          count += 1
+        }
       }
     }
-    return bytes
   }
 
   /// Without the padding, of which two characters at most count as such.
-  private static func unpadded(_ text: ArraySlice<UInt8>) -> ArraySlice<UInt8> {
-    guard text.last == padding else { return text }
-    let shorter = text.dropLast()
-    return shorter.last == padding ? shorter.dropLast() : shorter
+  private static func unpadded(_ text: UnsafeBufferPointer<UInt8>) -> Slice<UnsafeBufferPointer<UInt8>> {
+    guard text.last == padding else { return text[...] }
+    return text.dropLast(text.dropLast().last == padding ? 2 : 1)
   }
 
-  private static func value(_ digit: UInt8) -> UInt8? {
-    switch digit {
-    case _ where digit.isUpperCaseLetter: digit - UInt8(ascii: "A")
-    case _ where digit.isLowerCaseLetter: digit - UInt8(ascii: "a") + 26
-    case _ where digit.isDigit: digit - UInt8(ascii: "0") + 52
-    case UInt8(ascii: "+"): 62
-    case UInt8(ascii: "/"): 63
-    default: nil
+  /// What each byte stands for.
+  private static let values: [UInt8] = {
+    var values = [UInt8](repeating: noValue, count: 256)
+    alphabet.withUTF8Buffer { alphabet in
+      for (value, digit) in alphabet.enumerated() { values[Int(digit)] = UInt8(value) }
     }
-  }
+    return values
+  }()
+  private static let noValue: UInt8 = 255
 }

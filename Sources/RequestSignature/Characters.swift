@@ -1,3 +1,5 @@
+private import Glibc
+
 /// Kinds of ASCII characters, named as the grammars of RFC 9110 and RFC 9651 use them.
 extension UInt8 {
   var isDigit: Bool { self &- UInt8(ascii: "0") < 10 }
@@ -34,4 +36,9 @@ extension UInt8 {
   var isOptionalWhiteSpace: Bool { self == UInt8(ascii: " ") || self == UInt8(ascii: "\t") }
 
   var lowerCased: UInt8 { isUpperCaseLetter ? self | 0x20 : self }
+}
+
+/// Whether these are the same bytes. Not for secrets: it takes as long as they are alike.
+func equals(_ left: UnsafeBufferPointer<UInt8>, _ right: UnsafeBufferPointer<UInt8>) -> Bool {
+  left.count == right.count && (left.isEmpty || memcmp(left.baseAddress!, right.baseAddress!, left.count) == 0)
 }

@@ -4,16 +4,22 @@ internal import Crypto
 public enum ContentDigest {
   /// The field's value for a body: `sha-256=:...:`.
   public static func value(of body: [UInt8]) -> String {
-    var value = Array("sha-256=:".utf8)
-    value.reserveCapacity(value.count + Base64.encodedLength(SHA256.length) + 1)
-    Base64.append(SHA256.hash(body), to: &value)
-    value.append(UInt8(ascii: ":"))
-    return String(decoding: value, as: UTF8.self)
+    TextWriter.string(capacity: valueLength) { value in
+      value.append("sha-256=:")
+      withUnsafeTemporaryAllocation(of: UInt8.self, capacity: SHA256.length) { hash in
+        body.withUnsafeBufferPointer { SHA256.hash($0, into: hash) }
+        value.append(base64: UnsafeBufferPointer(hash))
+      }
+      value.append(":")
+    }
   }
 
+  /// Bytes of such a value.
+  static let valueLength = "sha-256=::".utf8.count + Base64.encodedLength(SHA256.length)
+
   /// The `sha-256` of a field; nil where the field is absent. Throws where it cannot be read or has none.
-  static func sha256(_ lines: [String]) throws(Malformation) -> [UInt8]? {
-    guard let bytes = joinedBytes(lines) else { return nil }
+  static func sha256(_ value: [UInt8]?) throws(Malformation) -> [UInt8]? {
+    guard let bytes = value else { return nil }
     let dictionary: StructuredDictionary
     do { dictionary = try StructuredDictionary(bytes) } catch { throw .field("Content-Digest", error) }
     guard case .item(.byteSequence(let digest)) = dictionary.member("sha-256".utf8)?.value else {

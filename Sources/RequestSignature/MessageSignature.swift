@@ -9,10 +9,10 @@ struct MessageSignature {
   /// Finds the first member of `Signature-Input` whose `keyid` counts, and its signature. Nil where neither field
   /// is there; throws where they cannot be read or do not go together. Other members are ignored.
   init?(
-    lines: (String) -> [String], where keyIDCounts: (ArraySlice<UInt8>) -> Bool
+    value: (_ name: String) -> [UInt8]?, where keyIDCounts: (ArraySlice<UInt8>) -> Bool
   ) throws(Malformation) {
-    let input = joinedBytes(lines(FieldName.signatureInput))
-    let signatures = joinedBytes(lines(FieldName.signature))
+    let input = value(FieldName.signatureInput)
+    let signatures = value(FieldName.signature)
     if input == nil, signatures == nil { return nil }
     guard let input else { throw .fieldMissing("Signature-Input") }
     guard let signatures else { throw .fieldMissing("Signature") }

@@ -9,19 +9,30 @@ public struct RequestView {
   /// The host that clients address, with its port where it has one. Case and a default port do not matter.
   public var authority: String
   public var body: [UInt8]
-  /// The values of a field in the order of its lines; none where it is absent. The name comes in lower case.
-  public var lines: (_ name: String) -> [String]
+  /// A field's value: its lines without white space around them, joined with `, ` (RFC 9421, section 2.1); nil where
+  /// there are none. The name comes in lower case.
+  public var value: (_ name: String) -> [UInt8]?
 
   public init(
     method: String, target: String, scheme: String, authority: String, body: [UInt8] = [],
-    lines: @escaping (_ name: String) -> [String]
+    value: @escaping (_ name: String) -> [UInt8]?
   ) {
     self.method = method
     self.target = target
     self.scheme = scheme
     self.authority = authority
     self.body = body
-    self.lines = lines
+    self.value = value
+  }
+
+  /// - Parameter lines: the values of a field in the order of its lines, as they are; none where it is absent.
+  public init(
+    method: String, target: String, scheme: String, authority: String, body: [UInt8] = [],
+    lines: @escaping (_ name: String) -> [String]
+  ) {
+    self.init(method: method, target: target, scheme: scheme, authority: authority, body: body) {
+      joinedBytes(lines($0))
+    }
   }
 }
 
@@ -30,13 +41,15 @@ public struct ResponseView {
   /// The status code.
   public var status: Int
   public var body: [UInt8]
-  /// The values of a field in the order of its lines; none where it is absent. The name comes in lower case.
-  public var lines: (_ name: String) -> [String]
+  /// A field's value, as in `RequestView`.
+  public var value: (_ name: String) -> [UInt8]?
 
+  /// - Parameter lines: the values of a field in the order of its lines, as they are; none where it is absent. The name
+  ///   comes in lower case.
   public init(status: Int, body: [UInt8], lines: @escaping (_ name: String) -> [String]) {
     self.status = status
     self.body = body
-    self.lines = lines
+    value = { joinedBytes(lines($0)) }
   }
 }
 
@@ -60,13 +73,13 @@ extension RequestView {
 
 /// A field's value: its lines without white space around them, joined with `, ` (RFC 9421, section 2.1).
 /// Nil where there are none.
-func joinedBytes(_ lines: [String]) -> [UInt8]? {
+private func joinedBytes(_ lines: [String]) -> [UInt8]? {
   guard let first = lines.first else { return nil }
   var bytes: [UInt8] = []
   bytes.reserveCapacity(lines.reduce(0) { $0 + $1.utf8.count + 2 })
   bytes.append(text: trimmed(first))
   for line in lines.dropFirst() {
-    bytes.append(contentsOf: ", ".utf8)
+    bytes.append(literal: ", ")
     bytes.append(text: trimmed(line))
   }
   return bytes
@@ -81,6 +94,16 @@ private func trimmed(_ line: String) -> Substring.UTF8View {
 }
 
 extension [UInt8] {
+  /// Appends a literal. Of a `utf8`, the standard library appends byte by byte, or nearly.
+  mutating func append(literal text: StaticString) {
+    text.withUTF8Buffer { append(contentsOf: $0) }
+  }
+
+  mutating func append(text: String) {
+    var text = text
+    text.withUTF8 { append(contentsOf: $0) }
+  }
+
   /// Appends part of a string as a block: by itself, the standard library does so for whole strings alone.
   mutating func append(text: Substring.UTF8View) {
     guard text.withContiguousStorageIfAvailable({ append(contentsOf: $0) }) != nil else {

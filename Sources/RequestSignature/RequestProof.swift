@@ -24,7 +24,7 @@ public struct RequestProof: Sendable {
   /// Nil where the request has neither `Signature` nor `Signature-Input`. Throws where they are not of their form
   /// or cover too little, and where `Content-Digest` is there and has no `sha-256`.
   public init?(_ request: RequestView) throws(Malformation) {
-    guard let message = try MessageSignature(lines: request.lines, where: { KeyID.isWellFormed($0) }) else {
+    guard let message = try MessageSignature(value: request.value, where: { KeyID.isWellFormed($0) }) else {
       return nil
     }
     let parameters = message.parameters
@@ -40,7 +40,7 @@ public struct RequestProof: Sendable {
     try parameters.requireCovered(.method, .path)
     if request.hasQuery { try parameters.requireCovered(.query) }
     if !request.body.isEmpty { try parameters.requireCovered(.contentDigest) }
-    digest = try ContentDigest.sha256(request.lines(FieldName.contentDigest))
+    digest = try ContentDigest.sha256(request.value(FieldName.contentDigest))
     base = try SignatureBase.bytes(of: request, parameters: parameters)
   }
 

@@ -36,9 +36,9 @@ public struct RequestSigner: Sendable {
     try Self.check(parameters)
 
     var request = request
-    let lines = request.lines
-    request.lines = { name in
-      name == FieldName.contentDigest ? digest.map { [$0] } ?? [] : lines(name)
+    let value = request.value
+    request.value = { name in
+      name == FieldName.contentDigest ? digest.map { Array($0.utf8) } : value(name)
     }
     let base = try SignatureBase.bytes(of: request, parameters: parameters)
     return SignatureFields(

@@ -15,38 +15,36 @@ public enum ResponseSigner {
     status: Int, body: [UInt8], created: Int64, keyID: String, nonce: String, serverKey: [UInt8]
   ) -> SignatureFields {
     let digest = ContentDigest.value(of: body)
-    var input: [UInt8] = []
-    input.reserveCapacity(usualLength)
-    input.append(contentsOf: label.utf8)
-    input.append(literal: "=")
-    let parametersStart = input.count
-    input.append(literal: #"("@status" "content-digest");created="#)
-    input.append(contentsOf: String(created).utf8)
-    input.append(literal: #";keyid=""#)
-    input.append(contentsOf: keyID.utf8)
-    input.append(literal: #"";nonce=""#)
-    input.append(contentsOf: nonce.utf8)
-    input.append(literal: #"""#)
-
-    var base: [UInt8] = []
-    base.reserveCapacity(2 * usualLength)
-    base.append(literal: #""@status": "#)
-    base.append(contentsOf: String(status).utf8)
-    base.append(literal: "\n\"content-digest\": ")
-    base.append(contentsOf: digest.utf8)
-    base.append(literal: "\n\"@signature-params\": ")
-    base.append(contentsOf: input[parametersStart...])
-    return SignatureFields(
-      contentDigest: digest, signatureInput: String(decoding: input, as: UTF8.self), label: label,
-      signature: HMACSHA256.authenticate(key: serverKey, message: base))
+    let inputLength = usualLength + keyID.utf8.count + nonce.utf8.count
+    let input = TextWriter.string(capacity: inputLength) { input in
+      input.append(label)
+      input.append(#"=("@status" "content-digest");created="#)
+      input.append(created)
+      input.append(#";keyid=""#)
+      input.append(keyID)
+      input.append(#"";nonce=""#)
+      input.append(nonce)
+      input.append(#"""#)
+    }
+    let baseLength = usualLength + digest.utf8.count + input.utf8.count
+    return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: baseLength + HMACSHA256.length) { memory in
+      var base = TextWriter(memory.extracting(..<baseLength))
+      base.append(#""@status": "#)
+      base.append(Int64(status))
+      base.append("\n\"content-digest\": ")
+      base.append(digest)
+      base.append("\n\"@signature-params\": ")
+      var parameters = input[input.index(input.startIndex, offsetBy: label.utf8.count + 1)...]
+      parameters.withUTF8 { base.append($0) }
+      let code = memory.extracting(baseLength...)
+      serverKey.withUnsafeBufferPointer {
+        HMACSHA256.authenticate(key: $0, message: base.written, into: code)
+      }
+      return SignatureFields(
+        contentDigest: digest, signatureInput: input, label: label, signature: UnsafeBufferPointer(code))
+    }
   }
 
-  /// What the parameters of most answers fit into.
-  private static let usualLength = 192
-}
-
-extension [UInt8] {
-  fileprivate mutating func append(literal text: StaticString) {
-    text.withUTF8Buffer { append(contentsOf: $0) }
-  }
+  /// What the fixed text of the parameters, or of the base beside them, fits into, with a number.
+  private static let usualLength = 128
 }

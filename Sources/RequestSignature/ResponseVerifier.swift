@@ -37,11 +37,11 @@ public struct ResponseVerifier: Sendable {
   /// Nil where the response is not signed.
   private func read(_ response: ResponseView) throws(Malformation) -> Signed? {
     let keyID = self.keyID.utf8
-    guard let message = try MessageSignature(lines: response.lines, where: { $0.elementsEqual(keyID) }) else {
+    guard let message = try MessageSignature(value: response.value, where: { $0.elementsEqual(keyID) }) else {
       return nil
     }
     try message.parameters.requireCovered(.status, .contentDigest)
-    guard let digest = try ContentDigest.sha256(response.lines(FieldName.contentDigest)) else {
+    guard let digest = try ContentDigest.sha256(response.value(FieldName.contentDigest)) else {
       throw .componentAbsent(FieldName.contentDigest)
     }
     return Signed(

@@ -11,20 +11,20 @@ public enum SignatureBase {
   ) throws(Malformation) -> [UInt8] {
     try bytes(parameters: parameters) { (component, base) throws(Malformation) in
       switch component {
-      case .method: base.append(contentsOf: request.method.utf8)
+      case .method: base.append(text: request.method)
       case .targetURI:
         base.append(contentsOf: request.scheme.utf8.lazy.map(\.lowerCased))
-        base.append(contentsOf: "://".utf8)
+        base.append(literal: "://")
         appendAuthority(of: request, to: &base)
         appendPath(of: request, to: &base)
         if request.hasQuery { appendQuery(of: request, to: &base) }
       case .authority: appendAuthority(of: request, to: &base)
       case .scheme: base.append(contentsOf: request.scheme.utf8.lazy.map(\.lowerCased))
-      case .requestTarget: base.append(contentsOf: request.target.utf8)
+      case .requestTarget: base.append(text: request.target)
       case .path: appendPath(of: request, to: &base)
       case .query: appendQuery(of: request, to: &base)
       case .status: throw .componentUnknown(component.name)
-      case .field(let name): try append(field: name, request.lines(name), to: &base)
+      case .field(let name): try append(field: name, request.value(name), to: &base)
       }
     }
   }
@@ -36,8 +36,8 @@ public enum SignatureBase {
   ) throws(Malformation) -> [UInt8] {
     try bytes(parameters: parameters) { (component, base) throws(Malformation) in
       switch component {
-      case .status: base.append(contentsOf: String(response.status).utf8)
-      case .field(let name): try append(field: name, response.lines(name), to: &base)
+      case .status: base.append(text: String(response.status))
+      case .field(let name): try append(field: name, response.value(name), to: &base)
       case .method, .targetURI, .authority, .scheme, .requestTarget, .path, .query:
         throw .componentUnknown(component.name)
       }
@@ -52,23 +52,25 @@ public enum SignatureBase {
     base.reserveCapacity(usualLength)
     for component in parameters.covered {
       base.append(UInt8(ascii: "\""))
-      base.append(contentsOf: component.name.utf8)
-      base.append(contentsOf: "\": ".utf8)
+      base.append(text: component.name)
+      base.append(literal: "\": ")
       let start = base.count
       try appendValue(component, &base)
-      let hasLineBreak = base[start...].contains { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }
+      let hasLineBreak = base.withUnsafeBufferPointer { base in
+        base.extracting(start...).contains { $0 == UInt8(ascii: "\n") || $0 == UInt8(ascii: "\r") }
+      }
       guard !hasLineBreak else { throw .lineBreak(component.name) }
       base.append(UInt8(ascii: "\n"))
     }
-    base.append(contentsOf: "\"@signature-params\": ".utf8)
+    base.append(literal: "\"@signature-params\": ")
     parameters.append(to: &base)
     return base
   }
 
   private static func append(
-    field name: String, _ lines: [String], to base: inout [UInt8]
+    field name: String, _ value: [UInt8]?, to base: inout [UInt8]
   ) throws(Malformation) {
-    guard let value = joinedBytes(lines) else { throw .componentAbsent(name) }
+    guard let value else { throw .componentAbsent(name) }
     base.append(contentsOf: value)
   }
 

@@ -11,21 +11,23 @@ public struct SignatureFields: Hashable, Sendable {
     var input = Array(label.utf8)
     input.append(UInt8(ascii: "="))
     parameters.append(to: &input)
-    self.init(
-      contentDigest: contentDigest, signatureInput: String(decoding: input, as: UTF8.self), label: label,
-      signature: signature)
+    self = signature.withUnsafeBufferPointer {
+      SignatureFields(
+        contentDigest: contentDigest, signatureInput: String(decoding: input, as: UTF8.self), label: label,
+        signature: $0)
+    }
   }
 
-  init(contentDigest: String?, signatureInput: String, label: String, signature: [UInt8]) {
+  init(contentDigest: String?, signatureInput: String, label: String, signature: UnsafeBufferPointer<UInt8>) {
     self.contentDigest = contentDigest
     self.signatureInput = signatureInput
-    var member: [UInt8] = []
-    member.reserveCapacity(label.utf8.count + Base64.encodedLength(signature.count) + 3)
-    member.append(contentsOf: label.utf8)
-    member.append(contentsOf: "=:".utf8)
-    Base64.append(signature, to: &member)
-    member.append(UInt8(ascii: ":"))
-    self.signature = String(decoding: member, as: UTF8.self)
+    let length = label.utf8.count + "=::".utf8.count + Base64.encodedLength(signature.count)
+    self.signature = TextWriter.string(capacity: length) { member in
+      member.append(label)
+      member.append("=:")
+      member.append(base64: signature)
+      member.append(":")
+    }
   }
 
   /// The fields with their names, in the order in which they are best sent.

@@ -13,8 +13,10 @@ public struct SignatureParameters: Hashable, Sendable {
   private var order: [Name] = []
 
   /// The parameters that have a meaning here.
-  enum Name: Hashable, CaseIterable {
+  enum Name: Hashable {
     case created, expires, keyID, nonce, tag
+
+    static let all: [Name] = [.created, .expires, .keyID, .nonce, .tag]
   }
 
   /// Parameters in the order `created`, `keyid`, `nonce`, `expires`, `tag`.
@@ -62,7 +64,7 @@ public struct SignatureParameters: Hashable, Sendable {
   private mutating func take(
     _ parameter: StructuredDictionary.Parameter, of dictionary: StructuredDictionary
   ) throws(Malformation) {
-    guard let name = Name.allCases.first(where: { dictionary.isEqual(parameter.key, $0.text) }) else {
+    guard let name = Name.all.first(where: { dictionary.isEqual(parameter.key, $0.text) }) else {
       throw .parameterRefused(dictionary.text(parameter.key))
     }
     switch (name, parameter.value) {
@@ -85,8 +87,8 @@ extension SignatureParameters {
   func append(to output: inout [UInt8]) {
     output.append(UInt8(ascii: "("))
     for (index, component) in covered.enumerated() {
-      output.append(contentsOf: (index == 0 ? "\"" : " \"").utf8)
-      output.append(contentsOf: component.name.utf8)
+      output.append(literal: index == 0 ? "\"" : " \"")
+      output.append(text: component.name)
       output.append(UInt8(ascii: "\""))
     }
     output.append(UInt8(ascii: ")"))
@@ -104,20 +106,19 @@ extension SignatureParameters {
   private func append(_ name: Name, _ number: Int64?, to output: inout [UInt8]) {
     guard let number else { return }
     append(name, to: &output)
-    output.append(contentsOf: String(number).utf8)
+    output.append(text: String(number))
   }
 
   private func append(_ name: Name, _ text: String?, to output: inout [UInt8]) {
-    guard let text else { return }
+    guard var text else { return }
     append(name, to: &output)
     output.append(UInt8(ascii: "\""))
-    if text.utf8.contains(where: Self.isProtected) {
-      for byte in text.utf8 {
+    text.withUTF8 { text in
+      guard text.contains(where: { Self.isProtected($0) }) else { return output.append(contentsOf: text) }
+      for byte in text {
         if Self.isProtected(byte) { output.append(UInt8(ascii: "\\")) }
         output.append(byte)
       }
-    } else {
-      output.append(contentsOf: text.utf8)
     }
     output.append(UInt8(ascii: "\""))
   }
@@ -129,7 +130,7 @@ extension SignatureParameters {
 
   private func append(_ name: Name, to output: inout [UInt8]) {
     output.append(UInt8(ascii: ";"))
-    name.text.withUTF8Buffer { output.append(contentsOf: $0) }
+    output.append(literal: name.text)
     output.append(UInt8(ascii: "="))
   }
 }

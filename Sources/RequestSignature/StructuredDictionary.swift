@@ -78,10 +78,14 @@ struct StructuredDictionary {
   }
 
   /// The bytes that a byte sequence stands for.
-  func decoded(_ range: Range<Int>) -> [UInt8] { Base64.decode(canonical: bytes[range]) }
+  func decoded(_ range: Range<Int>) -> [UInt8] {
+    bytes.withUnsafeBufferPointer { Base64.decode($0.extracting(range)) }!
+  }
 
-  /// Whether a range's text is this.
+  /// Whether a range's text is this, which is ASCII.
   func isEqual(_ range: Range<Int>, _ text: StaticString) -> Bool {
-    range.count == text.utf8CodeUnitCount && text.withUTF8Buffer { bytes[range].elementsEqual($0) }
+    bytes.withUnsafeBufferPointer { bytes in
+      text.withUTF8Buffer { equals(bytes.extracting(range), $0) }
+    }
   }
 }

@@ -8,6 +8,9 @@ struct StructuredFieldParser {
   private let bytes: [UInt8]
   private(set) var offset = 0
 
+  /// Items, and parameters, that most signatures do with.
+  private static let usualCount = 4
+
   init(_ bytes: [UInt8]) { self.bytes = bytes }
 
   /// RFC 9651, section 4.2.2, with the white space around it.
@@ -48,6 +51,7 @@ struct StructuredFieldParser {
   private mutating func innerList() throws(StructuredFieldError) -> [Item] {
     try expect(UInt8(ascii: "("))
     var items: [Item] = []
+    items.reserveCapacity(Self.usualCount)
     while true {
       skipSpaces()
       if take(UInt8(ascii: ")")) { return items }
@@ -59,7 +63,9 @@ struct StructuredFieldParser {
 
   /// RFC 9651, section 4.2.3.2.
   private mutating func parameters() throws(StructuredFieldError) -> [Parameter] {
+    guard next == UInt8(ascii: ";") else { return [] }
     var parameters: [Parameter] = []
+    parameters.reserveCapacity(Self.usualCount)
     var count = 0
     while take(UInt8(ascii: ";")) {
       count += 1
@@ -84,7 +90,7 @@ struct StructuredFieldParser {
   }
 
   private func isSameText(_ left: Range<Int>, _ right: Range<Int>) -> Bool {
-    left.count == right.count && bytes[left].elementsEqual(bytes[right])
+    withText(left) { left in withText(right) { right in equals(left, right) } }
   }
 }
 
@@ -96,8 +102,10 @@ extension StructuredFieldParser {
 
   var unexpected: StructuredFieldError { .unexpected(offset: offset) }
 
-  /// The text that was gone over since an offset.
-  func text(from start: Int) -> ArraySlice<UInt8> { bytes[start..<offset] }
+  /// Lends a text that was gone over.
+  func withText<Value>(_ range: Range<Int>, _ body: (UnsafeBufferPointer<UInt8>) -> Value) -> Value {
+    bytes.withUnsafeBufferPointer { body($0.extracting(range)) }
+  }
 
   /// Steps over the next byte, which is there.
   mutating func step() { offset += 1 }
@@ -116,7 +124,11 @@ extension StructuredFieldParser {
   /// Steps over all bytes that are of a kind, and returns their range.
   mutating func takeAll(where isOfKind: (UInt8) -> Bool) -> Range<Int> {
     let start = offset
-    while let byte = next, isOfKind(byte) { offset += 1 }
+    offset = bytes.withUnsafeBufferPointer { bytes in
+      var end = start
+      while end < bytes.count, isOfKind(bytes[end]) { end += 1 }
+      return end
+    }
     return start..<offset
   }
 

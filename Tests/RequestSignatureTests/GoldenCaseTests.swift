@@ -20,7 +20,7 @@ struct GoldenCaseTests {
   func requestBase(golden: GoldenCase) throws {
     let request = golden.requestView()
     let message = try #require(
-      try MessageSignature(lines: request.lines, where: { KeyID.isWellFormed($0) }))
+      try MessageSignature(value: request.value, where: { KeyID.isWellFormed($0) }))
     let base = try SignatureBase.bytes(of: request, parameters: message.parameters)
     #expect(String(decoding: base, as: UTF8.self) == golden.request.signature_base)
     #expect(golden.keys.proof(of: base) == message.signature)
@@ -58,7 +58,7 @@ struct GoldenCaseTests {
   func responseBase(golden: GoldenCase) throws {
     let response = golden.responseView()
     let message = try #require(
-      try MessageSignature(lines: response.lines, where: { KeyID.isWellFormed($0) }))
+      try MessageSignature(value: response.value, where: { KeyID.isWellFormed($0) }))
     let base = try SignatureBase.bytes(of: response, parameters: message.parameters)
     #expect(String(decoding: base, as: UTF8.self) == golden.response.signature_base)
   }

@@ -64,7 +64,7 @@ struct RequestSignerTests {
     let fields: Fields = ["signature-input": [signed.signatureInput], "signature": [signed.signature]]
     let proof = try #require(try RequestProof(view(fields: fields)))
     let secret = String(signed.signature.dropFirst("sig1=:".count).dropLast())
-    let bytes = try #require(Base64.decode(Array(secret.utf8)[...]))
+    let bytes = try #require(Base64.decode(secret))
     for value in [signed, proof, TestDevice.keys] as [Any] {
       var text = ""
       dump(value, to: &text)
