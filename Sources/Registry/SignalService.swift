@@ -145,14 +145,14 @@ public struct SignalService: Sendable {
   private func pendingSignals(
     of session: DeviceSession, limit: Int
   ) async throws(RegistryError) -> [Signal] {
-    let entry = live.cache.entry(of: session.deviceID)
-    if let entry, entry.isIdle { return [] }
+    let idleness = live.cache.idleness(of: session.deviceID)
+    if let idleness, idleness.isIdle { return [] }
     let signals = try await store.pendingSignals(of: session.deviceID, at: clock.now(), limit: limit)
     guard signals.isEmpty else {
       _ = try await authentication.testAgain(session)
       return signals
     }
-    if let entry { live.cache.rememberIdle(session.deviceID, stamp: entry.stamp) }
+    if let idleness { live.cache.rememberIdle(session.deviceID, stamp: idleness.stamp) }
     return []
   }
 }

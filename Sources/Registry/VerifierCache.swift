@@ -12,14 +12,18 @@ final class VerifierCache: Sendable {
   private static let shardCount = 64
   private static let maximumEntriesPerShard = maximumEntries / shardCount
 
-  struct Entry {
+  private struct Entry {
     let credentials: DeviceCredentials
+    var idleness: Idleness
+    /// Live tokens that were seen, and when they end.
+    var tokens: [TokenHash: Timestamp] = [:]
+  }
+
+  struct Idleness {
     /// Whether nothing is waiting for the device.
     fileprivate(set) var isIdle = false
     /// Changes each time that a signal may have come.
     fileprivate(set) var stamp: UInt64
-    /// Live tokens that were seen, and when they end.
-    fileprivate var tokens: [TokenHash: Timestamp] = [:]
   }
 
   /// Taken before a fetch: whether a change overtook it.
@@ -71,10 +75,10 @@ final class VerifierCache: Sendable {
 
   // MARK: Looking
 
-  /// Nil where the device is not remembered, or the cache not trusted.
-  func entry(of id: DeviceID) -> Entry? {
+  /// Whether nothing is waiting for the device; nil where it is not remembered, or the cache not trusted.
+  func idleness(of id: DeviceID) -> Idleness? {
     guard isTrusted else { return nil }
-    return shard(of: id).withLock { $0.entries[id] }
+    return shard(of: id).withLock { $0.entries[id]?.idleness }
   }
 
   /// Nil where the device is not remembered, or the cache not trusted.
@@ -130,7 +134,8 @@ final class VerifierCache: Sendable {
         return
       }
       if shard.entries.count >= Self.maximumEntriesPerShard { shard.entries.removeAll() }
-      shard.entries[credentials.deviceID] = Entry(credentials: credentials, stamp: shard.nextStamp())
+      shard.entries[credentials.deviceID] = Entry(
+        credentials: credentials, idleness: Idleness(stamp: shard.nextStamp()))
     }
   }
 
@@ -155,8 +160,8 @@ final class VerifierCache: Sendable {
   /// Remembers that nothing waits for the device, unless a signal came since its entry had this stamp.
   func rememberIdle(_ id: DeviceID, stamp: UInt64) {
     shard(of: id).withLock { shard in
-      guard shard.entries[id]?.stamp == stamp else { return }
-      shard.entries[id]?.isIdle = true
+      guard shard.entries[id]?.idleness.stamp == stamp else { return }
+      shard.entries[id]?.idleness.isIdle = true
     }
   }
 
@@ -187,8 +192,7 @@ final class VerifierCache: Sendable {
   private static func wake(_ id: DeviceID, in shard: inout Shard) {
     guard shard.entries[id] != nil else { return }
     let stamp = shard.nextStamp()
-    shard.entries[id]!.isIdle = false
-    shard.entries[id]!.stamp = stamp
+    shard.entries[id]!.idleness = Idleness(stamp: stamp)
   }
 
   func forgetAll() {

@@ -1,10 +1,11 @@
 internal import API
 internal import Observability
 internal import Registry
+private import Synchronization
 
 /// What the service counts: the names are the contract's. Holds the metrics' instruments and not the metrics
 /// themselves, whose closures hold the servers that tell this of events.
-struct ServiceMetrics: Sendable {
+final class ServiceMetrics: Sendable {
   private let devicesRegistered: Counter
   private let devicesRevoked: Counter
   private let rateLimited: MetricFamily<LimitLabel, Counter>
@@ -13,6 +14,7 @@ struct ServiceMetrics: Sendable {
   private let pollDuration: Histogram
   private let requests: MetricFamily<RequestLabels, Counter>
   private let requestDuration: MetricFamily<RouteLabel, Histogram>
+  private let instruments = Mutex<[RequestLabels: RequestInstruments]>([:])
 
   /// Bounds of a request's duration, in seconds: a read takes less than a millisecond, a registration some tens,
   /// and what waits for a database that is away some seconds.
@@ -48,16 +50,46 @@ struct ServiceMetrics: Sendable {
   func count(_ event: APIEvent) {
     switch event {
     case .answered(let request):
-      requests[RequestLabels(route: request.route, method: request.method, status: request.status)].increment()
-      requestDuration[RouteLabel(route: request.route)].observe(nanoseconds: request.durationNanoseconds)
+      let instruments = instruments(
+        of: RequestLabels(route: request.route, method: request.method, status: request.status))
+      instruments.requests.increment()
+      instruments.duration.observe(nanoseconds: request.durationNanoseconds)
+      instruments.polls?.increment()
+      instruments.pollDuration?.observe(nanoseconds: request.durationNanoseconds)
       if let limit = request.limit { rateLimited[LimitLabel(subject: limit)].increment() }
-      guard request.route == API.pollPath else { break }
-      polls[StatusLabel(status: request.status)].increment()
-      pollDuration.observe(nanoseconds: request.durationNanoseconds)
     case .deviceRegistered: devicesRegistered.increment()
     case .deviceRevoked: devicesRevoked.increment()
     case .acknowledged(let result, let count): acks[AckLabel(result: result)].increment(by: count)
     }
+  }
+
+  private func instruments(of labels: RequestLabels) -> RequestInstruments {
+    instruments.withLock { known in
+      if let instruments = known[labels] { return instruments }
+      let isPoll = labels.route == API.pollPath
+      let instruments = RequestInstruments(
+        requests: requests[labels], duration: requestDuration[RouteLabel(route: labels.route)],
+        polls: isPoll ? polls[StatusLabel(status: labels.status)] : nil,
+        pollDuration: isPoll ? pollDuration : nil)
+      // Beyond, all that is new shares one counter.
+      if known.count < MetricFamily<RequestLabels, Counter>.maximumChildren { known[labels] = instruments }
+      return instruments
+    }
+  }
+}
+
+/// All that counts requests of the same labels, found in one look. `polls` and `pollDuration` are nil for what is none.
+private final class RequestInstruments: Sendable {
+  let requests: Counter
+  let duration: Histogram
+  let polls: Counter?
+  let pollDuration: Histogram?
+
+  init(requests: Counter, duration: Histogram, polls: Counter?, pollDuration: Histogram?) {
+    self.requests = requests
+    self.duration = duration
+    self.polls = polls
+    self.pollDuration = pollDuration
   }
 }
 
