@@ -11,8 +11,12 @@ final class Exchange: @unchecked Sendable {
     case began
     /// The header is here, and the body is coming.
     case receiving(Head)
-    /// The handler runs; its connection is suspended unless the handler is still in its first step.
-    case handling(isSuspended: Bool)
+    /// The handler is in its first step.
+    case handling
+    /// The handler waits for something; the daemon asks again in each of its turns. Milliseconds of the loop's clock.
+    case waiting(since: Int)
+    /// The handler waits for long; the daemon has put the connection aside.
+    case suspended
     /// There is an answer to be queued.
     case answered(Response)
     /// The answer is queued, or nobody is left to hear it.
@@ -50,6 +54,8 @@ final class Exchange: @unchecked Sendable {
   func proceed(
     method: UnsafePointer<CChar>, version: UnsafePointer<CChar>, piece: UnsafeRawBufferPointer
   ) -> MHD_Result {
+    if case .waiting(let since) = state { return wait(since) }
+    server.noteStep()
     switch state {
     case .began:
       // A NUL in the target would end it before the version begins.
@@ -58,7 +64,7 @@ final class Exchange: @unchecked Sendable {
       return receiveHeader(
         header, method: String(cString: method), version: String(cString: version), isWhole: isWhole)
     case .receiving(let head): return piece.isEmpty ? handleRequest(head) : receive(piece, head)
-    case .handling: return .YES
+    case .handling, .waiting, .suspended: return .YES
     case .answered(let response): return send(response)
     case .over: return .NO
     }
@@ -66,14 +72,17 @@ final class Exchange: @unchecked Sendable {
 
   /// The answer was sent, or the connection broke.
   func complete() {
+    if case .waiting = state { server.waitingCount -= 1 }
     state = .over
     connection.answerEnded()
   }
 
   /// Answers 503 in the handler's place, because the server stops.
   func abandon() {
-    guard case .handling(isSuspended: true) = state else { return }
-    finish(server.responder.refuse(.unavailable, requestID: requestID))
+    switch state {
+    case .waiting, .suspended: finish(server.responder.refuse(.unavailable, requestID: requestID))
+    case .began, .receiving, .handling, .answered, .over: break
+    }
   }
 
   // MARK: Receiving
@@ -86,7 +95,9 @@ final class Exchange: @unchecked Sendable {
     let framing = Framing(method: method, target: target, version: version, fields: fields)
     // Of each line, `: ` and the line end count too.
     let size = target.utf8.count + fields.byteCount + 4 * fields.lineCount
-    if size > server.limits.maximumHeaderBytes { return refuse(.headerTooLarge) }
+    if size > server.limits.maximumHeaderBytes || fields.lineCount > server.limits.maximumFieldLines {
+      return refuse(.headerTooLarge)
+    }
     if !isWhole { return refuse(.invalidTarget) }
     if let refusal = framing.refusal ?? (header.isAsSent ? nil : .invalidField) { return refuse(refusal) }
     let length = framing.contentLength ?? 0
@@ -143,7 +154,7 @@ final class Exchange: @unchecked Sendable {
       body: isTooLarge ? .tooLarge : .complete(body),
       client: server.trustedProxies.client(of: connection.peer, head.fields))
     body = []
-    state = .handling(isSuspended: false)
+    state = .handling
     let responder = server.responder
     server.loop.startTask {
       var response = await responder.respond(to: request)
@@ -154,8 +165,19 @@ final class Exchange: @unchecked Sendable {
     if case .answered(let response) = state { return send(response) }
     // Whoever tests the size does so before anything that waits; there is no suspending before the body.
     if isAborted { return .NO }
-    state = .handling(isSuspended: true)
-    MHD_suspend_connection(handle)
+    state = .waiting(since: server.loop.nowMilliseconds)
+    server.waitingCount += 1
+    return .YES
+  }
+
+  /// Putting a connection aside and back takes two calls of the system and a read, as much as all the rest of a short
+  /// request; to ask it in each turn takes next to nothing, while it is not for long.
+  private func wait(_ since: Int) -> MHD_Result {
+    if server.loop.nowMilliseconds - since >= HTTPServer.maximumWaitMilliseconds {
+      state = .suspended
+      server.waitingCount -= 1
+      MHD_suspend_connection(handle)
+    }
     return .YES
   }
 
@@ -167,11 +189,17 @@ final class Exchange: @unchecked Sendable {
   }
 
   private func finish(_ response: Response) {
-    guard case .handling(let isSuspended) = state else { return }
-    state = .answered(response)
-    if isSuspended {
+    switch state {
+    case .handling: state = .answered(response)
+    case .waiting:
+      state = .answered(response)
+      server.waitingCount -= 1
+      server.pumpSoon()
+    case .suspended:
+      state = .answered(response)
       MHD_resume_connection(handle)
       server.pumpSoon()
+    case .began, .receiving, .answered, .over: break
     }
   }
 

@@ -31,13 +31,19 @@ public final class HTTPServer: @unchecked Sendable {
   /// Connections that have not sent a request yet.
   private var newConnectionCount = 0
   private var sparesNewConnections = true
-  /// Connections and requests that came, since the beginning.
-  private var arrivalCount = 0
+  /// Steps of connections and requests, since the beginning.
+  private var stepCount = 0
+  /// Requests whose handlers wait and whose connections the daemon has not put aside.
+  var waitingCount = 0
+  private var waitTimer: Timer?
+  private var isWaitTimed = false
   private var requestIDs = RequestIDGenerator()
 
   /// How long the daemon runs before the loop sees to its other work, the answers of the database among it. One run
   /// answers all that has come, which with thousands of connections takes a while.
   static let maximumPumpMilliseconds: Int64 = 10
+  /// How long a handler may wait before its request is put aside.
+  static let maximumWaitMilliseconds = 5
   /// Looks at what has come, when the server shuts down. Each takes ten connections and more.
   static let maximumLastLooks = 1000
 
@@ -81,6 +87,7 @@ public final class HTTPServer: @unchecked Sendable {
       afterMilliseconds: limits.sweepIntervalMilliseconds, repeatMilliseconds: limits.sweepIntervalMilliseconds
     ) { [unowned self] in sweep() }
     self.sweepTimer = sweepTimer
+    waitTimer = Timer(on: loop)
   }
 
   deinit { precondition(daemon == nil, "shut the server down before it goes") }
@@ -111,6 +118,7 @@ public final class HTTPServer: @unchecked Sendable {
     for exchange in exchanges.values { exchange.abandon() }
     pump()
     sweepTimer?.close()
+    waitTimer?.close()
     watch?.close()
     self.daemon = nil
     MHD_stop_daemon(daemon)
@@ -120,9 +128,9 @@ public final class HTTPServer: @unchecked Sendable {
   private func takeWhatCame() {
     var looksInVain = 0
     for _ in 0..<Self.maximumLastLooks where looksInVain < 2 {
-      let before = arrivalCount
+      let before = stepCount
       pump()
-      looksInVain = arrivalCount == before ? looksInVain + 1 : 0
+      looksInVain = stepCount == before ? looksInVain + 1 : 0
     }
   }
 
@@ -152,16 +160,21 @@ public final class HTTPServer: @unchecked Sendable {
 
   // MARK: Running the daemon
 
-  /// Lets the daemon do what there is to do. It says by a time-out of 0 that there is more (FACTS: a request
-  /// would stall otherwise).
+  /// Lets the daemon do what there is to do. It says by a time-out of 0 that there is more, and a request would stall
+  /// if it were not listened to.
+  ///
+  /// It says so too while handlers wait, when there may be nothing to do but wait: then what the last turn brought
+  /// tells, and what that misses is seen to when those that wait are put aside.
   private func pump() {
     guard let daemon else { return }
     isPumpDue = false
     let end = MonotonicClock.milliseconds + Self.maximumPumpMilliseconds
     repeat {
+      let before = stepCount
       MHD_run(daemon)
       var timeout: UInt64 = 0
       guard MHD_get_timeout(daemon, &timeout) == .YES, timeout == 0 else { return }
+      if waitingCount > 0, stepCount == before { return pumpAfterWait() }
     } while MonotonicClock.milliseconds < end
     loop.submit { self.pumpSoon() }
   }
@@ -171,6 +184,15 @@ public final class HTTPServer: @unchecked Sendable {
     guard !isPumpDue else { return }
     isPumpDue = true
     loop.atEndOfPass { self.pump() }
+  }
+
+  private func pumpAfterWait() {
+    guard !isWaitTimed else { return }
+    isWaitTimed = true
+    waitTimer?.start(afterMilliseconds: Self.maximumWaitMilliseconds) { [unowned self] in
+      isWaitTimed = false
+      pump()
+    }
   }
 
   /// Ends connections that were given time enough. Also gives the daemon its turn to end silent ones.
@@ -185,7 +207,7 @@ public final class HTTPServer: @unchecked Sendable {
   fileprivate func opened(_ connection: Connection, _ handle: OpaquePointer) {
     connections[ObjectIdentifier(connection)] = connection
     newConnectionCount += 1
-    arrivalCount += 1
+    noteStep()
     openConnections.store(connections.count, ordering: .relaxed)
     if let identity { connection.secure(handle, with: identity) }
   }
@@ -203,13 +225,15 @@ public final class HTTPServer: @unchecked Sendable {
       connection.isNew = false
       newConnectionCount -= 1
     }
-    arrivalCount += 1
   }
 
   fileprivate func completed(_ exchange: Exchange) {
     exchanges[ObjectIdentifier(exchange)] = nil
     endIfDrained()
   }
+
+  /// The daemon did something for a connection.
+  func noteStep() { stepCount &+= 1 }
 
   func nextRequestID() -> String { requestIDs.next() }
 
@@ -226,7 +250,9 @@ public final class HTTPServer: @unchecked Sendable {
     set(.LISTEN_SOCKET, Int(descriptor))
     set(.CONNECTION_LIMIT, limits.maximumConnectionsPerLoop)
     set(.CONNECTION_TIMEOUT, limits.idleTimeoutSeconds)
-    set(.CONNECTION_MEMORY_LIMIT, limits.maximumHeaderBytes + Self.memoryBesideHeader)
+    set(
+      .CONNECTION_MEMORY_LIMIT,
+      limits.maximumHeaderBytes + limits.maximumFieldLines * Self.memoryOfLine + Self.memoryOfAnswer)
     set(.STRICT_FOR_CLIENT, 0)
     set(.SIGPIPE_HANDLED_BY_APP, 1)
     set(.URI_LOG_CALLBACK, callback: unsafeBitCast(onTarget, to: UnsafeRawPointer.self))
@@ -250,8 +276,9 @@ public final class HTTPServer: @unchecked Sendable {
   /// TLS 1.2 and 1.3, with what GnuTLS thinks normal (GnuTLS manual, "Priority strings").
   private static let tlsVersions: StaticString = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
-  /// Of a connection's memory, what its answer's header and libmicrohttpd's own records take.
-  private static let memoryBesideHeader = 8 * 1024
+  /// Of a connection's memory, what libmicrohttpd's record of a field takes, and what is left for the answer's header.
+  private static let memoryOfLine = 56
+  private static let memoryOfAnswer = 1536
 }
 
 /// Why a server does not start.

@@ -2,6 +2,8 @@
 public struct HTTPLimits: Sendable {
   /// Bytes of a request's line and header; more is 431 (or 414, where the target alone is longer).
   public var maximumHeaderBytes = 16 * 1024
+  /// Lines of a request's header; more is 431. Each costs memory beside its bytes, of every connection.
+  public var maximumFieldLines = 64
   /// Bytes of a request's content; more is 413.
   public var maximumBodyBytes = 64 * 1024
   /// Of a body that is too large, bytes that are read and thrown away, so that the answer reaches its sender.
