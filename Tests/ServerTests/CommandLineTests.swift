@@ -123,7 +123,7 @@ struct CommandLineTests {
     #expect(attributes[.posixPermissions] as? Int == 0o600)
 
     program.send(signal)
-    #expect(await program.end().status == 0)
+    await program.expectEnd()
   }
 
   @Test("says when the port is taken or the database is out of reach, and exits with 1")
@@ -141,7 +141,7 @@ struct CommandLineTests {
     #expect(third.status == 1)
     #expect(third.errors.contains("\(adminAddress)") && third.errors.contains("set ADMIN_LISTEN"))
     first.send(SIGTERM)
-    #expect(await first.end().status == 0)
+    await first.expectEnd()
 
     let url = "DATABASE_URL=postgresql://user:hunter2@127.0.0.1:1/none"
     let unreachable = try await Program.run(["serve"], [secret, url, "LISTEN=127.0.0.1:0", "ADMIN_LISTEN="])

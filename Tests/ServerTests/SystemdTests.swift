@@ -29,7 +29,7 @@ struct SystemdTests {
     var last = try await socket.receive()
     while last == "WATCHDOG=1" { last = try await socket.receive() }
     #expect(last == "STOPPING=1")
-    #expect(await program.end().status == 0)
+    await program.expectEnd()
   }
 
   @Test("says that it is alive only where it is asked to", arguments: ["", "WATCHDOG_PID=1"])
@@ -40,7 +40,7 @@ struct SystemdTests {
     #expect(try await socket.receive() == "READY=1")
     program.send(SIGTERM)
     #expect(try await socket.receive() == "STOPPING=1")
-    #expect(await program.end().status == 0)
+    await program.expectEnd()
   }
 
   @Test("serves where nobody listens to it")
@@ -48,7 +48,7 @@ struct SystemdTests {
     let program = try serve(["NOTIFY_SOCKET=\(directory.path)/none", "WATCHDOG_USEC=1000"])
     _ = try await program.errorLine(containing: #""event":"listening""#)
     program.send(SIGTERM)
-    #expect(await program.end().status == 0)
+    await program.expectEnd()
   }
 }
 

@@ -21,7 +21,7 @@ import Testing
     #expect(try await old.ask("/healthz").hasSuffix(Self.ok))
     old.close()
     new.close()
-    #expect(await service.stop() == 0)
+    await service.stop()
   }
 
   @Test func `Of files that cannot be used the log says why, and the old certificate stays in force`()
@@ -47,7 +47,7 @@ import Testing
     try service.put("second.pem", "second.key")
     _ = try await service.reload(until: "certificate reloaded")
     #expect(try await service.curl("/healthz", trusting: "second").output == Self.ok)
-    #expect(await service.stop() == 0)
+    await service.stop()
   }
 
   @Test func `TLS 1.2 and 1.3 are spoken, and nothing older`() async throws {
@@ -67,7 +67,7 @@ import Testing
         handshake.errors.contains("unexpected eof") || handshake.errors.contains("alert protocol version")
       #expect(isRefused == !isSpoken, "\(handshake.errors)")
     }
-    #expect(await service.stop() == 0)
+    await service.stop()
   }
 
   @Test func `Every answer over TLS tells clients to stay with it`() async throws {
@@ -76,7 +76,7 @@ import Testing
       let answer = try await service.curl(path, trusting: "first", "-i").output
       #expect(answer.contains("Strict-Transport-Security: max-age=31536000\r\n"))
     }
-    #expect(await service.stop() == 0)
+    await service.stop()
   }
 
   @Test(arguments: [
@@ -105,7 +105,7 @@ import Testing
     let port = try #require(line.firstMatch(of: /"address":"127.0.0.1:(\d+)"/).flatMap { UInt16($0.1) })
     #expect(try await HTTPClient(port: port).send("GET", "/healthz").text == Self.ok)
     service.send(SIGTERM)
-    #expect(await service.end().status == 0)
+    await service.expectEnd()
   }
 
   @Test(arguments: [
@@ -197,8 +197,8 @@ private struct TLSService {
   }
 
   /// The exit status.
-  func stop() async -> Int32 {
+  func stop(at location: SourceLocation = #_sourceLocation) async {
     program.send(SIGTERM)
-    return await program.end().status
+    await program.expectEnd(at: location)
   }
 }
