@@ -43,7 +43,7 @@ public final class HTTPServer: @unchecked Sendable {
   /// answers all that has come, which with thousands of connections takes a while.
   static let maximumPumpMilliseconds: Int64 = 10
   /// How long a handler may wait before its request is put aside.
-  static let maximumWaitMilliseconds = 5
+  static let maximumWaitMilliseconds = 20
   /// Looks at what has come, when the server shuts down. Each takes ten connections and more.
   static let maximumLastLooks = 1000
 

@@ -46,6 +46,9 @@ public final class Logger: @unchecked Sendable {
   private let wakeUp: UnsafeMutablePointer<sem_t>
   private let writerEnded: UnsafeMutablePointer<sem_t>
 
+  /// How long the first line of a writer's turn waits for others. To wake the writer costs whoever logs more than the
+  /// line itself.
+  static let gatherMilliseconds = 5
   /// How long `close` waits for the last lines to be taken.
   static let closeTimeoutSeconds = 1
   /// Bytes of lines that wait for the writer.
@@ -140,6 +143,7 @@ public final class Logger: @unchecked Sendable {
     var isClosed = false
     while !isClosed {
       while sem_wait(wakeUp) != 0 {}
+      gather()
       var lines: [UInt8] = []
       var droppedLines = 0
       state.withLock { state in
@@ -155,6 +159,13 @@ public final class Logger: @unchecked Sendable {
       writeAll(lines)
     }
     sem_post(writerEnded)
+  }
+
+  /// Waits a little, unless the log is closed.
+  private func gather() {
+    guard !state.withLock({ $0.isClosed }) else { return }
+    var time = timespec(tv_sec: 0, tv_nsec: Self.gatherMilliseconds * 1_000_000)
+    nanosleep(&time, nil)
   }
 
   private func writeAll(_ bytes: [UInt8]) {
