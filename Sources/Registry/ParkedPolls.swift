@@ -19,13 +19,16 @@ public final class ParkedPolls: Sendable {
 
   /// The place of one poll.
   ///
-  /// A wake-up that comes before it waits is kept, so that none is lost between its look and its wait.
+  /// A wake-up that comes before it waits is kept, so that none is lost between its look and its wait. Of two, the change
+  /// is told first: a poll whose device is gone is refused, also where it was about to be ended.
   final class Seat: Sendable {
     let deviceID: DeviceID
     private let state = Mutex(State())
 
     private struct State {
-      var wake: Wake?
+      var hasChanged = false
+      /// For good.
+      var isEnded = false
       var deadlineMilliseconds = Int64.max
       var waiting: UnsafeContinuation<Wake, Never>?
     }
@@ -35,12 +38,15 @@ public final class ParkedPolls: Sendable {
     /// Waits until it is woken, or `deadlineMilliseconds` of the monotonic clock has passed.
     func wait(untilMilliseconds deadlineMilliseconds: Int64) async -> Wake {
       await withUnsafeContinuation { continuation in
-        let wake = state.withLock { state in
+        let wake = state.withLock { state -> Wake? in
           state.deadlineMilliseconds = deadlineMilliseconds
-          if state.wake == nil { state.waiting = continuation }
-          // To be ended is for good; a change was seen by then.
-          defer { if state.wake == .changed { state.wake = nil } }
-          return state.wake
+          if state.hasChanged {
+            state.hasChanged = false
+            return .changed
+          }
+          if state.isEnded { return .ended }
+          state.waiting = continuation
+          return nil
         }
         if let wake { continuation.resume(returning: wake) }
       }
@@ -49,8 +55,11 @@ public final class ParkedPolls: Sendable {
     fileprivate func wake(_ wake: Wake) {
       let waiting = state.withLock { state in
         defer { state.waiting = nil }
-        if state.waiting == nil, state.wake != .ended || wake == .ended { state.wake = wake }
-        if wake == .ended { state.wake = .ended }
+        if wake == .ended {
+          state.isEnded = true
+        } else if state.waiting == nil {
+          state.hasChanged = true
+        }
         return state.waiting
       }
       waiting?.resume(returning: wake)
