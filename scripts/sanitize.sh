@@ -5,9 +5,17 @@ cd "$(dirname "$0")/.."
 
 sanitizer=${1:-}
 shift || true
+# Suppressions name functions. Without this, programs that the tests start have none: nothing else is in their PATH.
+symbolizer=external_symbolizer_path=$(command -v llvm-symbolizer) || {
+  echo "llvm-symbolizer is needed. It is in Swift's toolchain: put that into the PATH." >&2
+  exit 1
+}
 case $sanitizer in
-  address) build=.build/asan ;;
-  thread) build=.build/tsan; export TSAN_OPTIONS=suppressions=$PWD/Tests/thread-sanitizer.suppressions ;;
+  address) build=.build/asan; export ASAN_OPTIONS=$symbolizer ;;
+  thread)
+    build=.build/tsan
+    export TSAN_OPTIONS=$symbolizer:suppressions=$PWD/Tests/thread-sanitizer.suppressions
+    ;;
   *) echo "usage: $0 address|thread [SUITE ...]" >&2; exit 2 ;;
 esac
 width=3

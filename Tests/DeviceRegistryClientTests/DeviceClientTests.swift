@@ -191,7 +191,9 @@ struct AnswerVerificationTests {
     #expect(elsewhere.received.isEmpty)
   }
 
-  @Test("One that is too large is cut off")
+  @Test(
+    "One that is too large is cut off",
+    .disabled(if: isUnderSanitizer, "16 MiB take FoundationNetworking longer there than a request may"))
   func tooLarge() async throws {
     let limit = 16 * 1024 * 1024
     let stand = StandInDevices([.signed(Reply(body: [UInt8](repeating: UInt8(ascii: " "), count: limit + 1)))])

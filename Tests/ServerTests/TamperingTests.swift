@@ -237,9 +237,9 @@ extension DeviceRegistry {
       #expect(try await registry.ask(request, as: device).status == 200)
       let other = try await registry.newSignedDevice(of: registry.newOwner())
       var forged = try registry.request("GET", "/api/v1/device")
-      forged.tamper = { lines in
+      forged.tamper = { [created = forged.created] lines in
         let first =
-          #"first=("@method" "@path");created=\#(forged.created);keyid="\#(other.id)";nonce="12345678""#
+          #"first=("@method" "@path");created=\#(created);keyid="\#(other.id)";nonce="12345678""#
         for index in lines.indices where lines[index].name == "Signature-Input" {
           lines[index].value = first + ", " + lines[index].value
         }
