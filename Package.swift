@@ -96,8 +96,8 @@ let package = Package(
     .executableTarget(
       name: "benchmark-micro",
       dependencies: [
-        "CAllocationCount", "Crypto", "EventLoop", "JSONWebToken", "PostgresStore", "Registry",
-        "RequestSignature", "SQLiteStore",
+        "API", "CAllocationCount", "Crypto", "EventLoop", "HTTP", "JSONWebToken", "PostgresStore", "Registry",
+        "RequestSignature", "Server", "SQLiteStore",
       ], path: "Benchmarks/MicroBenchmarks", swiftSettings: strict),
 
     // What several suites use: a PostgreSQL and a Redis that the tests start, temporary folders, a socket client,

@@ -1,11 +1,14 @@
+private import API
 private import Crypto
 private import EventLoop
 private import Glibc
+private import HTTP
 private import JSONWebToken
 private import PostgresStore
 private import Registry
 private import RequestSignature
 private import SQLiteStore
+private import Server
 
 /// The parts of a signed poll and of a read.
 struct Parts {
@@ -36,6 +39,48 @@ struct Parts {
     self.request = request
   }
 
+  /// What is ours of parsing a signed poll, where libmicrohttpd has found the lines.
+  func measureRequests() {
+    let lines = [
+      ("Host", "127.0.0.1:8000"), ("User-Agent", "MetaTrader 5 Terminal/5.4150 (Windows NT 10.0; x64)"),
+      ("Accept", "*/*"),
+      ("Signature-Input", String(decoding: request.value("signature-input") ?? [], as: UTF8.self)),
+      ("Signature", String(decoding: request.value("signature") ?? [], as: UTF8.self)),
+    ].map { (Array($0.utf8), Array($1.utf8)) }
+    Stopwatch.measure("parse: fields, framing, request") {
+      var fields = HeaderFields()
+      for (name, value) in lines {
+        name.withUnsafeBufferPointer { name in
+          value.withUnsafeBufferPointer { fields.append(name: name, value: $0) }
+        }
+      }
+      let framing = Framing(method: "GET", target: request.target, version: "HTTP/1.1", fields: fields)
+      precondition(framing.refusal == nil)
+      _ = Request(
+        id: "0123456789abcdef", method: "GET", target: request.target, fields: fields, body: .complete([]),
+        client: IPAddress(high: 0, low: 0xFFFF_7F00_0001))
+    }
+    let router = Router(API.routes)
+    for path in [request.target, "/api/v1/devices/\(Self.keyID)"] {
+      Stopwatch.measure("route \(path == request.target ? "a poll" : "a read")") {
+        guard case .found = router.match(method: "GET", path: path[...]) else { fatalError("no route") }
+      }
+    }
+  }
+
+  /// Answers as JSON.
+  func measureAnswers() {
+    for count in [1, 10] {
+      let devices = (1...count).map { number in
+        Device(
+          registered: DeviceID(high: 0x7000, low: 0x8000_0000_0000_0000 + UInt64(number)),
+          clientID: ClientID("client-0000001")!, deviceName: DeviceName(stored: "EA-\(number)"),
+          at: Timestamp(millisecondsSince1970: Self.created * 1000))
+      }
+      Stopwatch.measure("encode devices: \(count)") { _ = API.answer(listing: devices) }
+    }
+  }
+
   func measureSignatures() {
     guard let proof = try? RequestProof(request) else { return print("no proof") }
     Stopwatch.measure("read the signature, build its base") { _ = try? RequestProof(request) }
@@ -63,6 +108,15 @@ struct Parts {
     await Stopwatch.measure("verify a JWT, HS256, not remembered") {
       _ = try? await verifier.verify(token, nowMilliseconds: now * 1000)
     }
+    guard let loop = try? EventLoop(name: "micro") else { return }
+    await loop.run {
+      let limits = RateLimits(.init(), random: RealRandom(), monotonicMilliseconds: { 0 })
+      let authenticator = JWTAuthenticator(verifier: verifier, limits: limits, clock: RealClock(), loop: loop)
+      await Stopwatch.measure("verify a JWT, remembered") {
+        _ = try? await authenticator.verify(token, from: CallerAddress(high: 0, low: 0))
+      }
+    }
+    loop.stop()
   }
 
   func measureReplay() async {

@@ -5,8 +5,10 @@ private import Glibc
 
 let parts = try Parts()
 print("                                                  ns   allocations")
+parts.measureRequests()
 parts.measureSignatures()
 await parts.measureTokens()
 await parts.measureReplay()
+parts.measureAnswers()
 try await parts.measureStatements()
 exit(0)

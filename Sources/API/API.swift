@@ -9,7 +9,7 @@ public final class API: Responder {
   let origin: SignatureOrigin
   /// The OpenAPI document, as it is served.
   let document: [UInt8]
-  private let router: Router<Endpoint>
+  private let router: Router
   let observe: @Sendable (APIEvent) -> Void
 
   /// The registry's rules, each with its loop's store.
@@ -54,9 +54,7 @@ public final class API: Responder {
     self.authenticator = authenticator
     self.observe = observe
     document = Self.openAPIDocument(publicURL: publicURL)
-    var router = Router<Endpoint>()
-    for endpoint in Self.endpoints { router.add(endpoint.method, endpoint.path, endpoint) }
-    self.router = router
+    router = Router(Self.routes)
   }
 
   /// Answers in the order of the contract: path, method, size; then the endpoint's authentication, rate limit, scope,
@@ -87,8 +85,8 @@ public final class API: Responder {
   /// Path and method.
   private func route(_ request: Request) throws(Problem) -> Call {
     switch router.match(method: request.method, path: request.path) {
-    case .found(let endpoint, let parameters):
-      return Call(request: request, endpoint: endpoint, pathParameters: parameters)
+    case .found(let number, let parameters):
+      return Call(request: request, endpoint: Self.endpoints[number], pathParameters: parameters)
     case .methodNotAllowed(let allow): throw .methodNotAllowed(request.method, allow: allow)
     case .notFound: throw .pathNotFound
     }

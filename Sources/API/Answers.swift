@@ -1,5 +1,5 @@
-internal import HTTP
-internal import Registry
+package import HTTP
+package import Registry
 
 /// What is answered as JSON.
 protocol JSONDescribed: JSONWritable {
@@ -72,6 +72,13 @@ struct Listing<Element: JSONDescribed>: API.Answer {
     return Response(
       status: 200, fields: next.map { [("Link", "<\($0)>; rel=\"next\"")] } ?? [],
       contentType: "application/json", body: json.buffer)
+  }
+}
+
+extension API {
+  /// The answer to a list of devices, for the benchmarks.
+  package static func answer(listing devices: [Device]) -> Response {
+    Listing(elements: devices, next: nil).response()
   }
 }
 

@@ -2,6 +2,9 @@ extension API {
   /// Where devices poll.
   public static let pollPath = "/api/v1/device/poll"
 
+  /// The routes' methods and paths, in the order of `endpoints`.
+  package static var routes: [(method: String, path: String)] { endpoints.map { ($0.method, $0.path) } }
+
   /// Every route. The OpenAPI document is derived from this table.
   static let endpoints: [Endpoint] = [
     Endpoint(

@@ -32,10 +32,15 @@ struct JSONWriter {
 
   /// - Parameter name: plain text that needs no escape.
   mutating func member(_ name: StaticString, _ value: some JSONWritable) {
-    separate()
-    buffer.append(UInt8(ascii: "\""))
-    buffer.append(name)
-    buffer.append("\":" as StaticString)
+    let length = name.utf8CodeUnitCount
+    buffer.append(length: length + (needsComma ? 4 : 3)) { text in
+      if needsComma { text[0] = UInt8(ascii: ",") }
+      let start = text.count - length - 3
+      text[start] = UInt8(ascii: "\"")
+      (text.baseAddress! + start + 1).update(from: name.utf8Start, count: length)
+      text[text.count - 2] = UInt8(ascii: "\"")
+      text[text.count - 1] = UInt8(ascii: ":")
+    }
     value.write(to: &self)
     needsComma = true
   }

@@ -1,14 +1,14 @@
 /// Tests what decides where a request ends (RFC 9112, sections 3 and 6): two readers who disagree on that can be
 /// made to smuggle one request inside another. libmicrohttpd lets all of this through.
-struct Framing {
+package struct Framing {
   /// The value of `Content-Length`; nil where there is none.
   private(set) var contentLength: UInt64?
-  private(set) var refusal: Refusal?
+  package private(set) var refusal: Refusal?
   private var isChunked = false
   private var hosts = 0
   private var lengths = 0
 
-  init(method: String, target: String, version: String, fields: HeaderFields) {
+  package init(method: String, target: String, version: String, fields: HeaderFields) {
     refusal = Self.refuse(method: method, target: target, version: version)
     guard refusal == nil else { return }
     fields.forEach { name, value in
@@ -37,7 +37,7 @@ struct Framing {
       isChunked = true
       return value.equalsIgnoringCase("chunked") && !isRepeated ? nil : .invalidTransferEncoding
     } else {
-      return Self.isToken(name) && value.allSatisfy(Self.isFieldByte) ? nil : .invalidField
+      return Self.isToken(name) && Self.isFieldValue(value) ? nil : .invalidField
     }
   }
 
@@ -57,14 +57,19 @@ struct Framing {
 
   private static func isVisible(_ byte: UInt8) -> Bool { byte > 0x20 && byte < 0x7F }
 
-  /// RFC 9110, section 5.5, obs-text included.
-  private static func isFieldByte(_ byte: UInt8) -> Bool {
-    byte >= 0x20 && byte != 0x7F || byte == UInt8(ascii: "\t")
+  /// Whether all bytes are of RFC 9110, section 5.5, obs-text included. Looks at each, for so many can be looked at at
+  /// once.
+  private static func isFieldValue(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+    var strangers: UInt8 = 0
+    for byte in bytes {
+      strangers |= (byte < 0x20 && byte != UInt8(ascii: "\t")) || byte == 0x7F ? 1 : 0
+    }
+    return strangers == 0
   }
 
   /// RFC 9110, section 5.6.2.
   private static func isToken(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
-    !bytes.isEmpty && bytes.allSatisfy { isTokenByte[Int($0)] }
+    isTokenByte.withUnsafeBufferPointer { table in !bytes.isEmpty && bytes.allSatisfy { table[Int($0)] } }
   }
 
   private static let isTokenByte = table { byte in
@@ -78,7 +83,7 @@ struct Framing {
 
   /// `host[:port]`, without what would end an authority (RFC 3986, section 3.2).
   private static func isAuthority(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
-    !bytes.isEmpty && bytes.allSatisfy { isAuthorityByte[Int($0)] }
+    isAuthorityByte.withUnsafeBufferPointer { table in !bytes.isEmpty && bytes.allSatisfy { table[Int($0)] } }
   }
 
   private static let isAuthorityByte = table { isVisible($0) && !"/?#@,\\\"<>".utf8.contains($0) }

@@ -15,7 +15,7 @@ public struct HeaderFields: Sendable {
   private static let usualBytes = 768
   private static let usualLines = 16
 
-  init() {
+  package init() {
     bytes.reserveCapacity(Self.usualBytes)
     lines.reserveCapacity(Self.usualLines)
   }
@@ -26,12 +26,16 @@ public struct HeaderFields: Sendable {
 
   /// Adds a line; its name is kept in lower case (RFC 9110, section 5.1: names are case-insensitive), its value
   /// without the white space around it (RFC 9112, section 5.1).
-  mutating func append(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>) {
+  package mutating func append(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>) {
     let start = bytes.count
-    for byte in name {
-      bytes.append((UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte)
-    }
+    bytes.append(contentsOf: name)
     let nameEnd = bytes.count
+    bytes.withUnsafeMutableBufferPointer { bytes in
+      for index in start..<nameEnd {
+        let byte = bytes[index]
+        bytes[index] = (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
+      }
+    }
     var value = value[...]
     while value.last.map(Self.isBlank) ?? false { value.removeLast() }
     while value.first.map(Self.isBlank) ?? false { value.removeFirst() }

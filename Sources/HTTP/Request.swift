@@ -22,7 +22,7 @@ public struct Request: Sendable {
     case tooLarge
   }
 
-  init(
+  package init(
     id: String, method: String, target: String, fields: HeaderFields, body: Body, client: IPAddress
   ) {
     self.id = id

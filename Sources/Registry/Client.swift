@@ -21,11 +21,11 @@ public struct ClientID: Hashable, Sendable, CustomStringConvertible {
   public static let maximumLength = 64
 
   /// Nil if the text is not of the form.
-  public init?(_ text: some StringProtocol) {
+  public init?(_ text: String) {
     guard (1...Self.maximumLength).contains(text.utf8.count),
       text.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
     else { return nil }
-    self.text = String(text)
+    self.text = text
   }
 
   public var description: String { text }

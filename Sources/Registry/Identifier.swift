@@ -8,13 +8,15 @@ public typealias SignalID = Identifier<Signal>
 ///
 /// The registry makes version 7, so that ids sort by age and new rows land beside each other in the
 /// database's index; it reads any version.
+///
+/// What other rooms do with each request is inlinable: they would look the generic type up at run time otherwise.
 public struct Identifier<Entity>: Hashable, Sendable {
   /// The UUID's first eight octets, big endian.
   public let high: UInt64
   /// The UUID's last eight octets, big endian.
   public let low: UInt64
 
-  public init(high: UInt64, low: UInt64) {
+  @inlinable public init(high: UInt64, low: UInt64) {
     self.high = high
     self.low = low
   }
@@ -28,7 +30,7 @@ public struct Identifier<Entity>: Hashable, Sendable {
   }
 
   /// Reads the lower-case form of 36 characters, and no other.
-  public init?(_ text: String) {
+  @inlinable public init?(_ text: String) {
     var words: (high: UInt64, low: UInt64) = (0, 0)
     var index = 0
     for byte in text.utf8 {
@@ -59,10 +61,10 @@ public struct Identifier<Entity>: Hashable, Sendable {
 
 extension Identifier: CustomStringConvertible {
   /// Bytes that `write(to:)` writes.
-  public static var textLength: Int { 36 }
+  @inlinable public static var textLength: Int { 36 }
 
   /// The lower-case form: `01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7a`.
-  public var description: String {
+  @inlinable public var description: String {
     String(unsafeUninitializedCapacity: Self.textLength) { buffer in
       write(to: buffer)
       return Self.textLength
@@ -70,7 +72,7 @@ extension Identifier: CustomStringConvertible {
   }
 
   /// Writes the lower-case form as `textLength` ASCII bytes, without an allocation.
-  public func write(to buffer: UnsafeMutableBufferPointer<UInt8>) {
+  @inlinable public func write(to buffer: UnsafeMutableBufferPointer<UInt8>) {
     var index = 0
     for nibble in 0..<32 {
       if nibble == 8 || nibble == 12 || nibble == 16 || nibble == 20 {

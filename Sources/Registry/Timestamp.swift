@@ -58,26 +58,25 @@ extension Timestamp: CustomStringConvertible {
     let month = monthFromMarch < 10 ? monthFromMarch + 3 : monthFromMarch - 9
     let year = yearOfEra + era * 400 + (month <= 2 ? 1 : 0)
 
-    func digits(_ value: Int, count: Int, at offset: Int) {
-      var rest = value
-      for index in stride(from: offset + count - 1, through: offset, by: -1) {
-        buffer[index] = UInt8(ascii: "0") + UInt8(rest % 10)
-        rest /= 10
-      }
+    func pair(_ value: Int, at offset: Int) {
+      buffer[offset] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value / 10)
+      buffer[offset + 1] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: value % 10)
     }
-    digits(year, count: 4, at: 0)
+    pair(year / 100, at: 0)
+    pair(year % 100, at: 2)
     buffer[4] = UInt8(ascii: "-")
-    digits(month, count: 2, at: 5)
+    pair(month, at: 5)
     buffer[7] = UInt8(ascii: "-")
-    digits(day, count: 2, at: 8)
+    pair(day, at: 8)
     buffer[10] = UInt8(ascii: "T")
-    digits(millisecondsOfDay / 3_600_000, count: 2, at: 11)
+    pair(millisecondsOfDay / 3_600_000, at: 11)
     buffer[13] = UInt8(ascii: ":")
-    digits(millisecondsOfDay / 60_000 % 60, count: 2, at: 14)
+    pair(millisecondsOfDay / 60_000 % 60, at: 14)
     buffer[16] = UInt8(ascii: ":")
-    digits(millisecondsOfDay / 1000 % 60, count: 2, at: 17)
+    pair(millisecondsOfDay / 1000 % 60, at: 17)
     buffer[19] = UInt8(ascii: ".")
-    digits(millisecondsOfDay % 1000, count: 3, at: 20)
+    pair(millisecondsOfDay % 1000 / 10, at: 20)
+    buffer[22] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: millisecondsOfDay % 10)
     buffer[23] = UInt8(ascii: "Z")
   }
 }

@@ -1,8 +1,8 @@
-internal import API
+package import API
 internal import Crypto
-internal import EventLoop
+package import EventLoop
 internal import Glibc
-internal import JSONWebToken
+package import JSONWebToken
 public import Registry
 
 // What joins two rooms that do not know each other.
@@ -74,7 +74,7 @@ struct Argon2idHasher: PasswordHasher {
 /// until it expires or the keys change, for verifying it takes longer than all else that a request does here.
 ///
 /// `@unchecked Sendable`: `verified` is touched on the loop alone.
-final class JWTAuthenticator: OwnerAuthenticator, @unchecked Sendable {
+package final class JWTAuthenticator: OwnerAuthenticator, @unchecked Sendable {
   private let verifier: TokenVerifier
   private let limits: RateLimits
   private let clock: any Clock
@@ -85,14 +85,15 @@ final class JWTAuthenticator: OwnerAuthenticator, @unchecked Sendable {
   /// Tokens that are remembered. All are forgotten when there is one more.
   static let maximumRemembered = 4096
 
-  init(verifier: TokenVerifier, limits: RateLimits, clock: any Clock, loop: EventLoop) {
+  package init(verifier: TokenVerifier, limits: RateLimits, clock: any Clock, loop: EventLoop) {
     self.verifier = verifier
     self.limits = limits
     self.clock = clock
     self.loop = loop
   }
 
-  func verify(_ token: String, from address: CallerAddress) async throws(OwnerTokenError) -> OwnerToken {
+  package func verify(_ token: String, from address: CallerAddress) async throws(OwnerTokenError) -> OwnerToken
+  {
     loop.assertCurrent()
     let now = clock.now()
     let generation = verifier.keyGeneration
