@@ -14,6 +14,7 @@ final class SQLiteConnection {
   ///   - isReader: whether it is used to read alone.
   ///   - busyTimeoutMilliseconds: how long a statement waits for another connection's lock.
   init(path: String, isReader: Bool, busyTimeoutMilliseconds: Int32) throws(SQLiteFailure) {
+    _ = Self.isConfigured
     var opened: OpaquePointer?
     let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
     let status = sqlite3_open_v2(path, &opened, flags, nil)
@@ -34,6 +35,10 @@ final class SQLiteConnection {
       PRAGMA query_only = \(isReader ? "ON" : "OFF");
       """)
   }
+
+  /// SQLite counts the memory that it has, for us to ask, and takes a lock of the whole process for it each time: all
+  /// loops read at once. False where it was used before this.
+  private static let isConfigured = sqlite3_config_memstatus(0) == SQLITE_OK
 
   deinit {
     for statement in prepared.values { sqlite3_finalize(statement) }
