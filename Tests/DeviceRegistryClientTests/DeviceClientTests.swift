@@ -1,6 +1,7 @@
 import DeviceRegistryClient
 import Foundation
 import RequestSignature
+import TestSupport
 import Testing
 
 typealias Reply = StandInRegistry.Reply
