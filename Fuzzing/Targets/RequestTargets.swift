@@ -173,11 +173,7 @@ private let stranger = IPAddress("192.0.2.1")!
 private let proxy = IPAddress("10.0.0.1")!
 private let proxies = try! TrustedProxies("10.0.0.0/8, 2001:db8::/32")
 
-private let router: Router<Endpoint> = {
-  var router = Router<Endpoint>()
-  for endpoint in API.endpoints { router.add(endpoint.method, endpoint.path, endpoint) }
-  return router
-}()
+private let router = Router(API.routes)
 
 private func endpoint(_ path: String, _ method: String) -> Endpoint {
   API.endpoints.first { $0.path == path && $0.method == method }!

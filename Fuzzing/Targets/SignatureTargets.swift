@@ -6,11 +6,11 @@ import Crypto
 
 /// A field's value as a dictionary, as signature parameters and as a digest.
 func feedStructuredField(_ input: [UInt8]) {
-  if let text = input.text, let digest = try? ContentDigest.sha256([text]), digest.count == 32 {
-    let field = "sha-256=:" + base64(digest) + ":"
-    demand((try? ContentDigest.sha256([field])) == digest, "a digest is read otherwise once written")
+  if let digest = try? ContentDigest.sha256(input), digest.count == 32 {
+    let field = Array("sha-256=:\(base64(digest)):".utf8)
+    demand((try? ContentDigest.sha256(field)) == digest, "a digest is read otherwise once written")
   }
-  if let bytes = Base64.decode(input[...]) {
+  if let bytes = input.withUnsafeBufferPointer(Base64.decode) {
     demand(base64(bytes).utf8.elementsEqual(input), "base64 has a second spelling")
   }
   guard let dictionary = try? StructuredDictionary(input) else { return }
@@ -120,9 +120,9 @@ private enum FuzzedDevice {
 }
 
 private func base64(_ bytes: [UInt8]) -> String {
-  var text: [UInt8] = []
-  Base64.append(bytes, to: &text)
-  return String(decoding: text, as: UTF8.self)
+  TextWriter.string(capacity: Base64.encodedLength(bytes.count)) { text in
+    bytes.withUnsafeBufferPointer { text.append(base64: $0) }
+  }
 }
 
 private struct SignedMessage {
