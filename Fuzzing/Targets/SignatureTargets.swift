@@ -183,10 +183,11 @@ private struct Change {
     return isChanged && message.target.utf8.first == UInt8(ascii: "/") ? message : nil
   }
 
+  /// What is no UTF-8 any more is no change: put right, it could be the text that it was.
   private func change(_ text: inout String) -> Bool {
     var bytes = Array(text.utf8)
-    guard change(&bytes) else { return false }
-    text = String(decoding: bytes, as: UTF8.self)
+    guard change(&bytes), let changed = bytes.text else { return false }
+    text = changed
     return true
   }
 

@@ -74,7 +74,7 @@ import Testing
         "POST", "/api/v1/devices", token: owner, json: ["device_name": name])
       #expect(answer.status == 503)
     }
-    #expect(service.log.contains(cause), "\(service.log.suffix(600))")
+    try wait(for: "\(cause) in the log") { service.log.contains(cause) }
     #expect(try await service.status("GET", "/healthz") == 200)
     #expect(try await service.demand(200, "GET", "/api/v1/devices", token: owner).array().count == stored)
     try end()
