@@ -27,11 +27,11 @@ swift build --build-tests --sanitize "$sanitizer" --scratch-path $build
 failed=""
 for suite in $suites; do
   echo "$suite, under the $sanitizer sanitizer:"
+  suppressions=$PWD/Tests/leak-sanitizer.suppressions
+  # This one finds what the service's own use of libcurl leaks.
+  [ "$suite" != JSONWebTokenTests ] || suppressions=
   # One suite at a time and few tests of it, for the service's own time-outs are as they are. The pass of XCTest, which
   # is empty, leaks.
-  suppressions=$PWD/Tests/leak-sanitizer.suppressions
-  # This one finds what leaks of the service's own use of libcurl.
-  [ "$suite" != JSONWebTokenTests ] || suppressions=
   LSAN_OPTIONS=suppressions=$suppressions:print_suppressions=0 \
     swift test --sanitize "$sanitizer" --scratch-path $build --disable-xctest --skip-build --filter "^$suite\." \
     --experimental-maximum-parallelization-width $width 2>&1 |

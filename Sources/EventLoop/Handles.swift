@@ -28,6 +28,11 @@ public final class Timer {
       UInt64(max(0, afterMilliseconds)), UInt64(max(0, repeatMilliseconds)))
   }
 
+  /// Whether the handler is still to be called.
+  public var isActive: Bool {
+    !isClosed && handle.withMemoryRebound(to: uv_handle_t.self, capacity: 1) { uv_is_active($0) != 0 }
+  }
+
   public func stop() {
     if !isClosed { uv_timer_stop(handle) }
     handler = nil

@@ -36,7 +36,6 @@ public final class HTTPServer: @unchecked Sendable {
   /// Requests whose handlers wait and whose connections the daemon has not put aside.
   var waitingCount = 0
   private var waitTimer: Timer?
-  private var isWaitTimed = false
   private var requestIDs = RequestIDGenerator()
 
   /// How long the daemon runs before the loop sees to its other work, the answers of the database among it. One run
@@ -187,12 +186,8 @@ public final class HTTPServer: @unchecked Sendable {
   }
 
   private func pumpAfterWait() {
-    guard !isWaitTimed else { return }
-    isWaitTimed = true
-    waitTimer?.start(afterMilliseconds: Self.maximumWaitMilliseconds) { [unowned self] in
-      isWaitTimed = false
-      pump()
-    }
+    guard let waitTimer, !waitTimer.isActive else { return }
+    waitTimer.start(afterMilliseconds: Self.maximumWaitMilliseconds) { [unowned self] in pump() }
   }
 
   /// Ends connections that were given time enough. Also gives the daemon its turn to end silent ones.

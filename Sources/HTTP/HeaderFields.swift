@@ -81,16 +81,21 @@ public struct HeaderFields: Sendable {
   /// absent. The name is in lower case.
   public func combinedValue(of name: String) -> [UInt8]? {
     var name = name
+    return name.withUTF8 { combinedValue(of: $0) }
+  }
+
+  /// The same of a field that is known here.
+  func combinedValue(of name: StaticString) -> [UInt8]? { name.withUTF8Buffer { combinedValue(of: $0) } }
+
+  private func combinedValue(of name: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
     var combined: [UInt8]?
-    name.withUTF8 { name in
-      forEach { candidate, value in
-        guard candidate.equals(name) else { return }
-        if combined == nil {
-          combined = Array(value)
-        } else {
-          combined?.append(contentsOf: ", ".utf8)
-          combined?.append(contentsOf: value)
-        }
+    forEach { candidate, value in
+      guard candidate.equals(name) else { return }
+      if combined == nil {
+        combined = Array(value)
+      } else {
+        combined?.append(contentsOf: ", ".utf8)
+        combined?.append(contentsOf: value)
       }
     }
     return combined

@@ -42,7 +42,6 @@ public struct Request: Sendable {
   /// The value of a field that has one line; nil where it is absent. Where there are several, they are joined
   /// with `, ` (RFC 9110, section 5.2).
   public func value(of name: StaticString) -> String? {
-    let values = values(of: name)
-    return values.count > 1 ? values.joined(separator: ", ") : values.first
+    fields.combinedValue(of: name).map { String(decoding: $0, as: UTF8.self) }
   }
 }

@@ -42,7 +42,11 @@ enum Base64 {
 
   /// The bytes that a text stands for; nil where it is not canonical.
   static func decode(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
-    guard isCanonical(text) else { return nil }
+    isCanonical(text) ? decode(canonical: text) : nil
+  }
+
+  /// The bytes that a canonical text stands for.
+  static func decode(canonical text: UnsafeBufferPointer<UInt8>) -> [UInt8] {
     let digits = unpadded(text)
     return [UInt8](unsafeUninitializedCapacity: text.count / 4 * 3) { bytes, count in
       values.withUnsafeBufferPointer { values in

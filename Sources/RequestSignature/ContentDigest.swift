@@ -18,8 +18,8 @@ public enum ContentDigest {
   static let valueLength = "sha-256=::".utf8.count + Base64.encodedLength(SHA256.length)
 
   /// The `sha-256` of a field; nil where the field is absent. Throws where it cannot be read or has none.
-  static func sha256(_ value: [UInt8]?) throws(Malformation) -> [UInt8]? {
-    guard let bytes = value else { return nil }
+  static func sha256(_ bytes: [UInt8]?) throws(Malformation) -> [UInt8]? {
+    guard let bytes else { return nil }
     let dictionary: StructuredDictionary
     do { dictionary = try StructuredDictionary(bytes) } catch { throw .field("Content-Digest", error) }
     guard case .item(.byteSequence(let digest)) = dictionary.member("sha-256".utf8)?.value else {

@@ -79,7 +79,7 @@ struct StructuredDictionary {
 
   /// The bytes that a byte sequence stands for.
   func decoded(_ range: Range<Int>) -> [UInt8] {
-    bytes.withUnsafeBufferPointer { Base64.decode($0.extracting(range)) }!
+    bytes.withUnsafeBufferPointer { Base64.decode(canonical: $0.extracting(range)) }
   }
 
   /// Whether a range's text is this, which is ASCII.

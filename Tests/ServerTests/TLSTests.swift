@@ -196,7 +196,7 @@ private struct TLSService {
       executable: "/usr/bin/curl")
   }
 
-  /// The exit status.
+  /// Ends it, which is to be a good end.
   func stop(at location: SourceLocation = #_sourceLocation) async {
     program.send(SIGTERM)
     await program.expectEnd(at: location)
