@@ -30,10 +30,13 @@ public struct Identifier<Entity>: Hashable, Sendable {
   }
 
   /// Reads the lower-case form of 36 characters, and no other.
-  @inlinable public init?(_ text: String) {
+  @inlinable public init?(_ text: String) { self.init(utf8: text.utf8) }
+
+  /// Reads the same form from its bytes.
+  @inlinable public init?(utf8 bytes: some Sequence<UInt8>) {
     var words: (high: UInt64, low: UInt64) = (0, 0)
     var index = 0
-    for byte in text.utf8 {
+    for byte in bytes {
       guard index < Self.textLength else { return nil }
       if index == 8 || index == 13 || index == 18 || index == 23 {
         guard byte == UInt8(ascii: "-") else { return nil }

@@ -130,7 +130,7 @@ public final class SQLiteChangeWatcher: @unchecked Sendable {
     }
     for id in Set(changes.compactMap(\.deviceID)) { observer.credentialsChanged(of: id) }
     for id in changes.compactMap(\.signalID) {
-      for addressee in try connection.run(Self.selectAddressees, [.id(id)], read: { DeviceID($0.text(0))! }) {
+      for addressee in try connection.run(Self.selectAddressees, [.id(id)], read: { $0.id(0) as DeviceID }) {
         observer.signalsArrived(for: addressee)
       }
     }

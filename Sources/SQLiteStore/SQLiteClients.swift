@@ -19,13 +19,13 @@ extension SQLiteStore {
   }
 
   public func client(_ id: ClientID) async throws(RegistryError) -> Client? {
-    try read(
+    try await read(
       "SELECT \(Self.clientColumns) FROM clients WHERE id = ?1", [.text(id.text)], row: Client.init(row:)
     ).first
   }
 
   public func clients(after cursor: ClientCursor?, limit: Int) async throws(RegistryError) -> [Client] {
-    try read(
+    try await read(
       Self.selectClients,
       [
         cursor.map { .time($0.createdAt) } ?? .integer(.min), .text(cursor?.id.text ?? ""),

@@ -3,6 +3,9 @@ internal import CSQLite
 /// The one owner of an `sqlite3` and its prepared statements. Used by one thread at a time, which is what
 /// SQLITE_OPEN_NOMUTEX demands (https://sqlite.org/threadsafe.html): the owner says which.
 final class SQLiteConnection {
+  /// Memory for pages, as far as there are so many: enough for the upper pages of all indexes of a million devices.
+  private static let maximumCacheKiB = 8192
+
   private let pointer: OpaquePointer
   /// By SQL; as many as the store has statements.
   private var prepared: [String: OpaquePointer] = [:]
@@ -26,12 +29,14 @@ final class SQLiteConnection {
     sqlite3_busy_timeout(opened, busyTimeoutMilliseconds)
     // Write-ahead logging lets readers and the writer pass each other; FULL makes each commit durable.
     // trusted_schema off: a doctored file cannot make us run functions with side effects.
+    // cache_size is negative where it is in KiB.
     try execute(
       """
       PRAGMA trusted_schema = OFF;
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = FULL;
       PRAGMA foreign_keys = ON;
+      PRAGMA cache_size = -\(Self.maximumCacheKiB);
       PRAGMA query_only = \(isReader ? "ON" : "OFF");
       """)
   }

@@ -2,11 +2,11 @@ public import Registry
 
 extension SQLiteStore: CredentialStore {
   public func hasDevices() async throws(RegistryError) -> Bool {
-    try !read("SELECT 1 FROM devices LIMIT 1") { _ in true }.isEmpty
+    try await !read("SELECT 1 FROM devices LIMIT 1") { _ in true }.isEmpty
   }
 
   public func credentials(of id: DeviceID) async throws(RegistryError) -> DeviceCredentials? {
-    try read(Self.selectCredentials, [.id(id)], row: DeviceCredentials.init(row:)).first
+    try await read(Self.selectCredentials, [.id(id)], row: DeviceCredentials.init(row:)).first
   }
 
   static let selectCredentials = "SELECT \(credentialColumns) FROM devices WHERE id = ?1"
@@ -126,7 +126,7 @@ extension SQLiteStore {
   public func credentials(
     ofToken hash: TokenHash, at time: Timestamp
   ) async throws(RegistryError) -> TokenCredentials? {
-    try read(Self.selectToken, [.blob(hash.bytes), .time(time)]) {
+    try await read(Self.selectToken, [.blob(hash.bytes), .time(time)]) {
       TokenCredentials(device: DeviceCredentials(row: $0), expiresAt: $0.time(DeviceCredentials.columnCount))
     }.first
   }
@@ -182,7 +182,7 @@ extension DeviceCredentials {
   /// Reads `SQLiteStore.credentialColumns`. What the database's constraints hold is not tested again.
   fileprivate init(row: SQLiteRow) {
     self.init(
-      deviceID: DeviceID(row.text(0))!, clientID: ClientID(row.text(1))!, isActive: row.bool(2),
+      deviceID: row.id(0), clientID: ClientID(row.text(1))!, isActive: row.bool(2),
       current: SecretVerifier(
         hmacKeyHash: row.text(3), storedKey: row.blob(4), serverKey: row.blob(5)),
       next: row.isNull(6)

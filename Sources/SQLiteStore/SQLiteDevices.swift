@@ -3,13 +3,13 @@ public import Registry
 extension SQLiteStore: DeviceStore {
   public func ping() async throws(RegistryError) {
     // Reads the file's first page.
-    _ = try read("SELECT count(*) FROM sqlite_schema") { _ in }
+    _ = try await read("SELECT count(*) FROM sqlite_schema") { _ in }
   }
 
   public func checkRegistration(
     of deviceName: DeviceName, for clientID: ClientID, maxDevices: Int
   ) async throws(RegistryError) {
-    let found = try read(
+    let found = try await read(
       """
       SELECT device_count,
         EXISTS (SELECT 1 FROM devices WHERE client_id = ?1 AND device_name = ?2 AND NOT revoked)
@@ -60,7 +60,7 @@ extension SQLiteStore: DeviceStore {
     """
 
   public func device(_ id: DeviceID) async throws(RegistryError) -> Device? {
-    try read(Self.selectDevice, [.id(id)], row: Device.init(row:)).first
+    try await read(Self.selectDevice, [.id(id)], row: Device.init(row:)).first
   }
 
   static let selectDevice = "SELECT \(columns) FROM devices WHERE id = ?1"
@@ -68,7 +68,7 @@ extension SQLiteStore: DeviceStore {
   public func devices(
     of clientID: ClientID, after cursor: DeviceCursor?, limit: Int
   ) async throws(RegistryError) -> [Device] {
-    try read(
+    try await read(
       Self.selectDevices,
       [
         .text(clientID.text), cursor.map { .time($0.createdAt) } ?? .integer(.min),
@@ -124,7 +124,7 @@ extension Device {
   /// Reads `SQLiteStore.columns`. What the database's constraints hold is not tested again.
   init(row: SQLiteRow) {
     self.init(
-      id: DeviceID(row.text(0))!, clientID: ClientID(row.text(1))!, deviceName: DeviceName(stored: row.text(2)),
+      id: row.id(0), clientID: ClientID(row.text(1))!, deviceName: DeviceName(stored: row.text(2)),
       isActive: row.bool(3), revoked: row.bool(4), lastPoll: row.optionalTime(5), lastAck: row.optionalTime(6),
       lastSeen: row.optionalTime(7), createdAt: row.time(8), updatedAt: row.time(9))
   }

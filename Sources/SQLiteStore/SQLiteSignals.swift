@@ -24,12 +24,12 @@ extension SQLiteStore: SignalStore {
   public func signals(
     of clientID: ClientID, after cursor: SignalCursor?, limit: Int
   ) async throws(RegistryError) -> [SignalSummary] {
-    try read(
+    try await read(
       Self.selectSignals,
       [.text(clientID.text), cursor.map { .id($0.id) } ?? .text(Self.behindAllIDs), .integer(Int64(limit))]
     ) {
       SignalSummary(
-        id: SignalID($0.text(0))!, createdAt: $0.time(1), expiresAt: $0.time(2), devices: Int($0.integer(3)))
+        id: $0.id(0), createdAt: $0.time(1), expiresAt: $0.time(2), devices: Int($0.integer(3)))
     }
   }
 
@@ -43,7 +43,7 @@ extension SQLiteStore: SignalStore {
   private static let behindAllIDs = "g"
 
   public func signal(_ id: SignalID) async throws(RegistryError) -> (signal: Signal, devices: Int)? {
-    try read(Self.selectSignal, [.id(id)]) { (Signal(row: $0), Int($0.integer(5))) }.first
+    try await read(Self.selectSignal, [.id(id)]) { (Signal(row: $0), Int($0.integer(5))) }.first
   }
 
   static let selectSignal = "SELECT \(signalColumns), devices FROM signals WHERE id = ?1"
@@ -51,7 +51,7 @@ extension SQLiteStore: SignalStore {
   private static let signalColumns = "id, client_id, created_at, expires_at, payload"
 
   public func deliveries(of id: SignalID) async throws(RegistryError) -> [Delivery] {
-    try read(Self.selectDeliveries, [.id(id)]) { Delivery(row: $0, of: id) }
+    try await read(Self.selectDeliveries, [.id(id)]) { Delivery(row: $0, of: id) }
   }
 
   static let selectDeliveries = """
@@ -63,7 +63,7 @@ extension SQLiteStore: SignalStore {
   public func pendingSignals(
     of id: DeviceID, at time: Timestamp, limit: Int
   ) async throws(RegistryError) -> [Signal] {
-    try read(
+    try await read(
       Self.selectPendingSignals, [.id(id), .time(time), .integer(Int64(limit))], row: Signal.init(row:))
   }
 
@@ -189,7 +189,7 @@ extension Signal {
   /// Reads `SQLiteStore.signalColumns`.
   fileprivate init(row: SQLiteRow) {
     self.init(
-      id: SignalID(row.text(0))!, clientID: ClientID(row.text(1))!, payload: row.utf8(4),
+      id: row.id(0), clientID: ClientID(row.text(1))!, payload: row.utf8(4),
       createdAt: row.time(2),
       expiresAt: row.time(3))
   }
@@ -204,6 +204,6 @@ extension Delivery {
         signalID: signalID, status: Acknowledgement.Status(rawValue: $0)!, brokerTicket: row.optionalText(2),
         error: row.optionalText(3))
     }
-    self.init(deviceID: DeviceID(row.text(0))!, acknowledgement: acknowledgement, ackedAt: row.optionalTime(4))
+    self.init(deviceID: row.id(0), acknowledgement: acknowledgement, ackedAt: row.optionalTime(4))
   }
 }

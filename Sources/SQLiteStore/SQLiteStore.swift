@@ -3,10 +3,11 @@ public import Registry
 
 /// The registry's data in a SQLite file. One for each event loop.
 ///
-/// Reads run on the loop: they come from memory or the system's cache and take microseconds. Writes wait for the
-/// disk, so the database's one writer does them.
+/// Reads run on the loop: they come from memory or the system's cache and take microseconds. All that one pass of the
+/// loop asks for share a transaction, since to begin one takes locks that all processes and loops share, and a look at
+/// the file: more than most reads. Writes wait for the disk, so the database's one writer does them.
 ///
-/// `@unchecked Sendable`: `reader` is confined to `loop`, as `loop.assertCurrent()` sees to.
+/// `@unchecked Sendable`: `reader` and `reads` are confined to `loop`, as `loop.assertCurrent()` sees to.
 public final class SQLiteStore: @unchecked Sendable {
   /// How long a read may hold up the loop for a lock. In WAL mode it waits only while another process opens,
   /// recovers or closes the file.
@@ -15,6 +16,9 @@ public final class SQLiteStore: @unchecked Sendable {
   let database: SQLiteDatabase
   private let loop: EventLoop
   private var reader: SQLiteConnection?
+  /// What was asked for in this pass of the loop: each reads, and goes on where it was asked. They are as many as the
+  /// requests that the loop takes in a pass.
+  private var reads: [(SQLiteConnection?) -> Void] = []
 
   /// Opens the file once more, for this loop's reads. Throws `RegistryError.unavailable`.
   public init(database: SQLiteDatabase, loop: EventLoop) throws(RegistryError) {
@@ -33,17 +37,39 @@ public final class SQLiteStore: @unchecked Sendable {
     await loop.run { [self] in reader = nil }
   }
 
-  /// Runs one reading statement.
-  func read<Value>(
-    _ sql: String, _ values: [SQLiteValue] = [], row: (SQLiteRow) -> Value
-  ) throws(RegistryError) -> [Value] {
+  /// Runs one reading statement, at the end of the loop's pass: what was committed before it was asked for is seen.
+  func read<Value: Sendable>(
+    _ sql: String, _ values: [SQLiteValue] = [], row: @escaping (SQLiteRow) -> Value
+  ) async throws(RegistryError) -> [Value] {
     loop.assertCurrent()
-    guard let reader else { throw .unavailable(cause: "the store was closed") }
-    do throws(SQLiteFailure) {
-      return try reader.run(sql, values, read: row)
-    } catch {
-      throw error.registryError
+    let result: Result<[Value], RegistryError> = await withUnsafeContinuation { continuation in
+      if reads.isEmpty { loop.atEndOfPass { [self] in runReads() } }
+      reads.append { reader in
+        continuation.resume(returning: Self.read(sql, values, row: row, on: reader))
+      }
     }
+    return try result.get()
+  }
+
+  private static func read<Value>(
+    _ sql: String, _ values: [SQLiteValue], row: (SQLiteRow) -> Value, on reader: SQLiteConnection?
+  ) -> Result<[Value], RegistryError> {
+    guard let reader else { return .failure(.unavailable(cause: "the store was closed")) }
+    do throws(SQLiteFailure) {
+      return .success(try reader.run(sql, values, read: row))
+    } catch {
+      return .failure(error.registryError)
+    }
+  }
+
+  /// Without a transaction each read has its own, so it matters to none of them where none can be had. After some
+  /// errors SQLite ends it by itself.
+  private func runReads() {
+    var reads: [(SQLiteConnection?) -> Void] = []
+    swap(&reads, &self.reads)
+    if reads.count > 1 { try? reader?.run("BEGIN") }
+    for read in reads { read(reader) }
+    if let reader, reader.isInTransaction { try? reader.run("COMMIT") }
   }
 }
 

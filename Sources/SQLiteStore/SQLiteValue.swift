@@ -45,17 +45,19 @@ struct SQLiteRow {
 
   func bool(_ column: Int32) -> Bool { integer(column) != 0 }
 
-  func text(_ column: Int32) -> String {
-    // The pointer before the length (sqlite3_column_bytes, in SQLite's documentation).
-    let start = sqlite3_column_text(statement, column)
-    let count = Int(sqlite3_column_bytes(statement, column))
-    return String(decoding: UnsafeBufferPointer(start: start, count: count), as: UTF8.self)
-  }
+  func text(_ column: Int32) -> String { String(decoding: bytes(column), as: UTF8.self) }
 
   /// A text's UTF-8 bytes.
-  func utf8(_ column: Int32) -> [UInt8] {
+  func utf8(_ column: Int32) -> [UInt8] { Array(bytes(column)) }
+
+  /// An id, which the database's constraints hold to its form.
+  func id<Entity>(_ column: Int32) -> Identifier<Entity> { Identifier(utf8: bytes(column))! }
+
+  /// A text's bytes, where they lie.
+  private func bytes(_ column: Int32) -> UnsafeBufferPointer<UInt8> {
+    // The pointer before the length (sqlite3_column_bytes, in SQLite's documentation).
     let start = sqlite3_column_text(statement, column)
-    return Array(UnsafeBufferPointer(start: start, count: Int(sqlite3_column_bytes(statement, column))))
+    return UnsafeBufferPointer(start: start, count: Int(sqlite3_column_bytes(statement, column)))
   }
 
   func blob(_ column: Int32) -> [UInt8] {

@@ -107,6 +107,63 @@ import Testing
   }
 }
 
+@Suite("SQLite: reads that are asked for together", .timeLimit(.minutes(1))) struct SQLiteReadTests {
+  @Test("They see one state of the database, with all that was committed before the last of them was asked for")
+  func oneState() async throws {
+    try await withRunningStore { running in
+      // Used on the loop alone.
+      nonisolated(unsafe) let other = try SQLiteConnection(
+        path: running.path, isReader: false, busyTimeoutMilliseconds: 0)
+      let found = try await running.run { store in
+        async let first = store.client(bob)
+        async let second = {
+          try other.execute("INSERT INTO clients (id, created_at) VALUES ('bob', 0)")
+          return try await store.client(bob)
+        }()
+        return try await [first, second]
+      }
+      #expect(found.count == 2 && found.allSatisfy { $0?.id == bob })
+    }
+  }
+
+  @Test("One that fails fails alone, and the log that they held can be emptied then")
+  func oneFailure() async throws {
+    try await withRunningStore { running in
+      try await running.execute("UPDATE clients SET email = 'alice@example.com'")
+      try await running.run { store in
+        async let first = store.client(alice)
+        async let broken = Self.error { _ = try await running.store.read("SELECT nothing") { _ in } }
+        async let last = store.client(alice)
+        #expect(await broken != nil)
+        let found = try await [first, last]
+        #expect(found.allSatisfy { $0?.email?.text == "alice@example.com" })
+      }
+      let isHeld = try await running.database.write { (writer) throws(RegistryError) in
+        try writer.write("PRAGMA wal_checkpoint(TRUNCATE)", [], read: { $0.bool(0) })[0]
+      }
+      #expect(!isHeld)
+    }
+  }
+
+  @Test("A store that is closed meanwhile answers none of them")
+  func closed() async throws {
+    try await withRunningStore { running in
+      await running.loop.run {
+        async let first = Self.error { _ = try await running.store.client(alice) }
+        async let closed: Void = running.store.close()
+        async let last = Self.error { _ = try await running.store.client(alice) }
+        await closed
+        for error in await [first, last] { #expect(error == .unavailable(cause: "the store was closed")) }
+      }
+    }
+  }
+
+  private static func error(_ body: () async throws -> Void) async -> RegistryError? {
+    do { try await body() } catch { return error as? RegistryError }
+    return nil
+  }
+}
+
 @Suite("SQLite: writes that cannot be done", .timeLimit(.minutes(1))) struct SQLiteFailureTests {
   @Test("A writer in another process is waited for in bounded time, and reads go on")
   func lockedWriter() async throws {
