@@ -47,10 +47,10 @@ bench: build
 	swift build -c release --product benchmark-constant
 	@python3 Benchmarks/run.py
 
-bench-micro:
-	@scripts/install-packages.sh build
+bench-micro: build
+	@scripts/install-packages.sh bench
 	swift build -c release --product benchmark-micro
-	@.build/release/benchmark-micro
+	@python3 Benchmarks/micro.py
 
 test-asan:
 	@scripts/install-packages.sh build test

@@ -18,7 +18,7 @@ ACTIVE = 1000
 # Devices of one client, to be listed in pages.
 LONG_LIST = 1000
 # Devices that have a real argon2id hash: each may ask for ten tokens a minute.
-WITH_HASH = 128
+WITH_HASH = 256
 
 # Sets of devices, each with a number that is part of the ids.
 FLEET, LISTED, TO_REVOKE, TOKENS = range(4)

@@ -20,16 +20,16 @@ def table(result: Result) -> str:
     return "\n".join(lines)
 
 
-def ratios(result: Result, target: Target) -> list[float]:
-    """One for each round: what was taken in turn is compared."""
+def ratios(result: Result, target: Target, subject: str = None) -> list[float]:
+    """One for each round: what was taken in turn is compared. Of another subject in the target's place, if one is named."""
     def ratio(figures: dict) -> float:
         other = target.other
         if isinstance(other, str):
             # `service p50` is another figure of a subject.
-            subject, _, figure = other.rpartition(" ")
-            is_figure = subject in figures and figure in figures[subject]
-            other = figures[subject][figure] if is_figure else figures[other][target.figure]
-        return figures[target.subject][target.figure] / other
+            name, _, figure = other.rpartition(" ")
+            is_figure = name in figures and figure in figures[name]
+            other = figures[name][figure] if is_figure else figures[other][target.figure]
+        return figures[subject or target.subject][target.figure] / other
     return [ratio(figures) for figures in result.rounds]
 
 
@@ -43,6 +43,8 @@ def targets(results: list[Result]) -> str:
                 target.at_most is None or middle <= target.at_most)
             bound = (f"at least {target.at_least:.4g}" if target.at_least is not None
                      else f"at most {target.at_most:.4g}")
+            if target.limit:
+                bound += f", the machine's limit {median(ratios(result, target, target.limit)):.2f}"
             lines.append(f"  {'met   ' if met else 'MISSED'} {target.what:48} {middle:8.2f} "
                          f"({min(values):.2f} to {max(values):.2f}), {bound}")
     return "\n".join(lines)
@@ -52,5 +54,6 @@ def json_text(results: list[Result]) -> str:
     return json.dumps([{
         "group": result.name, "rounds": result.rounds,
         "targets": [{"what": target.what, "ratios": ratios(result, target), "atLeast": target.at_least,
-                     "atMost": target.at_most} for target in result.targets],
+                     "atMost": target.at_most,
+                     "limits": ratios(result, target, target.limit) if target.limit else None} for target in result.targets],
     } for result in results], indent=1)
