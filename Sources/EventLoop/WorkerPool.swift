@@ -47,10 +47,21 @@ public final class WorkerPool: @unchecked Sendable {
   /// Runs `body` on one of the threads and waits for its result without blocking the caller's.
   public func run<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async throws(Full) -> Value {
     let result: Result<Value, Full> = await withUnsafeContinuation { continuation in
-      let isAccepted = enqueue { continuation.resume(returning: .success(body())) }
+      let isAccepted = submit { continuation.resume(returning: .success(body())) }
       if !isAccepted { continuation.resume(returning: .failure(Full())) }
     }
     return try result.get()
+  }
+
+  /// Runs `body` on one of the threads, some time. False where the queue is full or the pool is shut down: then it is not
+  /// begun.
+  public func submit(_ body: @escaping @Sendable () -> Void) -> Bool {
+    pthread_mutex_lock(mutex)
+    defer { pthread_mutex_unlock(mutex) }
+    guard !isShutDown, queue.count - head < maximumQueueLength else { return false }
+    queue.append(body)
+    pthread_cond_signal(wakeUp)
+    return true
   }
 
   /// Work that waits for a thread.
@@ -89,15 +100,6 @@ public final class WorkerPool: @unchecked Sendable {
     pthread_cond_broadcast(wakeUp)
     defer { threads = [] }
     return threads
-  }
-
-  private func enqueue(_ body: @escaping @Sendable () -> Void) -> Bool {
-    pthread_mutex_lock(mutex)
-    defer { pthread_mutex_unlock(mutex) }
-    guard !isShutDown, queue.count - head < maximumQueueLength else { return false }
-    queue.append(body)
-    pthread_cond_signal(wakeUp)
-    return true
   }
 
   private func work() {

@@ -86,16 +86,32 @@ extension SQLiteConnection {
     }
   }
 
-  /// Runs `body` in a transaction that holds the write lock from its start: what it reads stays true until it
-  /// writes. An error undoes all of it.
+  /// Runs `body` so that an error undoes all that it wrote, and what it reads stays true until it writes.
   func transaction<Value>(_ body: () throws(RegistryError) -> Value) throws(RegistryError) -> Value {
-    try runOrder("BEGIN IMMEDIATE")
+    // Inside one that several writes share.
+    let isNested = isInTransaction
+    if isNested { try runOrder("SAVEPOINT write") } else { try begin() }
     do throws(RegistryError) {
       let value = try body()
-      try runOrder("COMMIT")
+      if isNested { try runOrder("RELEASE write") } else { try commit() }
       return value
     } catch {
-      // After a full disk and the like SQLite has done it by itself.
+      // After a full disk and the like SQLite has undone all by itself.
+      for order in isNested ? ["ROLLBACK TO write", "RELEASE write"] : ["ROLLBACK"] where isInTransaction {
+        try? runOrder(order)
+      }
+      throw error
+    }
+  }
+
+  /// Begins a transaction that holds the write lock from its start.
+  func begin() throws(RegistryError) { try runOrder("BEGIN IMMEDIATE") }
+
+  /// Commits the transaction, or ends it without: then all of it is undone.
+  func commit() throws(RegistryError) {
+    do throws(RegistryError) {
+      try runOrder("COMMIT")
+    } catch {
       if isInTransaction { try? runOrder("ROLLBACK") }
       throw error
     }

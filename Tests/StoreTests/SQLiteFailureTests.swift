@@ -1,4 +1,5 @@
 import EventLoop
+import Foundation
 import Glibc
 import Registry
 import TestSupport
@@ -164,6 +165,58 @@ import Testing
   }
 }
 
+@Suite("SQLite: writes that wait", .timeLimit(.minutes(1))) struct SQLiteSharedCommitTests {
+  @Test("They share a commit, and one that fails undoes what it did, and no other")
+  func sharedCommit() async throws {
+    try await withRunningStore { running in
+      let before = commits(behind: running.path)
+      let outcomes = try await running.outcomes(12) { store, number in
+        switch number {
+        case 5: try await store.insertClient(client("alice"))
+        case 8:
+          try await running.database.write { (writer) throws(RegistryError) in
+            try writer.transaction { () throws(RegistryError) in
+              _ = try writer.write("DELETE FROM clients", [], read: { _ in })
+              throw .deviceNotFound
+            }
+          }
+        default: try await store.insertClient(client("c\(number)"))
+        }
+      }
+      #expect(outcomes == [nil: 10, .clientIDTaken: 1, .deviceNotFound: 1])
+      #expect(try await running.run { try await $0.clients(after: nil, limit: 100).count } == 11)
+      #expect(commits(behind: running.path) == before + 1)
+    }
+  }
+
+  @Test("Where there is no room for all of them, those that are stored are acknowledged, and no others")
+  func fullDatabase() async throws {
+    try await withRunningStore { running in
+      let pages = try await running.database.write { (writer) throws(RegistryError) in
+        try writer.write("PRAGMA page_count", [], read: { $0.integer(0) })[0]
+      }
+      try await running.execute("PRAGMA max_page_count = \(pages)")
+      let id = String(repeating: "c", count: 60)
+      let outcomes = try await running.outcomes(200) { store, number in
+        try await store.insertClient(client("\(id)\(number)"))
+      }
+      let stored = try await running.run { try await $0.clients(after: nil, limit: 1000).count } - 1
+      #expect(stored < 200)
+      #expect(outcomes[nil, default: 0] == stored)
+      #expect(outcomes.keys.allSatisfy { $0 == nil || isUnavailable($0) })
+    }
+  }
+
+  /// Commits in the write-ahead log: frames that say how long the database is then (https://sqlite.org/fileformat.html).
+  private func commits(behind path: String) -> Int {
+    let log = FileManager.default.contents(atPath: path + "-wal").map { [UInt8]($0) } ?? []
+    let (header, frameHeader, page) = (32, 24, 4096)
+    return stride(from: header, to: log.count, by: frameHeader + page).count {
+      log[$0 + 4..<$0 + 8].contains { $0 != 0 }
+    }
+  }
+}
+
 @Suite("SQLite: writes that cannot be done", .timeLimit(.minutes(1))) struct SQLiteFailureTests {
   @Test("A writer in another process is waited for in bounded time, and reads go on")
   func lockedWriter() async throws {
@@ -300,6 +353,26 @@ private final class RunningSQLiteStore: RunningStore {
     try await database.write { (writer) throws(RegistryError) in
       do throws(SQLiteFailure) { try writer.execute(sql) } catch { throw error.registryError }
     }
+  }
+
+  /// The errors of so many writes that all wait for the writer before the first of them is done, with their number.
+  func outcomes(
+    _ count: Int, _ body: @escaping @Sendable (any RegistryStore, Int) async throws -> Void
+  ) async throws -> [RegistryError?: Int] {
+    let gate = Gate()
+    async let held: Void = hold(gate)
+    try await gate.waitUntilReached()
+    async let outcomes = withTaskGroup(of: RegistryError?.self) { group in
+      for number in 0..<count {
+        group.addTask { [self] in await error { try await body($0, number) } }
+      }
+      return await group.reduce(into: [:]) { $0[$1, default: 0] += 1 }
+    }
+    let areWaiting: Void? = try? await wait { [database] in database.waitingWrites == count }
+    gate.open()
+    await held
+    #expect(areWaiting != nil)
+    return await outcomes
   }
 
   /// Keeps the writer busy until the gate opens.
