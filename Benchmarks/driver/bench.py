@@ -172,6 +172,10 @@ class Bench:
         self.service("postgres", size)
         return {"rate": self.cluster.pgbench(f"registry_{size}", script, connections, self.seconds)}
 
+    def sqlite_rename(self, size: int) -> dict:
+        self.service("sqlite", size)
+        return {"rate": databases.sqlite_rename(self.folder / f"registry_{size}.db", size, self.seconds)}
+
     def argon2id(self) -> dict:
         return {"rate": float(output([BINARIES / "benchmark-load", "argon2id", self.seconds, os.cpu_count()]))}
 

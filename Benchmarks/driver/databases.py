@@ -1,10 +1,12 @@
 """Databases of the benchmark, and who is in them. They are filled by SQL, since registering a million devices would
 take hours of argon2id."""
 import os
+import random
 import re
 import signal
 import sqlite3
 import subprocess
+import time
 from pathlib import Path
 
 from . import fleet
@@ -184,6 +186,29 @@ def sqlite_to_revoke(path: Path, count: int):
     connection.execute(sqlite_devices(TO_REVOKE, count, "'revoked'"))
     connection.execute("COMMIT")
     connection.close()
+
+
+# About as many renames share a commit when 32 connections have one under way each.
+RENAMES_PER_COMMIT = 16
+
+
+def sqlite_rename(path: Path, size: int, seconds: float) -> float:
+    """Renames a second by SQLite alone: the service's statement and settings, and as many for a commit."""
+    connection = sqlite(path)
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA cache_size = -8192")
+    devices = [(fleet.device_id(device), fleet.client_id(client)) for device, client in fleet.active(size)]
+    count, end = 0, time.monotonic() + seconds
+    while time.monotonic() < end:
+        connection.execute("BEGIN IMMEDIATE")
+        for device, client in random.choices(devices, k=RENAMES_PER_COMMIT):
+            connection.execute(
+                "UPDATE devices SET device_name = ?, updated_at = ? WHERE id = ? AND client_id = ? AND NOT revoked "
+                f"RETURNING {COLUMNS}", (str(random.random()), EPOCH, device, client)).fetchall()
+        connection.execute("COMMIT")
+        count += RENAMES_PER_COMMIT
+    connection.close()
+    return count / seconds
 
 
 def sqlite_signals(path: Path, devices: list[str], each: int):

@@ -20,17 +20,22 @@ def table(result: Result) -> str:
     return "\n".join(lines)
 
 
-def ratios(result: Result, target: Target, subject: str = None) -> list[float]:
-    """One for each round: what was taken in turn is compared. Of another subject in the target's place, if one is named."""
-    def ratio(figures: dict) -> float:
-        other = target.other
-        if isinstance(other, str):
-            # `service p50` is another figure of a subject.
-            name, _, figure = other.rpartition(" ")
-            is_figure = name in figures and figure in figures[name]
-            other = figures[name][figure] if is_figure else figures[other][target.figure]
-        return figures[subject or target.subject][target.figure] / other
-    return [ratio(figures) for figures in result.rounds]
+def ratios(result: Result, target: Target) -> list[float]:
+    """One for each round: what was taken in turn is compared."""
+    return [compare(figures, target.subject, target.other, target.figure) for figures in result.rounds]
+
+
+def limits(result: Result, target: Target) -> list[float]:
+    subject, other = target.limit if isinstance(target.limit, tuple) else (target.limit, target.other)
+    return [compare(figures, subject, other, target.figure) for figures in result.rounds]
+
+
+def compare(figures: dict, subject: str, other: str | float, figure: str) -> float:
+    if isinstance(other, str):
+        # `service p50` is another figure of a subject.
+        name, _, own = other.rpartition(" ")
+        other = figures[name][own] if name in figures and own in figures[name] else figures[other][figure]
+    return figures[subject][figure] / other
 
 
 def targets(results: list[Result]) -> str:
@@ -44,7 +49,7 @@ def targets(results: list[Result]) -> str:
             bound = (f"at least {target.at_least:.4g}" if target.at_least is not None
                      else f"at most {target.at_most:.4g}")
             if target.limit:
-                bound += f", the machine's limit {median(ratios(result, target, target.limit)):.2f}"
+                bound += f", the machine's limit {median(limits(result, target)):.2f}"
             lines.append(f"  {'met   ' if met else 'MISSED'} {target.what:48} {middle:8.2f} "
                          f"({min(values):.2f} to {max(values):.2f}), {bound}")
     return "\n".join(lines)
@@ -55,5 +60,5 @@ def json_text(results: list[Result]) -> str:
         "group": result.name, "rounds": result.rounds,
         "targets": [{"what": target.what, "ratios": ratios(result, target), "atLeast": target.at_least,
                      "atMost": target.at_most,
-                     "limits": ratios(result, target, target.limit) if target.limit else None} for target in result.targets],
+                     "limits": limits(result, target) if target.limit else None} for target in result.targets],
     } for result in results], indent=1)
