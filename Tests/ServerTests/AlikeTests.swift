@@ -6,8 +6,9 @@ import Testing
 @Suite("Unknown, revoked and wrong are alike", .serialized) struct AlikeTests {
   /// Rounds, in each of which every stranger asks once.
   private static let rounds = 100
-  /// By how much the medians may differ: the machine does other things meanwhile. What a test of argon2id or a missing
-  /// look into the database would change is far more, and less than half.
+  /// By how much the times may differ: the machine does other things meanwhile, which is why those of the tenth that was
+  /// disturbed least are compared. What a test of argon2id or a missing look into the database would change is far more,
+  /// and less than half.
   private static let factor = 2.0
 
   enum Way: CaseIterable { case signature, tokenRequest, token }
@@ -103,10 +104,10 @@ import Testing
       }
       #expect(words.count == 1, "\(words)")
       #expect(words.first?.first == "401")
-      let medians = durations.mapValues { $0.sorted()[$0.count / 2] }
-      if ProcessInfo.processInfo.environment["PRINT_FIGURES"] != nil { print(kind, way, medians) }
-      let (fastest, slowest) = (medians.values.min()!, medians.values.max()!)
-      #expect(slowest / fastest < Self.factor, "\(medians)")
+      let times = durations.mapValues { $0.sorted()[$0.count / 10] }
+      if ProcessInfo.processInfo.environment["PRINT_FIGURES"] != nil { print(kind, way, times) }
+      let (fastest, slowest) = (times.values.min()!, times.values.max()!)
+      #expect(slowest / fastest < Self.factor, "\(times)")
     }
   }
 }
