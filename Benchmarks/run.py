@@ -11,7 +11,6 @@ every single figure to .build/benchmarks.json. Settings are environment variable
 """
 import contextlib
 import os
-import signal
 import sys
 from pathlib import Path
 
@@ -19,11 +18,10 @@ sys.dont_write_bytecode = True
 
 from driver import groups, report  # noqa: E402
 from driver.bench import Bench  # noqa: E402
+from driver.processes import run  # noqa: E402
 
 
 def main():
-    # A finally is reached however the run is ended.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     wanted = [name for name in os.environ.get("BENCH_CASES", "").split(",") if name]
     unknown = set(wanted) - set(groups.GROUPS)
     if unknown:
@@ -41,7 +39,4 @@ def main():
     print(f"Every figure is in {path}", file=sys.stderr)
 
 
-try:
-    main()
-except KeyboardInterrupt:
-    sys.exit(130)
+run(main)

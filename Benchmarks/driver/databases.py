@@ -193,7 +193,7 @@ RENAMES_PER_COMMIT = 16
 
 
 def sqlite_rename(path: Path, size: int, seconds: float) -> float:
-    """Renames a second by SQLite alone: the service's statement and settings, and as many for a commit."""
+    """Renames a second by SQLite alone: the service's statement but for what it returns, and as many for a commit."""
     connection = sqlite(path)
     connection.execute("PRAGMA synchronous = FULL")
     connection.execute("PRAGMA cache_size = -8192")

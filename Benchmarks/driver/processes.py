@@ -1,5 +1,6 @@
 """Starting programs so that none outlives the benchmark."""
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +12,15 @@ BINARIES = ROOT / ".build/release"
 
 def say(text: str):
     print(text, file=sys.stderr, flush=True)
+
+
+def run(main):
+    """Calls a program's main so that each finally is reached, however the run is ended."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 def start(command, *, user=None, death_signal="KILL", **options) -> subprocess.Popen:

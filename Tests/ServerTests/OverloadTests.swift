@@ -38,7 +38,8 @@ import Testing
             return try await Self.register("EA-\(number)", as: owner, at: registry)
           }
         }
-        // They come between: of what they waited for, more than half would not be done yet.
+        // They come between: of what they waited for, more than half would not be done yet. Under a sanitizer all would
+        // be after five rounds.
         for _ in 0..<(isUnderSanitizer ? 1 : 5) {
           #expect(try await registry.poll(device).status == 200)
           #expect(try await registry.ask("GET", "/api/v1/devices/\(device.id)", as: owner).status == 200)

@@ -192,10 +192,7 @@ import Testing
   @Test("Where there is no room for all of them, those that are stored are acknowledged, and no others")
   func fullDatabase() async throws {
     try await withRunningStore { running in
-      let pages = try await running.database.write { (writer) throws(RegistryError) in
-        try writer.write("PRAGMA page_count", [], read: { $0.integer(0) })[0]
-      }
-      try await running.execute("PRAGMA max_page_count = \(pages)")
+      try await running.leaveNoRoom()
       let id = String(repeating: "c", count: 60)
       let outcomes = try await running.outcomes(200) { store, number in
         try await store.insertClient(client("\(id)\(number)"))
@@ -238,10 +235,7 @@ import Testing
   @Test("A full disk is unavailable, reads go on, and writes do again when there is room")
   func fullDatabase() async throws {
     try await withRunningStore { running in
-      let pages = try await running.database.write { (writer) throws(RegistryError) in
-        try writer.write("PRAGMA page_count", [], read: { $0.integer(0) })[0]
-      }
-      try await running.execute("PRAGMA max_page_count = \(pages)")
+      try await running.leaveNoRoom()
       var error: RegistryError?
       var number = 0
       while error == nil, number < 10_000 {
@@ -353,6 +347,14 @@ private final class RunningSQLiteStore: RunningStore {
     try await database.write { (writer) throws(RegistryError) in
       do throws(SQLiteFailure) { try writer.execute(sql) } catch { throw error.registryError }
     }
+  }
+
+  /// The file may have no page more than it has.
+  func leaveNoRoom() async throws {
+    let pages = try await database.write { (writer) throws(RegistryError) in
+      try writer.write("PRAGMA page_count", [], read: { $0.integer(0) })[0]
+    }
+    try await execute("PRAGMA max_page_count = \(pages)")
   }
 
   /// The errors of so many writes that all wait for the writer before the first of them is done, with their number.
