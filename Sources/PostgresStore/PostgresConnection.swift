@@ -9,7 +9,7 @@ struct PostgresRequest {
   /// How often it may be sent again because a neighbour failed.
   var repetitionsLeft = 3
   /// Called on the loop.
-  let complete: (Result<PostgresAnswer, RegistryError>) -> Void
+  let complete: (Result<PostgresAnswer, PostgresFailure>) -> Void
 }
 
 /// One connection to the server, in pipeline mode. It connects, breaks and reconnects for as long as it is not
@@ -84,7 +84,7 @@ final class PostgresConnection: @unchecked Sendable {
   func send(_ request: PostgresRequest) {
     guard case .ready(let link) = state else { preconditionFailure("not ready") }
     guard !isFull else {
-      request.complete(.failure(.overloaded(queue: "postgres statements")))
+      request.complete(.failure(PostgresFailure(fullQueue: "postgres statements")))
       return
     }
     if request.statement.isWrite {
@@ -180,7 +180,8 @@ final class PostgresConnection: @unchecked Sendable {
   private func repeatRead(_ step: Step) {
     guard case .request(var request) = step else { return }
     guard request.repetitionsLeft > 0, isReady else {
-      return request.complete(.failure(.unavailable(cause: "reads beside this one failed again and again")))
+      return request.complete(
+        .failure(PostgresFailure(message: "reads beside this one failed again and again")))
     }
     request.repetitionsLeft -= 1
     send(request)
@@ -188,11 +189,9 @@ final class PostgresConnection: @unchecked Sendable {
 
   private func finish(_ step: Step, _ outcome: Result<PostgresAnswer, PostgresFailure>) {
     switch (step, outcome) {
-    case (.request(let request), .success(let answer)):
-      request.complete(.success(answer))
-    case (.request(let request), .failure(let failure)):
-      request.complete(.failure(failure.registryError))
-      if failure.endsSession { drop(failure) }
+    case (.request(let request), _):
+      request.complete(outcome)
+      if case .failure(let failure) = outcome, failure.endsSession { drop(failure) }
     case (_, .failure(let failure)):
       drop(failure)
     case (_, .success):
@@ -231,7 +230,7 @@ final class PostgresConnection: @unchecked Sendable {
       report(wasReady ? .lost(cause: failure.description) : .connectFailed(cause: failure.description))
     }
     for case .request(let request) in pipeline.removeAll() {
-      request.complete(.failure(.unavailable(cause: failure.description)))
+      request.complete(.failure(PostgresFailure(message: failure.description)))
     }
   }
 }

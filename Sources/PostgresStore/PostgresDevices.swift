@@ -51,8 +51,13 @@ extension PostgresStore: DeviceStore {
   public func renameDevice(
     _ id: DeviceID, of owner: ClientID, to deviceName: DeviceName, at time: Timestamp
   ) async throws(RegistryError) -> Device? {
-    let values: [PostgresValue] = [.uuid(id), .text(owner.text), .text(deviceName.text), .timestamp(time)]
-    return try await run(.renameDevice, values) { $0.firstRow.map(Device.init(row:)) }
+    try await renames.make(.init(id: id, owner: owner, time: time, deviceName: deviceName))
+  }
+
+  public func revokeDevice(
+    _ id: DeviceID, of owner: ClientID, at time: Timestamp
+  ) async throws(RegistryError) -> Device? {
+    try await revocations.make(.init(id: id, owner: owner, time: time))
   }
 }
 

@@ -1,7 +1,8 @@
 internal import CPostgres
 internal import Registry
 
-/// What PostgreSQL or libpq said went wrong, taken at once. Safe to log: it holds no parameter's value.
+/// What PostgreSQL or libpq said went wrong, taken at once, or what kept a statement from them. Safe to log: it holds no
+/// parameter's value.
 struct PostgresFailure: Error, CustomStringConvertible {
   /// Five characters (PostgreSQL's manual, appendix A). Empty where libpq itself failed.
   let sqlState: String
@@ -10,8 +11,19 @@ struct PostgresFailure: Error, CustomStringConvertible {
   let message: String
   /// Whether it ended the session already.
   let isFatal: Bool
+  /// The queue of ours that was full, if that was it: then nothing was sent.
+  private let fullQueue: String?
 
   init(message: String) {
+    self.init(message: message, fullQueue: nil)
+  }
+
+  init(fullQueue: String) {
+    self.init(message: "\(fullQueue): full", fullQueue: fullQueue)
+  }
+
+  private init(message: String, fullQueue: String?) {
+    self.fullQueue = fullQueue
     isFatal = false
     sqlState = ""
     constraint = ""
@@ -20,6 +32,7 @@ struct PostgresFailure: Error, CustomStringConvertible {
 
   /// The server refused a statement.
   init(result: OpaquePointer) {
+    fullQueue = nil
     sqlState = Self.field(UInt8(ascii: "C"), of: result)
     constraint = Self.field(UInt8(ascii: "n"), of: result)
     // Not translated, unlike the severity that is shown.
@@ -54,9 +67,16 @@ struct PostgresFailure: Error, CustomStringConvertible {
     isFatal || sqlState.hasPrefix("08") || ["57P01", "57P02", "57P03", "25006", "26000"].contains(sqlState)
   }
 
+  /// Whether one row of several may be the cause: its value, or a lock that another transaction has and that led to a
+  /// deadlock or to the statement's time-out.
+  var mayBeOfOneRow: Bool {
+    ["22", "23", "40"].contains(sqlState.prefix(2)) || sqlState == "57014"
+  }
+
   /// What the domain is told.
   var registryError: RegistryError {
-    switch (sqlState, constraint) {
+    if let fullQueue { return .overloaded(queue: fullQueue) }
+    return switch (sqlState, constraint) {
     case ("23505", "devices_name_unique"): .deviceNameTaken
     case ("23505", "clients_pkey"): .clientIDTaken
     case ("23505", "clients_email_unique"): .clientEmailTaken

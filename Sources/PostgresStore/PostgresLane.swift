@@ -25,14 +25,14 @@ final class PostgresLane {
   /// Sends the request on the connection with the least to do, or lets it wait for one.
   func submit(_ request: PostgresRequest) {
     if isClosed {
-      request.complete(.failure(.unavailable(cause: "the store was closed")))
+      request.complete(.failure(PostgresFailure(message: "the store was closed")))
     } else if let connection = leastLoaded {
       connection.send(request)
     } else if waiting.count < limits.waiting {
       let deadline = MonotonicClock.milliseconds + limits.waitMilliseconds
       waiting.append(Waiting(request: request, deadlineMilliseconds: deadline))
     } else {
-      request.complete(.failure(.overloaded(queue: "postgres connections")))
+      request.complete(.failure(PostgresFailure(fullQueue: "postgres connections")))
     }
   }
 
@@ -41,7 +41,7 @@ final class PostgresLane {
     for connection in connections { connection.advance(to: now) }
     while let first = waiting.first, first.deadlineMilliseconds <= now {
       _ = waiting.removeFirst()
-      first.request.complete(.failure(.unavailable(cause: "no connection to the database")))
+      first.request.complete(.failure(PostgresFailure(message: "no connection to the database")))
     }
   }
 
@@ -63,7 +63,7 @@ final class PostgresLane {
     isClosed = true
     for connection in connections { connection.close() }
     for waiting in waiting.removeAll() {
-      waiting.request.complete(.failure(.unavailable(cause: "the store was closed")))
+      waiting.request.complete(.failure(PostgresFailure(message: "the store was closed")))
     }
   }
 

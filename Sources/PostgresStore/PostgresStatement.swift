@@ -10,6 +10,8 @@ enum PostgresStatement: String, CaseIterable {
   case deleteClient
   case insertDevice
   case renameDevice
+  case renameDevices
+  case revokeDevice
   case revokeDevices
   case hasDevices
   case credentials
@@ -33,7 +35,8 @@ enum PostgresStatement: String, CaseIterable {
     case .ping, .client, .clients, .device, .devices, .checkRegistration: false
     case .hasDevices, .credentials, .tokenCredentials: false
     case .signals, .signal, .deliveries, .pendingSignals: false
-    case .insertClient, .deleteClient, .insertDevice, .renameDevice, .revokeDevices: true
+    case .insertClient, .deleteClient, .insertDevice: true
+    case .renameDevice, .renameDevices, .revokeDevice, .revokeDevices: true
     case .rotateSecret, .promoteNextSecret, .insertToken, .removeTokens, .recordPresence: true
     case .insertSignal, .acknowledge, .removeSignals: true
     }
@@ -96,22 +99,38 @@ enum PostgresStatement: String, CaseIterable {
       """
     case .renameDevice:
       """
-      UPDATE devices SET device_name = $3::text, updated_at = $4::timestamptz
+      UPDATE devices SET device_name = $4::text, updated_at = $3::timestamptz
+      WHERE id = $1::uuid AND client_id = $2::text AND NOT revoked
+      RETURNING \(Self.deviceColumns)
+      """
+    case .renameDevices:
+      """
+      WITH found AS (
+        SELECT devices.id, given.moment, given.name
+        FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[]) AS given (id, owner, moment, name)
+          JOIN devices ON devices.id = given.id AND client_id = given.owner
+        WHERE NOT revoked FOR NO KEY UPDATE OF devices SKIP LOCKED
+      )
+      UPDATE devices SET device_name = found.name, updated_at = found.moment
+      FROM found WHERE devices.id = found.id
+      RETURNING devices.\(Self.deviceColumns)
+      """
+    case .revokeDevice:
+      """
+      UPDATE devices SET revoked = true, is_active = false, updated_at = $3::timestamptz
       WHERE id = $1::uuid AND client_id = $2::text AND NOT revoked
       RETURNING \(Self.deviceColumns)
       """
     case .revokeDevices:
-      // Processes that revoke the same devices lock them in the same order, so that none waits for one that waits
-      // for it.
       """
-      WITH wanted AS (
+      WITH found AS (
         SELECT devices.id, given.moment
         FROM unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS given (id, owner, moment)
           JOIN devices ON devices.id = given.id AND client_id = given.owner
-        WHERE NOT revoked ORDER BY devices.id FOR NO KEY UPDATE OF devices
+        WHERE NOT revoked FOR NO KEY UPDATE OF devices SKIP LOCKED
       )
-      UPDATE devices SET revoked = true, is_active = false, updated_at = wanted.moment
-      FROM wanted WHERE devices.id = wanted.id AND NOT revoked
+      UPDATE devices SET revoked = true, is_active = false, updated_at = found.moment
+      FROM found WHERE devices.id = found.id
       RETURNING devices.\(Self.deviceColumns)
       """
     case .hasDevices: Self.hasDevicesSQL

@@ -15,7 +15,8 @@ public final class PostgresStore: @unchecked Sendable {
   private let reads: PostgresLane
   private let writes: PostgresLane
   private var timer: Timer?
-  var revocations = PostgresRevocations()
+  let renames: PostgresDeviceChanges
+  let revocations: PostgresDeviceChanges
   private let lastLook = Mutex(PostgresPool())
 
   /// - Parameters:
@@ -49,6 +50,8 @@ public final class PostgresStore: @unchecked Sendable {
     self.workers = workers
     reads = lane(limits.readConnections, isWrite: false)
     writes = lane(limits.writeConnections, isWrite: true)
+    renames = PostgresDeviceChanges(together: .renameDevices, alone: .renameDevice, on: loop, lane: writes)
+    revocations = PostgresDeviceChanges(together: .revokeDevices, alone: .revokeDevice, on: loop, lane: writes)
   }
 
   /// Begins to connect, and goes on reconnecting until `close`. Called on the loop, once. Requests may follow at
@@ -96,7 +99,7 @@ public final class PostgresStore: @unchecked Sendable {
     let result: Result<Value, RegistryError> = await withUnsafeContinuation { continuation in
       let request = PostgresRequest(statement: statement, values: values) { answer in
         do throws(RegistryError) {
-          continuation.resume(returning: .success(try decode(answer.get())))
+          continuation.resume(returning: .success(try decode(answer.mapError(\.registryError).get())))
         } catch {
           continuation.resume(returning: .failure(error))
         }

@@ -195,6 +195,64 @@ import Testing
     }
   }
 
+  @Test("Of renames at once each ends as it would alone", arguments: StoreKind.allCases)
+  func renamesAtOnce(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      try await store.insertClient(client("alice"))
+      var ids: [DeviceID] = []
+      for number in 0..<20 { ids.append(try await store.add("device \(number)").id) }
+      try await store.add("taken")
+      let (first, last) = (ids[0], ids[19])
+      let renamed = try await withThrowingTaskGroup(of: DeviceID?.self) { group in
+        for (number, id) in ids.dropFirst().enumerated() {
+          group.addTask {
+            try await store.renameDevice(id, of: alice, to: DeviceName("new \(number)"), at: noon)?.id
+          }
+        }
+        group.addTask {
+          await #expect(throws: RegistryError.deviceNameTaken) {
+            try await store.renameDevice(first, of: alice, to: DeviceName("taken"), at: noon)
+          }
+          return nil
+        }
+        for (id, owner) in [(last, bob), (newID(), alice)] {
+          group.addTask { try await store.renameDevice(id, of: owner, to: DeviceName("mine"), at: noon)?.id }
+        }
+        return try await group.reduce(into: []) { $0.append($1) }.compactMap(\.self)
+      }
+      #expect(renamed.count == 19 && Set(renamed) == Set(ids.dropFirst()))
+      let names = try await store.devices(of: alice, after: nil, limit: 100).map(\.deviceName.text)
+      #expect(Set(names) == Set((0..<19).map { "new \($0)" } + ["device 0", "taken"]))
+    }
+  }
+
+  @Test("Twelve devices that are given one name at once: one gets it", arguments: StoreKind.allCases)
+  func renameRace(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      try await store.insertClient(client("alice"))
+      var ids: [DeviceID] = []
+      for number in 0..<12 { ids.append(try await store.add("device \(number)").id) }
+      let outcomes = await store.outcomes(12) { [ids] in
+        _ = try await store.renameDevice(ids[$0], of: alice, to: DeviceName("same"), at: noon)
+      }
+      #expect(outcomes == [nil: 1, .deviceNameTaken: 11])
+    }
+  }
+
+  @Test("Twelve names that one device is given at once: it has had each", arguments: StoreKind.allCases)
+  func renamesOfOneDevice(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      try await store.insertClient(client("alice"))
+      let id = try await store.add("one").id
+      let outcomes = await store.outcomes(12) { number in
+        let renamed = try await store.renameDevice(id, of: alice, to: DeviceName("name \(number)"), at: noon)
+        #expect(renamed?.deviceName.text == "name \(number)")
+      }
+      #expect(outcomes == [nil: 12])
+      #expect(try await store.device(id)?.deviceName.text.hasPrefix("name ") == true)
+    }
+  }
+
   @Test("Revoking happens once, and only for the owner", arguments: StoreKind.allCases)
   func revoke(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in

@@ -12,7 +12,12 @@ import Testing
       (PostgresStatement.device, "gen_random_uuid()", "devices_pkey"),
       (.devices, "'client 7', now(), gen_random_uuid(), 10", "ix_devices_client_created"),
       (.clients, "now(), '', 10", "ix_clients_created"),
-      (.renameDevice, "gen_random_uuid(), 'client7', 'x', now()", "devices_pkey"),
+      (.renameDevice, "gen_random_uuid(), 'client7', now(), 'x'", "devices_pkey"),
+      (
+        .renameDevices, "ARRAY[gen_random_uuid()], ARRAY['client7'], ARRAY[now()], ARRAY['x']", "devices_pkey"
+      ),
+      (.revokeDevice, "gen_random_uuid(), 'client7', now()", "devices_pkey"),
+      (.revokeDevices, "ARRAY[gen_random_uuid()], ARRAY['client7'], ARRAY[now()]", "devices_pkey"),
       (.checkRegistration, "'client7', 'x', 5", "devices_name_unique"),
       (.credentials, "gen_random_uuid()", "devices_pkey"),
       (.tokenCredentials, "sha256('1'), now()", "device_tokens_pkey"),

@@ -253,7 +253,7 @@ import Testing
         for _ in 0..<10 {
           group.addTask {
             await running.error { store in
-              _ = try await store.renameDevice(one.id, of: alice, to: DeviceName("uno"), at: noon)
+              _ = try await store.rotate(one.id, until: noon.plus(seconds: 60))
             }
           }
         }

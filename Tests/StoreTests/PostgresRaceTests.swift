@@ -97,6 +97,8 @@ import Testing
   func acknowledgements() async throws {
     let database = try await TestDatabase(.postgres)
     try await RunningPostgresStore.with(database.location) { running in
+      // Each on a connection of its own.
+      await running.waitUntilConnected()
       let (device, _) = try await running.addDevice()
       let signals = [signal(), signal()]
       for signal in signals {

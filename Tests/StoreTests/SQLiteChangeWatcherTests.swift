@@ -162,6 +162,7 @@ import Testing
 
 private struct Watched: Sendable {
   let file: TestDatabase
+  let loop: EventLoop
   let watcher: SQLiteChangeWatcher
   let observer: RecordingObserver
 
@@ -171,6 +172,8 @@ private struct Watched: Sendable {
     let marker = newID()
     try await file.sql("INSERT INTO device_changes (device_id) VALUES ('\(marker)')")
     try await wait { observer.heard.changed.contains(marker) }
+    // The look that told of it has told the rest too once the loop has its next turn.
+    await loop.run {}
     var heard = observer.take()
     heard.changed.remove(marker)
     return heard
@@ -188,7 +191,7 @@ private func withWatcher(on file: TestDatabase, _ body: (Watched) async throws -
   await loop.run { watcher.start() }
   let result: Result<Void, any Error>
   do {
-    result = .success(try await body(Watched(file: file, watcher: watcher, observer: observer)))
+    result = .success(try await body(Watched(file: file, loop: loop, watcher: watcher, observer: observer)))
   } catch {
     result = .failure(error)
   }

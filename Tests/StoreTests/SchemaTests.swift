@@ -268,7 +268,8 @@ import Testing
       for _ in 0..<3 { group.addTask { try await database.migrate() } }
       return try await group.reduce([], +)
     }
-    #expect(applied == database.migrations.map(\.label))
+    // Who comes in between two of them may do the second, and be done first.
+    #expect(applied.sorted() == database.migrations.map(\.label))
     #expect(try await database.migrate() == [])
   }
 

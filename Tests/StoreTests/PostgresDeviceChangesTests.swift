@@ -1,0 +1,97 @@
+import Registry
+import TestSupport
+import Testing
+
+@testable import PostgresStore
+
+@Suite("PostgreSQL: changes of devices go together", .timeLimit(.minutes(1))) struct PostgresDeviceChangesTests
+{
+  enum Kind: CaseIterable {
+    case rename, revocation
+
+    func make(_ id: DeviceID, in store: PostgresStore) async throws {
+      let changed =
+        switch self {
+        case .rename: try await store.renameDevice(id, of: alice, to: DeviceName("new \(id)"), at: noon)
+        case .revocation: try await store.revokeDevice(id, of: alice, at: noon)
+        }
+      #expect(changed?.id == id)
+    }
+  }
+
+  /// Lends a store, some of alice's devices, and a session beside it.
+  private func withDevices(
+    _ count: Int, options: String = "",
+    _ body: (RunningPostgresStore, [DeviceID], SQLSession) async throws -> Void
+  ) async throws {
+    let database = try await TestDatabase(.postgres)
+    try await RunningPostgresStore.with(database.location + options) { running in
+      await running.waitUntilConnected()
+      var ids: [DeviceID] = []
+      for number in 0..<count { ids.append(try await running.addDevice("device \(number)").device.id) }
+      try await body(running, ids, SQLSession(database.location))
+    }
+  }
+
+  @Test("Those of one pass of the loop are one transaction", arguments: Kind.allCases)
+  func together(_ kind: Kind) async throws {
+    try await withDevices(40) { running, ids, session in
+      let outcomes = try await running.onLoop { store in
+        await store.outcomes(40) { try await kind.make(ids[$0], in: store) }
+      }
+      #expect(outcomes == [nil: 40])
+      // The transaction that made a row.
+      #expect(try await session.run("SELECT count(DISTINCT xmin::text) FROM devices") == ["1"])
+    }
+  }
+
+  @Test("A device that another transaction has locked holds up no other", arguments: Kind.allCases)
+  func locked(_ kind: Kind) async throws {
+    try await withDevices(20) { running, ids, session in
+      try await session.run("BEGIN; SELECT 1 FROM devices WHERE id = '\(ids[7])' FOR UPDATE")
+      async let held: Void = running.onLoop { try await kind.make(ids[7], in: $0) }
+      try await session.waitForBlockedStatements()
+      let outcomes = try await running.onLoop { store in
+        await store.outcomes(20) {
+          if $0 != 7 { try await kind.make(ids[$0], in: store) }
+        }
+      }
+      #expect(outcomes == [nil: 20])
+      try await session.waitForBlockedStatements()
+      try await session.run("COMMIT")
+      try await held
+    }
+  }
+
+  @Test("A name that another transaction has taken, or gives back, is waited for", arguments: [true, false])
+  func nameTakenMeanwhile(_ isTaken: Bool) async throws {
+    try await withDevices(3) { running, ids, session in
+      try await session.run("BEGIN; UPDATE devices SET device_name = 'uno' WHERE id = '\(ids[2])'")
+      async let outcomes = running.onLoop { store in
+        await store.outcomes(2) {
+          _ = try await store.renameDevice(ids[$0], of: alice, to: DeviceName(["uno", "due"][$0]), at: noon)
+        }
+      }
+      try await session.waitForBlockedStatements()
+      try await session.run(isTaken ? "COMMIT" : "ROLLBACK")
+      #expect(try await outcomes == (isTaken ? [nil: 1, .deviceNameTaken: 1] : [nil: 2]))
+    }
+  }
+
+  @Test("Of a deadlock with another transaction only the rename that is in it hears")
+  func deadlock() async throws {
+    // The statement looks for one after two seconds, the session would after ten.
+    try await withDevices(3, options: "&options=-c%20deadlock_timeout%3D2s") { running, ids, session in
+      try await session.run("SET deadlock_timeout = '10s'")
+      try await session.run("BEGIN; UPDATE devices SET device_name = 'uno' WHERE id = '\(ids[2])'")
+      async let outcomes = running.onLoop { store in
+        await store.outcomes(2) {
+          _ = try await store.renameDevice(ids[$0], of: alice, to: DeviceName(["uno", "due"][$0]), at: noon)
+        }
+      }
+      try await session.waitForBlockedStatements()
+      try await session.run("UPDATE devices SET is_active = is_active WHERE id = '\(ids[1])'; COMMIT")
+      #expect(try await outcomes == [nil: 1, .deviceNameTaken: 1])
+    }
+  }
+}
