@@ -10,7 +10,29 @@ minimum=90
 # time does not hold beside hundreds of others.
 width=6
 
-swift test --disable-xctest --enable-code-coverage --experimental-maximum-parallelization-width $width
+# Seconds that all suites together may take, on two busy cores; by themselves they take 100.
+limit=900
+
+# Tests that began and did not end.
+unfinished() {
+  awk '/^◇ Test / && !/^◇ Test (case|run) / && sub(/ started\.$/, "") { sub(/^◇ Test /, ""); open[$0]++ }
+    /^(✔|✘) Test / && sub(/( with [0-9]+ test cases?)? (passed|failed) after .*/, "") {
+      sub(/^[^ ]+ Test /, ""); open[$0]--
+    }
+    END { for (test in open) if (open[test] > 0) print "  " test }' "$1"
+}
+
+swift build --build-tests --enable-code-coverage
+log=$(swift build --show-bin-path)/tests.log
+status=0
+# By lines, or what came last would be lost with the process.
+timeout --kill-after=10 $limit stdbuf -oL swift test --skip-build --disable-xctest --enable-code-coverage \
+  --experimental-maximum-parallelization-width $width 2>&1 | tee "$log" || status=$?
+if [ $status = 124 ]; then
+  echo "The tests did not end within $limit s. These had begun:"
+  unfinished "$log"
+fi
+[ $status = 0 ] || exit $status
 
 bin=$(swift build --show-bin-path)
 llvm_cov=$(dirname "$(readlink -f "$(command -v swift)")")/llvm-cov
