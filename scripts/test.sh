@@ -23,7 +23,8 @@ unfinished() {
 }
 
 swift build --build-tests --enable-code-coverage
-log=$(swift build --show-bin-path)/tests.log
+bin=$(swift build --show-bin-path)
+log=$bin/tests.log
 status=0
 # By lines, or what came last would be lost with the process.
 timeout --kill-after=10 $limit stdbuf -oL swift test --skip-build --disable-xctest --enable-code-coverage \
@@ -34,7 +35,6 @@ if [ $status = 124 ]; then
 fi
 [ $status = 0 ] || exit $status
 
-bin=$(swift build --show-bin-path)
 llvm_cov=$(dirname "$(readlink -f "$(command -v swift)")")/llvm-cov
 echo
 echo "Line coverage:"

@@ -14,15 +14,11 @@ struct PostgresFailure: Error, CustomStringConvertible {
   /// The queue of ours that was full, if that was it: then nothing was sent.
   private let fullQueue: String?
 
-  init(message: String) {
-    self.init(message: message, fullQueue: nil)
-  }
-
   init(fullQueue: String) {
     self.init(message: "\(fullQueue): full", fullQueue: fullQueue)
   }
 
-  private init(message: String, fullQueue: String?) {
+  init(message: String, fullQueue: String? = nil) {
     self.fullQueue = fullQueue
     isFatal = false
     sqlState = ""

@@ -105,12 +105,7 @@ enum PostgresStatement: String, CaseIterable {
       """
     case .renameDevices:
       """
-      WITH found AS (
-        SELECT devices.id, given.moment, given.name
-        FROM unnest($1::uuid[], $2::text[], $3::timestamptz[], $4::text[]) AS given (id, owner, moment, name)
-          JOIN devices ON devices.id = given.id AND client_id = given.owner
-        WHERE NOT revoked FOR NO KEY UPDATE OF devices SKIP LOCKED
-      )
+      \(Self.withFound(given: "$3::timestamptz[], $4::text[]", as: "moment, name"))
       UPDATE devices SET device_name = found.name, updated_at = found.moment
       FROM found WHERE devices.id = found.id
       RETURNING devices.\(Self.deviceColumns)
@@ -123,12 +118,7 @@ enum PostgresStatement: String, CaseIterable {
       """
     case .revokeDevices:
       """
-      WITH found AS (
-        SELECT devices.id, given.moment
-        FROM unnest($1::uuid[], $2::text[], $3::timestamptz[]) AS given (id, owner, moment)
-          JOIN devices ON devices.id = given.id AND client_id = given.owner
-        WHERE NOT revoked FOR NO KEY UPDATE OF devices SKIP LOCKED
-      )
+      \(Self.withFound(given: "$3::timestamptz[]", as: "moment"))
       UPDATE devices SET revoked = true, is_active = false, updated_at = found.moment
       FROM found WHERE devices.id = found.id
       RETURNING devices.\(Self.deviceColumns)
@@ -149,6 +139,18 @@ enum PostgresStatement: String, CaseIterable {
     case .acknowledge: Self.acknowledgeSQL
     case .removeSignals: Self.removeSignalsSQL
     }
+  }
+
+  /// Of the devices with these ids ($1) and owners ($2) those that are not revoked, locked, and what is given for each of
+  /// them. Those that another transaction has locked are not waited for.
+  private static func withFound(given: String, as columns: String) -> String {
+    """
+    WITH found AS (
+      SELECT given.* FROM unnest($1::uuid[], $2::text[], \(given)) AS given (id, owner, \(columns))
+        JOIN devices ON devices.id = given.id AND client_id = given.owner
+      WHERE NOT revoked FOR NO KEY UPDATE OF devices SKIP LOCKED
+    )
+    """
   }
 
   /// Settings of a session that the URL, the role or the database left open.

@@ -72,9 +72,7 @@ import Testing
   @Test("Of those who revoke a device at once one did it, and only its owner", arguments: StoreKind.allCases)
   func revocationsAtOnce(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
-      try await store.insertClient(client("alice"))
-      var ids: [DeviceID] = []
-      for number in 0..<20 { ids.append(try await store.add("device \(number)").id) }
+      let ids = try await store.addDevices(20)
       let revoked = try await withThrowingTaskGroup(of: Device?.self) { group in
         for id in ids {
           for owner in [ClientID("bob")!, alice, alice] {
@@ -198,11 +196,8 @@ import Testing
   @Test("Of renames at once each ends as it would alone", arguments: StoreKind.allCases)
   func renamesAtOnce(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
-      try await store.insertClient(client("alice"))
-      var ids: [DeviceID] = []
-      for number in 0..<20 { ids.append(try await store.add("device \(number)").id) }
+      let ids = try await store.addDevices(20)
       try await store.add("taken")
-      let (first, last) = (ids[0], ids[19])
       let renamed = try await withThrowingTaskGroup(of: DeviceID?.self) { group in
         for (number, id) in ids.dropFirst().enumerated() {
           group.addTask {
@@ -211,11 +206,11 @@ import Testing
         }
         group.addTask {
           await #expect(throws: RegistryError.deviceNameTaken) {
-            try await store.renameDevice(first, of: alice, to: DeviceName("taken"), at: noon)
+            try await store.renameDevice(ids[0], of: alice, to: DeviceName("taken"), at: noon)
           }
           return nil
         }
-        for (id, owner) in [(last, bob), (newID(), alice)] {
+        for (id, owner) in [(ids[19], bob), (newID(), alice)] {
           group.addTask { try await store.renameDevice(id, of: owner, to: DeviceName("mine"), at: noon)?.id }
         }
         return try await group.reduce(into: []) { $0.append($1) }.compactMap(\.self)
@@ -229,10 +224,8 @@ import Testing
   @Test("Twelve devices that are given one name at once: one gets it", arguments: StoreKind.allCases)
   func renameRace(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
-      try await store.insertClient(client("alice"))
-      var ids: [DeviceID] = []
-      for number in 0..<12 { ids.append(try await store.add("device \(number)").id) }
-      let outcomes = await store.outcomes(12) { [ids] in
+      let ids = try await store.addDevices(12)
+      let outcomes = await store.outcomes(12) {
         _ = try await store.renameDevice(ids[$0], of: alice, to: DeviceName("same"), at: noon)
       }
       #expect(outcomes == [nil: 1, .deviceNameTaken: 11])

@@ -27,8 +27,7 @@ import Testing
     let database = try await TestDatabase(.postgres)
     try await RunningPostgresStore.with(database.location + options) { running in
       await running.waitUntilConnected()
-      var ids: [DeviceID] = []
-      for number in 0..<count { ids.append(try await running.addDevice("device \(number)").device.id) }
+      let ids = try await running.onLoop { try await $0.addDevices(count) }
       try await body(running, ids, SQLSession(database.location))
     }
   }

@@ -55,15 +55,12 @@ import Testing
   @Test("Presence that is told sixteen times at once ends at the latest", arguments: StoreKind.allCases)
   func race(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
-      try await store.insertClient(client("alice"))
-      var ids: [DeviceID] = []
-      for index in 0..<20 { ids.append(try await store.add("device \(index)").id) }
-      let all = ids
+      let ids = try await store.addDevices(20)
       // Each has the devices in an order of its own: dictionaries do.
       let outcomes = await store.outcomes(16) { index in
         let time = noon.plus(seconds: Int64(index))
         try await store.recordPresence(
-          Dictionary(uniqueKeysWithValues: all.map { ($0, Presence(lastSeen: time, lastPoll: time)) }))
+          Dictionary(uniqueKeysWithValues: ids.map { ($0, Presence(lastSeen: time, lastPoll: time)) }))
       }
       #expect(outcomes == [nil: 16])
       let latest = noon.plus(seconds: 15)

@@ -355,16 +355,6 @@ private func placed(_ signal: Signal) -> Acknowledgement {
   Acknowledgement(signalID: signal.id, status: .placed, brokerTicket: "7", error: nil)
 }
 
-extension DeviceStore where Self: CredentialStore & SignalStore {
-  /// Stores the client alice and so many devices of hers, whose ids ascend.
-  fileprivate func addDevices(_ number: Int) async throws -> [DeviceID] {
-    try await insertClient(StoreTests.client("alice"))
-    var ids: [DeviceID] = []
-    for index in 0..<number { ids.append(try await add("device \(index)").id) }
-    return ids
-  }
-}
-
 extension TestDatabase {
   /// Stores so many devices of the client alice by hand.
   fileprivate func insertDevices(_ number: Int) async throws {

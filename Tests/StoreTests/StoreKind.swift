@@ -239,6 +239,14 @@ func newSignal(
 }
 
 extension DeviceStore where Self: CredentialStore & SignalStore {
+  /// Stores the client alice and so many devices of hers, whose ids ascend.
+  func addDevices(_ number: Int) async throws -> [DeviceID] {
+    try await insertClient(StoreTests.client("alice"))
+    var ids: [DeviceID] = []
+    for index in 0..<number { ids.append(try await add("device \(index)").id) }
+    return ids
+  }
+
   /// Stores a token as `insertToken` does, with the bounds of the service unless told otherwise.
   func addToken(
     _ hash: TokenHash = newHash(), of id: DeviceID, _ secret: SecretVerifier, at time: Timestamp = noon,
