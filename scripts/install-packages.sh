@@ -5,7 +5,7 @@ set -euo pipefail
 build="libc6-dev pkg-config libmicrohttpd-dev libgnutls28-dev libuv1-dev libpq-dev libsqlite3-dev libsodium-dev
   nettle-dev libssl-dev libcjose-dev libjansson-dev libcurl4-openssl-dev libhiredis-dev"
 test="postgresql redis-server openssl python3 python3-venv python3-requests-oauthlib curl faketime systemd dbus
-  libnss-systemd sqlite3"
+  libnss-systemd nftables sqlite3"
 package="debhelper dpkg-dev"
 # pgbench is one of PostgreSQL's.
 bench="postgresql openssl python3 python3-venv nginx-light"

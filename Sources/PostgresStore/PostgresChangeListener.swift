@@ -165,10 +165,8 @@ public final class PostgresChangeListener: @unchecked Sendable {
     if !link.send(Self.sessionSetup + lock.sql) { drop(link.failure) }
   }
 
-  /// The server is to notice within seconds that this process is out of reach: until then it keeps the lock from the
-  /// connection that comes after. On Unix sockets these settings mean nothing.
   private static let sessionSetup = """
-    SET tcp_keepalives_idle = 5; SET tcp_keepalives_interval = 2; SET tcp_keepalives_count = 3;
+    SELECT \(PostgresParameters.serverSideSetup);
     LISTEN \(PostgresNotification.credentialsChannel); LISTEN \(PostgresNotification.signalsChannel);
 
     """

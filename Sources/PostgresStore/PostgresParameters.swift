@@ -11,15 +11,28 @@ struct PostgresParameters: Sendable, CustomStringConvertible, CustomReflectable 
   static let connectTimeoutSeconds = 3
   /// How long sent bytes may stay unacknowledged before the system gives the connection up.
   static let tcpUserTimeoutMilliseconds = 5000
+  /// After so many seconds of silence the system asks whether the other side is still there, again after so many, so
+  /// many times in all.
+  static let (keepaliveIdleSeconds, keepaliveIntervalSeconds, keepaliveCount) = (5, 2, 3)
 
   private static let defaults = [
     "application_name": "device-registry",
     "connect_timeout": "\(connectTimeoutSeconds)",
     "tcp_user_timeout": "\(tcpUserTimeoutMilliseconds)",
-    "keepalives_idle": "5",
-    "keepalives_interval": "2",
-    "keepalives_count": "3",
+    "keepalives_idle": "\(keepaliveIdleSeconds)",
+    "keepalives_interval": "\(keepaliveIntervalSeconds)",
+    "keepalives_count": "\(keepaliveCount)",
   ]
+
+  /// Sets the same on the server's side of a session; expressions for a SELECT. Left to itself, a server takes hours to
+  /// notice that the other side is out of reach, and until then the session keeps its locks and its place among the
+  /// connections that there may be. On Unix sockets these settings mean nothing.
+  static let serverSideSetup = """
+    set_config('tcp_user_timeout', '\(tcpUserTimeoutMilliseconds)', false),
+    set_config('tcp_keepalives_idle', '\(keepaliveIdleSeconds)', false),
+    set_config('tcp_keepalives_interval', '\(keepaliveIntervalSeconds)', false),
+    set_config('tcp_keepalives_count', '\(keepaliveCount)', false)
+    """
 
   /// Reads any URL or connection string that libpq reads.
   init(url: String) throws(PostgresURLError) {

@@ -157,7 +157,8 @@ enum PostgresStatement: String, CaseIterable {
   static let sessionSetup = """
     SELECT set_config('default_transaction_isolation', 'read committed', false),
       CASE current_setting('statement_timeout') WHEN '0'
-        THEN set_config('statement_timeout', '\(statementTimeoutMilliseconds)', false) END
+        THEN set_config('statement_timeout', '\(statementTimeoutMilliseconds)', false) END,
+      \(PostgresParameters.serverSideSetup)
     """
 
   /// Below the deadline of our own, so that a slow statement fails alone and its neighbours live.

@@ -23,27 +23,51 @@ import Testing
     }
   }
 
-  @Test("because the network to it passes nothing on")
+  @Test("because what lies between passes nothing on")
   func cuts() async throws {
     try await outages { _, relay in
       [Outage(name: "cut off", begin: { relay.cut() }, end: { relay.mend() })]
     }
   }
 
+  @Test("because packets to it and from it are dropped", .enabled(if: PacketFilter.isPossible))
+  func drops() async throws {
+    try await BlockingThreads.run {
+      let port = try PacketFilter.freePort()
+      let filter = PacketFilter(port: port)
+      defer { filter.pass() }
+      try await PostgresCluster.with(port: port) { cluster in
+        let url = await cluster.makeDatabase()
+        // Until the server has given its sessions up, they keep the lock of the process.
+        let outage = Outage(name: "packets dropped", begin: { try filter.drop() }, end: { filter.pass() }) {
+          try wait(for: "the server to give up the sessions") {
+            try Database.column(
+              url, "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'device-registry'") == ["0"]
+          }
+        }
+        try await serve(
+          through: [outage], on: url.replacing("host=\(cluster.folder)", with: "host=127.0.0.1"))
+      }
+    }
+  }
+
   private struct Outage: Sendable {
     let name: String
-    let begin: @Sendable () async -> Void
-    let end: @Sendable () async -> Void
+    let begin: @Sendable () async throws -> Void
+    let end: @Sendable () async throws -> Void
+    /// What it lasts for.
+    var untilEnd: @Sendable () async throws -> Void = {}
   }
 
   /// Serves through each outage: 503 meanwhile, in bounded time, and all is well behind it, with no restart.
   private func outages(_ make: @escaping @Sendable (PostgresCluster, Relay) -> [Outage]) async throws {
     try await BlockingThreads.run {
       try await PostgresCluster.with { cluster in
-        let relay = try Relay(to: "\(cluster.folder)/.s.PGSQL.5432")
+        let relay = try Relay(to: "\(cluster.folder)/.s.PGSQL.\(cluster.port)")
         defer { relay.close() }
         let url = await cluster.makeDatabase()
-          .replacing("host=\(cluster.folder)", with: "host=127.0.0.1&port=\(relay.port)")
+          .replacing(
+            "host=\(cluster.folder)&port=\(cluster.port)", with: "host=127.0.0.1&port=\(relay.port)")
         try await serve(through: make(cluster, relay), on: url)
       }
     }
@@ -58,10 +82,11 @@ import Testing
     try await probe.run {
       for outage in outages {
         try probe.waitForService()
-        await outage.begin()
+        try await outage.begin()
         try probe.waitForOutage()
+        try await outage.untilEnd()
         let ended = ContinuousClock.now
-        await outage.end()
+        try await outage.end()
         try probe.waitForService()
         print(probe.report(outage.name, since: ended))
         let gaps = probe.gaps(since: ended)

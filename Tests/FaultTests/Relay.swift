@@ -2,7 +2,8 @@ import Foundation
 import Glibc
 
 /// A way to a PostgreSQL's Unix socket by TCP, which can be cut: then nothing passes any more in either direction, and
-/// nobody is told, as where a network drops packets. What was sent meanwhile arrives once it is mended.
+/// nobody is told. Connections are still made and what is sent is acknowledged, as by a proxy whose other side is gone;
+/// it arrives once the relay is mended. Where packets are to be lost: `PacketFilter`.
 ///
 /// `@unchecked Sendable`: `isCut` is touched under `gate`'s lock alone; the rest does not change.
 final class Relay: @unchecked Sendable {

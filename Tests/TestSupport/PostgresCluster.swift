@@ -2,7 +2,8 @@ import Foundation
 import Glibc
 import Synchronization
 
-/// A real PostgreSQL server in a temporary folder, listening on a Unix socket there and nowhere else.
+/// A real PostgreSQL server in a temporary folder, listening on a Unix socket there and nowhere else, unless a port is
+/// given.
 ///
 /// A shell supervises it and reads our orders from a pipe. The pipe ends when this process does, crashed or
 /// not: then the shell stops the server and deletes the folder.
@@ -16,14 +17,18 @@ public final class PostgresCluster: Sendable {
 
   /// The folder that holds the socket, and the data in `data`.
   public let folder: String
+  /// Part of the socket's name, and where the server listens if it was given.
+  public let port: UInt16
 
   private let supervisor: SupervisingShell
   private let databaseCount = Atomic(0)
 
   /// Starts a server. Stops the program, with the reason, when there is none to start.
-  private init() async {
+  private init(port: UInt16? = nil) async {
     // PostgreSQL refuses to run as root.
-    let shell = ["/bin/sh", "-c", Self.script, "supervisor", Self.binaries]
+    let address = port == nil ? "" : "127.0.0.1"
+    self.port = port ?? 5432
+    let shell = ["/bin/sh", "-c", Self.script, "supervisor", Self.binaries, address, "\(self.port)"]
     let command =
       getuid() == 0
       ? ["/usr/bin/setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] + shell : shell
@@ -34,8 +39,11 @@ public final class PostgresCluster: Sendable {
   }
 
   /// Lends a server that the test may stop, and ends it for good.
-  public static func with<Result>(_ body: (PostgresCluster) async throws -> Result) async throws -> Result {
-    let cluster = await PostgresCluster()
+  /// - Parameter port: of 127.0.0.1, where it is to listen too.
+  public static func with<Result>(
+    port: UInt16? = nil, _ body: (PostgresCluster) async throws -> Result
+  ) async throws -> Result {
+    let cluster = await PostgresCluster(port: port)
     do {
       let result = try await body(cluster)
       await cluster.supervisor.end()
@@ -50,7 +58,7 @@ public final class PostgresCluster: Sendable {
   public func makeDatabase() async -> String {
     let name = "test_\(databaseCount.add(1, ordering: .relaxed).newValue)"
     await order("create \(name)")
-    return "postgresql:///\(name)?host=\(folder)&user=postgres"
+    return "postgresql:///\(name)?host=\(folder)&port=\(port)&user=postgres"
   }
 
   /// Starts the server after `stop`, and waits until it answers.
@@ -78,7 +86,8 @@ public final class PostgresCluster: Sendable {
   }()
 
   private static let script = """
-    PATH="$1:$PATH"
+    PATH="$1:$PATH" address=$2
+    export PGPORT="$3"
     # Without PIPE, an answer to a test that is gone would end this shell before its server.
     trap '' INT TERM HUP PIPE
     cd /
@@ -97,7 +106,7 @@ public final class PostgresCluster: Sendable {
       while read -r order name; do
         case $order in
           start)
-            postgres -D "$folder/data" -k "$folder" -c listen_addresses= -c fsync=off \\
+            postgres -D "$folder/data" -k "$folder" -c listen_addresses="$address" -c fsync=off \\
               -c max_connections=600 -c shared_buffers=32MB </dev/null >>"$folder/log" &
             server=$!
             until psql -q -h "$folder" -U postgres -c 'SELECT 1' </dev/null >>"$folder/log" 2>&1; do
