@@ -23,11 +23,14 @@ import Testing
     return answer
   }
 
-  @Test
-  func `Registrations at once are made or put off, and polls and reads pass them by`() async throws {
+  // One after another: each keeps all processors busy.
+  @Test(.serialized, arguments: DatabaseKind.allCases)
+  func `Registrations at once are made or put off, and polls and reads pass them by`(
+    kind: DatabaseKind
+  ) async throws {
     // The real cost, which takes a processor some tens of milliseconds.
     let settings = ["ARGON2_MEMORY_KIB": "19456", "ARGON2_TIME": "2"]
-    try await TestRegistry.with(TestDatabase(.sqlite), settings: settings) { registry in
+    try await TestRegistry.with(TestDatabase(kind), settings: settings) { registry in
       let owner = try await registry.newOwner()
       let device = try await registry.newSignedDevice(of: owner)
       let unanswered = Countdown(from: Self.registrations)
