@@ -22,13 +22,16 @@ unfinished() {
     END { for (test in open) if (open[test] > 0) print "  " test }' "$1"
 }
 
+# What a person reads: that a case of a test began is in the log alone, for arguments may be long, and no text.
+readable() { LC_ALL=C sed -u '/^◇ Test case .* started\.$/d; /^◇ Test case /,/ started\.$/d'; }
+
 swift build --build-tests --enable-code-coverage
 bin=$(swift build --show-bin-path)
 log=$bin/tests.log
 status=0
 # By lines, or what came last would be lost with the process.
 timeout --kill-after=10 $limit stdbuf -oL swift test --skip-build --disable-xctest --enable-code-coverage \
-  --experimental-maximum-parallelization-width $width 2>&1 | tee "$log" || status=$?
+  --experimental-maximum-parallelization-width $width 2>&1 | tee "$log" | readable || status=$?
 if [ $status = 124 ]; then
   echo "The tests did not end within $limit s. These had begun:"
   unfinished "$log"
