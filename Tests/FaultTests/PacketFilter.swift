@@ -27,10 +27,10 @@ struct PacketFilter {
 
   private static func nft(_ commands: String) -> Bool { (try? run(["/usr/sbin/nft", commands])) == 0 }
 
-  /// One that nobody listens on, and that the system hands to nobody who asks for any.
+  /// One that nobody listens on, and that neither the system nor `RedisServer` hands out.
   static func freePort() throws -> UInt16 {
     for _ in 0..<maximumTries {
-      let port = UInt16.random(in: 10_000..<30_000)
+      let port = UInt16.random(in: 10_000..<20_000)
       let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
       defer { close(descriptor) }
       var address = sockaddr_in()

@@ -80,7 +80,8 @@ public final class RedisServer: Sendable {
     export REDISCLI_AUTH="$1"
     shift
     server=
-    client() { redis-cli -p "$port" "$@" </dev/null; }
+    # Whoever has the port may not answer.
+    client() { timeout 20 redis-cli -p "$port" "$@" </dev/null; }
     # Fails if the port is taken.
     start() {
       redis-server --port "$port" --bind 127.0.0.1 --dir "$folder" --save '' --requirepass "$REDISCLI_AUTH" \\
