@@ -49,6 +49,9 @@ final class PostgresDeviceChanges: @unchecked Sendable {
     self.lane = lane
   }
 
+  /// What waits for the statement before its own.
+  var waitingCount: Int { waiting.count }
+
   /// Makes a change. Nil where there is nothing to change: no such device of that owner that is not revoked.
   func make(_ change: Change) async throws(RegistryError) -> Device? {
     loop.assertCurrent()

@@ -1,7 +1,10 @@
-/// The connections of a store, as they were at its last look at them.
+/// The connections of a store and what waits for them, as they were at its last look at them.
 public struct PostgresPool: Hashable, Sendable {
   public var reads = PostgresLaneState()
   public var writes = PostgresLaneState()
+  /// Renames that wait for the statement before theirs, and revocations likewise.
+  public var waitingRenames = 0
+  public var waitingRevocations = 0
 }
 
 /// Connections for statements of one kind, and what waits for them.

@@ -84,7 +84,10 @@ public final class PostgresStore: @unchecked Sendable {
     let now = MonotonicClock.milliseconds
     reads.advance(to: now)
     writes.advance(to: now)
-    lastLook.withLock { $0 = PostgresPool(reads: reads.state, writes: writes.state) }
+    let pool = PostgresPool(
+      reads: reads.state, writes: writes.state, waitingRenames: renames.waitingCount,
+      waitingRevocations: revocations.waitingCount)
+    lastLook.withLock { $0 = pool }
   }
 
   /// The connections, as they were some 50 ms ago. From any thread, without waiting for the loop.

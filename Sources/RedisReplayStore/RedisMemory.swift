@@ -64,6 +64,11 @@ final class RedisMemory {
   /// What was sent and is not yet answered.
   var pendingCount: Int { connection.pendingCount }
 
+  var state: RedisState {
+    RedisState(
+      isReady: connection.isReady, pendingRequests: connection.pendingCount, waitingRequests: waiting.count)
+  }
+
   /// Sends the request, or lets it wait for a connection unless the last attempt to make one failed.
   func remember(_ request: RedisRequest) {
     if isClosed {

@@ -1,5 +1,6 @@
 public import EventLoop
 public import Registry
+private import Synchronization
 
 /// The nonces of signed requests in a Redis that several processes share. One for each event loop, with a
 /// connection of its own.
@@ -10,8 +11,8 @@ public import Registry
 /// what was created up to 5 s after that. One that replicates may lose its newest nonces unnoticed only while two
 /// servers take themselves for the master.
 ///
-/// `@unchecked Sendable`: everything mutable is confined to `loop`. `start` and `close` go there; `remember` begins
-/// with `loop.assertCurrent()`, and the callback that completes it runs there too.
+/// `@unchecked Sendable`: everything mutable but `lastLook` is confined to `loop`. `start` and `close` go there;
+/// `remember` begins with `loop.assertCurrent()`, and the callback that completes it runs there too.
 public final class RedisReplayStore: ReplayStore, @unchecked Sendable {
   /// How often deadlines and attempts to reconnect are looked at.
   static let tickMilliseconds = 50
@@ -20,6 +21,7 @@ public final class RedisReplayStore: ReplayStore, @unchecked Sendable {
   private let workers: WorkerPool
   let memory: RedisMemory
   private var timer: Timer?
+  private let lastLook = Mutex(RedisState())
 
   /// - Parameters:
   ///   - isFirstStart: whether there was no device yet when the process started, so that no nonce can have been
@@ -56,9 +58,17 @@ public final class RedisReplayStore: ReplayStore, @unchecked Sendable {
     let timer = Timer(on: loop)
     self.timer = timer
     timer.start(afterMilliseconds: 0, repeatMilliseconds: Self.tickMilliseconds) { [weak self] in
-      self?.memory.advance(to: MonotonicClock.milliseconds)
+      self?.advance()
     }
   }
+
+  private func advance() {
+    memory.advance(to: MonotonicClock.milliseconds)
+    lastLook.withLock { $0 = memory.state }
+  }
+
+  /// The connection, as it was some 50 ms ago. From any thread, without waiting for the loop.
+  public var state: RedisState { lastLook.withLock { $0 } }
 
   /// Ends the connection; what is still pending fails as `replayUnavailable`. From any task; the loop must run, and
   /// is to be stopped only afterwards.

@@ -2,6 +2,7 @@ internal import EventLoop
 internal import HTTP
 internal import Observability
 internal import PostgresStore
+internal import RedisReplayStore
 internal import Registry
 
 /// What the metrics tell of the service's parts while they run. All of it is read where others left it for any thread,
@@ -48,18 +49,20 @@ struct PartMetrics {
       database.waitingWrites.map(Double.init)
     }
     let pools = lanes.compactMap(\.store.pool)
-    /// The sum over all loops, for statements of each kind; nothing where there is no PostgreSQL.
+    /// The sums over all loops, by kind; nothing where there is no PostgreSQL.
     func sums(
-      _ value: @escaping @Sendable (PostgresLaneState) -> Int
-    ) -> @Sendable () -> [(StatementKindLabel, Double)] {
+      _ kinds: KeyValuePairs<String, @Sendable (PostgresPool) -> Int>
+    ) -> @Sendable () -> [(KindLabel, Double)] {
       {
         let states = pools.map { $0() }
         guard !states.isEmpty else { return [] }
-        return [
-          (StatementKindLabel(kind: "read"), Double(states.reduce(0) { $0 + value($1.reads) })),
-          (StatementKindLabel(kind: "write"), Double(states.reduce(0) { $0 + value($1.writes) })),
-        ]
+        return kinds.map { kind, value in (KindLabel(kind: kind), Double(states.reduce(0) { $0 + value($1) })) }
       }
+    }
+    func sums(
+      _ value: @escaping @Sendable (PostgresLaneState) -> Int
+    ) -> @Sendable () -> [(KindLabel, Double)] {
+      sums(["read": { value($0.reads) }, "write": { value($0.writes) }])
     }
     metrics.gauges(
       "postgres_connections_ready", "Connections to PostgreSQL that can be used.", read: sums(\.ready))
@@ -75,6 +78,9 @@ struct PartMetrics {
     metrics.gauges(
       "postgres_waiting_requests", "Requests that wait for a connection to PostgreSQL.",
       read: sums(\.waitingRequests))
+    metrics.gauges(
+      "postgres_waiting_changes", "Renames and revocations that wait for the statement before theirs.",
+      read: sums(["rename": { $0.waitingRenames }, "revoke": { $0.waitingRevocations }]))
   }
 
   func describe(_ logger: Logger, _ requestLog: RequestLog) {
@@ -134,6 +140,19 @@ struct PartMetrics {
     metrics.gauge("replay_nonces_limit", "Nonces that this process may remember; past it, none is accepted.") {
       Double(replay.limit)
     }
+    metrics.gauge("redis_connections_ready", "Connections to Redis that can be used, one for each event loop.")
+    {
+      replay.redis.map { redis in Double(redis.count(where: \.isReady)) }
+    }
+    metrics.gauge("redis_connections_down", "Connections to Redis that are lost, or being made.") {
+      replay.redis.map { redis in Double(redis.count { !$0.isReady }) }
+    }
+    metrics.gauge("redis_pending_requests", "Nonces that Redis was sent and did not answer yet.") {
+      replay.redis.map { redis in Double(redis.reduce(0) { $0 + $1.pendingRequests }) }
+    }
+    metrics.gauge("redis_waiting_requests", "Nonces that wait for a connection to Redis.") {
+      replay.redis.map { redis in Double(redis.reduce(0) { $0 + $1.waitingRequests }) }
+    }
   }
 }
 
@@ -143,7 +162,7 @@ private struct LoopLabel: MetricLabels {
   var values: [String] { [String(loop)] }
 }
 
-private struct StatementKindLabel: MetricLabels {
+private struct KindLabel: MetricLabels {
   static let names: [StaticString] = ["kind"]
   let kind: String
   var values: [String] { [kind] }

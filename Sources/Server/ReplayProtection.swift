@@ -94,6 +94,14 @@ enum ReplayProtection: Sendable {
     }
   }
 
+  /// The connections to Redis; nil where there is none.
+  var redis: [RedisState]? {
+    switch self {
+    case .memory: nil
+    case .redis(let stores): stores.map(\.store.state)
+    }
+  }
+
   /// Nonces that this process may remember.
   var limit: Int {
     switch self {

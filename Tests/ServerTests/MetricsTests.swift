@@ -139,7 +139,33 @@ import Testing
         #expect(Self.value(#"postgres_connections_\#(state){kind="read"}"#, in: text) == "0")
       }
       #expect(Self.value(#"postgres_waiting_requests{kind="write"}"#, in: text) == "0")
+      for kind in ["rename", "revoke"] {
+        #expect(Self.value(#"postgres_waiting_changes{kind="\#(kind)"}"#, in: text) == "0")
+      }
       #expect(Self.value("sqlite_writer_queue_length", in: text) == nil)
+      #expect(Self.value("redis_connections_ready", in: text) == nil)
+    }
+  }
+
+  @Test func `The connections to Redis are told, and that they are gone`() async throws {
+    try await RedisServer.with { redis in
+      let settings = ["REPLAY_STORE": "redis://127.0.0.1:\(redis.port)/0"]
+      try await TestRegistry.with(await TestDatabase(.sqlite), settings: settings) { registry in
+        let areReady = try await registry.metricsShow { text in
+          Self.value("redis_connections_ready", in: text) == "2"
+            && Self.value("redis_connections_down", in: text) == "0"
+        }
+        #expect(areReady)
+        let text = try await registry.askAdmin("GET", "/metrics").text
+        #expect(Self.value("redis_pending_requests", in: text) == "0")
+        #expect(Self.value("redis_waiting_requests", in: text) == "0")
+        await redis.stop()
+        let areDown = try await registry.metricsShow { text in
+          Self.value("redis_connections_ready", in: text) == "0"
+            && Self.value("redis_connections_down", in: text) == "2"
+        }
+        #expect(areDown)
+      }
     }
   }
 
