@@ -78,7 +78,7 @@ import Testing
     var outcomes: [Visit: Int] = [:]
     let request =
       "GET /api/v1/devices HTTP/1.1\r\nHost: a\r\nConnection: close\r\nAuthorization: Bearer \(owner)\r\n\r\n"
-    while outcomes[.refused] == nil {
+    while outcomes[.refused] == nil, !Task.isCancelled {
       let outcome: Visit
       if let socket = try? ClientSocket(port: service.client.port, deadline: Date(timeIntervalSinceNow: 30)) {
         socket.write(Array(request.utf8))

@@ -80,7 +80,7 @@ private final class WorkingOwner: Sendable {
   }
 
   func work(on service: Service, acknowledged: Counter, refused: Counter) async {
-    while service.process.isRunning {
+    while service.process.isRunning, !Task.isCancelled {
       let step = state.withLock { state in
         state.step += 1
         return state.step

@@ -36,8 +36,9 @@ import Testing
     }
   }
 
-  private func untilParked() async {
-    while live.parked.count == 0 { await Task.yield() }
+  /// Waits until the poll has looked for signals: by then it has a seat, and knows when its time is over.
+  private func untilParked() async throws {
+    try await wait { store.searches.withLock(\.self) > 0 }
   }
 
   @Test("counts when the word on changes is overdue: who is gone by then is not let in")
@@ -59,7 +60,7 @@ import Testing
     let polled = Task { [signals] () async throws(RegistryError) in
       try await signals.poll(session, waitSeconds: 30, limit: 1)
     }
-    await untilParked()
+    try await untilParked()
     store.revoke()
     monotonic.set(999)
     live.tick()
@@ -74,17 +75,22 @@ import Testing
   func good() async throws {
     let session = try await session("nonce-01")
     async let polled = signals.poll(session, waitSeconds: 30, limit: 1)
-    await untilParked()
+    defer { live.parked.close() }
+    try await untilParked()
     for milliseconds: Int64 in [1000, 2000, 29_999] {
       let looks = store.looks.withLock(\.self)
       monotonic.set(milliseconds)
       live.tick()
       // The poll looks for itself.
-      while store.looks.withLock(\.self) == looks { await Task.yield() }
+      try await wait { store.looks.withLock(\.self) > looks }
       #expect(live.parked.count == 1)
     }
     monotonic.set(30_000)
-    live.tick()
+    // It may not be back from its look yet, and then the next tick ends it.
+    try await wait {
+      live.tick()
+      return live.parked.count == 0
+    }
     #expect(try await polled.signals.isEmpty)
   }
 }
@@ -100,6 +106,7 @@ private final class OneDeviceStore: UnusableStore {
   static let key = [UInt8](repeating: 7, count: SecretVerifier.keyLength)
   let error = RegistryError.fault(cause: "not for this test")
   let looks = Mutex(0)
+  let searches = Mutex(0)
   private let id: DeviceID
   private let isActive = Mutex(true)
 
@@ -118,5 +125,8 @@ private final class OneDeviceStore: UnusableStore {
 
   func pendingSignals(
     of id: DeviceID, at time: Timestamp, limit: Int
-  ) async throws(RegistryError) -> [Signal] { [] }
+  ) async throws(RegistryError) -> [Signal] {
+    searches.withLock { $0 += 1 }
+    return []
+  }
 }

@@ -53,6 +53,8 @@ final class PostgresLockTaker: @unchecked Sendable {
       WHERE locktype = 'advisory' AND granted AND datname = current_database()
       """
     let key = try await run("SELECT (classid::bigint << 32) | objid::bigint \(holder)")[0]
+    // If what follows fails, it is awaited all the same.
+    try await run("SET lock_timeout = '60s'")
     // Next in line, so that it has the lock before the service is back.
     async let taken = run("SELECT pg_advisory_lock(\(key))")
     let killer = await PostgresLockTaker(url)
