@@ -33,6 +33,11 @@ FUZZING=1 swift build -c release --scratch-path .build/fuzz --product fuzz --san
 export SWIFT_BACKTRACE=enable=no
 export LSAN_OPTIONS=suppressions=Fuzzing/leak-sanitizer.suppressions:print_suppressions=0
 
+# What the TLS target shows its clients.
+export FUZZ_CERTIFICATE=.build/fuzz-certificate.pem FUZZ_KEY=.build/fuzz-key.pem
+[ -e $FUZZ_CERTIFICATE ] || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 \
+  -subj /CN=localhost -keyout $FUZZ_KEY -out $FUZZ_CERTIFICATE 2>/dev/null
+
 if [ -n "$renew" ]; then
   for target in $targets; do
     kept=$(mktemp -d)

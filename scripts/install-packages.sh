@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Installs the Debian packages of a purpose where they are missing:  install-packages.sh build|test|package|bench ...
+# For building it also unpacks the sources of llhttp into .build/llhttp.
 set -euo pipefail
+cd "$(dirname "$0")/.."
 
-build="libc6-dev pkg-config libmicrohttpd-dev libgnutls28-dev libuv1-dev libpq-dev libsqlite3-dev libsodium-dev
+build="libc6-dev pkg-config libgnutls28-dev libuv1-dev libpq-dev libsqlite3-dev libsodium-dev
   nettle-dev libssl-dev libcjose-dev libjansson-dev libcurl4-openssl-dev libhiredis-dev"
 test="postgresql redis-server openssl python3 python3-venv python3-requests-oauthlib curl faketime systemd dbus
   libnss-systemd nftables sqlite3"
@@ -35,18 +37,52 @@ for package in $wanted; do
   status=$(dpkg-query --show --showformat='${db:Status-Status}' "$package" 2>/dev/null || true)
   [ "$status" = installed ] || missing="$missing $package"
 done
-[ -n "$missing" ] || exit 0
 
 as_root=""
-if [ "$(id -u)" != 0 ]; then
-  if ! command -v sudo >/dev/null || ! { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
+if [ "$(id -u)" != 0 ]; then as_root=sudo; fi
+export DEBIAN_FRONTEND=noninteractive
+if [ -n "$missing" ]; then
+  if [ -n "$as_root" ] && { ! command -v sudo >/dev/null || ! { sudo -n true 2>/dev/null || [ -t 0 ]; }; }; then
     echo "Packages are missing, and this user may not install them. As root:" >&2
     echo "  apt-get install$missing" >&2
     exit 1
   fi
-  as_root=sudo
+  echo "Installing$missing"
+  $as_root apt-get update -qq
+  $as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null
 fi
-echo "Installing$missing"
-export DEBIAN_FRONTEND=noninteractive
-$as_root apt-get update -qq
-$as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null
+
+# llhttp is in a package of sources that needs Node.js once installed. Its four files are all that is used, so the package
+# is downloaded, which verifies its signature and takes no root, and unpacked. A newer version replaces them.
+llhttp=.build/llhttp
+llhttp_package=node-llhttp
+unpack_llhttp() {
+  local version folder
+  version=$(llhttp_version)
+  if [ -z "$version" ]; then
+    [ ! -e $llhttp/version ] || return 0
+    if [ -z "$as_root" ] || sudo -n true 2>/dev/null || [ -t 0 ]; then $as_root apt-get update -qq; fi
+    version=$(llhttp_version)
+  fi
+  if [ -z "$version" ]; then
+    echo "Debian's list of packages has no $llhttp_package. As root: apt-get update" >&2
+    exit 1
+  fi
+  [ "$(cat $llhttp/version 2>/dev/null)" != "$version" ] || return 0
+  echo "Fetching llhttp $version"
+  rm -rf $llhttp
+  mkdir -p $llhttp/package
+  folder=$PWD/$llhttp
+  # As root, apt-get downloads as a user of its own where that may write.
+  (cd $llhttp/package && apt-get download -qq -o APT::Sandbox::User=root "$llhttp_package=$version" >/dev/null)
+  dpkg-deb --fsys-tarfile $llhttp/package/*.deb | tar -x -C $llhttp --strip-components=4 --wildcards \
+    './usr/share/llhttp/*.c'
+  dpkg-deb --fsys-tarfile $llhttp/package/*.deb | tar -x -C $llhttp --strip-components=5 \
+    ./usr/share/include/llhttp/llhttp.h
+  rm -r $llhttp/package
+  # Last: what was interrupted is done again.
+  echo "$version" >"$folder/version"
+}
+llhttp_version() { apt-cache policy $llhttp_package 2>/dev/null | awk '$1 == "Candidate:" && $2 != "(none)" { print $2 }'; }
+
+case " $* " in *" build "*) unpack_llhttp ;; esac

@@ -12,7 +12,8 @@ enum FuzzTarget: String, CaseIterable {
   case cursor
   case query
   case form
-  case requestHead = "request-head"
+  case connection
+  case tlsRecords = "tls-records"
   case settings
 
   func feed(_ input: [UInt8]) {
@@ -26,7 +27,8 @@ enum FuzzTarget: String, CaseIterable {
     case .cursor: feedCursor(input)
     case .query: feedQuery(input)
     case .form: feedForm(input)
-    case .requestHead: feedRequestHead(input)
+    case .connection: feedConnection(input)
+    case .tlsRecords: feedTLSRecords(input)
     case .settings: feedSettings(input)
     }
   }

@@ -64,10 +64,14 @@ public final class API: Responder {
     var endpoint: Endpoint?
     let outcome: Outcome
     do throws(Problem) {
-      let call = try route(request)
-      endpoint = call.endpoint
-      try call.testSize()
-      outcome = await call.endpoint.answer(self, call)
+      if request.target == "*" {
+        outcome = serverOptions
+      } else {
+        let call = try route(request)
+        endpoint = call.endpoint
+        try call.testSize()
+        outcome = await call.endpoint.answer(self, call)
+      }
     } catch {
       outcome = self.outcome(error, of: request)
     }
@@ -80,6 +84,11 @@ public final class API: Responder {
     let outcome = Outcome(Problem(refusal), requestID: requestID)
     observe(.answered(AnsweredRequest(refusedAs: requestID, outcome)))
     return outcome.response
+  }
+
+  /// What `OPTIONS *` asks for: the methods of the server as a whole (RFC 9110, section 9.3.7).
+  private var serverOptions: Outcome {
+    Outcome(Response(status: 204, fields: [("Allow", router.methodNames)]), caller: nil)
   }
 
   /// Path and method.

@@ -9,11 +9,9 @@ struct Call: Sendable {
   let pathParameters: [String?]
 
   /// Size: a body that is too large was not kept, whatever its route.
-  func testSize() throws(Problem) {
-    if case .tooLarge = request.body { throw .contentTooLarge }
-  }
+  func testSize() throws(Problem) { try request.testSize() }
 
-  /// The content; `testSize` has seen that it is whole.
+  /// The content; `receiveContent` has seen that it is whole.
   var content: [UInt8] { request.content }
 
   /// The device that the path names. What is not of the form of an id names no device.

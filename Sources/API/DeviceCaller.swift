@@ -29,7 +29,7 @@ struct AuthenticatedDevice: API.Caller {
 
   /// Where there is a signature, it alone decides.
   init(of request: Request, at api: API) async throws(Problem) {
-    proof = try Self.proof(of: request, at: api)
+    proof = try await Self.proof(of: request, at: api)
     if let proof {
       session = try await Self.session(of: request, provedBy: proof, at: api)
     } else if let token = try request.bearerToken() {
@@ -66,7 +66,10 @@ struct AuthenticatedDevice: API.Caller {
   // MARK: A signature
 
   /// Nil where there is none.
-  private static func proof(of request: Request, at api: API) throws(Problem) -> RequestProof? {
+  private static func proof(of request: Request, at api: API) async throws(Problem) -> RequestProof? {
+    guard request.isSigned else { return nil }
+    // The signature covers it.
+    try await request.receiveWholeContent()
     let view = RequestView(
       method: request.method, target: request.target, scheme: api.origin.scheme,
       authority: api.origin.authority ?? request.value(of: "host") ?? "", body: request.content,
@@ -113,12 +116,26 @@ struct AuthenticatedDevice: API.Caller {
 }
 
 extension Request {
-  /// The content; who tests the size has seen that it is whole.
+  /// Whether it has a signature, which then decides alone.
+  fileprivate var isSigned: Bool {
+    fields.contains("signature-input") || fields.contains("signature")
+  }
+
+  /// The content; `receiveWholeContent` has seen that it is whole.
   var content: [UInt8] {
-    switch body {
-    case .complete(let bytes): bytes
-    case .tooLarge: []
-    }
+    if case .complete(let bytes) = body { return bytes }
+    return []
+  }
+
+  func testSize() throws(Problem) {
+    if case .tooLarge = body { throw .contentTooLarge }
+  }
+
+  /// Waits for the content, where the client waits to be told that it is wanted, and tests its size.
+  func receiveWholeContent() async throws(Problem) {
+    if case .expected = body { await receiveContent() }
+    try testSize()
+    if case .lost = body { throw .contentLost }
   }
 }
 

@@ -84,6 +84,7 @@ final class Endpoint: Sendable {
     try caller.testScope()
     let input: Input
     do throws(Problem) {
+      try await call.request.receiveWholeContent()
       if Input.description.body == nil { try call.testUnreadBody() }
       input = try Input(of: call)
     } catch {

@@ -20,6 +20,7 @@ enum ProblemKind: String, CaseIterable, Sendable {
   case deviceNotFound = "device-not-found"
   case signalNotFound = "signal-not-found"
   case methodNotAllowed = "method-not-allowed"
+  case requestTimeout = "request-timeout"
   case clientIDTaken = "client-id-taken"
   case clientEmailTaken = "client-email-taken"
   case deviceNameTaken = "device-name-taken"
@@ -31,6 +32,7 @@ enum ProblemKind: String, CaseIterable, Sendable {
   case headerTooLarge = "header-too-large"
   case tooManyRequests = "too-many-requests"
   case internalError = "internal-error"
+  case methodNotImplemented = "method-not-implemented"
   case overloaded = "overloaded"
   case unavailable = "unavailable"
   case versionNotSupported = "version-not-supported"
@@ -42,8 +44,9 @@ enum ProblemKind: String, CaseIterable, Sendable {
 
   /// What any route can answer, whatever it is asked.
   static let everywhere: [ProblemKind] = [
-    .malformedRequest, .contentTooLarge, .unsupportedMediaType, .headerTooLarge, .internalError, .overloaded,
-    .unavailable, .versionNotSupported,
+    .malformedRequest, .requestTimeout, .contentTooLarge, .unsupportedMediaType, .headerTooLarge,
+    .internalError,
+    .methodNotImplemented, .overloaded, .unavailable, .versionNotSupported,
   ]
 
   /// Whether it is said as OAuth has it (RFC 6749, section 5.2), and not as a problem of RFC 9457.
@@ -71,6 +74,7 @@ enum ProblemKind: String, CaseIterable, Sendable {
     case .insufficientScope, .notOwner: 403
     case .pathNotFound, .clientNotFound, .deviceNotFound, .signalNotFound: 404
     case .methodNotAllowed: 405
+    case .requestTimeout: 408
     case .clientIDTaken, .clientEmailTaken, .deviceNameTaken, .deviceRevoked, .tooManyDevices, .tooManySignals:
       409
     case .contentTooLarge: 413
@@ -78,6 +82,7 @@ enum ProblemKind: String, CaseIterable, Sendable {
     case .tooManyRequests: 429
     case .headerTooLarge: 431
     case .internalError: 500
+    case .methodNotImplemented: 501
     case .overloaded, .unavailable: 503
     case .versionNotSupported: 505
     }
@@ -106,6 +111,7 @@ enum ProblemKind: String, CaseIterable, Sendable {
     case .deviceNotFound: "There is no such device"
     case .signalNotFound: "There is no such signal"
     case .methodNotAllowed: "The method is not for this path"
+    case .requestTimeout: "The request did not arrive in time"
     case .clientIDTaken: "The client id is taken"
     case .clientEmailTaken: "The e-mail address is taken"
     case .deviceNameTaken: "The device name is taken"
@@ -117,6 +123,7 @@ enum ProblemKind: String, CaseIterable, Sendable {
     case .headerTooLarge: "The header is too large"
     case .tooManyRequests: "There were too many requests"
     case .internalError: "The registry failed"
+    case .methodNotImplemented: "The method is not implemented"
     case .overloaded: "Too much is waiting"
     case .unavailable: "The registry is not ready"
     case .versionNotSupported: "The version of HTTP is not understood"

@@ -95,10 +95,13 @@ extension Problem {
   init(_ refusal: Refusal) {
     let kind: ProblemKind =
       switch refusal {
-      case .missingHost, .repeatedHost, .invalidHost, .repeatedContentLength, .invalidContentLength,
-        .contentLengthWithTransferEncoding, .invalidTransferEncoding, .invalidMethod, .invalidTarget,
+      case .missingHost, .repeatedHost, .invalidHost, .otherAuthority, .invalidContentLength,
+        .conflictingLengths,
+        .invalidTransferEncoding, .invalidChunk, .invalidRequestLine, .invalidMethod, .invalidTarget,
         .invalidField:
         .malformedRequest
+      case .timedOut: .requestTimeout
+      case .unknownMethod: .methodNotImplemented
       case .headerTooLarge: .headerTooLarge
       case .versionNotSupported: .versionNotSupported
       case .unavailable: .unavailable
@@ -123,6 +126,12 @@ extension Problem {
   static let contentTooLarge = Problem(
     kind: .contentTooLarge,
     detail: "The body may have \(HTTPLimits().maximumBodyBytes) bytes at most; send less.")
+}
+
+extension Problem {
+  /// Nobody is left to read this, as a rule.
+  static let contentLost = Problem(
+    kind: .malformedRequest, detail: "The request was refused: its content did not arrive as a whole.")
 }
 
 // Authentication, scope (RFC 6750, section 3).

@@ -92,9 +92,10 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
   public func submit(_ work: @escaping @Sendable () -> Void) -> Bool { deliver(.call(work)) }
 
   /// Starts a task on the loop, which the caller is on: it runs at once, up to its first wait.
-  public func startTask(_ body: @escaping @Sendable () async -> Void) {
+  @discardableResult
+  public func startTask(_ body: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
     assertCurrent()
-    Task.immediate(executorPreference: self) { await body() }
+    return Task.immediate(executorPreference: self) { await body() }
   }
 
   /// Runs an asynchronous body on the loop and waits for it.

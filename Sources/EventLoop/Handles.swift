@@ -53,8 +53,8 @@ public final class Timer {
   }
 }
 
-/// Tells when a foreign file descriptor (libpq's, libmicrohttpd's) is ready. Used on the loop alone, and closed
-/// by its owner before the descriptor is.
+/// Tells when a file descriptor (a socket, libpq's) is ready. Used on the loop alone, and closed by its owner before the
+/// descriptor is.
 public final class DescriptorWatch {
   /// What to wait for, or what has come.
   public struct Readiness: OptionSet, Sendable {
@@ -62,6 +62,8 @@ public final class DescriptorWatch {
     public init(rawValue: Int32) { self.rawValue = rawValue }
     public static let readable = Readiness(rawValue: Int32(UV_READABLE.rawValue))
     public static let writable = Readiness(rawValue: Int32(UV_WRITABLE.rawValue))
+    /// The peer of a stream socket sends no more. Asked for by itself, it tells so without reading what came before.
+    public static let disconnected = Readiness(rawValue: Int32(UV_DISCONNECT.rawValue))
   }
 
   private let handle: UnsafeMutablePointer<uv_poll_t>
@@ -94,7 +96,7 @@ public final class DescriptorWatch {
     poll()
   }
 
-  /// Changes what is waited for. Costs a system call only where it differs.
+  /// Changes what is waited for; with nothing, the handler is not called. Costs a system call only where it differs.
   public func change(to interest: Readiness) {
     guard !isClosed, interest != self.interest else { return }
     self.interest = interest

@@ -9,7 +9,7 @@ public final class ByteBuffer {
   @exclusivity(unchecked) private(set) var start: UnsafeMutablePointer<UInt8>
   @exclusivity(unchecked) private var capacity: Int
   @exclusivity(unchecked) public private(set) var count = 0
-  private let isSensitive: Bool
+  let isSensitive: Bool
 
   /// - Parameter isSensitive: whether the memory is wiped when it is given back, also while growing.
   public init(capacity: Int = 1024, isSensitive: Bool = false) {
@@ -47,6 +47,29 @@ public final class ByteBuffer {
     reserve(length)
     body(UnsafeMutableBufferPointer(start: start + count, count: length))
     count += length
+  }
+
+  /// Appends a number that is not negative, in decimal digits.
+  func append(decimal number: Int) {
+    var rest = number
+    var length = 1
+    while case let shorter = rest / 10, shorter > 0 {
+      rest = shorter
+      length += 1
+    }
+    append(length: length) { digits in
+      var rest = number
+      for index in (0..<length).reversed() {
+        digits[index] = UInt8(ascii: "0") + UInt8(rest % 10)
+        rest /= 10
+      }
+    }
+  }
+
+  /// Forgets the bytes, and keeps the memory for others.
+  func removeAll() {
+    if isSensitive { explicit_bzero(start, count) }
+    count = 0
   }
 
   public func withBytes<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {

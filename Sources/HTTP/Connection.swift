@@ -1,59 +1,455 @@
-internal import CMicrohttpd
+internal import EventLoop
 internal import Glibc
 
-/// A client's connection, as far as its time-outs go, and whose it is.
+/// One client's connection: reads its socket, runs `ConnectionMachine` on what comes, hands requests to the responder, and
+/// sends the answers.
 ///
-/// libmicrohttpd's own time-out is for silence: who drips a byte now and then is never silent. So a request has
-/// a time to arrive in, counted from when its first bytes are seen, and an answer a time to be taken.
-final class Connection {
-  private enum Phase {
-    /// Silent, or about to send: the bytes received when this was last seen to; nil until then.
-    case waiting(bytesReceived: UInt64?)
-    case arriving(since: Int)
-    case handling
-    case answering(since: Int)
+/// `@unchecked Sendable`: confined to its server's loop; the tasks that answer prefer that loop.
+final class Connection: ContentSource, @unchecked Sendable {
+  /// Lets go of the connection when that is closed.
+  private let server: HTTPServer
+  private let descriptor: Int32
+  private let peer: IPAddress
+  private let watch: DescriptorWatch
+  private let tls: TLSSession?
+  private var machine: ConnectionMachine
+  private var state = State.open
+  /// The request that is being answered.
+  private var exchange: Exchange?
+  private var exchangeCount: UInt64 = 0
+  /// Answers the requests, from the first on.
+  private var task: Task<Void, Never>?
+  /// A request for it.
+  private var nextRequest: Request?
+  /// It, while there is none.
+  private var requestWaiter: UnsafeContinuation<Void, Never>?
+  /// Answers that the socket has not taken yet; with TLS, before they are records.
+  private var outbox = Outbox()
+  /// Records that the socket has not taken yet.
+  private var recordOutbox = Outbox()
+  private var wait = Wait.nothing
+  private lazy var deadline = Deadline { [unowned(unsafe) self] in timedOut() }
+  /// Whether bytes are being processed further up the stack: then what is answered meanwhile is gathered.
+  private var isProcessing = false
+  /// Whether the client sends no more.
+  private var hasInputEnded = false
+
+  private enum State {
+    case open
+    /// The last answer was sent; what the client still sends is thrown away.
+    case lingering
+    case closed
   }
 
-  private let descriptor: Int32
-  /// The other side.
-  let peer: IPAddress
-  /// What the client was shown, which GnuTLS needs for as long as the connection lasts.
-  private var identity: TLSIdentity?
-  private var phase = Phase.waiting(bytesReceived: 0)
-  /// Whether it has not sent a request yet.
-  var isNew = true
+  /// What the deadline is for.
+  fileprivate enum Wait {
+    /// A handler, which answers in bounded time.
+    case nothing
+    case handshake
+    /// The next request.
+    case idle
+    /// The rest of a request.
+    case arrival
+    /// The client, which has yet to take its answer.
+    case sending
+    /// The client's end of the connection.
+    case lingering
+  }
 
-  init(descriptor: Int32, peer: IPAddress) {
+  /// A request that is being answered.
+  private struct Exchange {
+    let number: UInt64
+    let requestID: String
+    let isHead: Bool
+    let isVersion10: Bool
+    /// The content, once it is here, of a request whose client waited for 100.
+    var content: Request.Body?
+    /// The handler, which waits for that.
+    var contentWaiter: UnsafeContinuation<Request.Body, Never>?
+  }
+
+  /// Bytes of an answer's content that are copied, so that one system call sends all. Longer content is sent as it lies.
+  private static let maximumCopiedBytes = 16 * 1024
+  /// Bytes of answers that become records at once, while a client is slow to take them.
+  private static let maximumEncryptedBytes = 64 * 1024
+
+  /// Takes over the descriptor. Throws where the loop cannot poll it; then the caller closes it.
+  init(
+    of server: HTTPServer, descriptor: Int32, peer: IPAddress, tls: TLSSession?
+  ) throws(EventLoopError) {
+    self.server = server
     self.descriptor = descriptor
     self.peer = peer
+    self.tls = tls
+    machine = ConnectionMachine(limits: server.limits)
+    watch = try DescriptorWatch(descriptor, on: server.loop)
   }
 
-  /// Shows the client this certificate. Before the handshake.
-  func secure(_ handle: OpaquePointer, with identity: TLSIdentity) {
-    self.identity = identity
-    guard let session = connection_tls_session(handle), identity.present(in: OpaquePointer(session)) else {
-      shutdown(descriptor, Int32(SHUT_RDWR))
-      return
+  /// Whether the client has not sent a request yet.
+  private(set) var isNew = true
+
+  /// Whether the TLS handshake is under way.
+  var isShakingHands: Bool { tls.map { !$0.isOpen } ?? false && state != .closed }
+
+  func start() {
+    // Closed by `close`, before the connection can go.
+    watch.start(for: .readable) { [unowned(unsafe) self] in ready($0) }
+    settle()
+  }
+
+  // MARK: Reading
+
+  private func ready(_ readiness: DescriptorWatch.Readiness) {
+    // The last reference may go while this runs.
+    withExtendedLifetime(self) {
+      if readiness.contains(.writable) {
+        flush()
+        if !isBlocked { goOn() }
+      }
+      if readiness.contains(.readable) {
+        read()
+      } else if readiness.contains(.disconnected) {
+        endInput()
+      }
     }
   }
 
-  func requestBegan(now: Int) {
-    if case .waiting = phase { phase = .arriving(since: now) }
+  /// Reads what has come, if anything has.
+  func read() {
+    guard state != .closed, !hasInputEnded else { return }
+    let buffer = server.input
+    let count = recv(descriptor, buffer.baseAddress!, buffer.count, 0)
+    if count > 0 {
+      received(UnsafeBufferPointer(rebasing: buffer[..<count]))
+    } else if count == 0 {
+      endInput()
+    } else if errno != EAGAIN, errno != EINTR {
+      close()
+    }
   }
-  func requestArrived() { phase = .handling }
-  func answerBegan(now: Int) { phase = .answering(since: now) }
-  func answerEnded() { phase = .waiting(bytesReceived: nil) }
 
-  /// Ends the connection if its time is over. libmicrohttpd then finds it closed by the other side.
-  func enforceTimeouts(_ limits: HTTPLimits, now: Int) {
-    switch phase {
-    case .waiting(let before):
-      let received = bytes_received(descriptor)
-      phase = received > before ?? .max ? .arriving(since: now) : .waiting(bytesReceived: received)
-    case .arriving(let since) where now - since >= limits.arrivalTimeoutMilliseconds,
-      .answering(let since) where now - since >= limits.answerTimeoutMilliseconds:
-      shutdown(descriptor, Int32(SHUT_RDWR))
-    case .arriving, .handling, .answering: break
+  private func received(_ bytes: UnsafeBufferPointer<UInt8>) {
+    guard let tls else { return process(bytes) }
+    let wasOpen = tls.isOpen
+    let progress = tls.read(bytes, into: server.plain) { piece in
+      process(piece)
+      return state != .closed
+    }
+    if !wasOpen, tls.isOpen || progress == .failed { server.endedHandshake() }
+    switch progress {
+    case .done, .waiting: settle()
+    case .ended: endInput()
+    case .failed:
+      flush()
+      close()
+    }
+  }
+
+  /// The client sends no more; it may still read.
+  private func endInput() {
+    guard state == .open, exchange != nil || isBlocked else { return close() }
+    hasInputEnded = true
+    task?.cancel()
+    deliver(.lost)
+    settle()
+  }
+
+  private func process(_ bytes: [UInt8]) { bytes.withUnsafeBufferPointer { process($0) } }
+
+  /// Runs the machine on bytes, and on none: there may be something to do anyway.
+  private func process(_ bytes: UnsafeBufferPointer<UInt8>) {
+    var rest = bytes
+    isProcessing = true
+    loop: while state != .closed {
+      // A client that does not take its answers is not asked for more requests.
+      if isBlocked {
+        machine.keep(rest)
+        break
+      }
+      let event = machine.next(&rest)
+      switch event {
+      case .waitForInput: break loop
+      case .waitForAnswer:
+        machine.keep(rest)
+        break loop
+      default: handle(event)
+      }
+      if server.gathered.count >= server.limits.maximumGatheredBytes { flush() }
+    }
+    isProcessing = false
+    settle()
+  }
+
+  private func handle(_ event: ConnectionMachine.Event) {
+    switch event {
+    case .request(let head, let body): begin(head, body)
+    case .content(let body): deliver(body)
+    case .refusal(let refusal): refuse(refusal)
+    case .close: close()
+    case .waitForInput, .waitForAnswer: break
+    }
+  }
+
+  // MARK: Requests
+
+  private func begin(_ head: RequestHead, _ body: Request.Body) {
+    noteRequest()
+    let request = Request(
+      id: Self.requestID(head.fields) ?? server.nextRequestID(), head: head, body: body,
+      client: server.trustedProxies.client(of: peer, head.fields), connection: self)
+    exchangeCount += 1
+    let number = exchangeCount
+    exchange = Exchange(
+      number: number, requestID: request.id, isHead: head.method == "HEAD", isVersion10: head.isVersion10)
+    server.beganHandler()
+    nextRequest = request
+    if task == nil {
+      task = server.loop.startTask { await self.serve() }
+    } else if let requestWaiter {
+      self.requestWaiter = nil
+      requestWaiter.resume()
+    }
+    if hasInputEnded { task?.cancel() }
+  }
+
+  /// Answers one request after another. To begin a task for each would cost more than to read it.
+  private func serve() async {
+    while state != .closed {
+      if let request = nextRequest {
+        nextRequest = nil
+        finish(exchangeCount, await server.responder.respond(to: request))
+      } else {
+        await withUnsafeContinuation { requestWaiter = $0 }
+      }
+    }
+  }
+
+  private func refuse(_ refusal: Refusal) {
+    noteRequest()
+    let requestID = server.nextRequestID()
+    send(
+      server.responder.refuse(refusal, requestID: requestID),
+      .init(requestID: requestID, closes: true, isVersion10: false), isHead: false)
+    machine.answered(closes: true)
+  }
+
+  private func noteRequest() {
+    wait = .nothing
+    if isNew {
+      isNew = false
+      server.endedNewness()
+    }
+  }
+
+  /// The request's own id, if it may be repeated in the answer and in the log.
+  private static func requestID(_ fields: HeaderFields) -> String? {
+    let values = fields.values(of: "x-request-id")
+    guard values.count == 1, let value = values.first, (1...128).contains(value.utf8.count),
+      value.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+    else { return nil }
+    return value
+  }
+
+  func receiveContent() async -> Request.Body {
+    guard state == .open, let exchange else { return .lost }
+    if let content = exchange.content { return content }
+    machine.tellToContinue()
+    server.gathered.append("HTTP/1.1 100 Continue\r\n\r\n")
+    return await withUnsafeContinuation { continuation in
+      self.exchange?.contentWaiter = continuation
+      if !isProcessing { settle() }
+    }
+  }
+
+  private func deliver(_ body: Request.Body) {
+    guard exchange != nil else { return }
+    exchange?.content = body
+    exchange?.contentWaiter?.resume(returning: body)
+    exchange?.contentWaiter = nil
+  }
+
+  // MARK: Answers
+
+  private func finish(_ number: UInt64, _ response: Response) {
+    server.endedHandler()
+    answer(number, response)
+  }
+
+  /// Answers 503 in the handler's place, because the server stops.
+  func abandon() {
+    guard let exchange else { return }
+    task?.cancel()
+    answer(exchange.number, server.responder.refuse(.unavailable, requestID: exchange.requestID))
+  }
+
+  private func answer(_ number: UInt64, _ response: Response) {
+    guard let exchange, exchange.number == number else { return }
+    self.exchange = nil
+    let closes = response.closesConnection || machine.endsWithAnswer || server.isDraining
+    send(
+      response,
+      .init(requestID: exchange.requestID, closes: closes, isVersion10: exchange.isVersion10),
+      isHead: exchange.isHead)
+    machine.answered(closes: closes)
+    goOn()
+  }
+
+  /// Reads the requests that came while the last one was answered.
+  private func goOn() {
+    guard !isProcessing else { return }
+    if machine.hasKept { process(machine.takeKept()) } else { settle() }
+  }
+
+  private func send(_ response: Response, _ circumstances: ResponseWriter.Circumstances, isHead: Bool) {
+    let gathered = server.gathered
+    server.writer.write(response, circumstances, to: gathered)
+    guard let body = response.body, !isHead, response.status != 204 else { return }
+    if body.count <= Self.maximumCopiedBytes {
+      body.withBytes { gathered.append($0) }
+    } else {
+      gathered.withBytes { outbox.append(copy: $0, isSensitive: true) }
+      gathered.removeAll()
+      outbox.append(body)
+    }
+  }
+
+  // MARK: Sending
+
+  /// Whether the client must read before more can be sent.
+  private var isBlocked: Bool { !outbox.isEmpty || !recordOutbox.isEmpty }
+
+  /// Sends what was gathered, and what was left before it.
+  private func flush() {
+    guard state != .closed else { return server.gathered.removeAll() }
+    let result = tls == nil ? transmit(server.gathered, behind: &outbox) : encryptAndTransmit()
+    if result == .broken { close() }
+  }
+
+  private func transmit(_ bytes: ByteBuffer, behind outbox: inout Outbox) -> Outbox.Result {
+    defer { bytes.removeAll() }
+    guard outbox.isEmpty else {
+      bytes.withBytes { outbox.append(copy: $0, isSensitive: bytes.isSensitive) }
+      return outbox.send(to: descriptor)
+    }
+    return bytes.withBytes { bytes -> Outbox.Result in
+      guard !bytes.isEmpty else { return .sentAll }
+      let count = Glibc.send(descriptor, bytes.baseAddress!, bytes.count, Int32(MSG_NOSIGNAL))
+      if count == bytes.count { return .sentAll }
+      guard count >= 0 || errno == EAGAIN || errno == EINTR else { return .broken }
+      outbox.append(copy: UnsafeBufferPointer(rebasing: bytes[max(0, count)...]), isSensitive: true)
+      return .blocked
+    }
+  }
+
+  private func encryptAndTransmit() -> Outbox.Result {
+    guard let tls else { return .broken }
+    let gathered = server.gathered
+    if isBlocked {
+      gathered.withBytes { outbox.append(copy: $0, isSensitive: true) }
+    } else if !gathered.withBytes({ tls.write($0) }) {
+      return .broken
+    }
+    gathered.removeAll()
+    while true {
+      let result = transmit(server.records, behind: &recordOutbox)
+      guard result == .sentAll, !outbox.isEmpty else { return result }
+      guard outbox.take(atMost: Self.maximumEncryptedBytes, { tls.write($0) }) else { return .broken }
+    }
+  }
+
+  // MARK: What comes next
+
+  /// Sends what is to be sent, and then waits for what comes next.
+  private func settle() {
+    guard !isProcessing else { return }
+    flush()
+    guard state != .closed else { return }
+    if state == .open, exchange == nil, !isBlocked {
+      if hasInputEnded { return close() }
+      if machine.isClosing { linger() }
+    }
+    setInterest()
+    setDeadline()
+  }
+
+  /// The last answer is sent.
+  private func linger() {
+    state = .lingering
+    tls?.end()
+    flush()
+    if state != .closed { shutdown(descriptor, Int32(SHUT_WR)) }
+  }
+
+  private func setInterest() {
+    var interest: DescriptorWatch.Readiness = .readable
+    if isBlocked {
+      interest = hasInputEnded ? .writable : [.writable, .disconnected]
+    } else if hasInputEnded {
+      interest = []
+    } else if machine.isFull {
+      interest = .disconnected
+    }
+    watch.change(to: interest)
+  }
+
+  private func setDeadline() {
+    let next = nextWait
+    // That a client sends, or takes, a byte now and then gives it no more time.
+    guard next != wait || next == .idle else { return }
+    wait = next
+    guard let milliseconds = server.limits.milliseconds(for: next) else { return server.wheel.clear(deadline) }
+    server.wheel.set(deadline, at: server.loop.nowMilliseconds + milliseconds)
+    server.watchDeadlines()
+  }
+
+  private var nextWait: Wait {
+    if state == .lingering { return .lingering }
+    if isShakingHands { return .handshake }
+    if isBlocked { return .sending }
+    if let exchange { return machine.isReceiving && exchange.contentWaiter != nil ? .arrival : .nothing }
+    return machine.isReceiving ? .arrival : .idle
+  }
+
+  private func timedOut() {
+    withExtendedLifetime(self) {
+      guard wait == .arrival else { return close() }
+      wait = .nothing
+      handle(machine.refuse(.timedOut))
+      settle()
+    }
+  }
+
+  // MARK: The end
+
+  /// Closes the connection at once. Its handler goes on, and is told by cancellation.
+  func close() {
+    guard state != .closed else { return }
+    if isShakingHands { server.endedHandshake() }
+    state = .closed
+    server.gathered.removeAll()
+    server.wheel.remove(deadline)
+    watch.close()
+    Glibc.close(descriptor)
+    task?.cancel()
+    deliver(.lost)
+    exchange = nil
+    requestWaiter?.resume()
+    requestWaiter = nil
+    if isNew { server.endedNewness() }
+    server.closed(self)
+  }
+}
+
+extension HTTPLimits {
+  /// Nil where there is no deadline.
+  fileprivate func milliseconds(for wait: Connection.Wait) -> Int? {
+    switch wait {
+    case .nothing: nil
+    case .handshake: handshakeTimeoutMilliseconds
+    case .idle: idleTimeoutMilliseconds
+    case .arrival: arrivalTimeoutMilliseconds
+    case .sending: answerTimeoutMilliseconds
+    case .lingering: lingerTimeoutMilliseconds
     }
   }
 }

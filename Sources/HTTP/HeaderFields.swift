@@ -1,68 +1,152 @@
 private import Glibc
 
-/// The fields of a header, in the order of their lines, in one piece of memory.
+/// The fields of a header or trailer section, in the order of their lines. They lie where they were received: the
+/// section is kept in one piece, and each line is a range of it.
 public struct HeaderFields: Sendable {
-  private var bytes: [UInt8] = []
+  private var bytes: [UInt8]
   private var lines: [Line] = []
 
+  /// Where a line's name and value are. A section has less than 64 KiB.
   private struct Line: Sendable {
-    let start: Int
-    let nameEnd: Int
-    let valueEnd: Int
+    let nameStart: UInt16
+    let nameEnd: UInt16
+    let valueStart: UInt16
+    let valueEnd: UInt16
   }
 
-  /// Bytes and lines that most headers do with.
-  private static let usualBytes = 768
-  private static let usualLines = 16
+  /// Lines that most sections do with.
+  private static let usualLines = 12
 
-  package init() {
-    bytes.reserveCapacity(Self.usualBytes)
+  /// No fields.
+  package init() { bytes = [] }
+
+  /// Reads the lines from `start` to the end of `section`, which must be the empty line (RFC 9112, section 5).
+  ///
+  /// Each line is a token, a colon, a value with optional white space around it, and CRLF. Names are kept in lower case
+  /// (RFC 9110, section 5.1: they are case-insensitive). Throws `invalidField` where a line is anything else, as a
+  /// folded one (RFC 9112, section 5.2) is; `headerTooLarge` where there are more lines than `maximumLines`.
+  package init(_ section: consuming [UInt8], from start: Int = 0, maximumLines: Int) throws(Refusal) {
+    precondition(section.count <= Int(UInt16.max), "a section of more than 64 KiB")
+    bytes = section
     lines.reserveCapacity(Self.usualLines)
+    if let refusal = readLines(from: start, maximumLines) { throw refusal }
   }
 
-  /// Bytes of all names and values.
-  var byteCount: Int { bytes.count }
-  var lineCount: Int { lines.count }
-
-  /// Adds a line; its name is kept in lower case (RFC 9110, section 5.1: names are case-insensitive), its value
-  /// without the white space around it (RFC 9112, section 5.1).
-  package mutating func append(name: UnsafeBufferPointer<UInt8>, value: UnsafeBufferPointer<UInt8>) {
-    let start = bytes.count
-    bytes.append(contentsOf: name)
-    let nameEnd = bytes.count
+  private mutating func readLines(from start: Int, _ maximumLines: Int) -> Refusal? {
     bytes.withUnsafeMutableBufferPointer { bytes in
-      for index in start..<nameEnd {
-        let byte = bytes[index]
-        bytes[index] = (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
+      Self.lowerCase.withUnsafeBufferPointer { lowerCase in
+        let end = bytes.count - 2
+        // With CRLF at the end, each scan below stops there at the latest.
+        guard end >= start, bytes[end] == Self.carriageReturn, bytes[end + 1] == Self.lineFeed else {
+          return .invalidField
+        }
+        var position = start
+        while position < end {
+          guard lines.count < maximumLines else { return .headerTooLarge }
+          guard let line = Self.line(at: position, in: bytes, lowerCase) else { return .invalidField }
+          lines.append(line.fields)
+          position = line.end
+        }
+        return position == end ? nil : .invalidField
       }
     }
-    var value = value[...]
-    while value.last.map(Self.isBlank) ?? false { value.removeLast() }
-    while value.first.map(Self.isBlank) ?? false { value.removeFirst() }
-    bytes.append(contentsOf: value)
-    lines.append(Line(start: start, nameEnd: nameEnd, valueEnd: bytes.count))
   }
 
+  /// The line at a position, and where the next one begins; nil where it is malformed. Writes its name in lower case.
+  @inline(__always)
+  private static func line(
+    at start: Int, in bytes: UnsafeMutableBufferPointer<UInt8>, _ lowerCase: UnsafeBufferPointer<UInt8>
+  ) -> (fields: Line, end: Int)? {
+    var position = start
+    while case let byte = lowerCase[Int(bytes[position])], byte != 0 {
+      bytes[position] = byte
+      position += 1
+    }
+    let nameEnd = position
+    guard nameEnd > start, bytes[nameEnd] == UInt8(ascii: ":") else { return nil }
+    position += 1
+    while isBlank(bytes[position]) { position += 1 }
+    let valueStart = position
+    // There is one: that of the empty line at the end.
+    guard let found = memchr(bytes.baseAddress! + position, Int32(carriageReturn), bytes.count - position)
+    else {
+      return nil
+    }
+    let lineEnd = UnsafeMutableRawPointer(bytes.baseAddress!).distance(to: found)
+    guard lineEnd + 2 < bytes.count, bytes[lineEnd + 1] == lineFeed,
+      isFieldValue(UnsafeBufferPointer(rebasing: bytes[valueStart..<lineEnd]))
+    else { return nil }
+    var valueEnd = lineEnd
+    while valueEnd > valueStart, isBlank(bytes[valueEnd - 1]) { valueEnd -= 1 }
+    let line = Line(
+      nameStart: UInt16(start), nameEnd: UInt16(nameEnd), valueStart: UInt16(valueStart),
+      valueEnd: UInt16(valueEnd))
+    return (line, lineEnd + 2)
+  }
+
+  // MARK: Characters
+
+  static let carriageReturn = UInt8(ascii: "\r")
+  static let lineFeed = UInt8(ascii: "\n")
+
   private static func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
+
+  /// Whether all bytes are of RFC 9110, section 5.5, obs-text included. Looks at each, so that the compiler can look at
+  /// many at once.
+  private static func isFieldValue(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
+    var others: UInt8 = 0
+    for byte in bytes { others |= (byte < 0x20 && byte != UInt8(ascii: "\t")) || byte == 0x7F ? 1 : 0 }
+    return others == 0
+  }
+
+  /// Whether a byte may be part of a token (RFC 9110, section 5.6.2).
+  static func isTokenByte(_ byte: UInt8) -> Bool { lowerCase[Int(byte)] != 0 }
+
+  /// For each byte that may be part of a token, that byte in lower case; 0 for any other.
+  private static let lowerCase: [UInt8] = (0...UInt8.max).map { byte in
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"): byte
+    case UInt8(ascii: "A")...UInt8(ascii: "Z"): byte | 0x20
+    default: "!#$%&'*+-.^_`|~".utf8.contains(byte) ? byte : 0
+    }
+  }
+
+  // MARK: Looking up
 
   /// Lends each line's name, in lower case, and value.
   func forEach(_ body: (_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) -> Void) {
     bytes.withUnsafeBufferPointer { bytes in
-      for line in lines {
-        body(
-          UnsafeBufferPointer(rebasing: bytes[line.start..<line.nameEnd]),
-          UnsafeBufferPointer(rebasing: bytes[line.nameEnd..<line.valueEnd]))
-      }
+      for line in lines { body(Self.name(of: line, in: bytes), Self.value(of: line, in: bytes)) }
     }
   }
 
   /// Lends the values of a field, its last line first, until `body` says that it has enough. The name is in lower case.
   func forEachReversed(of name: StaticString, _ body: (_ value: UnsafeBufferPointer<UInt8>) -> Bool) {
     bytes.withUnsafeBufferPointer { bytes in
-      for line in lines.reversed()
-      where UnsafeBufferPointer(rebasing: bytes[line.start..<line.nameEnd]).equals(name) {
-        guard body(UnsafeBufferPointer(rebasing: bytes[line.nameEnd..<line.valueEnd])) else { return }
+      for line in lines.reversed() where Self.name(of: line, in: bytes).equals(name) {
+        guard body(Self.value(of: line, in: bytes)) else { return }
       }
+    }
+  }
+
+  @inline(__always)
+  private static func name(
+    of line: Line, in bytes: UnsafeBufferPointer<UInt8>
+  ) -> UnsafeBufferPointer<UInt8> {
+    UnsafeBufferPointer(rebasing: bytes[Int(line.nameStart)..<Int(line.nameEnd)])
+  }
+
+  @inline(__always)
+  private static func value(
+    of line: Line, in bytes: UnsafeBufferPointer<UInt8>
+  ) -> UnsafeBufferPointer<UInt8> {
+    UnsafeBufferPointer(rebasing: bytes[Int(line.valueStart)..<Int(line.valueEnd)])
+  }
+
+  /// Whether there is a line of that name, which is in lower case.
+  public func contains(_ name: StaticString) -> Bool {
+    bytes.withUnsafeBufferPointer { bytes in
+      lines.contains { Self.name(of: $0, in: bytes).equals(name) }
     }
   }
 
@@ -105,12 +189,15 @@ public struct HeaderFields: Sendable {
 extension UnsafeBufferPointer<UInt8> {
   /// Whether these are the bytes of a literal in lower case, whatever the case of their ASCII letters.
   func equalsIgnoringCase(_ text: StaticString) -> Bool {
-    count == text.utf8CodeUnitCount
-      && indices.allSatisfy { index in
-        let byte = self[index]
-        return ((UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte)
-          == text.utf8Start[index]
-      }
+    text.withUTF8Buffer { equalsIgnoringCase($0) }
+  }
+
+  /// Whether these are the same bytes, whatever the case of their ASCII letters.
+  func equalsIgnoringCase(_ other: UnsafeBufferPointer<UInt8>) -> Bool {
+    func lower(_ byte: UInt8) -> UInt8 {
+      (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
+    }
+    return count == other.count && indices.allSatisfy { lower(self[$0]) == lower(other[$0]) }
   }
 
   /// Whether these are the bytes of a literal.

@@ -1,5 +1,4 @@
-private import CMicrohttpd
-private import Glibc
+internal import Glibc
 
 /// An address of the Internet Protocol: that of version 4 is kept mapped into version 6 (RFC 4291, section 2.5.5.2).
 public struct IPAddress: Hashable, Sendable {
@@ -18,6 +17,19 @@ public struct IPAddress: Hashable, Sendable {
     self.init(
       high: UInt64(bigEndian: octets.loadUnaligned(as: UInt64.self)),
       low: UInt64(bigEndian: octets.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
+  }
+
+  /// The address of a socket; all zeros where it is of another family.
+  init(_ socketAddress: sockaddr_storage) {
+    self = withUnsafeBytes(of: socketAddress) { bytes in
+      switch Int32(socketAddress.ss_family) {
+      case AF_INET:
+        IPAddress(version4: UInt32(bigEndian: bytes.loadUnaligned(as: sockaddr_in.self).sin_addr.s_addr))
+      case AF_INET6:
+        withUnsafeBytes(of: bytes.loadUnaligned(as: sockaddr_in6.self).sin6_addr) { IPAddress(octets: $0) }
+      default: IPAddress(high: 0, low: 0)
+      }
+    }
   }
 
   /// Nil if the text is neither `192.0.2.1` nor `2001:db8::1`.

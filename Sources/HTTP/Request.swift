@@ -1,39 +1,69 @@
-/// A request that has arrived as a whole, and whose framing (RFC 9112) was tested.
-public struct Request: Sendable {
+/// A request whose header section has arrived and was tested (RFC 9112).
+///
+/// `@unchecked Sendable`: all but `body` is constant, and `body` changes on the loop of its connection alone, where its
+/// handler runs.
+public final class Request: @unchecked Sendable {
   /// The request's own `X-Request-Id` where it is 1 to 128 visible ASCII characters, else a new one.
   public let id: String
   /// As it was received; methods are case-sensitive (RFC 9110, section 9.1).
   public let method: String
-  /// The request target as it was received, not decoded; visible ASCII.
+  /// The request target as it was received, not decoded; visible ASCII. A path and a query, with OPTIONS also `*`, or
+  /// the same behind our own scheme and authority (RFC 9112, section 3.2).
   public let target: String
-  /// The target before the first `?`.
+  /// The target's path.
   public let path: Substring
-  /// The target behind the first `?`; nil where there is none, empty where nothing follows it.
+  /// What follows the target's first `?`; nil where there is none, empty where nothing follows it.
   public let query: Substring?
   public let fields: HeaderFields
-  public let body: Body
-  /// Where it comes from: the connection's peer, or who a trusted proxy says that it is (`TrustedProxies`).
+  /// Where it comes from: the connection's peer, or the client that a trusted proxy names (`TrustedProxies`).
   public let client: IPAddress
+  /// The content, as far as it is known.
+  public private(set) var body: Body
+  private let connection: (any ContentSource)?
 
-  /// The content, once all of it is here.
-  public enum Body: Sendable {
+  /// The content of a request.
+  public enum Body: Hashable, Sendable {
     case complete([UInt8])
     /// There was more than the server takes. None of it was kept.
     case tooLarge
+    /// The client waits for 100 (Continue) before it sends it (RFC 9110, section 10.1.1): ask for it with
+    /// `receiveContent`.
+    case expected
+    /// The connection ended, or the content was malformed, before all of it was here. No answer will reach the client.
+    case lost
   }
 
   package init(
     id: String, method: String, target: String, fields: HeaderFields, body: Body, client: IPAddress
   ) {
-    self.id = id
-    self.method = method
-    self.target = target
-    self.fields = fields
-    self.body = body
-    self.client = client
+    (self.id, self.method, self.target, self.fields) = (id, method, target, fields)
+    (self.body, self.client) = (body, client)
+    (path, query) = Self.parts(of: target)
+    connection = nil
+  }
+
+  /// - Parameter connection: sends for the content where the client waits for 100.
+  init(
+    id: String, head: RequestHead, body: Body, client: IPAddress, connection: any ContentSource
+  ) {
+    (self.id, method, target, fields) = (id, head.method, head.target, head.fields)
+    (self.body, self.client) = (body, client)
+    (path, query) = Self.parts(of: head.originForm)
+    if case .expected = body { self.connection = connection } else { self.connection = nil }
+  }
+
+  private static func parts(of target: String) -> (path: Substring, query: Substring?) {
     let mark = target.utf8.firstIndex(of: UInt8(ascii: "?"))
-    path = target[..<(mark ?? target.endIndex)]
-    query = mark.map { target[target.utf8.index(after: $0)...] }
+    return (
+      target[..<(mark ?? target.endIndex)], mark.map { target[target.utf8.index(after: $0)...] }
+    )
+  }
+
+  /// Waits until the content is here. A client that waits for it is told to go on, so an answer that needs no content is
+  /// better made before. Call it on the loop of the request.
+  public func receiveContent() async {
+    guard case .expected = body, let connection else { return }
+    body = await connection.receiveContent()
   }
 
   /// The values of a field in the order of its lines, each as it was received. The name is in lower case.
@@ -44,4 +74,10 @@ public struct Request: Sendable {
   public func value(of name: StaticString) -> String? {
     fields.combinedValue(of: name).map { String(decoding: $0, as: UTF8.self) }
   }
+}
+
+/// Where the content comes from of which a client wants to be told that it is wanted.
+protocol ContentSource: AnyObject {
+  /// Tells the client to go on, and waits.
+  func receiveContent() async -> Request.Body
 }

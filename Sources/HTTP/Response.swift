@@ -23,3 +23,13 @@ public struct Response {
     self.body = body
   }
 }
+
+/// What answers requests.
+public protocol Responder: Sendable {
+  /// Runs on the event loop that received the request, and is to answer in bounded time. Its task is cancelled when the
+  /// client hangs up.
+  func respond(to request: Request) async -> Response
+
+  /// The answer to what is not a proper request. The connection is closed behind it.
+  func refuse(_ refusal: Refusal, requestID: String) -> Response
+}

@@ -36,8 +36,16 @@ public struct Router: Sendable {
     guard let (index, parameters) = RoutePath.find(path, among: paths) else { return .notFound }
     let wanted = method == "HEAD" ? "GET" : method
     for (name, route) in methods[index] where name == wanted { return .found(route, parameters: parameters) }
-    let names = methods[index].flatMap { $0.name == "GET" ? ["GET", "HEAD"] : [$0.name] }
-    return .methodNotAllowed(allow: names.joined(separator: ", "))
+    return .methodNotAllowed(allow: Self.allow(methods[index].map(\.name)))
+  }
+
+  /// The methods of all routes, as in `Allow`.
+  public var methodNames: String {
+    Self.allow(methods.joined().map(\.name).reduce(into: []) { if !$0.contains($1) { $0.append($1) } })
+  }
+
+  private static func allow(_ names: [String]) -> String {
+    names.flatMap { $0 == "GET" ? ["GET", "HEAD"] : [$0] }.joined(separator: ", ")
   }
 }
 

@@ -2,12 +2,21 @@ internal import CGnuTLS
 
 /// A certificate chain and its private key, ready to be shown to clients.
 ///
-/// `@unchecked Sendable`: GnuTLS's credentials do not change once they are made here, and then sessions of several
-/// threads may share them (GnuTLS manual, "Thread safety").
+/// `@unchecked Sendable`: nothing here changes once it is made, and then sessions of several threads may share GnuTLS's
+/// credentials, priorities and ticket key (GnuTLS manual, "Thread safety").
 public final class TLSIdentity: @unchecked Sendable, CustomStringConvertible {
   private let credentials: gnutls_certificate_credentials_t
+  private let priorities: gnutls_priority_t
+  /// Of the tickets with which clients resume sessions (RFC 8446, section 4.6.1). With another certificate there is another
+  /// key, so that a session never outlives what its client was shown.
+  private let ticketKey: gnutls_datum_t
   /// When the certificate ends, in seconds since 1970.
   public let expirySeconds: Int64
+
+  /// TLS 1.2 and 1.3, with what GnuTLS thinks normal (GnuTLS manual, "Priority strings").
+  private static let versions = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+  /// The protocol that is spoken inside (RFC 7301).
+  private static let applicationProtocol: StaticString = "http/1.1"
 
   /// Certificates of one chain.
   static let maximumChainLength: UInt32 = 16
@@ -30,15 +39,38 @@ public final class TLSIdentity: @unchecked Sendable, CustomStringConvertible {
       gnutls_certificate_free_credentials(credentials)
       throw status == GNUTLS_E_CERTIFICATE_KEY_MISMATCH ? .mismatch : .unusable(reason: text(of: status))
     }
+    var priorities: gnutls_priority_t?
+    var ticketKey = gnutls_datum_t()
+    status = gnutls_priority_init2(&priorities, Self.versions, nil, 0)
+    if status == GNUTLS_E_SUCCESS { status = gnutls_session_ticket_key_generate(&ticketKey) }
+    guard status == GNUTLS_E_SUCCESS, let priorities else {
+      if let priorities { gnutls_priority_deinit(priorities) }
+      gnutls_certificate_free_credentials(credentials)
+      throw .unusable(reason: text(of: status))
+    }
     self.credentials = credentials
+    self.priorities = priorities
+    self.ticketKey = ticketKey
   }
 
-  deinit { gnutls_certificate_free_credentials(credentials) }
+  deinit {
+    withUnsafePointer(to: ticketKey) { wipe_and_free($0) }
+    gnutls_priority_deinit(priorities)
+    gnutls_certificate_free_credentials(credentials)
+  }
 
-  /// Shows it in a session, which must not outlive it.
+  /// Prepares a new session, which must not outlive this, to be the server that this certificate names.
   func present(in session: gnutls_session_t) -> Bool {
-    gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, UnsafeMutableRawPointer(credentials))
-      == GNUTLS_E_SUCCESS
+    let name = Self.applicationProtocol
+    var datum = gnutls_datum_t(
+      data: UnsafeMutablePointer(mutating: name.utf8Start), size: UInt32(name.utf8CodeUnitCount))
+    var ticketKey = ticketKey
+    return gnutls_priority_set(session, priorities) == GNUTLS_E_SUCCESS
+      && gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, UnsafeMutableRawPointer(credentials))
+        == GNUTLS_E_SUCCESS
+      && gnutls_session_ticket_enable_server(session, &ticketKey) == GNUTLS_E_SUCCESS
+      // A client that names other protocols alone is refused.
+      && gnutls_alpn_set_protocols(session, &datum, 1, GNUTLS_ALPN_MANDATORY.rawValue) == GNUTLS_E_SUCCESS
   }
 
   public var description: String { "<redacted>" }

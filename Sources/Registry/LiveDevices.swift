@@ -18,7 +18,7 @@ public final class LiveDevices: ChangeObserver {
 
   /// - Parameter monotonicMilliseconds: a clock that nobody sets.
   public init(
-    monotonicMilliseconds: @escaping @Sendable () -> Int64, maximumParkedPolls: Int = ParkedPolls.maximumParked
+    monotonicMilliseconds: @escaping @Sendable () -> Int64, maximumParkedPolls: Int = 20_000
   ) {
     parked = ParkedPolls(maximumParked: maximumParkedPolls)
     self.monotonicMilliseconds = monotonicMilliseconds

@@ -3,8 +3,6 @@ private import Synchronization
 /// The polls that wait for a signal, at most one for each device, and a bounded number in the process. Shared by
 /// all loops.
 public final class ParkedPolls: Sendable {
-  /// Each resumption makes libmicrohttpd walk all suspended connections, so there are not many.
-  public static let maximumParked = 1000
   private let maximumParked: Int
 
   /// Why a parked poll goes on.
@@ -23,63 +21,73 @@ public final class ParkedPolls: Sendable {
   /// is told first: a poll whose device is gone is refused, also where it was about to be ended.
   final class Seat: Sendable {
     let deviceID: DeviceID
+    private unowned let polls: ParkedPolls
     private let state = Mutex(State())
 
     private struct State {
       var hasChanged = false
+      /// Whether the time of the wait was over before it began.
+      var isOverdue = false
       /// For good.
       var isEnded = false
-      var deadlineMilliseconds = Int64.max
       var waiting: UnsafeContinuation<Wake, Never>?
     }
 
-    fileprivate init(_ deviceID: DeviceID) { self.deviceID = deviceID }
+    fileprivate init(_ deviceID: DeviceID, _ polls: ParkedPolls) {
+      self.deviceID = deviceID
+      self.polls = polls
+    }
 
-    /// Waits until it is woken, or `deadlineMilliseconds` of the monotonic clock has passed.
+    /// Waits until it is woken, or `deadlineMilliseconds` of the monotonic clock has passed. Where its task is cancelled,
+    /// because the client hung up, it ends.
     func wait(untilMilliseconds deadlineMilliseconds: Int64) async -> Wake {
-      await withUnsafeContinuation { continuation in
-        let wake = state.withLock { state -> Wake? in
-          state.deadlineMilliseconds = deadlineMilliseconds
-          if state.hasChanged {
-            state.hasChanged = false
-            return .changed
+      let tick = (deadlineMilliseconds + ParkedPolls.tickMilliseconds - 1) / ParkedPolls.tickMilliseconds
+      state.withLock { $0.isOverdue = false }
+      polls.set(self, toEndAt: tick)
+      defer { polls.clear(self, at: tick) }
+      return await withTaskCancellationHandler {
+        await withUnsafeContinuation { continuation in
+          let wake = state.withLock { state -> Wake? in
+            if state.hasChanged {
+              state.hasChanged = false
+              return .changed
+            }
+            if state.isEnded { return .ended }
+            if state.isOverdue { return .timedOut }
+            state.waiting = continuation
+            return nil
           }
-          if state.isEnded { return .ended }
-          state.waiting = continuation
-          return nil
+          if let wake { continuation.resume(returning: wake) }
         }
-        if let wake { continuation.resume(returning: wake) }
+      } onCancel: {
+        wake(.ended)
       }
     }
 
     fileprivate func wake(_ wake: Wake) {
       let waiting = state.withLock { state in
         defer { state.waiting = nil }
-        if wake == .ended {
-          state.isEnded = true
-        } else if state.waiting == nil {
-          state.hasChanged = true
+        switch wake {
+        case .ended: state.isEnded = true
+        case .changed: if state.waiting == nil { state.hasChanged = true }
+        case .timedOut: state.isOverdue = true
         }
         return state.waiting
       }
       waiting?.resume(returning: wake)
     }
-
-    fileprivate func endIfOverdue(_ now: Int64) {
-      let waiting = state.withLock { state in
-        guard state.deadlineMilliseconds <= now else { return nil as UnsafeContinuation<Wake, Never>? }
-        defer { state.waiting = nil }
-        return state.waiting
-      }
-      waiting?.resume(returning: .timedOut)
-    }
   }
 
   private struct Seats {
     var byDevice: [DeviceID: Seat] = [:]
+    /// Those that wait, by the tick in which their time is over.
+    var byTick: [Int64: [DeviceID: Seat]] = [:]
     var isClosed = false
   }
   private let seats = Mutex(Seats())
+
+  /// A poll is ended this much after its time at the most, beside the time between two calls of `endOverdue`.
+  static let tickMilliseconds: Int64 = 10
 
   init(maximumParked: Int) { self.maximumParked = maximumParked }
 
@@ -88,7 +96,7 @@ public final class ParkedPolls: Sendable {
 
   /// Takes a seat, and ends the poll of the same device that had one. Nil where all are taken, or the service stops.
   func takeSeat(for id: DeviceID) -> Seat? {
-    let seat = Seat(id)
+    let seat = Seat(id, self)
     let (older, isSeated) = seats.withLock { seats in
       let older = seats.byDevice[id]
       let isSeated = !seats.isClosed && (older != nil || seats.byDevice.count < maximumParked)
@@ -117,9 +125,28 @@ public final class ParkedPolls: Sendable {
     for seat in seats.withLock({ Array($0.byDevice.values) }) { seat.wake(.changed) }
   }
 
+  private func set(_ seat: Seat, toEndAt tick: Int64) {
+    seats.withLock { $0.byTick[tick, default: [:]][seat.deviceID] = seat }
+  }
+
+  private func clear(_ seat: Seat, at tick: Int64) {
+    seats.withLock { seats in
+      // A newer poll of the device may be there.
+      guard seats.byTick[tick]?[seat.deviceID] === seat else { return }
+      seats.byTick[tick]?[seat.deviceID] = nil
+      if seats.byTick[tick]?.isEmpty == true { seats.byTick[tick] = nil }
+    }
+  }
+
   /// Ends those that have waited long enough. Called some 20 times a second.
   func endOverdue(nowMilliseconds: Int64) {
-    for seat in seats.withLock({ Array($0.byDevice.values) }) { seat.endIfOverdue(nowMilliseconds) }
+    let now = nowMilliseconds / Self.tickMilliseconds
+    let overdue = seats.withLock { seats in
+      // There are as many ticks as fit into the longest wait.
+      let ticks = seats.byTick.keys.filter { $0 <= now }
+      return ticks.flatMap { seats.byTick.removeValue(forKey: $0)?.values.map(\.self) ?? [] }
+    }
+    for seat in overdue { seat.wake(.timedOut) }
   }
 
   /// Answers all polls as they are, because the service stops; none is parked from then on.

@@ -110,7 +110,7 @@ public final class RunningServer: Sendable {
     opened.add { await lanes.close() }
     let live = LiveDevices(
       monotonicMilliseconds: { MonotonicClock.milliseconds },
-      maximumParkedPolls: configuration.maximumParkedPolls)
+      maximumParkedPolls: configuration.maxParkedPolls)
     let replay = try await ReplayProtection.open(
       configuration, on: lanes, database: database, live: live, clock: clock, logger: logger, opened: &opened)
     let background = BackgroundWork(on: lanes[0], live: live, clock: clock, logger: logger)

@@ -48,7 +48,7 @@ import Testing
   }
 
   @Test(arguments: [
-    (Refusal.missingHost, 400), (.repeatedContentLength, 400), (.invalidField, 400), (.headerTooLarge, 431),
+    (Refusal.missingHost, 400), (.conflictingLengths, 400), (.invalidField, 400), (.headerTooLarge, 431),
     (.versionNotSupported, 505), (.unavailable, 503),
   ])
   func `A refusal of the server is a problem of the same status`(_ refusal: Refusal, _ status: Int) throws {

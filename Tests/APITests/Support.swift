@@ -27,12 +27,8 @@ final class APIUnderTest: Sendable {
     _ method: String, _ target: String, _ fields: [(String, String)] = [("authorization", "Bearer t")],
     body: Request.Body = .complete([])
   ) async throws -> HTTPAnswer {
-    var header = HeaderFields()
-    for (name, value) in fields {
-      Array(name.utf8).withUnsafeBufferPointer { name in
-        Array(value.utf8).withUnsafeBufferPointer { header.append(name: name, value: $0) }
-      }
-    }
+    let section = fields.map { "\($0): \($1)\r\n" }.joined() + "\r\n"
+    let header = try HeaderFields(Array(section.utf8), maximumLines: fields.count)
     let request = Request(
       id: "test-1", method: method, target: target, fields: header, body: body,
       client: IPAddress("192.0.2.1")!)

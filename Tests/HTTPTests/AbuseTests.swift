@@ -22,7 +22,7 @@ struct AbuseTests {
       ),
       (
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400,
-        "exclude"
+        "together"
       ),
       ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400, "coding"),
       ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: identity\r\n\r\n", 400, "coding"),
@@ -31,33 +31,36 @@ struct AbuseTests {
         400, "coding"
       ),
       ("POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400, "coding"),
-      ("GET http://other/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, "target"),
+      ("GET http://other/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, "authority"),
+      ("GET http:/// HTTP/1.1\r\nHost: a\r\n\r\n", 400, "target"),
+      ("GET ftp://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, "target"),
       ("GET /é HTTP/1.1\r\nHost: a\r\n\r\n", 400, "target"),
       ("GET /#a HTTP/1.1\r\nHost: a\r\n\r\n", 400, "target"),
-      ("OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", 400, "target"),
+      ("GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400, "target"),
+      ("BREW / HTTP/1.1\r\nHost: a\r\n\r\n", 501, "method"),
       ("G<T / HTTP/1.1\r\nHost: a\r\n\r\n", 400, "method"),
       ("GET / HTTP/1.1\r\nHost: a\r\nX\u{1}: b\r\n\r\n", 400, "field"),
       ("GET / HTTP/1.1\r\nHost: a\r\nX: b\u{7F}c\r\n\r\n", 400, "field"),
-      // Folded lines, which libmicrohttpd would join to the name, and NULs, with which it would end a value.
+      // Folded lines, and NULs.
       ("GET / HTTP/1.1\r\nHost: a\r\nX: a\r\n b\r\n\r\n", 400, "field"),
       ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length:\r\n 34\r\n\r\n", 400, "field"),
       ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding:\r\n chunked\r\n\r\n", 400, "field"),
       ("POST / HTTP/1.1\r\nHost: a\r\nContent-Lengt: 5\r\n h\r\n\r\nhello", 400, "field"),
       ("GET / HTTP/1.1\r\nHos: x\r\n t\r\n\r\n", 400, "field"),
-      ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\u{0} 0\r\n\r\nhello", 400, "field"),
+      ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\u{0} 0\r\n\r\nhello", 400, "number"),
       ("GET / HTTP/1.1\r\nHost: a\r\nX: a\u{0}b\r\nY: c\r\n\r\n", 400, "field"),
       ("GET / HTTP/1.1\r\nHost: a\r\nX\u{0}Y: b\r\n\r\n", 400, "HTTP"),
       ("GET /a\u{0}/b HTTP/1.1\r\nHost: a\r\n\r\n", 400, "target"),
       ("GET / HTTP/1.1\r\nHost: a\nX: b\r\n\r\n", 400, "field"),
       ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chun\u{212A}ed\r\n\r\n", 400, "coding"),
-      // A NUL at the end of a value, where libmicrohttpd puts some of its own.
+      // A NUL at the end of a value.
       ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\u{0}\r\n\r\n0\r\n\r\n", 400, "field"),
       ("POST / HTTP/1.1\r\nTransfer-Encoding: chunked\u{0}\r\nHost: a\r\n\r\n0\r\n\r\n", 400, "field"),
-      ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\u{0}\u{0}\r\n\r\n", 400, "field"),
+      ("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\u{0}\u{0}\r\n\r\n", 400, "number"),
       ("GET / HTTP/1.1\r\nHost: a\u{0}\r\n\r\n", 400, "field"),
       // Bare LF and bare CR.
       ("GET / HTTP/1.1\nHost: a\n\n", 400, "field"),
-      ("GET / HTTP/1.1\nHost: a\r\n\r\n", 400, "field"),
+      ("GET / HTTP/1.1\nHost: a\r\n\r\n", 400, "request line"),
       ("GET / HTTP/1.1\r\nHost: a\r\nX: b\n\r\n", 400, "field"),
       ("GET / HTTP/1.1\r\nHost: a\r\nX: b\r\n\n", 400, "field"),
       ("GET / HTTP/1.1\r\nHost: a\rX: b\r\n\r\n", 400, ""),
@@ -75,7 +78,7 @@ struct AbuseTests {
       ("GET / HTTP/1.1\r\nHost: a\r\n: b\r\nX: c\r\n\r\n", 400, "field"),
       ("GET / HTTP/1.1\r\nHost: a\r\nX\r\n\r\n", 400, "HTTP"),
       // Transfer codings that are nearly chunked.
-      ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \u{B}chunked\r\n\r\n0\r\n\r\n", 400, "coding"),
+      ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \u{B}chunked\r\n\r\n0\r\n\r\n", 400, "field"),
       ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400, "coding"),
       ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", 400, "coding"),
       ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n", 400, "coding"),
@@ -87,7 +90,7 @@ struct AbuseTests {
       ),
       (
         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n0\r\n\r\n", 400,
-        "exclude"
+        "together"
       ),
       // Chunks whose size is no number, or too large for one.
       ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0x1\r\na\r\n0\r\n\r\n", 400, ""),
@@ -97,12 +100,11 @@ struct AbuseTests {
       ("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nab0\r\n\r\n", 400, ""),
       (
         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000001\r\na\r\n0\r\n\r\n",
-        413,
-        ""
+        400,
+        "chunked"
       ),
       // Targets and versions of other kinds; other protocols.
-      ("GET http://a/ HTTP/1.1\r\nHost: a\r\n\r\n", 400, "target"),
-      ("GET / b HTTP/1.1\r\nHost: a\r\n\r\n", 400, "target"),
+      ("GET / b HTTP/1.1\r\nHost: a\r\n\r\n", 400, "request line"),
       ("GET  /  HTTP/1.1\r\nHost: a\r\n\r\n", 400, ""),
       ("CONNECT a:80 HTTP/1.1\r\nHost: a\r\n\r\n", 400, "target"),
       ("GET /\r\n\r\n", 400, ""),
@@ -166,16 +168,17 @@ struct AbuseTests {
 
   @Test(
     "with a Content-Length that is no number is refused",
-    arguments: ["+5", "-1", "0x10", "5 5", "5,5", "99999999999999999999999"])
+    arguments: [
+      "", "abc", "+5", "-1", "0x10", "5 5", "5,5", "5, 5", "99999999999999999999", "99999999999999999999999",
+    ])
   func refusesLengths(length: String) async throws {
     try await TestServer.run { server in
       let text = try await server.connect { socket in
         socket.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: \(length)\r\n\r\nabcde")
         return try socket.readToEnd()
       }
-      // libmicrohttpd refuses some of them itself, in words of its own.
-      let status = text.split(separator: " ").dropFirst().first ?? ""
-      #expect(["400", "413"].contains(status), "\(text.prefix(200))")
+      #expect(text.hasPrefix("HTTP/1.1 400 "), "\(text.prefix(200))")
+      #expect(text.components(separatedBy: "HTTP/1.1 ").count == 2, "one head")
     }
   }
 
@@ -206,7 +209,8 @@ struct AbuseTests {
         for _ in 0..<100 { socket.write(chunk) }
         return try socket.readToEnd()
       }
-      #expect(text.isEmpty)
+      // The answer is made before the end, and the rest is not waited for.
+      #expect(text.hasPrefix("HTTP/1.1 413 "))
     }
   }
 
@@ -305,7 +309,7 @@ extension HTTPLimits {
   static var impatient: HTTPLimits {
     var limits = HTTPLimits()
     limits.arrivalTimeoutMilliseconds = 300
-    limits.sweepIntervalMilliseconds = 50
+    limits.deadlineTickMilliseconds = 50
     return limits
   }
 }

@@ -130,12 +130,7 @@ import Testing
   }
 
   private static func fields(_ lines: [(String, String)]) -> HeaderFields {
-    var fields = HeaderFields()
-    for (name, value) in lines {
-      Array(name.utf8).withUnsafeBufferPointer { name in
-        Array(value.utf8).withUnsafeBufferPointer { fields.append(name: name, value: $0) }
-      }
-    }
-    return fields
+    let section = lines.map { "\($0): \($1)\r\n" }.joined() + "\r\n"
+    return try! HeaderFields(Array(section.utf8), maximumLines: lines.count)
   }
 }

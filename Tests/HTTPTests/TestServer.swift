@@ -22,7 +22,8 @@ struct Echo: Responder {
       body.append(utf8: request.client.description)
       return Response(status: 200, contentType: "text/plain", body: body)
     case "/empty": return Response(status: 204)
-    default: break
+    case "/forbidden": return Response(status: 403)
+    default: await request.receiveContent()
     }
     let body = ByteBuffer()
     switch request.body {
@@ -31,8 +32,8 @@ struct Echo: Responder {
       return Response(
         status: 200, fields: [("X-Echo", request.value(of: "x-test") ?? "-")], contentType: "text/plain",
         body: body)
-    case .tooLarge:
-      body.append("too large")
+    case .tooLarge, .expected, .lost:
+      body.append(utf8: "\(request.body)")
       return Response(status: 413, contentType: "text/plain", body: body)
     }
   }

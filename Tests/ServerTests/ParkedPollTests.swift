@@ -83,7 +83,7 @@ import Testing
   func `Where too many are parked, one more does not wait, and is told when to come back`(
     _ kind: DatabaseKind
   ) async throws {
-    try await TestRegistry.with(TestDatabase(kind), bounds: { $0.maximumParkedPolls = 1 }) { registry in
+    try await TestRegistry.with(TestDatabase(kind), bounds: { $0.maxParkedPolls = 1 }) { registry in
       let owner = try await registry.newOwner()
       let device = try await registry.newSignedDevice(of: owner)
       let other = try await registry.newSignedDevice(of: owner)

@@ -23,13 +23,13 @@ public struct Configuration: Sendable {
   public var argon2Time: Int
   public var eventLoops: Int
   public var maxDevicesPerClient: Int
+  public var maxParkedPolls: Int
   var rateLimits: RateLimits.Settings
   public var logLevel: Logger.Level
   public var logFormat: Logger.Format
   /// Bounds that are no settings: nobody who runs the service needs to move them.
   public var limits = HTTPLimits()
   public var maximumReplayNonces = ReplayMemory.maximumNonces
-  public var maximumParkedPolls = ParkedPolls.maximumParked
 
   /// Whether clients speak HTTPS, with the service or with a proxy in front.
   var isHTTPS: Bool { (publicURL?.scheme ?? (tls == nil ? "http" : "https")) == "https" }
@@ -39,6 +39,7 @@ public struct Configuration: Sendable {
   static let maximumEventLoops = 256
   static let maximumDevicesPerClient = 1_000_000
   static let maximumSkewSeconds = 3600
+  static let maximumParkedPolls = 1_000_000
 
   /// Reads flags and environment. Throws `UsageError`, which names the setting that is wrong.
   public init(arguments: [String], environment: [String: String]) throws(UsageError) {
@@ -70,6 +71,7 @@ public struct Configuration: Sendable {
       of: .eventLoops, in: 1...Self.maximumEventLoops, default: ProcessSettings.processorCount)
     maxDevicesPerClient = try arguments.number(
       of: .maxDevicesPerClient, in: 1...Self.maximumDevicesPerClient, default: 0)
+    maxParkedPolls = try arguments.number(of: .maxParkedPolls, in: 1...Self.maximumParkedPolls, default: 0)
     rateLimits = try RateLimits.Settings(arguments)
     logLevel = try Self.parse(arguments, .logLevel, "must be debug, info, notice, warning or error") {
       Logger.Level(rawValue: $0)

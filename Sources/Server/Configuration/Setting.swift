@@ -19,6 +19,7 @@ public enum Setting: String, CaseIterable, Sendable {
   case argon2Time = "ARGON2_TIME"
   case eventLoops = "EVENT_LOOPS"
   case maxDevicesPerClient = "MAX_DEVICES_PER_CLIENT"
+  case maxParkedPolls = "MAX_PARKED_POLLS"
   case rateLimitClient = "RATE_LIMIT_CLIENT"
   case rateLimitDevice = "RATE_LIMIT_DEVICE"
   case rateLimitAddress = "RATE_LIMIT_ADDRESS"
@@ -39,6 +40,7 @@ public enum Setting: String, CaseIterable, Sendable {
     case .argon2MemoryKiB: "19456"
     case .argon2Time: "2"
     case .maxDevicesPerClient: "10000"
+    case .maxParkedPolls: "20000"
     case .rateLimitClient: "6000/60"
     case .rateLimitDevice: "600/60"
     case .rateLimitAddress: "600/60"
@@ -76,6 +78,7 @@ public enum Setting: String, CaseIterable, Sendable {
     case .argon2Time: "passes of one argon2id hash"
     case .eventLoops: "event loops (default: number of cores)"
     case .maxDevicesPerClient: "devices of one client, revoked ones included"
+    case .maxParkedPolls: "polls that wait for a signal at the same time; one more is answered at once"
     case .rateLimitClient:
       "requests of one client: so many at once, and again in so many seconds; off: any number"
     case .rateLimitDevice: "requests of one device, likewise"

@@ -1,0 +1,1 @@
+#include "../../.build/llhttp/api.c"

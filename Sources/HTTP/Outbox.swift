@@ -1,0 +1,83 @@
+internal import Glibc
+
+/// Bytes that wait to be sent on one connection, in their order. Short ones are gathered by the server and sent as they lie;
+/// what the socket does not take at once is kept here.
+struct Outbox {
+  /// What became of an attempt to send.
+  enum Result {
+    case sentAll
+    /// The client must read first.
+    case blocked
+    /// The connection is broken.
+    case broken
+  }
+
+  private struct Piece {
+    let bytes: ByteBuffer
+    var start = 0
+  }
+
+  /// Without the first `head` pieces, which were sent.
+  private var pieces: [Piece] = []
+  private var head = 0
+
+  /// Pieces that one system call sends.
+  private static let maximumPiecesAtOnce = 16
+
+  var isEmpty: Bool { head == pieces.count }
+
+  /// Adds bytes without copying them.
+  mutating func append(_ bytes: ByteBuffer) {
+    if bytes.count > 0 { pieces.append(Piece(bytes: bytes)) }
+  }
+
+  /// Adds a copy of bytes.
+  mutating func append(copy bytes: UnsafeBufferPointer<UInt8>, isSensitive: Bool) {
+    guard !bytes.isEmpty else { return }
+    let copy = ByteBuffer(capacity: bytes.count, isSensitive: isSensitive)
+    copy.append(bytes)
+    pieces.append(Piece(bytes: copy))
+  }
+
+  /// Sends as much as the socket takes.
+  mutating func send(to descriptor: Int32) -> Result {
+    while !isEmpty {
+      let count = withUnsafeTemporaryAllocation(of: iovec.self, capacity: Self.maximumPiecesAtOnce) { vectors in
+        var used = 0
+        for piece in pieces[head...].prefix(Self.maximumPiecesAtOnce) {
+          vectors[used] = iovec(
+            iov_base: piece.bytes.start + piece.start, iov_len: piece.bytes.count - piece.start)
+          used += 1
+        }
+        return writev(descriptor, vectors.baseAddress!, Int32(used))
+      }
+      guard count >= 0 else { return errno == EAGAIN || errno == EINTR ? .blocked : .broken }
+      drop(count)
+    }
+    return .sentAll
+  }
+
+  /// Lends the next bytes, at most `maximum` of them, and takes them out.
+  mutating func take(atMost maximum: Int, _ body: (UnsafeBufferPointer<UInt8>) -> Bool) -> Bool {
+    guard !isEmpty else { return true }
+    let piece = pieces[head]
+    let count = min(maximum, piece.bytes.count - piece.start)
+    let isTaken = body(UnsafeBufferPointer(start: piece.bytes.start + piece.start, count: count))
+    drop(count)
+    return isTaken
+  }
+
+  private mutating func drop(_ count: Int) {
+    var rest = count
+    while !isEmpty {
+      let length = pieces[head].bytes.count - pieces[head].start
+      guard rest >= length else {
+        pieces[head].start += rest
+        return
+      }
+      rest -= length
+      head += 1
+    }
+    (pieces, head) = ([], 0)
+  }
+}

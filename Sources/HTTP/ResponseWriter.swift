@@ -1,0 +1,118 @@
+private import Glibc
+
+/// Writes the head of answers (RFC 9112, section 4). One for each server.
+struct ResponseWriter {
+  /// Fields that every answer has, beside those that every answer of any server has.
+  let commonFields: [HTTPServer.CommonField]
+  private var date = ByteBuffer(capacity: 64)
+  private var dateSeconds = -1
+
+  init(commonFields: [HTTPServer.CommonField]) { self.commonFields = commonFields }
+
+  /// What an answer's head says that is not the handler's.
+  struct Circumstances {
+    let requestID: String
+    /// Whether the connection ends with the answer.
+    let closes: Bool
+    /// Whether the request was of HTTP/1.0, where a connection that goes on is the exception.
+    let isVersion10: Bool
+  }
+
+  /// Writes everything before the content.
+  mutating func write(_ response: Response, _ circumstances: Circumstances, to buffer: ByteBuffer) {
+    buffer.append("HTTP/1.1 ")
+    buffer.append(decimal: response.status)
+    buffer.append(Self.reason(of: response.status))
+    appendDate(to: buffer)
+    if let type = response.contentType { Self.append("Content-Type", type, to: buffer) }
+    Self.append("X-Request-Id", circumstances.requestID, to: buffer)
+    Self.append("Cache-Control", response.cacheControl, to: buffer)
+    for field in commonFields { Self.append(field.name, field.value, to: buffer) }
+    for field in response.fields { Self.append(field.name, field.value, to: buffer) }
+    // RFC 9110, section 8.6: no length with 204.
+    if response.status != 204 {
+      buffer.append("Content-Length: ")
+      buffer.append(decimal: response.body?.count ?? 0)
+      buffer.append("\r\n")
+    }
+    if circumstances.closes {
+      buffer.append("Connection: close\r\n")
+    } else if circumstances.isVersion10 {
+      buffer.append("Connection: keep-alive\r\n")
+    }
+    buffer.append("\r\n")
+  }
+
+  private static func append(_ name: StaticString, _ value: StaticString, to buffer: ByteBuffer) {
+    buffer.append(name)
+    buffer.append(": ")
+    buffer.append(value)
+    buffer.append("\r\n")
+  }
+
+  private static func append(_ name: StaticString, _ value: String, to buffer: ByteBuffer) {
+    var value = value
+    value.withUTF8 { value in
+      // A line end in a value would begin a field, or the content, of its author's choice.
+      guard !value.contains(where: { $0 < 0x20 || $0 == 0x7F }) else { return }
+      buffer.append(name)
+      buffer.append(": ")
+      buffer.append(value)
+      buffer.append("\r\n")
+    }
+  }
+
+  // MARK: Date
+
+  /// RFC 9110, section 6.6.1. Written anew once a second.
+  private mutating func appendDate(to buffer: ByteBuffer) {
+    var now = time(nil)
+    if now != dateSeconds {
+      dateSeconds = now
+      var parts = tm()
+      gmtime_r(&now, &parts)
+      date.removeAll()
+      date.append("Date: ")
+      date.append(length: Self.dateLength) { bytes in
+        withUnsafeTemporaryAllocation(of: CChar.self, capacity: Self.dateLength + 1) { text in
+          strftime(text.baseAddress!, text.count, "%a, %d %b %Y %H:%M:%S GMT", &parts)
+          for index in 0..<Self.dateLength { bytes[index] = UInt8(bitPattern: text[index]) }
+        }
+      }
+      date.append("\r\n")
+    }
+    date.withBytes { buffer.append($0) }
+  }
+
+  private static let dateLength = 29
+
+  // MARK: Status
+
+  /// The reason phrase, which nobody reads (RFC 9112, section 4), and what is around it.
+  private static func reason(of status: Int) -> StaticString {
+    switch status {
+    case 200: " OK\r\n"
+    case 201: " Created\r\n"
+    case 202: " Accepted\r\n"
+    case 204: " No Content\r\n"
+    case 400: " Bad Request\r\n"
+    case 401: " Unauthorized\r\n"
+    case 403: " Forbidden\r\n"
+    case 404: " Not Found\r\n"
+    case 405: " Method Not Allowed\r\n"
+    case 408: " Request Timeout\r\n"
+    case 409: " Conflict\r\n"
+    case 410: " Gone\r\n"
+    case 413: " Content Too Large\r\n"
+    case 415: " Unsupported Media Type\r\n"
+    case 422: " Unprocessable Content\r\n"
+    case 429: " Too Many Requests\r\n"
+    case 431: " Request Header Fields Too Large\r\n"
+    case 501: " Not Implemented\r\n"
+    case 503: " Service Unavailable\r\n"
+    case 505: " HTTP Version Not Supported\r\n"
+    case 500: " Internal Server Error\r\n"
+    default: " \r\n"
+    }
+  }
+}
