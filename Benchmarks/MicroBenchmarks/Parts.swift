@@ -48,7 +48,7 @@ struct Parts {
       ("Signature", String(decoding: request.value("signature") ?? [], as: UTF8.self)),
     ].map { "\($0): \($1)\r\n" }
     let bytes = Array("GET \(request.target) HTTP/1.1\r\n\(lines.joined())\r\n".utf8)
-    var machine = ConnectionMachine(limits: HTTPLimits())
+    var machine = ConnectionMachine(within: .init(HTTPLimits()))
     bytes.withUnsafeBufferPointer { bytes in
       Stopwatch.measure("parse: llhttp, fields, framing") {
         var rest = bytes

@@ -38,7 +38,7 @@ private struct Reading: Equatable {
 
   init(of pieces: [[UInt8]]) {
     consumed = pieces.flatMap(\.self)
-    var machine = ConnectionMachine(limits: HTTPLimits())
+    var machine = ConnectionMachine(within: .init(HTTPLimits()))
     for piece in pieces {
       piece.withUnsafeBufferPointer { read(&machine, $0) }
     }

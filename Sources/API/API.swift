@@ -75,9 +75,17 @@ public final class API: Responder {
     } catch {
       outcome = self.outcome(error, of: request)
     }
+    report(request, at: endpoint, outcome, since: start)
+    return outcome.response
+  }
+
+  /// Apart, so that a request that waits has no room for it.
+  @inline(never)
+  private func report(
+    _ request: Request, at endpoint: Endpoint?, _ outcome: Outcome, since start: ContinuousClock.Instant
+  ) {
     let duration = start.duration(to: .now)
     observe(.answered(AnsweredRequest(request, at: endpoint, outcome, duration: duration)))
-    return outcome.response
   }
 
   public func refuse(_ refusal: Refusal, requestID: String) -> Response {
@@ -103,7 +111,7 @@ public final class API: Responder {
 
   /// The answer to a request that failed. Where a limit applied to it, it says so.
   func outcome(_ problem: Problem, of request: Request) -> Outcome {
-    var outcome = Outcome(problem, requestID: request.id)
+    let outcome = Outcome(problem, requestID: request.id)
     let charged = problem.kind.isCharged ? services.limits.standing(of: request.caller) : nil
     if let standing = problem.standing ?? charged { outcome.response.tell(standing) }
     return outcome

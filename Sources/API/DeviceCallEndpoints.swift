@@ -192,7 +192,7 @@ struct PolledSignals: API.Answer {
       json.member("signals", signals.map(PolledSignal.init))
       json.member("server_time", serverTime)
     }
-    var response = Response(status: 200, contentType: "application/json", body: json.buffer)
+    let response = Response(status: 200, contentType: "application/json", body: json.buffer)
     if let retryAfterSeconds { response.fields.append(("Retry-After", String(retryAfterSeconds))) }
     return response
   }

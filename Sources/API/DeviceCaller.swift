@@ -19,17 +19,20 @@ public struct SignatureOrigin: Hashable, Sendable {
 }
 
 /// A device that proved who it is: by a signature, or by a token.
-struct AuthenticatedDevice: API.Caller {
+///
+/// A class, because it is handed from step to step, and each has room for it for as long as it waits.
+final class AuthenticatedDevice: API.Caller, Sendable {
   static let access = Access.device
 
   let session: DeviceSession
   var proved: ProvedCaller? { .device(session.deviceID) }
-  /// Nil where there was a token.
-  private let proof: RequestProof?
+  /// What the answer's signature names of the request's; nil where there was a token.
+  private let signed: (keyID: String, nonce: String)?
 
   /// Where there is a signature, it alone decides.
   init(of request: Request, at api: API) async throws(Problem) {
-    proof = try await Self.proof(of: request, at: api)
+    let proof = try await Self.proof(of: request, at: api)
+    signed = proof.map { ($0.keyID, $0.nonce) }
     if let proof {
       session = try await Self.session(of: request, provedBy: proof, at: api)
     } else if let token = try request.bearerToken() {
@@ -51,12 +54,12 @@ struct AuthenticatedDevice: API.Caller {
   }
 
   /// The answer to a signed request is signed, of whatever status, and nobody on the way may change it.
-  func seal(_ response: inout Response, at api: API) {
-    guard let proof, let serverKey = session.serverKey else { return }
+  func seal(_ response: Response, at api: API) {
+    guard let signed, let serverKey = session.serverKey else { return }
     let body = response.body?.withBytes { Array($0) } ?? []
     let signature = ResponseSigner.sign(
       status: response.status, body: body, created: api.services.clock.now().secondsSince1970,
-      keyID: proof.keyID, nonce: proof.nonce, serverKey: serverKey)
+      keyID: signed.keyID, nonce: signed.nonce, serverKey: serverKey)
     response.cacheControl = "no-store, no-transform"
     if let digest = signature.contentDigest { response.fields.append(("Content-Digest", digest)) }
     response.fields.append(("Signature-Input", signature.signatureInput))

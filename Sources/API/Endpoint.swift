@@ -57,7 +57,7 @@ final class Endpoint: Sendable {
         outcome = api.outcome(error, of: call.request)
       }
       if let standing { outcome.response.tell(standing) }
-      caller.seal(&outcome.response, at: api)
+      caller.seal(outcome.response, at: api)
       outcome.caller = caller.proved ?? outcome.caller
       return outcome
     }
@@ -119,7 +119,7 @@ extension API {
     /// What the caller is told of an error.
     func problem(_ error: RegistryError) -> Problem
     /// Lets the answer, whatever it is, show that it comes from the registry.
-    func seal(_ response: inout Response, at api: API)
+    func seal(_ response: Response, at api: API)
   }
 
   /// What a route reads from a request. That there is a value proves that it was well formed.
@@ -151,7 +151,7 @@ extension API.Caller {
   func count(at api: API) -> RateLimit.Standing? { nil }
   func testScope() throws(Problem) {}
   func problem(_ error: RegistryError) -> Problem { Problem(error) }
-  func seal(_ response: inout Response, at api: API) {}
+  func seal(_ response: Response, at api: API) {}
 }
 
 extension API.Answer {

@@ -2,19 +2,50 @@ internal import HTTP
 internal import Registry
 
 /// Why a request was not answered as it wished, in words for its sender (RFC 9457).
+///
+/// A reference, because every step of a request may throw one, and each has room for it for as long as it waits.
 struct Problem: Error {
-  let kind: ProblemKind
+  private let content: Content
+
+  private final class Content: Sendable {
+    let kind: ProblemKind
+    let detail: String
+    let errors: [FieldError]
+    let fields: [(name: StaticString, value: String)]
+    let serverTime: Timestamp?
+    let standing: RateLimit.Standing?
+    let cause: String?
+
+    init(
+      _ kind: ProblemKind, _ detail: String, _ errors: [FieldError],
+      _ fields: [(name: StaticString, value: String)], _ serverTime: Timestamp?, _ standing: RateLimit.Standing?,
+      _ cause: String?
+    ) {
+      (self.kind, self.detail, self.errors, self.fields) = (kind, detail, errors, fields)
+      (self.serverTime, self.standing, self.cause) = (serverTime, standing, cause)
+    }
+  }
+
+  init(
+    kind: ProblemKind, detail: String, errors: [FieldError] = [],
+    fields: [(name: StaticString, value: String)] = [], serverTime: Timestamp? = nil,
+    standing: RateLimit.Standing? = nil, cause: String? = nil
+  ) {
+    content = Content(kind, detail, errors, fields, serverTime, standing, cause)
+  }
+
+  var kind: ProblemKind { content.kind }
   /// What was wrong here and what to do about it.
-  let detail: String
-  var errors: [FieldError] = []
+  var detail: String { content.detail }
+  var errors: [FieldError] { content.errors }
   /// Header fields that the status asks for.
-  var fields: [(name: StaticString, value: String)] = []
-  /// The registry's time, for whoever's clock is wrong.
-  var serverTime: Timestamp?
+  var fields: [(name: StaticString, value: String)] { content.fields }
+  /// The registry's time, for a device whose clock is wrong.
+  var serverTime: Timestamp? { content.serverTime }
   /// Where the caller stands with a limit that was reached.
-  var standing: RateLimit.Standing?
+  var standing: RateLimit.Standing? { content.standing }
   /// For the log, and never in the answer.
-  var cause: String?
+  var cause: String? { content.cause }
 
   /// A value that is missing or wrong.
   struct FieldError: Hashable, Sendable {

@@ -6,7 +6,7 @@ internal import RequestSignature
 
 extension Response {
   /// Says where the caller stands with a limit.
-  mutating func tell(_ standing: RateLimit.Standing) {
+  func tell(_ standing: RateLimit.Standing) {
     let name = standing.subject.rawValue
     fields.append(
       (

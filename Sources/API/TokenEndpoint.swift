@@ -142,7 +142,7 @@ struct IssuedTokenAnswer: API.Answer {
       json.member("token_type", "Bearer")
       json.member("expires_in", Int64(issued.expiresInSeconds))
     }
-    var response = Response(
+    let response = Response(
       status: 200, fields: [("Pragma", "no-cache")], contentType: "application/json", body: json.buffer)
     if let standing = issued.standing { response.tell(standing) }
     return response

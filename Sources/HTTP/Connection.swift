@@ -17,12 +17,6 @@ final class Connection: ContentSource, @unchecked Sendable {
   /// The request that is being answered.
   private var exchange: Exchange?
   private var exchangeCount: UInt64 = 0
-  /// Answers the requests, from the first on.
-  private var task: Task<Void, Never>?
-  /// A request for it.
-  private var nextRequest: Request?
-  /// It, while there is none.
-  private var requestWaiter: UnsafeContinuation<Void, Never>?
   /// Answers that the socket has not taken yet; with TLS, before they are records.
   private var outbox = Outbox()
   /// Records that the socket has not taken yet.
@@ -62,6 +56,7 @@ final class Connection: ContentSource, @unchecked Sendable {
     let requestID: String
     let isHead: Bool
     let isVersion10: Bool
+    var handler: Handler?
     /// The content, once it is here, of a request whose client waited for 100.
     var content: Request.Body?
     /// The handler, which waits for that.
@@ -81,7 +76,7 @@ final class Connection: ContentSource, @unchecked Sendable {
     self.descriptor = descriptor
     self.peer = peer
     self.tls = tls
-    machine = ConnectionMachine(limits: server.limits)
+    machine = ConnectionMachine(within: server.bounds)
     watch = try DescriptorWatch(descriptor, on: server.loop)
   }
 
@@ -149,7 +144,7 @@ final class Connection: ContentSource, @unchecked Sendable {
   private func endInput() {
     guard state == .open, exchange != nil || isBlocked else { return close() }
     hasInputEnded = true
-    task?.cancel()
+    exchange?.handler?.cancel()
     deliver(.lost)
     settle()
   }
@@ -201,27 +196,11 @@ final class Connection: ContentSource, @unchecked Sendable {
     let number = exchangeCount
     exchange = Exchange(
       number: number, requestID: request.id, isHead: head.method == "HEAD", isVersion10: head.isVersion10)
-    server.beganHandler()
-    nextRequest = request
-    if task == nil {
-      task = server.loop.startTask { await self.serve() }
-    } else if let requestWaiter {
-      self.requestWaiter = nil
-      requestWaiter.resume()
-    }
-    if hasInputEnded { task?.cancel() }
-  }
-
-  /// Answers one request after another. To begin a task for each would cost more than to read it.
-  private func serve() async {
-    while state != .closed {
-      if let request = nextRequest {
-        nextRequest = nil
-        finish(exchangeCount, await server.responder.respond(to: request))
-      } else {
-        await withUnsafeContinuation { requestWaiter = $0 }
-      }
-    }
+    let handler = server.handlers.start(request, number, of: self)
+    // It may be done by now.
+    guard exchange?.number == number else { return }
+    exchange?.handler = handler
+    if hasInputEnded { handler.cancel() }
   }
 
   private func refuse(_ refusal: Refusal) {
@@ -270,15 +249,16 @@ final class Connection: ContentSource, @unchecked Sendable {
 
   // MARK: Answers
 
-  private func finish(_ number: UInt64, _ response: Response) {
-    server.endedHandler()
+  /// A handler is done.
+  func finish(_ number: UInt64, _ response: Response) {
     answer(number, response)
+    server.endIfDrained()
   }
 
   /// Answers 503 in the handler's place, because the server stops.
   func abandon() {
     guard let exchange else { return }
-    task?.cancel()
+    exchange.handler?.cancel()
     answer(exchange.number, server.responder.refuse(.unavailable, requestID: exchange.requestID))
   }
 
@@ -430,11 +410,9 @@ final class Connection: ContentSource, @unchecked Sendable {
     server.wheel.remove(deadline)
     watch.close()
     Glibc.close(descriptor)
-    task?.cancel()
+    exchange?.handler?.cancel()
     deliver(.lost)
     exchange = nil
-    requestWaiter?.resume()
-    requestWaiter = nil
     if isNew { server.endedNewness() }
     server.closed(self)
   }

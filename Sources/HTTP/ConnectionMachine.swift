@@ -40,7 +40,7 @@ package struct ConnectionMachine {
     case early
   }
 
-  private let limits: HTTPLimits
+  private let bounds: Bounds
   private let parser = RequestParser()
   private var phase = Phase.head
   private var answer = Answer.none
@@ -56,7 +56,18 @@ package struct ConnectionMachine {
   /// Whether the client waits for 100, and was not told to go on.
   private var awaitsContinue = false
 
-  package init(limits: HTTPLimits) { self.limits = limits }
+  /// Limits that connections share.
+  package final class Bounds: Sendable {
+    fileprivate let limits: HTTPLimits
+
+    package init(_ limits: HTTPLimits) { self.limits = limits }
+  }
+
+  package init(within bounds: Bounds) { self.bounds = bounds }
+
+  private var limits: HTTPLimits {
+    @inline(__always) _read { yield bounds.limits }
+  }
 
   // MARK: State
 

@@ -8,8 +8,10 @@ private import Synchronization
 public final class HTTPServer: @unchecked Sendable {
   let loop: EventLoop
   let limits: HTTPLimits
+  let bounds: ConnectionMachine.Bounds
   let trustedProxies: TrustedProxies
   let responder: any Responder
+  let handlers: Handlers
   /// What new connections are shown; nil without TLS.
   private var identity: TLSIdentity?
 
@@ -24,7 +26,6 @@ public final class HTTPServer: @unchecked Sendable {
   private(set) var isDraining = false
   private var isShutDown = false
   private var whenDrained: (() -> Void)?
-  private var runningHandlers = 0
   /// Connections that have not sent a request yet.
   private var newConnections = 0
   private var sparesNewConnections = true
@@ -66,8 +67,10 @@ public final class HTTPServer: @unchecked Sendable {
     loop.assertCurrent()
     self.loop = loop
     self.limits = limits
+    bounds = ConnectionMachine.Bounds(limits)
     self.trustedProxies = trustedProxies
     self.responder = responder
+    handlers = Handlers(on: loop, responder)
     identity = tls
     listening = descriptor
     writer = ResponseWriter(commonFields: commonFields)
@@ -185,15 +188,6 @@ public final class HTTPServer: @unchecked Sendable {
     if runningHandshakes == 0 { handshakes = [] }
   }
 
-  // MARK: Handlers
-
-  func beganHandler() { runningHandlers += 1 }
-
-  func endedHandler() {
-    runningHandlers -= 1
-    endIfDrained()
-  }
-
   func nextRequestID() -> String { requestIDs.next() }
 
   // MARK: Deadlines
@@ -230,6 +224,7 @@ public final class HTTPServer: @unchecked Sendable {
     await drain(timeoutMilliseconds: timeoutMilliseconds)
     for connection in connections.values { connection.abandon() }
     for connection in connections.values { connection.close() }
+    handlers.close()
     isShutDown = true
     closeTimers()
   }
@@ -266,9 +261,9 @@ public final class HTTPServer: @unchecked Sendable {
     }
   }
 
-  private var isDrained: Bool { runningHandlers == 0 && (newConnections == 0 || !sparesNewConnections) }
+  private var isDrained: Bool { handlers.runningCount == 0 && (newConnections == 0 || !sparesNewConnections) }
 
-  private func endIfDrained() { if isDrained { whenDrained?() } }
+  func endIfDrained() { if isDrained { whenDrained?() } }
 }
 
 /// Why a server does not start.

@@ -1,7 +1,7 @@
 /// An answer to a request.
 ///
-/// Not Sendable: it is made and sent on one event loop.
-public struct Response {
+/// Not Sendable: it is made and sent on one event loop. A class, because it is handed on several times.
+public final class Response {
   public var status: Int
   /// Field names in their usual spelling and their values, beside those that the server adds to every answer:
   /// `Date`, `Content-Length`, `Connection`, `X-Request-Id` and `Cache-Control`.

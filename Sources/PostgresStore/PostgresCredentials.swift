@@ -71,7 +71,7 @@ extension PostgresStore: CredentialStore {
 extension DeviceCredentials {
   /// Reads `PostgresStatement.credentialColumns`. A next secret is there in whole or not at all: the database's
   /// constraints hold that, and the lengths.
-  fileprivate init(row: PostgresAnswer.Row) {
+  fileprivate convenience init(row: PostgresAnswer.Row) {
     self.init(
       deviceID: row.uuid(0), clientID: ClientID(row.text(1)!)!, isActive: row.bool(2),
       current: SecretVerifier(

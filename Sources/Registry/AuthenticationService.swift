@@ -196,8 +196,9 @@ extension TokenCredentials {
   fileprivate var endsAt: Timestamp { min(expiresAt, device.graceExpiresAt ?? expiresAt) }
 }
 
-/// A request of a device that proved itself.
-public struct DeviceSession: Sendable {
+/// A request of a device that proved itself. A class, because it is handed from step to step, and each has room for it for
+/// as long as it waits.
+public final class DeviceSession: Sendable {
   public let deviceID: DeviceID
   public let clientID: ClientID
   /// The key that signs the answer to a signed request; nil where a token was presented.

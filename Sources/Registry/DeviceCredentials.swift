@@ -1,5 +1,6 @@
-/// All that is needed to tell whether a request is a device's.
-public struct DeviceCredentials: Hashable, Sendable {
+/// All that is needed to tell whether a request is a device's. A class, because the cache hands the same to every request of
+/// a device.
+public final class DeviceCredentials: Equatable, Sendable {
   public let deviceID: DeviceID
   public let clientID: ClientID
   /// Whether the device may come in: active, and not revoked.
@@ -23,6 +24,11 @@ public struct DeviceCredentials: Hashable, Sendable {
     self.graceExpiresAt = graceExpiresAt
   }
 
+  public static func == (left: DeviceCredentials, right: DeviceCredentials) -> Bool {
+    left.deviceID == right.deviceID && left.clientID == right.clientID && left.isActive == right.isActive
+      && left.current == right.current && left.next == right.next && left.graceExpiresAt == right.graceExpiresAt
+  }
+
   /// Whether the secret in force still counts: its device does, and a rotation's grace has not ended.
   public func isCurrentValid(at time: Timestamp) -> Bool {
     isActive && (graceExpiresAt.map { time < $0 } ?? true)
@@ -42,7 +48,7 @@ public struct TokenHash: Hashable, Sendable {
 }
 
 /// A live access token, and the device that it stands for.
-public struct TokenCredentials: Hashable, Sendable {
+public struct TokenCredentials: Equatable, Sendable {
   /// The device, whose secret in force the token was issued on.
   public let device: DeviceCredentials
   public let expiresAt: Timestamp

@@ -2,7 +2,7 @@
 /// with which nonce. Whether that is true, `verify(storedKey:)` tells.
 ///
 /// The checks belong in this order: initialiser, `timeliness`, `hasDigest(of:)`, `verify`, nonce.
-public struct RequestProof: Sendable {
+public final class RequestProof: Sendable {
   /// The device's id, a UUID in lower case.
   public let keyID: String
   /// 8 to 64 characters of `A-Z a-z 0-9 - _`.

@@ -180,7 +180,7 @@ extension DeviceCredentials {
   fileprivate static let columnCount: Int32 = 10
 
   /// Reads `SQLiteStore.credentialColumns`. What the database's constraints hold is not tested again.
-  fileprivate init(row: SQLiteRow) {
+  fileprivate convenience init(row: SQLiteRow) {
     self.init(
       deviceID: row.id(0), clientID: ClientID(row.text(1))!, isActive: row.bool(2),
       current: SecretVerifier(

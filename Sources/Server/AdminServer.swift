@@ -62,7 +62,7 @@ private struct MetricsResponder: Responder {
       return Self.answer(404, "Nothing answers at this path; the metrics are at \(Self.path).\n")
     }
     guard Self.methods.contains(request.method) else {
-      var response = Self.answer(405, "The metrics are there to be read.\n")
+      let response = Self.answer(405, "The metrics are there to be read.\n")
       response.fields = [("Allow", Self.methods.joined(separator: ", "))]
       return response
     }

@@ -118,7 +118,7 @@ import Testing
 
   @Test("what is kept behind a request under way is bounded by its driver's asking")
   func tellsWhenFull() {
-    var machine = ConnectionMachine(limits: HTTPLimits())
+    var machine = ConnectionMachine(within: .init(HTTPLimits()))
     let more = [UInt8](repeating: 120, count: HTTPLimits().maximumPipelinedBytes)
     more.withUnsafeBufferPointer { machine.keep(UnsafeBufferPointer(rebasing: $0.dropLast())) }
     #expect(!machine.isFull)
@@ -211,7 +211,7 @@ import Testing
 
 /// What a machine makes of bytes, in words.
 struct Transcript {
-  var machine = ConnectionMachine(limits: HTTPLimits())
+  var machine = ConnectionMachine(within: .init(HTTPLimits()))
   private(set) var lines: [String] = []
   private(set) var isClosing = false
   private let answersAtOnce: Bool
