@@ -18,7 +18,8 @@ struct Problem: Error {
 
     init(
       _ kind: ProblemKind, _ detail: String, _ errors: [FieldError],
-      _ fields: [(name: StaticString, value: String)], _ serverTime: Timestamp?, _ standing: RateLimit.Standing?,
+      _ fields: [(name: StaticString, value: String)], _ serverTime: Timestamp?,
+      _ standing: RateLimit.Standing?,
       _ cause: String?
     ) {
       (self.kind, self.detail, self.errors, self.fields) = (kind, detail, errors, fields)

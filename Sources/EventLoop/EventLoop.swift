@@ -19,7 +19,9 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
   private let idleHandle: UnsafeMutablePointer<uv_idle_t>
 
   private var thread: Thread?
+  /// Jobs that may run, from `nextJob` on.
   private var readyJobs: [UnownedJob] = []
+  private var nextJob = 0
   private var deferred: [() -> Void] = []
 
   private struct Inbox {
@@ -33,8 +35,9 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
   }
   private let inbox = Mutex(Inbox())
 
-  /// Jobs that one pass runs before the loop looks at its file descriptors again.
-  static let maximumJobsPerPass = 10_000
+  /// Jobs that one pass runs before the loop looks at its file descriptors again. What a herd makes runnable at once must
+  /// not hold up everything else.
+  static let maximumJobsPerPass = 256
 
   /// Makes the loop and starts its thread. Throws when the system has no thread or descriptor left.
   public init(name: String) throws(EventLoopError) {
@@ -193,15 +196,19 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
   private func finishPass() {
     var budget = Self.maximumJobsPerPass
     while budget > 0, !(readyJobs.isEmpty && deferred.isEmpty) {
-      var jobs: [UnownedJob] = []
-      swap(&jobs, &readyJobs)
-      for job in jobs { job.runSynchronously(on: asUnownedTaskExecutor()) }
-      budget -= jobs.count + 1
-      if readyJobs.isEmpty {
-        var calls: [() -> Void] = []
-        swap(&calls, &deferred)
-        for call in calls { call() }
+      while budget > 0, nextJob < readyJobs.count {
+        let job = readyJobs[nextJob]
+        nextJob += 1
+        budget -= 1
+        job.runSynchronously(on: asUnownedTaskExecutor())
       }
+      if nextJob == readyJobs.count {
+        readyJobs.removeAll(keepingCapacity: nextJob <= Self.maximumJobsPerPass)
+        nextJob = 0
+      }
+      var calls: [() -> Void] = []
+      swap(&calls, &deferred)
+      for call in calls { call() }
     }
     // With an idle handle libuv polls without waiting: what is left over runs in the next pass.
     if readyJobs.isEmpty && deferred.isEmpty {

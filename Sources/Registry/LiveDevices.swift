@@ -41,7 +41,13 @@ public final class LiveDevices: ChangeObserver {
 
   public func signalsArrived(for id: DeviceID) {
     cache.signalsArrived(for: id)
-    parked.wake(id)
+    parked.look(CollectionOfOne(id))
+  }
+
+  /// For several devices.
+  func signalsArrived(for ids: [DeviceID]) {
+    for id in ids { cache.signalsArrived(for: id) }
+    parked.look(ids)
   }
 
   /// For any of the client's devices.

@@ -26,6 +26,8 @@ public final class ParkedPolls: Sendable {
 
     private struct State {
       var hasChanged = false
+      /// Whether its poll has one of the looks that are taken in turn.
+      var isLooking = false
       /// Whether the time of the wait was over before it began.
       var isOverdue = false
       /// For good.
@@ -43,6 +45,7 @@ public final class ParkedPolls: Sendable {
     func wait(untilMilliseconds deadlineMilliseconds: Int64) async -> Wake {
       let tick = (deadlineMilliseconds + ParkedPolls.tickMilliseconds - 1) / ParkedPolls.tickMilliseconds
       state.withLock { $0.isOverdue = false }
+      endLook()
       polls.set(self, toEndAt: tick)
       defer { polls.clear(self, at: tick) }
       return await withTaskCancellationHandler {
@@ -64,6 +67,26 @@ public final class ParkedPolls: Sendable {
       }
     }
 
+    /// Lets its poll look, if it waits. False where it does not, and looks again before it does.
+    fileprivate func beginLook() -> Bool {
+      let waiting = state.withLock { state in
+        if state.waiting == nil { state.hasChanged = true } else { state.isLooking = true }
+        defer { state.waiting = nil }
+        return state.waiting
+      }
+      waiting?.resume(returning: .changed)
+      return waiting != nil
+    }
+
+    /// Its poll has looked, or is over.
+    fileprivate func endLook() {
+      let wasLooking = state.withLock { state in
+        defer { state.isLooking = false }
+        return state.isLooking
+      }
+      if wasLooking { polls.endLook() }
+    }
+
     fileprivate func wake(_ wake: Wake) {
       let waiting = state.withLock { state in
         defer { state.waiting = nil }
@@ -82,9 +105,32 @@ public final class ParkedPolls: Sendable {
     var byDevice: [DeviceID: Seat] = [:]
     /// Those that wait, by the tick in which their time is over.
     var byTick: [Int64: [DeviceID: Seat]] = [:]
+    /// Those whose turn to look has yet to come, from `nextLook` on, and their devices.
+    var looks: [Seat] = []
+    var nextLook = 0
+    var isToLook: Set<DeviceID> = []
+    var runningLooks = 0
     var isClosed = false
+
+    mutating func addLook(of seat: Seat) {
+      if isToLook.insert(seat.deviceID).inserted { looks.append(seat) }
+    }
+
+    /// Nil where none is left, or as many look as may.
+    mutating func takeLook() -> Seat? {
+      guard runningLooks < ParkedPolls.maximumLooks, nextLook < looks.count else { return nil }
+      let seat = looks[nextLook]
+      nextLook += 1
+      isToLook.remove(seat.deviceID)
+      if nextLook == looks.count { (looks, nextLook) = ([], 0) }
+      runningLooks += 1
+      return seat
+    }
   }
   private let seats = Mutex(Seats())
+
+  /// Polls that look at the same time, where many are woken. Thousands at once would hold up every other request.
+  static let maximumLooks = 64
 
   /// A poll is ended this much after its time at the most, beside the time between two calls of `endOverdue`.
   static let tickMilliseconds: Int64 = 10
@@ -109,6 +155,7 @@ public final class ParkedPolls: Sendable {
 
   /// Gives the seat back, unless a newer poll has it.
   func leave(_ seat: Seat) {
+    seat.endLook()
     seats.withLock { seats in
       if seats.byDevice[seat.deviceID] === seat { seats.byDevice[seat.deviceID] = nil }
     }
@@ -117,12 +164,35 @@ public final class ParkedPolls: Sendable {
   /// Ends the device's poll, because there is a newer one that will not wait.
   func end(_ id: DeviceID) { seats.withLock { $0.byDevice.removeValue(forKey: id) }?.wake(.ended) }
 
-  /// Lets the device's poll look again.
+  /// Lets the device's poll look again, at once.
   func wake(_ id: DeviceID) { seats.withLock { $0.byDevice[id] }?.wake(.changed) }
 
-  /// Lets all polls look again.
+  /// Lets the devices' polls look again, some at a time.
+  func look(_ ids: some Collection<DeviceID>) {
+    seats.withLock { seats in
+      for id in ids { if let seat = seats.byDevice[id] { seats.addLook(of: seat) } }
+    }
+    beginLooks()
+  }
+
+  /// Lets all polls look again, some at a time.
   func wakeAll() {
-    for seat in seats.withLock({ Array($0.byDevice.values) }) { seat.wake(.changed) }
+    seats.withLock { seats in
+      for seat in seats.byDevice.values { seats.addLook(of: seat) }
+    }
+    beginLooks()
+  }
+
+  /// As many as may look at the same time.
+  private func beginLooks() {
+    while let seat = seats.withLock({ $0.takeLook() }) {
+      if !seat.beginLook() { seats.withLock { $0.runningLooks -= 1 } }
+    }
+  }
+
+  private func endLook() {
+    seats.withLock { $0.runningLooks -= 1 }
+    beginLooks()
   }
 
   private func set(_ seat: Seat, toEndAt tick: Int64) {

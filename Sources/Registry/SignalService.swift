@@ -40,7 +40,7 @@ public struct SignalService: Sendable {
       expiresAt: now + Int64(lifetimeSeconds) * 1000)
     let devices = try await store.insertSignal(signal, to: addressees, maxLive: Self.maximumLive)
     switch addressees {
-    case .devices(let ids): for id in ids { live.signalsArrived(for: id) }
+    case .devices(let ids): live.signalsArrived(for: ids)
     case .all: live.signalsArrived(forDevicesOf: clientID)
     }
     return SignalSummary(id: signal.id, createdAt: now, expiresAt: signal.expiresAt, devices: devices)
