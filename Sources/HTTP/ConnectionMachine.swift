@@ -100,7 +100,7 @@ package struct ConnectionMachine {
     guard case .awaited = answer, phaseIsOpen, let head else { return true }
     // Whether its content follows is not known: to read on would be a guess (RFC 9110, section 10.1.1).
     if awaitsContinue { return true }
-    return !parser.keepsConnection || (head.contentLength ?? 0) > UInt64(limits.maximumDiscardedBytes)
+    return !head.keepsConnection || (head.contentLength ?? 0) > UInt64(limits.maximumDiscardedBytes)
   }
 
   private var phaseIsOpen: Bool {

@@ -89,7 +89,9 @@ public struct HeaderFields: Sendable {
   static let carriageReturn = UInt8(ascii: "\r")
   static let lineFeed = UInt8(ascii: "\n")
 
-  private static func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
+  fileprivate static func isBlank(_ byte: UInt8) -> Bool {
+    byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t")
+  }
 
   /// Whether all bytes are of RFC 9110, section 5.5, obs-text included. Looks at each, so that the compiler can look at
   /// many at once.
@@ -187,6 +189,14 @@ public struct HeaderFields: Sendable {
 }
 
 extension UnsafeBufferPointer<UInt8> {
+  /// Without the optional white space before and after it (RFC 9110, section 5.6.3).
+  func trimmingBlanks() -> UnsafeBufferPointer<UInt8> {
+    guard let first = firstIndex(where: { !HeaderFields.isBlank($0) }),
+      let last = lastIndex(where: { !HeaderFields.isBlank($0) })
+    else { return UnsafeBufferPointer(start: nil, count: 0) }
+    return UnsafeBufferPointer(rebasing: self[first...last])
+  }
+
   /// Whether these are the bytes of a literal in lower case, whatever the case of their ASCII letters.
   func equalsIgnoringCase(_ text: StaticString) -> Bool {
     text.withUTF8Buffer { equalsIgnoringCase($0) }

@@ -14,6 +14,8 @@ package final class RequestHead: Sendable {
   package let contentLength: UInt64?
   package let isChunked: Bool
   let isVersion10: Bool
+  /// Whether the connection may be used for another request (RFC 9112, section 9.3).
+  let keepsConnection: Bool
   /// Whether the client waits for 100 before it sends the content (RFC 9110, section 10.1.1).
   let expectsContinue: Bool
 
@@ -33,6 +35,7 @@ package final class RequestHead: Sendable {
     let framing = try Framing(fields, isVersion10: isVersion10)
     contentLength = framing.contentLength
     isChunked = framing.isChunked
+    keepsConnection = framing.keepsConnection(isVersion10: isVersion10)
     expectsContinue = framing.expectsContinue && !isVersion10
     if let authority = target.authority, !framing.hasHost(authority, fields) { throw .otherAuthority }
     self.target = target.text
@@ -113,11 +116,14 @@ private struct RequestLine {
   }
 }
 
-/// What the fields say of where the request ends, and for whom it is (RFC 9112, sections 3.2 and 6).
+/// What the fields say of where the request ends, for whom it is, and whether another one may follow (RFC 9112, sections
+/// 3.2, 6 and 9.3).
 private struct Framing {
   private(set) var contentLength: UInt64?
   private(set) var isChunked = false
   private(set) var expectsContinue = false
+  private var closes = false
+  private var keepsAlive = false
   private var hosts = 0
   private var refusal: Refusal?
 
@@ -131,6 +137,8 @@ private struct Framing {
     if isVersion10 { throw .invalidTransferEncoding }
   }
 
+  func keepsConnection(isVersion10: Bool) -> Bool { !closes && (!isVersion10 || keepsAlive) }
+
   /// Whether the authority is that of `Host`, or there is none to contradict it.
   func hasHost(_ authority: [UInt8], _ fields: HeaderFields) -> Bool {
     guard let host = fields.combinedValue(of: "host" as StaticString) else { return true }
@@ -143,6 +151,7 @@ private struct Framing {
     switch name.count {
     case 4 where name.equals("host"): testHost(value)
     case 6 where name.equals("expect"): expectsContinue = value.equalsIgnoringCase("100-continue")
+    case 10 where name.equals("connection"): readConnection(value)
     case 14 where name.equals("content-length"): testLength(value)
     case 17 where name.equals("transfer-encoding"): testCoding(value)
     default: break
@@ -156,6 +165,18 @@ private struct Framing {
       !value.isEmpty && value.allSatisfy { table[Int($0)] }
     }
     if !isAuthority { refuse(.invalidHost) }
+  }
+
+  /// A list of options (RFC 9110, section 7.6.1). llhttp overlooks one that a tab follows.
+  private mutating func readConnection(_ value: UnsafeBufferPointer<UInt8>) {
+    var rest = value[...]
+    while !rest.isEmpty {
+      let element = rest.prefix { $0 != UInt8(ascii: ",") }
+      rest = rest.dropFirst(element.count + 1)
+      let option = UnsafeBufferPointer(rebasing: element).trimmingBlanks()
+      if option.equalsIgnoringCase("close") { closes = true }
+      if option.equalsIgnoringCase("keep-alive") { keepsAlive = true }
+    }
   }
 
   private mutating func testLength(_ value: UnsafeBufferPointer<UInt8>) {
@@ -172,9 +193,9 @@ private struct Framing {
 
   private mutating func refuse(_ refusal: Refusal) { self.refusal = self.refusal ?? refusal }
 
-  /// `host[:port]`, without what would end an authority (RFC 3986, section 3.2).
+  /// What `host[:port]` is made of (RFC 3986, section 3.2), without the comma, which would make a list of it.
   private static let isAuthorityByte: [Bool] = (0...UInt8.max).map {
-    $0 > 0x20 && $0 < 0x7F && !"/?#@,\\\"<>".utf8.contains($0)
+    $0 > 0x20 && $0 < 0x7F && !"/?#@,\\\"<>^`{|}".utf8.contains($0)
   }
 
   private static func number(_ bytes: UnsafeBufferPointer<UInt8>) -> UInt64? {

@@ -24,6 +24,8 @@ final class RequestParser {
   /// Whether the header section has ended.
   private var isInContent = false
   private var isInTrailers = false
+  /// The last byte that was parsed before; nil at the beginning of a request.
+  private var previousByte: UInt8?
   /// Bytes of content that have come.
   private(set) var contentCount = 0
   /// The content that has come, while no more than this is kept.
@@ -44,6 +46,7 @@ final class RequestParser {
   func reset() {
     llhttp_reset(parser)
     (isInContent, isInTrailers) = (false, false)
+    previousByte = nil
     contentCount = 0
     content = []
   }
@@ -53,7 +56,9 @@ final class RequestParser {
     guard let start = bytes.baseAddress else { return (.inputEnd, 0) }
     let text = UnsafeRawPointer(start).assumingMemoryBound(to: CChar.self)
     switch llhttp_execute(parser, text, bytes.count) {
-    case HPE_OK: return (.inputEnd, bytes.count)
+    case HPE_OK:
+      previousByte = bytes.last
+      return (.inputEnd, bytes.count)
     case HPE_PAUSED:
       let consumed = llhttp_get_error_pos(parser) - text
       llhttp_resume(parser)
@@ -66,9 +71,6 @@ final class RequestParser {
   var announcedLength: UInt64? {
     parser.pointee.flags & UInt16(F_CONTENT_LENGTH.rawValue) != 0 ? parser.pointee.content_length : nil
   }
-
-  /// Whether the connection may be used for another request (RFC 9112, section 9.3). Known from the header section on.
-  var keepsConnection: Bool { llhttp_should_keep_alive(parser) != 0 }
 
   // MARK: What llhttp tells
 
@@ -128,11 +130,15 @@ final class RequestParser {
     return version != (1, 1) && version != (1, 0) && version != (0, 0)
   }
 
-  /// llhttp has a list of methods, and stops at the first byte that none of them has.
+  /// llhttp has a list of methods, and stops at the first byte that none of them has. That is the space after a method
+  /// that is the beginning of one in the list.
   private func refusedMethod(in bytes: UnsafeBufferPointer<UInt8>) -> Refusal {
     let text = UnsafeRawPointer(bytes.baseAddress!).assumingMemoryBound(to: CChar.self)
     guard let position = llhttp_get_error_pos(parser) else { return .invalidMethod }
-    return HeaderFields.isTokenByte(bytes[position - text]) ? .unknownMethod : .invalidMethod
+    let place = position - text
+    let tested =
+      bytes[place] == UInt8(ascii: " ") ? (place > 0 ? bytes[place - 1] : previousByte) : bytes[place]
+    return tested.map(HeaderFields.isTokenByte) == true ? .unknownMethod : .invalidMethod
   }
 }
 

@@ -56,11 +56,8 @@ public struct TrustedProxies: Hashable, Sendable {
 
   /// The address of an element: proxies differ in whether they put a port behind it, and brackets around version 6.
   private static func address(_ element: UnsafeBufferPointer<UInt8>) -> IPAddress? {
-    func isBlank(_ byte: UInt8) -> Bool { byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") }
-    guard let first = element.firstIndex(where: { !isBlank($0) }),
-      let last = element.lastIndex(where: { !isBlank($0) })
-    else { return nil }
-    let text = UnsafeBufferPointer(rebasing: element[first...last])
+    let text = element.trimmingBlanks()
+    guard !text.isEmpty else { return nil }
     if let address = IPAddress(text) { return address }
     if text[0] == UInt8(ascii: "[") {
       guard let end = text.firstIndex(of: UInt8(ascii: "]")), isPort(text[(end + 1)...]) else { return nil }

@@ -36,7 +36,14 @@ import Testing
       ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", false),
       ("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", true),
       ("GET / HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n", true), ("GET / HTTP/1.0\r\n\r\n", true),
-      ("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", false),
+      ("GET / HTTP/1.1\r\nHost: a\r\nConnection: \tclose\t\r\n\r\n", true),
+      ("GET / HTTP/1.1\r\nHost: a\r\nConnection: ,close\t ,x\r\n\r\n", true),
+      ("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nConnection: keep-alive\r\n\r\n", true),
+      ("GET / HTTP/1.1\r\nHost: a\r\nConnection: closed, x close, keep-alive\r\n\r\n", false),
+      ("GET / HTTP/1.1\r\nHost: a\r\nProxy-Connection: close\r\n\r\n", false),
+      ("GET / HTTP/1.0\r\nConnection: Keep-Alive\t\r\n\r\n", false),
+      ("GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n", true),
+      ("GET / HTTP/1.0\r\nProxy-Connection: keep-alive\r\n\r\n", true),
       ("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n", false),
     ])
   func saysWhetherItGoesOn(request: String, ends: Bool) {

@@ -63,7 +63,8 @@ extension ConnectionMachineTests {
     ("GET / b HTTP/1.1\r\nHost: a\r\n\r\n", .invalidRequestLine),
     // Section 3.1: methods.
     ("G<T / HTTP/1.1\r\n", .invalidMethod), ("get / HTTP/1.1\r\n", .unknownMethod),
-    ("BREW / HTTP/1.1\r\n", .unknownMethod),
+    ("BREW / HTTP/1.1\r\n", .unknownMethod), ("GE / HTTP/1.1\r\n", .unknownMethod),
+    (" GET / HTTP/1.1\r\n", .invalidMethod), ("\r\n / HTTP/1.1\r\n", .invalidMethod),
     // Section 3.2: targets and hosts.
     ("GET /\u{0} HTTP/1.1\r\n", .invalidTarget), ("GET /é HTTP/1.1\r\n", .invalidTarget),
     ("GET /#a HTTP/1.1\r\nHost: a\r\n\r\n", .invalidTarget),
@@ -76,6 +77,7 @@ extension ConnectionMachineTests {
     ("GET / HTTP/1.1\r\n\r\n", .missingHost), ("\(get)Host: a\r\n\r\n", .repeatedHost),
     ("GET / HTTP/1.1\r\nHost:\r\n\r\n", .invalidHost), ("GET / HTTP/1.1\r\nHost: a b\r\n\r\n", .invalidHost),
     ("GET / HTTP/1.1\r\nHost: x@a\r\n\r\n", .invalidHost),
+    ("GET / HTTP/1.1\r\nHost: {a|b}\r\n\r\n", .invalidHost),
     ("GET / HTTP/1.0\r\nHost: a/b\r\n\r\n", .invalidHost),
     // Section 5: field lines.
     ("\(get)X : b\r\n\r\n", .invalidField), ("\(get)X\t: b\r\n\r\n", .invalidField),
