@@ -33,9 +33,14 @@ func room(
     swiftSettings: isInClient ? strict : serverRoom)
 }
 
-func suite(_ name: String, of dependencies: [Target.Dependency], golden resources: [Resource] = []) -> Target {
+/// - Parameter scripts: what its tests run with another language's interpreter, found by `#filePath`.
+func suite(
+  _ name: String, of dependencies: [Target.Dependency], golden resources: [Resource] = [],
+  scripts: [String] = []
+) -> Target {
   .testTarget(
-    name: name, dependencies: dependencies + ["TestSupport"], resources: resources, swiftSettings: strict)
+    name: name, dependencies: dependencies + ["TestSupport"], exclude: scripts, resources: resources,
+    swiftSettings: strict)
 }
 
 let package = Package(
@@ -131,7 +136,7 @@ let package = Package(
       "RequestSignatureTests", of: ["RequestSignature", "Crypto"],
       golden: [.embedInCode("request-signatures.json")]),
     suite("DeviceRegistryClientTests", of: ["DeviceRegistryClient", "RequestSignature", "Crypto"]),
-    suite("HTTPTests", of: ["HTTP", "EventLoop"]),
+    suite("HTTPTests", of: ["HTTP", "EventLoop"], scripts: ["h11_reader.py"]),
     suite("APITests", of: ["API", "HTTP", "Registry"]),
     // The real program as a process, and what can go wrong around it.
     suite(
