@@ -48,7 +48,7 @@ struct MachineReading {
 
   /// - Parameter pieceBytes: how many bytes are fed at once.
   init(of bytes: [UInt8], by pieceBytes: Int = .max) {
-    var machine = ConnectionMachine(limits: HTTPLimits())
+    var machine = ConnectionMachine(within: .init(HTTPLimits()))
     bytes.withUnsafeBufferPointer { bytes in
       var fed = 0
       while fed < bytes.count, end == .waiting {
