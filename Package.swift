@@ -104,7 +104,7 @@ let package = Package(
     // What `make bench` runs, beside Benchmarks/run.py.
     .systemLibrary(name: "CEpoll", path: "Benchmarks/CEpoll"),
     .executableTarget(
-      name: "benchmark-load", dependencies: ["Crypto", "CEpoll"], path: "Benchmarks/LoadGenerator",
+      name: "benchmark-load", dependencies: ["Crypto", "CEpoll", "CGnuTLS"], path: "Benchmarks/LoadGenerator",
       swiftSettings: strict),
     .executableTarget(
       name: "benchmark-constant", dependencies: ["HTTP", "EventLoop"], path: "Benchmarks/ConstantAnswer",

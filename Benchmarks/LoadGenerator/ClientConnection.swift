@@ -1,3 +1,4 @@
+private import CGnuTLS
 private import Glibc
 
 /// A connection to the server, and the answer that arrives on it.
@@ -8,6 +9,8 @@ struct ClientConnection {
   var actor = 0
   var dueAt: UInt64 = 0
 
+  /// Nil without TLS. It lasts as long as the process.
+  private var session: OpaquePointer?
   private var received: [UInt8] = []
   private var status = 0
   private var headLength = 0
@@ -16,8 +19,8 @@ struct ClientConnection {
 
   enum Failure: Error { case system(String), broken, malformed }
 
-  /// Connects, and waits for it.
-  init(port: UInt16) throws {
+  /// Connects, and waits for it and for the TLS handshake.
+  init(port: UInt16, tls: Bool) throws {
     descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     guard descriptor >= 0 else { throw Failure.system("socket: \(String(cString: strerror(errno)))") }
     var address = sockaddr_in()
@@ -32,19 +35,42 @@ struct ClientConnection {
     guard status == 0 else { throw Failure.system("connect: \(String(cString: strerror(errno)))") }
     var on: Int32 = 1
     setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
+    if tls { try shakeHands() }
     _ = fcntl(descriptor, F_SETFL, O_NONBLOCK)
+  }
+
+  private mutating func shakeHands() throws {
+    var session: gnutls_session_t?
+    var credentials: gnutls_certificate_credentials_t?
+    gnutls_init(&session, UInt32(GNUTLS_CLIENT))
+    gnutls_certificate_allocate_credentials(&credentials)
+    guard let session, let credentials, gnutls_set_default_priority(session) == GNUTLS_E_SUCCESS else {
+      throw Failure.system("TLS: no session")
+    }
+    gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, UnsafeMutableRawPointer(credentials))
+    gnutls_transport_set_int2(session, descriptor, descriptor)
+    var status: Int32
+    repeat {
+      status = gnutls_handshake(session)
+    } while status != GNUTLS_E_SUCCESS && gnutls_error_is_fatal(status) == 0
+    guard status == GNUTLS_E_SUCCESS else {
+      throw Failure.system("TLS: \(String(cString: gnutls_strerror(status)))")
+    }
+    self.session = session
   }
 
   /// A request is far smaller than the socket's buffer.
   func send(_ request: [UInt8]) throws {
-    let written = Glibc.send(descriptor, request, request.count, Int32(MSG_NOSIGNAL))
+    let written =
+      session.map { gnutls_record_send($0, request, request.count) }
+      ?? Glibc.send(descriptor, request, request.count, Int32(MSG_NOSIGNAL))
     guard written == request.count else { throw Failure.broken }
   }
 
   /// Takes what arrived, through `buffer`. Answers the status once the answer is whole.
   mutating func receive(through buffer: UnsafeMutableRawBufferPointer) throws -> Int? {
     while true {
-      let count = recv(descriptor, buffer.baseAddress!, buffer.count, 0)
+      let count = read(into: buffer)
       if count < 0, errno == EAGAIN { return nil }
       guard count > 0 else { throw Failure.broken }
       if received.count < Self.keptBytes {
@@ -53,7 +79,22 @@ struct ClientConnection {
       if missing != nil { missing! -= count } else { try readHead() }
       if missing == 0 { return status }
       guard missing ?? 1 > 0 else { throw Failure.malformed }
-      if count < buffer.count { return nil }
+      // Of TLS each record is read by itself.
+      if count < buffer.count, session == nil { return nil }
+    }
+  }
+
+  private func read(into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    guard let session else { return recv(descriptor, buffer.baseAddress!, buffer.count, 0) }
+    while true {
+      let count = gnutls_record_recv(session, buffer.baseAddress!, buffer.count)
+      if count >= 0 { return count }
+      if count == Int(GNUTLS_E_AGAIN) {
+        errno = EAGAIN
+      } else if gnutls_error_is_fatal(Int32(count)) == 0 {
+        continue
+      }
+      return -1
     }
   }
 

@@ -33,7 +33,9 @@ final class LoadGenerator {
     writer = RequestWriter(plan)
     finds = plan.steps.map { $0.finds.map { Array($0.utf8) } }
     epoll = epoll_create1(0)
-    for _ in 0..<plan.connections { connections.append(try ClientConnection(port: plan.port)) }
+    for _ in 0..<plan.connections {
+      connections.append(try ClientConnection(port: plan.port, tls: plan.tls ?? false))
+    }
     for index in connections.indices {
       var event = epoll_event(events: UInt32(EPOLLIN.rawValue), data: epoll_data_t(u64: UInt64(index)))
       epoll_ctl(epoll, EPOLL_CTL_ADD, connections[index].descriptor, &event)

@@ -3,6 +3,8 @@ struct Plan: Decodable {
   /// On 127.0.0.1.
   let port: UInt16
   let connections: Int
+  /// Whether the server speaks TLS. Its certificate is not verified.
+  let tls: Bool?
   /// Seconds that are counted, behind those that are not.
   let seconds: Double
   let warmUpSeconds: Double

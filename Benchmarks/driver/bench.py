@@ -78,6 +78,18 @@ class Bench:
         return self.servers[key]
 
     @property
+    def tls_service(self) -> Service:
+        """The service on SQLite, over TLS."""
+        if "tls" not in self.servers:
+            path = self.folder / "registry_tls.db"
+            databases.fill_sqlite(path, SMALL, self.hashes)
+            server = self.stack.enter_context(
+                Service("service, TLS", f"sqlite:{path}", self.folder / "service-tls.log", tls=True))
+            server.kind, server.size = "sqlite", SMALL
+            self.servers["tls"] = server
+        return self.servers["tls"]
+
+    @property
     def fastapi(self) -> FastAPI:
         if "fastapi" not in self.servers:
             say("Starting FastAPI")
@@ -122,7 +134,7 @@ class Bench:
         plan = cases.plan(case, server, size, pool)
         if devices != fleet.ACTIVE:
             plan["actors"] = cases.polling(size, devices)
-        plan |= {"port": server.port, "connections": connections, "seconds": seconds, "warmUpSeconds": WARM_UP,
+        plan |= {"port": server.port, "tls": getattr(server, "tls", False), "connections": connections, "seconds": seconds, "warmUpSeconds": WARM_UP,
                  "processes": server.processes}
         if rate:
             plan["rate"] = rate

@@ -2,6 +2,7 @@
 import os
 from dataclasses import dataclass, field
 
+from . import parking
 from .bench import LARGE, SMALL, Bench
 from .databases import EPOCH
 from .fleet import FLEET, PER_CLIENT, TO_REVOKE, device_id
@@ -76,8 +77,11 @@ def constant(bench: Bench) -> Result:
         "service, /healthz": lambda: bench.load("constant", bench.service("postgres", SMALL), OWNERS),
         "constant": lambda: bench.load("constant", bench.constant, OWNERS),
         "nginx": lambda: bench.load("constant", bench.nginx, OWNERS),
+        "constant, 256": lambda: bench.load("constant", bench.constant, POLLERS),
+        "nginx, 256": lambda: bench.load("constant", bench.nginx, POLLERS),
         "fastapi, /healthz": lambda: bench.load("constant", bench.fastapi, OWNERS),
-    }, [])
+    }, [Target("constant answer to nginx's, 32 connections", "constant", "rate", "nginx", at_least=1),
+        Target("constant answer to nginx's, 256 connections", "constant, 256", "rate", "nginx, 256", at_least=1)])
 
 
 def get(bench: Bench) -> Result:
@@ -160,9 +164,18 @@ def poll(bench: Bench) -> Result:
         "nginx": lambda: bench.load("constant", bench.nginx, POLLERS),
         "openssl HMAC": bench.openssl,
     }, [Target("signed poll to the constant answer", "service", "rate", "constant", at_least=0.5),
+        Target("signed poll, processor time to the constant's", "service", "microseconds", "constant", at_most=2.5),
         Target("signed poll to nginx's", "service", "rate", "nginx", at_least=0.3),
         Target("signed poll to FastAPI", "service", "rate", "fastapi", at_least=20),
         Target("signed poll, p99 to p50", "service", "p99", "service p50", at_most=4)])
+
+
+def tls(bench: Bench) -> Result:
+    """Polls over TLS 1.3, on connections that are kept."""
+    plain, secure = bench.service("sqlite", SMALL), bench.tls_service
+    return measure(bench, "tls", {
+        "poll": lambda: bench.load("poll", plain, POLLERS), "poll, TLS": lambda: bench.load("poll", secure, POLLERS),
+    }, [Target("signed poll over TLS to plain HTTP", "poll, TLS", "rate", "poll", at_least=0.75)])
 
 
 def deliver(bench: Bench) -> Result:
@@ -249,6 +262,16 @@ def memory(bench: Bench) -> Result:
         Target("memory for each connection that polls, KB", "service", "bytesPerConnection", 1e3, at_most=24)])
 
 
+def parked(bench: Bench) -> Result:
+    """10,000 polls that wait, and one signal to all of them."""
+    return measure(bench, "parked", {"service": lambda: parking.measure(bench, MANY)}, [
+        Target("idle connection, KB", "service", "idleBytes", 1e3, at_most=4),
+        Target("parked poll, KB", "service", "parkedBytes", 1e3, at_most=8.192),
+        Target("a signal to all of them, the first answer, ms", "service", "firstSeconds", 1e-3, at_most=5),
+        Target("a signal to all of them, the last answer, ms", "service", "lastSeconds", 1e-3, at_most=500),
+        Target("other requests meanwhile, p99, ms", "service", "othersSeconds", 1e-3, at_most=50)])
+
+
 def fleet(bench: Bench) -> Result:
     """10,000 devices that each poll every second, over 256 connections."""
     service = bench.service("postgres", LARGE)
@@ -264,5 +287,5 @@ GROUPS = {
     "constant": constant, "get": get, "list-ten": list_ten, "list-page": list_page, "register": register,
     "rename": rename, "revoke": revoke, "poll": poll, "deliver": deliver, "token": token, "sqlite": sqlite,
     "connections": connections, "growth-postgres": growth("postgres"), "growth-sqlite": growth("sqlite"),
-    "fleet": fleet, "memory": memory,
+    "fleet": fleet, "memory": memory, "tls": tls, "parked": parked,
 }

@@ -3,6 +3,7 @@ import json
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -19,9 +20,12 @@ def free_port() -> int:
         return probe.getsockname()[1]
 
 
-def answers(port: int, path: str) -> bool:
+def answers(port: int, path: str, tls: bool = False) -> bool:
+    # Of a certificate of our own making.
+    context = ssl._create_unverified_context() if tls else None
+    url = f"http{'s' if tls else ''}://127.0.0.1:{port}{path}"
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as answer:
+        with urllib.request.urlopen(url, timeout=2, context=context) as answer:
             return answer.status == 200
     except (OSError, urllib.error.URLError):
         return False
@@ -54,9 +58,9 @@ class Server:
 class Service(Server):
     """The device registry, as `make build` makes it."""
 
-    def __init__(self, name: str, database_url: str, log: Path):
+    def __init__(self, name: str, database_url: str, log: Path, tls: bool = False):
         super().__init__(name)
-        self.database_url, self.log = database_url, log
+        self.database_url, self.log, self.tls = database_url, log, tls
 
     def begin(self):
         environment = {
@@ -65,12 +69,14 @@ class Service(Server):
             # As high as they go, and not off: what they cost counts.
             "RATE_LIMIT_CLIENT": "1000000/1", "RATE_LIMIT_DEVICE": "1000000/1", "RATE_LIMIT_ADDRESS": "1000000/1",
         }
+        if self.tls:
+            environment["TLS_CERT_FILE"], environment["TLS_KEY_FILE"] = self.certificate()
         self.port = int(environment["LISTEN"].split(":")[1])
         began = time.monotonic()
         self.process = start([BINARIES / "device-registry", "serve"], env=environment,
                              stderr=open(self.log, "ab"))
         try:
-            wait_until(lambda: answers(self.port, "/readyz"), f"{self.name}: readyz (see {self.log})")
+            wait_until(lambda: answers(self.port, "/readyz", self.tls), f"{self.name}: readyz (see {self.log})")
         except BaseException:
             stop(self.process, signal.SIGKILL)
             raise
@@ -79,6 +85,13 @@ class Service(Server):
         self.bytes_at_rest = resident_bytes(self.processes)
         # What was signed before is refused for 5 s after the start, as the contract has it.
         self.signs_from = time.monotonic() + 6.5
+
+
+    def certificate(self) -> tuple[str, str]:
+        certificate, key = str(self.log.with_suffix(".pem")), str(self.log.with_suffix(".key"))
+        output(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2",
+                "-subj", "/CN=localhost", "-keyout", key, "-out", certificate])
+        return certificate, key
 
 
 class FastAPI(Server):

@@ -53,14 +53,10 @@ final class Connection: ContentSource, @unchecked Sendable {
   /// A request that is being answered.
   private struct Exchange {
     let number: UInt64
-    let requestID: String
-    let isHead: Bool
-    let isVersion10: Bool
+    let request: Request
     var handler: Handler?
-    /// The content, once it is here, of a request whose client waited for 100.
-    var content: Request.Body?
-    /// The handler, which waits for that.
-    var contentWaiter: UnsafeContinuation<Request.Body, Never>?
+    /// The handler, where it waits for the content.
+    var contentWaiter: UnsafeContinuation<Void, Never>?
   }
 
   /// Bytes of an answer's content that are copied, so that one system call sends all. Longer content is sent as it lies.
@@ -194,8 +190,7 @@ final class Connection: ContentSource, @unchecked Sendable {
       client: server.trustedProxies.client(of: peer, head.fields), connection: self)
     exchangeCount += 1
     let number = exchangeCount
-    exchange = Exchange(
-      number: number, requestID: request.id, isHead: head.method == "HEAD", isVersion10: head.isVersion10)
+    exchange = Exchange(number: number, request: request)
     let handler = server.handlers.start(request, number, of: self)
     // It may be done by now.
     guard exchange?.number == number else { return }
@@ -229,21 +224,19 @@ final class Connection: ContentSource, @unchecked Sendable {
     return value
   }
 
-  func receiveContent() async -> Request.Body {
-    guard state == .open, let exchange else { return .lost }
-    if let content = exchange.content { return content }
+  func receiveContent() async {
+    guard state == .open, exchange != nil else { return }
     machine.tellToContinue()
     server.gathered.append("HTTP/1.1 100 Continue\r\n\r\n")
-    return await withUnsafeContinuation { continuation in
+    await withUnsafeContinuation { continuation in
       self.exchange?.contentWaiter = continuation
       if !isProcessing { settle() }
     }
   }
 
   private func deliver(_ body: Request.Body) {
-    guard exchange != nil else { return }
-    exchange?.content = body
-    exchange?.contentWaiter?.resume(returning: body)
+    exchange?.request.receive(body)
+    exchange?.contentWaiter?.resume()
     exchange?.contentWaiter = nil
   }
 
@@ -259,17 +252,17 @@ final class Connection: ContentSource, @unchecked Sendable {
   func abandon() {
     guard let exchange else { return }
     exchange.handler?.cancel()
-    answer(exchange.number, server.responder.refuse(.unavailable, requestID: exchange.requestID))
+    answer(exchange.number, server.responder.refuse(.unavailable, requestID: exchange.request.id))
   }
 
   private func answer(_ number: UInt64, _ response: Response) {
     guard let exchange, exchange.number == number else { return }
     self.exchange = nil
+    let request = exchange.request
     let closes = response.closesConnection || machine.endsWithAnswer || server.isDraining
     send(
-      response,
-      .init(requestID: exchange.requestID, closes: closes, isVersion10: exchange.isVersion10),
-      isHead: exchange.isHead)
+      response, .init(requestID: request.id, closes: closes, isVersion10: request.head.isVersion10),
+      isHead: request.method == "HEAD")
     machine.answered(closes: closes)
     goOn()
   }
@@ -377,7 +370,8 @@ final class Connection: ContentSource, @unchecked Sendable {
     // That a client sends, or takes, a byte now and then gives it no more time.
     guard next != wait || next == .idle else { return }
     wait = next
-    guard let milliseconds = server.limits.milliseconds(for: next) else { return server.wheel.clear(deadline) }
+    // What is in the wheel still is passed over: to clear it, and set it again, would be twice as much for each request.
+    guard let milliseconds = server.limits.milliseconds(for: next) else { return }
     server.wheel.set(deadline, at: server.loop.nowMilliseconds + milliseconds)
     server.watchDeadlines()
   }
@@ -392,10 +386,14 @@ final class Connection: ContentSource, @unchecked Sendable {
 
   private func timedOut() {
     withExtendedLifetime(self) {
-      guard wait == .arrival else { return close() }
-      wait = .nothing
-      handle(machine.refuse(.timedOut))
-      settle()
+      switch wait {
+      case .nothing: break
+      case .handshake, .idle, .sending, .lingering: close()
+      case .arrival:
+        wait = .nothing
+        handle(machine.refuse(.timedOut))
+        settle()
+      }
     }
   }
 

@@ -46,6 +46,7 @@ public final class HTTPServer: @unchecked Sendable {
   var writer: ResponseWriter
   let wheel: TimerWheel
   private var wheelTimer: Timer?
+  private var isWatchingDeadlines = false
   private var requestIDs = RequestIDGenerator()
 
   /// Rounds in which what came before the end is answered, when the server shuts down.
@@ -194,11 +195,14 @@ public final class HTTPServer: @unchecked Sendable {
 
   /// Lets time pass for the wheel, while there is a deadline.
   func watchDeadlines() {
-    guard let wheelTimer, !wheelTimer.isActive, !isShutDown else { return }
+    guard !isWatchingDeadlines else { return }
+    isWatchingDeadlines = true
     let tick = limits.deadlineTickMilliseconds
-    wheelTimer.start(afterMilliseconds: tick, repeatMilliseconds: tick) { [unowned self] in
+    wheelTimer?.start(afterMilliseconds: tick, repeatMilliseconds: tick) { [unowned self] in
       wheel.advance(to: loop.nowMilliseconds)
-      if wheel.count == 0 { self.wheelTimer?.stop() }
+      guard wheel.count == 0 else { return }
+      isWatchingDeadlines = false
+      wheelTimer?.stop()
     }
   }
 

@@ -5,21 +5,23 @@
 public final class Request: @unchecked Sendable {
   /// The request's own `X-Request-Id` where it is 1 to 128 visible ASCII characters, else a new one.
   public let id: String
-  /// As it was received; methods are case-sensitive (RFC 9110, section 9.1).
-  public let method: String
-  /// The request target as it was received, not decoded; visible ASCII. A path and a query, with OPTIONS also `*`, or
-  /// the same behind our own scheme and authority (RFC 9112, section 3.2).
-  public let target: String
-  /// The target's path.
-  public let path: Substring
-  /// What follows the target's first `?`; nil where there is none, empty where nothing follows it.
-  public let query: Substring?
-  public let fields: HeaderFields
+  let head: RequestHead
   /// Where it comes from: the connection's peer, or the client that a trusted proxy names (`TrustedProxies`).
   public let client: IPAddress
   /// The content, as far as it is known.
   public private(set) var body: Body
   private let connection: (any ContentSource)?
+
+  /// As it was received; methods are case-sensitive (RFC 9110, section 9.1).
+  public var method: String { head.method }
+  /// The request target as it was received, not decoded; visible ASCII. A path and a query, with OPTIONS also `*`, or
+  /// the same behind our own scheme and authority (RFC 9112, section 3.2).
+  public var target: String { head.target }
+  /// The target's path.
+  public var path: Substring { head.path }
+  /// What follows the target's first `?`; nil where there is none, empty where nothing follows it.
+  public var query: Substring? { head.query }
+  public var fields: HeaderFields { head.fields }
 
   /// The content of a request.
   public enum Body: Hashable, Sendable {
@@ -33,12 +35,12 @@ public final class Request: @unchecked Sendable {
     case lost
   }
 
+  /// A request that nobody sent.
   package init(
     id: String, method: String, target: String, fields: HeaderFields, body: Body, client: IPAddress
   ) {
-    (self.id, self.method, self.target, self.fields) = (id, method, target, fields)
-    (self.body, self.client) = (body, client)
-    (path, query) = Self.parts(of: target)
+    (self.id, self.body, self.client) = (id, body, client)
+    head = RequestHead(method: method, target: target, fields: fields)
     connection = nil
   }
 
@@ -46,24 +48,22 @@ public final class Request: @unchecked Sendable {
   init(
     id: String, head: RequestHead, body: Body, client: IPAddress, connection: any ContentSource
   ) {
-    (self.id, method, target, fields) = (id, head.method, head.target, head.fields)
-    (self.body, self.client) = (body, client)
-    (path, query) = Self.parts(of: head.originForm)
+    (self.id, self.head, self.body, self.client) = (id, head, body, client)
     if case .expected = body { self.connection = connection } else { self.connection = nil }
-  }
-
-  private static func parts(of target: String) -> (path: Substring, query: Substring?) {
-    let mark = target.utf8.firstIndex(of: UInt8(ascii: "?"))
-    return (
-      target[..<(mark ?? target.endIndex)], mark.map { target[target.utf8.index(after: $0)...] }
-    )
   }
 
   /// Waits until the content is here. A client that waits for it is told to go on, so an answer that needs no content is
   /// better made before. Call it on the loop of the request.
   public func receiveContent() async {
     guard case .expected = body, let connection else { return }
-    body = await connection.receiveContent()
+    await connection.receiveContent()
+    // It is not expected any more.
+    if case .expected = body { body = .lost }
+  }
+
+  /// The content that was expected is here, or lost.
+  func receive(_ content: Body) {
+    if case .expected = body { body = content }
   }
 
   /// The values of a field in the order of its lines, each as it was received. The name is in lower case.
@@ -78,6 +78,6 @@ public final class Request: @unchecked Sendable {
 
 /// Where the content comes from of which a client wants to be told that it is wanted.
 protocol ContentSource: AnyObject {
-  /// Tells the client to go on, and waits.
-  func receiveContent() async -> Request.Body
+  /// Tells the client to go on, and waits until its content is here or lost.
+  func receiveContent() async
 }

@@ -9,6 +9,8 @@ package final class RequestHead: Sendable {
   package let target: String
   /// The path and the query of the target; `*` where that is the target of OPTIONS.
   package let originForm: String
+  /// Bytes of the path.
+  private let pathLength: Int
   package let fields: HeaderFields
   /// The value of `Content-Length`; nil where there is none.
   package let contentLength: UInt64?
@@ -25,28 +27,46 @@ package final class RequestHead: Sendable {
   /// - Parameter bytes: up to and including the empty line.
   package init(_ bytes: [UInt8], limits: HTTPLimits) throws(Refusal) {
     let line = try RequestLine(bytes)
-    guard bytes.count - line.end - 2 + line.target.count <= limits.maximumHeaderBytes else {
+    guard bytes.count - line.end - 2 + line.target.utf8.count <= limits.maximumHeaderBytes else {
       throw .headerTooLarge
     }
-    method = String(decoding: bytes[line.method], as: UTF8.self)
-    let target = try line.target(in: bytes)
-    fields = try HeaderFields(bytes, from: line.end, maximumLines: limits.maximumFieldLines)
-    isVersion10 = line.isVersion10
+    (method, target, isVersion10) = (line.method, line.target, line.isVersion10)
+    let fields = try HeaderFields(bytes, from: line.end, maximumLines: limits.maximumFieldLines)
+    self.fields = fields
     let framing = try Framing(fields, isVersion10: isVersion10)
     contentLength = framing.contentLength
     isChunked = framing.isChunked
     keepsConnection = framing.keepsConnection(isVersion10: isVersion10)
     expectsContinue = framing.expectsContinue && !isVersion10
-    if let authority = target.authority, !framing.hasHost(authority, fields) { throw .otherAuthority }
-    self.target = target.text
-    originForm = target.originForm
+    originForm = try line.originForm { framing.hasHost($0, fields) }
+    pathLength = Self.pathLength(of: originForm)
+  }
+
+  /// A head that nobody sent.
+  init(method: String, target: String, fields: HeaderFields) {
+    (self.method, self.target, originForm, self.fields) = (method, target, target, fields)
+    pathLength = Self.pathLength(of: target)
+    (contentLength, isChunked, isVersion10, keepsConnection, expectsContinue) = (nil, false, false, true, false)
+  }
+
+  private static func pathLength(of target: String) -> Int {
+    var target = target
+    return target.withUTF8 { bytes in bytes.firstIndex(of: UInt8(ascii: "?")) ?? bytes.count }
+  }
+
+  /// The target before the first `?`.
+  var path: Substring { Substring(originForm.utf8.prefix(pathLength)) }
+
+  /// The target behind the first `?`; nil where there is none.
+  var query: Substring? {
+    pathLength == originForm.utf8.count ? nil : Substring(originForm.utf8.dropFirst(pathLength + 1))
   }
 }
 
-/// `METHOD TARGET HTTP/1.1` (RFC 9112, section 3): where its parts are.
+/// `METHOD TARGET HTTP/1.1` (RFC 9112, section 3).
 private struct RequestLine {
-  let method: Range<Int>
-  let target: Range<Int>
+  let method: String
+  let target: String
   let isVersion10: Bool
   /// Where the first field line begins.
   let end: Int
@@ -57,31 +77,39 @@ private struct RequestLine {
 
   init(_ bytes: [UInt8]) throws(Refusal) {
     let line: Result<RequestLine, Refusal> = bytes.withUnsafeBufferPointer { bytes in
-      // RFC 9112, section 2.2: an empty line before the request is ignored. More than one is not expected.
-      let start = bytes.starts(with: "\r\n".utf8) ? 2 : 0
-      guard let methodEnd = bytes[start...].firstIndex(where: { !HeaderFields.isTokenByte($0) }),
-        methodEnd > start, bytes[methodEnd] == Self.space,
-        let targetEnd = bytes[(methodEnd + 1)...].firstIndex(of: Self.space), targetEnd > methodEnd + 1
-      else { return .failure(.invalidRequestLine) }
-      let end = targetEnd + 1 + Self.version11.utf8CodeUnitCount
-      guard end <= bytes.count else { return .failure(.invalidRequestLine) }
-      let version = UnsafeBufferPointer(rebasing: bytes[(targetEnd + 1)..<end])
-      let isVersion10 = version.equals(Self.version10)
-      guard isVersion10 || version.equals(Self.version11) else {
-        return .failure(Self.isVersion(version) ? .versionNotSupported : .invalidRequestLine)
-      }
-      return .success(
-        RequestLine(
-          method: start..<methodEnd, target: (methodEnd + 1)..<targetEnd, isVersion10: isVersion10, end: end))
+      do throws(Refusal) { return .success(try RequestLine(in: bytes)) } catch { return .failure(error) }
     }
     self = try line.get()
   }
 
-  private init(method: Range<Int>, target: Range<Int>, isVersion10: Bool, end: Int) {
-    self.method = method
-    self.target = target
-    self.isVersion10 = isVersion10
-    self.end = end
+  private init(in bytes: UnsafeBufferPointer<UInt8>) throws(Refusal) {
+    // RFC 9112, section 2.2: an empty line before the request is ignored. More than one is not expected.
+    let start = bytes[0] == HeaderFields.carriageReturn && bytes[1] == HeaderFields.lineFeed ? 2 : 0
+    // Each scan ends at the line's end at the latest, which is no byte of a token or of a target.
+    var position = start
+    while HeaderFields.isTokenByte(bytes[position]) { position += 1 }
+    let methodEnd = position
+    guard methodEnd > start, bytes[methodEnd] == Self.space else { throw .invalidRequestLine }
+    position += 1
+    while Self.isTargetByte(bytes[position]) { position += 1 }
+    let targetEnd = position
+    guard bytes[targetEnd] == Self.space else {
+      throw bytes[targetEnd] == HeaderFields.carriageReturn ? .invalidRequestLine : .invalidTarget
+    }
+    end = targetEnd + 1 + Self.version11.utf8CodeUnitCount
+    guard targetEnd > methodEnd + 1, end <= bytes.count else { throw .invalidRequestLine }
+    let version = UnsafeBufferPointer(rebasing: bytes[(targetEnd + 1)..<end])
+    isVersion10 = version.equals(Self.version10)
+    guard isVersion10 || version.equals(Self.version11) else {
+      throw Self.isVersion(version) ? .versionNotSupported : .invalidRequestLine
+    }
+    method = String(decoding: UnsafeBufferPointer(rebasing: bytes[start..<methodEnd]), as: UTF8.self)
+    target = String(decoding: UnsafeBufferPointer(rebasing: bytes[(methodEnd + 1)..<targetEnd]), as: UTF8.self)
+  }
+
+  /// A visible character that begins no fragment.
+  private static func isTargetByte(_ byte: UInt8) -> Bool {
+    byte > 0x20 && byte < 0x7F && byte != UInt8(ascii: "#")
   }
 
   private static func isVersion(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
@@ -90,26 +118,20 @@ private struct RequestLine {
       && isDigit(bytes[7]) && bytes[8] == HeaderFields.carriageReturn
   }
 
-  /// The target as a path and a query (RFC 9112, section 3.2.1), and the authority that its absolute form (section 3.2.2)
-  /// names.
-  func target(in bytes: [UInt8]) throws(Refusal) -> (text: String, originForm: String, authority: [UInt8]?) {
-    let target = bytes[self.target]
-    guard target.allSatisfy({ $0 > 0x20 && $0 < 0x7F && $0 != UInt8(ascii: "#") }) else { throw .invalidTarget }
-    let text = String(decoding: target, as: UTF8.self)
-    if target.first == UInt8(ascii: "/") { return (text, text, nil) }
-    if text == "*", bytes[method].elementsEqual("OPTIONS".utf8) { return (text, text, nil) }
-    guard let authority = Self.authority(of: target) else { throw .invalidTarget }
-    let rest = String(decoding: target[authority.upperBound...], as: UTF8.self)
-    return (text, rest.utf8.first == UInt8(ascii: "/") ? rest : "/" + rest, Array(target[authority]))
+  /// The target as a path and a query (RFC 9112, section 3.2.1).
+  /// - Parameter isOurs: asked of the authority that the absolute form (section 3.2.2) names.
+  func originForm(_ isOurs: (_ authority: Substring) -> Bool) throws(Refusal) -> String {
+    if target.utf8.first == UInt8(ascii: "/") || target == "*" && method == "OPTIONS" { return target }
+    guard let authority else { throw .invalidTarget }
+    guard isOurs(authority) else { throw .otherAuthority }
+    let rest = String(target[authority.endIndex...])
+    return rest.utf8.first == UInt8(ascii: "/") ? rest : "/" + rest
   }
 
-  /// Where the authority of an `http` or `https` URI is; nil where it is not of the form.
-  private static func authority(of target: ArraySlice<UInt8>) -> Range<Int>? {
-    for scheme in ["http://", "https://"] where target.count > scheme.utf8.count {
-      let start = target.startIndex + scheme.utf8.count
-      guard String(decoding: target[..<start], as: UTF8.self).lowercased() == scheme else { continue }
-      let end = target[start...].firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") }
-      let authority = start..<(end ?? target.endIndex)
+  /// That of a target that is an `http` or `https` URI.
+  private var authority: Substring? {
+    for scheme in ["http://", "https://"] where target.prefix(scheme.utf8.count).lowercased() == scheme {
+      let authority = target.dropFirst(scheme.utf8.count).prefix { $0 != "/" && $0 != "?" }
       return authority.isEmpty ? nil : authority
     }
     return nil
@@ -140,11 +162,10 @@ private struct Framing {
   func keepsConnection(isVersion10: Bool) -> Bool { !closes && (!isVersion10 || keepsAlive) }
 
   /// Whether the authority is that of `Host`, or there is none to contradict it.
-  func hasHost(_ authority: [UInt8], _ fields: HeaderFields) -> Bool {
+  func hasHost(_ authority: Substring, _ fields: HeaderFields) -> Bool {
     guard let host = fields.combinedValue(of: "host" as StaticString) else { return true }
-    return host.withUnsafeBufferPointer { host in
-      authority.withUnsafeBufferPointer { host.equalsIgnoringCase($0) }
-    }
+    var authority = authority
+    return host.withUnsafeBufferPointer { host in authority.withUTF8 { host.equalsIgnoringCase($0) } }
   }
 
   private mutating func test(_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) {

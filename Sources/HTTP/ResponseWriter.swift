@@ -24,11 +24,11 @@ struct ResponseWriter {
     buffer.append(decimal: response.status)
     buffer.append(Self.reason(of: response.status))
     appendDate(to: buffer)
-    if let type = response.contentType { Self.append("Content-Type", type, to: buffer) }
-    Self.append("X-Request-Id", circumstances.requestID, to: buffer)
-    Self.append("Cache-Control", response.cacheControl, to: buffer)
-    for field in commonFields { Self.append(field.name, field.value, to: buffer) }
-    for field in response.fields { Self.append(field.name, field.value, to: buffer) }
+    if let type = response.contentType { buffer.append(field: "Content-Type", type) }
+    buffer.append(field: "X-Request-Id", circumstances.requestID)
+    buffer.append(field: "Cache-Control", response.cacheControl)
+    for field in commonFields { buffer.append(field: field.name, field.value) }
+    for field in response.fields { buffer.append(field: field.name, field.value) }
     // RFC 9110, section 8.6: no length with 204.
     if response.status != 204 {
       buffer.append("Content-Length: ")
@@ -41,25 +41,6 @@ struct ResponseWriter {
       buffer.append("Connection: keep-alive\r\n")
     }
     buffer.append("\r\n")
-  }
-
-  private static func append(_ name: StaticString, _ value: StaticString, to buffer: ByteBuffer) {
-    buffer.append(name)
-    buffer.append(": ")
-    buffer.append(value)
-    buffer.append("\r\n")
-  }
-
-  private static func append(_ name: StaticString, _ value: String, to buffer: ByteBuffer) {
-    var value = value
-    value.withUTF8 { value in
-      // A line end in a value would begin a field, or the content, of its author's choice.
-      guard !value.contains(where: { $0 < 0x20 || $0 == 0x7F }) else { return }
-      buffer.append(name)
-      buffer.append(": ")
-      buffer.append(value)
-      buffer.append("\r\n")
-    }
   }
 
   // MARK: Date
@@ -113,6 +94,36 @@ struct ResponseWriter {
     case 505: " HTTP Version Not Supported\r\n"
     case 500: " Internal Server Error\r\n"
     default: " \r\n"
+    }
+  }
+}
+
+extension ByteBuffer {
+  fileprivate func append(field name: StaticString, _ value: StaticString) {
+    value.withUTF8Buffer { append(field: name, $0) }
+  }
+
+  fileprivate func append(field name: StaticString, _ value: String) {
+    var value = value
+    value.withUTF8 { value in
+      // A line end in a value would begin a field, or the content, of its author's choice.
+      if !value.contains(where: { $0 < 0x20 || $0 == 0x7F }) { append(field: name, value) }
+    }
+  }
+
+  private func append(field name: StaticString, _ value: UnsafeBufferPointer<UInt8>) {
+    let nameLength = name.utf8CodeUnitCount
+    append(length: nameLength + value.count + 4) { line in
+      var position = line.baseAddress!
+      position.update(from: name.utf8Start, count: nameLength)
+      position += nameLength
+      position[0] = UInt8(ascii: ":")
+      position[1] = UInt8(ascii: " ")
+      position += 2
+      if let start = value.baseAddress { position.update(from: start, count: value.count) }
+      position += value.count
+      position[0] = UInt8(ascii: "\r")
+      position[1] = UInt8(ascii: "\n")
     }
   }
 }
