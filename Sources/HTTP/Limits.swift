@@ -35,7 +35,7 @@ public struct HTTPLimits: Sendable {
   /// When the server shuts down, time that a new connection still has to begin its first request.
   public var firstRequestGraceMilliseconds = 500
   /// Open connections of one event loop; further ones wait in the backlog until one ends.
-  public var maximumConnectionsPerLoop = 16_384
+  public var maximumConnectionsPerLoop = 65_536
   /// Connections that one event loop accepts before it turns to its other work.
   public var maximumAcceptsPerPass = 64
   /// Time without accepting, where the system has no descriptor or memory left for a connection.
