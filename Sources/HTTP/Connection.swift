@@ -31,8 +31,10 @@ final class Connection: ContentSource, @unchecked Sendable {
   private lazy var deadline = Deadline { [unowned(unsafe) self] in timedOut() }
   /// Whether bytes are being processed further up the stack: then what is answered meanwhile is gathered.
   private var isProcessing = false
-  /// Whether the client sends no more.
+  /// Whether all was read that the client sends.
   private var hasInputEnded = false
+  /// Whether the end of what the client sends has come, behind bytes that are not read yet.
+  private var isDisconnected = false
 
   private enum State {
     case open
@@ -102,14 +104,11 @@ final class Connection: ContentSource, @unchecked Sendable {
   private func ready(_ readiness: DescriptorWatch.Readiness) {
     // The last reference may go while this runs.
     withExtendedLifetime(self) {
-      if readiness.contains(.writable) {
-        flush()
-        if !isBlocked { goOn() }
-      }
+      if readiness.contains(.writable) { settle() }
       if readiness.contains(.readable) {
         read()
       } else if readiness.contains(.disconnected) {
-        endInput()
+        noteDisconnection()
       }
     }
   }
@@ -143,6 +142,13 @@ final class Connection: ContentSource, @unchecked Sendable {
       flush()
       close()
     }
+  }
+
+  /// The client has hung up, or at least sends no more than what waits to be read.
+  private func noteDisconnection() {
+    isDisconnected = true
+    task?.cancel()
+    settle()
   }
 
   /// The client sends no more; it may still read.
@@ -209,7 +215,6 @@ final class Connection: ContentSource, @unchecked Sendable {
       self.requestWaiter = nil
       requestWaiter.resume()
     }
-    if hasInputEnded { task?.cancel() }
   }
 
   /// Answers one request after another. To begin a task for each would cost more than to read it.
@@ -291,13 +296,7 @@ final class Connection: ContentSource, @unchecked Sendable {
       .init(requestID: exchange.requestID, closes: closes, isVersion10: exchange.isVersion10),
       isHead: exchange.isHead)
     machine.answered(closes: closes)
-    goOn()
-  }
-
-  /// Reads the requests that came while the last one was answered.
-  private func goOn() {
-    guard !isProcessing else { return }
-    if machine.hasKept { process(machine.takeKept()) } else { settle() }
+    settle()
   }
 
   private func send(_ response: Response, _ circumstances: ResponseWriter.Circumstances, isHead: Bool) {
@@ -359,11 +358,12 @@ final class Connection: ContentSource, @unchecked Sendable {
 
   // MARK: What comes next
 
-  /// Sends what is to be sent, and then waits for what comes next.
+  /// Sends what is to be sent; then reads what was kept meanwhile, or waits for what comes next.
   private func settle() {
     guard !isProcessing else { return }
     flush()
     guard state != .closed else { return }
+    if !isBlocked, machine.hasReadable { return process(machine.takeKept()) }
     if state == .open, exchange == nil, !isBlocked {
       if hasInputEnded { return close() }
       if machine.isClosing { linger() }
@@ -383,12 +383,13 @@ final class Connection: ContentSource, @unchecked Sendable {
   private func setInterest() {
     var interest: DescriptorWatch.Readiness = .readable
     if isBlocked {
-      interest = hasInputEnded ? .writable : [.writable, .disconnected]
+      interest = [.writable, .disconnected]
     } else if hasInputEnded {
       interest = []
     } else if machine.isFull {
       interest = .disconnected
     }
+    if hasInputEnded || isDisconnected { interest.remove(.disconnected) }
     watch.change(to: interest)
   }
 

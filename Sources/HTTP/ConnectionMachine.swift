@@ -102,7 +102,11 @@ package struct ConnectionMachine {
   /// Keeps bytes that cannot be read before the request under way is answered.
   package mutating func keep(_ input: UnsafeBufferPointer<UInt8>) { pipelined.append(contentsOf: input) }
 
-  package var hasKept: Bool { !pipelined.isEmpty }
+  /// Whether bytes are kept that can be read now.
+  package var hasReadable: Bool {
+    if case .end = phase { return false }
+    return !pipelined.isEmpty
+  }
 
   /// Hands back what was kept, to be read.
   package mutating func takeKept() -> [UInt8] {

@@ -125,7 +125,7 @@ import Testing
     more.withUnsafeBufferPointer { machine.keep(UnsafeBufferPointer(rebasing: $0.prefix(1))) }
     #expect(machine.isFull)
     #expect(machine.takeKept().count == more.count)
-    #expect(!machine.hasKept)
+    #expect(!machine.hasReadable)
   }
 
   // MARK: Content that is waited for
