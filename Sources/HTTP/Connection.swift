@@ -434,6 +434,11 @@ final class Connection: ContentSource, @unchecked Sendable {
     task?.cancel()
     deliver(.lost)
     exchange = nil
+    if nextRequest != nil {
+      // Its handler has not begun, and never will.
+      nextRequest = nil
+      server.endedHandler()
+    }
     requestWaiter?.resume()
     requestWaiter = nil
     if isNew { server.endedNewness() }
