@@ -268,7 +268,8 @@ final class Connection: ContentSource, @unchecked Sendable {
 
   private func deliver(_ body: Request.Body) {
     guard exchange != nil else { return }
-    exchange?.content = body
+    // What is here is not lost with the connection.
+    if exchange?.content == nil { exchange?.content = body }
     exchange?.contentWaiter?.resume(returning: body)
     exchange?.contentWaiter = nil
   }
