@@ -80,8 +80,8 @@ public final class ParkedPolls: Sendable {
 
   private struct Seats {
     var byDevice: [DeviceID: Seat] = [:]
-    /// Those that wait, by the tick in which their time is over.
-    var byTick: [Int64: [DeviceID: Seat]] = [:]
+    /// Those that wait, by the tick in which their time is over. A device may have two: the older one is about to end.
+    var byTick: [Int64: [ObjectIdentifier: Seat]] = [:]
     var isClosed = false
   }
   private let seats = Mutex(Seats())
@@ -126,14 +126,12 @@ public final class ParkedPolls: Sendable {
   }
 
   private func set(_ seat: Seat, toEndAt tick: Int64) {
-    seats.withLock { $0.byTick[tick, default: [:]][seat.deviceID] = seat }
+    seats.withLock { $0.byTick[tick, default: [:]][ObjectIdentifier(seat)] = seat }
   }
 
   private func clear(_ seat: Seat, at tick: Int64) {
     seats.withLock { seats in
-      // A newer poll of the device may be there.
-      guard seats.byTick[tick]?[seat.deviceID] === seat else { return }
-      seats.byTick[tick]?[seat.deviceID] = nil
+      seats.byTick[tick]?[ObjectIdentifier(seat)] = nil
       if seats.byTick[tick]?.isEmpty == true { seats.byTick[tick] = nil }
     }
   }
