@@ -134,7 +134,7 @@ final class Connection: ContentSource, @unchecked Sendable {
       process(piece)
       return state != .closed
     }
-    if !wasOpen, tls.isOpen || progress == .failed { server.endedHandshake() }
+    if !wasOpen, tls.isOpen { server.endedHandshake() }
     switch progress {
     case .done, .waiting: settle()
     case .ended: endInput()
