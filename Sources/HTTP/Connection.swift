@@ -397,7 +397,7 @@ final class Connection: ContentSource, @unchecked Sendable {
   private func setDeadline() {
     let next = nextWait
     // That a client sends, or takes, a byte now and then gives it no more time.
-    guard next != wait || next == .idle else { return }
+    guard next != wait else { return }
     wait = next
     guard let milliseconds = server.limits.milliseconds(for: next) else { return server.wheel.clear(deadline) }
     server.wheel.set(deadline, at: server.loop.nowMilliseconds + milliseconds)
