@@ -81,6 +81,25 @@ struct ContentTests {
     }
   }
 
+  @Test(
+    "without an end is not read on, and its client sees the answer and an end in order",
+    arguments: ["Content-Length: 1000000000", "Transfer-Encoding: chunked"])
+  func isWithoutEnd(framing: String) async throws {
+    try await TestServer.run { server in
+      let text = try await server.connect { socket in
+        socket.write("POST / HTTP/1.1\r\nHost: a\r\n\(framing)\r\n\r\n")
+        let taken = socket.flood("64\r\n\(String(repeating: "x", count: 100))\r\n")
+        #expect(taken < 32 * 1024 * 1024)
+        let text = try socket.readToEnd()
+        #expect(socket.ending() == nil)
+        return text
+      }
+      #expect(text.hasPrefix("HTTP/1.1 413 "))
+      #expect(text.count(of: "HTTP/1.1 ") == 1)
+      try await server.untilAllAreClosed()
+    }
+  }
+
   @Test("refused by an early answer, and read to its end, leaves the connection to the next request")
   func leavesTheConnection() async throws {
     try await TestServer.run { server in

@@ -103,7 +103,7 @@ struct DeadlineTests {
 extension ClientSocket {
   /// Sends again and again, without waiting, until the system takes no more for some time, or the connection has ended.
   /// - Returns: bytes that the system took; at most 64 MiB.
-  fileprivate func flood(_ text: String) -> Int {
+  func flood(_ text: String) -> Int {
     let bytes = Array(String(repeating: text, count: 1000).utf8)
     var taken = 0
     while taken < 64 * 1024 * 1024 {
