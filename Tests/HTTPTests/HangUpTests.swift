@@ -20,8 +20,8 @@ struct HangUpTests {
       let (held, cancelled) = (server.gate.untilHolding, server.gate.untilCancelled)
       try await server.connect { socket in
         socket.write(Self.wait)
-        if resets { socket.resetAtEnd() }
         try socket.whileHeld(held) { socket.write(behind) }
+        if resets { socket.reset() }
       }
       try await cancelled(1)
       server.gate.open()
@@ -36,7 +36,7 @@ struct HangUpTests {
       try await server.whileBusy {
         try await server.connect { socket in
           socket.write(String(repeating: Self.wait, count: count))
-          socket.resetAtEnd()
+          socket.reset()
         }
       }
       try await server.gate.untilCancelled(1)
@@ -52,7 +52,7 @@ struct HangUpTests {
         try await server.whileBusy {
           try await server.connect { socket in
             socket.write(Self.next + Self.next)
-            socket.resetAtEnd()
+            socket.reset()
           }
         }
         try await server.untilAllAreClosed()
@@ -70,7 +70,7 @@ struct HangUpTests {
         try await server.connect { socket in
           socket.write(String(repeating: "GET \(path) HTTP/1.1\r\nHost: a\r\n\r\n", count: 3))
           if number.isMultiple(of: 2) { _ = try socket.read() }
-          socket.resetAtEnd()
+          socket.reset()
         }
       }
       #expect(try await server.client.send("GET", "/").status == 200)

@@ -178,16 +178,10 @@ extension ClientSocket {
   /// Sends no more; what comes can still be read.
   func endWriting() { shutdown(descriptor, Int32(SHUT_WR)) }
 
-  /// Lets the end of this socket destroy the connection (RST), in place of ending it in order.
-  func resetAtEnd() { set(SO_LINGER, to: linger(l_onoff: 1, l_linger: 0)) }
-
   /// Takes only little before it is read.
-  func receiveLittle() { set(SO_RCVBUF, to: Int32(4096)) }
-
-  private func set<Value: BitwiseCopyable>(_ option: Int32, to value: Value) {
-    withUnsafeBytes(of: value) {
-      _ = setsockopt(descriptor, SOL_SOCKET, option, $0.baseAddress, socklen_t($0.count))
-    }
+  func receiveLittle() {
+    var bytes: Int32 = 4096
+    setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &bytes, socklen_t(MemoryLayout<Int32>.size))
   }
 
   /// What the other side ended the connection with: nil for an end in order, else the error.
