@@ -219,11 +219,20 @@ final class Connection: ContentSource, @unchecked Sendable {
 
   /// Answers one request after another. To begin a task for each would cost more than to read it.
   private func serve() async {
+    var answersInTurn = 0
     while state != .closed {
       if let request = nextRequest {
+        if answersInTurn == server.limits.maximumAnswersInTurn {
+          answersInTurn = 0
+          // Others are ready too: the loop comes back to this connection in its next pass.
+          await server.loop.sleep(milliseconds: 0)
+          continue
+        }
         nextRequest = nil
+        answersInTurn += 1
         finish(exchangeCount, await server.responder.respond(to: request))
       } else {
+        answersInTurn = 0
         await withUnsafeContinuation { requestWaiter = $0 }
       }
     }

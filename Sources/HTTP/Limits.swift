@@ -15,6 +15,9 @@ public struct HTTPLimits: Sendable {
   /// Bytes that are kept of the requests behind the one that is being answered (pipelining). With more, the connection
   /// is not read until the answer is sent.
   public var maximumPipelinedBytes = 64 * 1024
+  /// Pipelined requests of one connection that are answered one after another, before the event loop looks at its other
+  /// connections.
+  public var maximumAnswersInTurn = 32
   /// Bytes of answers to pipelined requests that are gathered before they are sent.
   public var maximumGatheredBytes = 64 * 1024
   /// Time a request has to arrive, from its first byte. Then 408.

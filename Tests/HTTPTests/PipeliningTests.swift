@@ -1,3 +1,4 @@
+import Foundation
 import TestSupport
 import Testing
 
@@ -40,6 +41,27 @@ struct PipeliningTests {
     }
   }
 
+  @Test("take turns with those of other clients")
+  func takeTurns() async throws {
+    try await TestServer.run { server in
+      let request = "GET /number HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"
+      let sockets = try await server.whileBusy {
+        try await onOwnThread {
+          // Of the first of them, as many as are read at once.
+          try [1000, 1000, 1].map { count in
+            let socket = try ClientSocket(port: server.port, deadline: Date(timeIntervalSinceNow: 30))
+            socket.write(String(repeating: request, count: count))
+            return SentSocket(socket: socket)
+          }
+        }
+      }
+      let number = try await onOwnThread {
+        try sockets[2].socket.read(until: "number ").firstMatch(of: /number (\d+)/).flatMap { Int($0.1) }
+      }
+      #expect(try #require(number) < 500)
+    }
+  }
+
   @Test("behind one that ends the connection are not answered")
   func endWithTheConnection() async throws {
     try await TestServer.run { server in
@@ -71,4 +93,9 @@ struct PipeliningTests {
       #expect(answers == ["GET /wait 0", "POST /b 4", "GET /c 0"])
     }
   }
+}
+
+/// A connection that goes from one thread to another, and is used by one at a time.
+private struct SentSocket: @unchecked Sendable {
+  let socket: ClientSocket
 }

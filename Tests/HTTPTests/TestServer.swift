@@ -8,8 +8,11 @@ import TestSupport
 import Testing
 
 /// Answers with what it was asked; some paths do more.
-struct Echo: Responder {
-  let gate: Gate
+final class Echo: Responder {
+  private let gate: Gate
+  private let numberCount = Atomic(0)
+
+  init(gate: Gate) { self.gate = gate }
 
   func respond(to request: Request) async -> Response {
     switch request.path {
@@ -30,6 +33,11 @@ struct Echo: Responder {
     case "/client":
       let body = ByteBuffer()
       body.append(utf8: request.client.description)
+      return Response(status: 200, contentType: "text/plain", body: body)
+    case "/number":
+      // How many have asked for a number.
+      let body = ByteBuffer()
+      body.append(utf8: "number \(numberCount.add(1, ordering: .relaxed).newValue)")
       return Response(status: 200, contentType: "text/plain", body: body)
     case "/empty": return Response(status: 204)
     case "/forbidden": return Response(status: 403)
