@@ -375,7 +375,7 @@ final class Connection: ContentSource, @unchecked Sendable {
     guard state != .closed else { return }
     if !isBlocked, machine.hasReadable { return process(machine.takeKept()) }
     if state == .open, exchange == nil, !isBlocked {
-      if hasInputEnded { return close() }
+      if hasInputEnded { return end() }
       if machine.isClosing { linger() }
     }
     setInterest()
@@ -423,7 +423,7 @@ final class Connection: ContentSource, @unchecked Sendable {
 
   private func timedOut() {
     withExtendedLifetime(self) {
-      guard wait == .arrival else { return close() }
+      guard wait == .arrival else { return end() }
       wait = .nothing
       handle(machine.refuse(.timedOut))
       settle()
@@ -431,6 +431,15 @@ final class Connection: ContentSource, @unchecked Sendable {
   }
 
   // MARK: The end
+
+  /// Closes the connection, and says so where TLS can.
+  func end() {
+    if state == .open, !isBlocked {
+      tls?.end()
+      flush()
+    }
+    close()
+  }
 
   /// Closes the connection at once. Its handler goes on, and is told by cancellation.
   func close() {

@@ -80,6 +80,71 @@ struct TLSServingTests {
     }
   }
 
+  enum End: CaseIterable { case idleness, shutdown, client }
+
+  @Test(
+    "tells so too where it ends a connection that is kept, and where the client ended its side",
+    arguments: End.allCases)
+  func endsKeptConnections(end: End) async throws {
+    var limits = HTTPLimits.impatient
+    if end == .idleness { limits.idleTimeoutMilliseconds = 1000 }
+    try await TLSTestServer.run(limits: limits) { server in
+      async let result = Program.run(
+        ["-c", Self.untilTheEnd, String(server.plain.port), end == .client ? "ends" : ""],
+        executable: "/usr/bin/python3")
+      // The script may fail before it asks.
+      try await wait { server.plain.gate.holds }
+      if end == .client { try await server.plain.gate.untilCancelled(1) }
+      server.plain.gate.open()
+      if end == .shutdown {
+        let http = server.plain.http
+        await server.plain.loop.run { await http.shutDown(timeoutMilliseconds: 5000) }
+      }
+      let (output, errors) = try await (result.output, result.errors)
+      #expect(output == "GET /wait 0, and an end in order\n", "\(output)\(errors)")
+    }
+  }
+
+  /// Asks, ends its side where it is told to, and reads until the other side has said that it ends.
+  private static let untilTheEnd = """
+    import socket, ssl, sys
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    sent, received = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = context.wrap_bio(received, sent)
+    peer = socket.create_connection(("127.0.0.1", int(sys.argv[1])), 30)
+    def send():
+        if sent.pending:
+            peer.sendall(sent.read())
+    def until_done(step):
+        while True:
+            try:
+                return step()
+            except ssl.SSLZeroReturnError:
+                return b""
+            except ssl.SSLWantReadError:
+                send()
+                piece = peer.recv(65536)
+                received.write(piece) if piece else received.write_eof()
+            finally:
+                send()
+    until_done(tls.do_handshake)
+    tls.write(b"GET /wait HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n")
+    if sys.argv[2]:
+        send()
+        try:
+            tls.unwrap()
+        except ssl.SSLWantReadError:
+            send()
+            peer.shutdown(socket.SHUT_WR)
+    text = b""
+    while not text.endswith(b"GET /wait 0"):
+        text += until_done(lambda: tls.read(65536))
+    # Without the other side's word, this is an SSLEOFError.
+    assert until_done(lambda: tls.read(65536)) == b""
+    print("GET /wait 0, and an end in order")
+    """
+
   @Test("answers many requests that are sent at once, in their order")
   func answersPipelined() async throws {
     try await TLSTestServer.run { server in

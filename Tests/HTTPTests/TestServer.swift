@@ -82,6 +82,9 @@ final class Gate: Sendable {
     }
   }
 
+  /// Whether it holds any.
+  var holds: Bool { state.withLock { !$0.waiting.isEmpty } }
+
   func untilCancelled(_ count: Int) async throws {
     try await TestSupport.wait { cancellationCount.load(ordering: .relaxed) >= count }
   }
