@@ -42,7 +42,7 @@ private struct Reading: Equatable {
     for piece in pieces {
       piece.withUnsafeBufferPointer { read(&machine, $0) }
     }
-    demand(!machine.hasKept, "bytes are kept although every request was answered")
+    demand(!machine.hasReadable, "bytes are kept although every request was answered")
     // Where the content comes along with the header section, a request is not handed out before it is here.
     if case .expected = requests.last?.body { requests.removeLast() }
   }

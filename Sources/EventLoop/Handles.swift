@@ -88,7 +88,8 @@ public final class DescriptorWatch {
   deinit { precondition(isClosed, "a watch must be closed before it goes") }
 
   /// Waits for `interest`, and calls `handler` each time some of it has come. An error of the descriptor counts
-  /// as everything that was waited for: the next call on it tells what is wrong.
+  /// as everything that was waited for: the next call on it tells what is wrong. It also ends the waiting, until the next
+  /// `change`.
   public func start(for interest: Readiness, _ handler: @escaping (Readiness) -> Void) {
     precondition(!isClosed)
     self.handler = handler
@@ -113,7 +114,14 @@ public final class DescriptorWatch {
   private func poll() {
     uv_poll_start(handle, interest.rawValue) { handle, status, events in
       let watch = Unmanaged<DescriptorWatch>.fromOpaque(handle!.pointee.data!).takeUnretainedValue()
-      watch.handler?(status < 0 ? watch.interest : Readiness(rawValue: events).intersection(watch.interest))
+      guard status < 0 else {
+        watch.handler?(Readiness(rawValue: events).intersection(watch.interest))
+        return
+      }
+      // libuv has stopped the handle.
+      let interest = watch.interest
+      watch.interest = []
+      watch.handler?(interest)
     }
   }
 }

@@ -25,8 +25,10 @@ final class Connection: ContentSource, @unchecked Sendable {
   private lazy var deadline = Deadline { [unowned(unsafe) self] in timedOut() }
   /// Whether bytes are being processed further up the stack: then what is answered meanwhile is gathered.
   private var isProcessing = false
-  /// Whether the client sends no more.
+  /// Whether all was read that the client sends.
   private var hasInputEnded = false
+  /// Whether the end of what the client sends has come, behind bytes that are not read yet.
+  private var isDisconnected = false
 
   private enum State {
     case open
@@ -93,14 +95,11 @@ final class Connection: ContentSource, @unchecked Sendable {
   private func ready(_ readiness: DescriptorWatch.Readiness) {
     // The last reference may go while this runs.
     withExtendedLifetime(self) {
-      if readiness.contains(.writable) {
-        flush()
-        if !isBlocked { goOn() }
-      }
+      if readiness.contains(.writable) { settle() }
       if readiness.contains(.readable) {
         read()
       } else if readiness.contains(.disconnected) {
-        endInput()
+        noteDisconnection()
       }
     }
   }
@@ -126,7 +125,7 @@ final class Connection: ContentSource, @unchecked Sendable {
       process(piece)
       return state != .closed
     }
-    if !wasOpen, tls.isOpen || progress == .failed { server.endedHandshake() }
+    if !wasOpen, tls.isOpen { server.endedHandshake() }
     switch progress {
     case .done, .waiting: settle()
     case .ended: endInput()
@@ -134,6 +133,13 @@ final class Connection: ContentSource, @unchecked Sendable {
       flush()
       close()
     }
+  }
+
+  /// The client has hung up, or at least sends no more than what waits to be read.
+  private func noteDisconnection() {
+    isDisconnected = true
+    exchange?.handler?.cancel()
+    settle()
   }
 
   /// The client sends no more; it may still read.
@@ -195,7 +201,7 @@ final class Connection: ContentSource, @unchecked Sendable {
     // It may be done by now.
     guard exchange?.number == number else { return }
     exchange?.handler = handler
-    if hasInputEnded { handler.cancel() }
+    if hasInputEnded || isDisconnected { handler.cancel() }
   }
 
   private func refuse(_ refusal: Refusal) {
@@ -264,13 +270,7 @@ final class Connection: ContentSource, @unchecked Sendable {
       response, .init(requestID: request.id, closes: closes, isVersion10: request.head.isVersion10),
       isHead: request.method == "HEAD")
     machine.answered(closes: closes)
-    goOn()
-  }
-
-  /// Reads the requests that came while the last one was answered.
-  private func goOn() {
-    guard !isProcessing else { return }
-    if machine.hasKept { process(machine.takeKept()) } else { settle() }
+    settle()
   }
 
   private func send(_ response: Response, _ circumstances: ResponseWriter.Circumstances, isHead: Bool) {
@@ -332,13 +332,14 @@ final class Connection: ContentSource, @unchecked Sendable {
 
   // MARK: What comes next
 
-  /// Sends what is to be sent, and then waits for what comes next.
+  /// Sends what is to be sent; then reads what was kept meanwhile, or waits for what comes next.
   private func settle() {
     guard !isProcessing else { return }
     flush()
     guard state != .closed else { return }
+    if !isBlocked, machine.hasReadable { return process(machine.takeKept()) }
     if state == .open, exchange == nil, !isBlocked {
-      if hasInputEnded { return close() }
+      if hasInputEnded { return end() }
       if machine.isClosing { linger() }
     }
     setInterest()
@@ -356,19 +357,20 @@ final class Connection: ContentSource, @unchecked Sendable {
   private func setInterest() {
     var interest: DescriptorWatch.Readiness = .readable
     if isBlocked {
-      interest = hasInputEnded ? .writable : [.writable, .disconnected]
+      interest = [.writable, .disconnected]
     } else if hasInputEnded {
       interest = []
     } else if machine.isFull {
       interest = .disconnected
     }
+    if hasInputEnded || isDisconnected { interest.remove(.disconnected) }
     watch.change(to: interest)
   }
 
   private func setDeadline() {
     let next = nextWait
     // That a client sends, or takes, a byte now and then gives it no more time.
-    guard next != wait || next == .idle else { return }
+    guard next != wait else { return }
     wait = next
     // What is in the wheel still is passed over: to clear it, and set it again, would be twice as much for each request.
     guard let milliseconds = server.limits.milliseconds(for: next) else { return }
@@ -388,7 +390,7 @@ final class Connection: ContentSource, @unchecked Sendable {
     withExtendedLifetime(self) {
       switch wait {
       case .nothing: break
-      case .handshake, .idle, .sending, .lingering: close()
+      case .handshake, .idle, .sending, .lingering: end()
       case .arrival:
         wait = .nothing
         handle(machine.refuse(.timedOut))
@@ -398,6 +400,15 @@ final class Connection: ContentSource, @unchecked Sendable {
   }
 
   // MARK: The end
+
+  /// Closes the connection, and says so where TLS can.
+  func end() {
+    if state == .open, !isBlocked {
+      tls?.end()
+      flush()
+    }
+    close()
+  }
 
   /// Closes the connection at once. Its handler goes on, and is told by cancellation.
   func close() {

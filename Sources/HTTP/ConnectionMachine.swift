@@ -16,7 +16,7 @@ package struct ConnectionMachine {
     case content(Request.Body)
     /// Answer that this is not a proper request, and tell with `answered` that it is done.
     case refusal(Refusal)
-    /// Close the connection: it sends more than is taken.
+    /// Close the connection: nothing has come that could be answered.
     case close
   }
 
@@ -92,8 +92,11 @@ package struct ConnectionMachine {
     return false
   }
 
-  /// Whether as much of further requests is kept as may be.
-  package var isFull: Bool { pipelined.count >= limits.maximumPipelinedBytes }
+  /// Whether as much of further requests is kept as may be, or as much was thrown away while closing. A client that sends
+  /// on waits then, and can read its answer; to close the connection at once could destroy that.
+  package var isFull: Bool {
+    pipelined.count >= limits.maximumPipelinedBytes || bytesWhileClosing >= limits.maximumDiscardedBytes
+  }
 
   /// Whether the connection ends with the answer to the request under way, whatever the answer is.
   package var endsWithAnswer: Bool {
@@ -113,7 +116,11 @@ package struct ConnectionMachine {
   /// Keeps bytes that cannot be read before the request under way is answered.
   package mutating func keep(_ input: UnsafeBufferPointer<UInt8>) { pipelined.append(contentsOf: input) }
 
-  package var hasKept: Bool { !pipelined.isEmpty }
+  /// Whether bytes are kept that can be read now.
+  package var hasReadable: Bool {
+    if case .end = phase { return false }
+    return !pipelined.isEmpty
+  }
 
   /// Hands back what was kept, to be read.
   package mutating func takeKept() -> [UInt8] {
@@ -142,7 +149,7 @@ package struct ConnectionMachine {
   private mutating func discard(_ input: inout UnsafeBufferPointer<UInt8>) -> Event {
     bytesWhileClosing += input.count
     input = UnsafeBufferPointer(rebasing: input[input.endIndex...])
-    return bytesWhileClosing > limits.maximumDiscardedBytes ? .close : .waitForInput
+    return .waitForInput
   }
 
   // MARK: The header section
@@ -249,7 +256,7 @@ package struct ConnectionMachine {
     if parser.contentCount > limits.maximumBodyBytes, let event = tellTooLarge() { return event }
     // An answer was made, or is being made: the client is to see it before the connection is closed.
     guard contentBytes > limits.maximumDiscardedBytes else { return nil }
-    if case .early = answer { return .close }
+    if case .early = answer { answer = .none }
     phase = .closing
     return nil
   }
@@ -329,7 +336,9 @@ package struct ConnectionMachine {
     case .none: return .refusal(refusal)
     // Its handler answers, and the connection ends with that.
     case .awaited: return .content(.lost)
-    case .early: return .close
+    case .early:
+      answer = .none
+      return .waitForInput
     }
   }
 }

@@ -227,7 +227,7 @@ public final class HTTPServer: @unchecked Sendable {
     close(listening)
     await drain(timeoutMilliseconds: timeoutMilliseconds)
     for connection in connections.values { connection.abandon() }
-    for connection in connections.values { connection.close() }
+    for connection in connections.values { connection.end() }
     handlers.close()
     isShutDown = true
     closeTimers()

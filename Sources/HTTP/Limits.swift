@@ -6,8 +6,8 @@ public struct HTTPLimits: Sendable {
   public var maximumFieldLines = 64
   /// Bytes of a request's content; more is 413.
   public var maximumBodyBytes = 64 * 1024
-  /// Bytes of content that are read and thrown away after an early answer, so that the client sees the answer. A
-  /// connection on which more would come is closed.
+  /// Bytes of content that are read and thrown away after an early answer, so that the connection can go on. Where more
+  /// would come, it ends; then as many bytes again are thrown away, and the rest is not read.
   public var maximumDiscardedBytes = 1024 * 1024
   /// Bytes of chunk-size lines and chunk extensions (RFC 9112, section 7.1) beside 8 for each byte of content; more is
   /// 400.

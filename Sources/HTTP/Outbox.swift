@@ -49,7 +49,9 @@ struct Outbox {
             iov_base: piece.bytes.start + piece.start, iov_len: piece.bytes.count - piece.start)
           used += 1
         }
-        return writev(descriptor, vectors.baseAddress!, Int32(used))
+        var message = msghdr()
+        (message.msg_iov, message.msg_iovlen) = (vectors.baseAddress!, used)
+        return sendmsg(descriptor, &message, Int32(MSG_NOSIGNAL))
       }
       guard count >= 0 else { return errno == EAGAIN || errno == EINTR ? .blocked : .broken }
       drop(count)

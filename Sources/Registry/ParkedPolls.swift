@@ -103,17 +103,17 @@ public final class ParkedPolls: Sendable {
 
   private struct Seats {
     var byDevice: [DeviceID: Seat] = [:]
-    /// Those that wait, by the tick in which their time is over.
-    var byTick: [Int64: [DeviceID: Seat]] = [:]
-    /// Those whose turn to look has yet to come, from `nextLook` on, and their devices.
+    /// Those that wait, by the tick in which their time is over. A device may have two: the older one is about to end.
+    var byTick: [Int64: [ObjectIdentifier: Seat]] = [:]
+    /// Those whose turn to look has yet to come, from `nextLook` on.
     var looks: [Seat] = []
     var nextLook = 0
-    var isToLook: Set<DeviceID> = []
+    var isToLook: Set<ObjectIdentifier> = []
     var runningLooks = 0
     var isClosed = false
 
     mutating func addLook(of seat: Seat) {
-      if isToLook.insert(seat.deviceID).inserted { looks.append(seat) }
+      if isToLook.insert(ObjectIdentifier(seat)).inserted { looks.append(seat) }
     }
 
     /// Nil where none is left, or as many look as may.
@@ -121,7 +121,7 @@ public final class ParkedPolls: Sendable {
       guard runningLooks < ParkedPolls.maximumLooks, nextLook < looks.count else { return nil }
       let seat = looks[nextLook]
       nextLook += 1
-      isToLook.remove(seat.deviceID)
+      isToLook.remove(ObjectIdentifier(seat))
       if nextLook == looks.count { (looks, nextLook) = ([], 0) }
       runningLooks += 1
       return seat
@@ -196,14 +196,12 @@ public final class ParkedPolls: Sendable {
   }
 
   private func set(_ seat: Seat, toEndAt tick: Int64) {
-    seats.withLock { $0.byTick[tick, default: [:]][seat.deviceID] = seat }
+    seats.withLock { $0.byTick[tick, default: [:]][ObjectIdentifier(seat)] = seat }
   }
 
   private func clear(_ seat: Seat, at tick: Int64) {
     seats.withLock { seats in
-      // A newer poll of the device may be there.
-      guard seats.byTick[tick]?[seat.deviceID] === seat else { return }
-      seats.byTick[tick]?[seat.deviceID] = nil
+      seats.byTick[tick]?[ObjectIdentifier(seat)] = nil
       if seats.byTick[tick]?.isEmpty == true { seats.byTick[tick] = nil }
     }
   }

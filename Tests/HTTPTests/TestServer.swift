@@ -1,3 +1,4 @@
+import Dispatch
 import EventLoop
 import Foundation
 import Glibc
@@ -7,19 +8,36 @@ import TestSupport
 import Testing
 
 /// Answers with what it was asked; some paths do more.
-struct Echo: Responder {
-  let gate: Gate
+final class Echo: Responder {
+  private let gate: Gate
+  private let numberCount = Atomic(0)
+
+  init(gate: Gate) { self.gate = gate }
 
   func respond(to request: Request) async -> Response {
     switch request.path {
     case "/wait": await gate.wait()
+    case "/wait-first":
+      await gate.wait()
+      await request.receiveContent()
     case "/large":
       let body = ByteBuffer()
       for _ in 0..<(5 * 1024 * 1024 / 16) { body.append("0123456789abcdef") }
       return Response(status: 200, contentType: "text/plain", body: body)
+    case "/page":
+      let body = ByteBuffer()
+      body.append(length: 20_000) { $0.update(repeating: UInt8(ascii: "p")) }
+      return Response(
+        status: 200, fields: [("X-Echo", request.value(of: "x-test") ?? "-")], contentType: "text/plain",
+        body: body)
     case "/client":
       let body = ByteBuffer()
       body.append(utf8: request.client.description)
+      return Response(status: 200, contentType: "text/plain", body: body)
+    case "/number":
+      // How many have asked for a number.
+      let body = ByteBuffer()
+      body.append(utf8: "number \(numberCount.add(1, ordering: .relaxed).newValue)")
       return Response(status: 200, contentType: "text/plain", body: body)
     case "/empty": return Response(status: 204)
     case "/forbidden": return Response(status: 403)
@@ -45,7 +63,7 @@ struct Echo: Responder {
   }
 }
 
-/// Holds requests until it is opened, and tells how many it holds.
+/// Holds requests until it is opened, and tells how many it holds, and how many of them were cancelled.
 final class Gate: Sendable {
   private struct State {
     var isOpen = false
@@ -53,8 +71,25 @@ final class Gate: Sendable {
     var observers: [(count: Int, CheckedContinuation<Void, Never>)] = []
   }
   private let state = Mutex(State())
+  private let cancellationCount = Atomic(0)
 
+  /// Waits until it is opened, also where the task is cancelled.
   func wait() async {
+    await withTaskCancellationHandler {
+      await hold()
+    } onCancel: {
+      cancellationCount.add(1, ordering: .relaxed)
+    }
+  }
+
+  /// Whether it holds any.
+  var holds: Bool { state.withLock { !$0.waiting.isEmpty } }
+
+  func untilCancelled(_ count: Int) async throws {
+    try await TestSupport.wait { cancellationCount.load(ordering: .relaxed) >= count }
+  }
+
+  private func hold() async {
     await withCheckedContinuation { (continuation: CheckedContinuation<Void, Never>) in
       let due = state.withLock { state -> [CheckedContinuation<Void, Never>] in
         if state.isOpen { return [continuation] }
@@ -98,7 +133,7 @@ struct TestServer: Sendable {
   var client: HTTPClient { HTTPClient(port: port) }
 
   static func run(
-    limits: HTTPLimits = HTTPLimits(), trustedProxies: TrustedProxies = .none,
+    limits: HTTPLimits = HTTPLimits(), tls: TLSIdentity? = nil, trustedProxies: TrustedProxies = .none,
     _ body: @Sendable (TestServer) async throws -> Void
   ) async throws {
     let loop = try EventLoop(name: "http-test")
@@ -106,8 +141,8 @@ struct TestServer: Sendable {
     let listener = try Listener(host: "127.0.0.1", port: 0, count: 1, backlog: 128)
     let http = try await loop.run { () throws in
       try HTTPServer(
-        on: loop, listening: listener.descriptors[0], limits: limits, trustedProxies: trustedProxies,
-        responder: Echo(gate: gate))
+        on: loop, listening: listener.descriptors[0], tls: tls, limits: limits,
+        trustedProxies: trustedProxies, responder: Echo(gate: gate))
     }
     let server = TestServer(loop: loop, http: http, port: listener.port, gate: gate)
     do {
@@ -125,6 +160,16 @@ struct TestServer: Sendable {
     loop.stop()
   }
 
+  /// Keeps the loop from its work while the body runs: what clients do meanwhile, it finds all at once.
+  func whileBusy<Value: Sendable>(_ body: () async throws -> Value) async throws -> Value {
+    let end = DispatchSemaphore(value: 0)
+    loop.submit { end.wait() }
+    defer { end.signal() }
+    return try await body()
+  }
+
+  func untilAllAreClosed() async throws { try await wait { http.connectionCount == 0 } }
+
   /// Lends a connection to a thread that may block on it.
   func connect<Value: Sendable>(_ body: @escaping @Sendable (ClientSocket) throws -> Value) async throws
     -> Value
@@ -141,6 +186,21 @@ struct TestServer: Sendable {
 extension ClientSocket {
   func write(_ text: String) { write(Array(text.utf8)) }
 
+  /// Sends no more; what comes can still be read.
+  func endWriting() { shutdown(descriptor, Int32(SHUT_WR)) }
+
+  /// Takes only little before it is read.
+  func receiveLittle() {
+    var bytes: Int32 = 4096
+    setsockopt(descriptor, SOL_SOCKET, SO_RCVBUF, &bytes, socklen_t(MemoryLayout<Int32>.size))
+  }
+
+  /// What the other side ended the connection with: nil for an end in order, else the error.
+  func ending() -> Int32? {
+    var byte: UInt8 = 0
+    return recv(descriptor, &byte, 1, 0) < 0 ? errno : nil
+  }
+
   /// All that comes until the other side closes.
   func readToEnd() throws -> String {
     var received: [UInt8] = []
@@ -156,4 +216,8 @@ extension ClientSocket {
     }
     return received
   }
+}
+
+extension String {
+  func count(of text: String) -> Int { components(separatedBy: text).count - 1 }
 }

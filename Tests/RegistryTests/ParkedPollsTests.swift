@@ -2,7 +2,7 @@ import Testing
 
 @testable import Registry
 
-@Suite("The seat of a parked poll")
+@Suite("The seat of a parked poll", .timeLimit(.minutes(1)))
 struct ParkedPollsTests {
   private let parked = ParkedPolls(maximumParked: 1)
   private let device = DeviceID(high: 1, low: 2)
@@ -35,5 +35,75 @@ struct ParkedPollsTests {
     #expect(parked.count == 1)
     parked.leave(newer)
     #expect(parked.count == 0)
+  }
+
+  @Test("ends where its task is cancelled, before it waits or while it does; a change is told first")
+  func endsByCancellation() async throws {
+    let seat = try #require(parked.takeSeat(for: device))
+    // At once, up to its wait.
+    let waiting = Task.immediate { await seat.wait(untilMilliseconds: .max / 2) }
+    waiting.cancel()
+    #expect(await waiting.value == .ended)
+    parked.leave(seat)
+
+    let other = try #require(parked.takeSeat(for: device))
+    parked.wake(device)
+    let cancelled = Task.immediate {
+      withUnsafeCurrentTask { $0?.cancel() }
+      return [
+        await other.wait(untilMilliseconds: .max / 2), await other.wait(untilMilliseconds: .max / 2),
+      ]
+    }
+    #expect(await cancelled.value == [.changed, .ended])
+  }
+
+  @Test("times out with the first look at the clock after its time, and no earlier")
+  func timesOut() async throws {
+    let seat = try #require(parked.takeSeat(for: device))
+    let waiting = Task.immediate { await seat.wait(untilMilliseconds: 1000) }
+    parked.endOverdue(nowMilliseconds: 999)
+    // Whatever was not ended by now is still there to be woken.
+    parked.wake(device)
+    #expect(await waiting.value == .changed)
+    let again = Task.immediate { await seat.wait(untilMilliseconds: 1000) }
+    parked.endOverdue(nowMilliseconds: 1000)
+    #expect(await again.value == .timedOut)
+    parked.leave(seat)
+    #expect(parked.count == 0)
+  }
+
+  @Test("times out where its time was over before it waits")
+  func timesOutLate() async throws {
+    let seat = try #require(parked.takeSeat(for: device))
+    parked.endOverdue(nowMilliseconds: 5000)
+    let waiting = Task.immediate { await seat.wait(untilMilliseconds: 1000) }
+    parked.endOverdue(nowMilliseconds: 5000)
+    #expect(await waiting.value == .timedOut)
+  }
+
+  @Test("waits for a later time after one that is over")
+  func waitsAgain() async throws {
+    let seat = try #require(parked.takeSeat(for: device))
+    let first = Task.immediate { await seat.wait(untilMilliseconds: 1000) }
+    parked.endOverdue(nowMilliseconds: 2000)
+    #expect(await first.value == .timedOut)
+    let second = Task.immediate { await seat.wait(untilMilliseconds: 3000) }
+    parked.endOverdue(nowMilliseconds: 2990)
+    parked.wake(device)
+    #expect(await second.value == .changed)
+  }
+
+  @Test(
+    "times out although an older poll of the device, which was looking, waits behind it until the same time")
+  func timesOutBesideAnOlderOne() async throws {
+    let older = try #require(parked.takeSeat(for: device))
+    let newer = try #require(parked.takeSeat(for: device))
+    let waiting = Task.immediate { await newer.wait(untilMilliseconds: 1000) }
+    #expect(await older.wait(untilMilliseconds: 1000) == .ended)
+    parked.leave(older)
+    parked.endOverdue(nowMilliseconds: 1000)
+    // Where the clock has not ended it, this does.
+    parked.close()
+    #expect(await waiting.value == .timedOut)
   }
 }

@@ -1,4 +1,5 @@
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Registry
@@ -65,7 +66,7 @@ import Testing
 
   @Test("It does what a bucket does that is filled drop by drop")
   func model() {
-    var random = SeededRandom(state: 7)
+    var random = SeededGenerator(seed: 7)
     let table = Self.table(10, 10)
     var (drops, now, filledAt): (Int64, Int64, Int64) = (10 * Self.second, 0, 0)
     for _ in 0..<10_000 {
@@ -82,7 +83,7 @@ import Testing
   @Test("A flood of keys stays within its bound, is counted, and frees nobody whose bucket is empty")
   func flood() {
     let table = Self.table(5, 60)
-    let hashes = SeededRandom.hashes(100_001)
+    let hashes = hashes(100_001)
     let victim = hashes[0]
     for _ in 0..<5 { _ = table.take(victim, nowNanoseconds: 0) }
     for key in hashes.dropFirst() { #expect(table.take(key, nowNanoseconds: 0).isAdmitted) }
@@ -94,7 +95,7 @@ import Testing
   @Test("Buckets that are full again make room without being counted as forgotten")
   func expiry() {
     let table = Self.table(5, 60)
-    for (index, key) in SeededRandom.hashes(10_000).enumerated() {
+    for (index, key) in hashes(10_000).enumerated() {
       _ = table.take(key, nowNanoseconds: Int64(index) * 60 * Self.second)
     }
     #expect(table.evictions == 0)
@@ -177,20 +178,7 @@ import Testing
 }
 
 /// Numbers that are the same each time.
-private struct SeededRandom: RandomNumberGenerator {
-  var state: UInt64
-
-  /// SplitMix64.
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var value = state
-    value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
-    value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-    return value ^ value >> 31
-  }
-
-  static func hashes(_ count: Int) -> [UInt64] {
-    var random = SeededRandom(state: 1)
-    return (0..<count).map { _ in random.next() }
-  }
+private func hashes(_ count: Int) -> [UInt64] {
+  var random = SeededGenerator(seed: 1)
+  return (0..<count).map { _ in random.next() }
 }

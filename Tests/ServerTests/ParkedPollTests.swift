@@ -1,4 +1,5 @@
 import Foundation
+import Glibc
 import Server
 import TestSupport
 import Testing
@@ -178,6 +179,50 @@ import Testing
       let ended = try await parked
       #expect(ended.status == 401)
       #expect(try TestRegistry.kind(ended) == "token-invalid")
+    }
+  }
+
+  enum HangUp: CaseIterable { case end, reset, halfClose, endBehindOtherRequests }
+
+  @Test(arguments: DatabaseKind.allCases, HangUp.allCases)
+  func `It leaves its seat at once when its client hangs up`(
+    _ kind: DatabaseKind, _ hangUp: HangUp
+  ) async throws {
+    try await TestRegistry.with(TestDatabase(kind), bounds: { $0.maxParkedPolls = 1 }) { registry in
+      let owner = try await registry.newOwner()
+      let device = try await registry.newSignedDevice(of: owner)
+      let token = try await registry.newToken(of: device)
+      let port = registry.client.port
+      let socket = try ClientSocket(port: port, deadline: Date(timeIntervalSinceNow: 30))
+      let head = "Host: 127.0.0.1:\(port)\r\nAuthorization: Bearer \(token)\r\n\r\n"
+      socket.write(Array("GET /api/v1/device/poll?wait=25 HTTP/1.1\r\n\(head)".utf8))
+      try await registry.untilParked(1)
+      if hangUp == .endBehindOtherRequests {
+        // More than is kept behind a request under way, and less than the system's buffers take in beside that: what they do
+        // not take in would hold back the end.
+        for _ in 0..<500 { socket.write(Array("GET /api/v1/device/whoami HTTP/1.1\r\n\(head)".utf8)) }
+      }
+      let start = ContinuousClock.now
+      socket.hangUp(hangUp)
+      try await registry.untilParked(0)
+      #expect(ContinuousClock.now - start < .seconds(20), "it ended with its time")
+      // The one seat is another device's.
+      let other = try await registry.newSignedDevice(of: owner)
+      async let parked = Self.park(other, at: registry)
+      try await registry.untilParked(1)
+      let sent = try await registry.newSignal(of: owner)
+      #expect(try await Self.signals(parked) == [sent])
+      withExtendedLifetime(socket) {}
+    }
+  }
+}
+
+extension ClientSocket {
+  fileprivate func hangUp(_ way: ParkedPollTests.HangUp) {
+    switch way {
+    case .halfClose: shutdown(descriptor, Int32(SHUT_WR))
+    case .end, .endBehindOtherRequests: shutdown(descriptor, Int32(SHUT_RDWR))
+    case .reset: reset()
     }
   }
 }

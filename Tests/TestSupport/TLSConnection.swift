@@ -19,12 +19,12 @@ public final class TLSConnection: Sendable {
 
   deinit { close() }
 
-  /// Sends a request, and reads its answer up to the end of its JSON, an object.
-  public func ask(_ path: String) async throws -> String {
+  /// Sends a request, and reads its answer up to its end, as a rule that of its JSON, an object.
+  public func ask(_ path: String, end: String = "}") async throws -> String {
     try await onOwnThread { [process] in
       process.input.write("GET \(path) HTTP/1.1\r\nHost: localhost\r\n\r\n")
       var answer = ""
-      while !answer.hasSuffix("}") {
+      while !answer.hasSuffix(end) {
         let piece = process.output.read()
         guard !piece.isEmpty else { throw Ended(received: answer) }
         answer += String(decoding: piece, as: UTF8.self)
