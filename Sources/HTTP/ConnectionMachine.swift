@@ -47,7 +47,7 @@ package struct ConnectionMachine {
   /// What has come of an incomplete header section, or of the trailer section.
   private var section: [UInt8] = []
   /// Bytes behind the request that is under way.
-  private var pipelined: [UInt8] = []
+  private var pipelined: ArraySlice<UInt8> = []
   private var head: RequestHead?
   /// Bytes that the content took, its framing included.
   private var contentBytes = 0
@@ -123,10 +123,13 @@ package struct ConnectionMachine {
   }
 
   /// Hands back what was kept, to be read.
-  package mutating func takeKept() -> [UInt8] {
+  package mutating func takeKept() -> ArraySlice<UInt8> {
     defer { pipelined = [] }
     return pipelined
   }
+
+  /// Keeps what is left of that.
+  package mutating func putBack(_ rest: ArraySlice<UInt8>) { pipelined = rest }
 
   /// Reads on, and takes what it has read from `input`.
   package mutating func next(_ input: inout UnsafeBufferPointer<UInt8>) -> Event {
