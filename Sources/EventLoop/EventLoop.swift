@@ -38,6 +38,8 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
   /// Jobs that one pass runs before the loop looks at its file descriptors again. What a herd makes runnable at once must
   /// not hold up everything else.
   static let maximumJobsPerPass = 256
+  /// Jobs that run before the next event is looked at.
+  static let maximumJobsPerEvent = 16
 
   /// Makes the loop and starts its thread. Throws when the system has no thread or descriptor left.
   public init(name: String) throws(EventLoopError) {
@@ -118,6 +120,15 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     deferred.append(work)
   }
 
+  /// Runs tasks that are runnable now, some of them, and does not wait for the end of the pass: what an event of a
+  /// descriptor began is answered before the next event is looked at. Called from a handler of the loop, and not from a
+  /// task.
+  public func runReadyTasks() {
+    assertCurrent()
+    var budget = Self.maximumJobsPerEvent
+    runJobs(&budget)
+  }
+
   /// Waits on the loop, unless the task is cancelled.
   public func sleep(milliseconds: Int) async {
     assertCurrent()
@@ -196,16 +207,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
   private func finishPass() {
     var budget = Self.maximumJobsPerPass
     while budget > 0, !(readyJobs.isEmpty && deferred.isEmpty) {
-      while budget > 0, nextJob < readyJobs.count {
-        let job = readyJobs[nextJob]
-        nextJob += 1
-        budget -= 1
-        job.runSynchronously(on: asUnownedTaskExecutor())
-      }
-      if nextJob == readyJobs.count {
-        readyJobs.removeAll(keepingCapacity: nextJob <= Self.maximumJobsPerPass)
-        nextJob = 0
-      }
+      runJobs(&budget)
       var calls: [() -> Void] = []
       swap(&calls, &deferred)
       for call in calls { call() }
@@ -215,6 +217,19 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
       uv_idle_stop(idleHandle)
     } else {
       uv_idle_start(idleHandle) { _ in }
+    }
+  }
+
+  private func runJobs(_ budget: inout Int) {
+    while budget > 0, nextJob < readyJobs.count {
+      let job = readyJobs[nextJob]
+      nextJob += 1
+      budget -= 1
+      job.runSynchronously(on: asUnownedTaskExecutor())
+    }
+    if nextJob == readyJobs.count {
+      readyJobs.removeAll(keepingCapacity: nextJob <= Self.maximumJobsPerPass)
+      nextJob = 0
     }
   }
 

@@ -101,6 +101,8 @@ final class Connection: ContentSource, @unchecked Sendable {
       } else if readiness.contains(.disconnected) {
         noteDisconnection()
       }
+      // The client is not to wait for what others have sent.
+      server.loop.runReadyTasks()
     }
   }
 
@@ -207,7 +209,7 @@ final class Connection: ContentSource, @unchecked Sendable {
   private func begin(_ head: RequestHead, _ body: Request.Body) {
     noteRequest()
     let request = Request(
-      id: Self.requestID(head.fields) ?? server.nextRequestID(), head: head, body: body,
+      id: head.requestID ?? server.nextRequestID(), head: head, body: body,
       client: server.trustedProxies.client(of: peer, head.fields), connection: self)
     exchangeCount += 1
     let number = exchangeCount
@@ -234,15 +236,6 @@ final class Connection: ContentSource, @unchecked Sendable {
       isNew = false
       server.endedNewness()
     }
-  }
-
-  /// The request's own id, if it may be repeated in the answer and in the log.
-  private static func requestID(_ fields: HeaderFields) -> String? {
-    let values = fields.values(of: "x-request-id")
-    guard values.count == 1, let value = values.first, (1...128).contains(value.utf8.count),
-      value.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
-    else { return nil }
-    return value
   }
 
   func receiveContent() async {

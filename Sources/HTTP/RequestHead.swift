@@ -20,6 +20,8 @@ package final class RequestHead: Sendable {
   let keepsConnection: Bool
   /// Whether the client waits for 100 before it sends the content (RFC 9110, section 10.1.1).
   let expectsContinue: Bool
+  /// The value of `X-Request-Id`, where it may be repeated in the answer and in the log.
+  let requestID: String?
 
   /// Bytes of a head beside the target and the field lines: the method, the version, blanks and line ends.
   static let maximumBytesBesides = 64
@@ -38,6 +40,7 @@ package final class RequestHead: Sendable {
     isChunked = framing.isChunked
     keepsConnection = framing.keepsConnection(isVersion10: isVersion10)
     expectsContinue = framing.expectsContinue && !isVersion10
+    requestID = framing.requestIDs == 1 ? framing.requestID : nil
     originForm = try line.originForm { framing.hasHost($0, fields) }
     pathLength = Self.pathLength(of: originForm)
   }
@@ -47,6 +50,7 @@ package final class RequestHead: Sendable {
     (self.method, self.target, originForm, self.fields) = (method, target, target, fields)
     pathLength = Self.pathLength(of: target)
     (contentLength, isChunked, isVersion10, keepsConnection, expectsContinue) = (nil, false, false, true, false)
+    requestID = nil
   }
 
   private static func pathLength(of target: String) -> Int {
@@ -139,11 +143,13 @@ private struct RequestLine {
 }
 
 /// What the fields say of where the request ends, for whom it is, and whether another one may follow (RFC 9112, sections
-/// 3.2, 6 and 9.3).
+/// 3.2, 6 and 9.3), and which id it has.
 private struct Framing {
   private(set) var contentLength: UInt64?
   private(set) var isChunked = false
   private(set) var expectsContinue = false
+  private(set) var requestID: String?
+  private(set) var requestIDs = 0
   private var closes = false
   private var keepsAlive = false
   private var hosts = 0
@@ -173,6 +179,7 @@ private struct Framing {
     case 4 where name.equals("host"): testHost(value)
     case 6 where name.equals("expect"): expectsContinue = value.equalsIgnoringCase("100-continue")
     case 10 where name.equals("connection"): readConnection(value)
+    case 12 where name.equals("x-request-id"): readRequestID(value)
     case 14 where name.equals("content-length"): testLength(value)
     case 17 where name.equals("transfer-encoding"): testCoding(value)
     default: break
@@ -198,6 +205,12 @@ private struct Framing {
       if option.equalsIgnoringCase("close") { closes = true }
       if option.equalsIgnoringCase("keep-alive") { keepsAlive = true }
     }
+  }
+
+  private mutating func readRequestID(_ value: UnsafeBufferPointer<UInt8>) {
+    requestIDs += 1
+    guard (1...128).contains(value.count), value.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { return }
+    requestID = String(decoding: value, as: UTF8.self)
   }
 
   private mutating func testLength(_ value: UnsafeBufferPointer<UInt8>) {
