@@ -89,7 +89,7 @@ public final class API: Responder {
   }
 
   public func refuse(_ refusal: Refusal, requestID: String) -> Response {
-    let outcome = Outcome(Problem(refusal), requestID: requestID)
+    let outcome = Outcome(Problem(refusal, methods: router.methodNames), requestID: requestID)
     observe(.answered(AnsweredRequest(refusedAs: requestID, outcome)))
     return outcome.response
   }

@@ -32,7 +32,6 @@ enum ProblemKind: String, CaseIterable, Sendable {
   case headerTooLarge = "header-too-large"
   case tooManyRequests = "too-many-requests"
   case internalError = "internal-error"
-  case methodNotImplemented = "method-not-implemented"
   case overloaded = "overloaded"
   case unavailable = "unavailable"
   case versionNotSupported = "version-not-supported"
@@ -46,7 +45,7 @@ enum ProblemKind: String, CaseIterable, Sendable {
   static let everywhere: [ProblemKind] = [
     .malformedRequest, .requestTimeout, .contentTooLarge, .unsupportedMediaType, .headerTooLarge,
     .internalError,
-    .methodNotImplemented, .overloaded, .unavailable, .versionNotSupported,
+    .overloaded, .unavailable, .versionNotSupported,
   ]
 
   /// Whether it is said as OAuth has it (RFC 6749, section 5.2), and not as a problem of RFC 9457.
@@ -82,7 +81,6 @@ enum ProblemKind: String, CaseIterable, Sendable {
     case .tooManyRequests: 429
     case .headerTooLarge: 431
     case .internalError: 500
-    case .methodNotImplemented: 501
     case .overloaded, .unavailable: 503
     case .versionNotSupported: 505
     }
@@ -123,7 +121,6 @@ enum ProblemKind: String, CaseIterable, Sendable {
     case .headerTooLarge: "The header is too large"
     case .tooManyRequests: "There were too many requests"
     case .internalError: "The registry failed"
-    case .methodNotImplemented: "The method is not implemented"
     case .overloaded: "Too much is waiting"
     case .unavailable: "The registry is not ready"
     case .versionNotSupported: "The version of HTTP is not understood"

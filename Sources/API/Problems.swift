@@ -92,7 +92,8 @@ extension Problem {
   }
 
   /// A request that was refused before anything looked at what it asks for.
-  init(_ refusal: Refusal) {
+  /// - Parameter methods: those of all routes.
+  init(_ refusal: Refusal, methods: String) {
     let kind: ProblemKind =
       switch refusal {
       case .missingHost, .repeatedHost, .invalidHost, .otherAuthority, .invalidContentLength,
@@ -101,14 +102,18 @@ extension Problem {
         .invalidField:
         .malformedRequest
       case .timedOut: .requestTimeout
-      case .unknownMethod: .methodNotImplemented
+      case .unknownMethod: .methodNotAllowed
       case .headerTooLarge: .headerTooLarge
       case .versionNotSupported: .versionNotSupported
       case .unavailable: .unavailable
       }
-    self.init(
-      kind: kind, detail: "The request was refused: \(refusal.rawValue).",
-      fields: kind == .unavailable ? [("Retry-After", "2")] : [])
+    let fields: [(name: StaticString, value: String)] =
+      switch refusal {
+      case .unavailable: [("Retry-After", "2")]
+      case .unknownMethod: [("Allow", methods)]
+      default: []
+      }
+    self.init(kind: kind, detail: "The request was refused: \(refusal.rawValue).", fields: fields)
   }
 }
 

@@ -12,7 +12,7 @@ public enum Refusal: String, Error, Hashable, Sendable {
   case invalidMethod = "the method is not a token"
   case invalidTarget = "the request target must be a path, in visible ASCII characters"
   case invalidField = "a header field is malformed, or has characters that are not allowed in it"
-  case unknownMethod = "the method is not implemented"
+  case unknownMethod = "no path takes this method"
   case versionNotSupported = "the protocol version must be HTTP/1.0 or HTTP/1.1"
   case headerTooLarge = "the header section is too large"
   case timedOut = "the request did not arrive in time"
@@ -20,9 +20,9 @@ public enum Refusal: String, Error, Hashable, Sendable {
 
   public var status: Int {
     switch self {
+    case .unknownMethod: 405
     case .timedOut: 408
     case .headerTooLarge: 431
-    case .unknownMethod: 501
     case .unavailable: 503
     case .versionNotSupported: 505
     case .missingHost, .repeatedHost, .invalidHost, .otherAuthority, .invalidContentLength, .conflictingLengths,

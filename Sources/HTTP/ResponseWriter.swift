@@ -89,7 +89,6 @@ struct ResponseWriter {
     case 422: " Unprocessable Content\r\n"
     case 429: " Too Many Requests\r\n"
     case 431: " Request Header Fields Too Large\r\n"
-    case 501: " Not Implemented\r\n"
     case 503: " Service Unavailable\r\n"
     case 505: " HTTP Version Not Supported\r\n"
     case 500: " Internal Server Error\r\n"

@@ -62,9 +62,7 @@ private struct MetricsResponder: Responder {
       return Self.answer(404, "Nothing answers at this path; the metrics are at \(Self.path).\n")
     }
     guard Self.methods.contains(request.method) else {
-      let response = Self.answer(405, "The metrics are there to be read.\n")
-      response.fields = [("Allow", Self.methods.joined(separator: ", "))]
-      return response
+      return Self.answer(405, "The metrics are there to be read.\n")
     }
     let text = metrics.text()
     let body = ByteBuffer(capacity: text.count)
@@ -79,6 +77,8 @@ private struct MetricsResponder: Responder {
   private static func answer(_ status: Int, _ text: String) -> Response {
     let body = ByteBuffer(capacity: text.utf8.count)
     body.append(utf8: text)
-    return Response(status: status, contentType: "text/plain; charset=utf-8", body: body)
+    let response = Response(status: status, contentType: "text/plain; charset=utf-8", body: body)
+    if status == 405 { response.fields = [("Allow", methods.joined(separator: ", "))] }
+    return response
   }
 }

@@ -37,7 +37,7 @@ struct AbuseTests {
       ("GET /é HTTP/1.1\r\nHost: a\r\n\r\n", 400, "target"),
       ("GET /#a HTTP/1.1\r\nHost: a\r\n\r\n", 400, "target"),
       ("GET * HTTP/1.1\r\nHost: a\r\n\r\n", 400, "target"),
-      ("BREW / HTTP/1.1\r\nHost: a\r\n\r\n", 501, "method"),
+      ("BREW / HTTP/1.1\r\nHost: a\r\n\r\n", 405, "method"),
       ("G<T / HTTP/1.1\r\nHost: a\r\n\r\n", 400, "method"),
       ("GET / HTTP/1.1\r\nHost: a\r\nX\u{1}: b\r\n\r\n", 400, "field"),
       ("GET / HTTP/1.1\r\nHost: a\r\nX: b\u{7F}c\r\n\r\n", 400, "field"),

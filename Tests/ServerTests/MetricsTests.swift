@@ -57,7 +57,7 @@ import Testing
       #expect(requests("/api/v1/devices", "POST", 201) == "1")
       #expect(requests("/api/v1/devices", "GET", 401) == "1")
       #expect(requests("none", "GET", 404) == "1")
-      #expect(requests("none", "other", 501) == "1")
+      #expect(requests("none", "other", 405) == "1")
       #expect(requests("none", "other", 400) == "1")
       let duration = "http_request_duration_seconds"
       #expect(Self.value(#"\#(duration)_count{route="/api/v1/devices/{id}"}"#, in: text) == "4")
