@@ -1,3 +1,4 @@
+import Foundation
 import TestSupport
 import Testing
 
@@ -73,6 +74,39 @@ extension DeviceRegistry {
       let path = "/api/v1/devices/\(id)"
       #expect(try await registry.ask("PATCH", path, as: owner, json: ["device_name": "one"]).status == 409)
       #expect(try await registry.ask("PATCH", path, as: owner, json: ["device_name": "two"]).status == 200)
+    }
+
+    /// Bodies in which the new name is not valid, is absent, or is not a string.
+    static let bodiesWithoutValidName =
+      [
+        "", " ", "\\t\\n", "\\u3000\\u00a0", "a\\u0000b", "a\\nb", "\\u007f", "a\\u009fb", "\\ud800",
+        String(repeating: "x", count: 101), String(repeating: "🚀", count: 101),
+        String(repeating: "e\u{301}", count: 101), String(repeating: "x", count: 10_000),
+      ].map { #"{"device_name":"\#($0)"}"# } + [
+        "{}", #"{"device_name":null}"#, #"{"device_name":1}"#, #"{"device_name":["EA"]}"#,
+        #"{"DEVICE_NAME":"EA"}"#, "[]", "{", "",
+      ]
+
+    @Test(arguments: DatabaseKind.allCases, bodiesWithoutValidName)
+    func `A name that is refused at registration is refused in the same words, and the old one stays`(
+      _ kind: DatabaseKind, _ body: String
+    ) async throws {
+      let registry = try registry(kind)
+      let owner = try await registry.newOwner()
+      let path = "/api/v1/devices/\(try await registry.newDevice(of: owner, "old")["id"] as! String)"
+      let fields = [("Authorization", "Bearer \(owner.token)"), ("Content-Type", "application/json")]
+      var problems: [NSDictionary] = []
+      for (method, target) in [("POST", "/api/v1/devices"), ("PATCH", path)] {
+        let answer = try await registry.client.send(method, target, fields: fields, body: Array(body.utf8))
+        registry.check(answer, to: method, target)
+        #expect(answer.status == 400, "\(method): \(answer.text)")
+        var problem = try answer.object()
+        #expect(problem.removeValue(forKey: "request_id") is String)
+        problems.append(problem as NSDictionary)
+      }
+      #expect(problems[0] == problems[1])
+      let devices = try await registry.ask("GET", "/api/v1/devices", as: owner).array()
+      #expect(devices.map { $0["device_name"] as? String } == ["old"])
     }
 
     @Test(arguments: DatabaseKind.allCases)
