@@ -125,6 +125,57 @@ import Testing
     }
   }
 
+  /// What is cleared away once it has expired.
+  enum ExpiredRows: String, CaseIterable {
+    case signals
+    case tokens = "device_tokens"
+
+    /// Stores two that have expired by noon.
+    func add(of device: Device, storedKey: [UInt8], to store: PostgresStore) async throws {
+      for age: Int64 in [120, 60] {
+        let time = noon.plus(seconds: -age)
+        switch self {
+        case .signals:
+          try await store.send(newSignal(at: time, expiresAt: time.plus(seconds: 1)), to: device.id)
+        case .tokens:
+          let isStored = try await store.insertToken(
+            newHash(), of: device.id, storedKey: storedKey, expiresAt: time.plus(seconds: 1), at: time,
+            maxLive: 10, windowSeconds: 60)
+          #expect(isStored)
+        }
+      }
+    }
+
+    /// Removes one at the most, and answers how many.
+    func clear(in store: PostgresStore) async throws -> Int {
+      switch self {
+      case .signals: try await store.removeSignals(expiredBefore: noon, limit: 1)
+      case .tokens: try await store.removeTokens(expiredBefore: noon, limit: 1)
+      }
+    }
+  }
+
+  @Test(
+    "Clearing passes over an expired row that another transaction holds, and does not wait for it",
+    arguments: ExpiredRows.allCases)
+  func clearing(_ rows: ExpiredRows) async throws {
+    let database = try await TestDatabase(.postgres)
+    try await RunningPostgresStore.with(database.location) { running in
+      await running.waitUntilConnected()
+      let (device, storedKey) = try await running.addDevice()
+      try await running.onLoop { try await rows.add(of: device, storedKey: storedKey, to: $0) }
+      let session = await SQLSession(database.location)
+      let oldest = "SELECT expires_at FROM \(rows.rawValue) ORDER BY expires_at LIMIT 1"
+      // The one that is cleared first otherwise. A statement that waited for it would time out.
+      let held = try await session.run("BEGIN; \(oldest) FOR UPDATE")
+      #expect(try await running.onLoop { try await rows.clear(in: $0) } == 1)
+      #expect(try await running.onLoop { try await rows.clear(in: $0) } == 0)
+      #expect(try await session.run("SELECT expires_at FROM \(rows.rawValue)") == held)
+      try await session.run("COMMIT")
+      #expect(try await running.onLoop { try await rows.clear(in: $0) } == 1)
+    }
+  }
+
   /// Locks the rows of a table, starts `count` writes that wait for it, does what happens `meanwhile`, lets them go
   /// on, and answers how they ended.
   private func blockedWrites(
