@@ -121,7 +121,7 @@ let package = Package(
     // a clock.
     .target(
       name: "TestSupport", dependencies: ["Registry"], path: "Tests/TestSupport", swiftSettings: strict),
-    suite("RegistryTests", of: ["Registry"]),
+    suite("RegistryTests", of: ["Registry", "SQLiteStore", "EventLoop"]),
     suite("ObservabilityTests", of: ["Observability"]),
     suite("EventLoopTests", of: ["EventLoop"]),
     suite("CryptoTests", of: ["Crypto"]),

@@ -132,10 +132,9 @@ public struct AuthenticationService: Sendable {
 
   /// Puts the next secret in force. False if it is not the next one any more.
   func promoteNextSecret(of id: DeviceID, storedKey: [UInt8]) async throws(RegistryError) -> Bool {
-    let isPromoted = try await store.promoteNextSecret(of: id, storedKey: storedKey)
-    // Whoever waits on the old secret hears of its end.
-    live.credentialsChanged(of: id)
-    return isPromoted
+    // Also where it is not known whether it was done: parked polls that authenticated with the old secret are tested again.
+    defer { live.credentialsChanged(of: id) }
+    return try await store.promoteNextSecret(of: id, storedKey: storedKey)
   }
 
   /// A secret that counts.

@@ -72,13 +72,13 @@ public struct TokenService: Sendable {
     let now = clock.now()
     let longest = Int64(Self.lifetimeSeconds) * 1000
     let lifetime = min(longest, secret.endsAt.map { $0 - now } ?? longest)
+    // The oldest token may have been replaced, also where it is not known whether the new one was stored.
+    defer { live.credentialsChanged(of: device.deviceID) }
     let isStored = try await store.insertToken(
       token.withCharacters(hasher.hash(ofToken:)), of: device.deviceID, storedKey: secret.verifier.storedKey,
       expiresAt: now + lifetime, at: now, maxLive: Self.maximumLive, windowSeconds: Self.windowSeconds)
     // A rotation or a revocation came in between.
     guard isStored else { throw .signatureInvalid }
-    // The oldest may have made room, and counts no more from now on.
-    live.credentialsChanged(of: device.deviceID)
     live.presence.note(.called, by: device.deviceID, at: now)
     return (token, Int(max(0, lifetime / 1000)))
   }

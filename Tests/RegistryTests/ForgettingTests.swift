@@ -1,0 +1,199 @@
+import Registry
+import TestSupport
+import Testing
+
+/// What ends a secret and the tokens that were issued for it.
+enum SecretEnd: CaseIterable {
+  case revocation, rotationWithoutGrace, clientDeletion, signatureWithNextSecret, tokenForNextSecret
+  /// By another process, of which this one is notified.
+  case notifiedRevocation, missedNotifications
+
+  static let ownOperations: [SecretEnd] = [
+    .revocation, .rotationWithoutGrace, .clientDeletion, .signatureWithNextSecret, .tokenForNextSecret,
+  ]
+
+  /// The store's operation that does it, where this process does it.
+  var operation: InterruptibleStore.Operation {
+    switch self {
+    case .revocation, .notifiedRevocation, .missedNotifications: .revokeDevice
+    case .rotationWithoutGrace: .rotateSecret
+    case .clientDeletion: .deleteClient
+    case .signatureWithNextSecret, .tokenForNextSecret: .promoteNextSecret
+    }
+  }
+
+  /// Prepares the end, which the closure then brings about.
+  func prepared(
+    for device: ProvingDevice
+  ) async throws -> @Sendable () async throws(RegistryError) -> Void {
+    let (registry, id, owner) = (device.registry, device.id, UnnotifiedRegistry.owner)
+    switch self {
+    case .revocation:
+      return { () async throws(RegistryError) in
+        _ = try await registry.devices.revokeDevice(id, owner: owner)
+      }
+    case .rotationWithoutGrace:
+      return { () async throws(RegistryError) in _ = try await registry.rotate(id, graceSeconds: 0) }
+    case .clientDeletion:
+      return { () async throws(RegistryError) in try await registry.clients.deleteClient(owner) }
+    case .signatureWithNextSecret:
+      let next = try await registry.rotate(id, graceSeconds: 3600)
+      return { () async throws(RegistryError) in
+        try await registry.authentication.admit(registry.session(of: id, signedWith: next))
+      }
+    case .tokenForNextSecret:
+      let next = try await registry.rotate(id, graceSeconds: 3600)
+      return { () async throws(RegistryError) in _ = try await registry.token(of: id, for: next) }
+    case .notifiedRevocation:
+      return { () async throws(RegistryError) in
+        _ = try await registry.database.revokeDevice(id, of: owner, at: registry.clock.now())
+        registry.live.credentialsChanged(of: id)
+      }
+    case .missedNotifications:
+      return { () async throws(RegistryError) in
+        _ = try await registry.database.revokeDevice(id, of: owner, at: registry.clock.now())
+        registry.live.changesMissed()
+      }
+    }
+  }
+}
+
+@Suite("What a process remembers of a device, without notifications", .timeLimit(.minutes(1)))
+struct ForgettingTests {
+  @Test(
+    "is not used once its secret has ended", arguments: SecretEnd.allCases, Proof.allCases)
+  func ended(_ end: SecretEnd, _ proof: Proof) async throws {
+    try await UnnotifiedRegistry.with { registry in
+      let device = try await ProvingDevice(registry.newDevice(), by: proof, in: registry)
+      let endSecret = try await end.prepared(for: device)
+      try await device.remembered()
+      try await endSecret()
+      await #expect(throws: proof.refusal) { _ = try await device.session() }
+    }
+  }
+
+  @Test(
+    "is not used either where the database ended the secret, but its answer was lost",
+    arguments: SecretEnd.ownOperations, Proof.allCases)
+  func answerLost(_ end: SecretEnd, _ proof: Proof) async throws {
+    try await UnnotifiedRegistry.with { registry in
+      let device = try await ProvingDevice(registry.newDevice(), by: proof, in: registry)
+      let endSecret = try await end.prepared(for: device)
+      try await device.remembered()
+      registry.store.interrupt(end.operation) { () async throws(RegistryError) in
+        throw .unavailable(cause: "the answer was lost")
+      }
+      await #expect(throws: RegistryError.unavailable(cause: "the answer was lost")) { try await endSecret() }
+      await #expect(throws: proof.refusal) { _ = try await device.session() }
+    }
+  }
+
+  @Test(
+    "is not kept where its secret ended while it was fetched", arguments: SecretEnd.allCases, Proof.allCases)
+  func endedWhileFetched(_ end: SecretEnd, _ proof: Proof) async throws {
+    try await UnnotifiedRegistry.with { registry in
+      let device = try await ProvingDevice(registry.newDevice(), by: proof, in: registry)
+      let endSecret = try await end.prepared(for: device)
+      registry.live.changesMissed()
+      registry.store.interrupt(proof == .signature ? .credentials : .tokenCredentials, endSecret)
+      _ = try await device.session()
+      await #expect(throws: proof.refusal) { _ = try await device.session() }
+    }
+  }
+
+  @Test("is not used once a revocation is repeated that another process made", arguments: Proof.allCases)
+  func revokedElsewhere(_ proof: Proof) async throws {
+    try await UnnotifiedRegistry.with { registry in
+      let device = try await ProvingDevice(registry.newDevice(), by: proof, in: registry)
+      try await device.remembered()
+      let owner = UnnotifiedRegistry.owner
+      _ = try await registry.database.revokeDevice(device.id, of: owner, at: registry.clock.now())
+      #expect(try await !registry.devices.revokeDevice(device.id, owner: owner).isNew)
+      await #expect(throws: proof.refusal) { _ = try await device.session() }
+    }
+  }
+
+  @Test(
+    "is not used once its client's deletion is repeated that another process made", arguments: Proof.allCases)
+  func deletedElsewhere(_ proof: Proof) async throws {
+    try await UnnotifiedRegistry.with { registry in
+      let device = try await ProvingDevice(registry.newDevice(), by: proof, in: registry)
+      try await device.remembered()
+      #expect(try await registry.database.deleteClient(UnnotifiedRegistry.owner))
+      await #expect(throws: RegistryError.clientNotFound) {
+        try await registry.clients.deleteClient(UnnotifiedRegistry.owner)
+      }
+      await #expect(throws: proof.refusal) { _ = try await device.session() }
+    }
+  }
+
+  @Test("ends with the grace of a rotation that came later", arguments: Proof.allCases)
+  func grace(_ proof: Proof) async throws {
+    try await UnnotifiedRegistry.with { registry in
+      let device = try await ProvingDevice(registry.newDevice(), by: proof, in: registry)
+      try await device.remembered()
+      _ = try await registry.rotate(device.id, graceSeconds: 60)
+      registry.advance(seconds: 59)
+      _ = try await device.session()
+      registry.advance(seconds: 1)
+      await #expect(throws: proof.refusal) { _ = try await device.session() }
+    }
+  }
+
+  @Test("does not have a next secret any more that another rotation replaced")
+  func nextSecretReplaced() async throws {
+    try await UnnotifiedRegistry.with { registry in
+      let device = try await ProvingDevice(registry.newDevice(), by: .signature, in: registry)
+      let replaced = try await registry.rotate(device.id, graceSeconds: 60)
+      try await device.remembered()
+      _ = try await registry.session(of: device.id, signedWith: replaced)
+      let next = try await registry.rotate(device.id, graceSeconds: 60)
+      await #expect(throws: RegistryError.signatureInvalid) {
+        _ = try await registry.session(of: device.id, signedWith: replaced)
+      }
+      _ = try await registry.session(of: device.id, signedWith: next)
+    }
+  }
+
+  @Test("does not keep out a device whose next secret another process put in force")
+  func promotedElsewhere() async throws {
+    try await UnnotifiedRegistry.with { registry in
+      let device = try await ProvingDevice(registry.newDevice(), by: .signature, in: registry)
+      let next = try await registry.rotate(device.id, graceSeconds: 60)
+      try await device.remembered()
+      let session = try await registry.session(of: device.id, signedWith: next)
+      let credentials = try #require(try await registry.database.credentials(of: device.id))
+      let storedKey = try #require(credentials.next?.storedKey)
+      #expect(try await registry.database.promoteNextSecret(of: device.id, storedKey: storedKey))
+      try await registry.authentication.admit(session)
+      await #expect(throws: RegistryError.signatureInvalid) { _ = try await device.session() }
+    }
+  }
+
+  @Test(
+    "does not have the oldest token any more that a new one replaced, whether or not the answer was lost",
+    arguments: [false, true])
+  func oldestToken(_ isAnswerLost: Bool) async throws {
+    try await UnnotifiedRegistry.with { registry in
+      let registered = try await registry.newDevice()
+      let oldest = try await ProvingDevice(registered, by: .token, in: registry)
+      registry.advance(seconds: 1)
+      let second = try await ProvingDevice(registered, by: .token, in: registry)
+      for _ in 3...TokenService.maximumLive { _ = try await registry.token(of: oldest.id, for: oldest.secret) }
+      registry.advance(seconds: Int64(TokenService.windowSeconds))
+      try await oldest.remembered()
+      if isAnswerLost {
+        registry.store.interrupt(.insertToken) { () async throws(RegistryError) in
+          throw .unavailable(cause: "the answer was lost")
+        }
+        await #expect(throws: RegistryError.unavailable(cause: "the answer was lost")) {
+          _ = try await registry.token(of: oldest.id, for: oldest.secret)
+        }
+      } else {
+        _ = try await registry.token(of: oldest.id, for: oldest.secret)
+      }
+      await #expect(throws: RegistryError.tokenInvalid) { _ = try await oldest.session() }
+      _ = try await second.session()
+    }
+  }
+}

@@ -1,0 +1,119 @@
+import Registry
+import Synchronization
+import TestSupport
+
+/// Another store. Between what an operation did and its answer, a test can do something else, or take the answer away.
+final class InterruptibleStore: UnusableStore {
+  enum Operation: CaseIterable {
+    case credentials, tokenCredentials, pendingSignals
+    case revokeDevice, rotateSecret, promoteNextSecret, insertToken, deleteClient
+  }
+  typealias Interruption = @Sendable () async throws(RegistryError) -> Void
+
+  private let store: any RegistryStore
+  let error = RegistryError.fault(cause: "not for this test")
+  private let interruptions = Mutex<[Operation: Interruption]>([:])
+
+  init(_ store: any RegistryStore) { self.store = store }
+
+  /// Interrupts the next operation of the kind, once it is done; where the interruption throws, so does the operation.
+  func interrupt(_ operation: Operation, _ interruption: @escaping Interruption) {
+    interruptions.withLock { $0[operation] = interruption }
+  }
+
+  private func done(_ operation: Operation) async throws(RegistryError) {
+    let interruption = interruptions.withLock { $0.removeValue(forKey: operation) }
+    try await interruption?()
+  }
+
+  // MARK: Clients and devices
+
+  func insertClient(_ client: Client) async throws(RegistryError) { try await store.insertClient(client) }
+
+  func deleteClient(_ id: ClientID) async throws(RegistryError) -> Bool {
+    let isDeleted = try await store.deleteClient(id)
+    try await done(.deleteClient)
+    return isDeleted
+  }
+
+  func checkRegistration(
+    of deviceName: DeviceName, for clientID: ClientID, maxDevices: Int
+  ) async throws(RegistryError) {
+    try await store.checkRegistration(of: deviceName, for: clientID, maxDevices: maxDevices)
+  }
+
+  func insertDevice(
+    _ device: Device, verifier: SecretVerifier, maxDevices: Int
+  ) async throws(RegistryError) {
+    try await store.insertDevice(device, verifier: verifier, maxDevices: maxDevices)
+  }
+
+  func device(_ id: DeviceID) async throws(RegistryError) -> Device? { try await store.device(id) }
+
+  func revokeDevice(
+    _ id: DeviceID, of owner: ClientID, at time: Timestamp
+  ) async throws(RegistryError) -> Device? {
+    let device = try await store.revokeDevice(id, of: owner, at: time)
+    try await done(.revokeDevice)
+    return device
+  }
+
+  // MARK: Credentials
+
+  func credentials(of id: DeviceID) async throws(RegistryError) -> DeviceCredentials? {
+    let credentials = try await store.credentials(of: id)
+    try await done(.credentials)
+    return credentials
+  }
+
+  func rotateSecret(
+    of id: DeviceID, of owner: ClientID, to verifier: SecretVerifier, graceExpiresAt: Timestamp,
+    at time: Timestamp
+  ) async throws(RegistryError) -> (device: Device, graceExpiresAt: Timestamp)? {
+    let rotated = try await store.rotateSecret(
+      of: id, of: owner, to: verifier, graceExpiresAt: graceExpiresAt, at: time)
+    try await done(.rotateSecret)
+    return rotated
+  }
+
+  func promoteNextSecret(of id: DeviceID, storedKey: [UInt8]) async throws(RegistryError) -> Bool {
+    let isPromoted = try await store.promoteNextSecret(of: id, storedKey: storedKey)
+    try await done(.promoteNextSecret)
+    return isPromoted
+  }
+
+  func insertToken(
+    _ hash: TokenHash, of id: DeviceID, storedKey: [UInt8], expiresAt: Timestamp, at time: Timestamp,
+    maxLive: Int, windowSeconds: Int
+  ) async throws(RegistryError) -> Bool {
+    let isStored = try await store.insertToken(
+      hash, of: id, storedKey: storedKey, expiresAt: expiresAt, at: time, maxLive: maxLive,
+      windowSeconds: windowSeconds)
+    try await done(.insertToken)
+    return isStored
+  }
+
+  func credentials(
+    ofToken hash: TokenHash, at time: Timestamp
+  ) async throws(RegistryError) -> TokenCredentials? {
+    let credentials = try await store.credentials(ofToken: hash, at: time)
+    try await done(.tokenCredentials)
+    return credentials
+  }
+
+  // MARK: Signals
+
+  func insertSignal(
+    _ signal: Signal, to addressees: Addressees, maxLive: Int
+  ) async throws(RegistryError) -> Int {
+    try await store.insertSignal(signal, to: addressees, maxLive: maxLive)
+  }
+
+  func pendingSignals(
+    of id: DeviceID, at time: Timestamp, limit: Int
+  ) async throws(RegistryError) -> [Signal] {
+    let signals = try await store.pendingSignals(of: id, at: time, limit: limit)
+    try await done(.pendingSignals)
+    return signals
+  }
+}

@@ -1,0 +1,102 @@
+import Registry
+import TestSupport
+import Testing
+
+@Suite("A poll, without notifications", .timeLimit(.minutes(1))) struct UnnotifiedPollTests {
+  @Test(
+    "hands out no signals where the secret ended while they were fetched", arguments: SecretEnd.allCases,
+    Proof.allCases)
+  func endedWhileFetched(_ end: SecretEnd, _ proof: Proof) async throws {
+    for waitSeconds in [0, 30] {
+      try await UnnotifiedRegistry.with { registry in
+        let device = try await ProvingDevice(registry.newDevice(), by: proof, in: registry)
+        let endSecret = try await end.prepared(for: device)
+        let session = try await device.remembered()
+        _ = try await registry.send(to: .all)
+        registry.store.interrupt(.pendingSignals, endSecret)
+        await #expect(throws: proof.refusal) {
+          _ = try await registry.signals.poll(session, waitSeconds: waitSeconds, limit: 1)
+        }
+      }
+    }
+  }
+
+  @Test("ends at once when its secret ends", arguments: SecretEnd.allCases, Proof.allCases)
+  func endedWhileParked(_ end: SecretEnd, _ proof: Proof) async throws {
+    try await UnnotifiedRegistry.with { registry in
+      let device = try await ProvingDevice(registry.newDevice(), by: proof, in: registry)
+      let endSecret = try await end.prepared(for: device)
+      let session = try await device.remembered()
+      async let polled = registry.poll(session)
+      try await registry.untilParked(1)
+      try await endSecret()
+      registry.endPollsThatWait()
+      let outcome = await polled
+      #expect(outcome == .failure(proof.refusal))
+    }
+  }
+
+  /// Whom a signal is sent to.
+  enum Addressing: CaseIterable {
+    case device, all
+
+    func addressees(_ id: DeviceID) -> Addressees { self == .device ? .devices([id]) : .all }
+  }
+
+  @Test("of a device that was idle is answered with the next signal", arguments: Addressing.allCases)
+  func idle(_ addressing: Addressing) async throws {
+    try await UnnotifiedRegistry.with { registry in
+      let device = try await ProvingDevice(registry.newDevice(), by: .signature, in: registry)
+      let session = try await device.remembered()
+      #expect(try await registry.signals.poll(session, waitSeconds: 0, limit: 1).signals.isEmpty)
+      let signal = try await registry.send(to: addressing.addressees(device.id))
+      #expect(try await registry.signals.poll(session, waitSeconds: 0, limit: 1).signals.map(\.id) == [signal])
+    }
+  }
+
+  @Test("does not miss a signal that came while the database found none", arguments: Addressing.allCases)
+  func signalWhileFetched(_ addressing: Addressing) async throws {
+    try await UnnotifiedRegistry.with { registry in
+      let device = try await ProvingDevice(registry.newDevice(), by: .signature, in: registry)
+      let session = try await device.remembered()
+      registry.store.interrupt(.pendingSignals) { () async throws(RegistryError) in
+        _ = try await registry.send(to: addressing.addressees(device.id))
+      }
+      #expect(try await registry.signals.poll(session, waitSeconds: 0, limit: 1).signals.isEmpty)
+      #expect(try await registry.signals.poll(session, waitSeconds: 0, limit: 1).signals.count == 1)
+    }
+  }
+
+  @Test("that waits is answered with the signal that is sent", arguments: Addressing.allCases)
+  func parked(_ addressing: Addressing) async throws {
+    try await UnnotifiedRegistry.with { registry in
+      let device = try await ProvingDevice(registry.newDevice(), by: .signature, in: registry)
+      let session = try await device.remembered()
+      async let polled = registry.poll(session)
+      try await registry.untilParked(1)
+      let signal = try await registry.send(to: addressing.addressees(device.id))
+      registry.endPollsThatWait()
+      let outcome = await polled
+      #expect(outcome == .success([signal]))
+    }
+  }
+}
+
+extension UnnotifiedRegistry {
+  /// Polls, and waits where there are no signals.
+  fileprivate func poll(_ session: DeviceSession) async -> Result<[SignalID], RegistryError> {
+    do throws(RegistryError) {
+      return .success(try await signals.poll(session, waitSeconds: 30, limit: 1).signals.map(\.id))
+    } catch {
+      return .failure(error)
+    }
+  }
+
+  /// Waits until so many polls have a seat. What changes from then on reaches them.
+  fileprivate func untilParked(_ count: Int) async throws {
+    try await wait { live.parked.count == count }
+  }
+
+  /// Answers polls that still wait with no signals; one that was woken before goes on as it would.
+  fileprivate func endPollsThatWait() { live.parked.close() }
+}

@@ -1,0 +1,196 @@
+import EventLoop
+import Registry
+import SQLiteStore
+import Synchronization
+import TestSupport
+
+/// The registry's services on a SQLite database, in a process that trusts what it remembers and is notified of no change in
+/// the database: what an operation does not drop from memory stays there.
+final class UnnotifiedRegistry: Sendable {
+  static let owner = ClientID("alice")!
+  /// What is done with it is as if another process did it.
+  let database: any RegistryStore
+  /// The same database, as the services use it.
+  let store: InterruptibleStore
+  let live: LiveDevices
+  let clock: SetClock
+  let authentication: AuthenticationService
+  let devices: DeviceService
+  let clients: ClientService
+  let tokens: TokenService
+  let signals: SignalService
+  private let monotonicMilliseconds: MonotonicTime
+  private let nonces = Atomic(0)
+
+  private final class MonotonicTime: Sendable {
+    let milliseconds = Atomic<Int64>(0)
+  }
+
+  /// Lends a registry with one client; the body runs on its loop.
+  static func with(_ body: @escaping @Sendable (UnnotifiedRegistry) async throws -> Void) async throws {
+    let directory = TemporaryDirectory()
+    let path = "\(directory.path)/registry.db"
+    _ = try await onOwnThread { try SQLiteMigrator.migrate(path: path) }
+    let loop = try EventLoop(name: "test")
+    defer { loop.stop() }
+    let database = try SQLiteDatabase(path: path)
+    defer { database.close() }
+    let store = try SQLiteStore(database: database, loop: loop)
+    let result: Result<Void, any Error>
+    do {
+      try await loop.run {
+        let registry = UnnotifiedRegistry(store)
+        // A poll that is parked by mistake must not outlive the test.
+        defer { registry.live.parked.close() }
+        _ = try await registry.clients.createClient(id: owner, email: nil, telegramID: nil)
+        try await body(registry)
+      }
+      result = .success(())
+    } catch {
+      result = .failure(error)
+    }
+    await store.close()
+    try result.get()
+  }
+
+  private init(_ sqlite: SQLiteStore) {
+    let (store, clock, time) = (InterruptibleStore(sqlite), SetClock(), MonotonicTime())
+    let (random, hasher) = (DifferentBytes(), LegibleHasher())
+    let now = { @Sendable in time.milliseconds.load(ordering: .relaxed) }
+    let (live, limits) = (
+      LiveDevices(monotonicMilliseconds: now),
+      RateLimits(RateLimits.Settings(), random: random, monotonicMilliseconds: now)
+    )
+    live.trust(untilMilliseconds: .max)
+    let replay = ReplayMemory(clock: clock, random: random, skewSeconds: 300)
+    replay.hold(since: nil)
+    database = sqlite
+    self.store = store
+    self.clock = clock
+    self.live = live
+    monotonicMilliseconds = time
+    authentication = AuthenticationService(
+      store: store, live: live, replay: replay, hasher: hasher, limits: limits, clock: clock, skewSeconds: 300)
+    devices = DeviceService(
+      store: store, live: live, hasher: hasher, clock: clock, random: random, maxDevicesPerClient: 10)
+    clients = ClientService(store: store, live: live, clock: clock, random: random)
+    tokens = TokenService(
+      store: store, live: live, authentication: authentication, hasher: hasher, limits: limits, clock: clock,
+      random: random)
+    signals = SignalService(
+      store: store, live: live, authentication: authentication, clock: clock, random: random)
+  }
+
+  /// Moves both clocks.
+  func advance(seconds: Int64) {
+    clock.advance(milliseconds: seconds * 1000)
+    monotonicMilliseconds.milliseconds.add(seconds * 1000, ordering: .relaxed)
+  }
+
+  // MARK: What owners and devices do
+
+  func newDevice(_ name: String = "EA") async throws -> RegisteredDevice {
+    try await devices.createDevice(clientID: Self.owner, deviceName: DeviceName(name))
+  }
+
+  /// Gives the device a new secret, and answers it.
+  func rotate(_ id: DeviceID, graceSeconds: Int) async throws(RegistryError) -> DeviceSecret {
+    try await devices.rotateSecret(of: id, owner: Self.owner, graceSeconds: graceSeconds).registered.secret
+  }
+
+  /// Sends a request that is signed with the secret.
+  func session(of id: DeviceID, signedWith secret: DeviceSecret) async throws(RegistryError) -> DeviceSession {
+    let nonce = "nonce-\(nonces.add(1, ordering: .relaxed).newValue)"
+    return try await authentication.authenticate(
+      id, nonce: nonce, created: clock.now().millisecondsSince1970 / 1000,
+      from: CallerAddress(high: 0, low: 1),
+      isSigned: LegibleHasher().storedKeyTest(of: secret))
+  }
+
+  func session(token: String) async throws(RegistryError) -> DeviceSession {
+    try await authentication.authenticate(token: token, from: CallerAddress(high: 0, low: 1))
+  }
+
+  func token(of id: DeviceID, for secret: DeviceSecret) async throws(RegistryError) -> String {
+    try await tokens.issueToken(to: id, secret: secret, from: CallerAddress(high: 0, low: 1)).token
+      .withCharacters { String(decoding: $0, as: UTF8.self) }
+  }
+
+  func send(to addressees: Addressees) async throws(RegistryError) -> SignalID {
+    try await signals.createSignal(
+      clientID: Self.owner, payload: Array("{}".utf8), to: addressees, lifetimeSeconds: 3600
+    ).id
+  }
+}
+
+/// Two ways in which a device proves itself.
+enum Proof: CaseIterable {
+  case signature, token
+
+  /// What is thrown where the proof is not valid.
+  var refusal: RegistryError { self == .signature ? .signatureInvalid : .tokenInvalid }
+}
+
+/// A device that proves itself in one of the ways.
+struct ProvingDevice: Sendable {
+  let registry: UnnotifiedRegistry
+  let id: DeviceID
+  let secret: DeviceSecret
+  private let token: String?
+
+  init(_ device: RegisteredDevice, by proof: Proof, in registry: UnnotifiedRegistry) async throws {
+    self.registry = registry
+    id = device.device.id
+    secret = device.secret
+    token = proof == .token ? try await registry.token(of: id, for: secret) : nil
+  }
+
+  func session() async throws(RegistryError) -> DeviceSession {
+    if let token { return try await registry.session(token: token) }
+    return try await registry.session(of: id, signedWith: secret)
+  }
+
+  /// Proves itself until the process remembers it, and answers the last session.
+  @discardableResult
+  func remembered() async throws -> DeviceSession {
+    _ = try await session()
+    let hits = registry.live.cacheLookups.hits
+    let session = try await session()
+    guard registry.live.cacheLookups.hits > hits else { throw NotRemembered() }
+    return session
+  }
+
+  private struct NotRemembered: Error {}
+}
+
+/// Different bytes at each call: each byte is one more than the one before, and so is the first one of a call.
+private final class DifferentBytes: RandomSource {
+  private let calls = Atomic(0)
+
+  func fill(_ buffer: UnsafeMutableRawBufferPointer) {
+    CountingRandom(start: UInt8(truncatingIfNeeded: calls.add(1, ordering: .relaxed).newValue)).fill(buffer)
+  }
+}
+
+/// Derives by cutting: of a secret, its first half is the stored key.
+private struct LegibleHasher: PasswordHasher {
+  func verifier(for secret: DeviceSecret) async throws(RegistryError) -> SecretVerifier {
+    let characters = secret.withCharacters(Array.init)
+    return SecretVerifier(
+      hmacKeyHash: "$argon2id$" + String(decoding: characters, as: UTF8.self),
+      storedKey: Array(characters.prefix(SecretVerifier.keyLength)),
+      serverKey: Array(characters.suffix(SecretVerifier.keyLength)))
+  }
+
+  func storedKeyTest(of secret: DeviceSecret) -> (_ storedKey: [UInt8]) -> Bool {
+    { storedKey in secret.withCharacters { storedKey.elementsEqual($0.prefix(SecretVerifier.keyLength)) } }
+  }
+
+  func verify(_ secret: DeviceSecret, against hmacKeyHash: String) async throws(RegistryError) -> Bool {
+    secret.withCharacters { hmacKeyHash.utf8.suffix(DeviceSecret.textLength).elementsEqual($0) }
+  }
+
+  func hash(ofToken characters: UnsafeBufferPointer<UInt8>) -> TokenHash {
+    TokenHash(Array(characters.suffix(TokenHash.length)))
+  }
+}
