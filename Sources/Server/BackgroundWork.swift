@@ -32,6 +32,8 @@ final class BackgroundWork: Sendable {
       Task(executorPreference: lane.loop) {
         while !Task.isCancelled {
           await lane.loop.sleep(milliseconds: interval)
+          // The sleep ends when the task is cancelled. A service that stops does not begin to clear rows away.
+          guard !Task.isCancelled else { return }
           await body()
         }
       }

@@ -51,6 +51,25 @@ import Testing
     }
   }
 
+  @Test("writes the presence of a device that polled right before", arguments: DatabaseKind.allCases)
+  func writesLatestPresence(kind: DatabaseKind) async throws {
+    let directory = TemporaryDirectory()
+    let url = await kind.newDatabase(in: directory)
+    try await BlockingThreads.run {
+      let service = try Service(on: url, logIn: directory)
+      let owner = try await service.newOwner()
+      let (early, latest) = (
+        try await service.newDevice(of: owner, "early"), try await service.newDevice(of: owner, "latest")
+      )
+      _ = try await early.poll(of: service)
+      // From now on it is a second until presence is written again, and the service is told to stop before that.
+      try await wait(for: "presence to be written") { try await service.metric("presence_pending") == 0 }
+      #expect(try await latest.poll(of: service).status == 200)
+      #expect(try service.stop() == 0)
+      #expect(try Database.column(url, "SELECT count(*) FROM devices WHERE last_poll IS NOT NULL") == ["2"])
+    }
+  }
+
   @Test("resets no connection that it took, and refuses the rest")
   func resetsNothing() async throws {
     let directory = TemporaryDirectory()
