@@ -54,6 +54,8 @@ let package = Package(
     system("CLibuv", pkgConfig: "libuv", apt: "libuv1-dev"),
     // The sources of Debian's llhttp, which scripts/install-packages.sh unpacks under .build.
     .target(name: "CLLHTTP", cSettings: [.define("LLHTTP_STRICT_MODE", to: "1")]),
+    // The kernel's socket filters, which Glibc's module lacks.
+    system("CSocket", pkgConfig: nil, apt: "linux-libc-dev"),
     system("CGnuTLS", pkgConfig: "gnutls", apt: "libgnutls28-dev"),
     system("CPostgres", pkgConfig: "libpq", apt: "libpq-dev"),
     system("CSQLite", pkgConfig: "sqlite3", apt: "libsqlite3-dev"),
@@ -71,7 +73,7 @@ let package = Package(
 
     // The rooms around it. Each C library has one owner, and adapters do not know each other.
     room("EventLoop", knows: ["CLibuv"]),
-    room("HTTP", knows: ["EventLoop", "CLLHTTP", "CGnuTLS"]),
+    room("HTTP", knows: ["EventLoop", "CLLHTTP", "CSocket", "CGnuTLS"]),
     room("Crypto", knows: ["CSodium", "CNettle"], isInClient: true),
     room("JSONWebToken", knows: ["CCjose", "CCurl"]),
     room("RequestSignature", knows: ["Crypto"], isInClient: true),

@@ -1,3 +1,4 @@
+internal import CSocket
 public import EventLoop
 internal import Glibc
 private import Synchronization
@@ -220,7 +221,8 @@ public final class HTTPServer: @unchecked Sendable {
     loop.assertCurrent()
     guard !isShutDown else { return }
     isDraining = true
-    // Closing the socket resets the connections that wait on it.
+    // Closing the socket resets the connections that wait on it, and one more could come behind the last look.
+    dropNewConnections()
     accept(atMost: limits.listenBacklog)
     acceptWatch?.close()
     acceptWatch = nil
@@ -231,6 +233,13 @@ public final class HTTPServer: @unchecked Sendable {
     handlers.close()
     isShutDown = true
     closeTimers()
+  }
+
+  /// The system drops what comes to the listening socket from now on, as if nothing listened. Connections that it has
+  /// completed can be accepted still.
+  private func dropNewConnections() {
+    var program = drop_everything()
+    setsockopt(listening, SOL_SOCKET, SO_ATTACH_FILTER, &program, socklen_t(MemoryLayout<sock_fprog>.size))
   }
 
   /// Waits for what is in flight; and for the first requests of new connections, but not for long.
