@@ -26,7 +26,7 @@ func feedQuery(_ input: [UInt8]) {
       demand((1...1000).contains(value), "a number outside its bounds")
     }
   }
-  if let poll = try? PollInput(of: call(request(query: text), of: API.pollPath)) {
+  if let poll = try? call(request(query: text), of: API.pollPath).input(PollInput.self) {
     demand((0...30).contains(poll.waitSeconds) && (1...100).contains(poll.limit), "a poll outside its bounds")
   }
 }
@@ -49,13 +49,13 @@ func feedCursor(_ input: [UInt8]) {
 }
 
 private func testCursor<Cursor: PageCursor & Equatable>(_ text: String, _ type: Cursor.Type, of path: String) {
-  let page = try? PageInput<Cursor>(
-    of: call(request(path, query: "limit=7&cursor=\(PercentEncoding.encode(text))"), of: path))
+  let page = try? call(request(path, query: "limit=7&cursor=\(PercentEncoding.encode(text))"), of: path)
+    .input(PageInput<Cursor>.self)
   guard let cursor = page?.cursor else { return }
   demand(same(Base64URL.encode(cursor.bytes), text), "a cursor has a second spelling")
   guard let next = page?.link(to: cursor), let mark = next.firstIndex(of: "?"),
-    let again = try? PageInput<Cursor>(
-      of: call(request(path, query: String(next[next.index(after: mark)...])), of: path))
+    let again = try? call(request(path, query: String(next[next.index(after: mark)...])), of: path)
+      .input(PageInput<Cursor>.self)
   else { fatalError("the link to the next page cannot be read") }
   demand(again.cursor == cursor && again.limit == 7, "the link to the next page leads elsewhere")
 }
@@ -65,24 +65,23 @@ func feedJSON(_ input: [UInt8]) {
   let isJSON = JSONSyntax.accepts(input)
   let request = request(fields: [("content-type", "application/json")], body: input)
   func call(_ path: String) -> Call { fuzz.call(request, of: path, method: "POST") }
-  if let device = try? NamedDevice(of: call("/api/v1/devices")) { testName(device.deviceName, isJSON) }
-  if let client = try? NewClient(of: call("/api/v1/clients")) {
+  if let device = try? call("/api/v1/devices").input(NamedDevice.self) { testName(device.deviceName, isJSON) }
+  if let client = try? call("/api/v1/clients").input(NewClient.self) {
     demand(isJSON, "a client of no JSON")
     demand(client.email.map { Email($0.text) == $0 } ?? true, "an e-mail address that is none")
   }
-  if let signal = try? NewSignal(of: call("/api/v1/signals")) {
+  if let signal = try? call("/api/v1/signals").input(NewSignal.self) {
     demand(
       signal.payload.first == UInt8(ascii: "{") && JSONSyntax.accepts(signal.payload), "a payload is no object")
     demand(Signal.lifetimeSeconds.contains(signal.lifetimeSeconds), "a lifetime outside its bounds")
   }
-  if let acks = try? Acknowledgements(of: call("/api/v1/device/ack")) {
+  if let acks = try? call("/api/v1/device/ack").input(Acknowledgements.self) {
     demand(isJSON && acks.acknowledgements.count <= Acknowledgement.maximumPerRequest, "more acks than may be")
   }
-  if let rotation = try? Rotation(
-    of: Call(
-      request: request, endpoint: endpoint("/api/v1/devices/{id}/rotate", "POST"),
-      pathParameters: ["0190a5c2-7d3e-7b1a-8c4d-5e6f70819203"]))
-  {
+  let rotate = Call(
+    request: request, endpoint: endpoint("/api/v1/devices/{id}/rotate", "POST"),
+    pathParameters: ["0190a5c2-7d3e-7b1a-8c4d-5e6f70819203"])
+  if let rotation = try? rotate.input(Rotation.self) {
     demand(DeviceService.graceSeconds.contains(rotation.graceSeconds), "a grace outside its bounds")
   }
   guard let text = input.text else { return }
@@ -96,10 +95,9 @@ private func testName(_ name: DeviceName, _ isJSON: Bool) {
   demand(isJSON, "a name of no JSON")
   demand((try? DeviceName(name.text)) == name, "a name changes when it is read again")
   let body = json { $0.member("device_name", name.text) }
-  let again = try? NamedDevice(
-    of: call(
-      request(fields: [("content-type", "application/json")], body: body), of: "/api/v1/devices", method: "POST"
-    ))
+  let again = try? call(
+    request(fields: [("content-type", "application/json")], body: body), of: "/api/v1/devices", method: "POST"
+  ).input(NamedDevice.self)
   demand(again?.deviceName == name, "a name is lost in writing")
 }
 

@@ -53,6 +53,7 @@ struct NewClient: API.Input {
       name: "ClientInput",
       definition: [
         "type": "object",
+        "additionalProperties": false,
         "properties": [
           "id": [
             "type": ["string", "null"], "minLength": 1, "maxLength": .integer(Int64(ClientID.maximumLength)),

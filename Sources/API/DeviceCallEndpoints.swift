@@ -82,12 +82,14 @@ struct Acknowledgements: API.Input {
       definition: [
         "type": "object",
         "required": ["acks"],
+        "additionalProperties": false,
         "properties": [
           "acks": [
             "type": "array", "maxItems": .integer(Int64(Acknowledgement.maximumPerRequest)),
             "items": [
               "type": "object",
               "required": ["signal_id", "status"],
+              "additionalProperties": false,
               "properties": [
                 "signal_id": ["type": "string", "format": "uuid"],
                 "status": Acknowledgement.Status.schema,

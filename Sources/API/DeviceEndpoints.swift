@@ -64,6 +64,7 @@ struct Rotation: API.Input {
       name: "RotationInput",
       definition: [
         "type": "object",
+        "additionalProperties": false,
         "properties": [
           "grace_seconds": [
             "type": ["integer", "null"],
@@ -81,7 +82,6 @@ struct Rotation: API.Input {
   }
 
   private static func graceSeconds(of call: Call) throws(Problem) -> Int {
-    try call.testUnreadBody()
     guard !call.content.isEmpty, let grace = try call.json(Body.self).grace_seconds else {
       return DeviceService.defaultGraceSeconds
     }
@@ -103,6 +103,7 @@ struct NamedDevice: API.Input {
       definition: [
         "type": "object",
         "required": ["device_name"],
+        "additionalProperties": false,
         "properties": [
           "device_name": [
             "type": "string", "minLength": 1, "maxLength": .integer(Int64(DeviceName.maximumLength)),

@@ -13,6 +13,8 @@ final class Endpoint: Sendable {
 
   let access: Access
   let input: InputDescription
+  /// What `input` declares, as requests are tested against it.
+  let names: KnownNames
   let success: SuccessDescription
   /// What can go wrong, by status and then in the order of the checks.
   let problems: [ProblemKind]
@@ -39,6 +41,7 @@ final class Endpoint: Sendable {
     access = Caller.access
     isRoutine = isProbe || Caller.access == .device
     input = Input.description
+    names = KnownNames(input)
     success = Answer.description
     self.problems =
       (ProblemKind.everywhere + Caller.access.problems + Input.description.problems + problems)
@@ -85,8 +88,7 @@ final class Endpoint: Sendable {
     let input: Input
     do throws(Problem) {
       try await call.request.receiveWholeContent()
-      if Input.description.body == nil { try call.testUnreadBody() }
-      input = try Input(of: call)
+      input = try call.input(Input.self)
     } catch {
       caller.noteUnread(at: api)
       throw error
@@ -125,7 +127,8 @@ extension API {
   /// What a route reads from a request. That there is a value proves that it was well formed.
   protocol Input: SendableMetatype {
     static var description: InputDescription { get }
-    /// Media type and syntax; last, an id in the path that is not of its form, which names nothing.
+    /// The values, in a request whose media type, syntax and names `Call.input` has tested; last, an id in the path
+    /// that is not of its form, which names nothing.
     init(of call: Call) throws(Problem)
   }
 
@@ -187,12 +190,13 @@ struct InputDescription: Sendable {
   /// Whether a request without a body is as good.
   var isBodyOptional = false
 
+  /// Whether the body, where there is one, is JSON and not a form.
+  var isJSON: Bool { bodyType == "application/json" }
+
+  /// A query parameter that is not known is an invalid value, also where none is known.
   var problems: [ProblemKind] {
-    var problems: [ProblemKind] = []
-    if body != nil, bodyType != "application/json" { return [.invalidRequest] }
-    if body != nil { problems.append(.malformedJSON) }
-    if body != nil || parameters.contains(where: { $0.place == .query }) { problems.append(.invalidValue) }
-    return problems
+    if body == nil { return [.invalidValue] }
+    return isJSON ? [.malformedJSON, .invalidValue] : [.invalidRequest]
   }
 }
 

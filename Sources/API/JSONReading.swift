@@ -3,11 +3,21 @@ internal import HTTP
 internal import Registry
 
 extension Call {
-  /// The body as JSON: its media type, then its syntax, then the types of its members. Members that `Body` does
-  /// not have are ignored.
+  /// What the route reads: media type, syntax, and the names of members and query parameters; then the values.
+  func input<Input: API.Input>(_ type: Input.Type) throws(Problem) -> Input {
+    let description = endpoint.input
+    if description.body == nil || description.isBodyOptional && content.isEmpty {
+      try testUnreadBody()
+    } else if description.isJSON {
+      try testMediaType()
+      try testText()
+    }
+    try endpoint.names.test(query: request.query)
+    return try Input(of: self)
+  }
+
+  /// The members of the body, whose media type, syntax and names `input` has tested.
   func json<Body: Decodable>(_ type: Body.Type) throws(Problem) -> Body {
-    try testMediaType()
-    try Self.testText(content)
     do {
       return try JSONDecoder().decode(Body.self, from: Data(content))
     } catch let error as DecodingError {
@@ -17,16 +27,13 @@ extension Call {
     }
   }
 
-  /// The bytes of a member of the body, which `json` has accepted; nil where it is absent. Throws where it is given
-  /// twice: which one the decoder saw, and which one others would see, is not for us to choose.
-  func rawMember(_ name: String) throws(Problem) -> ArraySlice<UInt8>? {
-    let ranges = JSONSyntax.ranges(ofMember: name, in: content)
-    guard ranges.count < 2 else { throw .invalidValue(of: name, "must not be given twice") }
-    return ranges.first.map { content[$0] }
+  /// The bytes of a member of the body, which `json` has accepted; nil where it is absent.
+  func rawMember(_ name: String) -> ArraySlice<UInt8>? {
+    JSONSyntax.ranges(ofMember: name, in: content).first.map { content[$0] }
   }
 
   /// The media type of a body that the route does not read, where one was sent: the rule is the same everywhere.
-  func testUnreadBody() throws(Problem) {
+  private func testUnreadBody() throws(Problem) {
     guard !content.isEmpty || request.value(of: "content-encoding") != nil else { return }
     try testMediaType()
   }
@@ -51,13 +58,29 @@ extension Call {
   }
 
   /// JSON is UTF-8 (RFC 8259, section 8.1). The decoder would take other encodings, and guess which.
-  private static func testText(_ bytes: [UInt8]) throws(Problem) {
+  private func testText() throws(Problem) {
+    let bytes = content
     guard !bytes.isEmpty else { throw .malformedJSON("The body is empty; send a JSON object.") }
     guard !bytes.contains(0), (try? UTF8Span(validating: bytes.span)) != nil else {
       throw .malformedJSON("The body is not UTF-8 text.")
     }
-    guard JSONSyntax.accepts(bytes) else {
-      throw .malformedJSON("The body is not JSON, or more than \(JSONSyntax.maximumDepth) levels deep.")
+    do throws(JSONSyntax.Malformation) {
+      try JSONSyntax.test(bytes, endpoint.names.body)
+    } catch {
+      throw Problem(error)
+    }
+  }
+}
+
+extension Problem {
+  fileprivate init(_ malformation: JSONSyntax.Malformation) {
+    switch malformation {
+    case .unexpected(let byte):
+      self = .malformedJSON("The body is not JSON: byte \(byte) is not expected there.")
+    case .tooEarlyEnd: self = .malformedJSON("The body is not JSON: it ends too early.")
+    case .tooDeep:
+      self = .malformedJSON("The body has more than \(JSONSyntax.maximumDepth) levels of objects and arrays.")
+    case .name(let field, let message): self = .invalidValue(of: field, message)
     }
   }
 }

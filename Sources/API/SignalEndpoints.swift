@@ -63,6 +63,7 @@ struct NewSignal: API.Input {
       definition: [
         "type": "object",
         "required": ["payload"],
+        "additionalProperties": false,
         "oneOf": [
           ["required": ["device_ids"], "properties": ["device_ids": ["type": "array"]]],
           ["required": ["all"], "properties": ["all": ["const": true]]],
@@ -70,6 +71,7 @@ struct NewSignal: API.Input {
         "properties": [
           "payload": [
             "type": "object",
+            "additionalProperties": true,
             "description": "What the devices receive, as it is; 16 KiB of JSON at most.",
           ],
           "device_ids": [
@@ -94,7 +96,7 @@ struct NewSignal: API.Input {
   init(of call: Call) throws(Problem) {
     let body = try call.json(Body.self)
     // What the decoder found may have been written with escapes.
-    guard let payload = try call.rawMember("payload") else { throw .invalidValue(of: "payload", "is missing") }
+    guard let payload = call.rawMember("payload") else { throw .invalidValue(of: "payload", "is missing") }
     guard payload.count <= Signal.maximumPayloadBytes else {
       throw .invalidValue(of: "payload", "must have \(Signal.maximumPayloadBytes) bytes at most")
     }

@@ -10,7 +10,7 @@ import Testing
     _ = try await api.answer("GET", "/api/v1/devices/01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7a?token=SECRET")
     let request = try #require(api.answered.first)
     #expect(api.answered.count == 1)
-    #expect(request.route == "/api/v1/devices/{id}" && request.method == "GET" && request.status == 404)
+    #expect(request.route == "/api/v1/devices/{id}" && request.method == "GET" && request.status == 400)
     #expect(request.requestID == "test-1")
     #expect(request.durationNanoseconds > 0)
   }

@@ -22,7 +22,7 @@ import Testing
         ("traceparent", "00-\(Self.trace)-00f067aa0ba902b7-01"), ("X-Request-Id", "mine-1"),
         ("Authorization", "Bearer \(owner.token)"),
       ]
-      _ = try await registry.ask("GET", "/api/v1/devices/\(id)?note=private", fields: fields)
+      _ = try await registry.ask("GET", "/api/v1/devices/\(id)?private=note", fields: fields)
       _ = try await registry.poll(device, query: "?max=7")
       _ = try await registry.ask("GET", "/api/v1/devices", token: "forged.token.here")
       _ = try await registry.ask("GET", "/coffee/private")
@@ -35,7 +35,7 @@ import Testing
       "none", "/healthz", "none",
     ]
     #expect(lines.map { $0["route"] as? String } == routes)
-    #expect(lines.map { $0["status"] as? Int } == [201, 201, 200, 200, 401, 404, 200, 400])
+    #expect(lines.map { $0["status"] as? Int } == [201, 201, 400, 200, 401, 404, 200, 400])
     #expect(lines.map { $0["method"] as? String }.suffix(3) == ["GET", "GET", "other"])
     #expect(
       lines.map { $0["client_id"] as? String } == ["operator", owner.id, owner.id, nil, nil, nil, nil, nil])
@@ -43,7 +43,7 @@ import Testing
     #expect(lines.map { $0["trace_id"] as? String } == [nil, nil, Self.trace, nil, nil, nil, nil, nil])
     #expect(
       lines.map { $0["problem"] as? String } == [
-        nil, nil, nil, nil, "token-invalid", "path-not-found", nil, "malformed-request",
+        nil, nil, "invalid-value", nil, "token-invalid", "path-not-found", nil, "malformed-request",
       ])
     #expect(lines[2]["request_id"] as? String == "mine-1")
     #expect(lines.dropLast().allSatisfy { $0["address"] as? String == "127.0.0.1" })

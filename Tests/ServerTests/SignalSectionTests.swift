@@ -179,7 +179,7 @@ extension DeviceRegistry {
         #expect(answer.status == 400, "\(query)")
         #expect((try answer.object()["errors"] as? [[String: String]])?.count == 1)
       }
-      #expect(try await registry.poll(device, query: "?unheard=of").status == 200)
+      #expect(try await registry.poll(device, query: "?unheard=of").status == 400)
     }
 
     @Test(arguments: DatabaseKind.allCases)

@@ -8,8 +8,8 @@ extension DeviceRegistry {
   @Suite("A signed request that was changed") struct Tampering {
     /// The parts of the request that is sent.
     struct Parts {
-      var method = "POST"
-      var target = "/api/v1/device/ack?trace=1"
+      var method = "GET"
+      var target = "/api/v1/device/poll?max=7"
       var fields: [(String, String)]
       var body = Array(#"{"acks":[]}"#.utf8)
 
@@ -39,7 +39,7 @@ extension DeviceRegistry {
 
     private static func parts(_ device: TestDevice, at registry: TestRegistry) throws -> Parts {
       var request = TestDevice.SignedRequest(
-        "POST", "/api/v1/device/ack?trace=1", body: Array(#"{"acks":[]}"#.utf8))
+        "GET", "/api/v1/device/poll?max=7", body: Array(#"{"acks":[]}"#.utf8))
       request.created = registry.clock.secondsSince1970
       request.expires = request.created + 60
       request.covering = [.authority, .scheme, .targetURI, .requestTarget, .field("x-account")]
@@ -75,9 +75,9 @@ extension DeviceRegistry {
       let other = try await registry(kind).newSignedDevice(of: registry(kind).newOwner())
       let answer = try await Self.send(kind) { parts in
         switch change {
-        case .methodAndPath: (parts.method, parts.target) = ("GET", "/api/v1/device/poll?trace=1")
-        case .query: parts.target = "/api/v1/device/ack?trace=2"
-        case .emptyQuery: parts.target = "/api/v1/device/ack?"
+        case .methodAndPath: (parts.method, parts.target) = ("POST", "/api/v1/device/ack?max=7")
+        case .query: parts.target = "/api/v1/device/poll?max=8"
+        case .emptyQuery: parts.target = "/api/v1/device/poll?"
         case .body: parts.body = Array(#"{"acks": []}"#.utf8)
         case .bodyAndDigest:
           parts.body = Array(#"{"acks": []}"#.utf8)
@@ -215,7 +215,7 @@ extension DeviceRegistry {
         let answer = try await registry.send(registry.request("GET", path), as: device)
         #expect(answer.status == 404, "\(path)")
       }
-      for query in ["?", "?max=%31", "?x=a+b&x=%2b"] {
+      for query in ["?", "?max=%31", "?%6dax=7&wait=0&"] {
         #expect(try await registry.poll(device, query: query).status == 200, "\(query)")
       }
     }

@@ -113,7 +113,8 @@ struct OpenAPIDocument {
 
   /// Problems whose response is described once, and not at each of the many routes that have them.
   private static let commonKinds =
-    ProblemKind.everywhere + [.tokenMissing, .tokenInvalid, .tooManyRequests, .pathNotFound, .methodNotAllowed]
+    ProblemKind.everywhere
+    + [.invalidValue, .tokenMissing, .tokenInvalid, .tooManyRequests, .pathNotFound, .methodNotAllowed]
 
   private var commonResponses: [(name: String, value: JSONValue)] {
     Dictionary(grouping: Self.commonKinds, by: \.status).sorted { $0.key < $1.key }

@@ -1,0 +1,194 @@
+internal import FoundationEssentials
+internal import HTTP
+
+/// The names that a route declares: its query parameters and the members of its JSON body. Derived once from the
+/// route's `InputDescription`.
+struct KnownNames: Sendable {
+  /// Nil where a route ignores what it does not know, as OAuth demands (RFC 6749, section 3.2).
+  let query: NameList?
+  /// Nil where the route reads no JSON, or any JSON.
+  let body: JSONMembers?
+
+  init(_ input: InputDescription) {
+    guard input.body == nil || input.isJSON else {
+      (query, body) = (nil, nil)
+      return
+    }
+    query = NameList(input.parameters.filter { $0.place == .query }.map(\.name))
+    body = input.body.flatMap { JSONMembers(of: $0.definition) }
+  }
+
+  /// Tests that every query parameter is declared and given once. Allocates nothing for those that are, unless their
+  /// names are percent-encoded.
+  func test(query text: Substring?) throws(Problem) {
+    guard let names = query, let text, !text.isEmpty else { return }
+    var given = GivenNames()
+    var rest = text.utf8
+    while !rest.isEmpty {
+      let pair = rest.prefix { $0 != UInt8(ascii: "&") }
+      rest = rest[pair.endIndex...].dropFirst()
+      guard !pair.isEmpty else { continue }
+      let name = pair.prefix { $0 != UInt8(ascii: "=") }
+      if let fault = given.note(names.index(ofEncoded: name)) {
+        let name = PercentEncoding.decode(Substring(name)) ?? String(Substring(name))
+        throw .invalidValue(
+          of: NameList.shown(name), fault.message(for: name, among: names, of: "query parameter"))
+      }
+    }
+  }
+}
+
+/// The names in one place: a query, or an object.
+struct NameList: Sendable {
+  let names: [String]
+
+  /// Names that one place may have: one bit each in `GivenNames`.
+  static let maximumCount = 64
+  /// Characters of an unknown name that are repeated in an answer.
+  private static let maximumShownLength = 64
+
+  init(_ names: [String]) {
+    precondition(names.count <= Self.maximumCount, "one place has too many names")
+    self.names = names
+  }
+
+  func index(of name: some Sequence<UInt8>) -> Int? { names.firstIndex { name.elementsEqual($0.utf8) } }
+
+  fileprivate func index(ofEncoded name: Substring.UTF8View) -> Int? {
+    guard name.contains(UInt8(ascii: "%")) else { return index(of: name) }
+    return PercentEncoding.decode(Substring(name)).flatMap { index(of: $0.utf8) }
+  }
+
+  /// A name as an answer repeats it.
+  static func shown(_ name: String) -> String {
+    name.count <= maximumShownLength ? name : name.prefix(maximumShownLength) + "…"
+  }
+
+  /// The name that was probably meant: the same but for case and separators, a part of the other, or a few typing
+  /// errors away.
+  func nearest(to unknown: String) -> String? {
+    let wanted = Self.plain(unknown)
+    guard !wanted.isEmpty else { return nil }
+    let distances = names.map { (name: $0, distance: Self.distance(from: wanted, to: Self.plain($0))) }
+    let close = distances.min { $0.distance < $1.distance }
+    if let close, close.distance <= wanted.count / 5 + 1, close.distance < wanted.count { return close.name }
+    let (minimumPart, part) = (3, String(decoding: wanted, as: UTF8.self))
+    guard wanted.count >= minimumPart else { return nil }
+    return distances.filter { candidate in
+      let name = String(decoding: Self.plain(candidate.name), as: UTF8.self)
+      return name.hasPrefix(part) || name.hasSuffix(part)
+        || name.utf8.count >= minimumPart && (part.hasPrefix(name) || part.hasSuffix(name))
+    }.min { $0.distance < $1.distance }?.name
+  }
+
+  /// In lower case, without separators: `deviceName` and `device-name` are `device_name`.
+  private static func plain(_ name: String) -> [UInt8] {
+    name.lowercased().utf8.filter { $0 != UInt8(ascii: "_") && $0 != UInt8(ascii: "-") }
+  }
+
+  /// Insertions, deletions and replacements that make one of the other (Levenshtein).
+  private static func distance(from a: [UInt8], to b: [UInt8]) -> Int {
+    var row = Array(0...b.count)
+    for (index, byte) in a.enumerated() {
+      var diagonal = row[0]
+      row[0] = index + 1
+      for column in b.indices {
+        let replaced = diagonal + (byte == b[column] ? 0 : 1)
+        diagonal = row[column + 1]
+        row[column + 1] = min(replaced, row[column] + 1, diagonal + 1)
+      }
+    }
+    return row[b.count]
+  }
+}
+
+/// What is wrong with a name.
+enum NameFault {
+  case unknown
+  case repeated
+
+  /// What its sender is told, as `Problem.FieldError` has it.
+  /// - Parameter kind: what the names are names of.
+  func message(for name: String, among names: NameList, of kind: String) -> String {
+    switch self {
+    case .repeated: "must not be given twice"
+    case .unknown:
+      if let nearest = names.nearest(to: NameList.shown(name)) {
+        "is not known here; perhaps `\(nearest)` was meant"
+      } else if names.names.isEmpty {
+        "is not known here; this request takes no \(kind)"
+      } else {
+        "is not known here; this request takes \(names.names.map { "`\($0)`" }.joined(separator: ", "))"
+      }
+    }
+  }
+}
+
+/// Which names of a list were given.
+struct GivenNames {
+  private var bits: UInt64 = 0
+  private var others: Set<String> = []
+
+  /// Notes that a name was given: its place in the list, nil where it is not there.
+  mutating func note(_ index: Int?) -> NameFault? {
+    guard let index else { return .unknown }
+    let bit: UInt64 = 1 << index
+    guard bits & bit == 0 else { return .repeated }
+    bits |= bit
+    return nil
+  }
+
+  /// Notes that a name was given that needs not be in the list.
+  mutating func note(other name: String) -> NameFault? {
+    others.insert(name).inserted ? nil : .repeated
+  }
+}
+
+/// The members that an object may have, and what is known of the values inside; of an array, of its elements. Where a
+/// schema names no members, any object will do, and there is nothing to test.
+final class JSONMembers: Sendable {
+  /// Whether there is something to test of an object.
+  let isObject: Bool
+  let names: NameList
+  /// What is known of the members' values, in the order of `names`.
+  let values: [JSONMembers?]
+  /// Whether members may have other names too, each once.
+  let isOpen: Bool
+  /// What is known of an array's elements.
+  let elements: JSONMembers?
+
+  /// Nil where nothing is to be tested.
+  init?(of schema: JSONValue) {
+    let members = schema.properties
+    let others = schema["additionalProperties"]
+    // `true` says that anything may stand there: nobody looks inside.
+    if case .boolean(true)? = others { return nil }
+    if case .object? = others { isOpen = true } else { isOpen = false }
+    elements = schema["items"].flatMap { JSONMembers(of: $0) }
+    isObject = !members.isEmpty || others != nil
+    guard isObject || elements != nil else { return nil }
+    names = NameList(members.map(\.name))
+    values = members.map { JSONMembers(of: $0.value) }
+  }
+}
+
+extension JSONValue {
+  fileprivate subscript(name: String) -> JSONValue? {
+    guard case .object(let members) = self else { return nil }
+    return members.first { $0.name == name }?.value
+  }
+
+  /// The members that a schema names, those of its alternatives included; each once.
+  fileprivate var properties: [(name: String, value: JSONValue)] {
+    var found: [(name: String, value: JSONValue)] = []
+    if case .object(let own)? = self["properties"] { found = own }
+    for keyword in ["oneOf", "anyOf", "allOf"] {
+      guard case .array(let alternatives)? = self[keyword] else { continue }
+      for member in alternatives.flatMap(\.properties) where !found.contains(where: { $0.name == member.name })
+      {
+        found.append(member)
+      }
+    }
+    return found
+  }
+}
