@@ -105,8 +105,15 @@ public final class API: Responder {
     case .found(let number, let parameters):
       return Call(request: request, endpoint: Self.endpoints[number], pathParameters: parameters)
     case .methodNotAllowed(let allow): throw .methodNotAllowed(request.method, allow: allow)
-    case .notFound: throw .pathNotFound
+    case .notFound:
+      throw isOurs(request.path.dropLast()) && request.path.last == "/" ? .pathWithSlash : .pathNotFound
     }
+  }
+
+  /// Whether some route has this path.
+  private func isOurs(_ path: Substring) -> Bool {
+    if case .notFound = router.match(method: "GET", path: path) { return false }
+    return true
   }
 
   /// The answer to a request that failed. Where a limit applied to it, it says so.

@@ -52,6 +52,8 @@ extension OwnerToken {
       self = try await authenticator.verify(token, from: request.caller)
     } catch {
       switch error {
+      case .invalid where token.hasPrefix(AccessToken.prefix):
+        throw .tokenInvalid("it is a device's access token; this path needs the JWT of an owner")
       case .invalid(let reason): throw .tokenInvalid(reason)
       case .rateLimited(let standing): throw Problem(.rateLimited(standing))
       case .unavailable(let cause): throw .authenticatorUnavailable(cause: cause)

@@ -109,7 +109,11 @@ final class AuthenticatedDevice: API.Caller, Sendable {
   private static func session(
     of token: String, from address: CallerAddress, at api: API
   ) async throws(Problem) -> DeviceSession {
-    guard token.hasPrefix(AccessToken.prefix) else { throw Problem(.tokenInvalid) }
+    guard token.hasPrefix(AccessToken.prefix) else {
+      throw .tokenInvalid(
+        "it is not a device's access token, which begins with \(AccessToken.prefix); this path needs one, or a "
+          + "signature, and does not take the JWT of an owner")
+    }
     do throws(RegistryError) {
       return try await api.services.authentication.authenticate(token: token, from: address)
     } catch {
@@ -131,7 +135,7 @@ extension Request {
   }
 
   func testSize() throws(Problem) {
-    if case .tooLarge = body { throw .contentTooLarge }
+    if case .tooLarge(let maximumBytes) = body { throw .contentTooLarge(maximumBytes: maximumBytes) }
   }
 
   /// Waits for the content, where the client waits to be told that it is wanted, and tests its size.

@@ -76,8 +76,8 @@ extension Problem {
   fileprivate init(_ malformation: JSONSyntax.Malformation) {
     switch malformation {
     case .unexpected(let byte):
-      self = .malformedJSON("The body is not JSON: byte \(byte) is not expected there.")
-    case .tooEarlyEnd: self = .malformedJSON("The body is not JSON: it ends too early.")
+      self = .malformedJSON("The body is not JSON: syntax error at byte \(byte).")
+    case .tooEarlyEnd: self = .malformedJSON("The body is not JSON: it ends before the text is complete.")
     case .tooDeep:
       self = .malformedJSON("The body has more than \(JSONSyntax.maximumDepth) levels of objects and arrays.")
     case .name(let field, let message): self = .invalidValue(of: field, message)
@@ -116,7 +116,8 @@ extension Problem {
     case is Int64.Type: "an integer of 64 bits"
     case is Bool.Type: "true or false"
     case is [Any].Type: "an array"
-    default: "of another type"
+    case is [String: Any].Type: "an object"
+    default: "of the type that /openapi.json declares"
     }
   }
 }

@@ -13,14 +13,17 @@ extension Problem {
     case .signatureInvalid:
       self.init(
         kind: .signatureInvalid,
-        detail: "The signature does not verify: no device that may come in has this keyid and such a secret.",
+        detail:
+          "The signature does not verify: unknown device, wrong secret, or a request that was changed after it was "
+          + "signed.",
         fields: [Self.bearerChallenge])
     case .replayed:
       self.init(
         kind: .replayed, detail: "The device used this nonce before; sign each request with a new one.",
         fields: [Self.bearerChallenge])
     case .tokenInvalid:
-      self = .tokenInvalid("it is not one of a device that may come in, or it has ended")
+      self = .tokenInvalid(
+        "it is unknown, or it has expired or was revoked; request a new one at /api/v1/device/token")
     case .clientNotFound:
       self.init(kind: .clientNotFound, detail: "No client is registered under this id; add it first.")
     case .deviceNotFound:
@@ -56,38 +59,43 @@ extension Problem {
         fields: [("Retry-After", String(standing.retryAfterSeconds ?? 1))], standing: standing)
     case .tooManyTokens(let retryAfterSeconds):
       self.init(
-        kind: .tooManyRequests, detail: "The device asked for tokens too often; use the one that it has.",
+        kind: .tooManyRequests,
+        detail:
+          "The device requested tokens too often. Use the token that it has, or request one after the seconds in "
+          + "`Retry-After`.",
         fields: [("Retry-After", String(retryAfterSeconds))])
     case .overloaded(let queue):
       self.init(
-        kind: .overloaded, detail: "The registry has more to do than it can; nothing was done, try again.",
+        kind: .overloaded, detail: "The registry is overloaded. Nothing was done; try again.",
         fields: [("Retry-After", "1")], cause: "the queue is full: \(queue)")
     case .unavailable(let cause):
       self.init(
         kind: .unavailable,
         detail:
-          "The database is out of reach. A change may or may not have been made: look before you repeat it.",
+          "The registry cannot reach its database. A change may or may not have been made: check before you repeat it.",
         fields: [("Retry-After", "2")], cause: cause)
     case .replayUnavailable(let cause, let retryAfterSeconds):
       self.init(
         kind: .unavailable,
-        detail: "Whether the nonce was used before cannot be known now; try again later with a new signature.",
+        detail:
+          "The registry cannot check now whether this nonce was used before. Nothing was done; sign the request again, "
+          + "with a new nonce, after the seconds in `Retry-After`.",
         fields: [("Retry-After", String(retryAfterSeconds))], cause: cause)
     case .fault(let cause):
       self.init(
-        kind: .internalError, detail: "This is a fault of the registry; report it with the request_id.",
+        kind: .internalError, detail: "The registry failed unexpectedly. Report this with the request_id.",
         cause: cause)
     }
   }
 
   private static func detail(of standing: RateLimit.Standing) -> String {
-    let limit = "\(standing.limit.requests) in \(standing.limit.windowSeconds) s"
+    let (limit, window) = (standing.limit.requests, "\(standing.limit.windowSeconds) s")
+    let wait = "Nothing was done; try again after the seconds in `Retry-After`."
     return switch standing.subject {
-    case .client: "The client sends more requests than \(limit); nothing was done, try again later."
-    case .device: "The device sends more requests than \(limit); nothing was done, try again later."
+    case .client: "The client has reached its limit of \(limit) requests in \(window). \(wait)"
+    case .device: "The device has reached its limit of \(limit) requests in \(window). \(wait)"
     case .address:
-      "From this address came more requests that failed, or asked for tokens, than \(limit); whoever is not known "
-        + "already has to wait."
+      "This address has reached its limit of \(limit) failed authentications and token requests in \(window). \(wait)"
     }
   }
 
@@ -120,17 +128,21 @@ extension Problem {
 // Path, method, size.
 extension Problem {
   static let pathNotFound = Problem(
-    kind: .pathNotFound, detail: "Nothing answers at this path; /openapi.json lists what there is.")
+    kind: .pathNotFound, detail: "There is no such path; /openapi.json lists all paths.")
+
+  static let pathWithSlash = Problem(
+    kind: .pathNotFound, detail: "There is no such path; send the request without the slash at the end.")
 
   static func methodNotAllowed(_ method: String, allow: String) -> Problem {
     Problem(
-      kind: .methodNotAllowed, detail: "\(method) is not for this path; it takes \(allow).",
+      kind: .methodNotAllowed, detail: "This path does not support \(method); it supports \(allow).",
       fields: [("Allow", allow)])
   }
 
-  static let contentTooLarge = Problem(
-    kind: .contentTooLarge,
-    detail: "The body may have \(HTTPLimits().maximumBodyBytes) bytes at most; send less.")
+  static func contentTooLarge(maximumBytes: Int) -> Problem {
+    Problem(
+      kind: .contentTooLarge, detail: "The body has more than \(maximumBytes) bytes; send at most that many.")
+  }
 }
 
 extension Problem {
@@ -145,7 +157,7 @@ extension Problem {
   private static let bearerChallenge = (name: "WWW-Authenticate" as StaticString, value: "Bearer")
 
   static let tokenMissing = Problem(
-    kind: .tokenMissing, detail: "Send the field `Authorization: Bearer` with a JSON Web Token behind it.",
+    kind: .tokenMissing, detail: "Send the header field `Authorization: Bearer` followed by a JSON Web Token.",
     fields: [bearerChallenge])
 
   static func tokenInvalid(_ reason: String) -> Problem {
@@ -162,7 +174,7 @@ extension Problem {
 
   static func authenticatorUnavailable(cause: String) -> Problem {
     Problem(
-      kind: .unavailable, detail: "The keys that verify tokens are out of reach; try again.",
+      kind: .unavailable, detail: "The registry cannot fetch the keys that verify tokens; try again.",
       fields: [("Retry-After", "2")], cause: cause)
   }
 }
@@ -171,7 +183,7 @@ extension Problem {
 extension Problem {
   static let signatureMissing = Problem(
     kind: .signatureMissing,
-    detail: "Sign the request (RFC 9421), or send `Authorization: Bearer` with a device's token.",
+    detail: "Sign the request (RFC 9421), or send `Authorization: Bearer` with an access token of the device.",
     fields: [bearerChallenge])
 
   static func signatureMalformed(_ reason: String) -> Problem {
@@ -183,18 +195,20 @@ extension Problem {
   static func clockSkew(_ timeliness: Timeliness, serverTime: Timestamp) -> Problem {
     let reason =
       switch timeliness {
-      case .tooOld: "`created` lies too far back"
-      case .tooEarly: "`created` lies ahead"
-      case .expired: "`expires` is past"
-      case .timely: "the times do not fit"
+      case .tooOld: "`created` is too old"
+      case .tooEarly: "`created` is in the future"
+      case .expired: "`expires` has passed"
+      case .timely: "its times contradict each other"
       }
     return Problem(
-      kind: .clockSkew, detail: "The signature is not timely: \(reason); set the clock by server_time.",
+      kind: .clockSkew,
+      detail: "The signature was refused: \(reason). Set the device's clock; `server_time` is the registry's.",
       fields: [bearerChallenge], serverTime: serverTime)
   }
 
   static let invalidClient = Problem(
-    kind: .invalidClient, detail: "No device that may come in has this id and such a secret.",
+    kind: .invalidClient,
+    detail: "Unknown device, or wrong secret: client_id is the device's id and client_secret its secret.",
     fields: [("WWW-Authenticate", "Basic realm=\"device-registry\"")])
 
   static func invalidRequest(_ detail: String) -> Problem { Problem(kind: .invalidRequest, detail: detail) }

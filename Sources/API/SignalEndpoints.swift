@@ -51,7 +51,7 @@ struct NewSignal: API.Input {
         _ = try decoder.container(keyedBy: NoKeys.self)
       } catch {
         throw DecodingError.typeMismatch(
-          [String: String].self,
+          [String: Any].self,
           DecodingError.Context(codingPath: decoder.codingPath, debugDescription: "not an object"))
       }
     }

@@ -15,12 +15,14 @@ struct Origin: Hashable, Sendable {
     else { throw .invalidURL("it must be like https://registry.example.com") }
     guard parts.user == nil, parts.password == nil, parts.query == nil, parts.fragment == nil,
       ["", "/"].contains(parts.percentEncodedPath)
-    else { throw .invalidURL("it must be a scheme, a host and a port alone: paths are covered by signatures") }
+    else { throw .invalidURL("it must have only a scheme, a host and a port; remove the path") }
     switch scheme {
     case "https": break
     case "http":
       guard allowsInsecureHTTP || Self.isLoopback(host) else {
-        throw .invalidURL("plain HTTP is for this machine alone; use https, or allow insecure HTTP by name")
+        throw .invalidURL(
+          "plain HTTP is only allowed to this machine; use https, or --insecure-http (in Swift: allowsInsecureHTTP)"
+        )
       }
     default: throw .invalidURL("its scheme must be https, or http on this machine")
     }

@@ -210,7 +210,7 @@ package struct ConnectionMachine {
     guard (head.contentLength ?? 0) <= UInt64(limits.maximumBodyBytes) else {
       parser.maximumKeptBytes = 0
       awaitsContinue = head.expectsContinue
-      return handOut(.tooLarge)
+      return handOut(.tooLarge(maximumBytes: limits.maximumBodyBytes))
     }
     parser.maximumKeptBytes = limits.maximumBodyBytes
     if head.expectsContinue, input.isEmpty {
@@ -268,7 +268,7 @@ package struct ConnectionMachine {
   private mutating func tellTooLarge() -> Event? {
     guard parser.maximumKeptBytes > 0 else { return nil }
     parser.maximumKeptBytes = 0
-    return deliver(.tooLarge)
+    return deliver(.tooLarge(maximumBytes: limits.maximumBodyBytes))
   }
 
   private mutating func endContent(_ input: inout UnsafeBufferPointer<UInt8>) -> Event? {

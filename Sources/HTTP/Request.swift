@@ -27,7 +27,7 @@ public final class Request: @unchecked Sendable {
   public enum Body: Hashable, Sendable {
     case complete([UInt8])
     /// There was more than the server takes. None of it was kept.
-    case tooLarge
+    case tooLarge(maximumBytes: Int)
     /// The client waits for 100 (Continue) before it sends it (RFC 9110, section 10.1.1): ask for it with
     /// `receiveContent`.
     case expected

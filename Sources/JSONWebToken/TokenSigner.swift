@@ -1,7 +1,7 @@
 internal import CCjose
 internal import Glibc
 
-/// Signs tokens with the shared secret: for a try-out, for tests, and for who has no identity provider.
+/// Signs tokens with the shared secret: for trials, for tests, and for services without an identity provider.
 public struct TokenSigner: Sendable {
   private let secret: TokenSecret
   private let issuer: String?

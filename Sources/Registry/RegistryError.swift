@@ -40,7 +40,7 @@ public enum RegistryError: Error, Hashable, Sendable {
   /// The database cannot be reached, or did not answer in time. Whether a write took place is not known.
   /// The cause is for the log.
   case unavailable(cause: String)
-  /// Whether a nonce was used before cannot be known now; try again after so many seconds. The cause is for the log.
+  /// It cannot be checked now whether a nonce was used before; try again after that many seconds. The cause is for the log.
   case replayUnavailable(cause: String, retryAfterSeconds: Int)
   /// A fault of ours. The cause is for the log.
   case fault(cause: String)

@@ -20,6 +20,31 @@ import Testing
     #expect(try answer.string("type") == "https://device-registry.example/problems/malformed-json")
   }
 
+  @Test(arguments: [
+    (#"{"device_name":"EA",}"#, "syntax error at byte 21."), (#"{"device_name":"EA""#, "ends before"),
+    ("", "empty"),
+    (#"{"device_name":\#(String(repeating: "[", count: 99))"#, "64 levels"),
+  ])
+  func `The detail says where the text is not JSON`(_ text: String, _ words: String) async throws {
+    let answer = try await api.answer(toBody: Array(text.utf8))
+    #expect(try answer.string("detail")?.contains(words) == true, "\(answer.text)")
+  }
+
+  @Test(arguments: [
+    (#"{"payload":1,"all":true}"#, "`payload` must be an object."),
+    (#"{"payload":{},"device_ids":"a"}"#, "`device_ids` must be an array."),
+    (#"{"payload":{},"device_ids":[1]}"#, "`device_ids.0` must be a string."),
+    (#"{"payload":{},"device_ids":[null]}"#, "`device_ids.0` must be a string."),
+    (#"{"payload":{},"all":1}"#, "`all` must be true or false."),
+    (#"{"payload":{},"all":true,"ttl_seconds":"1"}"#, "`ttl_seconds` must be an integer of 64 bits."),
+  ])
+  func `The detail says which type a member must have`(_ text: String, _ detail: String) async throws {
+    let answer = try await api.answer(
+      "POST", "/api/v1/signals", [("authorization", "Bearer t"), ("content-type", "application/json")],
+      body: .complete(Array(text.utf8)))
+    #expect(try answer.string("detail") == detail)
+  }
+
   @Test(arguments: ["[]", #""EA""#, "1", "true", "null", #"[{"device_name":"EA"}]"#])
   func `JSON that is not an object is malformed`(_ text: String) async throws {
     let answer = try await api.answer(toBody: Array(text.utf8))

@@ -76,9 +76,11 @@ import Testing
     let api = APIUnderTest(storeThrows: .deviceNotFound, token: .success(Self.notAdministrator))
     let refusing = APIUnderTest(token: .failure(.invalid(reason: "the token has expired")))
     let text = [("content-type", "text/plain")]
-    #expect(try await api.answer("BREW", "/coffee", text, body: .tooLarge).status == 404)
-    #expect(try await api.answer("BREW", "/api/v1/clients", text, body: .tooLarge).status == 405)
-    #expect(try await api.answer("POST", "/api/v1/clients", text, body: .tooLarge).status == 413)
+    #expect(try await api.answer("BREW", "/coffee", text, body: .tooLarge(maximumBytes: 9)).status == 404)
+    #expect(
+      try await api.answer("BREW", "/api/v1/clients", text, body: .tooLarge(maximumBytes: 9)).status == 405)
+    #expect(
+      try await api.answer("POST", "/api/v1/clients", text, body: .tooLarge(maximumBytes: 9)).status == 413)
     #expect(try await api.answer("POST", "/api/v1/clients", text).status == 401)
     let token = [("authorization", "Bearer t")]
     #expect(try await refusing.answer("POST", "/api/v1/clients", token + text).status == 401)
@@ -124,6 +126,23 @@ import Testing
     #expect(try answer.string("detail")?.contains("may or may not have been made") == true)
   }
 
+  @Test func `A body that is too large is told how large it may be`() async throws {
+    let answer = try await APIUnderTest().answer(
+      "POST", "/api/v1/clients", body: .tooLarge(maximumBytes: 4711))
+    #expect(answer.status == 413)
+    #expect(try answer.string("detail") == "The body has more than 4711 bytes; send at most that many.")
+  }
+
+  @Test(arguments: [
+    ("/api/v1/devices/", true), ("/api/v1/devices/a/revoke/", true), ("/healthz/", true), ("/", false),
+    ("/api/v1/devices//", false), ("/coffee/", false), ("/coffee", false),
+  ])
+  func `A path of ours with a slash at its end is told so`(_ path: String, _ isOurs: Bool) async throws {
+    let answer = try await APIUnderTest().answer("GET", path)
+    #expect(answer.status == 404)
+    #expect(try answer.string("detail")?.contains("without the slash at the end") == isOurs)
+  }
+
   @Test func `A 405 says what is allowed`() async throws {
     let api = APIUnderTest()
     #expect(try await api.answer("PUT", "/api/v1/devices").value(of: "Allow") == "POST, GET, HEAD")
@@ -149,6 +168,18 @@ import Testing
     #expect(answer.status == 401)
     #expect(answer.value(of: "WWW-Authenticate") == #"Bearer error="invalid_token""#)
     #expect(try answer.string("detail") == "The token was refused: the token has expired.")
+  }
+
+  @Test func `A device's token on an owner's path is told to be one, and the other way round`() async throws {
+    let api = APIUnderTest(token: .failure(.invalid(reason: "the token is not three parts in base64url")))
+    let ofDevice = try await api.answer("GET", "/api/v1/devices", [("authorization", "Bearer drt_x")])
+    #expect(ofDevice.status == 401)
+    #expect(
+      try ofDevice.string("detail")
+        == "The token was refused: it is a device's access token; this path needs the JWT of an owner.")
+    let ofOwner = try await api.answer("GET", "/api/v1/device", [("authorization", "Bearer a.b.c")])
+    #expect(ofOwner.status == 401)
+    #expect(try ofOwner.string("detail")?.contains("does not take the JWT of an owner") == true)
   }
 
   @Test func `Two tokens are one too many`() async throws {

@@ -50,7 +50,10 @@ final class Echo: Responder {
       return Response(
         status: 200, fields: [("X-Echo", request.value(of: "x-test") ?? "-")], contentType: "text/plain",
         body: body)
-    case .tooLarge, .expected, .lost:
+    case .tooLarge:
+      body.append(utf8: "tooLarge")
+      return Response(status: 413, contentType: "text/plain", body: body)
+    case .expected, .lost:
       body.append(utf8: "\(request.body)")
       return Response(status: 413, contentType: "text/plain", body: body)
     }

@@ -18,7 +18,7 @@ struct HeaderDescription: Sendable {
     name: "X-Request-Id", meaning: "The request's own, or a new one.", isRequired: true,
     schema: ["type": "string", "minLength": 1, "maxLength": 128])
   static let cacheControl = HeaderDescription(
-    name: "Cache-Control", meaning: "Nothing is to be kept.", isRequired: true,
+    name: "Cache-Control", meaning: "Do not store the answer.", isRequired: true,
     schema: ["type": "string", "enum": ["no-store", "no-store, no-transform"]])
   static let location = HeaderDescription(
     name: "Location", meaning: "The path of what was created.", isRequired: true)

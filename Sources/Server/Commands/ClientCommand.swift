@@ -130,14 +130,14 @@ struct CommandFailure: Error, CustomStringConvertible {
     description =
       switch error {
       case .invalid(let field, let message): "\(field) \(message)"
-      case .signatureInvalid: "the device, or its secret, is not known"
+      case .signatureInvalid: "unknown device, or wrong secret"
       case .replayed: "the nonce was used before"
-      case .tokenInvalid: "the token is not known"
+      case .tokenInvalid: "unknown token"
       case .clientNotFound: "there is no such client"
       case .deviceNotFound: "there is no such device"
-      case .notOwner: "the device is another client's"
+      case .notOwner: "the device belongs to another client"
       case .signalNotFound: "there is no such signal"
-      case .notSignalOwner: "the signal is another client's"
+      case .notSignalOwner: "the signal belongs to another client"
       case .clientIDTaken: "there is a client of that id already"
       case .clientEmailTaken: "another client has that e-mail address"
       case .deviceNameTaken: "another device has that name"
@@ -147,10 +147,10 @@ struct CommandFailure: Error, CustomStringConvertible {
       case .rateLimited(let standing):
         "there were too many requests; try again in \(standing.retryAfterSeconds ?? 1) s"
       case .tooManyTokens(let seconds): "too many tokens were asked for; try again in \(seconds) s"
-      case .replayUnavailable(let cause, _): "replays cannot be told now: \(cause)"
-      case .overloaded(let queue): "too much to do at once (\(queue)); try again"
+      case .replayUnavailable(let cause, _): "the registry cannot check nonces now: \(cause)"
+      case .overloaded(let queue): "the registry is overloaded (\(queue)); try again"
       case .unavailable(let cause): "the database cannot be reached: \(cause)"
-      case .fault(let cause): "a fault of ours: \(cause)"
+      case .fault(let cause): "the program failed unexpectedly: \(cause)"
       }
   }
 }

@@ -76,7 +76,7 @@ public enum CommandLineInterface {
   }
 
   static let help = """
-    The registry of trading terminals: who they are, and whether they may come in.
+    The device registry: registers, authenticates and revokes trading terminals.
 
     usage: device-registry COMMAND [--FLAG VALUE ...]
 

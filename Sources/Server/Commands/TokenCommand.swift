@@ -5,7 +5,7 @@ enum TokenCommand {
   static let usage = "device-registry token --sub ID [--scope SCOPES] [--ttl SECONDS]"
 
   static let help = """
-    Prints a JWT signed with JWT_SECRET (HS256), for trying out and for who has no identity provider.
+    Prints a JWT signed with JWT_SECRET (HS256), for trials, and for services without an identity provider.
 
     usage: \(usage)
 

@@ -80,9 +80,10 @@ public enum Setting: String, CaseIterable, Sendable {
     case .maxDevicesPerClient: "devices of one client, revoked ones included"
     case .maxParkedPolls: "polls that wait for a signal at the same time; one more is answered at once"
     case .rateLimitClient:
-      "requests of one client: so many at once, and again in so many seconds; off: any number"
-    case .rateLimitDevice: "requests of one device, likewise"
-    case .rateLimitAddress: "failures and requests for tokens of one address (IPv6: /64), likewise"
+      "requests of one client, as REQUESTS/SECONDS; off for no limit"
+    case .rateLimitDevice: "requests of one device, in the same form"
+    case .rateLimitAddress:
+      "failed authentications and token requests of one address (IPv6: /64), in the same form"
     case .logLevel: "debug, info, notice, warning or error"
     case .logFormat: "json or text"
     }
