@@ -8,7 +8,7 @@ public enum RegistryClientError: Error, Hashable, Sendable {
   case secretFile(path: String, message: String)
   /// The closure that gives the owner's token threw.
   case tokenUnavailable(String)
-  /// No connection, or one that broke. What was asked may have been done.
+  /// No connection, or one that broke, TLS included. What was asked may have been done.
   case unreachable(String)
   /// The server's certificate is not trusted, or there is no TLS with it.
   case untrusted(String)
@@ -72,7 +72,7 @@ extension RegistryClientError: CustomStringConvertible {
     case .invalidArgument(let name, let message): "\(name) \(message)"
     case .secretFile(let path, let message): "the secret cannot be read from \(path): \(message)"
     case .tokenUnavailable(let message): "there is no token to show: \(message)"
-    case .unreachable(let message): "the registry cannot be reached (\(message)); try again"
+    case .unreachable(let message): "the registry cannot be reached: \(message)"
     case .untrusted(let message): "the server is not trusted (\(message)); check the URL and the certificate"
     case .timedOut(let seconds): "no answer in \(seconds) s; try again"
     case .cancelled: "cancelled"

@@ -141,7 +141,11 @@ private final class Exchanges: NSObject, URLSessionDataDelegate, @unchecked Send
       .serverCertificateNotYetValid, .clientCertificateRejected, .clientCertificateRequired,
       .secureConnectionFailed:
       return .untrusted(error.localizedDescription)
-    default: return .unreachable(error.localizedDescription)
+    // On Linux, whatever goes wrong in TLS has no code of its own, be it a certificate or a connection that broke.
+    case .unknown:
+      return .unreachable(
+        "\(error.localizedDescription); check the URL and, with https, the server's certificate")
+    default: return .unreachable("\(error.localizedDescription); try again")
     }
   }
 }

@@ -51,7 +51,12 @@ struct CommandLineTests {
       (["serve"], ["JWT_JWKS_URL=http://a"], "https"),
       (["serve"], ["JWT_JWKS_FILE=/dev/null"], "JWT_JWKS_FILE"),
       (["serve"], ["s", "TLS_CERT_FILE=/dev/null"], "TLS_KEY_FILE"),
-      (["serve", "--colour", "red"], ["s"], "--colour"),
+      (["serve", "--colour", "red"], ["s"], "Unknown option --colour; see --help"),
+      (["serve", "--port=8010"], ["s"], "Unknown option --port; see --help"),
+      (["serve", "-p", "8010"], ["s"], "Unknown option -p; see --help"),
+      (["client", "remove"], [], "missing argument ID; usage: "),
+      (["client", "list", "hunter2"], [], "argument too many; usage: "),
+      (["client", "delete", "a"], [], "must be add, list or remove"),
       (["serve", "--listen"], ["s"], "--listen"),
       (["serve", "--listen", "a:1", "--listen=b:1"], ["s"], "twice"),
       (["serve", "now"], ["s"], "usage"), (["token"], ["s"], "--sub"),
@@ -94,6 +99,30 @@ struct CommandLineTests {
     let missing = try await Program.run(["client", "remove", "alice"], url)
     #expect(missing.status == 1)
     #expect(missing.errors.contains("no such client"))
+  }
+
+  @Test("warns of a token of a client that the database does not have", arguments: DatabaseKind.allCases)
+  func warnsOfUnknownClients(kind: DatabaseKind) async throws {
+    let database = await TestDatabase(kind)
+    let environment = [secret, "DATABASE_URL=\(database.url)"]
+    _ = try await Program.run(["client", "add", "--id", "alice"], environment)
+    let known = try await Program.run(["token", "--sub", "alice"], environment)
+    #expect(known.status == 0 && known.errors.isEmpty, "\(known.errors)")
+    let typo = try await Program.run(["token", "--sub", "alcie"], environment)
+    #expect(typo.status == 0 && typo.output.hasPrefix("ey"))
+    #expect(typo.errors.contains("warning: the database has no client alcie"), "\(typo.errors)")
+    let administrator = ["token", "--sub", "operator", "--scope", "registry:admin"]
+    #expect(try await Program.run(administrator, environment).errors.isEmpty)
+  }
+
+  @Test("makes a token where no database can be looked into, and does not create one")
+  func makesTokensWithoutDatabase() async throws {
+    let path = "\(directory.path)/none/registry.db"
+    for url in ["sqlite:\(path)", "postgresql://127.0.0.1:1/none"] {
+      let result = try await Program.run(["token", "--sub", "alice"], [secret, "DATABASE_URL=\(url)"])
+      #expect(result.status == 0 && result.output.hasPrefix("ey") && result.errors.isEmpty, "\(result.errors)")
+    }
+    #expect(!FileManager.default.fileExists(atPath: path))
   }
 
   @Test("serves until SIGTERM, with a token that it made", arguments: [SIGTERM, SIGINT])

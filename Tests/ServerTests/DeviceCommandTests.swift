@@ -32,10 +32,10 @@ struct DeviceCommandTests {
   @Test(
     "names what is wrong, and exits with 2",
     arguments: [
-      ([], "usage"), (["fly"], "usage"), (["whoami", "now"], "usage"),
-      (["ack", "--status", "placed"], "usage"),
+      ([], "missing argument whoami, poll or ack; usage: "), (["fly"], "must be whoami, poll or ack; usage: "),
+      (["whoami", "now"], "usage"), (["ack", "--status", "placed"], "missing argument SIGNAL_ID; usage: "),
       (["whoami"], "--id"), (["whoami", "--id", id], "--secret-file"), (["whoami", "--wait", "1"], "--wait"),
-      (["poll", "--wait", "x"], "--id"), (["poll", "--colour", "red"], "--colour"),
+      (["poll", "--wait", "x"], "--id"), (["poll", "--colour", "red"], "Unknown option --colour; see --help"),
     ])
   func namesWhatIsWrong(arguments: [String], what: String) async throws {
     let result = try await Program.run(["device"] + arguments)

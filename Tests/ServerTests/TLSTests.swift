@@ -70,6 +70,17 @@ import Testing
     await service.stop()
   }
 
+  @Test
+  func `The device command names the certificate, and does not ask to try again, where it is not trusted`()
+    async throws
+  {
+    let service = try await TLSService()
+    let result = try await service.device("whoami")
+    #expect(result.status == 1)
+    #expect(result.errors.contains("the server's certificate") && !result.errors.contains("try again"))
+    await service.stop()
+  }
+
   @Test func `Every answer over TLS tells clients to stay with it`() async throws {
     let service = try await TLSService()
     for path in ["/healthz", "/coffee", "/api/v1/device/poll"] {
@@ -194,6 +205,18 @@ private struct TLSService {
     try await Program.run(
       ["-s", "--cacert", "\(directory.path)/\(name).pem"] + arguments + ["https://\(address)\(path)"],
       executable: "/usr/bin/curl")
+  }
+
+  /// The device command, to which this service is a stranger.
+  func device(_ action: String) async throws -> Program.Result {
+    let secret = "\(directory.path)/secret"
+    _ = FileManager.default.createFile(
+      atPath: secret, contents: Data(String(repeating: "0", count: 64).utf8),
+      attributes: [.posixPermissions: 0o600])
+    return try await Program.run([
+      "device", action, "--id", UUID().uuidString.lowercased(), "--secret-file", secret, "--url",
+      "https://\(address)",
+    ])
   }
 
   /// Ends it, which is to be a good end.

@@ -29,15 +29,16 @@ enum ClientCommand {
       environment: environment)
     switch arguments.words.first {
     case "add":
-      try arguments.expectWords(1, usage: usage)
+      try arguments.expectWords(["add"], usage: usage)
       try await add(arguments)
     case "list":
-      try arguments.expectWords(1, usage: usage)
+      try arguments.expectWords(["list"], usage: usage)
       try await list(arguments)
     case "remove":
-      try arguments.expectWords(2, usage: usage)
+      try arguments.expectWords(["remove", "ID"], usage: usage)
       try await remove(try clientID(arguments.words[1]), arguments)
-    default: throw UsageError("usage: \(usage)")
+    case nil: throw UsageError("missing argument add, list or remove; usage: \(usage)")
+    default: throw UsageError("the first argument must be add, list or remove; usage: \(usage)")
     }
   }
 
@@ -88,13 +89,21 @@ enum ClientCommand {
     return id
   }
 
-  /// Lends the clients' service on an event loop of its own, with the database brought up to date.
+  /// Lends the clients' service, with the database brought up to date.
   private static func withClients(
     _ arguments: Arguments, _ body: @escaping @Sendable (ClientService) async throws -> Void
   ) async throws {
     let url = try Configuration.database(arguments)
     _ = try Database.migrate(url)
-    let logger = Logger(level: .warning, format: .text)
+    try await withClients(of: url, body)
+  }
+
+  /// Lends the clients' service on an event loop of its own, with the database as it is.
+  static func withClients(
+    of url: DatabaseURL, logLevel: Logger.Level = .warning,
+    _ body: @escaping @Sendable (ClientService) async throws -> Void
+  ) async throws {
+    let logger = Logger(level: logLevel, format: .text)
     let database = try Database(url, loops: 1)
     let loop = try EventLoop(name: "client")
     defer {
@@ -124,33 +133,34 @@ enum ClientCommand {
 
 /// What the registry refused, in words for a terminal.
 struct CommandFailure: Error, CustomStringConvertible {
-  let description: String
+  let error: RegistryError
 
-  init(_ error: RegistryError) {
-    description =
-      switch error {
-      case .invalid(let field, let message): "\(field) \(message)"
-      case .signatureInvalid: "unknown device, or wrong secret"
-      case .replayed: "the nonce was used before"
-      case .tokenInvalid: "unknown token"
-      case .clientNotFound: "there is no such client"
-      case .deviceNotFound: "there is no such device"
-      case .notOwner: "the device belongs to another client"
-      case .signalNotFound: "there is no such signal"
-      case .notSignalOwner: "the signal belongs to another client"
-      case .clientIDTaken: "there is a client of that id already"
-      case .clientEmailTaken: "another client has that e-mail address"
-      case .deviceNameTaken: "another device has that name"
-      case .deviceRevoked: "the device is revoked"
-      case .tooManyDevices(let limit): "the client has \(limit) devices, and may not have more"
-      case .tooManySignals(let limit): "the client has \(limit) signals, and may not have more"
-      case .rateLimited(let standing):
-        "there were too many requests; try again in \(standing.retryAfterSeconds ?? 1) s"
-      case .tooManyTokens(let seconds): "too many tokens were asked for; try again in \(seconds) s"
-      case .replayUnavailable(let cause, _): "the registry cannot check nonces now: \(cause)"
-      case .overloaded(let queue): "the registry is overloaded (\(queue)); try again"
-      case .unavailable(let cause): "the database cannot be reached: \(cause)"
-      case .fault(let cause): "the program failed unexpectedly: \(cause)"
-      }
+  init(_ error: RegistryError) { self.error = error }
+
+  var description: String {
+    switch error {
+    case .invalid(let field, let message): "\(field) \(message)"
+    case .signatureInvalid: "unknown device, or wrong secret"
+    case .replayed: "the nonce was used before"
+    case .tokenInvalid: "unknown token"
+    case .clientNotFound: "there is no such client"
+    case .deviceNotFound: "there is no such device"
+    case .notOwner: "the device belongs to another client"
+    case .signalNotFound: "there is no such signal"
+    case .notSignalOwner: "the signal belongs to another client"
+    case .clientIDTaken: "there is a client of that id already"
+    case .clientEmailTaken: "another client has that e-mail address"
+    case .deviceNameTaken: "another device has that name"
+    case .deviceRevoked: "the device is revoked"
+    case .tooManyDevices(let limit): "the client has \(limit) devices, and may not have more"
+    case .tooManySignals(let limit): "the client has \(limit) signals, and may not have more"
+    case .rateLimited(let standing):
+      "there were too many requests; try again in \(standing.retryAfterSeconds ?? 1) s"
+    case .tooManyTokens(let seconds): "too many tokens were asked for; try again in \(seconds) s"
+    case .replayUnavailable(let cause, _): "the registry cannot check nonces now: \(cause)"
+    case .overloaded(let queue): "the registry is overloaded (\(queue)); try again"
+    case .unavailable(let cause): "the database cannot be reached: \(cause)"
+    case .fault(let cause): "the program failed unexpectedly: \(cause)"
+    }
   }
 }

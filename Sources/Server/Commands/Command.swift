@@ -30,7 +30,7 @@ enum Command: String, CaseIterable {
     case .serve: try await ServeCommand.run(arguments, environment: environment)
     case .migrate: try await MigrateCommand.run(arguments, environment: environment)
     case .client: try await ClientCommand.run(arguments, environment: environment)
-    case .token: try TokenCommand.run(arguments, environment: environment)
+    case .token: try await TokenCommand.run(arguments, environment: environment)
     case .device: try DeviceCommand.run(arguments)
     }
   }
@@ -101,7 +101,8 @@ public enum CommandLineInterface {
       })
   }
 
-  private static func printError(_ text: String) {
+  /// Writes a line to standard error.
+  static func printError(_ text: String) {
     var line = text + "\n"
     line.withUTF8 { _ = write(STDERR_FILENO, $0.baseAddress!, $0.count) }
   }

@@ -46,26 +46,27 @@ enum DeviceCommand {
     let common = [id, secretFile, url]
     let action = arguments.first ?? ""
     let rest = Array(arguments.dropFirst())
-    func parse(_ flags: [String], words: Int) throws(UsageError) -> Arguments {
+    func parse(_ flags: [String], words: [String] = []) throws(UsageError) -> Arguments {
       let arguments = try Arguments(rest, flags: common + flags, switches: [insecureHTTP], environment: [:])
       try arguments.expectWords(words, usage: usage)
       return arguments
     }
     switch action {
     case "whoami":
-      return [action] + (try place(parse([], words: 0)))
+      return [action] + (try place(parse([])))
     case "poll":
-      let arguments = try parse([wait, max], words: 0)
+      let arguments = try parse([wait, max])
       return [action] + (try place(arguments)) + [
         try number(arguments, wait, default: defaultWait), try number(arguments, max, default: defaultMax),
       ]
     case "ack":
-      let arguments = try parse([status, brokerTicket, error], words: 1)
+      let arguments = try parse([status, brokerTicket, error], words: ["SIGNAL_ID"])
       return [action] + (try place(arguments)) + [
         arguments.words[0], try demanded(arguments, status, "placed, failed or skipped"),
         arguments.value(of: brokerTicket) ?? "", arguments.value(of: error) ?? "",
       ]
-    default: throw UsageError("usage: \(usage)")
+    case "": throw UsageError("missing argument whoami, poll or ack; usage: \(usage)")
+    default: throw UsageError("the first argument must be whoami, poll or ack; usage: \(usage)")
     }
   }
 

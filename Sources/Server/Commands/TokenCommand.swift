@@ -1,11 +1,14 @@
+internal import Glibc
 internal import JSONWebToken
+internal import Observability
 internal import Registry
 
 enum TokenCommand {
   static let usage = "device-registry token --sub ID [--scope SCOPES] [--ttl SECONDS]"
 
   static let help = """
-    Prints a JWT signed with JWT_SECRET (HS256), for trials, and for services without an identity provider.
+    Prints a JWT signed with JWT_SECRET (HS256), for trials, and for services without an identity provider. Warns
+    where the database has no client of that id, unless the token is an administrator's.
 
     usage: \(usage)
 
@@ -17,18 +20,18 @@ enum TokenCommand {
     \(CommandLineInterface.columns(of: settings))
     """
 
-  private static let settings: [Setting] = [.jwtSecret, .jwtSecretFile, .jwtIssuer, .jwtAudience]
+  private static let settings: [Setting] = [.jwtSecret, .jwtSecretFile, .jwtIssuer, .jwtAudience, .databaseURL]
   private static let defaultLifetimeSeconds: Int64 = 3600
   private static let maximumLifetimeSeconds: Int64 = 10 * 365 * 86_400
 
-  static func run(_ arguments: [String], environment: [String: String]) throws {
+  static func run(_ arguments: [String], environment: [String: String]) async throws {
     let arguments = try Arguments(
       arguments, flags: ["--sub", "--scope", "--ttl"] + settings.map(\.flag), environment: environment)
-    try arguments.expectWords(0, usage: usage)
+    try arguments.expectWords(usage: usage)
     guard let subject = arguments.value(of: "--sub") else {
       throw UsageError("--sub is needed: the client's id")
     }
-    guard ClientID(subject) != nil else {
+    guard let client = ClientID(subject) else {
       throw UsageError("--sub must be 1 to \(ClientID.maximumLength) visible ASCII characters")
     }
     let lifetime = arguments.value(of: "--ttl").map { Int64($0) } ?? defaultLifetimeSeconds
@@ -47,5 +50,27 @@ enum TokenCommand {
       )
     else { throw UsageError("--scope must be text without NUL characters") }
     print(token)
+    if await isUnknown(client, arguments) {
+      CommandLineInterface.printError(
+        "device-registry: warning: the database has no client \(client); add it with: "
+          + "device-registry client add --id \(client)")
+    }
+  }
+
+  /// Whether the database has no such client. False where that cannot be told: a token is also made where the database
+  /// is elsewhere. An administrator is not registered.
+  private static func isUnknown(_ client: ClientID, _ arguments: Arguments) async -> Bool {
+    let scopes = arguments.value(of: "--scope")?.split(separator: " ") ?? []
+    guard !scopes.contains("registry:admin"), let url = try? Configuration.database(arguments) else {
+      return false
+    }
+    // SQLite would create the file.
+    if case .sqlite(let path) = url, access(path, R_OK | W_OK) != 0 { return false }
+    do {
+      try await ClientCommand.withClients(of: url, logLevel: .error) { _ = try await $0.getClient(client) }
+      return false
+    } catch {
+      return (error as? CommandFailure)?.error == .clientNotFound
+    }
   }
 }

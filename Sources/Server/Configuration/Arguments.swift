@@ -13,7 +13,7 @@ struct Arguments {
     self.environment = environment
     var rest = arguments[...]
     while let word = rest.popFirst() {
-      guard word.hasPrefix("--"), word != "--" else {
+      guard word.hasPrefix("-"), word != "-", word != "--" else {
         words.append(word)
         continue
       }
@@ -29,7 +29,7 @@ struct Arguments {
         }
         values[flag] = value
       } else {
-        throw UsageError("\(flag) is not known; --help lists what is")
+        throw UsageError("Unknown option \(flag); see --help")
       }
     }
   }
@@ -59,8 +59,13 @@ struct Arguments {
     return number
   }
 
-  /// Throws for words that the command does not take.
-  func expectWords(_ count: Int, usage: String) throws(UsageError) {
-    guard words.count == count else { throw UsageError("usage: \(usage)") }
+  /// Throws for a word that is missing, and for words that the command does not take.
+  /// - Parameter names: what the usage calls the words.
+  func expectWords(_ names: [String] = [], usage: String) throws(UsageError) {
+    guard words.count >= names.count else {
+      throw UsageError("missing argument \(names[words.count]); usage: \(usage)")
+    }
+    // The word is not repeated: it may be a secret.
+    guard words.count == names.count else { throw UsageError("there is an argument too many; usage: \(usage)") }
   }
 }

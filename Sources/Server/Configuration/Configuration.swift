@@ -45,7 +45,7 @@ public struct Configuration: Sendable {
   public init(arguments: [String], environment: [String: String]) throws(UsageError) {
     let arguments = try Arguments(
       arguments, flags: Setting.allCases.map(\.flag), switches: [Self.insecureSwitch], environment: environment)
-    try arguments.expectWords(0, usage: Self.usage)
+    try arguments.expectWords(usage: Self.usage)
 
     listen = try Self.parse(arguments, .listen, "must be ADDRESS:PORT, as 127.0.0.1:8000") { ListenAddress($0) }
     adminListen = try Self.adminListen(arguments)
