@@ -25,17 +25,29 @@ url=http://localhost:${LISTEN##*:}
 
 cat <<END
 
-The device registry listens at $url; Ctrl-C stops it. Paste into another terminal:
+The device registry listens at $url; Ctrl-C stops it. Paste into a second terminal:
 
-  # A token of the client demo, good for a day
+  # Where it is, and a token of the client demo, valid for a day
+  cd $(printf %q "$PWD"); PATH="\$PWD/.build/release:\$PATH"
+  URL=$url
   TOKEN=$token
 
-  # Register a device: the answer shows its secret, this once
-  curl -s $url/api/v1/devices -H "Authorization: Bearer \$TOKEN" \\
-    -H 'Content-Type: application/json' -d '{"device_name": "EA-Main"}'
+  # Register a device; the next one needs another name. Only this answer shows its secret
+  DEVICE=\$(curl -s \$URL/api/v1/devices -H "Authorization: Bearer \$TOKEN" \\
+    -H 'Content-Type: application/json' -d '{"device_name": "EA-Main"}'); echo "\$DEVICE"
+
+  # Keep its id, and its secret in a file that only you can read
+  ID=\$(echo "\$DEVICE" | python3 -c 'import json, sys; print(json.load(sys.stdin)["id"])')
+  SECRET=\$(echo "\$DEVICE" | python3 -c 'import json, sys; print(json.load(sys.stdin)["secret"])') &&
+    (umask 077; printf %s "\$SECRET" >data/secret)
+
+  # Act as the device
+  device-registry device whoami --url \$URL --id \$ID --secret-file data/secret
 
   # List the devices
-  curl -s $url/api/v1/devices -H "Authorization: Bearer \$TOKEN"
+  curl -s \$URL/api/v1/devices -H "Authorization: Bearer \$TOKEN"
+
+README.md goes on from there.
 
 END
 exec $program serve
