@@ -21,19 +21,14 @@ struct KnownNames: Sendable {
   /// Tests that every query parameter is declared and given once. Allocates nothing for those that are, unless their
   /// names are percent-encoded.
   func test(query text: Substring?) throws(Problem) {
-    guard let names = query, let text, !text.isEmpty else { return }
+    guard let names = query, let text else { return }
     var given = GivenNames()
-    var rest = text.utf8
-    while !rest.isEmpty {
-      let pair = rest.prefix { $0 != UInt8(ascii: "&") }
-      rest = rest[pair.endIndex...].dropFirst()
-      guard !pair.isEmpty else { continue }
-      let name = pair.prefix { $0 != UInt8(ascii: "=") }
-      if let fault = given.note(names.index(ofEncoded: name)) {
-        let name = PercentEncoding.decode(Substring(name)) ?? String(Substring(name))
-        throw .invalidValue(
-          of: NameList.shown(name), fault.message(for: name, among: names, of: "query parameter"))
-      }
+    for (name, _) in QueryParameters(text) {
+      let index = names.names.firstIndex { QueryParameters.isName(name, $0) }
+      guard let fault = given.note(index) else { continue }
+      let name = PercentEncoding.decode(Substring(name)) ?? String(Substring(name))
+      throw .invalidValue(
+        of: NameList.shown(name), fault.message(for: name, among: names, of: "query parameter"))
     }
   }
 }
@@ -53,11 +48,6 @@ struct NameList: Sendable {
   }
 
   func index(of name: some Sequence<UInt8>) -> Int? { names.firstIndex { name.elementsEqual($0.utf8) } }
-
-  fileprivate func index(ofEncoded name: Substring.UTF8View) -> Int? {
-    guard name.contains(UInt8(ascii: "%")) else { return index(of: name) }
-    return PercentEncoding.decode(Substring(name)).flatMap { index(of: $0.utf8) }
-  }
 
   /// A name as an answer repeats it.
   static func shown(_ name: String) -> String {

@@ -49,9 +49,10 @@ public enum PercentEncoding {
   }
 }
 
-/// The parameters of a query: `name=value` between `&`, percent-encoded (RFC 3986, section 3.4). A `+` is a `+`.
-public struct QueryParameters: Sendable {
-  private let pairs: [(name: String, value: String?)]
+/// The parameters of a query: `name=value` between `&`, percent-encoded (RFC 3986, section 3.4). A `+` is a `+`. As a
+/// sequence, their names and values as they were received; to read them allocates nothing.
+public struct QueryParameters: Sequence, IteratorProtocol, Sendable {
+  private var rest: Substring.UTF8View
 
   /// Why a parameter cannot be read.
   public enum Failure: Error, Hashable, Sendable {
@@ -59,23 +60,34 @@ public struct QueryParameters: Sendable {
     case badEncoding
   }
 
-  public init(_ query: Substring?) {
-    pairs = (query?.utf8.split(separator: UInt8(ascii: "&")) ?? []).map { pair in
-      let end = pair.firstIndex(of: UInt8(ascii: "=")) ?? pair.endIndex
-      // A name that cannot be decoded is no name that anyone asks for.
-      return (
-        PercentEncoding.decode(Substring(pair[..<end])) ?? "",
-        PercentEncoding.decode(Substring(pair[end...].dropFirst()))
-      )
-    }
+  public init(_ query: Substring?) { rest = (query ?? "").utf8 }
+
+  public mutating func next() -> (name: Substring.UTF8View, value: Substring.UTF8View)? {
+    rest = rest.drop { $0 == UInt8(ascii: "&") }
+    guard !rest.isEmpty else { return nil }
+    let end = rest.firstIndex(of: UInt8(ascii: "&")) ?? rest.endIndex
+    let pair = rest[..<end]
+    rest = rest[end...]
+    let nameEnd = pair.firstIndex(of: UInt8(ascii: "=")) ?? pair.endIndex
+    return (pair[..<nameEnd], pair[nameEnd...].dropFirst())
+  }
+
+  /// Whether the name of a parameter, as it was received, stands for a text.
+  public static func isName(_ name: Substring.UTF8View, _ text: String) -> Bool {
+    // A name that cannot be decoded is no name that anyone asks for.
+    name.contains(UInt8(ascii: "%"))
+      ? PercentEncoding.decode(Substring(name)) == text : name.elementsEqual(text.utf8)
   }
 
   /// The value of a parameter, decoded; nil where it is absent.
   public func value(of name: String) throws(Failure) -> String? {
-    let found = pairs.filter { $0.name == name }
-    guard found.count < 2 else { throw .repeated }
-    guard let pair = found.first else { return nil }
-    guard let value = pair.value else { throw .badEncoding }
+    var found: Substring.UTF8View?
+    for pair in self where Self.isName(pair.name, name) {
+      guard found == nil else { throw .repeated }
+      found = pair.value
+    }
+    guard let found else { return nil }
+    guard let value = PercentEncoding.decode(Substring(found)) else { throw .badEncoding }
     return value
   }
 }
