@@ -168,7 +168,7 @@ import Testing
       Bomb("a deep array", [400], head: owned + sized(deep), body: deep),
       Bomb("a deep object", [400], head: owned + sized(deepObject), body: deepObject),
       Bomb("an array without end", [400], head: owned + sized(text("[", 60_000)), body: text("[", 60_000)),
-      Bomb("a wide object", [201], head: owned + sized(wide), body: wide),
+      Bomb("a wide object", [400], head: owned + sized(wide), body: wide),
       Bomb("a number of 60,000 digits", [400], head: owned + sized(digits), body: digits),
     ]
   }
