@@ -195,14 +195,14 @@ struct JSONSyntax {
 
 // The names of members.
 extension JSONSyntax {
-  /// The first name that is unknown or repeated. The first alone is told of.
+  /// The first name that is unknown or repeated. Later ones are not reported.
   private struct NameProblem {
     /// The names, and places in arrays, that lead to it.
     var path: [String]
     let message: String
   }
 
-  /// Tests a member's name and answers its place among those that are known; nil where it is none of them.
+  /// Tests a member's name and returns its index among the known names; nil for an unknown one.
   private mutating func test(_ name: Range<Int>, given: inout GivenNames, _ members: JSONMembers) -> Int? {
     let isPlain = !bytes[name].contains(UInt8(ascii: "\\"))
     let index =

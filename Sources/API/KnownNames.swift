@@ -97,7 +97,7 @@ enum NameFault {
   case unknown
   case repeated
 
-  /// What its sender is told, as `Problem.FieldError` has it.
+  /// The message for the sender: see `Problem.FieldError`.
   /// - Parameter kind: what the names are names of.
   func message(for name: String, among names: NameList, of kind: String) -> String {
     switch self {

@@ -62,7 +62,7 @@ public final class DescriptorWatch {
     public init(rawValue: Int32) { self.rawValue = rawValue }
     public static let readable = Readiness(rawValue: Int32(UV_READABLE.rawValue))
     public static let writable = Readiness(rawValue: Int32(UV_WRITABLE.rawValue))
-    /// The peer of a stream socket sends no more. Asked for by itself, it tells so without reading what came before.
+    /// The peer of a stream socket sends no more. Without `readable`, this is reported before what came earlier is read.
     public static let disconnected = Readiness(rawValue: Int32(UV_DISCONNECT.rawValue))
   }
 

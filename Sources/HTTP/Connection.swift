@@ -17,10 +17,7 @@ final class Connection: ContentSource, @unchecked Sendable {
   /// The request that is being answered.
   private var exchange: Exchange?
   private var exchangeCount: UInt64 = 0
-  /// Answers that the socket has not taken yet; with TLS, before they are records.
-  private var outbox = Outbox()
-  /// Records that the socket has not taken yet.
-  private var recordOutbox = Outbox()
+  private var output: Output
   private var wait = Wait.nothing
   private lazy var deadline = Deadline { [unowned(unsafe) self] in timedOut() }
   /// Whether bytes are being processed further up the stack: then what is answered meanwhile is gathered.
@@ -61,11 +58,6 @@ final class Connection: ContentSource, @unchecked Sendable {
     var contentWaiter: UnsafeContinuation<Void, Never>?
   }
 
-  /// Bytes of an answer's content that are copied, so that one system call sends all. Longer content is sent as it lies.
-  private static let maximumCopiedBytes = 16 * 1024
-  /// Bytes of answers that become records at once, while a client is slow to take them.
-  private static let maximumEncryptedBytes = 64 * 1024
-
   /// Takes over the descriptor. Throws where the loop cannot poll it; then the caller closes it.
   init(
     of server: HTTPServer, descriptor: Int32, peer: IPAddress, tls: TLSSession?
@@ -74,6 +66,7 @@ final class Connection: ContentSource, @unchecked Sendable {
     self.descriptor = descriptor
     self.peer = peer
     self.tls = tls
+    output = Output(to: descriptor, tls: tls)
     machine = ConnectionMachine(within: server.bounds)
     watch = try DescriptorWatch(descriptor, on: server.loop)
   }
@@ -282,63 +275,20 @@ final class Connection: ContentSource, @unchecked Sendable {
   }
 
   private func send(_ response: Response, _ circumstances: ResponseWriter.Circumstances, isHead: Bool) {
-    let gathered = server.gathered
-    server.writer.write(response, circumstances, to: gathered)
+    server.writer.write(response, circumstances, to: server.gathered)
     guard let body = response.body, !isHead, response.status != 204 else { return }
-    if body.count <= Self.maximumCopiedBytes {
-      body.withBytes { gathered.append($0) }
-    } else {
-      gathered.withBytes { outbox.append(copy: $0, isSensitive: true) }
-      gathered.removeAll()
-      outbox.append(body)
-    }
+    output.append(body, behind: server.gathered)
   }
 
-  // MARK: Sending
+  // MARK: What comes next
 
-  /// Whether the client must read before more can be sent.
-  private var isBlocked: Bool { !outbox.isEmpty || !recordOutbox.isEmpty }
+  private var isBlocked: Bool { output.isBlocked }
 
   /// Sends what was gathered, and what was left before it.
   private func flush() {
     guard state != .closed else { return server.gathered.removeAll() }
-    let result = tls == nil ? transmit(server.gathered, behind: &outbox) : encryptAndTransmit()
-    if result == .broken { close() }
+    if output.send(server.gathered, records: server.records) == .broken { close() }
   }
-
-  private func transmit(_ bytes: ByteBuffer, behind outbox: inout Outbox) -> Outbox.Result {
-    defer { bytes.removeAll() }
-    guard outbox.isEmpty else {
-      bytes.withBytes { outbox.append(copy: $0, isSensitive: bytes.isSensitive) }
-      return outbox.send(to: descriptor)
-    }
-    return bytes.withBytes { bytes -> Outbox.Result in
-      guard !bytes.isEmpty else { return .sentAll }
-      let count = Glibc.send(descriptor, bytes.baseAddress!, bytes.count, Int32(MSG_NOSIGNAL))
-      if count == bytes.count { return .sentAll }
-      guard count >= 0 || errno == EAGAIN || errno == EINTR else { return .broken }
-      outbox.append(copy: UnsafeBufferPointer(rebasing: bytes[max(0, count)...]), isSensitive: true)
-      return .blocked
-    }
-  }
-
-  private func encryptAndTransmit() -> Outbox.Result {
-    guard let tls else { return .broken }
-    let gathered = server.gathered
-    if isBlocked {
-      gathered.withBytes { outbox.append(copy: $0, isSensitive: true) }
-    } else if !gathered.withBytes({ tls.write($0) }) {
-      return .broken
-    }
-    gathered.removeAll()
-    while true {
-      let result = transmit(server.records, behind: &recordOutbox)
-      guard result == .sentAll, !outbox.isEmpty else { return result }
-      guard outbox.take(atMost: Self.maximumEncryptedBytes, { tls.write($0) }) else { return .broken }
-    }
-  }
-
-  // MARK: What comes next
 
   /// Sends what is to be sent; then reads what was kept meanwhile, or waits for what comes next.
   private func settle() {
@@ -418,7 +368,7 @@ final class Connection: ContentSource, @unchecked Sendable {
     close()
   }
 
-  /// Closes the connection at once. Its handler goes on, and is told by cancellation.
+  /// Closes the connection at once. Its handler goes on, and its task is cancelled.
   func close() {
     guard state != .closed else { return }
     if isShakingHands { server.endedHandshake() }

@@ -228,7 +228,7 @@ package struct ConnectionMachine {
 
   // MARK: Content
 
-  /// The client is told to send the content of a request that was handed out as `expected`.
+  /// 100 (Continue) is sent for a request that was handed out as `expected`.
   package mutating func tellToContinue() { awaitsContinue = false }
 
   private mutating func readContent(_ input: inout UnsafeBufferPointer<UInt8>) -> Event? {

@@ -72,7 +72,7 @@ public struct QueryParameters: Sequence, IteratorProtocol, Sendable {
     return (pair[..<nameEnd], pair[nameEnd...].dropFirst())
   }
 
-  /// Whether the name of a parameter, as it was received, stands for a text.
+  /// Whether the name of a parameter, as it was received, decodes to a text.
   public static func isName(_ name: Substring.UTF8View, _ text: String) -> Bool {
     // A name that cannot be decoded is no name that anyone asks for.
     name.contains(UInt8(ascii: "%"))

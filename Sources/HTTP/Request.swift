@@ -19,7 +19,7 @@ public final class Request: @unchecked Sendable {
   public var target: String { head.target }
   /// The target's path.
   public var path: Substring { head.path }
-  /// What follows the target's first `?`; nil where there is none, empty where nothing follows it.
+  /// What follows the target's first `?`; nil without a `?`, empty where nothing follows it.
   public var query: Substring? { head.query }
   public var fields: HeaderFields { head.fields }
 
@@ -52,8 +52,8 @@ public final class Request: @unchecked Sendable {
     if case .expected = body { self.connection = connection } else { self.connection = nil }
   }
 
-  /// Waits until the content is here. A client that waits for it is told to go on, so an answer that needs no content is
-  /// better made before. Call it on the loop of the request.
+  /// Waits until the content is here. Sends 100 (Continue) to a client that waits for it, so make an answer that needs
+  /// no content before. Call it on the loop of the request.
   public func receiveContent() async {
     guard case .expected = body, let connection else { return }
     await connection.receiveContent()

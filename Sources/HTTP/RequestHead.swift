@@ -12,7 +12,7 @@ package final class RequestHead: Sendable {
   /// Bytes of the path.
   private let pathLength: Int
   package let fields: HeaderFields
-  /// The value of `Content-Length`; nil where there is none.
+  /// The value of `Content-Length`; nil without the field.
   package let contentLength: UInt64?
   package let isChunked: Bool
   let isVersion10: Bool
@@ -61,7 +61,7 @@ package final class RequestHead: Sendable {
   /// The target before the first `?`.
   var path: Substring { Substring(originForm.utf8.prefix(pathLength)) }
 
-  /// The target behind the first `?`; nil where there is none.
+  /// What follows the first `?` of the target; nil without one.
   var query: Substring? {
     pathLength == originForm.utf8.count ? nil : Substring(originForm.utf8.dropFirst(pathLength + 1))
   }
@@ -167,7 +167,7 @@ private struct Framing {
 
   func keepsConnection(isVersion10: Bool) -> Bool { !closes && (!isVersion10 || keepsAlive) }
 
-  /// Whether the authority is that of `Host`, or there is none to contradict it.
+  /// Whether the authority is that of `Host`, or the request has no such field.
   func hasHost(_ authority: Substring, _ fields: HeaderFields) -> Bool {
     guard let host = fields.combinedValue(of: "host" as StaticString) else { return true }
     var authority = authority

@@ -80,7 +80,7 @@ final class RequestParser {
     isInContent = true
     let flags = parser.pointee.flags
     let hasCoding = flags & UInt16(F_CHUNKED.rawValue | F_TRANSFER_ENCODING.rawValue) != 0
-    // Without content, the request ends here too, and is told in one.
+    // Without content, the request ends here too: `messageComplete` reports both.
     guard hasCoding || parser.pointee.content_length > 0 else { return 0 }
     return pause(at: .headEnd)
   }

@@ -1,0 +1,66 @@
+internal import Glibc
+
+/// What a connection sends: answers as they are, or as records of TLS. What the socket does not take at once is kept.
+struct Output {
+  private let descriptor: Int32
+  private let tls: TLSSession?
+  /// Answers that the socket has not taken yet; with TLS, before they are records.
+  private var outbox = Outbox()
+  /// Records that the socket has not taken yet.
+  private var recordOutbox = Outbox()
+
+  /// Bytes of an answer's content that are copied, so that one system call sends all. Longer content is sent as it lies.
+  private static let maximumCopiedBytes = 16 * 1024
+  /// Bytes of answers that become records at once, while a client is slow to take them.
+  private static let maximumEncryptedBytes = 64 * 1024
+
+  init(to descriptor: Int32, tls: TLSSession?) {
+    self.descriptor = descriptor
+    self.tls = tls
+  }
+
+  /// Whether the client must read before more can be sent.
+  var isBlocked: Bool { !outbox.isEmpty || !recordOutbox.isEmpty }
+
+  /// Adds an answer's content behind what was gathered.
+  mutating func append(_ body: ByteBuffer, behind gathered: ByteBuffer) {
+    guard body.count > Self.maximumCopiedBytes else { return body.withBytes { gathered.append($0) } }
+    gathered.withBytes { outbox.append(copy: $0, isSensitive: gathered.isSensitive) }
+    gathered.removeAll()
+    outbox.append(body)
+  }
+
+  /// Sends what was left before, and then what was gathered, which it takes.
+  /// - Parameter records: where TLS puts its records. They are sent too.
+  mutating func send(_ gathered: ByteBuffer, records: ByteBuffer) -> Outbox.Result {
+    guard let tls else { return transmit(gathered, behind: &outbox) }
+    if isBlocked {
+      gathered.withBytes { outbox.append(copy: $0, isSensitive: gathered.isSensitive) }
+    } else if !gathered.withBytes({ tls.write($0) }) {
+      return .broken
+    }
+    gathered.removeAll()
+    while true {
+      let result = transmit(records, behind: &recordOutbox)
+      guard result == .sentAll, !outbox.isEmpty else { return result }
+      guard outbox.take(atMost: Self.maximumEncryptedBytes, { tls.write($0) }) else { return .broken }
+    }
+  }
+
+  private func transmit(_ bytes: ByteBuffer, behind outbox: inout Outbox) -> Outbox.Result {
+    defer { bytes.removeAll() }
+    guard outbox.isEmpty else {
+      bytes.withBytes { outbox.append(copy: $0, isSensitive: bytes.isSensitive) }
+      return outbox.send(to: descriptor)
+    }
+    let isSensitive = bytes.isSensitive
+    return bytes.withBytes { bytes -> Outbox.Result in
+      guard !bytes.isEmpty else { return .sentAll }
+      let count = Glibc.send(descriptor, bytes.baseAddress!, bytes.count, Int32(MSG_NOSIGNAL))
+      if count == bytes.count { return .sentAll }
+      guard count >= 0 || errno == EAGAIN || errno == EINTR else { return .broken }
+      outbox.append(copy: UnsafeBufferPointer(rebasing: bytes[max(0, count)...]), isSensitive: isSensitive)
+      return .blocked
+    }
+  }
+}
