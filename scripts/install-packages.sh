@@ -57,7 +57,7 @@ fi
 llhttp=.build/llhttp
 llhttp_package=node-llhttp
 unpack_llhttp() {
-  local version folder
+  local version
   version=$(llhttp_version)
   if [ -z "$version" ]; then
     [ ! -e $llhttp/version ] || return 0
@@ -72,7 +72,6 @@ unpack_llhttp() {
   echo "Fetching llhttp $version"
   rm -rf $llhttp
   mkdir -p $llhttp/package
-  folder=$PWD/$llhttp
   # As root, apt-get downloads as a user of its own where that may write.
   (cd $llhttp/package && apt-get download -qq -o APT::Sandbox::User=root "$llhttp_package=$version" >/dev/null)
   dpkg-deb --fsys-tarfile $llhttp/package/*.deb | tar -x -C $llhttp --strip-components=4 --wildcards \
@@ -81,7 +80,7 @@ unpack_llhttp() {
     ./usr/share/include/llhttp/llhttp.h
   rm -r $llhttp/package
   # Last: what was interrupted is done again.
-  echo "$version" >"$folder/version"
+  echo "$version" >$llhttp/version
 }
 llhttp_version() { apt-cache policy $llhttp_package 2>/dev/null | awk '$1 == "Candidate:" && $2 != "(none)" { print $2 }'; }
 

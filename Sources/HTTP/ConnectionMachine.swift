@@ -71,12 +71,6 @@ package struct ConnectionMachine {
 
   // MARK: State
 
-  /// Whether nothing has come of the next request, and none is under way.
-  package var isIdle: Bool {
-    if case .head = phase { return section.isEmpty && pipelined.isEmpty }
-    return false
-  }
-
   /// Whether more bytes must come for the request under way.
   package var isReceiving: Bool {
     switch phase {
@@ -187,14 +181,16 @@ package struct ConnectionMachine {
     if case .refused(let refusal) = stop { return refuse(refusal, &input) }
     input.removePrefix(consumed)
     section = []
-    return begin(bytes, isWhole: stop == .requestEnd, &input)
+    return begin(consume bytes, isWhole: stop == .requestEnd, &input)
   }
 
   private mutating func begin(
-    _ bytes: [UInt8], isWhole: Bool, _ input: inout UnsafeBufferPointer<UInt8>
+    _ bytes: consuming [UInt8], isWhole: Bool, _ input: inout UnsafeBufferPointer<UInt8>
   ) -> Event? {
     let head: RequestHead
-    do throws(Refusal) { head = try RequestHead(bytes, limits: limits) } catch { return refuse(error, &input) }
+    do throws(Refusal) { head = try RequestHead(consume bytes, limits: limits) } catch {
+      return refuse(error, &input)
+    }
     // llhttp and we have read the same.
     guard
       isWhole ? !head.isChunked && head.contentLength ?? 0 == 0 : head.isChunked || head.contentLength != nil,

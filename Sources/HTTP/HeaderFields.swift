@@ -25,9 +25,10 @@ public struct HeaderFields: Sendable {
   /// Each line is a token, a colon, a value with optional white space around it, and CRLF. Names are kept in lower case
   /// (RFC 9110, section 5.1: they are case-insensitive). Throws `invalidField` where a line is anything else, as a
   /// folded one (RFC 9112, section 5.2) is; `headerTooLarge` where there are more lines than `maximumLines`.
+  /// - Parameter section: given up, so that names become lower case in place. A caller who keeps it pays for a copy.
   package init(_ section: consuming [UInt8], from start: Int = 0, maximumLines: Int) throws(Refusal) {
     precondition(section.count <= Int(UInt16.max), "a section of more than 64 KiB")
-    bytes = section
+    bytes = consume section
     lines.reserveCapacity(Self.usualLines)
     if let refusal = readLines(from: start, maximumLines) { throw refusal }
   }

@@ -27,13 +27,13 @@ package final class RequestHead: Sendable {
   static let maximumBytesBesides = 64
 
   /// - Parameter bytes: up to and including the empty line.
-  package init(_ bytes: [UInt8], limits: HTTPLimits) throws(Refusal) {
+  package init(_ bytes: consuming [UInt8], limits: HTTPLimits) throws(Refusal) {
     let line = try RequestLine(bytes)
     guard bytes.count - line.end - 2 + line.target.utf8.count <= limits.maximumHeaderBytes else {
       throw .headerTooLarge
     }
     (method, target, isVersion10) = (line.method, line.target, line.isVersion10)
-    let fields = try HeaderFields(bytes, from: line.end, maximumLines: limits.maximumFieldLines)
+    let fields = try HeaderFields(consume bytes, from: line.end, maximumLines: limits.maximumFieldLines)
     self.fields = fields
     let framing = try Framing(fields, isVersion10: isVersion10)
     contentLength = framing.contentLength
@@ -79,7 +79,7 @@ private struct RequestLine {
   private static let version11: StaticString = "HTTP/1.1\r\n"
   private static let version10: StaticString = "HTTP/1.0\r\n"
 
-  init(_ bytes: [UInt8]) throws(Refusal) {
+  init(_ bytes: borrowing [UInt8]) throws(Refusal) {
     let line: Result<RequestLine, Refusal> = bytes.withUnsafeBufferPointer { bytes in
       do throws(Refusal) { return .success(try RequestLine(in: bytes)) } catch { return .failure(error) }
     }
