@@ -24,7 +24,7 @@ final class Connection: ContentSource, @unchecked Sendable {
   private var isProcessing = false
   /// Whether all was read that the client sends.
   private var hasInputEnded = false
-  /// Whether the end of what the client sends has come, behind bytes that are not read yet.
+  /// Whether the end of what the client sends has come, after bytes that are not read yet.
   private var isDisconnected = false
 
   private enum State {
@@ -277,7 +277,7 @@ final class Connection: ContentSource, @unchecked Sendable {
   private func send(_ response: Response, _ circumstances: ResponseWriter.Circumstances, isHead: Bool) {
     server.writer.write(response, circumstances, to: server.gathered)
     guard let body = response.body, !isHead, response.status != 204 else { return }
-    output.append(body, behind: server.gathered)
+    output.append(body, after: server.gathered)
   }
 
   // MARK: What comes next

@@ -46,7 +46,7 @@ package struct ConnectionMachine {
   private var answer = Answer.none
   /// What has come of an incomplete header section, or of the trailer section.
   private var section: [UInt8] = []
-  /// Bytes behind the request that is under way.
+  /// Bytes after the request that is under way.
   private var pipelined: ArraySlice<UInt8> = []
   private var head: RequestHead?
   /// Bytes that the content took, its framing included.

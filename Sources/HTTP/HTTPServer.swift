@@ -221,7 +221,7 @@ public final class HTTPServer: @unchecked Sendable {
     loop.assertCurrent()
     guard !isShutDown else { return }
     isDraining = true
-    // Closing the socket resets the connections that wait on it, and one more could come behind the last look.
+    // Closing the socket resets the connections that wait on it, and one more could come after the last look.
     dropNewConnections()
     accept(atMost: limits.listenBacklog)
     acceptWatch?.close()

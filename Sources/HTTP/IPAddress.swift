@@ -93,7 +93,7 @@ struct IPPrefix: Hashable, Sendable {
   private let base: IPAddress
   private let mask: IPAddress
 
-  /// Nil if the text is neither an address nor a prefix, or a prefix of an address that has bits behind it.
+  /// Nil if the text is neither an address nor a prefix, or a prefix of an address that has bits after it.
   init?(_ text: String) {
     let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
     guard let base = IPAddress(String(parts[0])) else { return nil }

@@ -12,7 +12,7 @@ public struct HTTPLimits: Sendable {
   /// Bytes of chunk-size lines and chunk extensions (RFC 9112, section 7.1) beside 8 for each byte of content; more is
   /// 400.
   public var maximumChunkOverheadBytes = 4096
-  /// Bytes that are kept of the requests behind the one that is being answered (pipelining). With more, the connection
+  /// Bytes that are kept of the requests after the one that is being answered (pipelining). With more, the connection
   /// is not read until the answer is sent.
   public var maximumPipelinedBytes = 64 * 1024
   /// Bytes of answers to pipelined requests that are gathered before they are sent.

@@ -22,8 +22,8 @@ struct Output {
   /// Whether the client must read before more can be sent.
   var isBlocked: Bool { !outbox.isEmpty || !recordOutbox.isEmpty }
 
-  /// Adds an answer's content behind what was gathered.
-  mutating func append(_ body: ByteBuffer, behind gathered: ByteBuffer) {
+  /// Adds an answer's content after what was gathered.
+  mutating func append(_ body: ByteBuffer, after gathered: ByteBuffer) {
     guard body.count > Self.maximumCopiedBytes else { return body.withBytes { gathered.append($0) } }
     gathered.withBytes { outbox.append(copy: $0, isSensitive: gathered.isSensitive) }
     gathered.removeAll()
@@ -33,7 +33,7 @@ struct Output {
   /// Sends what was left before, and then what was gathered, which it takes.
   /// - Parameter records: where TLS puts its records. They are sent too.
   mutating func send(_ gathered: ByteBuffer, records: ByteBuffer) -> Outbox.Result {
-    guard let tls else { return transmit(gathered, behind: &outbox) }
+    guard let tls else { return transmit(gathered, after: &outbox) }
     if isBlocked {
       gathered.withBytes { outbox.append(copy: $0, isSensitive: gathered.isSensitive) }
     } else if !gathered.withBytes({ tls.write($0) }) {
@@ -41,13 +41,13 @@ struct Output {
     }
     gathered.removeAll()
     while true {
-      let result = transmit(records, behind: &recordOutbox)
+      let result = transmit(records, after: &recordOutbox)
       guard result == .sentAll, !outbox.isEmpty else { return result }
       guard outbox.take(atMost: Self.maximumEncryptedBytes, { tls.write($0) }) else { return .broken }
     }
   }
 
-  private func transmit(_ bytes: ByteBuffer, behind outbox: inout Outbox) -> Outbox.Result {
+  private func transmit(_ bytes: ByteBuffer, after outbox: inout Outbox) -> Outbox.Result {
     defer { bytes.removeAll() }
     guard outbox.isEmpty else {
       bytes.withBytes { outbox.append(copy: $0, isSensitive: bytes.isSensitive) }

@@ -15,7 +15,7 @@ public final class Request: @unchecked Sendable {
   /// As it was received; methods are case-sensitive (RFC 9110, section 9.1).
   public var method: String { head.method }
   /// The request target as it was received, not decoded; visible ASCII. A path and a query, with OPTIONS also `*`, or
-  /// the same behind our own scheme and authority (RFC 9112, section 3.2).
+  /// the same after our own scheme and authority (RFC 9112, section 3.2).
   public var target: String { head.target }
   /// The target's path.
   public var path: Substring { head.path }

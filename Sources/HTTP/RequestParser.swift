@@ -9,11 +9,11 @@ final class RequestParser {
   enum Stop: Equatable {
     /// At the end of the input.
     case inputEnd
-    /// Behind the header section. There is content.
+    /// After the header section. There is content.
     case headEnd
-    /// Behind the last chunk's size line: a trailer section follows, or the empty line in its place.
+    /// After the last chunk's size line: a trailer section follows, or the empty line in its place.
     case lastChunk
-    /// Behind the request.
+    /// After the request.
     case requestEnd
     /// At a byte that is not HTTP.
     case refused(Refusal)
@@ -124,7 +124,7 @@ final class RequestParser {
     }
   }
 
-  /// Whether the line has a version of HTTP that is not ours, and not one of ours with something behind it.
+  /// Whether the line has a version of HTTP that is not ours, and not one of ours with something after it.
   private var hasVersion: Bool {
     let version = (parser.pointee.http_major, parser.pointee.http_minor)
     return version != (1, 1) && version != (1, 0) && version != (0, 0)

@@ -30,6 +30,6 @@ public protocol Responder: Sendable {
   /// client hangs up.
   func respond(to request: Request) async -> Response
 
-  /// The answer to what is not a proper request. The connection is closed behind it.
+  /// The answer to what is not a proper request. The connection is closed after it.
   func refuse(_ refusal: Refusal, requestID: String) -> Response
 }

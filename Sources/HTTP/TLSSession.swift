@@ -71,7 +71,7 @@ final class TLSSession {
     return count
   }
 
-  /// Reads records: goes on with the handshake, and hands out the plain bytes behind it, piece by piece.
+  /// Reads records: goes on with the handshake, and hands out the plain bytes after it, piece by piece.
   /// - Parameters:
   ///   - plain: room for one record's content.
   ///   - take: called with each piece. False ends the reading.

@@ -54,7 +54,7 @@ public struct TrustedProxies: Hashable, Sendable {
     return client
   }
 
-  /// The address of an element: proxies differ in whether they put a port behind it, and brackets around version 6.
+  /// The address of an element: proxies differ in whether they put a port after it, and brackets around version 6.
   private static func address(_ element: UnsafeBufferPointer<UInt8>) -> IPAddress? {
     let text = element.trimmingBlanks()
     guard !text.isEmpty else { return nil }
