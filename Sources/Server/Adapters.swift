@@ -1,74 +1,7 @@
 package import API
-internal import Crypto
 package import EventLoop
-internal import Glibc
 package import JSONWebToken
-public import Registry
-
-// What joins two rooms that do not know each other.
-
-/// The system's clock.
-public struct SystemClock: Clock {
-  public init() {}
-
-  public func now() -> Timestamp {
-    var time = timespec()
-    clock_gettime(CLOCK_REALTIME, &time)
-    return Timestamp(millisecondsSince1970: Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000)
-  }
-}
-
-/// The system's generator of random bytes.
-struct SystemRandomSource: RandomSource {
-  func fill(_ buffer: UnsafeMutableRawBufferPointer) { SystemRandom.fill(buffer) }
-}
-
-/// argon2id, and the keys of SCRAM, on the threads of a pool.
-struct Argon2idHasher: PasswordHasher {
-  let argon2id: Argon2id
-  let pool: WorkerPool
-
-  /// Hashes that wait for a thread. At 25 hashes a second and core, the last one waits some seconds.
-  static let maximumQueueLength = 128
-
-  func verifier(for secret: DeviceSecret) async throws(RegistryError) -> SecretVerifier {
-    try await onPool { hash(secret) }.get()
-  }
-
-  func storedKeyTest(of secret: DeviceSecret) -> (_ storedKey: [UInt8]) -> Bool {
-    let presented = secret.withCharacters { ScramKeys.storedKey(secret: $0) }
-    return { constantTimeEquals($0, presented) }
-  }
-
-  func verify(_ secret: DeviceSecret, against hmacKeyHash: String) async throws(RegistryError) -> Bool {
-    try await onPool { secret.withCharacters { Argon2id.verify($0, against: hmacKeyHash) } }
-  }
-
-  func hash(ofToken characters: UnsafeBufferPointer<UInt8>) -> TokenHash { TokenHash(SHA256.hash(characters)) }
-
-  private func onPool<Value: Sendable>(
-    _ body: @escaping @Sendable () -> Value
-  ) async throws(RegistryError) -> Value {
-    do throws(WorkerPool.Full) {
-      return try await pool.run(body)
-    } catch {
-      throw .overloaded(queue: "argon2id")
-    }
-  }
-
-  private func hash(_ secret: DeviceSecret) -> Result<SecretVerifier, RegistryError> {
-    secret.withCharacters { characters in
-      do throws(Argon2idError) {
-        let keys = ScramKeys(secret: characters)
-        return .success(
-          SecretVerifier(
-            hmacKeyHash: try argon2id.hash(characters), storedKey: keys.storedKey, serverKey: keys.serverKey))
-      } catch {
-        return .failure(.fault(cause: error.description))
-      }
-    }
-  }
-}
+package import Registry
 
 /// JSON Web Tokens as proof of who an owner is. One for each event loop: a token that verified is remembered
 /// until it expires or the keys change, for verifying it takes longer than all else that a request does here.

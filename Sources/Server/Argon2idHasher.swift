@@ -1,0 +1,50 @@
+internal import Crypto
+internal import EventLoop
+internal import Registry
+
+/// argon2id, and the keys of SCRAM, on the threads of a pool.
+struct Argon2idHasher: PasswordHasher {
+  let argon2id: Argon2id
+  let pool: WorkerPool
+
+  /// Hashes that wait for a thread. At 25 hashes a second and core, the last one waits some seconds.
+  static let maximumQueueLength = 128
+
+  func verifier(for secret: DeviceSecret) async throws(RegistryError) -> SecretVerifier {
+    try await onPool { hash(secret) }.get()
+  }
+
+  func storedKeyTest(of secret: DeviceSecret) -> (_ storedKey: [UInt8]) -> Bool {
+    let presented = secret.withCharacters { ScramKeys.storedKey(secret: $0) }
+    return { constantTimeEquals($0, presented) }
+  }
+
+  func verify(_ secret: DeviceSecret, against hmacKeyHash: String) async throws(RegistryError) -> Bool {
+    try await onPool { secret.withCharacters { Argon2id.verify($0, against: hmacKeyHash) } }
+  }
+
+  func hash(ofToken characters: UnsafeBufferPointer<UInt8>) -> TokenHash { TokenHash(SHA256.hash(characters)) }
+
+  private func onPool<Value: Sendable>(
+    _ body: @escaping @Sendable () -> Value
+  ) async throws(RegistryError) -> Value {
+    do throws(WorkerPool.Full) {
+      return try await pool.run(body)
+    } catch {
+      throw .overloaded(queue: "argon2id")
+    }
+  }
+
+  private func hash(_ secret: DeviceSecret) -> Result<SecretVerifier, RegistryError> {
+    secret.withCharacters { characters in
+      do throws(Argon2idError) {
+        let keys = ScramKeys(secret: characters)
+        return .success(
+          SecretVerifier(
+            hmacKeyHash: try argon2id.hash(characters), storedKey: keys.storedKey, serverKey: keys.serverKey))
+      } catch {
+        return .failure(.fault(cause: error.description))
+      }
+    }
+  }
+}
