@@ -22,12 +22,12 @@ public final class API: Responder {
     let limits: RateLimits
     let clock: any Clock
     /// Asked whether the database answers, for `/readyz`.
-    let store: any DeviceStore
+    let store: any RegistryStore
 
     public init(
       devices: DeviceService, clients: ClientService, authentication: AuthenticationService,
       tokens: TokenService, signals: SignalService, limits: RateLimits, clock: any Clock,
-      store: any DeviceStore
+      store: any RegistryStore
     ) {
       self.devices = devices
       self.clients = clients

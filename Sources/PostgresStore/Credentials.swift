@@ -1,6 +1,6 @@
 public import Registry
 
-extension PostgresStore: CredentialStore {
+extension PostgresStore {
   public func hasDevices() async throws(RegistryError) -> Bool {
     try await run(.hasDevices, []) { $0.row(0).bool(0) }
   }

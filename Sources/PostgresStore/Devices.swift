@@ -1,6 +1,6 @@
 public import Registry
 
-extension PostgresStore: DeviceStore {
+extension PostgresStore {
   public func ping() async throws(RegistryError) {
     try await run(.ping, []) { (_) throws(RegistryError) in }
   }

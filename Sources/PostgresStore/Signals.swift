@@ -1,6 +1,6 @@
 public import Registry
 
-extension PostgresStore: SignalStore {
+extension PostgresStore {
   public func insertSignal(
     _ signal: Signal, to addressees: Addressees, maxLive: Int
   ) async throws(RegistryError) -> Int {

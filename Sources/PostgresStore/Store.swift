@@ -1,12 +1,12 @@
 public import EventLoop
-internal import Registry
+public import Registry
 private import Synchronization
 
 /// The registry's data in PostgreSQL. One for each event loop, with connections of its own.
 ///
 /// `@unchecked Sendable`: everything mutable but `lastLook` is confined to `loop`. `start` and `close` go there; every
 /// operation begins with `loop.assertCurrent()`, and the callbacks that complete it run there too.
-public final class PostgresStore: @unchecked Sendable {
+public final class PostgresStore: RegistryStore, @unchecked Sendable {
   /// How often deadlines and attempts to reconnect are looked at.
   static let tickMilliseconds = 50
 

@@ -1,6 +1,6 @@
 public import Registry
 
-extension SQLiteStore: CredentialStore {
+extension SQLiteStore {
   public func hasDevices() async throws(RegistryError) -> Bool {
     try await !read("SELECT 1 FROM devices LIMIT 1") { _ in true }.isEmpty
   }

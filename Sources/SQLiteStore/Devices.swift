@@ -1,6 +1,6 @@
 public import Registry
 
-extension SQLiteStore: DeviceStore {
+extension SQLiteStore {
   public func ping() async throws(RegistryError) {
     // Reads the file's first page.
     _ = try await read("SELECT count(*) FROM sqlite_schema") { _ in }

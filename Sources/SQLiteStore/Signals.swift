@@ -1,6 +1,6 @@
 public import Registry
 
-extension SQLiteStore: SignalStore {
+extension SQLiteStore {
   public func insertSignal(
     _ signal: Signal, to addressees: Addressees, maxLive: Int
   ) async throws(RegistryError) -> Int {

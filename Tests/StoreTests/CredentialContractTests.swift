@@ -199,7 +199,7 @@ import Testing
   }
 }
 
-extension DeviceStore where Self: CredentialStore & SignalStore {
+extension RegistryStore {
   /// Stores the client alice and a device of hers.
   func addDevice() async throws -> (id: DeviceID, secret: SecretVerifier) {
     try await insertClient(StoreTests.client("alice"))

@@ -69,7 +69,7 @@ import Testing
   }
 }
 
-extension DeviceStore where Self: CredentialStore & SignalStore {
+extension RegistryStore {
   /// When the device was last seen, polled and acknowledged.
   fileprivate func presence(of id: DeviceID) async throws -> [Timestamp?] {
     guard let device = try await device(id) else { return [] }

@@ -198,7 +198,7 @@ func newDevice(
 let alice = ClientID("alice")!
 let bob = ClientID("bob")!
 
-extension DeviceStore {
+extension RegistryStore {
   /// Stores a device as registered, and answers it.
   @discardableResult
   func add(
@@ -238,7 +238,7 @@ func newSignal(
     createdAt: time, expiresAt: expiresAt ?? time.plus(seconds: 60))
 }
 
-extension DeviceStore where Self: CredentialStore & SignalStore {
+extension RegistryStore {
   /// Stores the client alice and so many devices of hers, whose ids ascend.
   func addDevices(_ number: Int) async throws -> [DeviceID] {
     try await insertClient(StoreTests.client("alice"))

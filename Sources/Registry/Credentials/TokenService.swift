@@ -3,7 +3,7 @@ private import Synchronization
 /// Issues access tokens for a device's secret: the client credentials grant (RFC 6749, section 4.4). One for each event
 /// loop, with that loop's store.
 public struct TokenService: Sendable {
-  private let store: any CredentialStore
+  private let store: any RegistryStore
   private let live: LiveDevices
   private let authentication: AuthenticationService
   private let hasher: any PasswordHasher
@@ -20,7 +20,7 @@ public struct TokenService: Sendable {
   public static let windowSeconds = 60
 
   public init(
-    store: any CredentialStore, live: LiveDevices, authentication: AuthenticationService,
+    store: any RegistryStore, live: LiveDevices, authentication: AuthenticationService,
     hasher: any PasswordHasher, limits: RateLimits, clock: any Clock, random: any RandomSource
   ) {
     self.store = store

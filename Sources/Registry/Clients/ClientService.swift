@@ -1,6 +1,6 @@
 /// The registry's rules on clients. One for each event loop, with that loop's store.
 public struct ClientService: Sendable {
-  private let store: any DeviceStore
+  private let store: any RegistryStore
   private let live: LiveDevices
   private let clock: any Clock
   private let random: any RandomSource
@@ -8,7 +8,7 @@ public struct ClientService: Sendable {
   /// Clients that `listClients` answers without a limit.
   public static let maximumPage = 1000
 
-  public init(store: any DeviceStore, live: LiveDevices, clock: any Clock, random: any RandomSource) {
+  public init(store: any RegistryStore, live: LiveDevices, clock: any Clock, random: any RandomSource) {
     self.store = store
     self.live = live
     self.clock = clock

@@ -1,7 +1,7 @@
 /// The registry's rules on signals: from an owner to its devices, at least once, oldest first, until they are acknowledged
 /// or expire. One for each event loop, with that loop's store.
 public struct SignalService: Sendable {
-  private let store: any SignalStore
+  private let store: any RegistryStore
   private let live: LiveDevices
   private let authentication: AuthenticationService
   private let clock: any Clock
@@ -17,7 +17,7 @@ public struct SignalService: Sendable {
   public static let pollSize = 1...100
 
   public init(
-    store: any SignalStore, live: LiveDevices, authentication: AuthenticationService, clock: any Clock,
+    store: any RegistryStore, live: LiveDevices, authentication: AuthenticationService, clock: any Clock,
     random: any RandomSource
   ) {
     self.store = store

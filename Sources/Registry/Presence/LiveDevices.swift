@@ -80,7 +80,7 @@ public final class LiveDevices: ChangeObserver {
   }
 
   /// Writes the presence that was gathered, in one statement. What cannot be written is kept for the next time.
-  public func flushPresence(to store: some CredentialStore) async throws(RegistryError) {
+  public func flushPresence(to store: some PresenceStore) async throws(RegistryError) {
     let gathered = presence.take()
     guard !gathered.isEmpty else { return }
     do throws(RegistryError) {

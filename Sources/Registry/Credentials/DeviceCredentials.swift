@@ -58,16 +58,3 @@ public struct TokenCredentials: Equatable, Sendable {
     self.expiresAt = expiresAt
   }
 }
-
-/// When a device was last there; nil where nothing new is known.
-public struct Presence: Hashable, Sendable {
-  public var lastSeen: Timestamp
-  public var lastPoll: Timestamp?
-  public var lastAck: Timestamp?
-
-  public init(lastSeen: Timestamp, lastPoll: Timestamp? = nil, lastAck: Timestamp? = nil) {
-    self.lastSeen = lastSeen
-    self.lastPoll = lastPoll
-    self.lastAck = lastAck
-  }
-}

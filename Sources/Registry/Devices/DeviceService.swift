@@ -1,6 +1,6 @@
 /// The registry's rules on devices. One for each event loop, with that loop's store.
 public struct DeviceService: Sendable {
-  private let store: any DeviceStore & CredentialStore
+  private let store: any RegistryStore
   private let live: LiveDevices
   private let hasher: any PasswordHasher
   private let clock: any Clock
@@ -8,7 +8,7 @@ public struct DeviceService: Sendable {
   private let maxDevicesPerClient: Int
 
   public init(
-    store: any DeviceStore & CredentialStore, live: LiveDevices, hasher: any PasswordHasher, clock: any Clock,
+    store: any RegistryStore, live: LiveDevices, hasher: any PasswordHasher, clock: any Clock,
     random: any RandomSource, maxDevicesPerClient: Int
   ) {
     self.store = store

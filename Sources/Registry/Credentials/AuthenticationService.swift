@@ -2,7 +2,7 @@
 ///
 /// Whoever verifies a proof is the caller's business: this knows which keys count, and that no nonce counts twice.
 public struct AuthenticationService: Sendable {
-  private let store: any CredentialStore
+  private let store: any RegistryStore
   private let live: LiveDevices
   private let replay: any ReplayStore
   private let hasher: any PasswordHasher
@@ -15,7 +15,7 @@ public struct AuthenticationService: Sendable {
   public static let maximumLeadSeconds = 5
 
   public init(
-    store: any CredentialStore, live: LiveDevices, replay: any ReplayStore, hasher: any PasswordHasher,
+    store: any RegistryStore, live: LiveDevices, replay: any ReplayStore, hasher: any PasswordHasher,
     limits: RateLimits, clock: any Clock, skewSeconds: Int
   ) {
     self.store = store

@@ -1,0 +1,42 @@
+/// The database's part on devices.
+public protocol DeviceStore: Sendable {
+  /// Throws what `insertDevice` would throw now: `clientNotFound`, `tooManyDevices`, `deviceNameTaken`, in this
+  /// order. It promises nothing, but spares the hash of a secret that could not be stored.
+  func checkRegistration(
+    of deviceName: DeviceName, for clientID: ClientID, maxDevices: Int
+  ) async throws(RegistryError)
+
+  /// Throws `clientNotFound`, `tooManyDevices` when the client has `maxDevices`, `deviceNameTaken`.
+  func insertDevice(
+    _ device: Device, verifier: SecretVerifier, maxDevices: Int
+  ) async throws(RegistryError)
+
+  func device(_ id: DeviceID) async throws(RegistryError) -> Device?
+
+  /// At most `limit` devices of the client behind `cursor`, active and revoked, oldest first, then by id.
+  func devices(
+    of clientID: ClientID, after cursor: DeviceCursor?, limit: Int
+  ) async throws(RegistryError) -> [Device]
+
+  /// Renames the device if it is the owner's and not revoked, and answers it as it then is; nil if it is not.
+  /// Throws `deviceNameTaken`.
+  func renameDevice(
+    _ id: DeviceID, of owner: ClientID, to deviceName: DeviceName, at time: Timestamp
+  ) async throws(RegistryError) -> Device?
+
+  /// Revokes the device if it is the owner's and not revoked, and answers it as it then is; nil if it is not.
+  func revokeDevice(
+    _ id: DeviceID, of owner: ClientID, at time: Timestamp
+  ) async throws(RegistryError) -> Device?
+}
+
+/// Where a list that comes in pages goes on: behind this row.
+public struct DeviceCursor: Hashable, Sendable {
+  public let createdAt: Timestamp
+  public let id: DeviceID
+
+  public init(createdAt: Timestamp, id: DeviceID) {
+    self.createdAt = createdAt
+    self.id = id
+  }
+}
