@@ -7,7 +7,7 @@ private import Synchronization
 /// not kept, for it may be from before the change. Only devices that may come in are remembered: everyone else
 /// costs a look into the database, whatever the reason, and so cannot tell the reason by the time.
 final class VerifierCache: Sendable {
-  /// Devices that are remembered. A shard that is full forgets all of its devices.
+  /// Devices that are remembered. Where a shard is full, a device that was not seen of late makes room.
   static let maximumEntries = 131_072
   private static let shardCount = 64
   private static let maximumEntriesPerShard = maximumEntries / shardCount
@@ -17,6 +17,14 @@ final class VerifierCache: Sendable {
     var idleness: Idleness
     /// Live tokens that were seen, and when they end.
     var tokens: [TokenHash: Timestamp] = [:]
+
+    /// As many as may live. The one that ends first makes room, as it does in the database.
+    mutating func remember(_ hash: TokenHash, until expiresAt: Timestamp) {
+      if tokens.count >= TokenService.maximumLive, tokens[hash] == nil {
+        tokens[tokens.min { $0.value < $1.value }!.key] = nil
+      }
+      tokens[hash] = expiresAt
+    }
   }
 
   struct Idleness {
@@ -32,9 +40,9 @@ final class VerifierCache: Sendable {
   }
 
   private struct Shard {
-    var entries: [DeviceID: Entry] = [:]
+    var entries = BoundedCache<DeviceID, Entry>(capacity: maximumEntriesPerShard)
     /// Devices of tokens. A hint: the token must be in the device's entry too.
-    var devices: [TokenHash: DeviceID] = [:]
+    var devices = BoundedCache<TokenHash, DeviceID>(capacity: maximumEntriesPerShard)
     var lastStamp: UInt64 = 0
     /// Kept here, where the lock is held anyway.
     var lookups = CacheLookups()
@@ -85,7 +93,7 @@ final class VerifierCache: Sendable {
   func credentials(of id: DeviceID) -> DeviceCredentials? {
     let isTrusted = isTrusted
     return shard(of: id).withLock { shard in
-      let credentials = isTrusted ? shard.entries[id]?.credentials : nil
+      let credentials = isTrusted ? shard.entries.use(id)?.credentials : nil
       shard.lookups.count(credentials != nil)
       return credentials
     }
@@ -99,9 +107,9 @@ final class VerifierCache: Sendable {
   }
 
   private func knownCredentials(ofToken hash: TokenHash) -> TokenCredentials? {
-    guard isTrusted, let id = shard(of: hash).withLock({ $0.devices[hash] }) else { return nil }
+    guard isTrusted, let id = shard(of: hash).withLock({ $0.devices.use(hash) }) else { return nil }
     return shard(of: id).withLock { shard in
-      guard let entry = shard.entries[id], let expiresAt = entry.tokens[hash] else { return nil }
+      guard let entry = shard.entries.use(id), let expiresAt = entry.tokens[hash] else { return nil }
       return TokenCredentials(device: entry.credentials, expiresAt: expiresAt)
     }
   }
@@ -133,7 +141,6 @@ final class VerifierCache: Sendable {
       guard !isOvertaken(ticket), shard.entries[credentials.deviceID]?.credentials != credentials else {
         return
       }
-      if shard.entries.count >= Self.maximumEntriesPerShard { shard.entries.removeAll() }
       shard.entries[credentials.deviceID] = Entry(
         credentials: credentials, idleness: Idleness(stamp: shard.nextStamp()))
     }
@@ -143,25 +150,16 @@ final class VerifierCache: Sendable {
   func remember(_ token: TokenCredentials, hash: TokenHash, fetchedWith ticket: Ticket) {
     remember(token.device, fetchedWith: ticket)
     let isKept = shard(of: token.device.deviceID).withLock { shard in
-      guard !isOvertaken(ticket), shard.entries[token.device.deviceID] != nil else { return false }
-      if shard.entries[token.device.deviceID]!.tokens.count >= TokenService.maximumLive {
-        shard.entries[token.device.deviceID]!.tokens.removeAll()
-      }
-      shard.entries[token.device.deviceID]!.tokens[hash] = token.expiresAt
-      return true
+      guard !isOvertaken(ticket) else { return false }
+      return shard.entries.modify(token.device.deviceID) { $0.remember(hash, until: token.expiresAt) } != nil
     }
-    guard isKept else { return }
-    shard(of: hash).withLock { shard in
-      if shard.devices.count >= Self.maximumEntriesPerShard { shard.devices.removeAll() }
-      shard.devices[hash] = token.device.deviceID
-    }
+    if isKept { shard(of: hash).withLock { $0.devices[hash] = token.device.deviceID } }
   }
 
   /// Remembers that nothing waits for the device, unless a signal came since its entry had this stamp.
   func rememberIdle(_ id: DeviceID, stamp: UInt64) {
     shard(of: id).withLock { shard in
-      guard shard.entries[id]?.idleness.stamp == stamp else { return }
-      shard.entries[id]?.idleness.isIdle = true
+      _ = shard.entries.modify(id) { if $0.idleness.stamp == stamp { $0.idleness.isIdle = true } }
     }
   }
 
@@ -175,24 +173,24 @@ final class VerifierCache: Sendable {
   func credentialsChanged(ofDevicesOf client: ClientID) {
     noteChange()
     forEachShard { shard in
-      shard.entries = shard.entries.filter { $0.value.credentials.clientID != client }
+      shard.entries.removeAll { $0.credentials.clientID == client }
     }
   }
 
   func signalsArrived(for id: DeviceID) {
-    shard(of: id).withLock { Self.wake(id, in: &$0) }
+    shard(of: id).withLock { shard in
+      let stamp = shard.nextStamp()
+      _ = shard.entries.modify(id) { $0.idleness = Idleness(stamp: stamp) }
+    }
   }
 
   func signalsArrived(forDevicesOf client: ClientID) {
     forEachShard { shard in
-      for (id, entry) in shard.entries where entry.credentials.clientID == client { Self.wake(id, in: &shard) }
+      let stamp = shard.nextStamp()
+      shard.entries.modifyAll { entry in
+        if entry.credentials.clientID == client { entry.idleness = Idleness(stamp: stamp) }
+      }
     }
-  }
-
-  private static func wake(_ id: DeviceID, in shard: inout Shard) {
-    guard shard.entries[id] != nil else { return }
-    let stamp = shard.nextStamp()
-    shard.entries[id]!.idleness = Idleness(stamp: stamp)
   }
 
   func forgetAll() {
