@@ -75,7 +75,8 @@ let package = Package(
     room("EventLoop", knows: ["CLibuv"]),
     room("HTTP", knows: ["EventLoop", "CLLHTTP", "CSocket", "CGnuTLS"]),
     room("Crypto", knows: ["CSodium", "CNettle"], isInClient: true),
-    room("JSONWebToken", knows: ["CCjose", "CCurl"]),
+    room("JSON"),
+    room("JSONWebToken", knows: ["JSON", "CCjose", "CCurl"]),
     room("RequestSignature", knows: ["Crypto"], isInClient: true),
     room("Observability"),
     room("Migrations"),
@@ -130,6 +131,7 @@ let package = Package(
     suite("ObservabilityTests", of: ["Observability"]),
     suite("EventLoopTests", of: ["EventLoop"]),
     suite("CryptoTests", of: ["Crypto"]),
+    suite("JSONTests", of: ["JSON", "CCjose"]),
     suite("JSONWebTokenTests", of: ["JSONWebToken", "COpenSSL"]),
     suite(
       "StoreTests",
@@ -161,7 +163,7 @@ if Context.environment["FUZZING"] != nil {
     .executableTarget(
       name: "fuzz",
       dependencies: [
-        "API", "Crypto", "HTTP", "JSONWebToken", "RedisReplayStore", "Registry", "RequestSignature", "Server",
+        "API", "Crypto", "HTTP", "JSON", "JSONWebToken", "RedisReplayStore", "Registry", "RequestSignature", "Server",
       ],
       path: "Fuzzing/Targets", swiftSettings: strict))
 }

@@ -1,3 +1,4 @@
+import JSON
 @testable import JSONWebToken
 
 // Owners' tokens, and the key sets that identity providers publish.
@@ -36,7 +37,7 @@ private func testChangedToken(_ change: [UInt8]) {
 
 /// Claims are good only in their time, and for somebody.
 private func testClaims(_ json: [UInt8]) {
-  guard let claims = json.withUnsafeBufferPointer({ JSONObject(parsing: $0) }) else { return }
+  guard case .object(let claims)? = try? ParsedJSON(json) else { return }
   for rules in [ClaimRules(issuer: nil, audience: nil), ClaimRules(issuer: "i", audience: "a")] {
     guard let token = try? rules.verify(claims, nowMilliseconds: nowMilliseconds) else { continue }
     demand(!token.subject.isEmpty, "a token for nobody")

@@ -1,4 +1,5 @@
 internal import CCjose
+internal import JSON
 
 /// A signed token in its compact form (RFC 7515, section 3.1), whose header was tested and whose signature was
 /// not yet.
@@ -19,16 +20,14 @@ struct CompactToken {
     guard let header = Base64URL.decode(parts[0]), Base64URL.decode(parts[1]) != nil,
       let signature = Base64URL.decode(parts[2])
     else { throw .malformed(.structure) }
-    guard let members = header.withUnsafeBufferPointer({ JSONObject(parsing: $0) }) else {
-      throw .malformed(.header)
-    }
+    guard case .object(let members)? = try? ParsedJSON(header) else { throw .malformed(.header) }
     (algorithm, keyID) = try Self.test(header: members)
     signatureLength = signature.count
     self.text = text
   }
 
   /// The claims, once the key has verified the signature. Throws `wrongSignature`, `malformed`.
-  func claims(verifiedBy key: VerificationKey) throws(TokenError) -> JSONObject {
+  func claims(verifiedBy key: VerificationKey) throws(TokenError) -> ParsedObject {
     // cjose halves whatever length an ECDSA signature has: another length would be another spelling of it.
     guard algorithm.signatureLength ?? signatureLength == signatureLength else { throw .wrongSignature }
     guard let jws = cjose_jws_import(text, text.utf8.count, nil) else { throw .wrongSignature }
@@ -37,7 +36,8 @@ struct CompactToken {
     var payload: UnsafeMutablePointer<UInt8>?
     var length = 0
     guard cjose_jws_get_plaintext(jws, &payload, &length, nil),
-      let claims = JSONObject(parsing: UnsafeBufferPointer(start: payload, count: length))
+      case .object(let claims)? = try? ParsedJSON(
+        Array(UnsafeBufferPointer(start: payload, count: length)))
     else { throw .malformed(.claims) }
     return claims
   }
@@ -46,7 +46,7 @@ struct CompactToken {
   private static let partsOfEncrypted = 5
 
   /// Keys that the token brings along or points to (`jwk`, `jku`, `x5c`, `x5u`) are not looked at.
-  private static func test(header: JSONObject) throws(TokenError) -> (Algorithm, keyID: String?) {
+  private static func test(header: ParsedObject) throws(TokenError) -> (Algorithm, keyID: String?) {
     guard header["crit"] == nil else { throw .criticalHeader }
     switch header["typ"] {
     case nil: break

@@ -1,3 +1,5 @@
+internal import JSON
+
 /// A JSON Web Key Set (RFC 7517): the public keys that tokens may be signed with.
 public struct JWKSet: Sendable {
   let keys: [VerificationKey]
@@ -23,8 +25,7 @@ public struct JWKSet: Sendable {
   /// keys. Throws when it is none.
   init(published json: [UInt8]) throws(JWKSetError) {
     guard json.count <= Self.maximumLength else { throw .tooLarge }
-    guard let set = json.withUnsafeBufferPointer({ JSONObject(parsing: $0) }),
-      case .array(let elements) = set["keys"]
+    guard case .object(let set)? = try? ParsedJSON(json), case .array(let elements) = set["keys"]
     else { throw .notAKeySet }
     guard elements.count <= Self.maximumKeys else { throw .tooManyKeys(elements.count) }
     var keys: [VerificationKey] = []

@@ -1,4 +1,5 @@
 internal import CCjose
+internal import JSON
 
 /// A key that verifies signatures, and the algorithms that it is for. It never changes.
 ///
@@ -26,7 +27,7 @@ extension VerificationKey {
   static let maximumExponentLength = 8
 
   /// Reads the public part of a JSON Web Key (RFC 7517). Throws what is wrong with it.
-  convenience init(_ members: JSONObject) throws(KeyRefusal) {
+  convenience init(_ members: ParsedObject) throws(KeyRefusal) {
     let id = try members.text("kid", orAbsent: true)
     guard case .string(let type) = members["kty"] else { throw .init("it has no kty") }
     let jwk: OpaquePointer
@@ -43,7 +44,7 @@ extension VerificationKey {
     _ = try algorithms.get()
   }
 
-  private static func rsaKey(_ members: JSONObject) throws(KeyRefusal) -> OpaquePointer {
+  private static func rsaKey(_ members: ParsedObject) throws(KeyRefusal) -> OpaquePointer {
     var modulus = Array(try members.bytes("n").drop { $0 == 0 })
     var exponent = Array(try members.bytes("e").drop { $0 == 0 })
     let bits = modulus.count * 8 - (modulus.first?.leadingZeroBitCount ?? 0)
@@ -66,7 +67,7 @@ extension VerificationKey {
   }
 
   private static func ellipticCurveKey(
-    _ members: JSONObject
+    _ members: ParsedObject
   ) throws(KeyRefusal) -> (OpaquePointer, [Algorithm]) {
     let curve: cjose_jwk_ec_curve
     let algorithm: Algorithm
@@ -104,7 +105,7 @@ struct KeyRefusal: Error {
   init(_ reason: String) { self.reason = reason }
 }
 
-extension JSONObject {
+extension ParsedObject {
   fileprivate func text(_ name: String, orAbsent mayBeAbsent: Bool) throws(KeyRefusal) -> String? {
     switch self[name] {
     case .string(let text): return text

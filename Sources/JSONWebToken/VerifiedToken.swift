@@ -1,3 +1,5 @@
+internal import JSON
+
 /// What a token says whose signature, times, issuer and audience are good. Only a verifier makes one.
 public struct VerifiedToken: Hashable, Sendable {
   /// `sub`: whom the token is for. Not empty.
@@ -17,7 +19,7 @@ struct ClaimRules: Sendable {
   static let leewaySeconds = 30.0
 
   /// Tests the claims at a time. Throws `missing`, `wrongForm`, and what is named after each claim.
-  func verify(_ claims: JSONObject, nowMilliseconds: Int64) throws(TokenError) -> VerifiedToken {
+  func verify(_ claims: ParsedObject, nowMilliseconds: Int64) throws(TokenError) -> VerifiedToken {
     let now = Double(nowMilliseconds) / 1000
     guard let expiry = try claims.seconds(.exp) else { throw .missing(.exp) }
     guard now < expiry + Self.leewaySeconds else { throw .expired }
@@ -33,13 +35,13 @@ struct ClaimRules: Sendable {
       expiresAtMilliseconds: Int64(exactly: (expiry * 1000).rounded(.down)) ?? .max)
   }
 
-  private func testIssuer(of claims: JSONObject) throws(TokenError) {
+  private func testIssuer(of claims: ParsedObject) throws(TokenError) {
     guard let issuer else { return }
     guard let claim = try claims.text(.iss) else { throw .missing(.iss) }
     guard claim.utf8.elementsEqual(issuer.utf8) else { throw .wrongIssuer }
   }
 
-  private func testAudience(of claims: JSONObject) throws(TokenError) {
+  private func testAudience(of claims: ParsedObject) throws(TokenError) {
     let audiences: [String]
     switch claims["aud"] {
     case nil:
@@ -55,12 +57,13 @@ struct ClaimRules: Sendable {
   }
 }
 
-extension JSONObject {
+extension ParsedObject {
   /// A `NumericDate` (RFC 7519, section 2): seconds since 1970, fractions allowed.
   fileprivate func seconds(_ claim: TokenError.Claim) throws(TokenError) -> Double? {
     switch self[claim.rawValue] {
     case nil: return nil
-    case .number(let seconds): return seconds
+    case .integer(let seconds): return Double(seconds)
+    case .real(let seconds): return seconds
     default: throw .wrongForm(claim)
     }
   }
@@ -71,5 +74,14 @@ extension JSONObject {
     case .string(let text): return text
     default: throw .wrongForm(claim)
     }
+  }
+}
+
+extension ParsedJSON {
+  /// The array's elements if all of them are strings.
+  var strings: [String]? {
+    guard case .array(let elements) = self else { return nil }
+    let strings = elements.compactMap { if case .string(let text) = $0 { text } else { nil } }
+    return strings.count == elements.count ? strings : nil
   }
 }
