@@ -86,10 +86,9 @@ let package = Package(
     room(
       "SQLiteStore", knows: ["Registry", "EventLoop", "Migrations", "CSQLite"],
       holds: [.embedInCode("Migrations")]),
-    // Endpoints becomes a room when it knows no domain.
-    .target(
-      name: "API", dependencies: ["Registry", "HTTP", "RequestSignature"], path: "Sources",
-      sources: ["API", "Endpoints"], swiftSettings: serverRoom),
+    // Typed endpoints, which know no domain; and those of the registry.
+    room("Endpoints", knows: ["HTTP"]),
+    room("API", knows: ["Endpoints", "HTTP", "Registry", "RequestSignature"]),
     room("RedisReplayStore", knows: ["Registry", "EventLoop", "CHiredis"]),
 
     // Composition, the only room that knows every other, and the command line.
@@ -144,7 +143,7 @@ let package = Package(
       golden: [.embedInCode("request-signatures.json")]),
     suite("DeviceRegistryClientTests", of: ["DeviceRegistryClient", "RequestSignature", "Crypto"]),
     suite("HTTPTests", of: ["HTTP", "EventLoop"], scripts: ["h11_reader.py"]),
-    suite("APITests", of: ["API", "HTTP", "Registry"]),
+    suite("APITests", of: ["API", "Endpoints", "HTTP", "Registry"]),
     // The real program as a process, and what can go wrong around it.
     suite(
       "FaultTests", of: ["device-registry", "JSONWebToken", "RequestSignature", "CPostgres", "CSQLite"]),
@@ -163,7 +162,8 @@ if Context.environment["FUZZING"] != nil {
     .executableTarget(
       name: "fuzz",
       dependencies: [
-        "API", "Crypto", "HTTP", "JSON", "JSONWebToken", "RedisReplayStore", "Registry", "RequestSignature", "Server",
+        "API", "Crypto", "Endpoints", "HTTP", "JSON", "JSONWebToken", "RedisReplayStore", "Registry",
+        "RequestSignature", "Server",
       ],
       path: "Fuzzing/Targets", swiftSettings: strict))
 }

@@ -66,7 +66,7 @@ struct Parts {
 
   /// Answers as JSON.
   func measureAnswers() {
-    for count in [1, 10] {
+    for count in [1, 10, 100] {
       let devices = (1...count).map { number in
         Device(
           registered: DeviceID(high: 0x7000, low: 0x8000_0000_0000_0000 + UInt64(number)),
@@ -74,6 +74,17 @@ struct Parts {
           at: Timestamp(millisecondsSince1970: Self.created * 1000))
       }
       Stopwatch.measure("encode devices: \(count)") { _ = API.answer(listing: devices) }
+    }
+    let time = Timestamp(millisecondsSince1970: Self.created * 1000)
+    for count in [0, 10] {
+      let signals = (0..<count).map { number in
+        Signal(
+          id: SignalID(high: 0x7000, low: 0x8000_0000_0000_0000 + UInt64(number)),
+          clientID: ClientID("client-0000001")!,
+          payload: Array(#"{"symbol":"EURUSD","side":"buy","volume":0.1}"#.utf8), createdAt: time,
+          expiresAt: time + 3_600_000)
+      }
+      Stopwatch.measure("encode a poll: \(count) signals") { _ = API.answer(polled: signals, at: time) }
     }
   }
 
@@ -107,9 +118,9 @@ struct Parts {
     guard let loop = try? EventLoop(name: "micro") else { return }
     await loop.run {
       let limits = RateLimits(.init(), random: RealRandom(), monotonicMilliseconds: { 0 })
-      let authenticator = JWTAuthenticator(verifier: verifier, limits: limits, clock: RealClock(), loop: loop)
+      let tokens = OwnerTokens(verifier: JWTVerifier(verifier), limits: limits, clock: RealClock())
       await Stopwatch.measure("verify a JWT, remembered") {
-        _ = try? await authenticator.verify(token, from: CallerAddress(high: 0, low: 0))
+        _ = try? await tokens.verify(token, from: CallerAddress(high: 0, low: 0))
       }
     }
     loop.stop()

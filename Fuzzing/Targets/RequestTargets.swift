@@ -1,4 +1,5 @@
 @testable import API
+@testable import Endpoints
 @testable import HTTP
 import Registry
 
@@ -19,7 +20,7 @@ func feedQuery(_ input: [UInt8]) {
       "decoded text is lost in encoding")
   }
   testRouting(PercentEncoding.encode(text), standsFor: text)
-  for endpoint in API.endpoints where endpoint.input.parameters.contains(where: { $0.place == .query }) {
+  for endpoint in API.endpoints.operations where endpoint.input.parameters.contains(where: { $0.place == .query }) {
     let call = Call(request: request(query: text), endpoint: endpoint, pathParameters: [])
     for parameter in endpoint.input.parameters {
       guard let value = try? call.numberParameter(parameter.name, in: 1...1000) else { continue }
@@ -153,8 +154,8 @@ private let proxies = try! TrustedProxies("10.0.0.0/8, 2001:db8::/32")
 
 private let router = Router(API.routes)
 
-private func endpoint(_ path: String, _ method: String) -> Endpoint {
-  API.endpoints.first { $0.path == path && $0.method == method }!
+private func endpoint(_ path: String, _ method: String) -> Operation {
+  API.endpoints.operations.first { $0.path == path && $0.method == method }!
 }
 
 private func call(_ request: Request, of path: String, method: String = "GET") -> Call {

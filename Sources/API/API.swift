@@ -1,3 +1,4 @@
+internal import Endpoints
 public import HTTP
 public import Registry
 
@@ -5,11 +6,10 @@ public import Registry
 /// with that loop's services. A class, for each request hands it on several times.
 public final class API: Responder {
   let services: Services
-  let authenticator: any OwnerAuthenticator
+  let ownerTokens: OwnerTokens
   let origin: SignatureOrigin
   /// The OpenAPI document, as it is served.
   let document: [UInt8]
-  private let router: Router
   let observe: @Sendable (APIEvent) -> Void
 
   /// The registry's rules, each with its loop's store.
@@ -41,86 +41,86 @@ public final class API: Responder {
   }
 
   /// - Parameters:
+  ///   - verifier: verifies the tokens of owners and administrators.
   ///   - origin: what signatures cover of the origin.
   ///   - publicURL: the origin that clients use, where it is known.
-  ///   - observe: told of what happens, for the log and the metrics.
+  ///   - observe: receives what happens, for the log and the metrics.
   public init(
-    services: Services, authenticator: any OwnerAuthenticator, origin: SignatureOrigin,
+    services: Services, verifier: any OwnerTokenVerifier, origin: SignatureOrigin,
     publicURL: String? = nil,
     observe: @escaping @Sendable (APIEvent) -> Void
   ) {
     self.services = services
     self.origin = origin
-    self.authenticator = authenticator
     self.observe = observe
+    ownerTokens = OwnerTokens(verifier: verifier, limits: services.limits, clock: services.clock)
     document = Self.openAPIDocument(publicURL: publicURL)
-    router = Router(Self.routes)
   }
 
-  /// Answers in the order of the contract: path, method, size; then the endpoint's authentication, rate limit, scope,
-  /// media type and syntax, existence, ownership, state. The first that fails is the answer.
+  /// Answers in the order of the contract: path, method, size; then the stages of the endpoint's caller (`Callers/`). The
+  /// first that fails is the answer.
   public func respond(to request: Request) async -> Response {
     let start = ContinuousClock.now
-    var endpoint: Endpoint?
-    let outcome: Outcome
+    var operation: Operation?
     do throws(Problem) {
+      // RFC 9110, section 9.3.7: the methods of the server as a whole.
       if request.target == "*" {
-        outcome = serverOptions
-      } else {
-        let call = try route(request)
-        endpoint = call.endpoint
-        try call.testSize()
-        outcome = await call.endpoint.answer(self, call)
+        let response = Response(status: 204, fields: [("Allow", Self.endpoints.methodNames)])
+        return report(Outcome(response: response), of: request, at: nil, since: start)
       }
+      let (endpoint, parameters) = try Self.endpoints.find(request)
+      operation = endpoint.operation
+      try request.testSize()
+      return await endpoint.answer(
+        self, Call(request: request, endpoint: endpoint.operation, pathParameters: parameters, start: start))
     } catch {
-      outcome = self.outcome(error, of: request)
+      return report(outcome(error, of: request), of: request, at: operation, since: start)
     }
-    report(request, at: endpoint, outcome, since: start)
-    return outcome.response
-  }
-
-  /// Apart, so that a request that waits has no room for it.
-  @inline(never)
-  private func report(
-    _ request: Request, at endpoint: Endpoint?, _ outcome: Outcome, since start: ContinuousClock.Instant
-  ) {
-    let duration = start.duration(to: .now)
-    observe(.answered(AnsweredRequest(request, at: endpoint, outcome, duration: duration)))
   }
 
   public func refuse(_ refusal: Refusal, requestID: String) -> Response {
-    let outcome = Outcome(Problem(refusal, methods: router.methodNames), requestID: requestID)
+    let problem = Problem(refusal, methods: Self.endpoints.methodNames)
+    let outcome = Outcome(response: Self.response(to: problem, requestID: requestID), problem: problem)
     observe(.answered(AnsweredRequest(refusedAs: requestID, outcome)))
     return outcome.response
   }
 
-  /// What `OPTIONS *` asks for: the methods of the server as a whole (RFC 9110, section 9.3.7).
-  private var serverOptions: Outcome {
-    Outcome(Response(status: 204, fields: [("Allow", router.methodNames)]), caller: nil)
-  }
-
-  /// Path and method.
-  private func route(_ request: Request) throws(Problem) -> Call {
-    switch router.match(method: request.method, path: request.path) {
-    case .found(let number, let parameters):
-      return Call(request: request, endpoint: Self.endpoints[number], pathParameters: parameters)
-    case .methodNotAllowed(let allow): throw .methodNotAllowed(request.method, allow: allow)
-    case .notFound:
-      throw isOurs(request.path.dropLast()) && request.path.last == "/" ? .pathWithSlash : .pathNotFound
-    }
-  }
-
-  /// Whether some route has this path.
-  private func isOurs(_ path: Substring) -> Bool {
-    if case .notFound = router.match(method: "GET", path: path) { return false }
-    return true
-  }
+  // MARK: The last stages of every request
 
   /// The answer to a request that failed. Where a limit applied to it, it says so.
   func outcome(_ problem: Problem, of request: Request) -> Outcome {
-    let outcome = Outcome(problem, requestID: request.id)
-    let charged = problem.kind.isCharged ? services.limits.standing(of: request.caller) : nil
-    if let standing = problem.standing ?? charged { outcome.response.tell(standing) }
-    return outcome
+    let response = Self.response(to: problem, requestID: request.id)
+    if problem.kind.isCharged, let standing = services.limits.standing(of: request.caller) {
+      response.tell(standing)
+    }
+    return Outcome(response: response, problem: problem)
   }
+
+  /// Reports the outcome of a request, for the log and the metrics, and hands its answer on. Apart, so that a request that
+  /// waits has no room for it.
+  @inline(never)
+  func report(
+    _ outcome: Outcome, of request: Request, at operation: Operation?, since start: ContinuousClock.Instant
+  ) -> Response {
+    let duration = start.duration(to: .now)
+    observe(.answered(AnsweredRequest(request, at: operation, outcome, duration: duration)))
+    return outcome.response
+  }
+
+  func report(_ outcome: Outcome, of call: Call) -> Response {
+    report(outcome, of: call.request, at: call.endpoint, since: call.start)
+  }
+
+  private static func response(to problem: Problem, requestID: String) -> Response {
+    problem.response(requestID: requestID, typeBase: description.problemTypeBase)
+  }
+}
+
+/// What a request came to: its answer, and what the log shows of it.
+struct Outcome {
+  var response: Response
+  /// Who called, where that was proved.
+  var caller: ProvedCaller?
+  /// Why it failed.
+  var problem: Problem?
 }

@@ -1,5 +1,6 @@
+public import Endpoints
 internal import HTTP
-internal import Registry
+public import Registry
 
 // What an administrator does with clients.
 
@@ -37,7 +38,7 @@ extension API {
 }
 
 /// `{"id"?, "email"?, "telegram_id"?}`; null is as good as absent.
-struct NewClient: API.Input {
+struct NewClient: Input {
   let id: ClientID?
   let email: Email?
   let telegramID: Int64?
@@ -85,7 +86,7 @@ struct NewClient: API.Input {
 }
 
 /// A client in the path.
-struct ClientPath: API.Input {
+struct ClientPath: Input {
   let id: ClientID
 
   static let description = InputDescription(parameters: [
@@ -93,11 +94,15 @@ struct ClientPath: API.Input {
       name: "id", place: .path, meaning: "The client's id, percent-encoded.", schema: Client.idSchema)
   ])
 
-  init(of call: Call) throws(Problem) { id = try call.clientID() }
+  /// What is not of the form of an id names no client.
+  init(of call: Call) throws(Problem) {
+    guard let text = call.pathParameters[0], let id = ClientID(text) else { throw Problem(.clientNotFound) }
+    self.id = id
+  }
 }
 
 extension Client: JSONDescribed {
-  func write(to json: inout JSONWriter) {
+  public func write(to json: inout JSONWriter) {
     json.object { json in
       json.member("id", id.text)
       json.member("email", email?.text)
@@ -106,7 +111,7 @@ extension Client: JSONDescribed {
     }
   }
 
-  static let schema = Schema(
+  public static let schema = Schema(
     name: "Client",
     definition: [
       "type": "object",

@@ -1,5 +1,6 @@
-internal import HTTP
-internal import Registry
+public import Endpoints
+package import HTTP
+public import Registry
 
 // What a device does.
 
@@ -43,7 +44,7 @@ extension AckResult {
 }
 
 /// `?wait=0..30&max=1..100`.
-struct PollInput: API.Input {
+struct PollInput: Input {
   let waitSeconds: Int
   let limit: Int
 
@@ -63,7 +64,7 @@ struct PollInput: API.Input {
 }
 
 /// `{"acks": [{"signal_id", "status", "broker_ticket"?, "error"?}]}`; null is as good as absent.
-struct Acknowledgements: API.Input {
+struct Acknowledgements: Input {
   let acknowledgements: [Acknowledgement]
 
   private struct Body: Decodable {
@@ -154,7 +155,7 @@ struct CallingDevice: JSONDescribed {
 }
 
 /// 200 with the signals that wait for a device.
-struct PolledSignals: API.Answer {
+struct PolledSignals: Answer {
   let signals: [Signal]
   let retryAfterSeconds: Int?
   let serverTime: Timestamp
@@ -216,14 +217,14 @@ private struct PolledSignal: JSONWritable {
 
 /// `{"acked": [ids], "unknown": [ids]}`.
 extension SignalService.Acknowledged: JSONDescribed {
-  func write(to json: inout JSONWriter) {
+  public func write(to json: inout JSONWriter) {
     json.object { json in
       json.member("acked", acked)
       json.member("unknown", unknown)
     }
   }
 
-  static let schema = Schema(
+  public static let schema = Schema(
     name: "Acked",
     definition: [
       "type": "object",
@@ -236,4 +237,11 @@ extension SignalService.Acknowledged: JSONDescribed {
         ],
       ],
     ])
+}
+
+extension API {
+  /// The answer to a poll, for the benchmarks.
+  package static func answer(polled signals: [Signal], at time: Timestamp) -> Response {
+    PolledSignals(signals: signals, retryAfterSeconds: nil, serverTime: time).response()
+  }
 }

@@ -1,5 +1,6 @@
-internal import HTTP
-internal import Registry
+public import Endpoints
+package import HTTP
+public import Registry
 
 // What an owner does with its devices.
 
@@ -50,7 +51,7 @@ extension API {
 }
 
 /// A device in the path, and `{"grace_seconds"?}`, which may be absent as a whole.
-struct Rotation: API.Input {
+struct Rotation: Input {
   let id: DeviceID
   let graceSeconds: Int
 
@@ -90,7 +91,7 @@ struct Rotation: API.Input {
 }
 
 /// `{"device_name": ...}`.
-struct NamedDevice: API.Input {
+struct NamedDevice: Input {
   let deviceName: DeviceName
 
   private struct Body: Decodable {
@@ -121,8 +122,16 @@ struct NamedDevice: API.Input {
   }
 }
 
+extension Call {
+  /// The device that the path names. What is not of the form of an id names no device.
+  func deviceID() throws(Problem) -> DeviceID {
+    guard let text = pathParameters[0], let id = DeviceID(text) else { throw Problem(.deviceNotFound) }
+    return id
+  }
+}
+
 /// A device in the path.
-struct DevicePath: API.Input {
+struct DevicePath: Input {
   let id: DeviceID
 
   static let description = InputDescription(parameters: [
@@ -134,7 +143,7 @@ struct DevicePath: API.Input {
 }
 
 /// A device in the path, and its new name.
-struct RenamedDevice: API.Input {
+struct RenamedDevice: Input {
   let id: DeviceID
   let deviceName: DeviceName
 
@@ -148,7 +157,7 @@ struct RenamedDevice: API.Input {
 }
 
 extension Device: JSONDescribed {
-  func write(to json: inout JSONWriter) { json.object(writeMembers) }
+  public func write(to json: inout JSONWriter) { json.object(writeMembers) }
 
   func writeMembers(_ json: inout JSONWriter) {
     json.member("id", id)
@@ -163,7 +172,7 @@ extension Device: JSONDescribed {
     json.member("updated_at", updatedAt)
   }
 
-  static let schema = Schema(name: "Device", members: schemaMembers)
+  public static let schema = Schema(name: "Device", members: schemaMembers)
 
   static let schemaMembers: [(name: String, value: JSONValue)] = [
     ("id", ["type": "string", "format": "uuid"]),
@@ -182,9 +191,9 @@ extension Device: JSONDescribed {
 }
 
 extension RegisteredDevice: JSONDescribed {
-  static let isSensitive = true
+  public static let isSensitive = true
 
-  func write(to json: inout JSONWriter) { json.object(writeMembers) }
+  public func write(to json: inout JSONWriter) { json.object(writeMembers) }
 
   fileprivate func writeMembers(_ json: inout JSONWriter) {
     device.writeMembers(&json)
@@ -192,7 +201,7 @@ extension RegisteredDevice: JSONDescribed {
     json.member("secret", secret)
   }
 
-  static let schema = Schema(name: "RegisteredDevice", members: schemaMembers)
+  public static let schema = Schema(name: "RegisteredDevice", members: schemaMembers)
 
   fileprivate static let schemaMembers: [(name: String, value: JSONValue)] =
     Device.schemaMembers + [
@@ -211,17 +220,24 @@ extension RegisteredDevice: JSONDescribed {
 }
 
 extension RotatedDevice: JSONDescribed {
-  static let isSensitive = true
+  public static let isSensitive = true
 
-  func write(to json: inout JSONWriter) {
+  public func write(to json: inout JSONWriter) {
     json.object { json in
       registered.writeMembers(&json)
       json.member("grace_expires_at", graceExpiresAt)
     }
   }
 
-  static let schema = Schema(name: "RotatedDevice", members: schemaMembers)
+  public static let schema = Schema(name: "RotatedDevice", members: schemaMembers)
 
   private static let schemaMembers: [(name: String, value: JSONValue)] =
     RegisteredDevice.schemaMembers + [("grace_expires_at", .time())]
+}
+
+extension API {
+  /// The answer to a list of devices, for the benchmarks.
+  package static func answer(listing devices: [Device]) -> Response {
+    Listing(elements: devices, next: nil).response()
+  }
 }

@@ -1,3 +1,4 @@
+internal import Endpoints
 public import HTTP
 public import Registry
 
@@ -64,16 +65,16 @@ extension AnsweredRequest {
     "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT",
   ]
 
-  /// - Parameter endpoint: nil where none was found.
-  init(_ request: Request, at endpoint: Endpoint?, _ outcome: Outcome, duration: Duration) {
+  /// - Parameter operation: nil where none was found.
+  init(_ request: Request, at operation: Operation?, _ outcome: Outcome, duration: Duration) {
     self.init(
-      requestID: request.id, route: endpoint?.path ?? Self.noRoute,
+      requestID: request.id, route: operation?.path ?? Self.noRoute,
       method: Self.methods.first { $0 == request.method } ?? Self.otherMethod,
       status: outcome.response.status, durationNanoseconds: duration.nanoseconds,
-      isRoutine: endpoint?.isRoutine ?? false, caller: outcome.caller, address: request.client,
+      isRoutine: operation?.access.isRoutine ?? false, caller: outcome.caller, address: request.client,
       traceID: TraceID(of: request),
-      problem: outcome.problem?.kind.rawValue,
-      limit: outcome.problem?.standing?.subject, cause: outcome.problem?.cause)
+      problem: outcome.problem?.kind.slug,
+      limit: outcome.problem?.limit.flatMap(RateLimit.Subject.init), cause: outcome.problem?.cause)
   }
 
   /// What was refused before anything looked at it: its method may be none, and answering it takes no time.
@@ -81,8 +82,8 @@ extension AnsweredRequest {
     self.init(
       requestID: requestID, route: Self.noRoute, method: Self.otherMethod, status: outcome.response.status,
       durationNanoseconds: 0, isRoutine: false, caller: nil, address: nil, traceID: nil,
-      problem: outcome.problem?.kind.rawValue,
-      limit: outcome.problem?.standing?.subject, cause: outcome.problem?.cause)
+      problem: outcome.problem?.kind.slug,
+      limit: outcome.problem?.limit.flatMap(RateLimit.Subject.init), cause: outcome.problem?.cause)
   }
 }
 

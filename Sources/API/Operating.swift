@@ -1,3 +1,4 @@
+internal import Endpoints
 internal import HTTP
 internal import Registry
 
@@ -5,17 +6,17 @@ internal import Registry
 
 extension API {
   /// That it answers is the answer.
-  func health(_ caller: Anyone, _ input: NoInput) async throws(RegistryError) -> OK<Health> {
+  func health(_ caller: Anyone, _ input: NoInput) async throws(Problem) -> OK<Health> {
     OK(value: Health())
   }
 
   /// Throws `unavailable` while the database does not answer.
-  func readiness(_ caller: Anyone, _ input: NoInput) async throws(RegistryError) -> OK<Health> {
-    try await services.store.ping()
+  func readiness(_ caller: Anyone, _ input: NoInput) async throws(Problem) -> OK<Health> {
+    do throws(RegistryError) { try await services.store.ping() } catch { throw Problem(error) }
     return OK(value: Health())
   }
 
-  func openAPI(_ caller: Anyone, _ input: NoInput) async throws(RegistryError) -> Document {
+  func openAPI(_ caller: Anyone, _ input: NoInput) async throws(Problem) -> Document {
     Document(bytes: document)
   }
 }
@@ -34,7 +35,7 @@ struct Health: JSONDescribed {
 }
 
 /// JSON that was written before.
-struct Document: API.Answer {
+struct Document: Answer {
   let bytes: [UInt8]
 
   static let description = SuccessDescription(

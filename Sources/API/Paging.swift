@@ -1,7 +1,8 @@
+internal import Endpoints
 internal import Registry
 
 /// Which part of a list is asked for: `?limit=` and `?cursor=`.
-struct PageInput<Cursor: PageCursor>: API.Input {
+struct PageInput<Cursor: PageCursor>: Input {
   let limit: Int?
   let cursor: Cursor?
   private let path: String

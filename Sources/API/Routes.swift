@@ -1,76 +1,80 @@
+internal import Endpoints
+
 extension API {
   /// Where devices poll.
   public static let pollPath = "/api/v1/device/poll"
 
   /// The routes' methods and paths, in the order of `endpoints`.
-  package static var routes: [(method: String, path: String)] { endpoints.map { ($0.method, $0.path) } }
+  package static var routes: [(method: String, path: String)] {
+    endpoints.operations.map { ($0.method, $0.path) }
+  }
 
   /// Every route. The OpenAPI document is derived from this table.
-  static let endpoints: [Endpoint] = [
-    Endpoint(
+  static let endpoints = EndpointTable<API>([
+    .owner(
       "POST", "/api/v1/devices", "registerDevice",
       "Registers a device. The answer holds its secret, which is shown here and nowhere else.",
       problems: [.clientNotFound, .tooManyDevices, .deviceNameTaken], API.registerDevice),
-    Endpoint(
+    .owner(
       "GET", "/api/v1/devices", "listDevices",
       "Lists the caller's devices, active and revoked, oldest first.", API.listDevices),
-    Endpoint(
+    .owner(
       "GET", "/api/v1/devices/{id}", "getDevice", "Shows a device.",
       problems: [.deviceNotFound, .notOwner], API.getDevice),
-    Endpoint(
+    .owner(
       "PATCH", "/api/v1/devices/{id}", "renameDevice", "Renames a device.",
       problems: [.deviceNotFound, .notOwner, .deviceRevoked, .deviceNameTaken], API.renameDevice),
-    Endpoint(
+    .owner(
       "POST", "/api/v1/devices/{id}/revoke", "revokeDevice",
       "Cuts a device off, for good. A second time changes nothing.",
       problems: [.deviceNotFound, .notOwner], API.revokeDevice),
-    Endpoint(
+    .owner(
       "POST", "/api/v1/devices/{id}/rotate", "rotateSecret",
       "Gives a device a new secret, shown here once. The old one works until the new one is used or its grace ends.",
       problems: [.deviceNotFound, .notOwner, .deviceRevoked], API.rotateSecret),
 
-    Endpoint(
+    .owner(
       "POST", "/api/v1/signals", "createSignal", "Sends a signal to devices.",
       problems: [
         .clientNotFound, .deviceNotFound, .notOwner, .deviceRevoked, .tooManySignals,
       ], API.createSignal),
-    Endpoint(
+    .owner(
       "GET", "/api/v1/signals", "listSignals",
       "Lists the caller's signals, newest first; 100 of them at most without a limit.", API.listSignals),
-    Endpoint(
+    .owner(
       "GET", "/api/v1/signals/{id}", "getSignal",
       "Shows a signal, and what became of it at each of its devices.",
       problems: [.signalNotFound, .notOwner], API.getSignal),
 
-    Endpoint("GET", "/api/v1/device", "whoami", "Shows the device that calls.", API.whoami),
-    Endpoint(
+    .device("GET", "/api/v1/device", "whoami", "Shows the device that calls.", API.whoami),
+    .device(
       "GET", pollPath, "poll",
       "Hands the device its signals that are neither acknowledged nor expired, oldest first.", API.poll),
-    Endpoint(
+    .device(
       "POST", "/api/v1/device/ack", "acknowledge",
       "Takes the device's word on what it did with signals. Of each signal, the first word counts.",
       API.acknowledge),
-    Endpoint(
+    .anyone(
       "POST", "/api/v1/device/token", "issueToken",
       "Issues an access token for a device's secret: OAuth 2.0 client credentials (RFC 6749, section 4.4).",
       problems: [.invalidRequest, .unsupportedGrantType, .invalidClient, .tooManyRequests], API.issueToken),
 
-    Endpoint(
+    .administrator(
       "POST", "/api/v1/clients", "createClient", "Adds a client, whose id is the `sub` of its tokens.",
       problems: [.clientIDTaken, .clientEmailTaken], API.createClient),
-    Endpoint(
+    .administrator(
       "GET", "/api/v1/clients", "listClients",
       "Lists the clients, oldest first; 1000 of them at most without a limit.", API.listClients),
-    Endpoint(
+    .administrator(
       "GET", "/api/v1/clients/{id}", "getClient", "Shows a client.",
       problems: [.clientNotFound], API.getClient),
-    Endpoint(
+    .administrator(
       "DELETE", "/api/v1/clients/{id}", "deleteClient",
       "Removes a client, its devices and all that hangs on them.",
       problems: [.clientNotFound], API.deleteClient),
 
-    Endpoint("GET", "/healthz", "health", "Tells that the process lives.", isProbe: true, API.health),
-    Endpoint("GET", "/readyz", "readiness", "Tells that the database answers.", isProbe: true, API.readiness),
-    Endpoint("GET", "/openapi.json", "openAPI", "This document.", API.openAPI),
-  ]
+    .anyone("GET", "/healthz", "health", "Tells that the process lives.", access: .probe, API.health),
+    .anyone("GET", "/readyz", "readiness", "Tells that the database answers.", access: .probe, API.readiness),
+    .anyone("GET", "/openapi.json", "openAPI", "This document.", API.openAPI),
+  ])
 }

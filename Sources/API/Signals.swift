@@ -1,5 +1,6 @@
+public import Endpoints
 internal import HTTP
-internal import Registry
+public import Registry
 
 // What an owner does with signals.
 
@@ -30,7 +31,7 @@ extension API {
 }
 
 /// `{"payload", "device_ids" or "all", "ttl_seconds"?}`; null is as good as absent.
-struct NewSignal: API.Input {
+struct NewSignal: Input {
   let payload: [UInt8]
   let addressees: Addressees
   let lifetimeSeconds: Int
@@ -134,7 +135,7 @@ struct NewSignal: API.Input {
 }
 
 /// A signal in the path.
-struct SignalPath: API.Input {
+struct SignalPath: Input {
   let id: SignalID
 
   static let description = InputDescription(parameters: [
@@ -142,11 +143,15 @@ struct SignalPath: API.Input {
       name: "id", place: .path, meaning: "The signal's id.", schema: ["type": "string", "format": "uuid"])
   ])
 
-  init(of call: Call) throws(Problem) { id = try call.signalID() }
+  /// What is not of the form of an id names no signal.
+  init(of call: Call) throws(Problem) {
+    guard let text = call.pathParameters[0], let id = SignalID(text) else { throw Problem(.signalNotFound) }
+    self.id = id
+  }
 }
 
 extension SignalSummary: JSONDescribed {
-  func write(to json: inout JSONWriter) {
+  public func write(to json: inout JSONWriter) {
     json.object { json in
       json.member("id", id)
       json.member("created_at", createdAt)
@@ -155,7 +160,7 @@ extension SignalSummary: JSONDescribed {
     }
   }
 
-  static let schema = Schema(
+  public static let schema = Schema(
     name: "Signal",
     definition: [
       "type": "object",

@@ -1,35 +1,27 @@
 internal import FoundationEssentials
+internal import Endpoints
 internal import HTTP
 internal import Registry
 
 // OAuth 2.0 client credentials (RFC 6749, section 4.4), for devices.
 
 extension API {
-  /// Throws `invalidClient` for whoever is not let in, `rateLimited`, `tooManyTokens`.
-  func issueToken(_ caller: OAuthClient, _ input: TokenRequest) async throws(RegistryError) -> IssuedTokenAnswer
-  {
-    let issued = try await services.tokens.issueToken(
-      to: input.deviceID, secret: input.secret, from: caller.address)
-    return IssuedTokenAnswer(issued: issued, proved: input.deviceID.map(ProvedCaller.device))
-  }
-}
-
-/// Whoever asks for a token: what it sends is its proof.
-struct OAuthClient: API.Caller {
-  static let access = Access.anyone
-
-  let address: CallerAddress
-
-  init(of request: Request, at api: API) { address = request.caller }
-
-  func problem(_ error: RegistryError) -> Problem {
-    error == .signatureInvalid ? .invalidClient : Problem(error)
+  /// Throws `invalidClient`, `tooManyRequests`.
+  func issueToken(_ caller: Anyone, _ input: TokenRequest) async throws(Problem) -> IssuedTokenAnswer {
+    do throws(RegistryError) {
+      let issued = try await services.tokens.issueToken(
+        to: input.deviceID, secret: input.secret, from: caller.address)
+      caller.proved = input.deviceID.map(ProvedCaller.device)
+      return IssuedTokenAnswer(issued: issued)
+    } catch {
+      throw error == .signatureInvalid ? .invalidClient : Problem(error)
+    }
   }
 }
 
 /// `grant_type=client_credentials` with the device's id and secret, in the form or as HTTP Basic
 /// (RFC 6749, section 2.3.1).
-struct TokenRequest: API.Input {
+struct TokenRequest: Input {
   /// Nil for what is not of the form of an id.
   let deviceID: DeviceID?
   /// Nil for what is not of the form of a secret.
@@ -113,9 +105,8 @@ private struct Form {
 }
 
 /// 200 with a token.
-struct IssuedTokenAnswer: API.Answer {
+struct IssuedTokenAnswer: Answer {
   let issued: TokenService.IssuedToken
-  let proved: ProvedCaller?
 
   private static let schema = Schema(
     name: "AccessToken",
@@ -147,8 +138,4 @@ struct IssuedTokenAnswer: API.Answer {
     if let standing = issued.standing { response.tell(standing) }
     return response
   }
-}
-
-extension AccessToken: JSONWritable {
-  func write(to json: inout JSONWriter) { withCharacters { json.plainString($0) } }
 }

@@ -1,39 +1,27 @@
-internal import HTTP
-internal import Registry
+public import HTTP
 
-/// A request on its way through a route.
-struct Call: Sendable {
-  let request: Request
-  let endpoint: Endpoint
-  /// Of the path's parameters the values, percent-decoded once; nil where the encoding is broken.
-  let pathParameters: [String?]
+/// A request on its way through an endpoint.
+public struct Call: Sendable {
+  public let request: Request
+  public let endpoint: Operation
+  /// The values of the path's parameters, percent-decoded once; nil where the encoding is broken.
+  public let pathParameters: [String?]
+  /// When the request arrived as a whole.
+  public let start: ContinuousClock.Instant
 
-  /// Size: a body that is too large was not kept, whatever its route.
-  func testSize() throws(Problem) { try request.testSize() }
-
-  /// The content; `receiveContent` has seen that it is whole.
-  var content: [UInt8] { request.content }
-
-  /// The device that the path names. What is not of the form of an id names no device.
-  func deviceID() throws(Problem) -> DeviceID {
-    guard let text = pathParameters[0], let id = DeviceID(text) else { throw Problem(.deviceNotFound) }
-    return id
+  public init(
+    request: Request, endpoint: Operation, pathParameters: [String?],
+    start: ContinuousClock.Instant = .now
+  ) {
+    (self.request, self.endpoint, self.pathParameters) = (request, endpoint, pathParameters)
+    self.start = start
   }
 
-  /// The client that the path names. What is not of the form of an id names no client.
-  func clientID() throws(Problem) -> ClientID {
-    guard let text = pathParameters[0], let id = ClientID(text) else { throw Problem(.clientNotFound) }
-    return id
-  }
-
-  /// The signal that the path names. What is not of the form of an id names no signal.
-  func signalID() throws(Problem) -> SignalID {
-    guard let text = pathParameters[0], let id = SignalID(text) else { throw Problem(.signalNotFound) }
-    return id
-  }
+  /// The content; `receiveWholeContent` has seen that it is whole.
+  public var content: [UInt8] { request.content }
 
   /// A query parameter that is a whole number within bounds; nil where it is absent.
-  func numberParameter(_ name: String, in bounds: ClosedRange<Int>) throws(Problem) -> Int? {
+  public func numberParameter(_ name: String, in bounds: ClosedRange<Int>) throws(Problem) -> Int? {
     guard let text = try queryParameter(name) else { return nil }
     guard text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
       let number = Int(text), bounds.contains(number)
@@ -42,7 +30,7 @@ struct Call: Sendable {
   }
 
   /// A query parameter, decoded; nil where it is absent.
-  func queryParameter(_ name: String) throws(Problem) -> String? {
+  public func queryParameter(_ name: String) throws(Problem) -> String? {
     do throws(QueryParameters.Failure) {
       return try QueryParameters(request.query).value(of: name)
     } catch {
@@ -51,5 +39,25 @@ struct Call: Sendable {
       case .badEncoding: throw .invalidValue(of: name, "must be percent-encoded UTF-8")
       }
     }
+  }
+}
+
+extension Request {
+  /// The content; `receiveWholeContent` has seen that it is whole.
+  public var content: [UInt8] {
+    if case .complete(let bytes) = body { return bytes }
+    return []
+  }
+
+  /// A body that is too large was not kept, whatever its route.
+  public func testSize() throws(Problem) {
+    if case .tooLarge(let maximumBytes) = body { throw .contentTooLarge(maximumBytes: maximumBytes) }
+  }
+
+  /// Waits for the content, where the client waits to be told to send it, and tests its size.
+  public func receiveWholeContent() async throws(Problem) {
+    if case .expected = body { await receiveContent() }
+    try testSize()
+    if case .lost = body { throw .contentLost }
   }
 }

@@ -1,10 +1,9 @@
-internal import HTTP
-internal import Registry
+public import HTTP
 
-/// Why a request was not answered as it wished, in words for its sender (RFC 9457).
+/// Why a request failed, in words for its sender (RFC 9457).
 ///
-/// A reference, because every step of a request may throw one, and each has room for it for as long as it waits.
-struct Problem: Error {
+/// A reference, because every step of a request may throw one, and each has room for it while it waits.
+public struct Problem: Error {
   private let content: Content
 
   private final class Content: Sendable {
@@ -12,139 +11,93 @@ struct Problem: Error {
     let detail: String
     let errors: [FieldError]
     let fields: [(name: StaticString, value: String)]
-    let serverTime: Timestamp?
-    let standing: RateLimit.Standing?
+    let members: [(name: StaticString, value: String)]
+    let limit: String?
     let cause: String?
 
     init(
       _ kind: ProblemKind, _ detail: String, _ errors: [FieldError],
-      _ fields: [(name: StaticString, value: String)], _ serverTime: Timestamp?,
-      _ standing: RateLimit.Standing?,
-      _ cause: String?
+      _ fields: [(name: StaticString, value: String)], _ members: [(name: StaticString, value: String)],
+      _ limit: String?, _ cause: String?
     ) {
       (self.kind, self.detail, self.errors, self.fields) = (kind, detail, errors, fields)
-      (self.serverTime, self.standing, self.cause) = (serverTime, standing, cause)
+      (self.members, self.limit, self.cause) = (members, limit, cause)
     }
   }
 
-  init(
-    kind: ProblemKind, detail: String, errors: [FieldError] = [],
-    fields: [(name: StaticString, value: String)] = [], serverTime: Timestamp? = nil,
-    standing: RateLimit.Standing? = nil, cause: String? = nil
+  /// - Parameters:
+  ///   - detail: what was wrong here and what to do about it.
+  ///   - errors: the values that are missing or wrong.
+  ///   - fields: the header fields that the status requires.
+  ///   - members: further members of the answer (RFC 9457, section 3.2).
+  ///   - limit: the name of the rate limit that was reached.
+  ///   - cause: for the log, and never in the answer.
+  public init(
+    _ kind: ProblemKind, _ detail: String, errors: [FieldError] = [],
+    fields: [(name: StaticString, value: String)] = [], members: [(name: StaticString, value: String)] = [],
+    limit: String? = nil, cause: String? = nil
   ) {
-    content = Content(kind, detail, errors, fields, serverTime, standing, cause)
+    content = Content(kind, detail, errors, fields, members, limit, cause)
   }
 
-  var kind: ProblemKind { content.kind }
-  /// What was wrong here and what to do about it.
-  var detail: String { content.detail }
-  var errors: [FieldError] { content.errors }
-  /// Header fields that the status asks for.
-  var fields: [(name: StaticString, value: String)] { content.fields }
-  /// The registry's time, for a device whose clock is wrong.
-  var serverTime: Timestamp? { content.serverTime }
-  /// Where the caller stands with a limit that was reached.
-  var standing: RateLimit.Standing? { content.standing }
+  public var kind: ProblemKind { content.kind }
+  public var detail: String { content.detail }
+  public var errors: [FieldError] { content.errors }
+  /// The name of the rate limit that was reached.
+  public var limit: String? { content.limit }
   /// For the log, and never in the answer.
-  var cause: String? { content.cause }
+  public var cause: String? { content.cause }
 
   /// A value that is missing or wrong.
-  struct FieldError: Hashable, Sendable {
+  public struct FieldError: Hashable, Sendable {
     /// The name of a JSON member or a parameter; of a member of a member, `outer.inner`.
-    let field: String
+    public let field: String
     /// Completes the sentence that the field begins.
-    let message: String
+    public let message: String
+
+    public init(field: String, message: String) { (self.field, self.message) = (field, message) }
   }
 
   static let contentType: StaticString = "application/problem+json"
 
-  func response(requestID: String) -> Response {
-    kind.isOAuth ? oauthResponse() : problemResponse(requestID: requestID)
+  /// - Parameter typeBase: what precedes the kind's slug in `type`.
+  public func response(requestID: String, typeBase: String) -> Response {
+    kind.isOAuth ? oauthResponse() : problemResponse(requestID: requestID, typeBase: typeBase)
   }
 
-  /// As OAuth has it (RFC 6749, section 5.2).
+  /// RFC 6749, section 5.2.
   private func oauthResponse() -> Response {
     var json = JSONWriter(buffer: ByteBuffer(capacity: 256))
     json.object { json in
-      json.member("error", kind.rawValue)
+      json.member("error", kind.slug)
       json.member("error_description", detail)
     }
     return Response(
-      status: kind.status, fields: fields + [("Pragma", "no-cache")], contentType: "application/json",
+      status: kind.status, fields: content.fields + [("Pragma", "no-cache")], contentType: "application/json",
       body: json.buffer)
   }
 
-  private func problemResponse(requestID: String) -> Response {
+  private func problemResponse(requestID: String, typeBase: String) -> Response {
     var json = JSONWriter(buffer: ByteBuffer(capacity: 512))
     json.object { json in
-      json.member("type", kind.type)
+      json.member("type", typeBase + kind.slug)
       json.member("title", kind.title)
       json.member("status", Int64(kind.status))
       json.member("detail", detail)
       json.member("request_id", requestID)
       if !errors.isEmpty { json.member("errors", errors) }
-      if let serverTime { json.member("server_time", serverTime) }
+      for member in content.members { json.member(member.name, member.value) }
     }
     return Response(
-      status: kind.status, fields: fields, contentType: Self.contentType, body: json.buffer)
+      status: kind.status, fields: content.fields, contentType: Self.contentType, body: json.buffer)
   }
 }
 
 extension Problem.FieldError: JSONWritable {
-  func write(to json: inout JSONWriter) {
+  public func write(to json: inout JSONWriter) {
     json.object { json in
       json.member("field", field)
       json.member("message", message)
     }
   }
-}
-
-extension Problem {
-  static let schema = Schema(
-    name: "Problem",
-    definition: [
-      "type": "object",
-      "description": "What went wrong (RFC 9457).",
-      "required": ["type", "title", "status", "detail", "request_id"],
-      "properties": [
-        "type": [
-          "type": "string", "format": "uri",
-          "enum": .array(ProblemKind.allCases.filter { !$0.isOAuth }.map { .string($0.type) }),
-        ],
-        "title": ["type": "string"],
-        "status": ["type": "integer", "minimum": 400, "maximum": 599],
-        "detail": ["type": "string", "description": "What was wrong here, and what to do about it."],
-        "request_id": ["type": "string", "minLength": 1, "maxLength": 128],
-        "server_time": [
-          "type": "string", "format": "date-time",
-          "description": "The registry's time, with clock-skew.",
-        ],
-        "errors": [
-          "type": "array",
-          "minItems": 1,
-          "items": [
-            "type": "object",
-            "required": ["field", "message"],
-            "properties": ["field": ["type": "string"], "message": ["type": "string"]],
-          ],
-        ],
-      ],
-    ])
-}
-
-extension Problem {
-  static let oauthSchema = Schema(
-    name: "OAuthError",
-    definition: [
-      "type": "object",
-      "description": "What went wrong, as OAuth has it (RFC 6749, section 5.2).",
-      "required": ["error"],
-      "properties": [
-        "error": [
-          "type": "string",
-          "enum": .array(ProblemKind.allCases.filter(\.isOAuth).map { .string($0.rawValue) }),
-        ],
-        "error_description": ["type": "string"],
-      ],
-    ])
 }

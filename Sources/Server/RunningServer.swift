@@ -250,8 +250,7 @@ private struct Parts: Sendable {
     let (metrics, requestLog) = (metrics, requestLog)
     return API(
       services: services(store: lane.store.store, replay: replay.store(ofLane: index)),
-      authenticator: JWTAuthenticator(
-        verifier: tokenVerifier, limits: limits, clock: clock, loop: lane.loop),
+      verifier: JWTVerifier(tokenVerifier),
       origin: SignatureOrigin(
         scheme: configuration.isHTTPS ? "https" : "http",
         authority: publicURL?.authority),

@@ -1,4 +1,4 @@
-@testable import API
+@testable import Endpoints
 import Testing
 
 @Suite struct JSONGrammar {

@@ -1,4 +1,5 @@
 @testable import API
+@testable import Endpoints
 import Foundation
 import HTTP
 import Registry

@@ -1,5 +1,6 @@
 import HTTP
 @testable import API
+@testable import Endpoints
 import TestSupport
 import Testing
 
@@ -108,7 +109,7 @@ import Testing
 
   /// The document and what the service does with other members are derived from the same words.
   @Test func `Every object of a request says whether other members may stand in it`() {
-    for endpoint in API.endpoints where endpoint.input.isJSON {
+    for endpoint in API.endpoints.operations where endpoint.input.isJSON {
       guard let body = endpoint.input.body else { continue }
       for object in objects(in: body.definition) {
         #expect(object.contains { $0.name == "additionalProperties" }, "\(body.name)")

@@ -69,7 +69,8 @@ import Testing
 
 /// The first check that fails is the answer.
 @Suite struct OrderOfChecks {
-  private static let notAdministrator = OwnerToken(subject: ClientID("alice")!, scopes: [])
+  private static let notAdministrator = OwnerToken(
+    subject: ClientID("alice")!, scopes: [], expiresAt: Timestamp(millisecondsSince1970: 1000))
 
   /// Each request has everything wrong that comes after the status that it gets.
   @Test func `Path, method, size, authentication, scope, media type and syntax, existence`() async throws {
@@ -190,7 +191,10 @@ import Testing
 
   @Test func `A missing scope is named`() async throws {
     let api = APIUnderTest(
-      token: .success(OwnerToken(subject: ClientID("alice")!, scopes: ["registry:administrator"])))
+      token: .success(
+        OwnerToken(
+          subject: ClientID("alice")!, scopes: ["registry:administrator"],
+          expiresAt: Timestamp(millisecondsSince1970: 1000))))
     let answer = try await api.answer("GET", "/api/v1/clients")
     #expect(answer.status == 403)
     #expect(

@@ -17,7 +17,9 @@ final class APIUnderTest: Sendable {
   init(
     storeThrows error: RegistryError = .fault(cause: "no store"),
     token: Result<OwnerToken, OwnerTokenError> = .success(
-      OwnerToken(subject: ClientID("alice")!, scopes: ["registry:admin"]))
+      OwnerToken(
+        subject: ClientID("alice")!, scopes: ["registry:admin"],
+        expiresAt: Timestamp(millisecondsSince1970: 1000)))
   ) {
     self.error = error
     self.token = token
@@ -67,7 +69,7 @@ final class APIUnderTest: Sendable {
         signals: SignalService(
           store: store, live: live, authentication: authentication, clock: outside, random: outside),
         limits: limits, clock: outside, store: store),
-      authenticator: FixedAuthenticator(token: token), origin: SignatureOrigin(scheme: "http")
+      verifier: FixedVerifier(token: token), origin: SignatureOrigin(scheme: "http")
     ) { event in self.observed.withLock { $0.append(event) } }
   }
 
@@ -89,9 +91,10 @@ final class APIUnderTest: Sendable {
   }
 }
 
-private struct FixedAuthenticator: OwnerAuthenticator {
+private struct FixedVerifier: OwnerTokenVerifier {
   let token: Result<OwnerToken, OwnerTokenError>
-  func verify(_ token: String, from address: CallerAddress) async throws(OwnerTokenError) -> OwnerToken {
+  let keyGeneration = 0
+  func verify(_ token: String, at now: Timestamp) async throws(OwnerTokenError) -> OwnerToken {
     try self.token.get()
   }
 }

@@ -6,14 +6,16 @@ internal import RequestSignature
 
 extension Response {
   /// Says where the caller stands with a limit.
-  func tell(_ standing: RateLimit.Standing) {
-    let name = standing.subject.rawValue
-    fields.append(
-      (
-        "RateLimit-Policy",
-        Self.item(name, "q", standing.limit.requests, "w", standing.limit.windowSeconds)
-      ))
-    fields.append(("RateLimit", Self.item(name, "r", standing.remaining, "t", standing.resetSeconds)))
+  func tell(_ standing: RateLimit.Standing) { fields.append(contentsOf: standing.fields) }
+}
+
+extension RateLimit.Standing {
+  var fields: [(name: StaticString, value: String)] {
+    let name = subject.rawValue
+    return [
+      ("RateLimit-Policy", Self.item(name, "q", limit.requests, "w", limit.windowSeconds)),
+      ("RateLimit", Self.item(name, "r", remaining, "t", resetSeconds)),
+    ]
   }
 
   /// A string with two parameters of one letter, as `"device";r=599;t=1`.

@@ -1,10 +1,9 @@
 internal import FoundationEssentials
 internal import HTTP
-internal import Registry
 
 extension Call {
   /// What the route reads: media type, syntax, and the names of members and query parameters; then the values.
-  func input<Input: API.Input>(_ type: Input.Type) throws(Problem) -> Input {
+  public func input<In: Input>(_ type: In.Type) throws(Problem) -> In {
     let description = endpoint.input
     if description.body == nil || description.isBodyOptional && content.isEmpty {
       try testUnreadBody()
@@ -13,11 +12,11 @@ extension Call {
       try testText()
     }
     try endpoint.names.test(query: request.query)
-    return try Input(of: self)
+    return try In(of: self)
   }
 
   /// The members of the body, whose media type, syntax and names `input` has tested.
-  func json<Body: Decodable>(_ type: Body.Type) throws(Problem) -> Body {
+  public func json<Body: Decodable>(_ type: Body.Type) throws(Problem) -> Body {
     do {
       return try JSONDecoder().decode(Body.self, from: Data(content))
     } catch let error as DecodingError {
@@ -28,7 +27,7 @@ extension Call {
   }
 
   /// The bytes of a member of the body, which `json` has accepted; nil where it is absent.
-  func rawMember(_ name: String) -> ArraySlice<UInt8>? {
+  public func rawMember(_ name: String) -> ArraySlice<UInt8>? {
     JSONSyntax.ranges(ofMember: name, in: content).first.map { content[$0] }
   }
 
@@ -131,10 +130,10 @@ extension Substring {
 }
 
 /// An integer of 64 bits. The decoder itself would not name the member whose number is none.
-struct JSONInteger: Decodable {
-  let value: Int64
+public struct JSONInteger: Decodable {
+  public let value: Int64
 
-  init(from decoder: any Decoder) throws {
+  public init(from decoder: any Decoder) throws {
     do {
       value = try decoder.singleValueContainer().decode(Int64.self)
     } catch {
@@ -146,7 +145,7 @@ struct JSONInteger: Decodable {
 
 extension JSONInteger {
   /// The number, if it lies within bounds.
-  func value(in bounds: ClosedRange<Int>, of field: String) throws(Problem) -> Int {
+  public func value(in bounds: ClosedRange<Int>, of field: String) throws(Problem) -> Int {
     guard let number = Int(exactly: value), bounds.contains(number) else { throw .notWithin(bounds, field) }
     return number
   }

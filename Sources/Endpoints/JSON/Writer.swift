@@ -1,16 +1,15 @@
-internal import HTTP
-internal import Registry
+public import HTTP
 
 /// Appends JSON text (RFC 8259) to a buffer: a JSONEncoder's time would be most of an answer's.
-struct JSONWriter {
-  let buffer: ByteBuffer
-  private var needsComma = false
+public struct JSONWriter {
+  public let buffer: ByteBuffer
+  @usableFromInline var needsComma = false
 
-  init(buffer: ByteBuffer) {
+  @inlinable public init(buffer: ByteBuffer) {
     self.buffer = buffer
   }
 
-  mutating func object(_ members: (inout JSONWriter) -> Void) {
+  @inlinable public mutating func object(_ members: (inout JSONWriter) -> Void) {
     buffer.append(UInt8(ascii: "{"))
     needsComma = false
     members(&self)
@@ -18,11 +17,11 @@ struct JSONWriter {
     needsComma = true
   }
 
-  mutating func array(_ elements: [some JSONWritable]) {
+  @inlinable public mutating func array(_ elements: [some JSONWritable]) {
     buffer.append(UInt8(ascii: "["))
     needsComma = false
     for element in elements {
-      separate()
+      if needsComma { buffer.append(UInt8(ascii: ",")) }
       element.write(to: &self)
       needsComma = true
     }
@@ -31,7 +30,13 @@ struct JSONWriter {
   }
 
   /// - Parameter name: plain text that needs no escape.
-  mutating func member(_ name: StaticString, _ value: some JSONWritable) {
+  @inlinable public mutating func member(_ name: StaticString, _ value: some JSONWritable) {
+    begin(member: name)
+    value.write(to: &self)
+    needsComma = true
+  }
+
+  @inlinable func begin(member name: StaticString) {
     let length = name.utf8CodeUnitCount
     buffer.append(length: length + (needsComma ? 4 : 3)) { text in
       if needsComma { text[0] = UInt8(ascii: ",") }
@@ -41,30 +46,24 @@ struct JSONWriter {
       text[text.count - 2] = UInt8(ascii: "\"")
       text[text.count - 1] = UInt8(ascii: ":")
     }
-    value.write(to: &self)
-    needsComma = true
-  }
-
-  private mutating func separate() {
-    if needsComma { buffer.append(UInt8(ascii: ",")) }
   }
 
   /// A string of bytes that need no escape, written by `body`.
-  func plainString(length: Int, _ body: (UnsafeMutableBufferPointer<UInt8>) -> Void) {
+  @inlinable public func plainString(length: Int, _ body: (UnsafeMutableBufferPointer<UInt8>) -> Void) {
     buffer.append(UInt8(ascii: "\""))
     buffer.append(length: length, body)
     buffer.append(UInt8(ascii: "\""))
   }
 
   /// A string of bytes that need no escape.
-  func plainString(_ bytes: UnsafeBufferPointer<UInt8>) {
+  public func plainString(_ bytes: UnsafeBufferPointer<UInt8>) {
     buffer.append(UInt8(ascii: "\""))
     buffer.append(bytes)
     buffer.append(UInt8(ascii: "\""))
   }
 
   /// A string, with what RFC 8259, section 7 wants escaped.
-  func string(_ text: String) {
+  public func string(_ text: String) {
     var text = text
     buffer.append(UInt8(ascii: "\""))
     text.withUTF8 { bytes in
@@ -95,48 +94,35 @@ struct JSONWriter {
 }
 
 /// What has a form in JSON.
-protocol JSONWritable {
+public protocol JSONWritable {
   func write(to json: inout JSONWriter)
 }
 
 extension String: JSONWritable {
-  func write(to json: inout JSONWriter) { json.string(self) }
+  public func write(to json: inout JSONWriter) { json.string(self) }
 }
 
 extension Bool: JSONWritable {
-  func write(to json: inout JSONWriter) { json.buffer.append((self ? "true" : "false") as StaticString) }
+  public func write(to json: inout JSONWriter) { json.buffer.append((self ? "true" : "false") as StaticString) }
 }
 
 extension Int64: JSONWritable {
-  func write(to json: inout JSONWriter) { json.buffer.append(utf8: String(self)) }
+  public func write(to json: inout JSONWriter) { json.buffer.append(utf8: String(self)) }
 }
 
 extension Optional: JSONWritable where Wrapped: JSONWritable {
-  func write(to json: inout JSONWriter) {
+  @inlinable public func write(to json: inout JSONWriter) {
     if let self { self.write(to: &json) } else { json.buffer.append("null" as StaticString) }
   }
 }
 
 extension Array: JSONWritable where Element: JSONWritable {
-  func write(to json: inout JSONWriter) { json.array(self) }
+  @inlinable public func write(to json: inout JSONWriter) { json.array(self) }
 }
 
-extension Timestamp: JSONWritable {
-  func write(to json: inout JSONWriter) { json.plainString(length: Self.textLength) { write(to: $0) } }
-}
-
-/// JSON text that was tested when it came.
-struct JSONText: JSONWritable {
-  let bytes: [UInt8]
-  func write(to json: inout JSONWriter) { bytes.withUnsafeBufferPointer { json.buffer.append($0) } }
-}
-
-extension Identifier: JSONWritable {
-  func write(to json: inout JSONWriter) { json.plainString(length: Self.textLength) { write(to: $0) } }
-}
-
-extension DeviceSecret: JSONWritable {
-  func write(to json: inout JSONWriter) {
-    withCharacters { json.plainString($0) }
-  }
+/// JSON text that was tested when it arrived.
+public struct JSONText: JSONWritable {
+  @usableFromInline let bytes: [UInt8]
+  @inlinable public init(bytes: [UInt8]) { self.bytes = bytes }
+  public func write(to json: inout JSONWriter) { bytes.withUnsafeBufferPointer { json.buffer.append($0) } }
 }

@@ -1,53 +1,70 @@
 internal import HTTP
 
-extension API {
-  /// The OpenAPI 3.1 document, derived from the table of endpoints; JSON with a line break at its end.
-  /// - Parameter publicURL: the origin that clients use; nil stands for the one that served the document.
-  public static func openAPIDocument(publicURL: String?) -> [UInt8] {
-    let json = OpenAPIDocument(endpoints: endpoints, server: publicURL ?? "/").json
+/// What the OpenAPI document says of an application beside its endpoints.
+public struct Description: Sendable {
+  /// `info`.
+  let info: JSONValue
+  /// `securitySchemes`, which each `Access` refers to.
+  let securitySchemes: JSONValue
+  /// The header fields of answers that the framework does not know.
+  let headers: [HeaderDescription]
+  /// Those of them that every problem may have.
+  let problemHeaders: [HeaderDescription]
+  /// What precedes a kind's slug in `type`.
+  public let problemTypeBase: String
+  /// The kinds that any operation may answer with.
+  let everywhere: [ProblemKind]
+  /// Those whose response is described once, and not at each of the many operations that have them.
+  let common: [ProblemKind]
+
+  public init(
+    info: JSONValue, securitySchemes: JSONValue, headers: [HeaderDescription],
+    problemHeaders: [HeaderDescription], problemTypeBase: String, everywhere: [ProblemKind],
+    common: [ProblemKind]
+  ) {
+    (self.info, self.securitySchemes, self.headers) = (info, securitySchemes, headers)
+    (self.problemHeaders, self.problemTypeBase) = (problemHeaders, problemTypeBase)
+    (self.everywhere, self.common) = (everywhere, common)
+  }
+}
+
+/// The OpenAPI 3.1 document of some operations.
+public struct OpenAPIDocument {
+  private let operations: [Operation]
+  private let server: String
+  private let application: Description
+
+  /// - Parameter server: the origin that clients use, or a path on the one that served the document.
+  public init(of operations: [Operation], server: String, _ application: Description) {
+    (self.operations, self.server, self.application) = (operations, server, application)
+  }
+
+  /// As it is served; ends with a line break.
+  public var text: [UInt8] {
     var writer = JSONWriter(buffer: ByteBuffer(capacity: 64 * 1024))
     json.write(to: &writer)
     writer.buffer.append(UInt8(ascii: "\n"))
     return writer.buffer.withBytes { Array($0) }
   }
-}
 
-/// The description of a table of endpoints (OpenAPI 3.1).
-struct OpenAPIDocument {
-  let endpoints: [Endpoint]
-  let server: String
+  /// Every kind that an operation may answer with, by status and then in the order of the operations.
+  public var problemKinds: [ProblemKind] {
+    let all = application.everywhere + application.common + operations.flatMap(\.problems)
+    let unique = all.reduce(into: [ProblemKind]()) { if !$0.contains($1) { $0.append($1) } }
+    return unique.sorted { $0.status < $1.status }
+  }
 
-  var json: JSONValue {
+  private var json: JSONValue {
     [
       "openapi": "3.1.0",
-      "info": [
-        "title": "Device registry",
-        "version": "1",
-        "summary": "Registers trading terminals, gives each its secret, and cuts it off.",
-      ],
+      "info": application.info,
       "servers": [["url": .string(server)]],
       "paths": .object(paths),
       "components": [
         "schemas": .object(schemas),
         "responses": .object(commonResponses),
-        "headers": .object(HeaderDescription.all.map { ($0.name, $0.json) }),
-        "securitySchemes": [
-          "owner": [
-            "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
-            "description":
-              "A JSON Web Token: `sub` is the client's id, `exp` is demanded, `scope` may hold registry:admin.",
-          ],
-          "deviceSignature": [
-            "type": "apiKey", "in": "header", "name": "Signature",
-            "description":
-              "An HTTP message signature (RFC 9421) with `Signature-Input`; `keyid` is the device's id. It is the proof of SCRAM (RFC 5802): ClientKey XOR HMAC-SHA-256(StoredKey, signature base).",
-          ],
-          "deviceToken": [
-            "type": "oauth2",
-            "description": "A token of the device, which begins with `drt_`.",
-            "flows": ["clientCredentials": ["tokenUrl": "/api/v1/device/token", "scopes": .object([])]],
-          ],
-        ],
+        "headers": .object((HeaderDescription.all + application.headers).map { ($0.name, $0.json) }),
+        "securitySchemes": application.securitySchemes,
       ],
     ]
   }
@@ -55,87 +72,70 @@ struct OpenAPIDocument {
   /// In the table's order, with the operations of a path together.
   private var paths: [(name: String, value: JSONValue)] {
     var paths: [(name: String, operations: [(name: String, value: JSONValue)])] = []
-    for endpoint in endpoints {
-      let operation = (endpoint.method.lowercased(), operation(of: endpoint))
-      if let index = paths.firstIndex(where: { $0.name == endpoint.path }) {
-        paths[index].operations.append(operation)
+    for operation in operations {
+      let member = (operation.method.lowercased(), json(of: operation))
+      if let index = paths.firstIndex(where: { $0.name == operation.path }) {
+        paths[index].operations.append(member)
       } else {
-        paths.append((endpoint.path, [operation]))
+        paths.append((operation.path, [member]))
       }
     }
     return paths.map { ($0.name, .object($0.operations)) }
   }
 
-  private func operation(of endpoint: Endpoint) -> JSONValue {
+  private func json(of operation: Operation) -> JSONValue {
     var members: [(name: String, value: JSONValue)] = [
-      ("operationId", .string(endpoint.name)),
-      ("summary", .string(endpoint.summary)),
-      ("security", security(of: endpoint.access)),
+      ("operationId", .string(operation.name)),
+      ("summary", .string(operation.summary)),
+      ("security", operation.access.security),
     ]
-    if !endpoint.input.parameters.isEmpty {
-      members.append(("parameters", .array(endpoint.input.parameters.map(\.json))))
-    }
-    if let body = endpoint.input.body {
+    let input = operation.input
+    if !input.parameters.isEmpty { members.append(("parameters", .array(input.parameters.map(\.json)))) }
+    if let body = input.body {
       let media: JSONValue = ["schema": body.reference]
       members.append(
         (
           "requestBody",
           [
-            "required": .boolean(!endpoint.input.isBodyOptional),
-            "content": .object([(endpoint.input.bodyType, media)]),
+            "required": .boolean(!input.isBodyOptional),
+            "content": .object([(input.bodyType, media)]),
           ]
         ))
     }
-    members.append(("responses", .object(responses(of: endpoint))))
+    members.append(("responses", .object(responses(of: operation))))
     return .object(members)
   }
 
-  private func security(of access: Access) -> JSONValue {
-    switch access {
-    case .anyone: []
-    case .owner: [["owner": []]]
-    case .administrator: [["owner": [.string(Administrator.scope)]]]
-    case .device: [["deviceSignature": []], ["deviceToken": []]]
-    }
-  }
-
-  private func responses(of endpoint: Endpoint) -> [(name: String, value: JSONValue)] {
-    let problems = Dictionary(grouping: endpoint.problems, by: \.status).sorted { $0.key < $1.key }
-    let signed = endpoint.access == .device ? HeaderDescription.signed : []
-    let limited = endpoint.access == .anyone ? [] : HeaderDescription.rateLimit
-    return [(String(endpoint.success.status), endpoint.success.json(with: limited + signed))]
+  private func responses(of operation: Operation) -> [(name: String, value: JSONValue)] {
+    let access = operation.access
+    let problems = Dictionary(grouping: application.everywhere + operation.problems, by: \.status)
+      .sorted { $0.key < $1.key }
+    return [(String(operation.success.status), operation.success.json(with: access.successHeaders))]
       + problems.map { status, kinds in
-        kinds.allSatisfy(Self.commonKinds.contains) && signed.isEmpty
+        kinds.allSatisfy(application.common.contains) && access.problemHeaders.isEmpty
           ? (String(status), ["$ref": .string("#/components/responses/\(Self.name(of: status))")])
-          : (String(status), Self.response(to: kinds, status: status, with: signed))
+          : (String(status), response(to: kinds, with: access.problemHeaders))
       }
   }
 
-  /// Problems whose response is described once, and not at each of the many routes that have them.
-  private static let commonKinds =
-    ProblemKind.everywhere
-    + [.invalidValue, .tokenMissing, .tokenInvalid, .tooManyRequests, .pathNotFound, .methodNotAllowed]
-
   private var commonResponses: [(name: String, value: JSONValue)] {
-    Dictionary(grouping: Self.commonKinds, by: \.status).sorted { $0.key < $1.key }
-      .map { status, kinds in (Self.name(of: status), Self.response(to: kinds, status: status)) }
+    Dictionary(grouping: application.common, by: \.status).sorted { $0.key < $1.key }
+      .map { status, kinds in (Self.name(of: status), response(to: kinds)) }
   }
 
   private static func name(of status: Int) -> String { "Problem\(status)" }
 
-  private static func response(
-    to kinds: [ProblemKind], status: Int, with headers: [HeaderDescription] = []
-  ) -> JSONValue {
-    let description = kinds.map { "`\($0.rawValue)`: \($0.title)." }.joined(separator: " ")
+  private func response(to kinds: [ProblemKind], with headers: [HeaderDescription] = []) -> JSONValue {
+    let description = kinds.map { "`\($0.slug)`: \($0.title)." }.joined(separator: " ")
     let headers =
-      HeaderDescription.everywhere + HeaderDescription.required(with: status, by: kinds)
-      + HeaderDescription.rateLimit + headers
+      HeaderDescription.everywhere + HeaderDescription.required(by: kinds) + application.problemHeaders
+      + headers
     var content: [(name: String, value: JSONValue)] = []
     if kinds.contains(where: { !$0.isOAuth }) {
-      content.append((.init(describing: Problem.contentType), ["schema": Problem.schema.reference]))
+      content.append((.init(describing: Problem.contentType), ["schema": problemSchema.reference]))
     }
     if kinds.contains(where: \.isOAuth) {
-      content.append(("application/json", ["schema": Problem.oauthSchema.reference]))
+      content.append(("application/json", ["schema": oauthSchema.reference]))
     }
     return [
       "description": .string(description),
@@ -147,12 +147,63 @@ struct OpenAPIDocument {
   /// Each once, in the order of their first use.
   private var schemas: [(name: String, value: JSONValue)] {
     var schemas: [Schema] = []
-    for schema in endpoints.flatMap({ [$0.input.body].compactMap(\.self) + $0.success.components })
-      + [Problem.schema, Problem.oauthSchema]
+    for schema in operations.flatMap({ [$0.input.body].compactMap(\.self) + $0.success.components })
+      + [problemSchema, oauthSchema]
     where !schemas.contains(where: { $0.name == schema.name }) {
       schemas.append(schema)
     }
     return schemas.map { ($0.name, $0.definition) }
+  }
+
+  private var problemSchema: Schema {
+    Schema(
+      name: "Problem",
+      definition: [
+        "type": "object",
+        "description": "What went wrong (RFC 9457).",
+        "required": ["type", "title", "status", "detail", "request_id"],
+        "properties": [
+          "type": [
+            "type": "string", "format": "uri",
+            "enum": .array(
+              problemKinds.filter { !$0.isOAuth }.map { .string(application.problemTypeBase + $0.slug) }),
+          ],
+          "title": ["type": "string"],
+          "status": ["type": "integer", "minimum": 400, "maximum": 599],
+          "detail": ["type": "string", "description": "What was wrong here, and what to do about it."],
+          "request_id": ["type": "string", "minLength": 1, "maxLength": 128],
+          "server_time": [
+            "type": "string", "format": "date-time",
+            "description": "The registry's time, with clock-skew.",
+          ],
+          "errors": [
+            "type": "array",
+            "minItems": 1,
+            "items": [
+              "type": "object",
+              "required": ["field", "message"],
+              "properties": ["field": ["type": "string"], "message": ["type": "string"]],
+            ],
+          ],
+        ],
+      ])
+  }
+
+  private var oauthSchema: Schema {
+    Schema(
+      name: "OAuthError",
+      definition: [
+        "type": "object",
+        "description": "What went wrong, as OAuth has it (RFC 6749, section 5.2).",
+        "required": ["error"],
+        "properties": [
+          "error": [
+            "type": "string",
+            "enum": .array(problemKinds.filter(\.isOAuth).map { .string($0.slug) }),
+          ],
+          "error_description": ["type": "string"],
+        ],
+      ])
   }
 }
 

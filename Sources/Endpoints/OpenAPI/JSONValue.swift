@@ -1,7 +1,7 @@
 internal import HTTP
 
 /// JSON that is written as a literal. Members keep their order.
-enum JSONValue: Sendable {
+public enum JSONValue: Sendable {
   case string(String)
   case integer(Int64)
   case boolean(Bool)
@@ -12,23 +12,25 @@ enum JSONValue: Sendable {
 extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, ExpressibleByBooleanLiteral,
   ExpressibleByArrayLiteral, ExpressibleByDictionaryLiteral
 {
-  init(stringLiteral value: String) { self = .string(value) }
-  init(integerLiteral value: Int64) { self = .integer(value) }
-  init(booleanLiteral value: Bool) { self = .boolean(value) }
-  init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
-  init(dictionaryLiteral members: (String, JSONValue)...) { self = .object(members.map { ($0.0, $0.1) }) }
+  public init(stringLiteral value: String) { self = .string(value) }
+  public init(integerLiteral value: Int64) { self = .integer(value) }
+  public init(booleanLiteral value: Bool) { self = .boolean(value) }
+  public init(arrayLiteral elements: JSONValue...) { self = .array(elements) }
+  public init(dictionaryLiteral members: (String, JSONValue)...) {
+    self = .object(members.map { ($0.0, $0.1) })
+  }
 }
 
 extension JSONValue {
   /// Schema of a moment (RFC 3339).
-  static func time(nullable: Bool = false) -> JSONValue {
+  public static func time(nullable: Bool = false) -> JSONValue {
     ["type": nullable ? ["string", "null"] : "string", "format": "date-time"]
   }
 }
 
 extension JSONValue {
   /// Schema of a whole number.
-  static func integer(in bounds: ClosedRange<Int>) -> JSONValue {
+  public static func integer(in bounds: ClosedRange<Int>) -> JSONValue {
     [
       "type": "integer", "minimum": .integer(Int64(bounds.lowerBound)),
       "maximum": .integer(Int64(bounds.upperBound)),
@@ -36,13 +38,13 @@ extension JSONValue {
   }
 
   /// Schema of text that may be null, without U+0000.
-  static func text(maximum: Int) -> JSONValue {
+  public static func text(maximum: Int) -> JSONValue {
     ["type": ["string", "null"], "maxLength": .integer(Int64(maximum)), "pattern": #"^[^\u0000]*$"#]
   }
 }
 
 extension JSONValue: JSONWritable {
-  func write(to json: inout JSONWriter) { writeIndented(to: &json, depth: 0) }
+  public func write(to json: inout JSONWriter) { writeIndented(to: &json, depth: 0) }
 
   /// Over several lines, two spaces a level; scalars side by side.
   private func writeIndented(to json: inout JSONWriter, depth: Int) {

@@ -76,10 +76,11 @@ public struct DeviceService: Sendable {
     return device
   }
 
-  /// The device that calls. Throws `deviceNotFound` where it is gone by now.
+  /// The device that calls. Throws `signatureInvalid`, `tokenInvalid` where it was deleted meanwhile.
   public func callingDevice(_ session: DeviceSession) async throws(RegistryError) -> Device {
     live.presence.note(.called, by: session.deviceID, at: clock.now())
-    return try await getDevice(session.deviceID, owner: session.clientID)
+    guard let device = try await store.device(session.deviceID) else { throw session.ended }
+    return device
   }
 
   /// Throws `deviceNotFound`, `notOwner`, `deviceRevoked`, `deviceNameTaken`.

@@ -1,0 +1,43 @@
+internal import Endpoints
+internal import HTTP
+internal import Registry
+
+/// A caller that needs no proof.
+final class Anyone {
+  let address: CallerAddress
+  /// Who it proved to be by what it sent, for the log.
+  var proved: ProvedCaller?
+
+  fileprivate init(address: CallerAddress) { self.address = address }
+}
+
+extension Endpoint<API> {
+  /// An endpoint that answers anyone.
+  static func anyone<In: Input, Out: Answer>(
+    _ method: String, _ path: String, _ name: String, _ summary: String, problems: [ProblemKind] = [],
+    access: Access = .anyone,
+    _ handler: @escaping @Sendable (API) -> (Anyone, In) async throws(Problem) -> Out
+  ) -> Endpoint {
+    let operation = Operation(
+      method, path, name, summary, access: access, problems: problems, reads: In.self, answers: Out.self)
+    return Endpoint(operation) { api, call in await api.answer(call, handler) }
+  }
+}
+
+extension API {
+  /// The stages of a request that anyone may send: media type and syntax, then the handler.
+  fileprivate func answer<In: Input, Out: Answer>(
+    _ call: Call, _ handler: (API) -> (Anyone, In) async throws(Problem) -> Out
+  ) async -> Response {
+    let caller = Anyone(address: call.request.caller)
+    var outcome: Outcome
+    do throws(Problem) {
+      try await call.request.receiveWholeContent()
+      outcome = Outcome(response: try await handler(self)(caller, call.input(In.self)).response())
+    } catch {
+      outcome = self.outcome(error, of: call.request)
+    }
+    outcome.caller = caller.proved
+    return report(outcome, of: call)
+  }
+}

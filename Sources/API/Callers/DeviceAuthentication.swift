@@ -1,0 +1,107 @@
+internal import Endpoints
+internal import HTTP
+internal import Registry
+internal import RequestSignature
+
+/// What a signature covers of a request that the request itself does not say for sure.
+public struct SignatureOrigin: Hashable, Sendable {
+  /// `http` or `https`.
+  let scheme: String
+  /// Nil: that of the request's `Host`.
+  let authority: String?
+
+  /// - Parameters:
+  ///   - scheme: that of the public URL where there is one, else the listener's.
+  ///   - authority: that of the public URL; nil where there is none.
+  public init(scheme: String, authority: String? = nil) {
+    self.scheme = scheme
+    self.authority = authority
+  }
+}
+
+extension API {
+  /// Authenticates a device. Where there is a signature, it alone decides.
+  func authenticateDevice(_ request: Request) async throws(Problem) -> AuthenticatedDevice {
+    if request.fields.contains("signature-input") || request.fields.contains("signature") {
+      return try await authenticateSignature(of: request)
+    }
+    guard let token = try request.bearerToken() else { throw .signatureMissing }
+    guard token.hasPrefix(AccessToken.prefix) else {
+      throw .tokenInvalid(
+        "it is not a device's access token, which begins with \(AccessToken.prefix); this path needs one, or a "
+          + "signature, and does not take the JWT of an owner")
+    }
+    do throws(RegistryError) {
+      return AuthenticatedDevice(
+        try await services.authentication.authenticate(token: token, from: request.caller))
+    } catch {
+      throw Problem(error)
+    }
+  }
+
+  /// In the order of RFC 9421, section 3.2: the fields, timeliness, the content's digest, the signature, and the nonce.
+  private func authenticateSignature(of request: Request) async throws(Problem) -> AuthenticatedDevice {
+    // The signature covers the content.
+    try await request.receiveWholeContent()
+    let proof = try readSignature(of: request)
+    try testTimeliness(of: proof)
+    guard proof.hasDigest(of: request.content), let id = DeviceID(proof.keyID) else {
+      throw Problem(RegistryError.signatureInvalid)
+    }
+    do throws(RegistryError) {
+      let session = try await services.authentication.authenticate(
+        id, nonce: proof.nonce, created: proof.created, from: request.caller
+      ) {
+        proof.verify(storedKey: $0)
+      }
+      return AuthenticatedDevice(session, signed: (proof.keyID, proof.nonce))
+    } catch {
+      throw Problem(error)
+    }
+  }
+
+  private func readSignature(of request: Request) throws(Problem) -> RequestProof {
+    let view = RequestView(
+      method: request.method, target: request.target, scheme: origin.scheme,
+      authority: origin.authority ?? request.value(of: "host") ?? "", body: request.content,
+      value: { [fields = request.fields] in fields.combinedValue(of: $0) })
+    let proof: RequestProof?
+    do throws(Malformation) { proof = try RequestProof(view) } catch { throw .signatureMalformed("\(error)") }
+    guard let proof else { throw .signatureMissing }
+    return proof
+  }
+
+  private func testTimeliness(of proof: RequestProof) throws(Problem) {
+    let now = services.clock.now()
+    let timeliness = proof.timeliness(
+      at: now.secondsSince1970, skewSeconds: Int64(services.authentication.skewSeconds),
+      leadSeconds: Int64(AuthenticationService.maximumLeadSeconds))
+    guard timeliness == .timely else { throw .clockSkew(timeliness, serverTime: now) }
+  }
+}
+
+extension Request {
+  /// Whom limits on addresses are on.
+  var caller: CallerAddress { CallerAddress(high: client.high, low: client.low) }
+
+  /// The bearer token of `Authorization` (RFC 6750, section 2.1); nil where there is none.
+  func bearerToken() throws(Problem) -> String? { try credentials(of: "bearer") }
+
+  /// What follows the scheme in `Authorization`; nil where the field is absent or of another scheme. Schemes are
+  /// case-insensitive (RFC 9110, section 11.1).
+  func credentials(of wantedScheme: String) throws(Problem) -> String? {
+    let fields = values(of: "authorization")
+    guard let field = fields.first else { return nil }
+    // Of two, which one counts is not for us to choose.
+    guard fields.count == 1 else { throw .tokenInvalid("there is more than one Authorization field") }
+    let scheme = field.utf8.prefix { $0 != UInt8(ascii: " ") }
+    guard Substring(scheme).lowercased() == wantedScheme else { return nil }
+    let credentials = field.utf8.dropFirst(scheme.count).drop { $0 == UInt8(ascii: " ") }
+    return credentials.isEmpty ? nil : String(Substring(credentials))
+  }
+}
+
+extension Timestamp {
+  /// Whole seconds, rounded down.
+  var secondsSince1970: Int64 { Int64((Double(millisecondsSince1970) / 1000).rounded(.down)) }
+}

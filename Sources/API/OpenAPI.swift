@@ -1,0 +1,105 @@
+internal import Endpoints
+
+extension API {
+  /// The OpenAPI 3.1 document, derived from the table of endpoints; JSON with a line break at its end.
+  /// - Parameter publicURL: the origin that clients use; without it, the document names the one that served it.
+  public static func openAPIDocument(publicURL: String?) -> [UInt8] {
+    OpenAPIDocument(of: endpoints.operations, server: publicURL ?? "/", description).text
+  }
+
+  static let description = Description(
+    info: [
+      "title": "Device registry",
+      "version": "1",
+      "summary": "Registers trading terminals, gives each its secret, and cuts it off.",
+    ],
+    securitySchemes: [
+      "owner": [
+        "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
+        "description":
+          "A JSON Web Token: `sub` is the client's id, `exp` is demanded, `scope` may hold registry:admin.",
+      ],
+      "deviceSignature": [
+        "type": "apiKey", "in": "header", "name": "Signature",
+        "description":
+          "An HTTP message signature (RFC 9421) with `Signature-Input`; `keyid` is the device's id. It is the proof of SCRAM (RFC 5802): ClientKey XOR HMAC-SHA-256(StoredKey, signature base).",
+      ],
+      "deviceToken": [
+        "type": "oauth2",
+        "description": "A token of the device, which begins with `drt_`.",
+        "flows": ["clientCredentials": ["tokenUrl": "/api/v1/device/token", "scopes": .object([])]],
+      ],
+    ],
+    headers: HeaderDescription.rateLimit + HeaderDescription.signed,
+    problemHeaders: HeaderDescription.rateLimit,
+    problemTypeBase: "https://device-registry.example/problems/",
+    everywhere: everywhere,
+    common: everywhere + [
+      .invalidValue, .tokenMissing, .tokenInvalid, .tooManyRequests, .pathNotFound, .methodNotAllowed,
+    ])
+
+  /// What any route can answer, whatever it is asked.
+  private static let everywhere: [ProblemKind] = [
+    .malformedRequest, .requestTimeout, .contentTooLarge, .unsupportedMediaType, .headerTooLarge,
+    .internalError, .overloaded, .unavailable, .versionNotSupported,
+  ]
+}
+
+extension Access {
+  static let anyone = Access(security: [])
+
+  /// Anyone, and as a rule what monitors the service.
+  static let probe = Access(security: [], isRoutine: true)
+
+  static let owner = Access(
+    security: [["owner": []]], problems: [.tokenMissing, .tokenInvalid, .tooManyRequests],
+    successHeaders: HeaderDescription.rateLimit)
+
+  static let administrator = Access(
+    security: [["owner": [.string(Administrator.scope)]]],
+    problems: [.tokenMissing, .tokenInvalid, .insufficientScope, .tooManyRequests],
+    successHeaders: HeaderDescription.rateLimit)
+
+  static let device = Access(
+    security: [["deviceSignature": []], ["deviceToken": []]],
+    problems: [
+      .signatureMissing, .signatureMalformed, .clockSkew, .signatureInvalid, .replayed, .tokenInvalid,
+      .tooManyRequests,
+    ],
+    successHeaders: HeaderDescription.rateLimit + HeaderDescription.signed,
+    problemHeaders: HeaderDescription.signed, isRoutine: true)
+}
+
+extension HeaderDescription {
+  static let retryAfterParking = HeaderDescription(
+    name: "Retry-After", meaning: "Seconds after which to try again, where too many polls waited already.",
+    isRequired: false, isCommon: false, schema: ["type": "integer", "minimum": 0])
+
+  /// The limits that applied.
+  static let rateLimit = [
+    HeaderDescription(
+      name: "RateLimit-Policy",
+      meaning:
+        "Where a limit applied: whom it is on (`client`, `device` or `address`), `q` requests in `w` seconds (draft-ietf-httpapi-ratelimit-headers).",
+      isRequired: false),
+    HeaderDescription(
+      name: "RateLimit",
+      meaning:
+        "Where a limit applied: `r` requests are left, and in `t` seconds all are there again (draft-ietf-httpapi-ratelimit-headers).",
+      isRequired: false),
+  ]
+
+  /// What the answer to a signed request has, once its nonce is stored.
+  static let signed = [
+    HeaderDescription(
+      name: "Content-Digest", meaning: "Of a signed answer, the body's digest (RFC 9530).", isRequired: false),
+    HeaderDescription(
+      name: "Signature-Input", meaning: "Of a signed answer, what the signature covers (RFC 9421).",
+      isRequired: false),
+    HeaderDescription(
+      name: "Signature",
+      meaning:
+        "Of a signed answer, HMAC-SHA-256 of the signature base under the secret's ServerKey (RFC 9421).",
+      isRequired: false),
+  ]
+}
