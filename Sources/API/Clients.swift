@@ -63,7 +63,7 @@ struct NewClient: Input {
           "email": [
             "type": ["string", "null"], "format": "email", "maxLength": .integer(Int64(Email.maximumLength)),
           ],
-          "telegram_id": Client.telegramIDSchema,
+          "telegram_id": Int64?.schema.adding(Client.telegramIDBounds),
         ],
       ]))
 
@@ -91,7 +91,7 @@ struct ClientPath: Input {
 
   static let description = InputDescription(parameters: [
     ParameterDescription(
-      name: "id", place: .path, meaning: "The client's id, percent-encoded.", schema: Client.idSchema)
+      name: "id", place: .path, meaning: "The client's id, percent-encoded.", schema: ClientID.schema)
   ])
 
   /// What is not of the form of an id names no client.
@@ -101,35 +101,17 @@ struct ClientPath: Input {
   }
 }
 
-extension Client: JSONDescribed {
-  public func write(to json: inout JSONWriter) {
-    json.object { json in
-      json.member("id", id.text)
-      json.member("email", email?.text)
-      json.member("telegram_id", telegramID)
-      json.member("created_at", createdAt)
-    }
+extension Client: Shape {
+  public static var name: String? { "Client" }
+
+  public static func describe(_ members: inout some Members<Self>) {
+    members.add("id") { $0.id }
+    members.add("email") { $0.email }
+    members.add("telegram_id", telegramIDBounds) { $0.telegramID }
+    members.add("created_at") { $0.createdAt }
   }
 
-  public static let schema = Schema(
-    name: "Client",
-    definition: [
-      "type": "object",
-      "required": ["id", "email", "telegram_id", "created_at"],
-      "properties": [
-        "id": idSchema,
-        "email": ["type": ["string", "null"]],
-        "telegram_id": telegramIDSchema,
-        "created_at": .time(),
-      ],
-    ])
-
-  static let idSchema: JSONValue = [
-    "type": "string", "minLength": 1, "maxLength": .integer(Int64(ClientID.maximumLength)),
-    "pattern": "^[!-~]*$",
-  ]
-
-  static let telegramIDSchema: JSONValue = [
-    "type": ["integer", "null"], "format": "int64", "minimum": .integer(.min), "maximum": .integer(.max),
+  fileprivate static let telegramIDBounds: JSONValue = [
+    "format": "int64", "minimum": .integer(.min), "maximum": .integer(.max),
   ]
 }

@@ -137,106 +137,65 @@ struct Acknowledgements: Input {
 }
 
 /// The device itself, and the registry's time.
-struct CallingDevice: JSONDescribed {
+struct CallingDevice: Shape {
   let device: Device
   let serverTime: Timestamp
 
-  func write(to json: inout JSONWriter) {
-    json.object { json in
-      device.writeMembers(&json)
-      json.member("server_time", serverTime)
-    }
+  static let name: String? = "CallingDevice"
+
+  static func describe(_ members: inout some Members<Self>) {
+    members.include { $0.device }
+    members.add("server_time") { $0.serverTime }
   }
-
-  static let schema = Schema(name: "CallingDevice", members: schemaMembers)
-
-  private static let schemaMembers: [(name: String, value: JSONValue)] =
-    Device.schemaMembers + [("server_time", .time())]
 }
 
 /// 200 with the signals that wait for a device.
-struct PolledSignals: Answer {
+struct PolledSignals: Answer, Shape {
   let signals: [Signal]
   let retryAfterSeconds: Int?
   let serverTime: Timestamp
 
-  static let description = SuccessDescription(
-    status: 200, meaning: "The signals, oldest first; none where none came in time.", schema: schema.reference,
-    components: [schema], headers: [.retryAfterParking])
+  static let name: String? = "PolledSignals"
 
-  private static let schema = Schema(
-    name: "PolledSignals",
-    definition: [
-      "type": "object",
-      "required": ["signals", "server_time"],
-      "properties": [
-        "signals": [
-          "type": "array",
-          "items": [
-            "type": "object",
-            "required": ["id", "created_at", "expires_at", "payload"],
-            "properties": [
-              "id": ["type": "string", "format": "uuid"], "created_at": .time(), "expires_at": .time(),
-              "payload": ["type": "object"],
-            ],
-          ],
-        ],
-        "server_time": .time(),
-      ],
-    ])
+  static func describe(_ members: inout some Members<Self>) {
+    members.add("signals") { $0.signals }
+    members.add("server_time") { $0.serverTime }
+  }
+
+  static var description: SuccessDescription {
+    SuccessDescription(
+      status: 200, meaning: "The signals, oldest first; none where none came in time.", Self.self,
+      headers: [.retryAfterParking])
+  }
 
   /// Bytes of a signal beside its payload.
   private static let bytesBesidePayload = 160
 
   func response() -> Response {
     let capacity = signals.reduce(64) { $0 + $1.payload.count + Self.bytesBesidePayload }
-    var json = JSONWriter(buffer: ByteBuffer(capacity: capacity))
-    json.object { json in
-      json.member("signals", signals.map(PolledSignal.init))
-      json.member("server_time", serverTime)
-    }
-    let response = Response(status: 200, contentType: "application/json", body: json.buffer)
+    let response = Response(status: 200, contentType: "application/json", body: text(capacity: capacity))
     if let retryAfterSeconds { response.fields.append(("Retry-After", String(retryAfterSeconds))) }
     return response
   }
 }
 
-/// A signal as a device sees it.
-private struct PolledSignal: JSONWritable {
-  let signal: Signal
-
-  func write(to json: inout JSONWriter) {
-    json.object { json in
-      json.member("id", signal.id)
-      json.member("created_at", signal.createdAt)
-      json.member("expires_at", signal.expiresAt)
-      json.member("payload", JSONText(bytes: signal.payload))
-    }
+/// As a device sees it.
+extension Signal: Shape {
+  public static func describe(_ members: inout some Members<Self>) {
+    members.add("id") { $0.id }
+    members.add("created_at") { $0.createdAt }
+    members.add("expires_at") { $0.expiresAt }
+    members.add("payload") { JSONText(bytes: $0.payload) }
   }
 }
 
-/// `{"acked": [ids], "unknown": [ids]}`.
-extension SignalService.Acknowledged: JSONDescribed {
-  public func write(to json: inout JSONWriter) {
-    json.object { json in
-      json.member("acked", acked)
-      json.member("unknown", unknown)
-    }
-  }
+extension SignalService.Acknowledged: Shape {
+  public static var name: String? { "Acked" }
 
-  public static let schema = Schema(
-    name: "Acked",
-    definition: [
-      "type": "object",
-      "required": ["acked", "unknown"],
-      "properties": [
-        "acked": ["type": "array", "items": ["type": "string", "format": "uuid"]],
-        "unknown": [
-          "type": "array", "items": ["type": "string", "format": "uuid"],
-          "description": "Those that are no signals to this device.",
-        ],
-      ],
-    ])
+  public static func describe(_ members: inout some Members<Self>) {
+    members.add("acked") { $0.acked }
+    members.add("unknown", ["description": "Those that are no signals to this device."]) { $0.unknown }
+  }
 }
 
 extension API {

@@ -156,83 +156,48 @@ struct RenamedDevice: Input {
   }
 }
 
-extension Device: JSONDescribed {
-  public func write(to json: inout JSONWriter) { json.object(writeMembers) }
+extension Device: Shape {
+  public static var name: String? { "Device" }
 
-  func writeMembers(_ json: inout JSONWriter) {
-    json.member("id", id)
-    json.member("client_id", clientID.text)
-    json.member("device_name", deviceName.text)
-    json.member("is_active", isActive)
-    json.member("revoked", revoked)
-    json.member("last_poll", lastPoll)
-    json.member("last_ack", lastAck)
-    json.member("last_seen", lastSeen)
-    json.member("created_at", createdAt)
-    json.member("updated_at", updatedAt)
+  public static func describe(_ members: inout some Members<Self>) {
+    members.add("id") { $0.id }
+    members.add("client_id") { $0.clientID }
+    members.add("device_name") { $0.deviceName }
+    members.add("is_active", ["description": "Whether the device may be used; false once revoked."]) {
+      $0.isActive
+    }
+    members.add("revoked", ["description": "Whether the device was cut off, for good."]) { $0.revoked }
+    members.add("last_poll") { $0.lastPoll }
+    members.add("last_ack") { $0.lastAck }
+    members.add("last_seen") { $0.lastSeen }
+    members.add("created_at") { $0.createdAt }
+    members.add("updated_at") { $0.updatedAt }
   }
-
-  public static let schema = Schema(name: "Device", members: schemaMembers)
-
-  static let schemaMembers: [(name: String, value: JSONValue)] = [
-    ("id", ["type": "string", "format": "uuid"]),
-    ("client_id", Client.idSchema),
-    (
-      "device_name", ["type": "string", "minLength": 1, "maxLength": .integer(Int64(DeviceName.maximumLength))]
-    ),
-    ("is_active", ["type": "boolean", "description": "Whether the device may be used; false once revoked."]),
-    ("revoked", ["type": "boolean", "description": "Whether the device was cut off, for good."]),
-    ("last_poll", .time(nullable: true)),
-    ("last_ack", .time(nullable: true)),
-    ("last_seen", .time(nullable: true)),
-    ("created_at", .time()),
-    ("updated_at", .time()),
-  ]
 }
 
-extension RegisteredDevice: JSONDescribed {
-  public static let isSensitive = true
+extension RegisteredDevice: Shape {
+  public static var name: String? { "RegisteredDevice" }
+  public static var isSensitive: Bool { true }
 
-  public func write(to json: inout JSONWriter) { json.object(writeMembers) }
-
-  fileprivate func writeMembers(_ json: inout JSONWriter) {
-    device.writeMembers(&json)
-    json.member("hmac_key_hash", hmacKeyHash)
-    json.member("secret", secret)
-  }
-
-  public static let schema = Schema(name: "RegisteredDevice", members: schemaMembers)
-
-  fileprivate static let schemaMembers: [(name: String, value: JSONValue)] =
-    Device.schemaMembers + [
-      (
-        "hmac_key_hash",
-        [
-          "type": "string", "description": "The argon2id PHC string of the secret.",
-          "pattern": #"^\$argon2id\$"#,
-        ]
-      ),
-      (
-        "secret",
-        ["type": "string", "description": "The device's HMAC key, shown once.", "pattern": "^[0-9a-f]{64}$"]
-      ),
-    ]
-}
-
-extension RotatedDevice: JSONDescribed {
-  public static let isSensitive = true
-
-  public func write(to json: inout JSONWriter) {
-    json.object { json in
-      registered.writeMembers(&json)
-      json.member("grace_expires_at", graceExpiresAt)
+  public static func describe(_ members: inout some Members<Self>) {
+    members.include { $0.device }
+    members.add(
+      "hmac_key_hash", ["description": "The argon2id PHC string of the secret.", "pattern": #"^\$argon2id\$"#]
+    ) { $0.hmacKeyHash }
+    members.add("secret", ["description": "The device's HMAC key, shown once.", "pattern": "^[0-9a-f]{64}$"]) {
+      $0.secret
     }
   }
+}
 
-  public static let schema = Schema(name: "RotatedDevice", members: schemaMembers)
+extension RotatedDevice: Shape {
+  public static var name: String? { "RotatedDevice" }
+  public static var isSensitive: Bool { true }
 
-  private static let schemaMembers: [(name: String, value: JSONValue)] =
-    RegisteredDevice.schemaMembers + [("grace_expires_at", .time())]
+  public static func describe(_ members: inout some Members<Self>) {
+    members.include { $0.registered }
+    members.add("grace_expires_at") { $0.graceExpiresAt }
+  }
 }
 
 extension API {

@@ -22,16 +22,12 @@ extension API {
 }
 
 /// `{"status": "ok"}`.
-struct Health: JSONDescribed {
-  func write(to json: inout JSONWriter) {
-    json.object { $0.member("status", "ok") }
-  }
+struct Health: Shape {
+  static let name: String? = "Health"
 
-  static let schema = Schema(
-    name: "Health",
-    definition: [
-      "type": "object", "required": ["status"], "properties": ["status": ["type": "string", "const": "ok"]],
-    ])
+  static func describe(_ members: inout some Members<Self>) {
+    members.add("status", ["const": "ok"]) { _ in "ok" }
+  }
 }
 
 /// JSON that was written before.

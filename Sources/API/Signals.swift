@@ -150,100 +150,65 @@ struct SignalPath: Input {
   }
 }
 
-extension SignalSummary: JSONDescribed {
-  public func write(to json: inout JSONWriter) {
-    json.object { json in
-      json.member("id", id)
-      json.member("created_at", createdAt)
-      json.member("expires_at", expiresAt)
-      json.member("devices", Int64(devices))
+extension SignalSummary: Shape {
+  public static var name: String? { "Signal" }
+
+  public static func describe(_ members: inout some Members<Self>) {
+    members.add("id") { $0.id }
+    members.add("created_at") { $0.createdAt }
+    members.add("expires_at") { $0.expiresAt }
+    members.add("devices", ["minimum": 0, "description": "How many devices it was sent to."]) {
+      Int64($0.devices)
     }
   }
-
-  public static let schema = Schema(
-    name: "Signal",
-    definition: [
-      "type": "object",
-      "required": ["id", "created_at", "expires_at", "devices"],
-      "properties": [
-        "id": ["type": "string", "format": "uuid"],
-        "created_at": .time(),
-        "expires_at": .time(),
-        "devices": devicesSchema,
-      ],
-    ])
-
-  fileprivate static let devicesSchema: JSONValue = [
-    "type": "integer", "minimum": 0, "description": "How many devices it was sent to.",
-  ]
 }
 
 /// A signal with its payload, and what became of it at each of its devices that are still there.
-struct SentSignal: JSONDescribed {
+struct SentSignal: Shape {
   let signal: Signal
   let devices: Int
   let deliveries: [Delivery]
   let now: Timestamp
 
-  func write(to json: inout JSONWriter) {
-    let isExpired = signal.expiresAt <= now
-    json.object { json in
-      json.member("id", signal.id)
-      json.member("created_at", signal.createdAt)
-      json.member("expires_at", signal.expiresAt)
-      json.member("devices", Int64(devices))
-      json.member("payload", JSONText(bytes: signal.payload))
-      json.member("deliveries", deliveries.map { SentDelivery(delivery: $0, isExpired: isExpired) })
-    }
+  static let name: String? = "SentSignal"
+
+  private var summary: SignalSummary {
+    SignalSummary(id: signal.id, createdAt: signal.createdAt, expiresAt: signal.expiresAt, devices: devices)
   }
 
-  static let schema = Schema(
-    name: "SentSignal",
-    definition: [
-      "type": "object",
-      "required": ["id", "created_at", "expires_at", "devices", "payload", "deliveries"],
-      "properties": [
-        "id": ["type": "string", "format": "uuid"],
-        "created_at": .time(),
-        "expires_at": .time(),
-        "devices": SignalSummary.devicesSchema,
-        "payload": ["type": "object"],
-        "deliveries": ["type": "array", "items": SentDelivery.schema],
-      ],
-    ])
+  static func describe(_ members: inout some Members<Self>) {
+    members.include { $0.summary }
+    members.add("payload") { JSONText(bytes: $0.signal.payload) }
+    members.add("deliveries") { sent in
+      let isExpired = sent.signal.expiresAt <= sent.now
+      return sent.deliveries.map { SentDelivery(delivery: $0, isExpired: isExpired) }
+    }
+  }
 }
 
 /// What became of a signal at a device.
-private struct SentDelivery: JSONWritable {
+private struct SentDelivery: Shape {
   let delivery: Delivery
   let isExpired: Bool
 
-  func write(to json: inout JSONWriter) {
-    let acknowledgement = delivery.acknowledgement
-    json.object { json in
-      json.member("device_id", delivery.deviceID)
-      json.member("state", acknowledgement != nil ? "acked" : isExpired ? "expired" : "pending")
-      json.member("status", acknowledgement?.status.rawValue)
-      json.member("broker_ticket", acknowledgement?.brokerTicket)
-      json.member("error", acknowledgement?.error)
-      json.member("acked_at", delivery.ackedAt)
-    }
+  private var state: String {
+    delivery.acknowledgement != nil ? "acked" : isExpired ? "expired" : "pending"
   }
 
-  static let schema: JSONValue = [
-    "type": "object",
-    "required": ["device_id", "state", "status", "broker_ticket", "error", "acked_at"],
-    "properties": [
-      "device_id": ["type": "string", "format": "uuid"],
-      "state": ["type": "string", "enum": ["pending", "acked", "expired"]],
-      "status": [
-        "type": ["string", "null"], "description": "What the device says it did: placed, failed or skipped.",
-      ],
-      "broker_ticket": .text(maximum: Acknowledgement.maximumTicketLength),
-      "error": .text(maximum: Acknowledgement.maximumErrorLength),
-      "acked_at": .time(nullable: true),
-    ],
-  ]
+  static func describe(_ members: inout some Members<Self>) {
+    members.add("device_id") { $0.delivery.deviceID }
+    members.add("state", ["enum": ["pending", "acked", "expired"]]) { $0.state }
+    members.add("status", ["description": "What the device says it did: placed, failed or skipped."]) {
+      $0.delivery.acknowledgement?.status.rawValue
+    }
+    members.add("broker_ticket", .textBounds(maximum: Acknowledgement.maximumTicketLength)) {
+      $0.delivery.acknowledgement?.brokerTicket
+    }
+    members.add("error", .textBounds(maximum: Acknowledgement.maximumErrorLength)) {
+      $0.delivery.acknowledgement?.error
+    }
+    members.add("acked_at") { $0.delivery.ackedAt }
+  }
 }
 
 extension Acknowledgement.Status {

@@ -105,36 +105,29 @@ private struct Form {
 }
 
 /// 200 with a token.
-struct IssuedTokenAnswer: Answer {
+struct IssuedTokenAnswer: Answer, Shape {
   let issued: TokenService.IssuedToken
 
-  private static let schema = Schema(
-    name: "AccessToken",
-    definition: [
-      "type": "object",
-      "required": ["access_token", "token_type", "expires_in"],
-      "properties": [
-        "access_token": ["type": "string", "pattern": "^drt_[A-Za-z0-9_-]{43}$"],
-        "token_type": ["type": "string", "const": "Bearer"],
-        "expires_in": [
-          "type": "integer", "minimum": 0, "maximum": .integer(Int64(TokenService.lifetimeSeconds)),
-        ],
-      ],
-    ])
+  static let name: String? = "AccessToken"
+  static let isSensitive = true
 
-  static let description = SuccessDescription(
-    status: 200, meaning: "The token, shown here once.", schema: schema.reference, components: [schema],
-    headers: [.pragma] + HeaderDescription.rateLimit)
+  static func describe(_ members: inout some Members<Self>) {
+    members.add("access_token") { $0.issued.token }
+    members.add("token_type", ["const": "Bearer"]) { _ in "Bearer" }
+    members.add("expires_in", ["minimum": 0, "maximum": .integer(Int64(TokenService.lifetimeSeconds))]) {
+      Int64($0.issued.expiresInSeconds)
+    }
+  }
+
+  static var description: SuccessDescription {
+    SuccessDescription(
+      status: 200, meaning: "The token, shown here once.", Self.self,
+      headers: [.pragma] + HeaderDescription.rateLimit)
+  }
 
   func response() -> Response {
-    var json = JSONWriter(buffer: ByteBuffer(capacity: 256, isSensitive: true))
-    json.object { json in
-      json.member("access_token", issued.token)
-      json.member("token_type", "Bearer")
-      json.member("expires_in", Int64(issued.expiresInSeconds))
-    }
     let response = Response(
-      status: 200, fields: [("Pragma", "no-cache")], contentType: "application/json", body: json.buffer)
+      status: 200, fields: [("Pragma", "no-cache")], contentType: "application/json", body: text(capacity: 256))
     if let standing = issued.standing { response.tell(standing) }
     return response
   }

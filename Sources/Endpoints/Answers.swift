@@ -11,52 +11,46 @@ public struct SuccessDescription: Sendable {
   let status: Int
   let meaning: String
   let schema: JSONValue?
-  /// The schemas that `schema` refers to.
-  let components: [Schema]
+  /// The schema that `schema` refers to.
+  let component: Schema?
   /// Beside those that every answer has.
   let headers: [HeaderDescription]
 
   public init(
-    status: Int, meaning: String, schema: JSONValue? = nil, components: [Schema] = [],
+    status: Int, meaning: String, schema: JSONValue? = nil, component: Schema? = nil,
     headers: [HeaderDescription] = []
   ) {
     (self.status, self.meaning, self.schema) = (status, meaning, schema)
-    (self.components, self.headers) = (components, headers)
+    (self.component, self.headers) = (component, headers)
+  }
+
+  /// An answer that is a shape.
+  public init<Value: Shape>(
+    status: Int, meaning: String, _ value: Value.Type, headers: [HeaderDescription] = []
+  ) {
+    self.init(
+      status: status, meaning: meaning, schema: Value.component?.reference ?? Value.schema,
+      component: Value.component, headers: headers)
   }
 }
 
-/// What is answered as JSON.
-public protocol JSONDescribed: JSONWritable {
-  /// The schema, beside the code that writes the value.
-  static var schema: Schema { get }
-  /// Whether the text holds a secret.
-  static var isSensitive: Bool { get }
-}
-
-extension JSONDescribed {
-  public static var isSensitive: Bool { false }
-}
-
 /// 200 with a value.
-public struct OK<Value: JSONDescribed>: Answer {
+public struct OK<Value: Shape>: Answer {
   @usableFromInline let value: Value
 
   @inlinable public init(value: Value) { self.value = value }
 
   public static var description: SuccessDescription {
-    SuccessDescription(
-      status: 200, meaning: "Done.", schema: Value.schema.reference, components: [Value.schema])
+    SuccessDescription(status: 200, meaning: "Done.", Value.self)
   }
 
   @inlinable public func response() -> Response {
-    var json = JSONWriter(buffer: ByteBuffer(capacity: 512, isSensitive: Value.isSensitive))
-    value.write(to: &json)
-    return Response(status: 200, contentType: "application/json", body: json.buffer)
+    Response(status: 200, contentType: "application/json", body: value.text(capacity: 512))
   }
 }
 
 /// 201 with what was made.
-public struct Created<Value: JSONDescribed>: Answer {
+public struct Created<Value: Shape>: Answer {
   @usableFromInline let value: Value
   @usableFromInline let location: String
 
@@ -64,21 +58,18 @@ public struct Created<Value: JSONDescribed>: Answer {
   @inlinable public init(value: Value, location: String) { (self.value, self.location) = (value, location) }
 
   public static var description: SuccessDescription {
-    SuccessDescription(
-      status: 201, meaning: "Created.", schema: Value.schema.reference, components: [Value.schema],
-      headers: [.location])
+    SuccessDescription(status: 201, meaning: "Created.", Value.self, headers: [.location])
   }
 
   @inlinable public func response() -> Response {
-    var json = JSONWriter(buffer: ByteBuffer(capacity: 1024, isSensitive: Value.isSensitive))
-    value.write(to: &json)
-    return Response(
-      status: 201, fields: [("Location", location)], contentType: "application/json", body: json.buffer)
+    Response(
+      status: 201, fields: [("Location", location)], contentType: "application/json",
+      body: value.text(capacity: 1024))
   }
 }
 
 /// 200 with an array, and in `Link` where it goes on.
-public struct Listing<Element: JSONDescribed>: Answer {
+public struct Listing<Element: Shape>: Answer {
   @usableFromInline let elements: [Element]
   @usableFromInline let next: String?
 
@@ -88,7 +79,8 @@ public struct Listing<Element: JSONDescribed>: Answer {
   public static var description: SuccessDescription {
     SuccessDescription(
       status: 200, meaning: "The list, or a page of it.",
-      schema: ["type": "array", "items": Element.schema.reference], components: [Element.schema],
+      schema: ["type": "array", "items": Element.component?.reference ?? Element.schema],
+      component: Element.component,
       headers: [.link])
   }
 

@@ -93,11 +93,9 @@ public struct Problem: Error {
   }
 }
 
-extension Problem.FieldError: JSONWritable {
-  public func write(to json: inout JSONWriter) {
-    json.object { json in
-      json.member("field", field)
-      json.member("message", message)
-    }
+extension Problem.FieldError: Shape {
+  public static func describe(_ members: inout some Members<Self>) {
+    members.add("field") { $0.field }
+    members.add("message") { $0.message }
   }
 }

@@ -95,33 +95,43 @@ public struct JSONWriter {
 
 /// What has a form in JSON.
 public protocol JSONWritable {
+  /// The JSON Schema of that form.
+  static var schema: JSONValue { get }
   func write(to json: inout JSONWriter)
 }
 
 extension String: JSONWritable {
+  public static var schema: JSONValue { ["type": "string"] }
   public func write(to json: inout JSONWriter) { json.string(self) }
 }
 
 extension Bool: JSONWritable {
+  public static var schema: JSONValue { ["type": "boolean"] }
   public func write(to json: inout JSONWriter) { json.buffer.append((self ? "true" : "false") as StaticString) }
 }
 
 extension Int64: JSONWritable {
+  public static var schema: JSONValue { ["type": "integer"] }
   public func write(to json: inout JSONWriter) { json.buffer.append(utf8: String(self)) }
 }
 
 extension Optional: JSONWritable where Wrapped: JSONWritable {
+  public static var schema: JSONValue { Wrapped.schema.orNull }
+
   @inlinable public func write(to json: inout JSONWriter) {
     if let self { self.write(to: &json) } else { json.buffer.append("null" as StaticString) }
   }
 }
 
 extension Array: JSONWritable where Element: JSONWritable {
+  public static var schema: JSONValue { ["type": "array", "items": Element.schema] }
+
   @inlinable public func write(to json: inout JSONWriter) { json.array(self) }
 }
 
-/// JSON text that was tested when it arrived.
+/// The text of an object, which was tested when it arrived.
 public struct JSONText: JSONWritable {
+  public static var schema: JSONValue { ["type": "object"] }
   @usableFromInline let bytes: [UInt8]
   @inlinable public init(bytes: [UInt8]) { self.bytes = bytes }
   public func write(to json: inout JSONWriter) { bytes.withUnsafeBufferPointer { json.buffer.append($0) } }

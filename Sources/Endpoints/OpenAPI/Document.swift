@@ -147,7 +147,7 @@ public struct OpenAPIDocument {
   /// Each once, in the order of their first use.
   private var schemas: [(name: String, value: JSONValue)] {
     var schemas: [Schema] = []
-    for schema in operations.flatMap({ [$0.input.body].compactMap(\.self) + $0.success.components })
+    for schema in operations.flatMap({ [$0.input.body, $0.success.component].compactMap(\.self) })
       + [problemSchema, oauthSchema]
     where !schemas.contains(where: { $0.name == schema.name }) {
       schemas.append(schema)
@@ -177,13 +177,7 @@ public struct OpenAPIDocument {
             "description": "The registry's time, with clock-skew.",
           ],
           "errors": [
-            "type": "array",
-            "minItems": 1,
-            "items": [
-              "type": "object",
-              "required": ["field", "message"],
-              "properties": ["field": ["type": "string"], "message": ["type": "string"]],
-            ],
+            "type": "array", "minItems": 1, "items": Problem.FieldError.schema,
           ],
         ],
       ])

@@ -22,9 +22,18 @@ extension JSONValue: ExpressibleByStringLiteral, ExpressibleByIntegerLiteral, Ex
 }
 
 extension JSONValue {
-  /// Schema of a moment (RFC 3339).
-  public static func time(nullable: Bool = false) -> JSONValue {
-    ["type": nullable ? ["string", "null"] : "string", "format": "date-time"]
+  /// An object with the members of another one after its own.
+  public func adding(_ more: JSONValue) -> JSONValue {
+    guard case .object(let members) = self, case .object(let others) = more else { return self }
+    return .object(members + others)
+  }
+
+  /// The schema of what this is the schema of, or null.
+  var orNull: JSONValue {
+    guard case .object(var keywords) = self, let index = keywords.firstIndex(where: { $0.name == "type" })
+    else { return self }
+    keywords[index].value = .array([keywords[index].value, "null"])
+    return .object(keywords)
   }
 }
 
@@ -39,11 +48,18 @@ extension JSONValue {
 
   /// Schema of text that may be null, without U+0000.
   public static func text(maximum: Int) -> JSONValue {
-    ["type": ["string", "null"], "maxLength": .integer(Int64(maximum)), "pattern": #"^[^\u0000]*$"#]
+    String?.schema.adding(textBounds(maximum: maximum))
+  }
+
+  /// Keywords of text without U+0000.
+  public static func textBounds(maximum: Int) -> JSONValue {
+    ["maxLength": .integer(Int64(maximum)), "pattern": #"^[^\u0000]*$"#]
   }
 }
 
 extension JSONValue: JSONWritable {
+  public static var schema: JSONValue { [:] }
+
   public func write(to json: inout JSONWriter) { writeIndented(to: &json, depth: 0) }
 
   /// Over several lines, two spaces a level; scalars side by side.

@@ -7,16 +7,3 @@ public struct Schema: Sendable {
 
   public var reference: JSONValue { ["$ref": .string("#/components/schemas/" + name)] }
 }
-
-extension Schema {
-  /// An object that has all of these members.
-  public init(name: String, members: [(name: String, value: JSONValue)]) {
-    self.init(
-      name: name,
-      definition: [
-        "type": "object",
-        "required": .array(members.map { .string($0.name) }),
-        "properties": .object(members),
-      ])
-  }
-}
