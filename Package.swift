@@ -75,8 +75,9 @@ let package = Package(
     room("EventLoop", knows: ["CLibuv"]),
     room("HTTP", knows: ["EventLoop", "CLLHTTP", "CSocket", "CGnuTLS"]),
     room("Crypto", knows: ["CSodium", "CNettle"], isInClient: true),
+    room("HTTPClient", knows: ["EventLoop", "CCurl"]),
     room("JSON"),
-    room("JSONWebToken", knows: ["JSON", "CCjose", "CCurl"]),
+    room("JSONWebToken", knows: ["JSON", "CCjose"]),
     room("RequestSignature", knows: ["Crypto"], isInClient: true),
     room("Observability"),
     room("Migrations"),
@@ -96,7 +97,7 @@ let package = Package(
       "Server",
       knows: [
         "API", "HTTP", "EventLoop", "Registry", "PostgresStore", "SQLiteStore", "RedisReplayStore", "Crypto",
-        "JSONWebToken", "Observability",
+        "HTTPClient", "JSONWebToken", "Observability",
       ]),
     .executableTarget(name: "device-registry", dependencies: ["Server"], swiftSettings: strict),
 
@@ -130,8 +131,9 @@ let package = Package(
     suite("ObservabilityTests", of: ["Observability"]),
     suite("EventLoopTests", of: ["EventLoop"]),
     suite("CryptoTests", of: ["Crypto"]),
+    suite("HTTPClientTests", of: ["HTTPClient", "EventLoop"]),
     suite("JSONTests", of: ["JSON", "CCjose"]),
-    suite("JSONWebTokenTests", of: ["JSONWebToken", "COpenSSL"]),
+    suite("JSONWebTokenTests", of: ["JSONWebToken", "HTTPClient", "EventLoop", "Server", "COpenSSL"]),
     suite(
       "StoreTests",
       of: [

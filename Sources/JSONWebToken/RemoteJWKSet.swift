@@ -1,23 +1,21 @@
 internal import Synchronization
 
-/// Threads for work that blocks, which the composition lends.
-public protocol BlockingWork: Sendable {
-  /// Runs the body off the event loops. Throws when it takes no more work; the body was not begun then.
-  func run<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async throws -> Value
-}
-
 /// What became of fetching a key set, for the log and the metrics.
 public enum KeySetEvent: Hashable, Sendable {
-  /// New keys are in force; none, where the set has none that can be used. The refusals tell of keys in the set that are not used.
+  /// New keys are in force; none, where the set has none that can be used. `refusals` has a line for each key of the
+  /// set that is not used.
   case fetched(keys: Int, refusals: [String], lifetimeSeconds: Int)
   /// The keys from before stay in force, if there are any.
   case failed(JWKSetError)
 }
 
-/// A key set at a URL. It is fetched at first, when its lifetime is over, and when a token names a key that it
-/// does not have; never more often than every `minimumIntervalMilliseconds`. Who waits for it at one time waits
-/// for one fetch. A fetch that fails leaves the keys as they are; a set without a usable key takes them out of force.
+/// A key set at a URL. It is fetched at the start, when its lifetime is over, and when a token names a key that it
+/// does not have; never more often than every `minimumIntervalMilliseconds`. All who wait at one time wait for the same
+/// fetch. A fetch that fails leaves the keys as they are; a set without a usable key takes them out of force.
 public final class RemoteJWKSet: Sendable {
+  /// Fetches the set, within a time and a size that have bounds.
+  public typealias Fetch = @Sendable () async throws(JWKSetError) -> FetchedKeySet
+
   private struct State {
     var keys: JWKSet?
     var generation = 0
@@ -29,8 +27,8 @@ public final class RemoteJWKSet: Sendable {
   }
 
   private let state = Mutex(State())
-  private let download: @Sendable () -> Result<FetchedKeySet, JWKSetError>
-  private let blocking: any BlockingWork
+  private let executor: (any TaskExecutor)?
+  private let fetchKeys: Fetch
   private let monotonicMilliseconds: @Sendable () -> Int64
   private let report: @Sendable (KeySetEvent) -> Void
 
@@ -41,31 +39,19 @@ public final class RemoteJWKSet: Sendable {
   /// How often `run` looks whether a fetch is due.
   static let checkIntervalMilliseconds = 1000
 
-  /// - Parameters:
-  ///   - certificateFile: PEM certificates to trust instead of the system's: what `SSL_CERT_FILE` says.
-  ///   - monotonicMilliseconds: a clock that is never set.
+  /// Nothing is fetched yet.
   ///
-  /// Throws `notHTTPS`. Nothing is fetched yet.
-  public convenience init(
-    url: String, certificateFile: String?, blocking: any BlockingWork,
-    monotonicMilliseconds: @escaping @Sendable () -> Int64,
-    report: @escaping @Sendable (KeySetEvent) -> Void
-  ) throws(JWKSetError) {
-    let download = try KeySetDownload(url: url, certificateFile: certificateFile)
-    self.init(
-      download: { download.fetch() }, blocking: blocking, monotonicMilliseconds: monotonicMilliseconds,
-      report: report)
-  }
-
-  init(
-    download: @escaping @Sendable () -> Result<FetchedKeySet, JWKSetError>, blocking: any BlockingWork,
-    monotonicMilliseconds: @escaping @Sendable () -> Int64,
-    report: @escaping @Sendable (KeySetEvent) -> Void
+  /// - Parameters:
+  ///   - executor: where fetches run, and their answers are read; nil: on the threads of Swift's pool.
+  ///   - monotonicMilliseconds: a monotonic clock.
+  public init(
+    on executor: (any TaskExecutor)? = nil, monotonicMilliseconds: @escaping @Sendable () -> Int64,
+    report: @escaping @Sendable (KeySetEvent) -> Void, fetch: @escaping Fetch
   ) {
-    self.download = download
-    self.blocking = blocking
+    self.executor = executor
     self.monotonicMilliseconds = monotonicMilliseconds
     self.report = report
+    fetchKeys = fetch
   }
 
   var current: JWKSet? { state.withLock { $0.keys } }
@@ -98,7 +84,7 @@ public final class RemoteJWKSet: Sendable {
     return keys
   }
 
-  /// Joins the fetch that is on its way, or starts one unless the last is too fresh. False if too many wait.
+  /// Joins the fetch that is in progress, or starts one unless the last is too fresh. False if too many wait.
   private func waitForFetch() async -> Bool {
     enum Decision {
       case wait(Task<Void, Never>), tooFresh, tooMany
@@ -111,7 +97,7 @@ public final class RemoteJWKSet: Sendable {
         return .wait(fetch)
       }
       if let last = state.lastAttempt, now - last < Self.minimumIntervalMilliseconds { return .tooFresh }
-      let fetch = Task { await self.fetch() }
+      let fetch = Task(executorPreference: executor) { await self.fetch() }
       state.lastAttempt = now
       state.inFlight = fetch
       state.waiting = 1
@@ -127,7 +113,8 @@ public final class RemoteJWKSet: Sendable {
   }
 
   private func fetch() async {
-    let outcome = await downloadOffTheLoops()
+    let outcome: Result<FetchedKeySet, JWKSetError>
+    do { outcome = .success(try await fetchKeys()) } catch { outcome = .failure(error) }
     let now = monotonicMilliseconds()
     state.withLock { state in
       state.inFlight = nil
@@ -147,14 +134,6 @@ public final class RemoteJWKSet: Sendable {
         .fetched(
           keys: fetched.keys.count, refusals: fetched.keys.refusals, lifetimeSeconds: fetched.lifetimeSeconds))
     case .failure(let error): report(.failed(error))
-    }
-  }
-
-  private func downloadOffTheLoops() async -> Result<FetchedKeySet, JWKSetError> {
-    do {
-      return try await blocking.run(download)
-    } catch {
-      return .failure(.notFetched(reason: "no thread is free"))
     }
   }
 }

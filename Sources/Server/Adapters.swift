@@ -1,5 +1,5 @@
 package import API
-internal import EventLoop
+internal import HTTPClient
 package import JSONWebToken
 package import Registry
 
@@ -29,11 +29,24 @@ package struct JWTVerifier: OwnerTokenVerifier {
   }
 }
 
-/// Fetching a JWK set, on the threads of a pool.
-struct FetchThreads: BlockingWork {
-  let pool: WorkerPool
-
-  func run<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async throws -> Value {
-    try await pool.run(body)
+extension WebClient {
+  /// Fetches a JWK set. The bound of the set replaces that of the request.
+  func keySet(_ request: Request) async throws(JWKSetError) -> FetchedKeySet {
+    var request = request
+    request.maximumBodyLength = JWKSet.maximumLength
+    let answer: Answer
+    do throws(FetchError) {
+      answer = try await fetch(request)
+    } catch .notHTTPS {
+      throw .notHTTPS
+    } catch .tooLarge {
+      throw .tooLarge
+    } catch {
+      throw .notFetched(reason: error.description)
+    }
+    return try FetchedKeySet(
+      status: answer.status, body: answer.body, cacheControl: answer.values(of: "Cache-Control"),
+      ageSeconds: answer.values(of: "Age").first.flatMap { Int($0) },
+      expiresInSeconds: answer.secondsUntilExpiry)
   }
 }

@@ -3,6 +3,7 @@ internal import Crypto
 internal import EventLoop
 internal import Glibc
 internal import HTTP
+internal import HTTPClient
 internal import JSONWebToken
 public import Observability
 public import Registry
@@ -19,9 +20,6 @@ public final class RunningServer: Sendable {
 
   /// How long what is in flight may take when the service stops.
   static let shutDownTimeoutMilliseconds = 10_000
-  /// Threads that fetch JWK sets, and fetches that wait: there is one set, and one fetch of it at a time.
-  static let fetchThreads = 1
-  static let maximumFetchQueueLength = 4
   /// Descriptors that connections of clients leave to the database, the log and the rest.
   static let reservedDescriptors = 256
   /// Whoever spoke HTTPS with us once is to do so for a year (RFC 6797). Other hosts of the domain are not ours to bind.
@@ -288,30 +286,31 @@ private struct OwnerKeys {
   static func open(
     _ configuration: JWTConfiguration, on loop: EventLoop, logger: Logger, opened: inout OpenedParts
   ) async throws -> OwnerKeys {
-    let fetching = try WorkerPool(
-      name: "jwks", threads: RunningServer.fetchThreads,
-      maximumQueueLength: RunningServer.maximumFetchQueueLength)
-    opened.add { fetching.abandon() }
-    let remoteKeys = try configuration.keysURL.map { url in
-      try RemoteJWKSet(
-        url: url, certificateFile: getenv("SSL_CERT_FILE").map { String(cString: $0) },
-        blocking: FetchThreads(pool: fetching),
-        monotonicMilliseconds: { MonotonicClock.milliseconds }, report: { logger.log($0) })
+    guard let url = configuration.keysURL else {
+      return OwnerKeys(verifier: verifier(configuration, remoteKeys: nil))
     }
-    if let remoteKeys {
-      await remoteKeys.refreshIfDue()
-      let refresh = Task(executorPreference: loop) {
-        await remoteKeys.run { await loop.sleep(milliseconds: $0) }
-      }
-      opened.add {
-        refresh.cancel()
-        await refresh.value
-      }
+    let client = try await loop.run { () throws(FetchError) in try WebClient(on: loop) }
+    var request = WebClient.Request(url: url)
+    request.certificateFile = getenv("SSL_CERT_FILE").map { String(cString: $0) }
+    let remoteKeys = RemoteJWKSet(
+      on: loop, monotonicMilliseconds: { MonotonicClock.milliseconds }, report: { logger.log($0) }
+    ) { [request] () async throws(JWKSetError) in try await client.keySet(request) }
+    await remoteKeys.refreshIfDue()
+    let refresh = Task(executorPreference: loop) {
+      await remoteKeys.run { await loop.sleep(milliseconds: $0) }
     }
-    return OwnerKeys(
-      verifier: TokenVerifier(
-        secret: configuration.secret, keys: configuration.keys, remoteKeys: remoteKeys,
-        issuer: configuration.issuer, audience: configuration.audience))
+    opened.add {
+      refresh.cancel()
+      await client.close()
+      await refresh.value
+    }
+    return OwnerKeys(verifier: verifier(configuration, remoteKeys: remoteKeys))
+  }
+
+  private static func verifier(_ configuration: JWTConfiguration, remoteKeys: RemoteJWKSet?) -> TokenVerifier {
+    TokenVerifier(
+      secret: configuration.secret, keys: configuration.keys, remoteKeys: remoteKeys,
+      issuer: configuration.issuer, audience: configuration.audience)
   }
 }
 

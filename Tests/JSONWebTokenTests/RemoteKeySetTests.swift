@@ -13,15 +13,19 @@ private final class Provider: Sendable {
   }
   let state = Mutex(State())
 
-  func keys(blocking: any BlockingWork = Threads()) -> RemoteJWKSet {
+  /// - Parameter gate: when the fetch begins.
+  func keys(gate: Gate? = nil) -> RemoteJWKSet {
     RemoteJWKSet(
-      download: {
-        self.state.withLock {
-          $0.fetches += 1
-          return $0.answer
-        }
-      }, blocking: blocking, monotonicMilliseconds: { self.state.withLock { $0.time } },
-      report: { event in self.state.withLock { $0.events.append(event) } })
+      monotonicMilliseconds: { self.state.withLock { $0.time } },
+      report: { event in self.state.withLock { $0.events.append(event) } }
+    ) { () async throws(JWKSetError) in
+      await gate?.pass()
+      let answer = self.state.withLock {
+        $0.fetches += 1
+        return $0.answer
+      }
+      return try answer.get()
+    }
   }
 
   func publish(_ keys: String..., lifetimeSeconds: Int = 300) throws {
@@ -34,25 +38,11 @@ private final class Provider: Sendable {
   var fetches: Int { state.withLock { $0.fetches } }
 }
 
-/// The test's own thread is good enough.
-struct Threads: BlockingWork {
-  func run<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async throws -> Value { body() }
-}
-
-private struct NoThread: BlockingWork {
-  func run<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async throws -> Value {
-    throw CancellationError()
-  }
-}
-
-/// Work that begins when the test says so.
-private final class Gate: BlockingWork {
+/// Fetches begin when the test says so.
+private final class Gate: Sendable {
   private let (opening, opener) = AsyncStream.makeStream(of: Void.self)
   func open() { opener.finish() }
-  func run<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async throws -> Value {
-    for await _ in opening {}
-    return body()
-  }
+  func pass() async { for await _ in opening {} }
 }
 
 @Suite("Keys from a URL: when they are fetched")
@@ -176,17 +166,10 @@ struct RemoteKeySetTests {
     await expectError(nil, token(.rsa, "RS256"), keys)
   }
 
-  @Test("A pool that takes no more work counts as a failed fetch")
-  func noThread() async {
-    let keys = provider.keys(blocking: NoThread())
-    await expectError(.keysUnavailable, tokenA, keys)
-    #expect(provider.state.withLock { $0.events } == [.failed(.notFetched(reason: "no thread is free"))])
-  }
-
   @Test("Many that wait share one fetch, and past a bound none waits")
   func shared() async throws {
     let gate = Gate()
-    let keys = provider.keys(blocking: gate)
+    let keys = provider.keys(gate: gate)
     try provider.publish(keyA)
     let results = await withTaskGroup(of: Bool.self) { group in
       for _ in 0...RemoteJWKSet.maximumWaiting {

@@ -1,3 +1,27 @@
+/// A key set that was fetched from its URL, and how long it is fresh.
+public struct FetchedKeySet: Sendable {
+  let keys: JWKSet
+  let lifetimeSeconds: Int
+
+  /// Reads the answer to a `GET` of the URL. The parameters but the first two are those of `KeySetFreshness`.
+  ///
+  /// Throws `notFetched` for another status than 200, and what is wrong with the set.
+  public init(
+    status: Int, body: [UInt8], cacheControl: [String], ageSeconds: Int?, expiresInSeconds: Int?
+  ) throws(JWKSetError) {
+    guard status == 200 else { throw .notFetched(reason: "the answer was \(status), not 200") }
+    self.init(
+      keys: try JWKSet(published: body),
+      lifetimeSeconds: KeySetFreshness.seconds(
+        cacheControl: cacheControl, ageSeconds: ageSeconds, expiresInSeconds: expiresInSeconds))
+  }
+
+  init(keys: JWKSet, lifetimeSeconds: Int) {
+    self.keys = keys
+    self.lifetimeSeconds = lifetimeSeconds
+  }
+}
+
 /// How long a fetched key set is good, by its HTTP header fields (RFC 9111, section 4.2).
 enum KeySetFreshness {
   /// In seconds. Where the fields say nothing; and what they cannot fall below or go beyond.

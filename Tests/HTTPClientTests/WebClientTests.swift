@@ -1,0 +1,190 @@
+import EventLoop
+import HTTPClient
+import Synchronization
+import TestSupport
+import Testing
+
+@Suite("The HTTP client")
+struct WebClientTests {
+  /// Lends a client of a loop, and a server that answers `hello`.
+  private func withClient(
+    isAllowed: @escaping @Sendable (_ address: [UInt8]) -> Bool = { _ in true },
+    _ body: (WebClient, HTTPSServer) async throws -> Void
+  ) async throws {
+    let server = try await HTTPSServer(content: Array("hello".utf8))
+    let loop = try EventLoop(name: "test")
+    let client = try await loop.run { () throws(FetchError) in try WebClient(on: loop, isAllowed: isAllowed) }
+    do {
+      try await body(client, server)
+    } catch {
+      await client.close()
+      loop.stop()
+      throw error
+    }
+    await client.close()
+    loop.stop()
+  }
+
+  private func request(_ path: String, of server: HTTPSServer) -> WebClient.Request {
+    var request = WebClient.Request(url: "https://localhost:\(server.port)/\(path)")
+    request.certificateFile = server.certificate
+    request.totalTimeoutMilliseconds = 30_000
+    return request
+  }
+
+  private func plainRequest(_ path: String, of server: HTTPSServer) -> WebClient.Request {
+    var request = WebClient.Request(url: "http://localhost:\(server.plainPort)/\(path)")
+    request.allowsPlainHTTP = true
+    return request
+  }
+
+  @Test("answers status, header fields and content")
+  func answers() async throws {
+    try await withClient { client, server in
+      let answer = try await client.fetch(request("max-age", of: server))
+      #expect(answer.status == 200 && answer.body == Array("hello".utf8))
+      #expect(answer.values(of: "cache-control") == ["public", "max-age=77"])
+      #expect(answer.values(of: "Age") == ["7"] && answer.secondsUntilExpiry == nil)
+      let expiring = try await client.fetch(request("expires", of: server))
+      #expect(expiring.secondsUntilExpiry == 120)
+      let absent = try await client.fetch(request("absent", of: server))
+      #expect(absent.status == 404)
+    }
+  }
+
+  @Test("sends the fields and the content that it is given")
+  func sends() async throws {
+    try await withClient { client, server in
+      var request = request("echo", of: server)
+      request.fields = [("X-One", "1"), ("X-None", "")]
+      let got = try await text(client.fetch(request))
+      #expect(got.contains("X-One: 1\n") && got.contains("X-None: \n"))
+      request.method = .post(body: [0, 1, 255])
+      request.fields = [("Content-Type", "application/octet-stream")]
+      let answer = try await client.fetch(request)
+      #expect(answer.body.suffix(3) == [0, 1, 255])
+      #expect(text(answer).contains("Content-Type: application/octet-stream\n"))
+      for field in [("", "a"), ("A:B", "c"), ("A", "b\r\nC: d"), ("A", "\0")] {
+        request.fields = [field]
+        await expect(.malformedField, client, request)
+      }
+    }
+  }
+
+  @Test("follows no redirect")
+  func redirect() async throws {
+    try await withClient { client, server in
+      let answer = try await client.fetch(request("redirect", of: server))
+      #expect(answer.status == 302 && answer.values(of: "Location") == ["/keys"])
+    }
+  }
+
+  @Test("refuses a certificate that it does not trust, and one of another host")
+  func certificates() async throws {
+    try await withClient { client, server in
+      let refused = FetchError.failed(reason: "SSL peer certificate or SSH remote key was not OK")
+      var untrusted = request("", of: server)
+      untrusted.certificateFile = nil
+      await expect(refused, client, untrusted)
+      let other = try await HTTPSServer(content: [], host: "elsewhere.example")
+      await expect(refused, client, request("", of: other))
+    }
+  }
+
+  @Test("speaks plain HTTP only where that is allowed by name")
+  func plainHTTP() async throws {
+    try await withClient { client, server in
+      var request = plainRequest("", of: server)
+      let answer = try await client.fetch(request)
+      #expect(answer.body == Array("hello".utf8))
+      request.allowsPlainHTTP = false
+      await expect(.notHTTPS, client, request)
+      for url in ["file:///etc/passwd", "", "localhost"] {
+        request = WebClient.Request(url: url)
+        request.allowsPlainHTTP = true
+        await expect(.notHTTPS, client, request)
+      }
+    }
+  }
+
+  @Test("refuses content and header sections beyond their bounds")
+  func bounds() async throws {
+    try await withClient { client, server in
+      var request = request("", of: server)
+      request.maximumBodyLength = 5
+      let answer = try await client.fetch(request)
+      #expect(answer.body.count == 5)
+      request.maximumBodyLength = 4
+      await expect(.tooLarge, client, request)
+      await expect(.tooLarge, client, self.request("large-header", of: server))
+    }
+  }
+
+  @Test("gives up at the timeout")
+  func timeout() async throws {
+    try await withClient { client, server in
+      var request = plainRequest("slow", of: server)
+      request.totalTimeoutMilliseconds = 200
+      await expect(.failed(reason: "Timeout was reached"), client, request)
+    }
+  }
+
+  @Test("asks for each address before it connects, and connects to none that is refused")
+  func addresses() async throws {
+    let asked = Mutex<Set<[UInt8]>>([])
+    try await withClient(isAllowed: { address in
+      asked.withLock { _ = $0.insert(address) }
+      return false
+    }) { client, server in
+      await expect(.addressRefused, client, request("", of: server))
+      #expect(asked.withLock { $0.contains([127, 0, 0, 1]) })
+      var request = plainRequest("", of: server)
+      request.url = "http://[::1]:\(server.plainPort)/"
+      await expect(.addressRefused, client, request)
+      #expect(asked.withLock { $0.contains(Array(repeating: 0, count: 15) + [1]) })
+    }
+  }
+
+  @Test("ends the transfer of a cancelled task, and connects to nothing for one that was cancelled before")
+  func cancellation() async throws {
+    try await withClient { client, server in
+      let slow = plainRequest("slow", of: server)
+      let task = Task { try await client.fetch(slow) }
+      #expect(await server.nextLine() == "waiting")
+      task.cancel()
+      #expect(await server.nextLine() == "gone")
+      await #expect(throws: FetchError.cancelled) { try await task.value }
+      let early = Task {
+        withUnsafeCurrentTask { $0?.cancel() }
+        return try await client.fetch(slow)
+      }
+      await #expect(throws: FetchError.cancelled) { try await early.value }
+    }
+  }
+
+  @Test("has a bound of transfers, and ends all of them when it is closed")
+  func boundAndClose() async throws {
+    try await withClient { client, server in
+      let slow = plainRequest("slow", of: server)
+      try await withThrowingTaskGroup { group in
+        for _ in 0..<WebClient.maximumTransfers {
+          group.addTask { await expect(.closed, client, slow) }
+        }
+        for _ in 0..<WebClient.maximumTransfers { #expect(await server.nextLine() == "waiting") }
+        await expect(.tooManyTransfers, client, slow)
+        await client.close()
+        try await group.waitForAll()
+      }
+      await expect(.closed, client, slow)
+    }
+  }
+
+  private func text(_ answer: WebClient.Answer) -> String { String(decoding: answer.body, as: UTF8.self) }
+
+  private func expect(
+    _ error: FetchError, _ client: WebClient, _ request: WebClient.Request,
+    at location: SourceLocation = #_sourceLocation
+  ) async {
+    await #expect(throws: error, sourceLocation: location) { try await client.fetch(request) }
+  }
+}
