@@ -101,7 +101,7 @@ struct ClientPath: Input {
   }
 }
 
-extension Client: Shape {
+extension Client: JSONObject {
   public static var name: String? { "Client" }
 
   public static func describe(_ members: inout some Members<Self>) {

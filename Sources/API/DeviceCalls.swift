@@ -137,7 +137,7 @@ struct Acknowledgements: Input {
 }
 
 /// The device itself, and the registry's time.
-struct CallingDevice: Shape {
+struct CallingDevice: JSONObject {
   let device: Device
   let serverTime: Timestamp
 
@@ -150,7 +150,7 @@ struct CallingDevice: Shape {
 }
 
 /// 200 with the signals that wait for a device.
-struct PolledSignals: Answer, Shape {
+struct PolledSignals: Answer, JSONObject {
   let signals: [Signal]
   let retryAfterSeconds: Int?
   let serverTime: Timestamp
@@ -180,7 +180,7 @@ struct PolledSignals: Answer, Shape {
 }
 
 /// As a device sees it.
-extension Signal: Shape {
+extension Signal: JSONObject {
   public static func describe(_ members: inout some Members<Self>) {
     members.add("id") { $0.id }
     members.add("created_at") { $0.createdAt }
@@ -189,7 +189,7 @@ extension Signal: Shape {
   }
 }
 
-extension SignalService.Acknowledged: Shape {
+extension SignalService.Acknowledged: JSONObject {
   public static var name: String? { "Acked" }
 
   public static func describe(_ members: inout some Members<Self>) {

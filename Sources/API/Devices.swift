@@ -156,7 +156,7 @@ struct RenamedDevice: Input {
   }
 }
 
-extension Device: Shape {
+extension Device: JSONObject {
   public static var name: String? { "Device" }
 
   public static func describe(_ members: inout some Members<Self>) {
@@ -175,7 +175,7 @@ extension Device: Shape {
   }
 }
 
-extension RegisteredDevice: Shape {
+extension RegisteredDevice: JSONObject {
   public static var name: String? { "RegisteredDevice" }
   public static var isSensitive: Bool { true }
 
@@ -190,7 +190,7 @@ extension RegisteredDevice: Shape {
   }
 }
 
-extension RotatedDevice: Shape {
+extension RotatedDevice: JSONObject {
   public static var name: String? { "RotatedDevice" }
   public static var isSensitive: Bool { true }
 

@@ -22,7 +22,7 @@ extension API {
 }
 
 /// `{"status": "ok"}`.
-struct Health: Shape {
+struct Health: JSONObject {
   static let name: String? = "Health"
 
   static func describe(_ members: inout some Members<Self>) {

@@ -150,7 +150,7 @@ struct SignalPath: Input {
   }
 }
 
-extension SignalSummary: Shape {
+extension SignalSummary: JSONObject {
   public static var name: String? { "Signal" }
 
   public static func describe(_ members: inout some Members<Self>) {
@@ -164,7 +164,7 @@ extension SignalSummary: Shape {
 }
 
 /// A signal with its payload, and what became of it at each of its devices that are still there.
-struct SentSignal: Shape {
+struct SentSignal: JSONObject {
   let signal: Signal
   let devices: Int
   let deliveries: [Delivery]
@@ -187,7 +187,7 @@ struct SentSignal: Shape {
 }
 
 /// What became of a signal at a device.
-private struct SentDelivery: Shape {
+private struct SentDelivery: JSONObject {
   let delivery: Delivery
   let isExpired: Bool
 

@@ -105,7 +105,7 @@ private struct Form {
 }
 
 /// 200 with a token.
-struct IssuedTokenAnswer: Answer, Shape {
+struct IssuedTokenAnswer: Answer, JSONObject {
   let issued: TokenService.IssuedToken
 
   static let name: String? = "AccessToken"

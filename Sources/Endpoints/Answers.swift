@@ -24,8 +24,8 @@ public struct SuccessDescription: Sendable {
     (self.component, self.headers) = (component, headers)
   }
 
-  /// An answer that is a shape.
-  public init<Value: Shape>(
+  /// An answer that is an object.
+  public init<Value: JSONObject>(
     status: Int, meaning: String, _ value: Value.Type, headers: [HeaderDescription] = []
   ) {
     self.init(
@@ -35,7 +35,7 @@ public struct SuccessDescription: Sendable {
 }
 
 /// 200 with a value.
-public struct OK<Value: Shape>: Answer {
+public struct OK<Value: JSONObject>: Answer {
   @usableFromInline let value: Value
 
   @inlinable public init(value: Value) { self.value = value }
@@ -50,7 +50,7 @@ public struct OK<Value: Shape>: Answer {
 }
 
 /// 201 with what was made.
-public struct Created<Value: Shape>: Answer {
+public struct Created<Value: JSONObject>: Answer {
   @usableFromInline let value: Value
   @usableFromInline let location: String
 
@@ -69,7 +69,7 @@ public struct Created<Value: Shape>: Answer {
 }
 
 /// 200 with an array, and in `Link` where it goes on.
-public struct Listing<Element: Shape>: Answer {
+public struct Listing<Element: JSONObject>: Answer {
   @usableFromInline let elements: [Element]
   @usableFromInline let next: String?
 

@@ -93,7 +93,7 @@ public struct Problem: Error {
   }
 }
 
-extension Problem.FieldError: Shape {
+extension Problem.FieldError: JSONObject {
   public static func describe(_ members: inout some Members<Self>) {
     members.add("field") { $0.field }
     members.add("message") { $0.message }

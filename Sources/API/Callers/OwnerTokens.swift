@@ -61,8 +61,9 @@ package final class OwnerTokens: @unchecked Sendable {
       verified.removeAll()
       keyGeneration = generation
     }
-    // Strings of ASCII are equal only where their bytes are.
-    guard token.utf8.allSatisfy({ $0 < 0x80 }) else { throw .tokenInvalid("the token is not ASCII") }
+    // Strings are equal that differ in their bytes (K and the Kelvin sign), but not where both are ASCII.
+    var bytes = token
+    guard bytes.withUTF8({ $0.reduce(0, |) < 0x80 }) else { throw .tokenInvalid("the token is not ASCII") }
     if let known = verified.use(token) {
       if now < known.expiresAt { return known }
       verified[token] = nil

@@ -114,3 +114,13 @@ extension JSONValue: JSONWritable {
     for _ in 0..<depth { json.buffer.append("  " as StaticString) }
   }
 }
+
+/// A named schema of the OpenAPI document (JSON Schema, 2020-12).
+public struct Schema: Sendable {
+  let name: String
+  let definition: JSONValue
+
+  public init(name: String, definition: JSONValue) { (self.name, self.definition) = (name, definition) }
+
+  public var reference: JSONValue { ["$ref": .string("#/components/schemas/" + name)] }
+}

@@ -1,7 +1,7 @@
 public import HTTP
 
 /// An object of JSON whose members are declared once: its text, its schema and `required` are derived from that.
-public protocol Shape: JSONWritable {
+public protocol JSONObject: JSONWritable {
   /// The schema's name in the OpenAPI document; nil where the schema stands where it is used.
   static var name: String? { get }
   /// Whether the text holds a secret.
@@ -10,14 +10,14 @@ public protocol Shape: JSONWritable {
   static func describe(_ members: inout some Members<Self>)
 }
 
-/// What visits the members of a shape.
+/// What visits the members of an object.
 public protocol Members<Value> {
   associatedtype Value
   /// A member: its name, keywords of its schema beside those of its type, and its value.
   mutating func add<Field: JSONWritable>(
     _ name: StaticString, _ keywords: @autoclosure () -> JSONValue, _ read: (Value) -> Field)
-  /// All members of another shape.
-  mutating func include<Part: Shape>(_ read: (Value) -> Part)
+  /// All members of another object.
+  mutating func include<Part: JSONObject>(_ read: (Value) -> Part)
 }
 
 extension Members {
@@ -26,7 +26,7 @@ extension Members {
   }
 }
 
-extension Shape {
+extension JSONObject {
   public static var name: String? { nil }
   public static var isSensitive: Bool { false }
 
@@ -72,7 +72,7 @@ extension Shape {
     json.member(name, read(value))
   }
 
-  @inlinable mutating func include<Part: Shape>(_ read: (Value) -> Part) {
+  @inlinable mutating func include<Part: JSONObject>(_ read: (Value) -> Part) {
     var part = MemberWriter<Part>(value: read(value), json: json)
     Part.describe(&part)
     json = part.json
@@ -89,7 +89,7 @@ private struct MemberSchemas<Value>: Members {
     schemas.append((name.description, Field.schema.adding(keywords())))
   }
 
-  mutating func include<Part: Shape>(_ read: (Value) -> Part) {
+  mutating func include<Part: JSONObject>(_ read: (Value) -> Part) {
     var part = MemberSchemas<Part>()
     Part.describe(&part)
     schemas += part.schemas
