@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Starts the service on SQLite for trying out: data and a generated JWT secret under ./data, a client `demo`, and
-# commands to paste. Settings of the environment count, LISTEN for instance.
+# Starts the service on SQLite for a trial: keeps data and a generated JWT secret under ./data, adds a client `demo` and
+# prints commands to paste. Reads settings from the environment, for example LISTEN.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 umask 077
 
 program=.build/release/device-registry
-# Whatever database the environment names, this is for trying out.
+# A trial never touches the database that the environment names.
 export DATABASE_URL=sqlite:data/registry.db
 export LISTEN=${LISTEN:-127.0.0.1:8000}
 export LOG_FORMAT=${LOG_FORMAT:-text}
@@ -27,12 +27,12 @@ cat <<END
 
 The device registry listens at $url; Ctrl-C stops it. Paste into a second terminal:
 
-  # Where it is, and a token of the client demo, valid for a day
+  # The program, the service's address, and a token of the client demo, valid for a day
   cd $(printf %q "$PWD"); PATH="\$PWD/.build/release:\$PATH"
   URL=$url
   TOKEN=$token
 
-  # Register a device; the next one needs another name. Only this answer shows its secret
+  # Register a device. Only this answer shows its secret; the next device needs another name
   DEVICE=\$(curl -s \$URL/api/v1/devices -H "Authorization: Bearer \$TOKEN" \\
     -H 'Content-Type: application/json' -d '{"device_name": "EA-Main"}'); echo "\$DEVICE"
 
@@ -47,7 +47,7 @@ The device registry listens at $url; Ctrl-C stops it. Paste into a second termin
   # List the devices
   curl -s \$URL/api/v1/devices -H "Authorization: Bearer \$TOKEN"
 
-README.md goes on from there.
+README.md shows what to do next.
 
 END
 exec $program serve

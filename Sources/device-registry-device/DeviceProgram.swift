@@ -2,12 +2,14 @@ import DeviceRegistryClient
 import Foundation
 import Glibc
 
-/// What `device-registry device` becomes.
+/// The program that `device-registry device` starts.
 enum DeviceProgram {
-  /// Does what the arguments ask for and answers the exit status: 0, 1 for a failure, 2 for a wrong argument. The
-  /// answer goes to standard output, errors go to standard error, in words.
+  /// Runs an action and returns the exit status: 0 for success, 1 for a failure, 2 for a wrong argument. Prints the
+  /// registry's answer to standard output and errors to standard error.
   static func run(_ arguments: [String]) async -> Int32 {
-    guard arguments.count >= placeCount else { return fail("start it as: device-registry device", status: 2) }
+    guard arguments.count >= placeCount else {
+      return fail("use device-registry device, which starts this program", status: 2)
+    }
     do {
       var answer = try await perform(
         arguments[0], at: arguments[1..<placeCount], Array(arguments[placeCount...]))
@@ -37,7 +39,10 @@ enum DeviceProgram {
     case ("poll", 2):
       return try await device.pollJSON(wait: Int(arguments[0]) ?? -1, max: Int(arguments[1]) ?? -1)
     case ("ack", 4): return try await device.acknowledgeJSON([acknowledgement(arguments)])
-    default: throw .invalidArgument(name: action, message: "is not known; is this of another version?")
+    default:
+      throw .invalidArgument(
+        name: action,
+        message: "is unknown; device-registry and device-registry-device must have the same version")
     }
   }
 

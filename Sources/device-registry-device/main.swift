@@ -1,4 +1,4 @@
 import Glibc
 
-// `device-registry device` has read the arguments and put them in their places.
+// `device-registry device` has parsed the arguments and passes them by position.
 await exit(DeviceProgram.run(Array(CommandLine.arguments.dropFirst())))

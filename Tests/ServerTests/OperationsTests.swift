@@ -6,7 +6,7 @@ import HTTP
 import TestSupport
 import Testing
 
-/// What those who run the service are told: the table of metrics, the alerts and the dashboard are true.
+/// The documents for operators agree with the code: settings, metrics, alerts and the dashboard.
 @Suite struct OperationsDocuments {
   private static let documents = URL(filePath: #filePath).deletingLastPathComponent()
     .appending(path: "../../docs").standardizedFileURL
@@ -31,6 +31,19 @@ import Testing
     let metrics = try await Self.metrics()
     #expect(Set(named).count == named.count)
     #expect(named.sorted() == metrics.keys.sorted())
+  }
+
+  @Test func `The table of settings is made from their declarations`() throws {
+    let rows = Setting.allCases.map { setting in
+      let declaration = setting.declaration
+      let unit = declaration.unit.map { " \($0)" } ?? ""
+      let isDefault = declaration.defaultText.map { "`\($0)`\(unit)" } ?? declaration.computedDefault ?? "none"
+      let bounds = declaration.bounds.map { "; \($0.lowerBound) to \($0.upperBound)" } ?? ""
+      return
+        "| `\(setting.rawValue)` | \(isDefault) | \(declaration.meaning)\(bounds) | `\(declaration.example)` |\n"
+    }
+    let table = "| variable | default | meaning | example |\n| --- | --- | --- | --- |\n" + rows.joined()
+    #expect(try GeneratedPart.isUpToDate(table, madeFrom: "Setting", in: "settings.md"))
   }
 
   @Test func `The alerts ask for metrics that there are`() async throws {

@@ -6,7 +6,7 @@ enum ClientCommand {
   static let usage = "device-registry client add | list | remove ID [--FLAG VALUE ...]"
 
   static let help = """
-    Manages the clients, whose devices the registry keeps. Works beside a running service.
+    Manages clients, the owners of devices. The service may run meanwhile.
 
     usage: device-registry client add [--id ID] [--email ADDRESS] [--telegram-id NUMBER] [--if-absent]
            device-registry client list
@@ -14,9 +14,9 @@ enum ClientCommand {
 
     \(CommandLineInterface.columns([
       ("--id", "1 to 64 visible ASCII characters, the sub of the client's tokens (default: a new UUID)"),
-      ("--email", "no two clients have the same"),
-      ("--telegram-id", "the user id that Telegram gives"),
-      ("--if-absent", "no error when there is a client of that id already"),
+      ("--email", "unique among all clients"),
+      ("--telegram-id", "the client's user id on Telegram"),
+      ("--if-absent", "succeed if a client with this id exists"),
     ]))
     \(CommandLineInterface.columns(of: [.databaseURL]))
     """
@@ -89,7 +89,7 @@ enum ClientCommand {
     return id
   }
 
-  /// Lends the clients' service, with the database brought up to date.
+  /// Runs the body with the clients' service, after migrating the database.
   private static func withClients(
     _ arguments: Arguments, _ body: @escaping @Sendable (ClientService) async throws -> Void
   ) async throws {
@@ -98,7 +98,7 @@ enum ClientCommand {
     try await withClients(of: url, body)
   }
 
-  /// Lends the clients' service on an event loop of its own, with the database as it is.
+  /// Runs the body with the clients' service on a new event loop, without migrating the database.
   static func withClients(
     of url: DatabaseURL, logLevel: Logger.Level = .warning,
     _ body: @escaping @Sendable (ClientService) async throws -> Void
@@ -131,7 +131,7 @@ enum ClientCommand {
   }
 }
 
-/// What the registry refused, in words for a terminal.
+/// An error of the registry, described for a terminal.
 struct CommandFailure: Error, CustomStringConvertible {
   let error: RegistryError
 
@@ -143,23 +143,23 @@ struct CommandFailure: Error, CustomStringConvertible {
     case .signatureInvalid: "unknown device, or wrong secret"
     case .replayed: "the nonce was used before"
     case .tokenInvalid: "unknown token"
-    case .clientNotFound: "there is no such client"
-    case .deviceNotFound: "there is no such device"
+    case .clientNotFound: "no such client"
+    case .deviceNotFound: "no such device"
     case .notOwner: "the device belongs to another client"
-    case .signalNotFound: "there is no such signal"
+    case .signalNotFound: "no such signal"
     case .notSignalOwner: "the signal belongs to another client"
-    case .clientIDTaken: "there is a client of that id already"
-    case .clientEmailTaken: "another client has that e-mail address"
-    case .deviceNameTaken: "another device has that name"
+    case .clientIDTaken: "a client with this id exists already"
+    case .clientEmailTaken: "another client has this e-mail address"
+    case .deviceNameTaken: "another device has this name"
     case .deviceRevoked: "the device is revoked"
-    case .tooManyDevices(let limit): "the client has \(limit) devices, and may not have more"
-    case .tooManySignals(let limit): "the client has \(limit) signals, and may not have more"
+    case .tooManyDevices(let limit): "the client has reached its limit of \(limit) devices"
+    case .tooManySignals(let limit): "the client has reached its limit of \(limit) signals"
     case .rateLimited(let standing):
-      "there were too many requests; try again in \(standing.retryAfterSeconds ?? 1) s"
-    case .tooManyTokens(let seconds): "too many tokens were asked for; try again in \(seconds) s"
-    case .replayUnavailable(let cause, _): "the registry cannot check nonces now: \(cause)"
+      "too many requests; try again in \(standing.retryAfterSeconds ?? 1) s"
+    case .tooManyTokens(let seconds): "too many token requests; try again in \(seconds) s"
+    case .replayUnavailable(let cause, _): "cannot check nonces: \(cause)"
     case .overloaded(let queue): "the registry is overloaded (\(queue)); try again"
-    case .unavailable(let cause): "the database cannot be reached: \(cause)"
+    case .unavailable(let cause): "cannot reach the database: \(cause)"
     case .fault(let cause): "the program failed unexpectedly: \(cause)"
     }
   }

@@ -1,17 +1,17 @@
 internal import EventLoop
 internal import Glibc
 
-/// The commands of `device-registry`. Each is in a file of its own.
+/// The commands of `device-registry`.
 enum Command: String, CaseIterable {
   case serve, migrate, client, token, device
 
   var summary: String {
     switch self {
     case .serve: "run the service"
-    case .migrate: "bring the database up to date and stop"
-    case .client: "add, list or remove a client"
+    case .migrate: "bring the database schema up to date and exit"
+    case .client: "add, list or remove clients"
     case .token: "print a JWT signed with JWT_SECRET"
-    case .device: "whoami, poll or ack, as a device"
+    case .device: "call the registry as a device: whoami, poll or ack"
     }
   }
 
@@ -40,8 +40,8 @@ enum Command: String, CaseIterable {
 public enum CommandLineInterface {
   public static let version = "0.1.0"
 
-  /// Runs what the arguments ask for and answers the exit status: 0, 1 for a failure, 2 for a wrong argument or
-  /// setting. Errors go to standard error, in words.
+  /// Runs a command and returns the exit status: 0 for success, 1 for a failure, 2 for a wrong argument or setting.
+  /// Prints errors to standard error.
   public static func run(_ arguments: [String], environment: [String: String]) async -> Int32 {
     do {
       switch arguments.first {
@@ -52,7 +52,7 @@ public enum CommandLineInterface {
       case "--version": print("device-registry \(version)")
       case let flag? where flag.hasPrefix("-"):
         // The flag is not repeated: a secret may be part of it.
-        throw UsageError("a command comes first; device-registry --help lists the commands")
+        throw UsageError("the command comes first; device-registry --help lists the commands")
       case let name?:
         guard let command = Command(rawValue: name) else {
           throw UsageError("there is no command \(name); device-registry --help lists the commands")
@@ -82,7 +82,7 @@ public enum CommandLineInterface {
 
     \(columns(Command.allCases.map { ($0.rawValue, $0.summary) }))
 
-    device-registry COMMAND --help says more of each; --version prints the version.
+    device-registry COMMAND --help describes a command; --version prints the version.
     """
 
   /// Lines of two columns.
@@ -92,12 +92,16 @@ public enum CommandLineInterface {
       .joined(separator: "\n")
   }
 
-  /// Lines of settings, with their defaults.
+  /// Lines of settings, with their units and defaults.
   static func columns(of settings: [Setting]) -> String {
     columns(
       settings.map { setting in
-        let isDefault = setting.defaultText.map { " (default: \($0))" } ?? ""
-        return ("\(setting.flag), \(setting.rawValue)", setting.help + isDefault)
+        let declaration = setting.declaration
+        let unit = declaration.unit.map { ", in \($0)" }
+        let isDefault = (declaration.defaultText ?? declaration.computedDefault).map { " (default: \($0))" }
+        return (
+          "\(setting.flag), \(setting.rawValue)", declaration.meaning + (unit ?? "") + (isDefault ?? "")
+        )
       })
   }
 

@@ -1,28 +1,28 @@
 internal import Glibc
 
-/// Speaks to a registry as a device does. It is done by a program of its own, `device-registry-device`, which this one
-/// becomes: the library that fetches over HTTP would make the service slower to start, and larger.
+/// Calls a registry as a device. This process is replaced by the program `device-registry-device`: the HTTP library that
+/// it links would make the service larger and slower to start.
 enum DeviceCommand {
   static let usage =
     "device-registry device whoami | poll | ack SIGNAL_ID --id ID --secret-file FILE [--FLAG VALUE ...]"
 
   static let help = """
-    Speaks to a registry as a device, with signed requests, and prints what it answers as JSON.
+    Calls a registry as a device: signs a request, verifies the answer's signature and prints the answer as JSON.
 
-    usage: device-registry device whoami              what the registry knows of the device
-           device-registry device poll                its signals that are not acknowledged
-           device-registry device ack SIGNAL_ID       acknowledges one
+    usage: device-registry device whoami              prints the device as the registry knows it
+           device-registry device poll                prints the signals that are not acknowledged
+           device-registry device ack SIGNAL_ID       acknowledges a signal
 
     \(CommandLineInterface.columns([
       (id, "the device's id"),
-      (secretFile, "the file of its secret, which its owner alone may read"),
+      (secretFile, "file with the device's secret; only its owner may have access to it"),
       (url, "the registry's scheme, host and port (default: \(defaultURL))"),
       (wait, "poll: seconds to wait for a signal, 0 to 30 (default: \(defaultWait))"),
       (max, "poll: signals at most, 1 to 100 (default: \(defaultMax))"),
       (status, "ack: placed, failed or skipped"),
-      (brokerTicket, "ack: what the broker calls the order"),
-      (error, "ack: why it was not placed"),
-      (insecureHTTP, "plain HTTP to another machine, where others may listen"),
+      (brokerTicket, "ack: the broker's number of the order"),
+      (error, "ack: why the order was not placed"),
+      (insecureHTTP, "allow plain HTTP to another machine, which others on the network can read"),
     ]))
 
     examples:
@@ -36,12 +36,12 @@ enum DeviceCommand {
   private static let defaultURL = "http://localhost:8000"
   private static let (defaultWait, defaultMax) = (0, 100)
 
-  /// Does not return, but for errors.
+  /// Returns only by throwing.
   static func run(_ arguments: [String]) throws {
     try become(program: "device-registry-device", try programArguments(arguments))
   }
 
-  /// What the program is called with: the action, where and as whom, and what the action needs, all in their places.
+  /// The program's arguments, by position: the action, the registry and the device, then what the action needs.
   private static func programArguments(_ arguments: [String]) throws(UsageError) -> [String] {
     let common = [id, secretFile, url]
     let action = arguments.first ?? ""
@@ -74,7 +74,7 @@ enum DeviceCommand {
     [
       arguments.value(of: url) ?? defaultURL, arguments.has(insecureHTTP) ? "insecure" : "secure",
       try demanded(arguments, id, "the device's id"),
-      try demanded(arguments, secretFile, "the file of the device's secret"),
+      try demanded(arguments, secretFile, "the file with the device's secret"),
     ]
   }
 
@@ -82,7 +82,7 @@ enum DeviceCommand {
     -> String
   {
     guard let value = arguments.value(of: flag), !value.isEmpty else {
-      throw UsageError("\(flag) is needed: \(meaning)")
+      throw UsageError("missing option \(flag): \(meaning)")
     }
     return value
   }
@@ -96,11 +96,11 @@ enum DeviceCommand {
     return String(number)
   }
 
-  /// Becomes a program that lies beside this one.
+  /// Replaces this process by a program from the same folder.
   private static func become(program: String, _ arguments: [String]) throws {
     var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
     let length = readlink("/proc/self/exe", &buffer, buffer.count)
-    guard length > 0 else { throw ProgramMissing(description: "/proc is needed to find \(program)") }
+    guard length > 0 else { throw ProgramMissing(description: "cannot find \(program): /proc is not mounted") }
     let own = String(decoding: buffer[..<length].map { UInt8(bitPattern: $0) }, as: UTF8.self)
     let path = own.prefix(through: own.lastIndex(of: "/") ?? own.startIndex) + program
     var words: [UnsafeMutablePointer<CChar>?] = ([program] + arguments).map { strdup($0) } + [nil]
@@ -108,11 +108,11 @@ enum DeviceCommand {
     let cause = String(cString: strerror(errno))
     for word in words { free(word) }
     throw ProgramMissing(
-      description: "\(path) cannot be started (\(cause)): it is installed with device-registry, beside it")
+      description: "cannot start \(path) (\(cause)): install it in the same folder as device-registry")
   }
 }
 
-/// The installation is not whole.
+/// The installation is incomplete.
 private struct ProgramMissing: Error, CustomStringConvertible {
   let description: String
 }

@@ -2,7 +2,7 @@ enum MigrateCommand {
   static let usage = "device-registry migrate [\(Setting.databaseURL.flag) URL]"
 
   static let help = """
-    Brings the database up to date and stops. `serve` does the same when it starts.
+    Brings the database schema up to date and exits. `serve` does the same when it starts.
 
     usage: \(usage)
 

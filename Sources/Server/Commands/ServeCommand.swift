@@ -2,15 +2,16 @@ internal import Observability
 
 enum ServeCommand {
   static let help = """
-    Runs the service until SIGTERM or SIGINT, which let it finish what is in flight. SIGHUP lets it read the
-    certificate anew.
+    Runs the service. SIGTERM and SIGINT stop it after it has answered the requests in flight; SIGHUP reloads the
+    certificate.
 
     usage: \(Configuration.usage)
 
     Each setting is a flag or an environment variable; the flag wins. At least one JWT key is needed.
 
     \(CommandLineInterface.columns(of: Setting.allCases))
-      \(Configuration.insecureSwitch)  listen in public without TLS
+
+      \(Configuration.insecureSwitch)  allow addresses that other machines can reach, without TLS
 
     examples:
       JWT_SECRET_FILE=data/jwt-secret device-registry serve
@@ -21,7 +22,7 @@ enum ServeCommand {
     let configuration = try Configuration(arguments: arguments, environment: environment)
     let logger = Logger(level: configuration.logLevel, format: configuration.logFormat)
     defer { logger.close() }
-    // Before anything else runs, so that a signal at any moment ends the service in order.
+    // First, so that a signal at any moment stops the service in order.
     let signals = try await ServiceSignals()
     defer { signals.close() }
     let server = try await RunningServer.start(configuration, logger: logger)

@@ -7,14 +7,14 @@ enum TokenCommand {
   static let usage = "device-registry token --sub ID [--scope SCOPES] [--ttl SECONDS]"
 
   static let help = """
-    Prints a JWT signed with JWT_SECRET (HS256), for trials, and for services without an identity provider. Warns
-    where the database has no client of that id, unless the token is an administrator's.
+    Prints a JWT signed with JWT_SECRET (HS256), for trials and for services without an identity provider. Warns if
+    the database has no client with this id, unless the scope includes registry:admin.
 
     usage: \(usage)
 
     \(CommandLineInterface.columns([
       ("--sub", "the client's id"),
-      ("--scope", "words separated by spaces; registry:admin manages the clients"),
+      ("--scope", "scopes separated by spaces; registry:admin manages clients"),
       ("--ttl", "seconds until it expires (default: \(defaultLifetimeSeconds))"),
     ]))
     \(CommandLineInterface.columns(of: settings))
@@ -29,7 +29,7 @@ enum TokenCommand {
       arguments, flags: ["--sub", "--scope", "--ttl"] + settings.map(\.flag), environment: environment)
     try arguments.expectWords(usage: usage)
     guard let subject = arguments.value(of: "--sub") else {
-      throw UsageError("--sub is needed: the client's id")
+      throw UsageError("missing option --sub: the client's id")
     }
     guard let client = ClientID(subject) else {
       throw UsageError("--sub must be 1 to \(ClientID.maximumLength) visible ASCII characters")
@@ -39,7 +39,7 @@ enum TokenCommand {
       throw UsageError("--ttl must be a whole number from 1 to \(maximumLifetimeSeconds)")
     }
     guard let secret = try JWTConfiguration.secret(arguments) else {
-      throw UsageError(.jwtSecretFile, "is needed, or JWT_SECRET: the key to sign with")
+      throw UsageError(.jwtSecretFile, "set this or JWT_SECRET: the key to sign with")
     }
     let signer = TokenSigner(
       secret: secret, issuer: arguments.value(of: .jwtIssuer), audience: arguments.value(of: .jwtAudience))
@@ -57,14 +57,14 @@ enum TokenCommand {
     }
   }
 
-  /// Whether the database has no such client. False where that cannot be told: a token is also made where the database
-  /// is elsewhere. An administrator is not registered.
+  /// Whether the database has no such client. False if that is unknown: a token can be made on a machine without the
+  /// database. Administrators are not registered.
   private static func isUnknown(_ client: ClientID, _ arguments: Arguments) async -> Bool {
     let scopes = arguments.value(of: "--scope")?.split(separator: " ") ?? []
     guard !scopes.contains("registry:admin"), let url = try? Configuration.database(arguments) else {
       return false
     }
-    // SQLite would create the file.
+    // SQLite would create a missing file.
     if case .sqlite(let path) = url, access(path, R_OK | W_OK) != 0 { return false }
     do {
       try await ClientCommand.withClients(of: url, logLevel: .error) { _ = try await $0.getClient(client) }

@@ -1,4 +1,4 @@
-/// The words behind a command, told apart into `--flag value`, `--flag=value` and plain words.
+/// The arguments after a command, split into `--flag value`, `--flag=value` and plain words.
 struct Arguments {
   private(set) var words: [String] = []
   private var values: [String: String] = [:]
@@ -40,19 +40,18 @@ struct Arguments {
   /// The value of a flag.
   func value(of flag: String) -> String? { values[flag] }
 
-  /// The value of a setting: the flag's, else the environment's, else the default. An empty variable is as good
-  /// as none, unless the setting has a meaning for it.
+  /// The value of a setting: the flag's, else the environment's, else the default. An empty variable counts as unset,
+  /// unless the setting has a meaning for it.
   func value(of setting: Setting) -> String? {
     if let value = values[setting.flag] { return value }
     if let value = environment[setting.rawValue], !value.isEmpty || setting.emptyCounts { return value }
-    return setting.defaultText
+    return setting.declaration.defaultText
   }
 
-  /// A whole number within bounds.
-  func number(of setting: Setting, in bounds: ClosedRange<Int>, default defaultNumber: Int) throws(UsageError)
-    -> Int
-  {
-    guard let text = value(of: setting) else { return defaultNumber }
+  /// A whole number within the setting's bounds.
+  func number(of setting: Setting, default computed: Int = 0) throws(UsageError) -> Int {
+    guard let text = value(of: setting) else { return computed }
+    let bounds = setting.declaration.bounds ?? 0...Int.max
     guard let number = Int(text), bounds.contains(number) else {
       throw UsageError(setting, "must be a whole number from \(bounds.lowerBound) to \(bounds.upperBound)")
     }
@@ -60,12 +59,14 @@ struct Arguments {
   }
 
   /// Throws for a word that is missing, and for words that the command does not take.
-  /// - Parameter names: what the usage calls the words.
+  /// - Parameter names: the names of the words in the usage.
   func expectWords(_ names: [String] = [], usage: String) throws(UsageError) {
     guard words.count >= names.count else {
       throw UsageError("missing argument \(names[words.count]); usage: \(usage)")
     }
     // The word is not repeated: it may be a secret.
-    guard words.count == names.count else { throw UsageError("there is an argument too many; usage: \(usage)") }
+    guard words.count == names.count else {
+      throw UsageError("there is one argument too many; usage: \(usage)")
+    }
   }
 }

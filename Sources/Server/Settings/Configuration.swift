@@ -4,10 +4,10 @@ public import HTTP
 public import Observability
 internal import Registry
 
-/// All that `serve` needs to know.
+/// The settings of `serve`, parsed.
 public struct Configuration: Sendable {
   public var listen: ListenAddress
-  /// Where the metrics are; nil where nowhere.
+  /// Where `/metrics` is served; nil turns it off.
   public var adminListen: ListenAddress?
   public var database: DatabaseURL
   public var replayStore: ReplayStoreSetting
@@ -15,7 +15,7 @@ public struct Configuration: Sendable {
   public var jwt: JWTConfiguration
   /// Nil for HTTP without TLS.
   public var tls: TLSFiles?
-  /// What was in them when this was made.
+  /// The content of `tls` at the time of parsing.
   public var tlsIdentity: TLSIdentity?
   public var publicURL: Origin?
   public var trustedProxies: TrustedProxies
@@ -27,19 +27,15 @@ public struct Configuration: Sendable {
   var rateLimits: RateLimits.Settings
   public var logLevel: Logger.Level
   public var logFormat: Logger.Format
-  /// Bounds that are no settings: nobody who runs the service needs to move them.
+  /// Bounds that are not settings: no operator needs to change them.
   public var limits = HTTPLimits()
   public var maximumReplayNonces = ReplayMemory.maximumNonces
 
-  /// Whether clients speak HTTPS, with the service or with a proxy in front.
+  /// Whether clients use HTTPS, with the service or with a proxy in front.
   var isHTTPS: Bool { (publicURL?.scheme ?? (tls == nil ? "http" : "https")) == "https" }
 
   static let usage = "device-registry serve [--FLAG VALUE ...] [\(insecureSwitch)]"
   static let insecureSwitch = "--insecure-public-http"
-  static let maximumEventLoops = 256
-  static let maximumDevicesPerClient = 1_000_000
-  static let maximumSkewSeconds = 3600
-  static let maximumParkedPolls = 1_000_000
 
   /// Reads flags and environment. Throws `UsageError`, which names the setting that is wrong.
   public init(arguments: [String], environment: [String: String]) throws(UsageError) {
@@ -47,31 +43,30 @@ public struct Configuration: Sendable {
       arguments, flags: Setting.allCases.map(\.flag), switches: [Self.insecureSwitch], environment: environment)
     try arguments.expectWords(usage: Self.usage)
 
-    listen = try Self.parse(arguments, .listen, "must be ADDRESS:PORT, as 127.0.0.1:8000") { ListenAddress($0) }
+    listen = try Self.parse(arguments, .listen, "must be ADDRESS:PORT, for example 127.0.0.1:8000") {
+      ListenAddress($0)
+    }
     adminListen = try Self.adminListen(arguments)
     database = try Self.database(arguments)
     replayStore = try Self.parse(
       arguments, .replayStore, "must be memory or redis://[USER:PASSWORD@]HOST:PORT[/DB]"
     ) { ReplayStoreSetting($0) }
-    signatureSkewSeconds = try arguments.number(
-      of: .signatureSkewSeconds, in: 1...Self.maximumSkewSeconds, default: 0)
+    signatureSkewSeconds = try arguments.number(of: .signatureSkewSeconds)
     jwt = try JWTConfiguration(arguments)
     tls = try TLSFiles(arguments)
     tlsIdentity = try tls?.load()
     publicURL =
       arguments.value(of: .publicURL) == nil
       ? nil
-      : try Self.parse(arguments, .publicURL, "must be an origin, as https://registry.example.com") {
+      : try Self.parse(arguments, .publicURL, "must be an origin, for example https://registry.example.com") {
         Origin($0)
       }
     trustedProxies = try Self.trustedProxies(arguments)
-    argon2MemoryKiB = try arguments.number(of: .argon2MemoryKiB, in: 8...4_194_303, default: 0)
-    argon2Time = try arguments.number(of: .argon2Time, in: 1...1000, default: 0)
-    eventLoops = try arguments.number(
-      of: .eventLoops, in: 1...Self.maximumEventLoops, default: ProcessSettings.processorCount)
-    maxDevicesPerClient = try arguments.number(
-      of: .maxDevicesPerClient, in: 1...Self.maximumDevicesPerClient, default: 0)
-    maxParkedPolls = try arguments.number(of: .maxParkedPolls, in: 1...Self.maximumParkedPolls, default: 0)
+    argon2MemoryKiB = try arguments.number(of: .argon2MemoryKiB)
+    argon2Time = try arguments.number(of: .argon2Time)
+    eventLoops = try arguments.number(of: .eventLoops, default: ProcessSettings.processorCount)
+    maxDevicesPerClient = try arguments.number(of: .maxDevicesPerClient)
+    maxParkedPolls = try arguments.number(of: .maxParkedPolls)
     rateLimits = try RateLimits.Settings(arguments)
     logLevel = try Self.parse(arguments, .logLevel, "must be debug, info, notice, warning or error") {
       Logger.Level(rawValue: $0)
@@ -82,29 +77,31 @@ public struct Configuration: Sendable {
     guard isPrivate || arguments.has(Self.insecureSwitch) else {
       throw UsageError(
         .listen,
-        "\(listen) can be reached from outside, and HTTP without TLS shows every secret to the network: "
-          + "set TLS_CERT_FILE and TLS_KEY_FILE, or PUBLIC_URL to the https origin of the proxy in front, or give "
+        "\(listen) can be reached from other machines, and HTTP without TLS shows every secret to the network: set "
+          + "TLS_CERT_FILE and TLS_KEY_FILE, or PUBLIC_URL to the https origin of the proxy in front, or add "
           + "\(Self.insecureSwitch)")
     }
   }
 
-  /// An empty text turns the metrics off. They are told to whoever asks, so strangers must not be able to.
+  /// An empty text turns the metrics off. They need no authentication, so only this machine may reach them.
   private static func adminListen(_ arguments: Arguments) throws(UsageError) -> ListenAddress? {
     if arguments.value(of: .adminListen)?.isEmpty == true { return nil }
-    let address = try parse(arguments, .adminListen, "must be ADDRESS:PORT, as 127.0.0.1:8001, or empty") {
+    let address = try parse(
+      arguments, .adminListen, "must be ADDRESS:PORT, for example 127.0.0.1:8001, or empty"
+    ) {
       ListenAddress($0)
     }
     guard address.isLoopback || arguments.has(insecureSwitch) else {
       throw UsageError(
         .adminListen,
-        "\(address) can be reached from outside, and the metrics have neither TLS nor a password: choose an "
-          + "address of this machine, as 127.0.0.1:8001, leave it empty to turn them off, or give \(insecureSwitch)"
+        "\(address) can be reached from other machines, and the metrics have neither TLS nor a password: use a "
+          + "loopback address such as 127.0.0.1:8001, an empty value to turn them off, or add \(insecureSwitch)"
       )
     }
     return address
   }
 
-  /// Where the service finds its data, for every command.
+  /// The database, for every command.
   static func database(_ arguments: Arguments) throws(UsageError) -> DatabaseURL {
     try parse(
       arguments, .databaseURL, "must be sqlite:PATH or postgresql://USER@HOST/DATABASE"
@@ -125,9 +122,8 @@ public struct Configuration: Sendable {
     } catch {
       throw UsageError(
         .trustedProxies,
-        "\"\(error.word)\" is neither an address nor a prefix: write addresses and prefixes, as "
-          + "10.0.0.0/8,2001:db8::1, with no bits behind a prefix's length, "
-          + "\(TrustedProxies.maximumPrefixes) of them at most")
+        "\"\(error.word)\" is neither an address nor a prefix: list at most \(TrustedProxies.maximumPrefixes) of "
+          + "them, separated by commas, for example 10.0.0.0/8,2001:db8::1; the bits after a prefix must be 0")
     }
   }
 
@@ -136,7 +132,8 @@ public struct Configuration: Sendable {
     do {
       return [UInt8](try Data(contentsOf: URL(filePath: path)))
     } catch {
-      throw UsageError(setting, "the file \(path) cannot be read: does it exist, and may this user read it?")
+      throw UsageError(
+        setting, "cannot read the file \(path): check that it exists and that this user may read it")
     }
   }
 }

@@ -1,12 +1,12 @@
 public import JSONWebToken
 
-/// Whose tokens count.
+/// The keys that verify owners' tokens, and the claims that tokens must have.
 public struct JWTConfiguration: Sendable {
   /// The HS256 key.
   public var secret: TokenSecret?
-  /// The JWK set of a file.
+  /// The JWK set of `JWT_JWKS_FILE`.
   public var keys: JWKSet?
-  /// Where another JWK set is fetched.
+  /// The URL of a JWK set.
   public var keysURL: String?
   public var issuer: String?
   public var audience: String?
@@ -33,11 +33,11 @@ public struct JWTConfiguration: Sendable {
     }
   }
 
-  /// `JWT_SECRET`, or what is in its file; nil where neither is set.
+  /// `JWT_SECRET`, or the content of `JWT_SECRET_FILE`; nil where neither is set.
   static func secret(_ arguments: Arguments) throws(UsageError) -> TokenSecret? {
     switch (arguments.value(of: .jwtSecret), arguments.value(of: .jwtSecretFile)) {
     case (nil, nil): return nil
-    case (_?, _?): throw UsageError(.jwtSecret, "give it or JWT_SECRET_FILE, not both")
+    case (_?, _?): throw UsageError(.jwtSecret, "set either this or JWT_SECRET_FILE, not both")
     case (let text?, nil): return try secret(text.utf8, of: .jwtSecret)
     case (nil, let path?):
       let content = try Configuration.readFile(path, for: .jwtSecretFile)
@@ -50,7 +50,7 @@ public struct JWTConfiguration: Sendable {
   {
     guard let secret = TokenSecret(bytes) else {
       throw UsageError(
-        setting, "must have \(TokenSecret.minimumLength) bytes or more; `openssl rand -hex 32` makes a good one"
+        setting, "must have \(TokenSecret.minimumLength) bytes or more; `openssl rand -hex 32` generates one"
       )
     }
     return secret
@@ -58,7 +58,7 @@ public struct JWTConfiguration: Sendable {
 }
 
 extension [UInt8] {
-  /// Without one line end at the end, as an editor or `echo` leaves it.
+  /// Without a final line end, which editors and `echo` add.
   fileprivate var droppingLineEnd: ArraySlice<UInt8> {
     var content = self[...]
     if content.last == UInt8(ascii: "\n") { content.removeLast() }

@@ -30,8 +30,8 @@ extension RateLimits.Settings {
     guard let limit = RateLimit(text) else {
       throw UsageError(
         setting,
-        "must be REQUESTS/SECONDS, as 600/60, of \(RateLimit.requestBounds.upperBound) requests and "
-          + "\(RateLimit.windowBounds.upperBound) seconds at most, or \(off)")
+        "must be REQUESTS/SECONDS, for example 600/60, with at most \(RateLimit.requestBounds.upperBound) requests "
+          + "and \(RateLimit.windowBounds.upperBound) seconds, or \(off)")
     }
     return limit
   }

@@ -29,63 +29,118 @@ public enum Setting: String, CaseIterable, Sendable {
   /// `DATABASE_URL` is `--database-url`.
   var flag: String { "--" + rawValue.lowercased().map { $0 == "_" ? "-" : String($0) }.joined() }
 
-  /// The text that counts where neither the flag nor the variable is there.
-  var defaultText: String? {
-    switch self {
-    case .listen: "127.0.0.1:8000"
-    case .adminListen: "127.0.0.1:8001"
-    case .databaseURL: "sqlite:data/registry.db"
-    case .replayStore: "memory"
-    case .signatureSkewSeconds: "300"
-    case .argon2MemoryKiB: "19456"
-    case .argon2Time: "2"
-    case .maxDevicesPerClient: "10000"
-    case .maxParkedPolls: "20000"
-    case .rateLimitClient: "6000/60"
-    case .rateLimitDevice: "600/60"
-    case .rateLimitAddress: "600/60"
-    case .logLevel: "info"
-    case .logFormat: "json"
-    case .jwtSecret, .jwtSecretFile, .jwtJWKSFile, .jwtJWKSURL, .jwtIssuer, .jwtAudience, .tlsCertFile,
-      .tlsKeyFile, .publicURL, .trustedProxies, .eventLoops:
-      nil
-    }
-  }
-
-  /// Whether an empty value says something else than none at all.
+  /// Whether an empty value differs from no value.
   var emptyCounts: Bool { self == .adminListen }
 
-  var help: String {
+  /// A setting as its users know it. `--help`, the package's settings file and docs/settings.md are made from this.
+  struct Declaration {
+    let meaning: String
+    let example: String
+    /// The text that counts without the flag and the variable.
+    var defaultText: String?
+    /// What counts where the default is no fixed text.
+    var computedDefault: String?
+    var unit: String?
+    /// Of a whole number.
+    var bounds: ClosedRange<Int>?
+  }
+
+  var declaration: Declaration {
     switch self {
-    case .listen: "address and port; port 0 picks a free one"
-    case .adminListen: "address and port of /metrics; empty turns it off"
-    case .databaseURL: "sqlite:PATH or postgresql://USER@HOST/DATABASE"
+    case .listen:
+      Declaration(
+        meaning: "address and port; port 0 picks a free one, which the log line `listening` names",
+        example: "0.0.0.0:8443", defaultText: "127.0.0.1:8000")
+    case .adminListen:
+      Declaration(
+        meaning: "address and port of /metrics; empty turns it off", example: "127.0.0.1:9001",
+        defaultText: "127.0.0.1:8001")
+    case .databaseURL:
+      Declaration(
+        meaning: "sqlite:PATH, or any connection URI of libpq, several hosts included",
+        example: "postgresql://registry@localhost/registry", defaultText: "sqlite:data/registry.db")
     case .replayStore:
-      "memory, or redis://HOST:PORT/DB shared by all processes on one database"
-    case .signatureSkewSeconds: "how far the created of a signature may lie back"
-    case .jwtSecret: "HS256 key of the owners' tokens, 32 bytes or more; better in a file than in a flag"
-    case .jwtSecretFile: "file that holds JWT_SECRET; one line end after it is ignored"
-    case .jwtJWKSFile: "file with a JWK set for RS, PS and ES tokens"
-    case .jwtJWKSURL: "https URL of a JWK set, fetched at start and kept fresh"
-    case .jwtIssuer: "the iss that tokens must have"
-    case .jwtAudience: "the aud that tokens must have"
-    case .tlsCertFile: "certificate chain, PEM: serve HTTPS"
-    case .tlsKeyFile: "private key of the certificate, PEM"
-    case .publicURL: "origin that clients use, where a proxy stands in front"
+      Declaration(
+        meaning:
+          "where nonces are kept: memory, or redis://HOST:PORT/DB shared by all processes on one database",
+        example: "redis://127.0.0.1:6379/0", defaultText: "memory")
+    case .signatureSkewSeconds:
+      Declaration(
+        meaning: "greatest age of a signature, by its created parameter", example: "60", defaultText: "300",
+        unit: "seconds", bounds: 1...3600)
+    case .jwtSecret:
+      Declaration(
+        meaning:
+          "HS256 key of the owners' tokens, 32 bytes or more; prefer JWT_SECRET_FILE, because ps shows flags",
+        example: "$(openssl rand -hex 32)")
+    case .jwtSecretFile:
+      Declaration(
+        meaning: "file with the HS256 key of the owners' tokens; one line end after it is ignored",
+        example: "data/jwt-secret")
+    case .jwtJWKSFile:
+      Declaration(meaning: "file with a JWK set for RS, PS and ES tokens", example: "/etc/registry/jwks.json")
+    case .jwtJWKSURL:
+      Declaration(
+        meaning: "https URL of a JWK set, fetched at start and refreshed",
+        example: "https://id.example.com/jwks")
+    case .jwtIssuer:
+      Declaration(meaning: "the iss that tokens must have", example: "https://id.example.com")
+    case .jwtAudience:
+      Declaration(
+        meaning: "the aud that tokens must have; without it, tokens with an aud are refused",
+        example: "registry")
+    case .tlsCertFile:
+      Declaration(
+        meaning: "certificate chain in PEM, to serve HTTPS; SIGHUP reloads it", example: "certificate.pem")
+    case .tlsKeyFile:
+      Declaration(meaning: "private key of the certificate, in PEM without a passphrase", example: "key.pem")
+    case .publicURL:
+      Declaration(
+        meaning: "origin that clients use; set it when a proxy is in front",
+        example: "https://registry.example.com")
     case .trustedProxies:
-      "addresses and prefixes of proxies whose X-Forwarded-For names the client, as 10.0.0.0/8,2001:db8::1"
-    case .argon2MemoryKiB: "memory of one argon2id hash"
-    case .argon2Time: "passes of one argon2id hash"
-    case .eventLoops: "event loops (default: number of cores)"
-    case .maxDevicesPerClient: "devices of one client, revoked ones included"
-    case .maxParkedPolls: "polls that wait for a signal at the same time; one more is answered at once"
+      Declaration(
+        meaning:
+          "addresses and prefixes of proxies whose X-Forwarded-For names the client, for rate limits and the log",
+        example: "10.0.0.0/8,2001:db8::1")
+    case .argon2MemoryKiB:
+      Declaration(
+        meaning: "memory of one argon2id hash", example: "65536", defaultText: "19456", unit: "KiB",
+        bounds: 8...4_194_303)
+    case .argon2Time:
+      Declaration(
+        meaning: "passes of one argon2id hash", example: "3", defaultText: "2", bounds: 1...1000)
+    case .eventLoops:
+      Declaration(
+        meaning: "event loops, one thread each", example: "4", computedDefault: "number of cores",
+        bounds: 1...256)
+    case .maxDevicesPerClient:
+      Declaration(
+        meaning: "devices of one client, revoked ones included", example: "500", defaultText: "10000",
+        bounds: 1...1_000_000)
+    case .maxParkedPolls:
+      Declaration(
+        meaning: "polls that wait for a signal at the same time; one more is answered at once",
+        example: "50000",
+        defaultText: "20000", bounds: 1...1_000_000)
     case .rateLimitClient:
-      "requests of one client, as REQUESTS/SECONDS; off for no limit"
-    case .rateLimitDevice: "requests of one device, in the same form"
+      Declaration(
+        meaning: "requests of one client, as REQUESTS/SECONDS; off for no limit", example: "600/60",
+        defaultText: "6000/60")
+    case .rateLimitDevice:
+      Declaration(
+        meaning: "requests of one device, in the same form", example: "off", defaultText: "600/60")
     case .rateLimitAddress:
-      "failed authentications and token requests of one address (IPv6: /64), in the same form"
-    case .logLevel: "debug, info, notice, warning or error"
-    case .logFormat: "json or text"
+      Declaration(
+        meaning: "failed authentications and token requests of one address (IPv6: /64), in the same form",
+        example: "60/60", defaultText: "600/60")
+    case .logLevel:
+      Declaration(
+        meaning: "least severe level that is logged: debug, info, notice, warning or error", example: "warning",
+        defaultText: "info")
+    case .logFormat:
+      Declaration(
+        meaning: "format of the log on standard error: json or text", example: "text", defaultText: "json")
     }
   }
 }

@@ -1,6 +1,6 @@
 internal import HTTP
 
-/// Where the certificate and its private key are. They are read at start, and again when the service is told to.
+/// The paths of the certificate and its private key. The service reads both at start and on SIGHUP.
 public struct TLSFiles: Sendable {
   let certificatePath: String
   let privateKeyPath: String
@@ -10,12 +10,12 @@ public struct TLSFiles: Sendable {
     switch (arguments.value(of: .tlsCertFile), arguments.value(of: .tlsKeyFile)) {
     case (nil, nil): return nil
     case (let certificate?, let privateKey?): (certificatePath, privateKeyPath) = (certificate, privateKey)
-    case (_?, nil): throw UsageError(.tlsKeyFile, "is needed beside TLS_CERT_FILE")
-    case (nil, _?): throw UsageError(.tlsCertFile, "is needed beside TLS_KEY_FILE")
+    case (_?, nil): throw UsageError(.tlsKeyFile, "is needed together with TLS_CERT_FILE")
+    case (nil, _?): throw UsageError(.tlsCertFile, "is needed together with TLS_KEY_FILE")
     }
   }
 
-  /// What is in them now. Blocks.
+  /// Reads both files. Blocks.
   func load() throws(UsageError) -> TLSIdentity {
     let certificate = try Configuration.readFile(certificatePath, for: .tlsCertFile)
     let privateKey = try Configuration.readFile(privateKeyPath, for: .tlsKeyFile)
@@ -24,10 +24,10 @@ public struct TLSFiles: Sendable {
     } catch {
       switch error {
       case .notACertificate(let reason):
-        throw UsageError(.tlsCertFile, "\(certificatePath) is not a certificate in PEM: \(reason)")
+        throw UsageError(.tlsCertFile, "\(certificatePath) is not a certificate in PEM format: \(reason)")
       case .notAPrivateKey(let reason):
         throw UsageError(
-          .tlsKeyFile, "\(privateKeyPath) is not a private key in PEM, without a passphrase: \(reason)")
+          .tlsKeyFile, "\(privateKeyPath) is not a private key in PEM format without a passphrase: \(reason)")
       case .mismatch:
         throw UsageError(
           .tlsKeyFile, "\(privateKeyPath) is not the private key of the certificate in \(certificatePath)")
