@@ -1,20 +1,20 @@
-# The ways in. Each installs the Debian packages that it needs, once.
+# Each target installs the Debian packages that it needs, once.
 
 .PHONY: help run build deb test bench bench-micro test-asan test-tsan fuzz contract lint format clean
 
 help:
 	@echo 'make run      builds and starts the service on SQLite at http://localhost:8000, with commands to paste'
-	@echo 'make test     builds and runs every test, on SQLite and on a PostgreSQL that it starts, and the package; prints the coverage'
-	@echo 'make fuzz     feeds the parsers for FUZZ_SECONDS each (60)'
-	@echo 'make contract holds the running service against its OpenAPI document (CONTRACT_EXAMPLES for each route: 15)'
+	@echo 'make test     builds and runs every test, on its own SQLite, PostgreSQL and Redis, and tests the package; prints the coverage'
+	@echo 'make fuzz     fuzzes each parser for FUZZ_SECONDS (60)'
+	@echo 'make contract tests the running service against its OpenAPI document, with CONTRACT_EXAMPLES (15) per route'
 	@echo 'make test-asan, make test-tsan   run the suites under Address Sanitizer, Thread Sanitizer'
-	@echo 'make bench    measures the service beside its limits and FastAPI (BENCH_CASES, BENCH_SECONDS, BENCH_ROUNDS)'
+	@echo 'make bench    compares the service with its limits and FastAPI (BENCH_CASES, BENCH_SECONDS, BENCH_ROUNDS)'
 	@echo 'make bench-micro   measures the parts of one request, in nanoseconds and allocations'
-	@echo 'make build    builds .build/release/device-registry, and device-registry-device beside it'
-	@echo 'make deb      builds a Debian package with the Swift runtime inside, and prints its path'
-	@echo 'make lint     checks layout and style (swift format), warnings as errors'
-	@echo 'make format   lays the code out'
-	@echo 'make clean    removes what was built; your data in ./data stays'
+	@echo 'make build    builds .build/release/device-registry and .build/release/device-registry-device'
+	@echo 'make deb      builds a Debian package that contains the Swift runtime, and prints its path'
+	@echo 'make lint     checks layout, style and prose (swift format, scripts/prose.txt)'
+	@echo 'make format   formats the code'
+	@echo 'make clean    removes build products; your data in ./data stays'
 
 run: build
 	@scripts/run.sh
@@ -62,6 +62,7 @@ test-tsan:
 
 lint:
 	swift format lint --strict --recursive --parallel Package.swift Sources Tests Benchmarks Fuzzing/Targets
+	@scripts/prose.sh
 
 format:
 	swift format --in-place --recursive --parallel Package.swift Sources Tests Benchmarks Fuzzing/Targets

@@ -61,7 +61,7 @@ let package = Package(
     system("CSQLite", pkgConfig: "sqlite3", apt: "libsqlite3-dev"),
     system("CSodium", pkgConfig: "libsodium", apt: "libsodium-dev"),
     system("CNettle", pkgConfig: "nettle", apt: "nettle-dev"),
-    // The tests make keys with it, of which tokens are signed.
+    // Only tests use this, to make keys that sign tokens.
     system("COpenSSL", pkgConfig: "libcrypto", apt: "libssl-dev"),
     system("CCjose", pkgConfig: "cjose", apt: "libcjose-dev"),
     system("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
@@ -101,8 +101,8 @@ let package = Package(
       ]),
     .executableTarget(name: "device-registry", dependencies: ["Server"], swiftSettings: strict),
 
-    // The client library, which knows nothing of the server, and the program behind `device-registry device`. That is
-    // one of its own because FoundationNetworking would make the service slower to start, and larger.
+    // The client library, which knows nothing about the server, and the program of `device-registry device`. It is
+    // separate because FoundationNetworking would make the service larger and slower to start.
     room("DeviceRegistryClient", knows: ["RequestSignature"], isInClient: true),
     .executableTarget(
       name: "device-registry-device", dependencies: ["DeviceRegistryClient"], swiftSettings: strict),
@@ -158,7 +158,7 @@ let package = Package(
   ]
 )
 
-// What libFuzzer runs, which has no main of its own: scripts/fuzz.sh builds it, and nobody else sees it.
+// The program of libFuzzer, which provides main. Only scripts/fuzz.sh builds it.
 if Context.environment["FUZZING"] != nil {
   package.targets.append(
     .executableTarget(

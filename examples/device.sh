@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# A device in plain shell: polls, checks that the answer is the registry's, and acknowledges the first signal.
+# A device in plain shell: polls, verifies that the answer comes from the registry, and acknowledges the first signal.
 #
 #   ID=01a20a5b-... SECRET_FILE=secret [URL=http://localhost:8000] examples/device.sh
 #
-# Needs curl, openssl and coreutils. What it does (RFC 9421 for the form, RFC 5802 for the proof):
+# Needs curl, openssl and coreutils. The signature (form of RFC 9421, proof of RFC 5802):
 #   ClientKey = HMAC(secret, "Client Key"), StoredKey = SHA256(ClientKey), ServerKey = HMAC(secret, "Server Key")
-#   A request is signed with  ClientKey XOR HMAC(StoredKey, base);  the base lists what is signed, a line each.
-#   An answer is signed with  HMAC(ServerKey, base), and names the nonce of the request.
-# HMAC is done by hand (RFC 2104), and keys stay within the shell: arguments of programs are for all to see.
+#   of a request:  ClientKey XOR HMAC(StoredKey, base);  the base has a line for each signed component
+#   of an answer:  HMAC(ServerKey, base);  its parameters name the nonce of the request
+# HMAC is computed in the shell (RFC 2104), because other users can see keys in the arguments of programs.
 set -euo pipefail
 
 hex() { od -An -v -tx1 | tr -d ' \n'; }
@@ -15,7 +15,7 @@ unhex() { printf "$(sed 's/../\\x&/g')"; }
 sha256() { openssl dgst -sha256 -binary; }
 xor() { local i; for ((i = 0; i < ${#1}; i += 2)); do printf %02x $((0x${1:i:2} ^ 0x${2:i:2})); done; }
 
-# hmac KEY: of standard input; the key, of 64 bytes at most, and what comes out in hexadecimal.
+# hmac KEY: the HMAC of standard input. Key (64 bytes at most) and result are hexadecimal.
 hmac() {
   local key inner
   key=$(printf %-128s "$1") && key=${key// /0}
@@ -30,12 +30,12 @@ derive_keys() { # SECRET
   server_key=$(printf 'Server Key' | hmac "$secret")
 }
 
-# proof BASE and answer_signature BASE: what stands between the colons of Signature.
+# proof BASE, answer_signature BASE: the value between the colons of Signature.
 proof() { xor "$client_key" "$(printf %s "$1" | hmac "$stored_key")" | unhex | base64 -w0; }
 answer_signature() { printf %s "$1" | hmac "$server_key" | unhex | base64 -w0; }
 digest() { printf 'sha-256=:%s:' "$(sha256 | base64 -w0)"; }
 
-# request METHOD PATH QUERY BODY: prints the body of the answer; stops where it is no success or not the registry's.
+# request METHOD PATH QUERY BODY: prints the answer's body; fails if the status is not 2xx or the signature is wrong.
 request() {
   local covered='"@method" "@path"' base="\"@method\": $1"$'\n'"\"@path\": $2" fields='' nonce parameters status field
   nonce=$(head -c 16 /dev/urandom | base64 | tr '+/' '-_' | tr -d =)
@@ -59,11 +59,11 @@ request() {
   [[ $parameters =~ ^'("@status" "content-digest");created='[0-9]+";keyid=\"$ID\";nonce=\"$nonce\""$ ]] &&
     [ "$field" = "$(digest <"$scratch/body")" ] &&
     [ "$(answer_field signature)" = "sig=:$(answer_signature "$base"):" ] ||
-    { echo "the answer is not the registry's; it is ignored" >&2; return 1; }
+    { echo "the answer's signature does not verify; the answer is ignored" >&2; return 1; }
   cat "$scratch/body"
 }
 
-# Sourced, this is a library.
+# When sourced, only define the functions.
 [ "${BASH_SOURCE[0]}" = "$0" ] || return 0
 
 URL=${URL:-http://localhost:8000}

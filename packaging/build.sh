@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Builds the Debian package with a statically linked Swift runtime, and prints its path. Nothing but .build/package is
-# written to; what the compiler made there is used again.
+# Builds the Debian package with a statically linked Swift runtime, and prints its path. Writes only to .build/package,
+# and reuses build products from there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 products="device-registry device-registry-device"
 made=.build/package
 
-# The table of what is linked is filled at the start, and read-only from then on (-z now).
+# -z now: the dynamic linker resolves all symbols at start, and their table is read-only afterwards.
 build() {
   swift build -c release --static-swift-stdlib --scratch-path $made -Xlinker -z -Xlinker now "$@"
 }
@@ -16,11 +16,11 @@ programs=$(build --show-bin-path)
 
 version=$("$programs/device-registry" --version | cut -d ' ' -f 2)
 [ "$(dpkg-parsechangelog -l packaging/debian/changelog -S Version)" = "$version" ] || {
-  echo "packaging/debian/changelog does not begin with $version, which the program says it is" >&2
+  echo "packaging/debian/changelog does not start with $version, the version of the program" >&2
   exit 1
 }
 
-# debhelper works in the folder of the sources and writes beside it: it gets a folder of its own, made anew.
+# debhelper writes to the source folder and next to it, so it gets a new, separate folder.
 rm -rf $made/debian
 source=$made/debian/device-registry-$version
 mkdir -p "$source"
@@ -30,9 +30,9 @@ packaging/settings-file.sh "$programs/device-registry" >"$source/device-registry
 SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -l packaging/debian/changelog -S Timestamp) \
   packaging/manual-page.sh "$programs/device-registry" >"$source/device-registry.8"
 
-# Packed harder, it would take a minute for a tenth of the size.
+# Better compression would take a minute to save a tenth of the size.
 export DPKG_DEB_COMPRESSOR_TYPE=${DPKG_DEB_COMPRESSOR_TYPE:-xz} DPKG_DEB_COMPRESSOR_LEVEL=1
-# The time of the changelog is that of all files: the same programs make the same package.
+# All files get the time of the changelog, so that the build is reproducible.
 (cd "$source" && dpkg-buildpackage --build=binary --no-sign --no-check-builddeps) >"$made/debian/log" 2>&1 || {
   cat "$made/debian/log" >&2
   exit 1

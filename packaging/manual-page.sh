@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Writes the manual page from what the program says of itself:  manual-page.sh PROGRAM
+# Prints the manual page, made from the program's help:  manual-page.sh PROGRAM
 set -euo pipefail
 
 program=$1
 
-# A text as it stands: a backslash, and a dot or quote at a line's beginning, mean something to troff.
+# Prints a text literally: escapes backslashes, and dots and quotes at the start of a line.
 literally() {
   echo .nf
   sed -e 's/\\/\\e/g' -e 's/-/\\-/g' -e "s/^\\([.']\\)/\\\\\&\\1/"
@@ -25,7 +25,7 @@ END
 done
 cat <<'END'
 .SH DEVICE\-REGISTRY\-ADMIN
-Takes the same commands, and runs them as the service does: as its user, with its settings, on its data. For root.
+Runs the same commands with the service's user, settings and data. Only for root.
 .PP
 .nf
   device\-registry\-admin client add \-\-id alice
@@ -33,20 +33,20 @@ Takes the same commands, and runs them as the service does: as its user, with it
 .fi
 .SH DEVICE\-REGISTRY\-DEVICE
 Is started by
-.B device\-registry device
-and not by hand.
+.BR "device\-registry device" ,
+not by hand.
 .SH FILES
 .TP
 .I /etc/device\-registry/device\-registry.env
-the service's settings, read at its start
+the settings of the service, read at start
 .TP
 .I /etc/device\-registry/jwt\-secret
-the key of the owners' tokens, made when the package was installed
+the key of the owners' tokens, generated at installation
 .TP
 .I /var/lib/device\-registry
-the service's data, where it is kept in SQLite
+the data, with SQLite
 .SH EXIT STATUS
-0, or 1 for a failure, or 2 for a wrong argument or setting.
+0 for success, 1 for a failure, 2 for a wrong argument or setting.
 .SH SEE ALSO
 .I /usr/share/doc/device\-registry/operations.md
 END

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Holds the running service against its own OpenAPI document with schemathesis: on SQLite and on PostgreSQL, as owner,
-# administrator and device. CONTRACT_EXAMPLES says how many requests of each route are made up in each phase; the seed
-# is fixed, so that a run finds what the last one found.
+# Tests the running service against its own OpenAPI document with schemathesis: on SQLite and on PostgreSQL, as owner,
+# administrator and device. CONTRACT_EXAMPLES is the number of generated requests per route and phase. The seed is fixed,
+# so runs are repeatable.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -28,10 +28,10 @@ end() {
   rm -rf "$folder"
 }
 trap end EXIT
-# schemathesis keeps what it learnt where it is: the next run would be another.
+# schemathesis stores results in the current folder, which would change the next run.
 cd "$folder"
 
-# Starts a PostgreSQL without a port and prints nothing; as root, it runs as another user.
+# Starts a PostgreSQL without a port. As root, runs it as another user.
 start_postgres() {
   local binaries user=() data=$folder/postgres
   binaries=$(ls -d /usr/lib/postgresql/*/bin | sort -V | tail -1)
@@ -51,7 +51,7 @@ start_postgres() {
   return 1
 }
 
-# A member of a JSON object on standard input.
+# member NAME: prints a member of the JSON object on standard input.
 member() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
 
 # hold NAME DATABASE_URL
@@ -79,7 +79,7 @@ hold() {
     $environment/bin/st --config-file $kit/schemathesis.toml run "$url/openapi.json" --checks all \
       --max-examples "$examples" --warnings off --no-color
   if [ -s "$folder/$name.routes" ]; then
-    echo "These never succeeded, and so were not tested:" >&2
+    echo "These routes never succeeded, so they were not tested:" >&2
     cat "$folder/$name.routes" >&2
     return 1
   fi
@@ -93,4 +93,4 @@ hold sqlite "sqlite:$folder/registry.db"
 echo "Contract, on PostgreSQL:"
 start_postgres
 hold postgresql "postgresql:///postgres?host=$folder/postgres&user=postgres"
-echo "The service keeps to its OpenAPI document."
+echo "The service conforms to its OpenAPI document."

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Feeds each target of Fuzzing/Targets, or those that are named, for FUZZ_SECONDS (60 by default), as many at once as
-# there are cores. An input that broke something is left in .build/fuzz-found, and fails the run: mend what it found,
-# and put it into Fuzzing/Corpus/TARGET.
-#   fuzz.sh [TARGET ...]          feeds
-#   fuzz.sh --renew [TARGET ...]  puts into Fuzzing/Corpus the fewest inputs that reach as much as all that were found
+# Fuzzes each target of Fuzzing/Targets, or the named ones, for FUZZ_SECONDS (60 by default), one per core at a time. A
+# failing input is stored in .build/fuzz-found and fails the run: fix the failure, and add the input to
+# Fuzzing/Corpus/TARGET.
+#   fuzz.sh [TARGET ...]          fuzzes
+#   fuzz.sh --renew [TARGET ...]  reduces all inputs that were found to the fewest with the same coverage, in Fuzzing/Corpus
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -24,16 +24,16 @@ logs=.build/fuzz-logs
 rm -rf $found $logs
 mkdir -p $found $logs
 
-# Optimised, as what is run is; and with Address Sanitizer, because unsafe buffers then do not check their bounds. The
-# fuzzer has the main. Testing is enabled because the parsers are their rooms' own.
+# Optimised like the service; with Address Sanitizer, because unsafe buffers do not check their bounds in release builds.
+# The fuzzer provides main. Testing is enabled because the parsers are internal to their modules.
 FUZZING=1 swift build -c release --scratch-path .build/fuzz --product fuzz --sanitize fuzzer \
   -Xswiftc -sanitize=fuzzer,address -Xswiftc -enable-testing -Xswiftc -parse-as-library \
   -Xlinker --defsym=fuzz_main=main >$logs/build 2>&1 || { cat $logs/build >&2; exit 1; }
-# The fuzzer tells of a crash itself, and sooner.
+# The fuzzer reports crashes itself, and sooner.
 export SWIFT_BACKTRACE=enable=no
 export LSAN_OPTIONS=suppressions=Fuzzing/leak-sanitizer.suppressions:print_suppressions=0
 
-# What the TLS target shows its clients.
+# The certificate of the TLS target.
 export FUZZ_CERTIFICATE=.build/fuzz-certificate.pem FUZZ_KEY=.build/fuzz-key.pem
 [ -e $FUZZ_CERTIFICATE ] || openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 3650 \
   -subj /CN=localhost -keyout $FUZZ_KEY -out $FUZZ_CERTIFICATE 2>/dev/null
@@ -41,7 +41,7 @@ export FUZZ_CERTIFICATE=.build/fuzz-certificate.pem FUZZ_KEY=.build/fuzz-key.pem
 if [ -n "$renew" ]; then
   for target in $targets; do
     kept=$(mktemp -d)
-    # Edges alone: how often each is passed makes for ten times the inputs.
+    # Edges only: with their counts, ten times as many inputs would remain.
     FUZZ_TARGET=$target $fuzzer -set_cover_merge=1 -use_counters=0 -max_len=$maximum_input "$kept" \
       "Fuzzing/Corpus/$target" "$corpus/$target" >"$logs/$target" 2>&1
     rm -rf "Fuzzing/Corpus/$target"
@@ -61,7 +61,7 @@ feed() {
   touch "$logs/$1.done"
 }
 
-# say TARGET WORDS: how far it is, in the fuzzer's last words.
+# say TARGET WORDS: prints a target's progress, from the last line of its log.
 say() {
   local executions edges
   executions=$(grep -aoE '^#[0-9]+|number_of_executed_units: [0-9]+' "$logs/$1" | tail -1 | grep -oE '[0-9]+$' || true)
@@ -82,7 +82,7 @@ tell_progress &
 progress=$!
 trap 'kill $progress $(jobs -rp) 2>/dev/null || true' EXIT
 for target in $targets; do
-  # One of the jobs is the progress.
+  # One job reports the progress.
   while [ "$(jobs -rp | wc -l)" -gt "$(nproc)" ]; do wait -n; done
   feed "$target" &
 done
@@ -100,7 +100,7 @@ for target in $targets; do
   fi
 done
 if [ $failed != 0 ]; then
-  echo "$failed fuzz targets failed; the fuzzer's words are in $logs, the inputs in $found" >&2
+  echo "$failed fuzz targets failed; logs are in $logs, inputs in $found" >&2
   exit 1
 fi
-echo "The fuzz targets hold."
+echo "No fuzz target failed."

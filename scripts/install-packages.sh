@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the Debian packages of a purpose where they are missing:  install-packages.sh build|test|package|bench ...
-# For building it also unpacks the sources of llhttp into .build/llhttp.
+# Installs missing Debian packages for a purpose:  install-packages.sh build|test|package|bench ...
+# For `build` it also unpacks the sources of llhttp into .build/llhttp.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,7 +9,7 @@ build="libc6-dev pkg-config libgnutls28-dev libuv1-dev libpq-dev libsqlite3-dev 
 test="postgresql redis-server openssl python3 python3-venv python3-requests-oauthlib python3-h11 curl faketime
   systemd dbus libnss-systemd nftables sqlite3 nginx-light"
 package="debhelper dpkg-dev"
-# pgbench is one of PostgreSQL's.
+# pgbench is part of postgresql.
 bench="postgresql openssl python3 python3-venv nginx-light"
 
 wanted=""
@@ -28,7 +28,7 @@ if ! command -v swift >/dev/null; then
   exit 1
 fi
 if ! command -v dpkg-query >/dev/null; then
-  echo "This is not Debian; what is needed, by Debian's names:$(echo $wanted | sed 's/^/ /')" >&2
+  echo "This is not Debian. Install the equivalents of these Debian packages:$(echo $wanted | sed 's/^/ /')" >&2
   exit 0
 fi
 
@@ -43,7 +43,7 @@ if [ "$(id -u)" != 0 ]; then as_root=sudo; fi
 export DEBIAN_FRONTEND=noninteractive
 if [ -n "$missing" ]; then
   if [ -n "$as_root" ] && { ! command -v sudo >/dev/null || ! { sudo -n true 2>/dev/null || [ -t 0 ]; }; }; then
-    echo "Packages are missing, and this user may not install them. As root:" >&2
+    echo "Packages are missing, and this user may not install them. Run as root:" >&2
     echo "  apt-get install$missing" >&2
     exit 1
   fi
@@ -52,8 +52,8 @@ if [ -n "$missing" ]; then
   $as_root apt-get install -y -qq --no-install-recommends $missing >/dev/null
 fi
 
-# llhttp is in a package of sources that needs Node.js once installed. Its four files are all that is used, so the package
-# is downloaded, which verifies its signature and takes no root, and unpacked. A newer version replaces them.
+# The package with llhttp's sources depends on Node.js, and only four of its files are needed. So it is downloaded, which
+# verifies its signature and needs no root, and unpacked. A newer version replaces the files.
 llhttp=.build/llhttp
 llhttp_package=node-llhttp
 unpack_llhttp() {
@@ -65,21 +65,21 @@ unpack_llhttp() {
     version=$(llhttp_version)
   fi
   if [ -z "$version" ]; then
-    echo "Debian's list of packages has no $llhttp_package. As root: apt-get update" >&2
+    echo "The list of packages has no $llhttp_package. Run as root: apt-get update" >&2
     exit 1
   fi
   [ "$(cat $llhttp/version 2>/dev/null)" != "$version" ] || return 0
   echo "Fetching llhttp $version"
   rm -rf $llhttp
   mkdir -p $llhttp/package
-  # As root, apt-get downloads as a user of its own where that may write.
+  # As root, apt-get would download as another user, which may not write here.
   (cd $llhttp/package && apt-get download -qq -o APT::Sandbox::User=root "$llhttp_package=$version" >/dev/null)
   dpkg-deb --fsys-tarfile $llhttp/package/*.deb | tar -x -C $llhttp --strip-components=4 --wildcards \
     './usr/share/llhttp/*.c'
   dpkg-deb --fsys-tarfile $llhttp/package/*.deb | tar -x -C $llhttp --strip-components=5 \
     ./usr/share/include/llhttp/llhttp.h
   rm -r $llhttp/package
-  # Last: what was interrupted is done again.
+  # Written last, so that an interrupted run is repeated.
   echo "$version" >$llhttp/version
 }
 llhttp_version() { apt-cache policy $llhttp_package 2>/dev/null | awk '$1 == "Candidate:" && $2 != "(none)" { print $2 }'; }

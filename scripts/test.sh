@@ -1,19 +1,19 @@
 #!/usr/bin/env bash
-# Runs every test: the suites, whose line coverage is held for the rooms that matter most; the service against its
-# OpenAPI document; the fuzz targets, for a few seconds each; the package. Whatever fails, fails the whole.
+# Runs every test: the suites, with a minimum of line coverage for the most important rooms; the service against its
+# OpenAPI document; the fuzz targets, for a few seconds each; the package. Any failure fails the run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 rooms="Registry API PostgresStore SQLiteStore RedisReplayStore"
 minimum=90
-# Tests that run at once. Most of them wait, but each has its own service or database to start, and what has a bound in
-# time does not hold beside hundreds of others.
+# Tests that run at once. Most of them wait, but each starts a service or database, and time limits do not hold with
+# hundreds at once.
 width=6
 
-# Seconds that all suites together may take, on two busy cores; by themselves they take 100.
+# Seconds for all suites together, on two busy cores; idle cores need 100.
 limit=900
 
-# Tests that began and did not end.
+# unfinished LOG: prints the tests that started and did not end.
 unfinished() {
   awk '/^◇ Test / && !/^◇ Test (case|run) / && sub(/ started\.$/, "") { sub(/^◇ Test /, ""); open[$0]++ }
     /^(✔|✘) Test / && sub(/( with [0-9]+ test cases?)? (passed|failed) after .*/, "") {
@@ -22,18 +22,18 @@ unfinished() {
     END { for (test in open) if (open[test] > 0) print "  " test }' "$1"
 }
 
-# What a person reads: that a case of a test began is in the log alone, for arguments may be long, and no text.
+# Removes the lines about started test cases, whose arguments may be long or not text. The log keeps them.
 readable() { LC_ALL=C sed -u '/^◇ Test case .* started\.$/d; /^◇ Test case /,/ started\.$/d'; }
 
 swift build --build-tests --enable-code-coverage
 bin=$(swift build --show-bin-path)
 log=$bin/tests.log
 status=0
-# By lines, or what came last would be lost with the process.
+# Line-buffered, or the last lines would be lost with the process.
 timeout --kill-after=10 $limit stdbuf -oL swift test --skip-build --disable-xctest --enable-code-coverage \
   --experimental-maximum-parallelization-width $width 2>&1 | tee "$log" | readable || status=$?
 if [ $status = 124 ]; then
-  echo "The tests did not end within $limit s. These had begun:"
+  echo "The tests did not end within $limit s. These had started:"
   unfinished "$log"
 fi
 [ $status = 0 ] || exit $status

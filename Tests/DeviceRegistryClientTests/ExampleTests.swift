@@ -48,7 +48,7 @@ struct ExampleTests {
     let stand = StandInDevices([.signedBadly(pollReply(["0190a5c2-0000-7000-8000-000000000001"]), flaw)])
     let outcome = try await run(stand.url)
     #expect(outcome.status == 1)
-    #expect(outcome.output.isEmpty && outcome.errors.contains("not the registry's"), "\(outcome)")
+    #expect(outcome.output.isEmpty && outcome.errors.contains("does not verify"), "\(outcome)")
     #expect(stand.registry.received.count == 1)
   }
 

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
-# The life of the package on a machine: installed, started by systemd, used, backed up and restored as
-# docs/operations.md says, upgraded, removed, purged. Runs in what machine.sh makes; /test has the package, the page and
-# a newer package.
+# Tests the package on a machine: installs it, uses it, follows docs/operations.md for TLS, PostgreSQL, backup and restore,
+# upgrades, removes and purges it. Runs in a machine of machine.sh; /test has the package, the page and a newer package.
 set -Eeuo pipefail
 
 cd /test
@@ -18,12 +17,12 @@ fail() {
 }
 trap 'fail "line $LINENO: $BASH_COMMAND"' ERR
 
-# That something is not so: bash lets a command behind a ! fail without a word.
+# Fails if a command succeeds: bash ignores the status of a command after `!`.
 never() {
-  if "$@"; then fail "is so: $*"; fi
+  if "$@"; then fail "succeeded: $*"; fi
 }
 
-# Waits for a condition, for 60 s at the most.
+# Waits up to 60 s for a condition.
 wait_until() {
   local end=$((SECONDS + 60))
   until "$@" >/dev/null 2>&1; do
@@ -32,7 +31,7 @@ wait_until() {
   done
 }
 
-# The lines of the page that are marked with a name, and what becomes of them.
+# page MARK: prints the block of the page after a mark. try_page NAME: runs it.
 page() {
   awk -v mark="<!-- $1 -->" '$0 == mark { on = 1; next } on && /^(    |$)/ { print substr($0, 5); next } { on = 0 }' \
     operations.md
@@ -40,7 +39,7 @@ page() {
 try_page() {
   local lines
   lines=$(page "tried: $1")
-  [ -n "$lines" ] || fail "the page has no lines of the name $1"
+  [ -n "$lines" ] || fail "the page has no block named $1"
   bash -euo pipefail -c "$lines"
 }
 
@@ -52,7 +51,7 @@ print(value)' "$@"; }
 
 owner() { curl --silent --show-error --fail-with-body --max-time 20 -H "Authorization: Bearer $TOKEN" "$@"; }
 register() { owner "$api/devices" -H 'Content-Type: application/json' -d "{\"device_name\": \"$1\"}"; }
-# Registers a device of a name, and keeps its id and its secret in files of the name.
+# new_device NAME: registers a device, and keeps its id and secret in NAME.id and NAME.secret.
 new_device() {
   local answer
   answer=$(register "$1")
@@ -75,7 +74,7 @@ is_refused() {
 mkdir -p $drop_ins
 printf '[Service]\nSystemCallErrorNumber=kill\n' >$drop_ins/test.conf
 
-step "it is installed, and systemd starts it"
+step "installation starts the service"
 dpkg -i device-registry.deb >dpkg.log 2>&1 || fail "$(cat dpkg.log)"
 [ "$(property ActiveState)" = active ]
 [ "$(systemctl is-enabled $service)" = enabled ]
@@ -84,7 +83,7 @@ systemd-analyze verify $service
 [ "$(stat -c %s /etc/device-registry/jwt-secret)" = 64 ]
 never grep -qFf /etc/device-registry/jwt-secret dpkg.log
 
-step "it is nobody that the system knows, may do nothing, and sees nothing but its data"
+step "the service has a dynamic user, no capability, and access only to its data"
 [ "$(of_process Uid | cut -f 1)" -ge 61184 ]
 [ "$(of_process CapPrm) $(of_process CapBnd)" = "0000000000000000 0000000000000000" ]
 [ "$(of_process NoNewPrivs) $(of_process Seccomp)" = "1 2" ]
@@ -94,7 +93,7 @@ never inside touch /usr/here 2>/dev/null
 never inside touch /etc/here 2>/dev/null
 [ "$(stat -c '%a' $data/registry.db)" = 600 ]
 
-step "the page's first steps register a device"
+step "the first steps of the page register a device"
 try_page "first device" | tail -n 1 >first
 [ "$(json device_name <first)" = EA-Main ]
 TOKEN=$(device-registry-admin token --sub alice)
@@ -111,7 +110,7 @@ signal() { owner "$api/signals" -H 'Content-Type: application/json' -d '{"payloa
 signal >signal.id
 as_device EA-Polls poll --wait 20 | grep "$(cat signal.id)" >/dev/null
 
-step "the settings file has every setting, and its defaults are those of the service"
+step "the settings file has every setting with its default"
 settings=/etc/device-registry/device-registry.env
 device-registry serve --help | grep -oE '^  --[a-z0-9-]+, [A-Z0-9_]+' | sed 's/.* //' >known
 grep -oE '^#[A-Z0-9_]+' $settings | cut -c 2- | diff known -
@@ -122,7 +121,7 @@ systemctl restart $service
 cp settings $settings
 echo 'LOG_LEVEL=debug' >>$settings
 
-step "a wrong setting is said once, and not tried again"
+step "a wrong setting is reported once, without restarts"
 echo 'EVENT_LOOPS=many' >>$settings
 never systemctl restart $service 2>/dev/null
 [ "$(property ActiveState) $(property ExecMainStatus)" = "failed 2" ]
@@ -130,7 +129,7 @@ journalctl --no-pager -u $service | grep EVENT_LOOPS >/dev/null
 sed -i '$d' $settings
 systemctl restart $service
 
-step "one that hangs is started anew"
+step "systemd restarts a service that hangs"
 printf '[Service]\nWatchdogSec=4\nTimeoutAbortSec=1\n' >$drop_ins/watchdog.conf
 systemctl daemon-reload
 systemctl restart $service
@@ -143,7 +142,7 @@ systemctl daemon-reload
 systemctl restart $service
 [ "$(names)" = "EA-Main EA-Polls EA-Revoked-After EA-Revoked-Before EA-Rotated" ]
 
-# What happens between a backup and its restore, and what is there afterwards.
+# Changes between a backup and its restore, and the state after the restore.
 after_backup() {
   new_device EA-Registered-After
   owner -X POST "$api/devices/$(cat EA-Revoked-After.id)/revoke"
@@ -165,13 +164,13 @@ is_restored() {
   as_device EA-Revoked-After whoami >/dev/null
   [ "$(as_device EA-Polls poll | json signals)" = "[]" ]
   [ "$(owner "$api/signals" | json 0 id)" = "$(cat signal.id)" ]
-  # Again, as the page advises.
+  # The page advises to revoke again.
   owner -X POST "$api/devices/$(cat EA-Revoked-After.id)/revoke"
   is_refused EA-Revoked-After
   mv EA-Rotated-Old.secret EA-Rotated.secret
 }
 
-step "SQLite, backed up and restored as the page says"
+step "SQLite: backup and restore, as on the page"
 try_page "backup of SQLite"
 [ "$(stat -c %a /var/backups/device-registry.db)" = 600 ]
 after_backup
@@ -179,9 +178,9 @@ try_page "restore of SQLite"
 is_restored
 
 if ! command -v nginx >/dev/null; then
-  step "(nginx is not here: the page's proxy is not tried)"
+  step "(nginx is not installed: the page's proxy is not tested)"
 else
-  step "nginx as the page has it"
+  step "nginx, as on the page"
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=registry.example.com \
     -addext subjectAltName=DNS:registry.example.com -keyout proxy-key.pem -out proxy.pem 2>/dev/null
   mkdir -p /etc/letsencrypt/live/registry.example.com
@@ -201,7 +200,7 @@ else
   systemctl restart $service
 fi
 
-step "TLS as the page says, on a low port too"
+step "TLS, as on the page, also on a low port"
 make_certificate() {
   openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 1 -subj /CN=localhost \
     -addext subjectAltName=IP:127.0.0.1 -keyout key.pem -out certificate.pem 2>/dev/null
@@ -230,7 +229,7 @@ rm $drop_ins/tls.conf $drop_ins/port.conf
 systemctl daemon-reload
 systemctl restart $service
 
-step "upgraded, it goes on with its data, its settings and its secret"
+step "an upgrade keeps data, settings and secret"
 before=$(property MainPID)
 dpkg -i newer.deb >dpkg.log 2>&1 || fail "$(cat dpkg.log)"
 [ "$(dpkg-query --show --showformat='${Version}' device-registry)" = 9.0 ]
@@ -239,7 +238,7 @@ dpkg -i newer.deb >dpkg.log 2>&1 || fail "$(cat dpkg.log)"
 [ "$(names)" = "EA-Main EA-Polls EA-Revoked-After EA-Revoked-Before EA-Rotated" ]
 grep -q '^LOG_LEVEL=debug' $settings
 
-step "removed, it leaves its data and settings; installed again, it finds them"
+step "removal keeps data and settings, and a new installation uses them"
 dpkg -r device-registry >dpkg.log 2>&1 || fail "$(cat dpkg.log)"
 never systemctl is-active --quiet $service
 never test -e /usr/bin/device-registry
@@ -249,7 +248,7 @@ never test -e /usr/bin/device-registry
 dpkg -i newer.deb >dpkg.log 2>&1 || fail "$(cat dpkg.log)"
 [ "$(names)" = "EA-Main EA-Polls EA-Revoked-After EA-Revoked-Before EA-Rotated" ]
 
-step "PostgreSQL as the page says, backed up and restored"
+step "PostgreSQL: backup and restore, as on the page"
 pg_createcluster "$(ls /usr/lib/postgresql | sort -n | tail -1)" registry --port 5432 >/dev/null
 pg_ctlcluster "$(ls /usr/lib/postgresql | sort -n | tail -1)" registry start
 try_page PostgreSQL
@@ -262,13 +261,13 @@ after_backup
 try_page "restore of PostgreSQL"
 is_restored
 
-step "no call was outside the filter, and it did not fail but when it hung"
+step "no system call was filtered, and the service failed only when it hung"
 [ "$(property NRestarts)" = 0 ]
 journalctl --no-pager >journal
 never grep -q SIGSYS journal
 [ "$(journalctl --no-pager -o cat -u $service | grep -c 'Failed with result')" = 2 ]
 
-step "purged, nothing of it is left"
+step "a purge removes everything"
 dpkg -P device-registry >dpkg.log 2>&1 || fail "$(cat dpkg.log)"
 rm -r $drop_ins
 left=$(find /etc /var/lib /usr/bin /usr/sbin /usr/share /lib/systemd /run/systemd/system -xdev \

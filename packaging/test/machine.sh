@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# Runs a script in a machine of its own:  machine.sh SCRIPT [FILE ...]
+# Runs a script in a separate machine:  machine.sh SCRIPT [FILE ...]
 #
-# The machine is a copy on write of this one, of which nothing is changed, with processes, a network, a /run and a
-# systemd of its own. The script runs as root there, as a unit; the files lie beside it in /test. Needs root, and a
-# system that lets root mount: where that is not so, says why and exits with 77.
+# The machine is a copy-on-write copy of this one, with separate processes, network, /run and systemd; this one is not
+# changed. The script runs there as root, as a unit, with the files next to it in /test. Needs root with the right to
+# mount; otherwise prints the reason and exits with 77.
 set -euo pipefail
 
 timeout_seconds=300
@@ -13,7 +13,7 @@ skip() {
   exit 77
 }
 
-# Runs in a mount namespace of its own.
+# Runs in a new mount namespace.
 prepare() {
   local work=$1
   mount --make-rprivate /
@@ -23,19 +23,19 @@ prepare() {
     skip "the system has no overlays"
   [ -x "$work/root/lib/systemd/systemd" ] || skip "it takes systemd on the root file system"
   mount -t cgroup2 test "$work/cgroup" || skip "the system has no cgroups of version 2"
-  # What systemd does to its cgroups, it does below this one.
+  # systemd of the machine gets this cgroup as its root.
   group=$work/cgroup$(sed -n 's/^0:://p' /proc/self/cgroup)/device-registry-test-$$
   mkdir "$group" || skip "no cgroup can be made"
 }
 
-# The root file system of the machine: what it has of its own, and no more of the system's than it needs.
+# Prepares the machine's root file system: its own mounts, and only the devices that it needs.
 furnish() {
   local root=$1
   shift
   mkdir -p "$root/test"
   mount -t tmpfs test "$root/test"
   cp "$@" "$root/test"
-  # What says that nothing is mounted or started: this machine may be a container.
+  # If this machine is a container, these files may forbid mounts and services.
   rm -f "$root/etc/fstab" "$root/usr/sbin/policy-rc.d"
   mount -t tmpfs run "$root/run"
   mount -t tmpfs tmp "$root/tmp"
@@ -55,7 +55,7 @@ furnish() {
 [Unit]
 Wants=test.service
 END
-  # However it ends, the machine ends with it, and with its exit status.
+  # The machine stops when the script ends, with its exit status.
   cat >"$root/etc/systemd/system/test.service" <<END
 [Unit]
 After=basic.target
@@ -72,7 +72,7 @@ Environment=HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin
 END
 }
 
-# Becomes the machine's first process. It is in the namespaces already.
+# Becomes the machine's first process. Runs in its namespaces.
 boot() {
   local root=$1
   mount -t proc proc "$root/proc"
@@ -81,11 +81,11 @@ boot() {
   mount -t sysfs -o ro sysfs "$root/sys"
   mount -t cgroup2 cgroup2 "$root/sys/fs/cgroup"
   ip link set lo up 2>/dev/null || true
-  # Not chroot: in one, nobody may make a namespace of users (clone(2)).
+  # Not chroot: it would forbid user namespaces (clone(2)).
   cd "$root"
   pivot_root . .
   umount -l .
-  # systemd leaves this to whoever starts a container; without it no credential would reach a service.
+  # The starter of a container has to do this; without it, services get no credentials.
   mount --make-rshared /
   exec env -i container=test PATH=/usr/sbin:/usr/bin:/sbin:/bin \
     /lib/systemd/systemd --system --unit=test.target --show-status=0 --log-target=journal
@@ -103,7 +103,7 @@ run() {
       unshare --pid --fork --kill-child --mount --uts --ipc --net --cgroup "$0" --boot "$work/root"
   ) </dev/null || status=$?
   cat "$work/root/test/output" || true
-  # The last processes take a moment to leave.
+  # The last processes take a moment to end.
   local try
   for try in $(seq 100); do
     find "$group" -depth -type d -exec rmdir {} + 2>/dev/null && break

@@ -3,9 +3,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-# What `systemd-analyze security` may say of the unit at the most, in tenths: 0 is nothing to object to, 100 everything.
+# Maximum exposure of the unit by `systemd-analyze security`, in tenths: 0 is best, 100 worst.
 maximum_exposure=13
-# machine.sh's word for: cannot be done here.
+# The exit status of machine.sh if it cannot run here.
 skipped=77
 
 package=$(packaging/build.sh 2>.build/package.log) || { cat .build/package.log >&2; exit 1; }
@@ -14,7 +14,7 @@ trap 'rm -rf "$work"' EXIT
 echo
 echo "Package: $(basename "$package"), $(du -h "$package" | cut -f 1)"
 
-echo "  built again, it is the same"
+echo "  a second build gives the same package"
 cp "$package" "$work/device-registry.deb"
 DPKG_DEB_COMPRESSOR_TYPE=gzip packaging/build.sh >/dev/null 2>&1
 for part in --ctrl-tarfile --fsys-tarfile; do
@@ -22,11 +22,11 @@ for part in --ctrl-tarfile --fsys-tarfile; do
 done
 
 if command -v lintian >/dev/null; then
-  echo "  lintian has nothing to say"
+  echo "  lintian reports nothing"
   lintian --allow-root --fail-on error,warning "$work/device-registry.deb"
 fi
 
-echo "  its unit is exposed to $maximum_exposure tenths at the most"
+echo "  the exposure of its unit is at most $maximum_exposure tenths"
 dpkg-deb --raw-extract "$package" "$work/newer"
 systemd-analyze security --offline=true --threshold=$maximum_exposure --no-pager \
   "$work/newer/lib/systemd/system/device-registry.service" >"$work/exposure" || { cat "$work/exposure"; exit 1; }
@@ -38,4 +38,4 @@ status=0
 packaging/test/machine.sh packaging/test/life.sh "$work/device-registry.deb" "$work/newer.deb" docs/operations.md ||
   status=$?
 [ $status = $skipped ] || exit $status
-echo "  (installing it was not tried)"
+echo "  (the installation was not tested)"
