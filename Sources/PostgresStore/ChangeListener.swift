@@ -28,18 +28,6 @@ public final class PostgresChangeListener: @unchecked Sendable {
   /// How often heartbeats, deadlines and attempts to reconnect are looked at.
   static let tickMilliseconds = 50
 
-  private enum State {
-    /// Not connected; the next attempt is due at this time.
-    case disconnected(retryAtMilliseconds: Int64)
-    case connecting
-    /// The first query of the connection is under way, since this time.
-    case preparing(PostgresListenerLink, sentAtMilliseconds: Int64)
-    /// A heartbeat is under way.
-    case beating(PostgresListenerLink, sentAtMilliseconds: Int64)
-    /// The next heartbeat is due at this time.
-    case resting(PostgresListenerLink, beatAtMilliseconds: Int64)
-    case closed
-  }
   /// Who waits for the first connection, and the lock.
   private struct Start {
     let complete: (Result<Void, any Error>) -> Void
@@ -50,17 +38,20 @@ public final class PostgresChangeListener: @unchecked Sendable {
   private let loop: EventLoop
   private let workers: WorkerPool
   private let parameters: PostgresParameters
-  private let limits = PostgresLimits()
   private let lock: PostgresProcessLock
   private let observer: any ChangeObserver
   private let onLock: @Sendable (Bool) -> Void
   private let report: @Sendable (PostgresEvent) -> Void
 
-  private var state = State.disconnected(retryAtMilliseconds: 0)
+  private var reconnection: Reconnection
+  /// There is one while the connection is set up or listens.
+  private var link: PostgresListenerLink?
+  /// When the query that is in progress was sent: the first one of the connection, or a heartbeat.
+  private var sentAtMilliseconds: Int64?
+  private var nextBeatMilliseconds: Int64 = 0
   private var timer: Timer?
   private var start: Start?
   private var isLockHeld = false
-  private var backoff: Backoff
 
   /// - Parameters:
   ///   - url: any URL that libpq reads, several hosts included.
@@ -75,9 +66,7 @@ public final class PostgresChangeListener: @unchecked Sendable {
   ) throws {
     parameters = try PostgresParameters(url: url)
     workers = try WorkerPool(name: "pg-listen", threads: 1, maximumQueueLength: 1)
-    backoff = Backoff(
-      minimumMilliseconds: limits.minimumBackoffMilliseconds,
-      maximumMilliseconds: limits.maximumBackoffMilliseconds)
+    reconnection = Reconnection(backoffMilliseconds: PostgresLimits().backoffMilliseconds)
     self.loop = loop
     self.lock = lock
     self.observer = observer
@@ -123,12 +112,10 @@ public final class PostgresChangeListener: @unchecked Sendable {
 
   /// Does what is due by now.
   private func advance(to now: Int64) {
-    switch state {
-    case .disconnected(let retryAt) where retryAt <= now: connect()
-    case .resting(let link, let beatAt) where beatAt <= now: beat(link, at: now)
-    case .preparing(_, let sentAt) where sentAt + Self.setUpDeadlineMilliseconds <= now: giveUp()
-    case .beating(_, let sentAt) where sentAt + Self.heartbeatDeadlineMilliseconds <= now: giveUp()
-    case .disconnected, .connecting, .preparing, .beating, .resting, .closed: break
+    switch reconnection.duty(at: now, deadlineMilliseconds: answerDeadlineMilliseconds) {
+    case .connect: connect()
+    case .giveUp: giveUp()
+    case nil: if isListening, sentAtMilliseconds == nil, nextBeatMilliseconds <= now { beat(at: now) }
     }
     if let start, start.deadlineMilliseconds <= now {
       endStart(
@@ -146,11 +133,10 @@ public final class PostgresChangeListener: @unchecked Sendable {
   // MARK: Connecting
 
   private func connect() {
-    state = .connecting
     loop.startTask { [self] in
       let outcome = await PostgresHandle.connect(
         parameters, on: workers, whenRefused: "the listener was closed")
-      guard case .connecting = state else { return }
+      guard reconnection.state == .connecting else { return }
       do throws(PostgresFailure) {
         try adopt(outcome.get())
       } catch {
@@ -161,8 +147,15 @@ public final class PostgresChangeListener: @unchecked Sendable {
 
   private func adopt(_ handle: PostgresHandle) throws(PostgresFailure) {
     let link = try PostgresListenerLink(handle, on: loop) { [weak self] in self?.receive() }
-    state = .preparing(link, sentAtMilliseconds: MonotonicClock.milliseconds)
-    if !link.send(Self.sessionSetup + lock.sql) { drop(link.failure) }
+    self.link = link
+    reconnection.connected()
+    send(Self.sessionSetup + lock.sql, at: MonotonicClock.milliseconds)
+  }
+
+  private func send(_ sql: String, at now: Int64) {
+    guard let link else { return }
+    sentAtMilliseconds = now
+    if !link.send(sql) { drop(link.failure) }
   }
 
   private static let sessionSetup = """
@@ -174,39 +167,32 @@ public final class PostgresChangeListener: @unchecked Sendable {
   // MARK: Listening
 
   /// A heartbeat is also an attempt at the lock, for as long as it is not held.
-  private func beat(_ link: PostgresListenerLink, at now: Int64) {
-    state = .beating(link, sentAtMilliseconds: now)
-    if !link.send(isLockHeld ? "SELECT true" : lock.sql) { drop(link.failure) }
-  }
+  private func beat(at now: Int64) { send(isLockHeld ? "SELECT true" : lock.sql, at: now) }
 
   private func receive() {
     guard let link else { return }
     let isOpen = link.readAvailable()
-    let answer = isAnswerDue ? link.takeAnswer() : nil
+    let answer = sentAtMilliseconds.flatMap { sentAt in link.takeAnswer().map { (sentAt, $0) } }
     while let notification = link.nextNotification() { notification.tell(observer) }
-    // Trust follows what was told: an answer behind a notification must not outrun it.
+    // Trust follows what was told: an answer after a notification must not outrun it.
     switch answer {
-    case .success(let isLockHeld): finishQuery(link, isLockHeld)
-    case .failure(let failure): return drop(failure)
+    case (let sentAt, .success(let isLockHeld))?: finishQuery(sentAt: sentAt, isLockHeld)
+    case (_, .failure(let failure))?: return drop(failure)
     case nil: break
     }
     if !isOpen || !link.flush() { drop(link.failure) }
   }
 
-  private func finishQuery(_ link: PostgresListenerLink, _ isLockHeld: Bool) {
-    let sentAt: Int64
-    switch state {
-    case .preparing(_, let time):
-      sentAt = time
-      backoff.reset()
+  private func finishQuery(sentAt: Int64, _ isLockHeld: Bool) {
+    if !isListening {
+      reconnection.prepared()
       report(.connected)
       observer.changesMissed()
       // From now on it is the lock that is waited for.
       start?.deadlineMilliseconds = MonotonicClock.milliseconds + Self.lockMilliseconds
-    case .beating(_, let time): sentAt = time
-    case .disconnected, .connecting, .resting, .closed: return
     }
-    state = .resting(link, beatAtMilliseconds: sentAt + Self.heartbeatMilliseconds)
+    sentAtMilliseconds = nil
+    nextBeatMilliseconds = sentAt + Self.heartbeatMilliseconds
     observer.trust(untilMilliseconds: sentAt + Self.trustMilliseconds)
     setLock(isLockHeld)
     if isLockHeld { endStart(.success(())) }
@@ -218,25 +204,12 @@ public final class PostgresChangeListener: @unchecked Sendable {
     onLock(isHeld)
   }
 
-  private var link: PostgresListenerLink? {
-    switch state {
-    case .preparing(let link, _), .beating(let link, _), .resting(let link, _): link
-    case .disconnected, .connecting, .closed: nil
-    }
-  }
+  /// Whether the connection's first query was answered.
+  private var isListening: Bool { reconnection.isReady }
 
-  /// Whether its first query was answered.
-  private var isListening: Bool {
-    switch state {
-    case .beating, .resting: true
-    case .disconnected, .connecting, .preparing, .closed: false
-    }
-  }
-
-  private var isAnswerDue: Bool {
-    switch state {
-    case .preparing, .beating: true
-    case .disconnected, .connecting, .resting, .closed: false
+  private var answerDeadlineMilliseconds: Int64? {
+    sentAtMilliseconds.map { sentAt in
+      sentAt + (isListening ? Self.heartbeatDeadlineMilliseconds : Self.setUpDeadlineMilliseconds)
     }
   }
 
@@ -245,21 +218,22 @@ public final class PostgresChangeListener: @unchecked Sendable {
   /// No answer in time; but if it was this loop that had no time to read it, it is there now.
   private func giveUp() {
     receive()
-    if isAnswerDue { drop(PostgresFailure(message: "no answer in time")) }
+    if sentAtMilliseconds != nil { drop(PostgresFailure(message: "no answer in time")) }
   }
 
   /// Gives the connection up, and plans the next attempt: at once after one that worked, later and later while none
   /// does.
   private func drop(_ failure: PostgresFailure, isFinal: Bool = false) {
-    if case .closed = state { return }
+    guard reconnection.state != .closed else { return }
     let wasListening = isListening
     link?.close()
+    link = nil
+    sentAtMilliseconds = nil
     if isFinal {
-      state = .closed
+      reconnection.close()
       endStart(.failure(RegistryError.unavailable(cause: failure.description)))
     } else {
-      state = .disconnected(
-        retryAtMilliseconds: backoff.nextAttemptMilliseconds(hasWorked: wasListening))
+      reconnection.lost(at: MonotonicClock.milliseconds)
       start?.lastFailure = failure.description
       report(wasListening ? .lost(cause: failure.description) : .connectFailed(cause: failure.description))
     }

@@ -6,16 +6,6 @@ internal import EventLoop
 /// `@unchecked Sendable`: confined to `loop`. Its methods are called there, and so are the callbacks of its link;
 /// the task that looks up the host prefers that loop, and only addresses come back from the worker.
 final class RedisConnection: @unchecked Sendable {
-  private enum State {
-    /// Not connected; the next attempt is due at this time.
-    case disconnected(retryAtMilliseconds: Int64)
-    case lookingUp
-    /// Being made and set up; further addresses are left to try.
-    case preparing(RedisLink, others: ArraySlice<String>)
-    case ready(RedisLink)
-    case closed
-  }
-
   private let url: RedisURL
   private let limits: RedisLimits
   private let loop: EventLoop
@@ -25,23 +15,22 @@ final class RedisConnection: @unchecked Sendable {
   /// Called when a connection could not be made or set up, or broke after it had been ready.
   var whenLost: (_ failure: RedisFailure, _ wasReady: Bool) -> Void = { _, _ in }
 
-  private var state = State.disconnected(retryAtMilliseconds: 0)
+  private var reconnection: Reconnection
+  /// There is one while the connection is set up or ready.
+  private var link: RedisLink?
+  /// Addresses of the host that this attempt has not tried.
+  private var addressesLeft: ArraySlice<String> = []
   private var pipeline = RedisPipeline()
-  private var backoff: Backoff
 
   init(_ url: RedisURL, limits: RedisLimits, loop: EventLoop, workers: WorkerPool) {
     self.url = url
     self.limits = limits
     self.loop = loop
     self.workers = workers
-    backoff = Backoff(
-      minimumMilliseconds: limits.minimumBackoffMilliseconds,
-      maximumMilliseconds: limits.maximumBackoffMilliseconds)
+    reconnection = Reconnection(backoffMilliseconds: limits.backoffMilliseconds)
   }
 
-  var isReady: Bool {
-    if case .ready = state { true } else { false }
-  }
+  var isReady: Bool { reconnection.isReady }
 
   var pendingCount: Int { pipeline.count }
 
@@ -61,11 +50,7 @@ final class RedisConnection: @unchecked Sendable {
   }
 
   /// The connection is set up.
-  func becomeReady() {
-    guard case .preparing(let link, _) = state else { return }
-    state = .ready(link)
-    backoff.reset()
-  }
+  func becomeReady() { reconnection.prepared() }
 
   /// Ends the connection, because of what Redis said on it, and plans the next attempt.
   func giveUp(_ failure: RedisFailure) {
@@ -75,13 +60,10 @@ final class RedisConnection: @unchecked Sendable {
 
   /// Does what is due by now: connects, or gives up a connection whose answer is overdue.
   func advance(to now: Int64) {
-    switch state {
-    case .disconnected(let retryAt) where retryAt <= now: connect()
-    case .preparing, .ready:
-      if let deadline = pipeline.deadlineMilliseconds, deadline <= now {
-        lose(RedisFailure("no answer within \(limits.commandDeadlineMilliseconds) ms"))
-      }
-    case .disconnected, .lookingUp, .closed: break
+    switch reconnection.duty(at: now, deadlineMilliseconds: pipeline.deadlineMilliseconds) {
+    case .connect: connect()
+    case .giveUp: lose(RedisFailure("no answer within \(limits.commandDeadlineMilliseconds) ms"))
+    case nil: break
     }
   }
 
@@ -92,13 +74,14 @@ final class RedisConnection: @unchecked Sendable {
   // MARK: Connecting
 
   private func connect() {
-    state = .lookingUp
     loop.startTask { [self] in
       let outcome = await addresses()
-      guard case .lookingUp = state else { return }
-      switch outcome {
-      case .success(let addresses): open(addresses[...])
-      case .failure(let failure): drop(failure)
+      guard reconnection.state == .connecting else { return }
+      do throws(RedisFailure) {
+        addressesLeft = try outcome.get()[...]
+        try open()
+      } catch {
+        drop(error)
       }
     }
   }
@@ -111,19 +94,22 @@ final class RedisConnection: @unchecked Sendable {
     }
   }
 
-  /// Tries the first address.
-  private func open(_ addresses: ArraySlice<String>) {
-    guard let address = addresses.first else { return drop(RedisFailure("no address of the host")) }
-    do throws(RedisFailure) {
-      let link = try RedisLink(
-        address: address, port: url.port, on: loop,
-        whenAnswered: { [weak self] in self?.receive($0) },
-        whenLost: { [weak self] in self?.lose($0) })
-      state = .preparing(link, others: addresses.dropFirst())
-      whenOpened()
-    } catch {
-      addresses.count > 1 ? open(addresses.dropFirst()) : drop(error)
+  /// Tries the next address.
+  private func open() throws(RedisFailure) {
+    var failure = RedisFailure("no address of the host")
+    while let address = addressesLeft.popFirst() {
+      do throws(RedisFailure) {
+        link = try RedisLink(
+          address: address, port: url.port, on: loop,
+          whenAnswered: { [weak self] in self?.receive($0) },
+          whenLost: { [weak self] in self?.lose($0) })
+        reconnection.connected()
+        return whenOpened()
+      } catch {
+        failure = error
+      }
     }
+    throw failure
   }
 
   // MARK: Receiving
@@ -135,36 +121,26 @@ final class RedisConnection: @unchecked Sendable {
     exchange.complete(.success(exchange.answers))
   }
 
-  private var link: RedisLink? {
-    switch state {
-    case .preparing(let link, _), .ready(let link): link
-    case .disconnected, .lookingUp, .closed: nil
-    }
-  }
-
   // MARK: Losing the connection
 
   /// The connection broke, or hangs. Another address of the host may do better.
   private func lose(_ failure: RedisFailure) {
-    guard case .preparing(let link, let others) = state, !others.isEmpty else { return drop(failure) }
-    link.close()
-    state = .lookingUp
+    guard reconnection.state == .preparing, !addressesLeft.isEmpty else { return drop(failure) }
+    link?.close()
+    link = nil
+    reconnection.reconnecting()
     failPending(failure)
-    open(others)
+    do throws(RedisFailure) { try open() } catch { drop(error) }
   }
 
   /// Gives the connection up, fails everything that waits for it, and plans the next attempt: at once after one
   /// that worked, later and later while none does.
   private func drop(_ failure: RedisFailure, isFinal: Bool = false) {
-    if case .closed = state { return }
+    guard reconnection.state != .closed else { return }
     let wasReady = isReady
     link?.close()
-    if isFinal {
-      state = .closed
-    } else {
-      state = .disconnected(
-        retryAtMilliseconds: backoff.nextAttemptMilliseconds(hasWorked: wasReady))
-    }
+    link = nil
+    if isFinal { reconnection.close() } else { reconnection.lost(at: MonotonicClock.milliseconds) }
     failPending(failure)
     if !isFinal { whenLost(failure, wasReady) }
   }

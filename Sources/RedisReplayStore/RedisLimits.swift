@@ -11,8 +11,7 @@ struct RedisLimits: Sendable {
   var waitMilliseconds: Int64 = 500
 
   /// Waits between attempts to connect: doubled after each failure.
-  var minimumBackoffMilliseconds: Int64 = 50
-  var maximumBackoffMilliseconds: Int64 = 1000
+  var backoffMilliseconds: ClosedRange<Int64> = 50...1000
 
   /// How often a connection that works is asked whether Redis is still one that forgets nothing.
   var inspectionMilliseconds: Int64 = 10_000

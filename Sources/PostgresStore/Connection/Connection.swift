@@ -18,15 +18,6 @@ struct PostgresRequest {
 /// `@unchecked Sendable`: confined to `loop`. Its methods are called there, and so are the callbacks of its
 /// watch; the task that connects prefers that loop, and only a `PostgresHandle` comes back from the worker.
 final class PostgresConnection: @unchecked Sendable {
-  private enum State {
-    /// Not connected; the next attempt is due at this time.
-    case disconnected(retryAtMilliseconds: Int64)
-    case connecting
-    /// Connected; the session is being set up and the statements prepared.
-    case preparing(PostgresLink)
-    case ready(PostgresLink)
-    case closed
-  }
   private enum Step {
     case setUp
     case prepare
@@ -42,9 +33,10 @@ final class PostgresConnection: @unchecked Sendable {
   /// Called each time the connection can be used.
   var whenReady: () -> Void = {}
 
-  private var state = State.disconnected(retryAtMilliseconds: 0)
+  private var reconnection: Reconnection
+  /// There is one while the connection is prepared or ready.
+  private var link: PostgresLink?
   private var pipeline = Pipeline<Step, Result<PostgresAnswer, PostgresFailure>>()
-  private var backoff: Backoff
   private var isPointPlanned = false
 
   init(
@@ -54,22 +46,18 @@ final class PostgresConnection: @unchecked Sendable {
     self.parameters = parameters
     self.statements = statements
     self.limits = limits
-    backoff = Backoff(
-      minimumMilliseconds: limits.minimumBackoffMilliseconds,
-      maximumMilliseconds: limits.maximumBackoffMilliseconds)
+    reconnection = Reconnection(backoffMilliseconds: limits.backoffMilliseconds)
     self.loop = loop
     self.workers = workers
     self.report = report
   }
 
-  var isReady: Bool {
-    if case .ready = state { true } else { false }
-  }
+  var isReady: Bool { reconnection.isReady }
 
   enum Phase { case down, connecting, ready }
 
   var phase: Phase {
-    switch state {
+    switch reconnection.state {
     case .ready: .ready
     case .connecting, .preparing: .connecting
     case .disconnected, .closed: .down
@@ -82,7 +70,7 @@ final class PostgresConnection: @unchecked Sendable {
 
   /// Sends the request, which the caller does only while the connection is ready.
   func send(_ request: PostgresRequest) {
-    guard case .ready(let link) = state else { preconditionFailure("not ready") }
+    guard isReady, let link else { preconditionFailure("not ready") }
     guard !isFull else {
       request.complete(.failure(PostgresFailure(fullQueue: "postgres statements")))
       return
@@ -98,13 +86,11 @@ final class PostgresConnection: @unchecked Sendable {
 
   /// Does what is due by now: connects, or gives up a connection whose answer is overdue.
   func advance(to now: Int64) {
-    switch state {
-    case .disconnected(let retryAt) where retryAt <= now: connect()
-    case .preparing, .ready:
-      if let deadline = pipeline.deadlineMilliseconds, deadline <= now {
-        drop(PostgresFailure(message: "no answer within \(limits.statementDeadlineMilliseconds) ms"))
-      }
-    case .disconnected, .connecting, .closed: break
+    switch reconnection.duty(at: now, deadlineMilliseconds: pipeline.deadlineMilliseconds) {
+    case .connect: connect()
+    case .giveUp:
+      drop(PostgresFailure(message: "no answer within \(limits.statementDeadlineMilliseconds) ms"))
+    case nil: break
     }
   }
 
@@ -115,11 +101,10 @@ final class PostgresConnection: @unchecked Sendable {
   // MARK: Connecting
 
   private func connect() {
-    state = .connecting
     loop.startTask { [self] in
       let outcome = await PostgresHandle.connect(
         parameters, on: workers, whenRefused: "too many connections are being made")
-      guard case .connecting = state else { return }
+      guard reconnection.state == .connecting else { return }
       do throws(PostgresFailure) {
         try adopt(outcome.get())
       } catch {
@@ -130,10 +115,11 @@ final class PostgresConnection: @unchecked Sendable {
 
   private func adopt(_ handle: PostgresHandle) throws(PostgresFailure) {
     let link = try PostgresLink(handle, on: loop) { [weak self] in self?.receive() }
-    state = .preparing(link)
+    self.link = link
+    reconnection.connected()
     enqueue(.setUp, on: link) { link.sendSetup() }
     for statement in statements {
-      guard case .preparing = state else { return }
+      guard reconnection.state == .preparing else { return }
       enqueue(.prepare, on: link) { link.sendPrepare(statement) }
     }
   }
@@ -148,7 +134,7 @@ final class PostgresConnection: @unchecked Sendable {
     isPointPlanned = true
     loop.atEndOfPass { [self] in
       isPointPlanned = false
-      guard case .ready(let current) = state, current === link else { return }
+      guard isReady, self.link === link else { return }
       pipeline.appendPoint(deadlineMilliseconds: nextDeadline)
       if !link.synchronise() { drop(link.failure) }
     }
@@ -200,18 +186,10 @@ final class PostgresConnection: @unchecked Sendable {
   }
 
   private func becomeReadyIfPrepared() {
-    guard case .preparing(let link) = state, pipeline.count == 0 else { return }
-    state = .ready(link)
-    backoff.reset()
+    guard reconnection.state == .preparing, pipeline.count == 0 else { return }
+    reconnection.prepared()
     report(.connected)
     whenReady()
-  }
-
-  private var link: PostgresLink? {
-    switch state {
-    case .preparing(let link), .ready(let link): link
-    case .disconnected, .connecting, .closed: nil
-    }
   }
 
   // MARK: Losing the connection
@@ -219,14 +197,14 @@ final class PostgresConnection: @unchecked Sendable {
   /// Gives the connection up, fails everything that waits for it, and plans the next attempt: at once after one
   /// that worked, later and later while none does.
   private func drop(_ failure: PostgresFailure, isFinal: Bool = false) {
-    if case .closed = state { return }
+    guard reconnection.state != .closed else { return }
     let wasReady = isReady
     link?.close()
+    link = nil
     if isFinal {
-      state = .closed
+      reconnection.close()
     } else {
-      state = .disconnected(
-        retryAtMilliseconds: backoff.nextAttemptMilliseconds(hasWorked: wasReady))
+      reconnection.lost(at: MonotonicClock.milliseconds)
       report(wasReady ? .lost(cause: failure.description) : .connectFailed(cause: failure.description))
     }
     for case .request(let request) in pipeline.removeAll() {

@@ -17,8 +17,7 @@ struct PostgresLimits: Sendable {
   var waitMilliseconds: Int64 = 2000
 
   /// Waits between attempts to connect: doubled after each failure.
-  var minimumBackoffMilliseconds: Int64 = 50
-  var maximumBackoffMilliseconds: Int64 = 1000
+  var backoffMilliseconds: ClosedRange<Int64> = 50...1000
 }
 
 extension PostgresLimits {
