@@ -23,6 +23,8 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
   private var readyJobs: [UnownedJob] = []
   private var nextJob = 0
   private var deferred: [() -> Void] = []
+  /// Look-ups of names that libuv has not answered.
+  var lookUpsInProgress = 0
 
   private struct Inbox {
     var work: [Work] = []
@@ -235,6 +237,11 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
 
   private func closeAllHandles() {
     uv_walk(uvLoop, { handle, _ in if uv_is_closing(handle) == 0 { uv_close(handle, nil) } }, nil)
+    guard lookUpsInProgress == 0 else {
+      // The resolver may take many seconds, and its thread writes to the loop at the end: the loop's memory stays.
+      _ = Unmanaged.passRetained(self)
+      return
+    }
     uv_run(uvLoop, UV_RUN_DEFAULT)
     uv_loop_close(uvLoop)
   }

@@ -1,18 +1,17 @@
 internal import EventLoop
 
-/// One connection to Redis, which connects, breaks and reconnects for as long as it is not closed;
-/// `advance(to:)` drives it. What is said on it is its user's business.
+/// One connection to Redis, which connects, breaks and reconnects until it is closed; `advance(to:)` drives it. It knows
+/// no command.
 ///
-/// `@unchecked Sendable`: confined to `loop`. Its methods are called there, and so are the callbacks of its link;
-/// the task that looks up the host prefers that loop, and only addresses come back from the worker.
+/// `@unchecked Sendable`: confined to `loop`. Its methods are called there, and so are the callbacks of its link and the
+/// task that looks up the host.
 final class RedisConnection: @unchecked Sendable {
   private let url: RedisURL
   private let limits: RedisLimits
   private let loop: EventLoop
-  private let workers: WorkerPool
   /// Called for each connection, to set it up: with commands, and then `becomeReady` or `giveUp`.
   var whenOpened: () -> Void = {}
-  /// Called when a connection could not be made or set up, or broke after it had been ready.
+  /// Called when a connection could not be made or set up, and when one that was ready broke.
   var whenLost: (_ failure: RedisFailure, _ wasReady: Bool) -> Void = { _, _ in }
 
   private var reconnection: Reconnection
@@ -22,11 +21,10 @@ final class RedisConnection: @unchecked Sendable {
   private var addressesLeft: ArraySlice<String> = []
   private var pipeline = RedisPipeline()
 
-  init(_ url: RedisURL, limits: RedisLimits, loop: EventLoop, workers: WorkerPool) {
+  init(_ url: RedisURL, limits: RedisLimits, loop: EventLoop) {
     self.url = url
     self.limits = limits
     self.loop = loop
-    self.workers = workers
     reconnection = Reconnection(backoffMilliseconds: limits.backoffMilliseconds)
   }
 
@@ -86,11 +84,12 @@ final class RedisConnection: @unchecked Sendable {
     }
   }
 
+  /// hiredis itself would block the loop for a look-up.
   private func addresses() async -> Result<[String], RedisFailure> {
-    do {
-      return try await workers.run { [host = url.host] in RedisAddresses.lookUp(host) }
+    do throws(EventLoopError) {
+      return .success(try await loop.addresses(ofHost: url.host, maximum: RedisLimits.addresses))
     } catch {
-      return .failure(RedisFailure("too many names are being looked up"))
+      return .failure(RedisFailure("no address of the host: \(error)"))
     }
   }
 
@@ -133,8 +132,7 @@ final class RedisConnection: @unchecked Sendable {
     do throws(RedisFailure) { try open() } catch { drop(error) }
   }
 
-  /// Gives the connection up, fails everything that waits for it, and plans the next attempt: at once after one
-  /// that worked, later and later while none does.
+  /// Gives the connection up, fails everything that waits for it, and plans the next attempt.
   private func drop(_ failure: RedisFailure, isFinal: Bool = false) {
     guard reconnection.state != .closed else { return }
     let wasReady = isReady

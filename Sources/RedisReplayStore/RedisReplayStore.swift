@@ -18,7 +18,6 @@ public final class RedisReplayStore: ReplayStore, @unchecked Sendable {
   static let tickMilliseconds = 50
 
   private let loop: EventLoop
-  private let workers: WorkerPool
   let memory: RedisMemory
   private var timer: Timer?
   private let lastLook = Mutex(RedisState())
@@ -27,13 +26,11 @@ public final class RedisReplayStore: ReplayStore, @unchecked Sendable {
   ///   - isFirstStart: whether there was no device yet when the process started, so that no nonce can have been
   ///     used. Asked at most once, on the loop, and only if the first Redis that is reached holds no epoch.
   ///   - report: called on the loop when a connection was made or lost, or Redis is not as it should be.
-  ///
-  /// Throws when the system has no thread left.
   public convenience init(
     url: RedisURL, loop: EventLoop, clock: any Clock, random: any RandomSource,
     isFirstStart: @escaping @Sendable () -> Bool, report: @escaping @Sendable (RedisEvent) -> Void = { _ in }
-  ) throws(EventLoopError) {
-    try self.init(
+  ) {
+    self.init(
       url: url, loop: loop, limits: RedisLimits(), clock: clock, random: random, isFirstStart: isFirstStart,
       report: report)
   }
@@ -41,10 +38,9 @@ public final class RedisReplayStore: ReplayStore, @unchecked Sendable {
   init(
     url: RedisURL, loop: EventLoop, limits: RedisLimits, clock: any Clock, random: any RandomSource,
     isFirstStart: @escaping @Sendable () -> Bool, report: @escaping @Sendable (RedisEvent) -> Void
-  ) throws(EventLoopError) {
+  ) {
     self.loop = loop
-    workers = try WorkerPool(name: "redis-names", threads: 1, maximumQueueLength: 1)
-    let connection = RedisConnection(url, limits: limits, loop: loop, workers: workers)
+    let connection = RedisConnection(url, limits: limits, loop: loop)
     memory = RedisMemory(
       url, on: connection, limits: limits, clock: clock, random: random, isFirstStart: isFirstStart,
       report: report)
@@ -78,8 +74,6 @@ public final class RedisReplayStore: ReplayStore, @unchecked Sendable {
       timer = nil
       memory.close()
     }
-    // A worker may be waiting for a name that nobody knows: that must hold up neither loop nor caller.
-    workers.abandon()
   }
 
   /// Throws `replayUnavailable` and `overloaded`, within 2 s. Called on the loop.

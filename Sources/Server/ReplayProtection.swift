@@ -62,7 +62,7 @@ enum ReplayProtection: Sendable {
       let isFirstStart = try await !hasDevices(lanes[0])
       var stores: [GuardedReplayStore] = []
       for lane in lanes {
-        let store = try RedisReplayStore(
+        let store = RedisReplayStore(
           url: RedisURL(url)!, loop: lane.loop, clock: clock, random: SystemRandomSource(),
           isFirstStart: { isFirstStart }
         ) { logger.log($0) }

@@ -64,6 +64,33 @@ struct EventLoopTests {
     loop.stop()
   }
 
+  @Test("looks up the addresses of names and of addresses, and tells why there are none")
+  func looksUpAddresses() async throws {
+    let loop = try EventLoop(name: "test")
+    func addresses(_ host: String, maximum: Int = 8) async throws -> [String] {
+      try await loop.run { () async throws(EventLoopError) in
+        try await loop.addresses(ofHost: host, maximum: maximum)
+      }
+    }
+    #expect(try await addresses("localhost").contains("127.0.0.1"))
+    #expect(try await addresses("10.1.2.3") == ["10.1.2.3"])
+    #expect(try await addresses("::1") == ["::1"])
+    #expect(try await addresses("localhost", maximum: 0) == [])
+    await #expect(throws: EventLoopError.self) { try await addresses("name.invalid") }
+    await #expect(throws: EventLoopError.self) { try await addresses(String(repeating: "x", count: 300)) }
+    loop.stop()
+  }
+
+  @Test("stops while a name is being looked up")
+  func stopsDuringLookUp() async throws {
+    let loop = try EventLoop(name: "test")
+    loop.submit {
+      loop.startTask { _ = try? await loop.addresses(ofHost: "name.invalid", maximum: 1) }
+    }
+    loop.stop()
+    #expect(!loop.submit {})
+  }
+
   @Test("sleeps in the order of the times, and a cancelled task no longer")
   func sleeps() async throws {
     let loop = try EventLoop(name: "test")

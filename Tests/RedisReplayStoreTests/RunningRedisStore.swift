@@ -38,7 +38,7 @@ final class RunningRedisStore: Sendable {
     self.events = events
     self.clock = clock
     loop = try EventLoop(name: "test")
-    store = try RedisReplayStore(
+    store = RedisReplayStore(
       url: url, loop: loop, limits: limits, clock: clock, random: TestRandom(), isFirstStart: { isFirstStart }
     ) { [told] event in
       told.events.withLock { $0.append(event) }
