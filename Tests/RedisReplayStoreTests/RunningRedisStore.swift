@@ -73,7 +73,7 @@ final class RunningRedisStore: Sendable {
 
   /// Waits until something was sent to Redis that is not yet answered.
   func waitUntilPending() async throws {
-    try await wait { await loop.run { [store] in store.memory.pendingCount } > 0 }
+    try await wait { await loop.run { [store] in store.session.pendingCount } > 0 }
   }
 
   /// Everything that was told so far.

@@ -1,14 +1,14 @@
 internal import Registry
 
-/// From when on a Redis remembers. All processes share it, as the value of a key that goes with the nonces when
-/// Redis is emptied; its random part tells one emptying from the next.
+/// The time from which a Redis remembers. All processes share it, as the value of a key that disappears with the nonces
+/// when Redis is emptied. Its random part tells one emptying from the next.
 struct RedisEpoch: Hashable {
   let start: Timestamp
-  /// What stands in Redis.
+  /// The value in Redis.
   let value: String
 
-  /// How far the `created` of a signature may lie ahead of a server's clock: what was created up to so long after
-  /// the start may have been used before it.
+  /// How far the `created` of a signature may be ahead of a server's clock. What was created up to that long after the
+  /// start may have been used before it.
   static let creationAheadMilliseconds = Int64(AuthenticationService.maximumLeadSeconds) * 1000
 
   private static let latestStart: Int64 = 253_402_300_799_999
@@ -20,7 +20,7 @@ struct RedisEpoch: Hashable {
     value = "\(start.millisecondsSince1970)-\(String(word, radix: 16))"
   }
 
-  /// Nil for a value that is none of ours.
+  /// Nil for a value that is not an epoch.
   init?(value: String) {
     let parts = value.split(separator: "-", omittingEmptySubsequences: false)
     guard parts.count == 2, let start = Int64(parts[0]), (0...Self.latestStart).contains(start) else {

@@ -2,14 +2,13 @@ public import EventLoop
 public import Registry
 private import Synchronization
 
-/// The nonces of signed requests in a Redis that several processes share. One for each event loop, with a
-/// connection of its own.
+/// The nonces of signed requests in a Redis that several processes share. There is one for each event loop, with a
+/// separate connection.
 ///
-/// A nonce is accepted only where Redis is known to have remembered since before its signature can have been used.
-/// So Redis keeps an epoch beside the nonces, the time from which it remembers, and each nonce is judged by the
-/// epoch that stood there behind it: a Redis that was emptied, started again, or took over from another, refuses
-/// what was created up to 5 s after that. One that replicates may lose its newest nonces unnoticed only while two
-/// servers take themselves for the master.
+/// A nonce is accepted only if Redis has remembered since before the signature can have been used. Therefore Redis keeps an
+/// epoch with the nonces: the time from which it remembers. The epoch is read after each nonce is stored. A Redis that was
+/// emptied, was started again, or took over from another refuses what was created up to 5 s after that. One that replicates
+/// may lose its newest nonces unnoticed only while two servers take themselves for the master.
 ///
 /// `@unchecked Sendable`: everything mutable but `lastLook` is confined to `loop`. `start` and `close` go there;
 /// `remember` begins with `loop.assertCurrent()`, and the callback that completes it runs there too.
@@ -18,7 +17,7 @@ public final class RedisReplayStore: ReplayStore, @unchecked Sendable {
   static let tickMilliseconds = 50
 
   private let loop: EventLoop
-  let memory: RedisMemory
+  let session: RedisSession
   private var timer: Timer?
   private let lastLook = Mutex(RedisState())
 
@@ -41,13 +40,13 @@ public final class RedisReplayStore: ReplayStore, @unchecked Sendable {
   ) {
     self.loop = loop
     let connection = RedisConnection(url, limits: limits, loop: loop)
-    memory = RedisMemory(
+    session = RedisSession(
       url, on: connection, limits: limits, clock: clock, random: random, isFirstStart: isFirstStart,
       report: report)
   }
 
-  /// Begins to connect, and goes on reconnecting until `close`. Called on the loop, once. Requests may follow at
-  /// once: they wait for the connection.
+  /// Begins to connect, and reconnects until `close`. Called on the loop, once. Requests may follow at once: they wait
+  /// for the connection.
   public func start() {
     loop.assertCurrent()
     precondition(timer == nil, "started twice")
@@ -59,11 +58,11 @@ public final class RedisReplayStore: ReplayStore, @unchecked Sendable {
   }
 
   private func advance() {
-    memory.advance(to: MonotonicClock.milliseconds)
-    lastLook.withLock { $0 = memory.state }
+    session.advance(to: MonotonicClock.milliseconds)
+    lastLook.withLock { $0 = session.state }
   }
 
-  /// The connection, as it was some 50 ms ago. From any thread, without waiting for the loop.
+  /// The connection, as it was up to 50 ms ago. From any thread, without waiting for the loop.
   public var state: RedisState { lastLook.withLock { $0 } }
 
   /// Ends the connection; what is still pending fails as `replayUnavailable`. From any task; the loop must run, and
@@ -72,7 +71,7 @@ public final class RedisReplayStore: ReplayStore, @unchecked Sendable {
     await loop.run { [self] in
       timer?.close()
       timer = nil
-      memory.close()
+      session.close()
     }
   }
 
@@ -82,11 +81,21 @@ public final class RedisReplayStore: ReplayStore, @unchecked Sendable {
   ) async throws(RegistryError) -> Bool {
     loop.assertCurrent()
     let result: Result<Bool, RegistryError> = await withUnsafeContinuation { continuation in
-      memory.remember(
+      session.remember(
         RedisRequest(nonce: nonce, deviceID: deviceID, created: created, expiry: expiry) {
           continuation.resume(returning: $0)
         })
     }
     return try result.get()
   }
+}
+
+/// A store's connection to Redis and what waits for it, as they were at its last look at them.
+public struct RedisState: Hashable, Sendable {
+  /// Whether the connection can be used.
+  public var isReady = false
+  /// What was sent and is not answered.
+  public var pendingRequests = 0
+  /// Nonces that wait for the connection.
+  public var waitingRequests = 0
 }

@@ -2,18 +2,18 @@
 struct RedisLimits: Sendable {
   /// Requests that were sent and are not yet answered. More are refused.
   var pending = 1024
-  /// Within this time a command is answered, or the connection is given up. The connection is made within it too.
+  /// Within this time a command is answered, or the connection is given up. Connecting counts.
   var commandDeadlineMilliseconds: Int64 = 1000
 
   /// Requests that wait for the first connection, or for a new one after a loss. More are refused.
   var waiting = 1024
-  /// How long a request waits for a connection. After an attempt that failed nobody waits.
+  /// How long a request waits for a connection. After a failed attempt no request waits.
   var waitMilliseconds: Int64 = 500
 
   /// Waits between attempts to connect: doubled after each failure.
   var backoffMilliseconds: ClosedRange<Int64> = 50...1000
 
-  /// How often a connection that works is asked whether Redis is still one that forgets nothing.
+  /// How often a working connection checks that Redis still forgets nothing.
   var inspectionMilliseconds: Int64 = 10_000
 
   /// Addresses of a host's name that are tried.

@@ -1,5 +1,5 @@
-/// Where a Redis is and who comes: `redis://[user:password@]host:port/db`, the user's name and the database may be
-/// left out. User and password are percent-decoded once (RFC 3986, section 2.1).
+/// The address of a Redis, and credentials: `redis://[user:password@]host:port/db`. The user's name and the database may
+/// be omitted. User and password are percent-decoded once (RFC 3986, section 2.1).
 ///
 /// It holds the password, so it prints as `<redacted>`.
 public struct RedisURL: Sendable, CustomStringConvertible, CustomReflectable {

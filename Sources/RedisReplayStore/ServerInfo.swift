@@ -1,7 +1,7 @@
-/// What the answer to `INFO` says that matters here. Unlike `CONFIG GET`, which has the same and which hosted
-/// services forbid, it also tells a replica, and one run of a server from the next.
+/// What is needed of the answer to `INFO`. Hosted services forbid `CONFIG GET`; and only `INFO` tells a replica, and one run
+/// of a server from the next.
 struct RedisServerInfo {
-  /// 40 characters that each start of a server makes anew.
+  /// 40 characters, new at each start of a server.
   let runID: String
   /// Why this Redis cannot keep nonces; nil where it can.
   let objection: RedisFailure?

@@ -1,7 +1,7 @@
 internal import EventLoop
 internal import Registry
 
-/// One nonce on its way to an answer, which it gets exactly once.
+/// One nonce that awaits its answer, which it gets exactly once.
 struct RedisRequest {
   let nonce: String
   let deviceID: DeviceID
@@ -11,8 +11,8 @@ struct RedisRequest {
   let complete: (Result<Bool, RegistryError>) -> Void
 }
 
-/// What is said to Redis: the session's set-up, the epoch, and the nonces. Used on one loop.
-final class RedisMemory {
+/// The session of a store with Redis: its set-up, the epoch, and the nonces. Used on one loop.
+final class RedisSession {
   private struct Waiting {
     let request: RedisRequest
     let deadlineMilliseconds: Int64
@@ -27,9 +27,9 @@ final class RedisMemory {
   /// Asked once, for the first epoch that this store writes.
   private var isFirstStart: (@Sendable () -> Bool)?
 
-  private var epochKey = RedisMemory.epochKeyPrefix
+  private var epochKey = RedisSession.epochKeyPrefix
   private var epoch: RedisEpoch?
-  private var isEpochUnderWay = false
+  private var isEpochBeingWritten = false
   /// Why the last attempt to connect failed; nil while none did since there was a connection.
   private var lastFailure: RedisFailure?
   private var nextInspectionMilliseconds: Int64 = 0
@@ -37,12 +37,12 @@ final class RedisMemory {
   private var isClosed = false
 
   static let nonceKeyPrefix = "device-registry:nonce:"
-  /// The run of the server follows, where it is known: one that starts again may have lost what it remembered
-  /// last and yet have an old epoch, and a replica that is promoted as well.
+  /// The server's run ID follows, where it is known. A server that starts again may have lost its newest nonces and yet
+  /// hold an old epoch; so may a replica that is promoted.
   static let epochKeyPrefix = "device-registry:epoch:"
-  /// Nonces outlive their expiry by so much, for processes whose clocks differ.
+  /// How long nonces outlive their expiry, for processes whose clocks differ.
   static let expiryMarginMilliseconds: Int64 = 10_000
-  /// When to try again where nobody knows.
+  /// When to try again, where Redis gives no other time.
   static let retryAfterSeconds = 2
 
   init(
@@ -69,7 +69,7 @@ final class RedisMemory {
       isReady: connection.isReady, pendingRequests: connection.pendingCount, waitingRequests: waiting.count)
   }
 
-  /// Sends the request, or lets it wait for a connection unless the last attempt to make one failed.
+  /// Sends the request, or lets it wait for a connection unless the last attempt to connect failed.
   func remember(_ request: RedisRequest) {
     if isClosed {
       request.complete(.failure(unavailable("the store was closed")))
@@ -103,7 +103,7 @@ final class RedisMemory {
   // MARK: Setting a connection up
 
   private func setUp() {
-    isEpochUnderWay = false
+    isEpochBeingWritten = false
     var commands: [RedisCommand] = []
     if !url.password.isEmpty {
       commands.append(
@@ -174,24 +174,24 @@ final class RedisMemory {
     }
   }
 
-  /// Redis holds no epoch: from now on it remembers, unless another process was faster and said so.
+  /// Redis holds no epoch: it remembers from now on, or from when another process wrote one first.
   private func writeEpoch() {
-    guard !isEpochUnderWay else { return }
-    isEpochUnderWay = true
+    guard !isEpochBeingWritten else { return }
+    isEpochBeingWritten = true
     let hasNoPast = isFirstStart?() ?? false
     isFirstStart = nil
     let start = hasNoPast ? Timestamp(millisecondsSince1970: 0) : clock.now()
     let value = RedisEpoch(start: start, random: random).value
     let commands = [RedisCommand("SET", epochKey, value, "NX"), RedisCommand("GET", epochKey)]
     connection.send(commands) { [self] result in
-      isEpochUnderWay = false
+      isEpochBeingWritten = false
       guard let answers = try? result.get() else { return }
       if case .refused = answers[0] { return connection.giveUp(answers[0].failure) }
       adoptEpoch(answers[1])
     }
   }
 
-  /// Takes the epoch that Redis holds, with which a new connection is ready.
+  /// Takes the epoch that Redis holds. With it a new connection is ready.
   private func adoptEpoch(_ answer: RedisAnswer) {
     guard case .text(let value) = answer, let found = RedisEpoch(value: value) else {
       return connection.giveUp(answer.failure)
@@ -215,7 +215,7 @@ final class RedisMemory {
 
   // MARK: Nonces
 
-  /// Stores the nonce, and behind it asks for the epoch: an emptying in between shows.
+  /// Stores the nonce, and then reads the epoch, which shows whether Redis was emptied in between.
   private func send(_ request: RedisRequest) {
     guard !connection.isFull else {
       return request.complete(.failure(.overloaded(queue: "redis commands")))

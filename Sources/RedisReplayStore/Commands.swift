@@ -2,7 +2,7 @@ internal import CHiredis
 
 /// A command's arguments, which may hold any bytes.
 struct RedisCommand {
-  /// All arguments, one behind the other.
+  /// All arguments, one after the other.
   private var bytes: [UInt8] = []
   private var lengths: [Int] = []
 
@@ -43,7 +43,7 @@ enum RedisAnswer: Hashable {
   case none
   /// An error: its first word, and all of it.
   case refused(code: String, message: String)
-  /// A number or a list, which no command of ours asks for.
+  /// A number or a list, which no command here asks for.
   case other
 
   /// Bytes of an error that are kept.
@@ -65,7 +65,7 @@ enum RedisAnswer: Hashable {
     }
   }
 
-  /// What went wrong, where this is not the answer that was hoped for.
+  /// What is wrong with an answer that was not expected.
   var failure: RedisFailure {
     switch self {
     case .refused(_, let message): RedisFailure("Redis refused: \(message)")
@@ -74,4 +74,51 @@ enum RedisAnswer: Hashable {
   }
 
   static let ok = RedisAnswer.text("OK")
+}
+
+/// Commands that are sent together, and the answers, which come in the same order.
+struct RedisExchange {
+  let answersExpected: Int
+  let deadlineMilliseconds: Int64
+  var answers: [RedisAnswer] = []
+  /// Called exactly once, on the loop; with as many answers as there were commands.
+  let complete: (Result<[RedisAnswer], RedisFailure>) -> Void
+}
+
+/// What was sent on one connection and is not yet answered, oldest first.
+struct RedisPipeline {
+  private var exchanges: [RedisExchange] = []
+  private var head = 0
+
+  var count: Int { exchanges.count - head }
+
+  /// When the oldest must be answered; nil if there is none.
+  var deadlineMilliseconds: Int64? { count > 0 ? exchanges[head].deadlineMilliseconds : nil }
+
+  mutating func append(_ exchange: RedisExchange) { exchanges.append(exchange) }
+
+  /// Takes an answer, and returns the exchange that it completes, if it does.
+  mutating func receive(_ answer: RedisAnswer) -> RedisExchange? {
+    precondition(count > 0, "an answer to nothing")
+    exchanges[head].answers.append(answer)
+    guard exchanges[head].answers.count == exchanges[head].answersExpected else { return nil }
+    defer {
+      head += 1
+      // What was answered is dropped in one go, when it is half of the array.
+      if head * 2 >= exchanges.count {
+        exchanges.removeSubrange(..<head)
+        head = 0
+      }
+    }
+    return exchanges[head]
+  }
+
+  /// Removes and returns all exchanges that are not complete, oldest first.
+  mutating func removeAll() -> ArraySlice<RedisExchange> {
+    defer {
+      exchanges = []
+      head = 0
+    }
+    return exchanges[head...]
+  }
 }

@@ -1,13 +1,13 @@
-/// What the store tells about its Redis, for the log. No cause holds a password.
+/// What the store reports of its Redis, for the log. No cause holds a password.
 public enum RedisEvent: Sendable, Hashable {
   case connected
   case connectFailed(cause: String)
   case lost(cause: String)
-  /// Redis forgot what it held, or is another one than it was: nonces from before are refused.
+  /// Redis forgot what it held, or is another server: nonces from before are refused.
   case emptied
   /// Redis may forget nonces when its memory is full, so none is accepted.
   case evictionPolicy(cause: String)
-  /// Redis does not say whether it may forget nonces. They are accepted all the same.
+  /// Redis does not say whether it may forget nonces. They are accepted anyway.
   case uninspected(cause: String)
 }
 

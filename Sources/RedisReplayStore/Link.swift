@@ -82,7 +82,7 @@ final class RedisLink {
     data.map { Unmanaged<RedisLink>.fromOpaque($0).takeUnretainedValue() }
   }
 
-  /// A reply is null where the connection ended first: `cleanUp` tells of that, once for all of them.
+  /// A reply is null where the connection ended first: `cleanUp` reports that, once for all of them.
   private func takeReply(_ reply: UnsafeMutableRawPointer?) {
     guard !isClosed, let reply else { return }
     whenAnswered(RedisAnswer(reply.assumingMemoryBound(to: redisReply.self).pointee))
@@ -93,8 +93,8 @@ final class RedisLink {
     watch.change(to: interest)
   }
 
-  /// What the tasks of this pass send goes out in one write behind them. The loop is asked for room only while the
-  /// connection is being made, and where the socket is full.
+  /// One write at the end of the pass sends what its tasks have queued. The loop waits for room only while the connection
+  /// is being made, and where the socket is full.
   private func planWrite() {
     guard let context else { return }
     guard context.pointee.c.flags & REDIS_CONNECTED != 0, !isWriting else {
