@@ -68,17 +68,20 @@ let package = Package(
     // Its pkg-config file has a -D, which the package manager refuses with a warning at each build.
     system("CHiredis", pkgConfig: nil, apt: "libhiredis-dev"),
 
-    // The domain. It knows nobody.
-    room("Registry"),
+    // How values are written as text. It shares libsodium with Crypto.
+    room("Encoding", knows: ["CSodium"], isInClient: true),
 
-    // The rooms around it. Each C library has one owner, and adapters do not know each other.
+    // The domain. It knows no adapter, and does no input or output.
+    room("Registry", knows: ["Encoding"]),
+
+    // The rooms around it. Each C library but libsodium has one owner, and adapters do not know each other.
     room("EventLoop", knows: ["CLibuv"]),
-    room("HTTP", knows: ["EventLoop", "CLLHTTP", "CSocket", "CGnuTLS"]),
+    room("HTTP", knows: ["Encoding", "EventLoop", "CLLHTTP", "CSocket", "CGnuTLS"]),
     room("Crypto", knows: ["CSodium", "CNettle"], isInClient: true),
     room("HTTPClient", knows: ["EventLoop", "CCurl"]),
     room("JSON"),
-    room("JSONWebToken", knows: ["JSON", "CCjose"]),
-    room("RequestSignature", knows: ["Crypto"], isInClient: true),
+    room("JSONWebToken", knows: ["Encoding", "JSON", "CCjose"]),
+    room("RequestSignature", knows: ["Crypto", "Encoding"], isInClient: true),
     room("Observability"),
     room("Migrations"),
     room(
@@ -88,8 +91,8 @@ let package = Package(
       "SQLiteStore", knows: ["Registry", "EventLoop", "Migrations", "CSQLite"],
       holds: [.embedInCode("Migrations")]),
     // Typed endpoints, which know no domain; and those of the registry.
-    room("Endpoints", knows: ["HTTP"]),
-    room("API", knows: ["Endpoints", "HTTP", "Registry", "RequestSignature"]),
+    room("Endpoints", knows: ["Encoding", "HTTP"]),
+    room("API", knows: ["Encoding", "Endpoints", "HTTP", "Registry", "RequestSignature"]),
     room("RedisReplayStore", knows: ["Registry", "EventLoop", "CHiredis"]),
 
     // Composition, the only room that knows every other, and the command line.
@@ -127,6 +130,7 @@ let package = Package(
     // a clock.
     .target(
       name: "TestSupport", dependencies: ["Registry"], path: "Tests/TestSupport", swiftSettings: strict),
+    suite("EncodingTests", of: ["Encoding"]),
     suite("RegistryTests", of: ["Registry", "SQLiteStore", "EventLoop"]),
     suite("ObservabilityTests", of: ["Observability"]),
     suite("EventLoopTests", of: ["EventLoop"]),
@@ -141,7 +145,7 @@ let package = Package(
       ]),
     suite("RedisReplayStoreTests", of: ["RedisReplayStore", "Registry", "EventLoop"]),
     suite(
-      "RequestSignatureTests", of: ["RequestSignature", "Crypto"],
+      "RequestSignatureTests", of: ["RequestSignature", "Crypto", "Encoding"],
       golden: [.embedInCode("request-signatures.json")]),
     suite("DeviceRegistryClientTests", of: ["DeviceRegistryClient", "RequestSignature", "Crypto"]),
     suite("HTTPTests", of: ["HTTP", "EventLoop"], scripts: ["h11_reader.py"]),
@@ -164,7 +168,8 @@ if Context.environment["FUZZING"] != nil {
     .executableTarget(
       name: "fuzz",
       dependencies: [
-        "API", "Crypto", "Endpoints", "HTTP", "JSON", "JSONWebToken", "RedisReplayStore", "Registry",
+        "API", "Crypto", "Encoding", "Endpoints", "HTTP", "JSON", "JSONWebToken", "RedisReplayStore",
+        "Registry",
         "RequestSignature", "Server",
       ],
       path: "Fuzzing/Targets", swiftSettings: strict))

@@ -1,7 +1,9 @@
+import Encoding
+import Registry
+
 @testable import API
 @testable import Endpoints
 @testable import HTTP
-import Registry
 
 // What the API reads of a request: its fields, its query, and bodies in JSON and as a form.
 
@@ -20,7 +22,8 @@ func feedQuery(_ input: [UInt8]) {
       "decoded text is lost in encoding")
   }
   testRouting(PercentEncoding.encode(text), standsFor: text)
-  for endpoint in API.endpoints.operations where endpoint.input.parameters.contains(where: { $0.place == .query }) {
+  for endpoint in API.endpoints.operations
+  where endpoint.input.parameters.contains(where: { $0.place == .query }) {
     let call = Call(request: request(query: text), endpoint: endpoint, pathParameters: [])
     for parameter in endpoint.input.parameters {
       guard let value = try? call.numberParameter(parameter.name, in: 1...1000) else { continue }

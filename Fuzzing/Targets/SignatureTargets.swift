@@ -1,4 +1,5 @@
 import Crypto
+import Encoding
 
 @testable import RequestSignature
 
@@ -7,11 +8,11 @@ import Crypto
 /// A field's value as a dictionary, as signature parameters and as a digest.
 func feedStructuredField(_ input: [UInt8]) {
   if let digest = try? ContentDigest.sha256(input), digest.count == 32 {
-    let field = Array("sha-256=:\(base64(digest)):".utf8)
+    let field = Array("sha-256=:\(Base64.encode(digest)):".utf8)
     demand((try? ContentDigest.sha256(field)) == digest, "a digest is read otherwise once written")
   }
-  if let bytes = input.withUnsafeBufferPointer(Base64.decode) {
-    demand(base64(bytes).utf8.elementsEqual(input), "base64 has a second spelling")
+  if let bytes = input.withUnsafeBufferPointer({ Base64.decode($0) }) {
+    demand(Base64.encode(bytes).utf8.elementsEqual(input), "base64 has a second spelling")
   }
   guard let dictionary = try? StructuredDictionary(input) else { return }
   demand(dictionary.members.count <= StructuredDictionary.maximumMembers, "more members than may be")
@@ -117,12 +118,6 @@ private enum FuzzedDevice {
   }
   static let storedKey = SHA256.hash(HMACSHA256.authenticate(key: secret, message: Array("Client Key".utf8)))
   static let serverKey = HMACSHA256.authenticate(key: secret, message: Array("Server Key".utf8))
-}
-
-private func base64(_ bytes: [UInt8]) -> String {
-  TextWriter.string(capacity: Base64.encodedLength(bytes.count)) { text in
-    bytes.withUnsafeBufferPointer { text.append(base64: $0) }
-  }
 }
 
 private struct SignedMessage {

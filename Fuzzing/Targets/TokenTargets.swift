@@ -1,4 +1,6 @@
+import Encoding
 import JSON
+
 @testable import JSONWebToken
 
 // Owners' tokens, and the key sets that identity providers publish.
@@ -8,7 +10,7 @@ func feedToken(_ input: [UInt8]) {
   guard let kind = input.first else { return }
   let rest = Array(input.dropFirst())
   switch kind {
-  case UInt8(ascii: "h"): testToken(base64URL(rest) + ".e30." + signaturePart)
+  case UInt8(ascii: "h"): testToken(Base64URL.encode(rest) + ".e30." + signaturePart)
   case UInt8(ascii: "c"): testClaims(rest)
   case UInt8(ascii: "g"): testChangedToken(rest)
   default: if let text = rest.text { testToken(text) }
@@ -83,14 +85,3 @@ private let goodToken = TokenSigner(secret: secret).sign(
 
 /// Of 32 zero bytes.
 private let signaturePart = String(repeating: "A", count: 43)
-
-private func base64URL(_ bytes: [UInt8]) -> String {
-  let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
-  var text: [UInt8] = []
-  for start in stride(from: 0, to: bytes.count, by: 3) {
-    let group = bytes[start..<min(start + 3, bytes.count)]
-    let bits = group.reduce(0) { $0 << 8 | UInt32($1) } << UInt32(8 * (3 - group.count))
-    for index in 0...group.count { text.append(alphabet[Int(bits >> UInt32(18 - 6 * index) & 63)]) }
-  }
-  return String(decoding: text, as: UTF8.self)
-}

@@ -1,3 +1,4 @@
+internal import Encoding
 public import Endpoints
 internal import HTTP
 public import Registry

@@ -1,3 +1,4 @@
+internal import Encoding
 internal import Endpoints
 internal import Registry
 
@@ -26,7 +27,7 @@ struct PageInput<Cursor: PageCursor>: Input {
     path = call.endpoint.path
     limit = try call.numberParameter("limit", in: 1...Self.maximumLimit)
     cursor = try call.queryParameter("cursor").map { text throws(Problem) in
-      guard let cursor = Base64URL.decode(text).flatMap(Cursor.init(bytes:)) else {
+      guard let cursor = Base64URL.decode(text[...]).flatMap(Cursor.init(bytes:)) else {
         throw .invalidValue(of: "cursor", "must be taken from the Link of the page before")
       }
       return cursor

@@ -1,3 +1,4 @@
+internal import Encoding
 private import Glibc
 
 /// Bytes that are appended to, and then sent as they lie, without a copy.
@@ -49,21 +50,10 @@ public final class ByteBuffer {
     count += length
   }
 
-  /// Appends a number that is not negative, in decimal digits.
-  func append(decimal number: Int) {
-    var rest = number
-    var length = 1
-    while case let shorter = rest / 10, shorter > 0 {
-      rest = shorter
-      length += 1
-    }
-    append(length: length) { digits in
-      var rest = number
-      for index in (0..<length).reversed() {
-        digits[index] = UInt8(ascii: "0") + UInt8(rest % 10)
-        rest /= 10
-      }
-    }
+  /// Appends a number in decimal digits.
+  public func append(decimal number: Int64) {
+    if number < 0 { append(UInt8(ascii: "-")) }
+    append(length: DecimalText.length(of: number.magnitude)) { DecimalText.write(number.magnitude, to: $0) }
   }
 
   /// Forgets the bytes, and keeps the memory for others.

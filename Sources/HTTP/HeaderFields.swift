@@ -1,3 +1,4 @@
+internal import Encoding
 private import Glibc
 
 /// The fields of a header or trailer section, in the order of their lines. They lie where they were received: the
@@ -66,7 +67,7 @@ public struct HeaderFields: Sendable {
     let nameEnd = position
     guard nameEnd > start, bytes[nameEnd] == UInt8(ascii: ":") else { return nil }
     position += 1
-    while isBlank(bytes[position]) { position += 1 }
+    while bytes[position].isBlank { position += 1 }
     let valueStart = position
     // There is one: that of the empty line at the end.
     guard let found = memchr(bytes.baseAddress! + position, Int32(carriageReturn), bytes.count - position)
@@ -78,7 +79,7 @@ public struct HeaderFields: Sendable {
       isFieldValue(UnsafeBufferPointer(rebasing: bytes[valueStart..<lineEnd]))
     else { return nil }
     var valueEnd = lineEnd
-    while valueEnd > valueStart, isBlank(bytes[valueEnd - 1]) { valueEnd -= 1 }
+    while valueEnd > valueStart, bytes[valueEnd - 1].isBlank { valueEnd -= 1 }
     let line = Line(
       nameStart: UInt16(start), nameEnd: UInt16(nameEnd), valueStart: UInt16(valueStart),
       valueEnd: UInt16(valueEnd))
@@ -89,10 +90,6 @@ public struct HeaderFields: Sendable {
 
   static let carriageReturn = UInt8(ascii: "\r")
   static let lineFeed = UInt8(ascii: "\n")
-
-  fileprivate static func isBlank(_ byte: UInt8) -> Bool {
-    byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t")
-  }
 
   /// Whether all bytes are of RFC 9110, section 5.5, obs-text included. Looks at each, so that the compiler can look at
   /// many at once.
@@ -106,13 +103,7 @@ public struct HeaderFields: Sendable {
   static func isTokenByte(_ byte: UInt8) -> Bool { lowerCase[Int(byte)] != 0 }
 
   /// For each byte that may be part of a token, that byte in lower case; 0 for any other.
-  private static let lowerCase: [UInt8] = (0...UInt8.max).map { byte in
-    switch byte {
-    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"): byte
-    case UInt8(ascii: "A")...UInt8(ascii: "Z"): byte | 0x20
-    default: "!#$%&'*+-.^_`|~".utf8.contains(byte) ? byte : 0
-    }
-  }
+  private static let lowerCase: [UInt8] = (0...UInt8.max).map { $0.isTokenCharacter ? $0.lowerCased : 0 }
 
   // MARK: Looking up
 
@@ -186,36 +177,5 @@ public struct HeaderFields: Sendable {
       }
     }
     return combined
-  }
-}
-
-extension UnsafeBufferPointer<UInt8> {
-  /// Without the optional white space before and after it (RFC 9110, section 5.6.3).
-  func trimmingBlanks() -> UnsafeBufferPointer<UInt8> {
-    guard let first = firstIndex(where: { !HeaderFields.isBlank($0) }),
-      let last = lastIndex(where: { !HeaderFields.isBlank($0) })
-    else { return UnsafeBufferPointer(start: nil, count: 0) }
-    return UnsafeBufferPointer(rebasing: self[first...last])
-  }
-
-  /// Whether these are the bytes of a literal in lower case, whatever the case of their ASCII letters.
-  func equalsIgnoringCase(_ text: StaticString) -> Bool {
-    text.withUTF8Buffer { equalsIgnoringCase($0) }
-  }
-
-  /// Whether these are the same bytes, whatever the case of their ASCII letters.
-  func equalsIgnoringCase(_ other: UnsafeBufferPointer<UInt8>) -> Bool {
-    func lower(_ byte: UInt8) -> UInt8 {
-      (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(byte) ? byte | 0x20 : byte
-    }
-    return count == other.count && indices.allSatisfy { lower(self[$0]) == lower(other[$0]) }
-  }
-
-  /// Whether these are the bytes of a literal.
-  func equals(_ text: StaticString) -> Bool { text.withUTF8Buffer(equals) }
-
-  /// Whether these are the same bytes.
-  func equals(_ other: UnsafeBufferPointer<UInt8>) -> Bool {
-    count == other.count && (count == 0 || memcmp(baseAddress!, other.baseAddress!, count) == 0)
   }
 }

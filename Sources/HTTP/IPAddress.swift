@@ -1,3 +1,4 @@
+internal import Encoding
 internal import Glibc
 
 /// An address of the Internet Protocol: that of version 4 is kept mapped into version 6 (RFC 4291, section 2.5.5.2).
@@ -100,9 +101,7 @@ struct IPPrefix: Hashable, Sendable {
     var length = 128
     if parts.count == 2 {
       let bound = base.isVersion4 ? 32 : 128
-      guard (1...3).contains(parts[1].utf8.count), parts[1].utf8.allSatisfy({ (0x30...0x39).contains($0) }),
-        let bits = Int(parts[1]), bits <= bound
-      else { return nil }
+      guard parts[1].utf8.count <= 3, let bits = DecimalText.read(parts[1], in: 0...bound) else { return nil }
       length = 128 - bound + bits
     }
     self.base = base

@@ -1,3 +1,5 @@
+internal import Encoding
+
 /// A request's line and header section, read from bytes whose end llhttp has found.
 ///
 /// Two readers who disagree on where a request ends can be made to smuggle one request inside another. So this reads all
@@ -113,13 +115,12 @@ private struct RequestLine {
 
   /// A visible character that begins no fragment.
   private static func isTargetByte(_ byte: UInt8) -> Bool {
-    byte > 0x20 && byte < 0x7F && byte != UInt8(ascii: "#")
+    byte.isVisible && byte != UInt8(ascii: "#")
   }
 
   private static func isVersion(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
-    func isDigit(_ byte: UInt8) -> Bool { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) }
-    return bytes.starts(with: "HTTP/".utf8) && isDigit(bytes[5]) && bytes[6] == UInt8(ascii: ".")
-      && isDigit(bytes[7]) && bytes[8] == HeaderFields.carriageReturn
+    bytes.starts(with: "HTTP/".utf8) && bytes[5].isDigit && bytes[6] == UInt8(ascii: ".") && bytes[7].isDigit
+      && bytes[8] == HeaderFields.carriageReturn
   }
 
   /// The target as a path and a query (RFC 9112, section 3.2.1).
@@ -209,13 +210,13 @@ private struct Framing {
 
   private mutating func readRequestID(_ value: UnsafeBufferPointer<UInt8>) {
     requestIDs += 1
-    guard (1...128).contains(value.count), value.allSatisfy({ $0 > 0x20 && $0 < 0x7F }) else { return }
+    guard (1...128).contains(value.count), value.allSatisfy(\.isVisible) else { return }
     requestID = String(decoding: value, as: UTF8.self)
   }
 
   private mutating func testLength(_ value: UnsafeBufferPointer<UInt8>) {
     if contentLength != nil { return refuse(.conflictingLengths) }
-    contentLength = Self.number(value)
+    contentLength = DecimalText.read(value)
     if contentLength == nil { refuse(.invalidContentLength) }
   }
 
@@ -229,19 +230,6 @@ private struct Framing {
 
   /// What `host[:port]` is made of (RFC 3986, section 3.2), without the comma, which would make a list of it.
   private static let isAuthorityByte: [Bool] = (0...UInt8.max).map {
-    $0 > 0x20 && $0 < 0x7F && !"/?#@,\\\"<>^`{|}".utf8.contains($0)
-  }
-
-  private static func number(_ bytes: UnsafeBufferPointer<UInt8>) -> UInt64? {
-    guard !bytes.isEmpty else { return nil }
-    var number: UInt64 = 0
-    for byte in bytes {
-      guard (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) else { return nil }
-      let (tens, isTooLarge) = number.multipliedReportingOverflow(by: 10)
-      let (sum, overflows) = tens.addingReportingOverflow(UInt64(byte - UInt8(ascii: "0")))
-      guard !isTooLarge, !overflows else { return nil }
-      number = sum
-    }
-    return number
+    $0.isVisible && !"/?#@,\\\"<>^`{|}".utf8.contains($0)
   }
 }

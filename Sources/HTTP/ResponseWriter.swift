@@ -21,7 +21,7 @@ struct ResponseWriter {
   /// Writes everything before the content.
   mutating func write(_ response: Response, _ circumstances: Circumstances, to buffer: ByteBuffer) {
     buffer.append("HTTP/1.1 ")
-    buffer.append(decimal: response.status)
+    buffer.append(decimal: Int64(response.status))
     buffer.append(Self.reason(of: response.status))
     appendDate(to: buffer)
     if let type = response.contentType { buffer.append(field: "Content-Type", type) }
@@ -32,7 +32,7 @@ struct ResponseWriter {
     // RFC 9110, section 8.6: no length with 204.
     if response.status != 204 {
       buffer.append("Content-Length: ")
-      buffer.append(decimal: response.body?.count ?? 0)
+      buffer.append(decimal: Int64(response.body?.count ?? 0))
       buffer.append("\r\n")
     }
     if circumstances.closes {

@@ -1,3 +1,5 @@
+internal import Encoding
+
 /// Finds which of several routes a method and a path are.
 ///
 /// A path is `/`-separated segments; one in braces, as in `/devices/{id}`, stands for any single segment that

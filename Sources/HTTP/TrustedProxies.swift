@@ -1,3 +1,5 @@
+internal import Encoding
+
 /// The proxies whose word counts on where a request comes from: what each of them appends to `X-Forwarded-For`.
 public struct TrustedProxies: Hashable, Sendable {
   private let prefixes: [IPPrefix]
@@ -71,6 +73,6 @@ public struct TrustedProxies: Hashable, Sendable {
   private static func isPort(_ text: Slice<UnsafeBufferPointer<UInt8>>) -> Bool {
     guard let first = text.first else { return true }
     return first == UInt8(ascii: ":") && (2...6).contains(text.count)
-      && text.dropFirst().allSatisfy { (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }
+      && text.dropFirst().allSatisfy(\.isDigit)
   }
 }

@@ -1,4 +1,5 @@
 internal import CCjose
+internal import Encoding
 internal import JSON
 
 /// A signed token in its compact form (RFC 7515, section 3.1), whose header was tested and whose signature was
@@ -17,8 +18,8 @@ struct CompactToken {
       separator: UInt8(ascii: "."), maxSplits: Self.partsOfEncrypted, omittingEmptySubsequences: false)
     if parts.count == Self.partsOfEncrypted { throw .encrypted }
     guard parts.count == 3 else { throw .malformed(.structure) }
-    guard let header = Base64URL.decode(parts[0]), Base64URL.decode(parts[1]) != nil,
-      let signature = Base64URL.decode(parts[2])
+    guard let header = Base64URL.decode(Substring(parts[0])), Base64URL.decode(Substring(parts[1])) != nil,
+      let signature = Base64URL.decode(Substring(parts[2]))
     else { throw .malformed(.structure) }
     guard case .object(let members)? = try? ParsedJSON(header) else { throw .malformed(.header) }
     (algorithm, keyID) = try Self.test(header: members)

@@ -1,8 +1,9 @@
 internal import CCjose
+public import Encoding
 internal import Glibc
 
-/// The shared key of tokens signed with HS256, which both signs and verifies. It prints as `<redacted>`.
-public final class TokenSecret: Sendable {
+/// The shared key of tokens signed with HS256, which both signs and verifies.
+public final class TokenSecret: Redacted, Sendable {
   let key: VerificationKey
 
   /// RFC 7518, section 3.2: a key at least as long as the hash.
@@ -17,10 +18,4 @@ public final class TokenSecret: Sendable {
     else { return nil }
     key = VerificationKey(owning: jwk, id: nil, algorithms: [.hs256])
   }
-}
-
-extension TokenSecret: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
-  public var description: String { "<redacted>" }
-  public var debugDescription: String { "<redacted>" }
-  public var customMirror: Mirror { Mirror(self, children: []) }
 }

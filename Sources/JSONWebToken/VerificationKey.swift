@@ -1,4 +1,5 @@
 internal import CCjose
+internal import Encoding
 internal import JSON
 
 /// A key that verifies signatures, and the algorithms that it is for. It never changes.
@@ -117,7 +118,7 @@ extension ParsedObject {
 
   fileprivate func bytes(_ name: String) throws(KeyRefusal) -> [UInt8] {
     let text = try text(name, orAbsent: false) ?? ""
-    guard let bytes = Base64URL.decode(text.utf8), !bytes.isEmpty else {
+    guard let bytes = Base64URL.decode(text[...]), !bytes.isEmpty else {
       throw .init("its \(name) is not base64url")
     }
     return bytes

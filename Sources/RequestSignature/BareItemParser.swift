@@ -1,4 +1,6 @@
-/// Bare items (RFC 9651, section 4.2.3.1): what stands first tells the kind.
+internal import Encoding
+
+/// Bare items (RFC 9651, section 4.2.3.1): the first character tells the kind.
 extension StructuredFieldParser {
   typealias BareItem = StructuredDictionary.BareItem
 
@@ -16,12 +18,17 @@ extension StructuredFieldParser {
     case UInt8(ascii: "@"): return .date(try date())
     case UInt8(ascii: "%"): return .displayString(try displayString())
     case UInt8(ascii: "-"): return try number()
-    case UInt8(ascii: "*"): return .token(takeAll { $0.isTokenCharacter })
+    case UInt8(ascii: "*"): return .token(token())
     default:
       if first.isDigit { return try number() }
-      if first.isLetter { return .token(takeAll { $0.isTokenCharacter }) }
+      if first.isLetter { return .token(token()) }
       throw unexpected
     }
+  }
+
+  /// RFC 9651, section 4.2.6, after the first character.
+  private mutating func token() -> Range<Int> {
+    takeAll { $0.isTokenCharacter || $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: "/") }
   }
 
   /// RFC 9651, section 4.2.4.
@@ -103,8 +110,8 @@ extension StructuredFieldParser {
   }
 
   private mutating func lowerCaseHexDigit() throws(StructuredFieldError) -> UInt8 {
-    guard let byte = next, byte.isLowerCaseHexDigit else { throw unexpected }
+    guard let byte = next, byte.isLowerCaseHexDigit, let digit = Hex.value(byte) else { throw unexpected }
     step()
-    return byte.isDigit ? byte - UInt8(ascii: "0") : byte - UInt8(ascii: "a") + 10
+    return digit
   }
 }

@@ -1,3 +1,5 @@
+internal import Encoding
+
 /// What a signature may cover (RFC 9421, section 2): a part of the message's control data, or a header field.
 public enum Component: Hashable, Sendable {
   /// `@method`, section 2.2.1.
@@ -35,7 +37,7 @@ public enum Component: Hashable, Sendable {
     case "@query": self = .query
     case "@status": self = .status
     default:
-      let isFieldName = name.utf8.allSatisfy { $0.isNameCharacter && !$0.isUpperCaseLetter } && !name.isEmpty
+      let isFieldName = name.utf8.allSatisfy { $0.isTokenCharacter && !$0.isUpperCaseLetter } && !name.isEmpty
       guard isFieldName else { return nil }
       self = .field(name)
     }

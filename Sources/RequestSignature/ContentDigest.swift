@@ -1,4 +1,5 @@
 internal import Crypto
+internal import Encoding
 
 /// `Content-Digest` (RFC 9530, section 2) with `sha-256`. Other algorithms are ignored.
 public enum ContentDigest {

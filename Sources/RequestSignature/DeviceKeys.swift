@@ -1,10 +1,11 @@
 internal import Crypto
+public import Encoding
 
 /// What a device signs with and checks answers with (RFC 5802, section 3), derived of its secret once.
 ///
-/// It lives in memory of its own, which is wiped when the last reference goes, and prints as `<redacted>`.
-public final class DeviceKeys: Sendable {
-  /// The client's key, the stored key, the server's key, one behind the other. Written in `init` alone.
+/// Its memory is wiped when the last reference goes.
+public final class DeviceKeys: Redacted, Sendable {
+  /// The client's key, the stored key, the server's key, one after the other. Written in `init` alone.
   private nonisolated(unsafe) let keys: UnsafeMutableBufferPointer<UInt8>
 
   /// Derives the keys of a secret's characters. The secret is the caller's to wipe.
@@ -46,10 +47,4 @@ public final class DeviceKeys: Sendable {
   ) {
     label.withUTF8Buffer { HMACSHA256.authenticate(key: secret, message: $0, into: output) }
   }
-}
-
-extension DeviceKeys: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
-  public var description: String { "<redacted>" }
-  public var debugDescription: String { "<redacted>" }
-  public var customMirror: Mirror { Mirror(self, children: []) }
 }

@@ -1,3 +1,5 @@
+internal import Encoding
+
 /// What makes a signed request unlike every other of its device.
 public enum Nonce {
   /// Characters of a nonce.
@@ -12,17 +14,7 @@ public enum Nonce {
   }
 }
 
-/// The `keyid` of a device: its id, a UUID (RFC 9562, section 4) in lower case, of any version.
+/// The `keyid` of a device: its id, a UUID in lower case.
 enum KeyID {
-  private static let length = 36
-
-  static func isWellFormed(_ text: some Collection<UInt8>) -> Bool {
-    guard text.count == length else { return false }
-    return zip(0..., text).allSatisfy { offset, byte in
-      switch offset {
-      case 8, 13, 18, 23: byte == UInt8(ascii: "-")
-      default: byte.isLowerCaseHexDigit
-      }
-    }
-  }
+  static func isWellFormed(_ text: some Collection<UInt8>) -> Bool { UUIDText.read(text) != nil }
 }

@@ -1,3 +1,5 @@
+internal import Encoding
+
 /// The one signature of a message that counts, as `Signature-Input` and `Signature` have it
 /// (RFC 9421, sections 4.1 and 4.2).
 struct MessageSignature {

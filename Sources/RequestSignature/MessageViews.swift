@@ -1,3 +1,5 @@
+internal import Encoding
+
 /// What a signature sees of a request, filled in by whoever received it or is about to send it.
 public struct RequestView {
   /// As it goes over the wire: methods are case-sensitive.
@@ -88,8 +90,8 @@ private func joinedBytes(_ lines: [String]) -> [UInt8]? {
 /// The line without white space around it.
 private func trimmed(_ line: String) -> Substring.UTF8View {
   var bytes = line[...].utf8
-  while bytes.first?.isOptionalWhiteSpace == true { bytes.removeFirst() }
-  while bytes.last?.isOptionalWhiteSpace == true { bytes.removeLast() }
+  while bytes.first?.isBlank == true { bytes.removeFirst() }
+  while bytes.last?.isBlank == true { bytes.removeLast() }
   return bytes
 }
 

@@ -1,3 +1,5 @@
+internal import Encoding
+
 /// Signs a device's requests.
 public struct RequestSigner: Sendable {
   /// The device's id.

@@ -1,4 +1,5 @@
 internal import Crypto
+internal import Encoding
 
 /// Signs what the registry answers to a signed request, with the server's key of the secret that verified.
 public enum ResponseSigner {

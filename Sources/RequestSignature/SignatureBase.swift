@@ -1,3 +1,5 @@
+internal import Encoding
+
 /// The bytes that a signature is made of (RFC 9421, section 2.5): one line for each covered component, and
 /// the signature's parameters in their one canonical form (section 2.3).
 public enum SignatureBase {

@@ -1,3 +1,5 @@
+internal import Encoding
+
 /// The fields that a signed message is sent with.
 public struct SignatureFields: Hashable, Sendable {
   /// The value of `Content-Digest`; nil for a request without a body.

@@ -1,3 +1,5 @@
+internal import Encoding
+
 /// A field value read as a dictionary (RFC 9651, section 3.2).
 ///
 /// Texts are kept as ranges of `bytes`, so that reading takes few allocations. Of a repeated key the last value
@@ -85,7 +87,7 @@ struct StructuredDictionary {
   /// Whether a range's text is this, which is ASCII.
   func isEqual(_ range: Range<Int>, _ text: StaticString) -> Bool {
     bytes.withUnsafeBufferPointer { bytes in
-      text.withUTF8Buffer { equals(bytes.extracting(range), $0) }
+      bytes.extracting(range).equals(text)
     }
   }
 }

@@ -1,3 +1,5 @@
+internal import Encoding
+
 /// Reads structured fields by the algorithms of RFC 9651, section 4.2. It goes forward only, one byte at a time,
 /// and nests no deeper than the grammar does.
 struct StructuredFieldParser {
@@ -86,11 +88,16 @@ struct StructuredFieldParser {
   /// RFC 9651, section 4.2.3.3.
   private mutating func key() throws(StructuredFieldError) -> Range<Int> {
     guard let first = next, first.isLowerCaseLetter || first == UInt8(ascii: "*") else { throw unexpected }
-    return takeAll { $0.isKeyCharacter }
+    return takeAll { byte in
+      switch byte {
+      case UInt8(ascii: "_"), UInt8(ascii: "-"), UInt8(ascii: "."), UInt8(ascii: "*"): true
+      default: byte.isLowerCaseLetter || byte.isDigit
+      }
+    }
   }
 
   private func isSameText(_ left: Range<Int>, _ right: Range<Int>) -> Bool {
-    withText(left) { left in withText(right) { right in equals(left, right) } }
+    withText(left) { left in withText(right) { left.equals($0) } }
   }
 }
 
@@ -135,6 +142,6 @@ extension StructuredFieldParser {
   mutating func skipSpaces() { _ = takeAll { $0 == UInt8(ascii: " ") } }
 
   mutating func skipOptionalWhiteSpace() {
-    _ = takeAll { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\t") }
+    _ = takeAll { $0.isBlank }
   }
 }

@@ -50,19 +50,4 @@ import Testing
     #expect(DeviceCursor(bytes: [0, 1, 0, 0, 0, 0, 0, 0] + id) == nil)
     #expect(DeviceCursor(bytes: [0, 0, 0, 0, 0, 0, 0, 0] + id) != nil)
   }
-
-  /// RFC 4648, section 10, without the padding.
-  @Test(arguments: [
-    ("", ""), ("f", "Zg"), ("fo", "Zm8"), ("foo", "Zm9v"), ("foob", "Zm9vYg"), ("foobar", "Zm9vYmFy"),
-    ("~~~", "fn5-"),
-  ])
-  func `Base64url is that of the RFC`(_ plain: String, _ encoded: String) {
-    #expect(Base64URL.encode(Array(plain.utf8)) == encoded)
-    #expect(Base64URL.decode(encoded) == Array(plain.utf8))
-  }
-
-  @Test(arguments: ["Zh", "Z", "Zg==", "Zm9+", "Zm 9"])
-  func `What base64url would not write, it does not read`(_ text: String) {
-    #expect(Base64URL.decode(text) == nil)
-  }
 }

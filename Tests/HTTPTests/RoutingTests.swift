@@ -73,11 +73,6 @@ struct QueryParametersTests {
     #expect(throws: QueryParameters.Failure.badEncoding) { try query.value(of: "b") }
     #expect(try query.value(of: "c") == "1")
   }
-
-  @Test("survive encoding", arguments: ["", "abc-._~", "a b/c?d=e&f%", "日本 🚫", "\u{0}\n"])
-  func survive(text: String) {
-    #expect(PercentEncoding.decode(PercentEncoding.encode(text)[...]) == text)
-  }
 }
 
 @Suite("A byte buffer")

@@ -4,33 +4,6 @@ import Testing
 
 @Suite("A timestamp")
 struct TimestampTests {
-  @Test(
-    "is RFC 3339 in UTC with milliseconds",
-    arguments: [
-      (0, "1970-01-01T00:00:00.000Z"), (-1, "1969-12-31T23:59:59.999Z"),
-      (951_782_400_000, "2000-02-29T00:00:00.000Z"), (4_107_542_399_999, "2100-02-28T23:59:59.999Z"),
-      (4_107_542_400_000, "2100-03-01T00:00:00.000Z"), (253_402_300_799_999, "9999-12-31T23:59:59.999Z"),
-      (1_795_466_909_123, "2026-11-23T20:48:29.123Z"), (-62_167_219_200_000, "0000-01-01T00:00:00.000Z"),
-      (-62_167_219_200_001, "0000-01-01T00:00:00.000Z"), (.min, "0000-01-01T00:00:00.000Z"),
-      (253_402_300_800_000, "9999-12-31T23:59:59.999Z"), (.max, "9999-12-31T23:59:59.999Z"),
-    ])
-  func isWritten(milliseconds: Int64, text: String) {
-    #expect(Timestamp(millisecondsSince1970: milliseconds).description == text)
-  }
-
-  @Test("agrees with Foundation on every day of 400 years")
-  func agreesWithFoundation() {
-    let style = Date.ISO8601FormatStyle(includingFractionalSeconds: true)
-    for day in 0..<146_097 {
-      let milliseconds = Int64(day) * 86_400_000 + Int64(day)
-      let text = Timestamp(millisecondsSince1970: milliseconds).description
-      let expected = Date(timeIntervalSince1970: Double(milliseconds) / 1000).formatted(style)
-      guard text.prefix(19) != expected.prefix(19) else { continue }
-      Issue.record("\(text) is not \(expected)")
-      return
-    }
-  }
-
   @Test("sorts by time")
   func sorts() {
     #expect(Timestamp(millisecondsSince1970: 1) < Timestamp(millisecondsSince1970: 2))
@@ -47,18 +20,6 @@ struct DeviceIDTests {
     #expect(try #require(UUID(uuidString: text)).uuidString.lowercased() == text)
     #expect("89ab".contains(Array(text)[19]))
     #expect(DeviceID(text) == id)
-  }
-
-  @Test(
-    "is read in lower case and its own form alone",
-    arguments: [
-      "", "01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7", "01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7aa",
-      "01936B2E-7c1f-7a4b-9c3d-2f1e0d9c8b7a", "01936b2e7c1f7a4b9c3d2f1e0d9c8b7a0000",
-      "01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7g", "-1936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7a",
-      "01936b2e-7c1f-7a4b-9c3d_2f1e0d9c8b7a", "{1936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7}",
-    ])
-  func isStrict(text: String) {
-    #expect(DeviceID(text) == nil)
   }
 }
 

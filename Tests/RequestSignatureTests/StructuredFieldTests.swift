@@ -137,15 +137,4 @@ struct StructuredFieldTests {
     #expect(throws: Never.self) { try read(text(StructuredDictionary.maximumLength)) }
     #expect(throws: StructuredFieldError.tooLong) { try read(text(StructuredDictionary.maximumLength + 1)) }
   }
-
-  @Test("What was read of random bytes in base64 is what was written")
-  func base64() {
-    var random = SeededGenerator(seed: 4648)
-    for length in 0..<200 {
-      let bytes = (0..<length).map { _ in UInt8.random(in: 0...255, using: &random) }
-      let text = Base64.encode(bytes)
-      #expect(text.utf8.count == Base64.encodedLength(length))
-      #expect(Base64.decode(text) == bytes)
-    }
-  }
 }

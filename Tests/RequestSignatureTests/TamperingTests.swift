@@ -1,3 +1,4 @@
+import Encoding
 import TestSupport
 import Testing
 
@@ -127,7 +128,7 @@ struct TamperingTests {
     let request = try SignedRequest()
     let end = request.bytes(of: "signature").count
     let surprises = await surprises(inserting: "signature", of: request) { byte, index in
-      (index == 0 || index == end) && byte.isOptionalWhiteSpace
+      (index == 0 || index == end) && byte.isBlank
     }
     #expect(surprises == [])
   }

@@ -1,7 +1,9 @@
+public import Encoding
+
 /// An access token (RFC 6749, section 1.4): `drt_` and 32 random bytes in base64url. Only its hash is stored.
 ///
-/// It lives in memory of its own, which is wiped when the last reference goes, and prints as `<redacted>`.
-public struct AccessToken: Sendable {
+/// Its memory is wiped when the last reference goes.
+public struct AccessToken: Redacted, Sendable {
   /// What every token begins with, so that one that leaked is known for what it is.
   public static let prefix = "drt_"
   /// Random bytes of a token.
@@ -25,10 +27,4 @@ public struct AccessToken: Sendable {
   public func withCharacters<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
     characters.withBytes(body)
   }
-}
-
-extension AccessToken: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
-  public var description: String { "<redacted>" }
-  public var debugDescription: String { "<redacted>" }
-  public var customMirror: Mirror { Mirror(self, children: []) }
 }

@@ -1,3 +1,5 @@
+public import Encoding
+
 /// A device's id.
 public typealias DeviceID = Identifier<Device>
 
@@ -34,37 +36,14 @@ public struct Identifier<Entity>: Hashable, Sendable {
 
   /// Reads the same form from its bytes.
   @inlinable public init?(utf8 bytes: some Sequence<UInt8>) {
-    var words: (high: UInt64, low: UInt64) = (0, 0)
-    var index = 0
-    for byte in bytes {
-      guard index < Self.textLength else { return nil }
-      if index == 8 || index == 13 || index == 18 || index == 23 {
-        guard byte == UInt8(ascii: "-") else { return nil }
-      } else {
-        let nibble: UInt8
-        switch byte {
-        case UInt8(ascii: "0")...UInt8(ascii: "9"): nibble = byte - UInt8(ascii: "0")
-        case UInt8(ascii: "a")...UInt8(ascii: "f"): nibble = byte - UInt8(ascii: "a") + 10
-        default: return nil
-        }
-        // 16 nibbles and two hyphens make the first word.
-        if index < 18 {
-          words.high = words.high << 4 | UInt64(nibble)
-        } else {
-          words.low = words.low << 4 | UInt64(nibble)
-        }
-      }
-      index += 1
-    }
-    guard index == Self.textLength else { return nil }
-    high = words.high
-    low = words.low
+    guard let words = UUIDText.read(bytes) else { return nil }
+    self.init(high: words.high, low: words.low)
   }
 }
 
 extension Identifier: CustomStringConvertible {
   /// Bytes that `write(to:)` writes.
-  @inlinable public static var textLength: Int { 36 }
+  @inlinable public static var textLength: Int { UUIDText.length }
 
   /// The lower-case form: `01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7a`.
   @inlinable public var description: String {
@@ -76,16 +55,6 @@ extension Identifier: CustomStringConvertible {
 
   /// Writes the lower-case form as `textLength` ASCII bytes, without an allocation.
   @inlinable public func write(to buffer: UnsafeMutableBufferPointer<UInt8>) {
-    var index = 0
-    for nibble in 0..<32 {
-      if nibble == 8 || nibble == 12 || nibble == 16 || nibble == 20 {
-        buffer[index] = UInt8(ascii: "-")
-        index += 1
-      }
-      let word = nibble < 16 ? high : low
-      let value = UInt8(truncatingIfNeeded: word >> UInt64(60 - nibble % 16 * 4)) & 0xF
-      buffer[index] = value < 10 ? UInt8(ascii: "0") + value : UInt8(ascii: "a") + value - 10
-      index += 1
-    }
+    UUIDText.write(high: high, low: low, to: buffer)
   }
 }

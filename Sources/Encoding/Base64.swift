@@ -1,13 +1,16 @@
-/// Base64 (RFC 4648, section 4), always padded.
-enum Base64 {
+/// Base64 (RFC 4648, section 4), always padded, for bytes that are not secret, such as signatures and digests.
+///
+/// Not on libsodium: it takes 150 ns to encode 32 bytes and 215 ns to decode them, several times as long as this code,
+/// and a signed poll does both.
+public enum Base64 {
   private static let alphabet: StaticString = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
   private static let padding = UInt8(ascii: "=")
 
-  /// Characters that stand for so many bytes.
-  static func encodedLength(_ count: Int) -> Int { (count + 2) / 3 * 4 }
+  /// The number of characters that encode `count` bytes.
+  @inlinable public static func encodedLength(_ count: Int) -> Int { (count + 2) / 3 * 4 }
 
-  /// Writes the text of the bytes to the buffer, whose length is just that of the text.
-  static func encode(_ bytes: UnsafeBufferPointer<UInt8>, into text: UnsafeMutableBufferPointer<UInt8>) {
+  /// Encodes the bytes into the whole buffer, which has `encodedLength` bytes.
+  public static func encode(_ bytes: UnsafeBufferPointer<UInt8>, into text: UnsafeMutableBufferPointer<UInt8>) {
     precondition(text.count == encodedLength(bytes.count))
     let alphabet = alphabet.utf8Start
     var end = 0
@@ -24,8 +27,15 @@ enum Base64 {
     }
   }
 
-  /// Whether the text is what `encode` would write for some bytes: padded, no stray bits.
-  static func isCanonical(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
+  /// Encodes the bytes.
+  public static func encode(_ bytes: [UInt8]) -> String {
+    TextWriter.string(capacity: encodedLength(bytes.count)) { text in
+      bytes.withUnsafeBufferPointer { text.append(base64: $0) }
+    }
+  }
+
+  /// Whether the text is what `encode` writes for some bytes: padded, without stray bits.
+  public static func isCanonical(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
     guard text.count.isMultiple(of: 4) else { return false }
     let digits = unpadded(text)
     return values.withUnsafeBufferPointer { values in
@@ -40,20 +50,26 @@ enum Base64 {
     }
   }
 
-  /// The bytes that a text stands for; nil where it is not canonical.
-  static func decode(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
+  /// Decodes a text; nil unless it is canonical.
+  public static func decode(_ text: UnsafeBufferPointer<UInt8>) -> [UInt8]? {
     isCanonical(text) ? decode(canonical: text) : nil
   }
 
-  /// The bytes that a canonical text stands for.
-  static func decode(canonical text: UnsafeBufferPointer<UInt8>) -> [UInt8] {
+  /// Decodes a text; nil unless it is canonical.
+  public static func decode(_ text: String) -> [UInt8]? {
+    var text = text
+    return text.withUTF8 { decode($0) }
+  }
+
+  /// Decodes a text for which `isCanonical` was true.
+  public static func decode(canonical text: UnsafeBufferPointer<UInt8>) -> [UInt8] {
     let digits = unpadded(text)
     return [UInt8](unsafeUninitializedCapacity: text.count / 4 * 3) { bytes, count in
       values.withUnsafeBufferPointer { values in
         var pending: UInt32 = 0
         for (index, digit) in digits.enumerated() {
           pending = pending << 6 | UInt32(values[Int(digit)])
-          // Each four characters are three bytes; the first of them alone is none.
+          // Every four characters encode three bytes; the first of them alone completes none.
           guard index & 3 != 0 else { continue }
           bytes[count] = UInt8(truncatingIfNeeded: pending >> UInt32(6 - 2 * (index & 3)))
           count += 1
@@ -62,13 +78,13 @@ enum Base64 {
     }
   }
 
-  /// Without the padding, of which two characters at most count as such.
+  /// Without the padding, which is two characters at most.
   private static func unpadded(_ text: UnsafeBufferPointer<UInt8>) -> Slice<UnsafeBufferPointer<UInt8>> {
     guard text.last == padding else { return text[...] }
     return text.dropLast(text.dropLast().last == padding ? 2 : 1)
   }
 
-  /// What each byte stands for.
+  /// The value of each character of the alphabet; `noValue` for all other bytes.
   private static let values: [UInt8] = {
     var values = [UInt8](repeating: noValue, count: 256)
     alphabet.withUTF8Buffer { alphabet in

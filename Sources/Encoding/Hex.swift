@@ -1,0 +1,34 @@
+/// Hexadecimal digits. They are written in lower case.
+public enum Hex {
+  /// The digit of a number below 16. By arithmetic, because the cache lines of a table can reveal a secret: this is
+  /// libsodium's way, whose own function writes a zero after the text, for which a secret's memory has no room.
+  @inlinable public static func digit(_ nibble: UInt8) -> UInt8 {
+    UInt8(ascii: "0") &+ nibble &+ ((9 &- nibble) >> 7) &* 39
+  }
+
+  /// The number of a digit in either case; nil for other characters.
+  @inlinable public static func value(_ digit: UInt8) -> UInt8? {
+    if digit.isDigit { return digit &- UInt8(ascii: "0") }
+    let letter = (digit | 0x20) &- UInt8(ascii: "a")
+    return letter < 6 ? letter + 10 : nil
+  }
+
+  /// Encodes the bytes into the whole buffer, which has two bytes for each. Takes constant time.
+  public static func encode(_ bytes: UnsafeBufferPointer<UInt8>, into text: UnsafeMutableBufferPointer<UInt8>) {
+    precondition(text.count == 2 * bytes.count)
+    for (index, byte) in bytes.enumerated() {
+      text[2 * index] = digit(byte >> 4)
+      text[2 * index + 1] = digit(byte & 0xF)
+    }
+  }
+
+  /// The 16 digits of a word.
+  public static func text(_ word: UInt64) -> String {
+    String(unsafeUninitializedCapacity: 16) { text in
+      withUnsafeBytes(of: word.bigEndian) { bytes in
+        bytes.withMemoryRebound(to: UInt8.self) { encode($0, into: text.extracting(..<16)) }
+      }
+      return 16
+    }
+  }
+}

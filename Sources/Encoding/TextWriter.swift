@@ -1,0 +1,50 @@
+/// Writes ASCII text to memory that is large enough, for the texts of every signed poll: appending to an array or to a
+/// string tests its capacity for each piece. To write more than the memory holds stops the program.
+@frozen public struct TextWriter {
+  @usableFromInline let buffer: UnsafeMutableBufferPointer<UInt8>
+  @usableFromInline var count = 0
+
+  /// Writes to the buffer from its start.
+  @inlinable public init(_ buffer: UnsafeMutableBufferPointer<UInt8>) { self.buffer = buffer }
+
+  /// What was written.
+  @inlinable public var written: UnsafeBufferPointer<UInt8> { UnsafeBufferPointer(buffer.extracting(..<count)) }
+
+  /// The memory for the next `length` bytes.
+  @inlinable mutating func take(_ length: Int) -> UnsafeMutableBufferPointer<UInt8> {
+    precondition(length <= buffer.count - count)
+    defer { count += length }
+    return buffer.extracting(count..<count + length)
+  }
+
+  @inlinable public mutating func append(_ bytes: UnsafeBufferPointer<UInt8>) {
+    _ = take(bytes.count).update(fromContentsOf: bytes)
+  }
+
+  @inlinable public mutating func append(_ text: StaticString) { text.withUTF8Buffer { append($0) } }
+
+  @inlinable public mutating func append(_ text: String) {
+    var text = text
+    text.withUTF8 { append($0) }
+  }
+
+  /// A number that is not negative, in decimal digits.
+  @inlinable public mutating func append(_ number: Int64) {
+    let number = UInt64(number)
+    DecimalText.write(number, to: take(DecimalText.length(of: number)))
+  }
+
+  @inlinable public mutating func append(base64 bytes: UnsafeBufferPointer<UInt8>) {
+    Base64.encode(bytes, into: take(Base64.encodedLength(bytes.count)))
+  }
+
+  /// A string of what `body` writes, `capacity` bytes at most.
+  @inlinable public static func string(capacity: Int, _ body: (inout TextWriter) -> Void) -> String {
+    String(unsafeUninitializedCapacity: capacity) { buffer in
+      // The string may have more room than it was asked for.
+      var writer = TextWriter(buffer)
+      body(&writer)
+      return writer.count
+    }
+  }
+}
