@@ -10,45 +10,17 @@ public final class API: Responder {
   let origin: SignatureOrigin
   /// The OpenAPI document, as it is served.
   let document: [UInt8]
-  let observe: @Sendable (APIEvent) -> Void
-
-  /// The registry's rules, each with its loop's store.
-  public struct Services: Sendable {
-    let devices: DeviceService
-    let clients: ClientService
-    let authentication: AuthenticationService
-    let tokens: TokenService
-    let signals: SignalService
-    let limits: RateLimits
-    let clock: any Clock
-    /// Asked whether the database answers, for `/readyz`.
-    let store: any RegistryStore
-
-    public init(
-      devices: DeviceService, clients: ClientService, authentication: AuthenticationService,
-      tokens: TokenService, signals: SignalService, limits: RateLimits, clock: any Clock,
-      store: any RegistryStore
-    ) {
-      self.devices = devices
-      self.clients = clients
-      self.authentication = authentication
-      self.tokens = tokens
-      self.signals = signals
-      self.limits = limits
-      self.clock = clock
-      self.store = store
-    }
-  }
+  let observe: @Sendable (AnsweredRequest) -> Void
 
   /// - Parameters:
   ///   - verifier: verifies the tokens of owners and administrators.
   ///   - origin: what signatures cover of the origin.
   ///   - publicURL: the origin that clients use, where it is known.
-  ///   - observe: receives what happens, for the log and the metrics.
+  ///   - observe: called with each answered request, for the log and the metrics.
   public init(
     services: Services, verifier: any OwnerTokenVerifier, origin: SignatureOrigin,
     publicURL: String? = nil,
-    observe: @escaping @Sendable (APIEvent) -> Void
+    observe: @escaping @Sendable (AnsweredRequest) -> Void
   ) {
     self.services = services
     self.origin = origin
@@ -81,7 +53,7 @@ public final class API: Responder {
   public func refuse(_ refusal: Refusal, requestID: String) -> Response {
     let problem = Problem(refusal, methods: Self.endpoints.methodNames)
     let outcome = Outcome(response: Self.response(to: problem, requestID: requestID), problem: problem)
-    observe(.answered(AnsweredRequest(refusedAs: requestID, outcome)))
+    observe(AnsweredRequest(refusedAs: requestID, outcome))
     return outcome.response
   }
 
@@ -103,7 +75,7 @@ public final class API: Responder {
     _ outcome: Outcome, of request: Request, at operation: Operation?, since start: ContinuousClock.Instant
   ) -> Response {
     let duration = start.duration(to: .now)
-    observe(.answered(AnsweredRequest(request, at: operation, outcome, duration: duration)))
+    observe(AnsweredRequest(request, at: operation, outcome, duration: duration))
     return outcome.response
   }
 

@@ -11,7 +11,7 @@ extension API {
     _ administrator: Administrator, _ input: NewClient
   ) async throws(RegistryError) -> Created<Client> {
     let client = try await services.clients.createClient(
-      id: input.id, email: input.email, telegramID: input.telegramID)
+      id: input.id, email: input.email, telegramID: input.telegramID, change: administrator.change)
     return Created(value: client, location: "/api/v1/clients/\(PercentEncoding.encode(client.id.text))")
   }
 
@@ -33,7 +33,7 @@ extension API {
   func deleteClient(_ administrator: Administrator, _ input: ClientPath) async throws(RegistryError)
     -> NoContent
   {
-    try await services.clients.deleteClient(input.id)
+    try await services.clients.deleteClient(input.id, change: administrator.change)
     return NoContent()
   }
 }

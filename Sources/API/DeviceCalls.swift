@@ -21,25 +21,7 @@ extension API {
   func acknowledge(
     _ device: AuthenticatedDevice, _ input: Acknowledgements
   ) async throws(RegistryError) -> OK<SignalService.Acknowledged> {
-    let acknowledged = try await services.signals.acknowledge(device.session, input.acknowledgements)
-    let unknown = Set(acknowledged.unknown)
-    let counts = input.acknowledgements.reduce(into: [AckResult: Int]()) { counts, acknowledgement in
-      counts[
-        AckResult(of: acknowledgement, isKnown: !unknown.contains(acknowledgement.signalID)), default: 0] += 1
-    }
-    for (result, count) in counts { observe(.acknowledged(result: result, count: count)) }
-    return OK(value: acknowledged)
-  }
-}
-
-extension AckResult {
-  fileprivate init(of acknowledgement: Acknowledgement, isKnown: Bool) {
-    switch (isKnown, acknowledgement.status) {
-    case (false, _): self = .unknown
-    case (true, .placed): self = .placed
-    case (true, .failed): self = .failed
-    case (true, .skipped): self = .skipped
-    }
+    OK(value: try await services.signals.acknowledge(device.session, input.acknowledgements))
   }
 }
 

@@ -10,8 +10,7 @@ extension API {
     _ owner: Owner, _ input: NamedDevice
   ) async throws(RegistryError) -> Created<RegisteredDevice> {
     let registered = try await services.devices.createDevice(
-      clientID: owner.clientID, deviceName: input.deviceName)
-    observe(.deviceRegistered)
+      clientID: owner.clientID, deviceName: input.deviceName, change: owner.change)
     return Created(value: registered, location: "/api/v1/devices/\(registered.device.id)")
   }
 
@@ -32,13 +31,14 @@ extension API {
   /// Throws `deviceNotFound`, `notOwner`, `deviceRevoked`, `deviceNameTaken`.
   func renameDevice(_ owner: Owner, _ input: RenamedDevice) async throws(RegistryError) -> OK<Device> {
     OK(
-      value: try await services.devices.updateDeviceName(input.id, owner: owner.clientID, to: input.deviceName))
+      value: try await services.devices.updateDeviceName(
+        input.id, owner: owner.clientID, to: input.deviceName,
+        change: owner.change))
   }
 
   /// Throws `deviceNotFound`, `notOwner`.
   func revokeDevice(_ owner: Owner, _ input: DevicePath) async throws(RegistryError) -> NoContent {
-    let isNew = try await services.devices.revokeDevice(input.id, owner: owner.clientID).isNew
-    if isNew { observe(.deviceRevoked) }
+    try await services.devices.revokeDevice(input.id, owner: owner.clientID, change: owner.change)
     return NoContent()
   }
 
@@ -46,7 +46,7 @@ extension API {
   func rotateSecret(_ owner: Owner, _ input: Rotation) async throws(RegistryError) -> OK<RotatedDevice> {
     OK(
       value: try await services.devices.rotateSecret(
-        of: input.id, owner: owner.clientID, graceSeconds: input.graceSeconds))
+        of: input.id, owner: owner.clientID, graceSeconds: input.graceSeconds, change: owner.change))
   }
 }
 

@@ -2,26 +2,6 @@ internal import Endpoints
 public import HTTP
 public import Registry
 
-/// What happened on the wire, for the log and the metrics: told on the loop where it happened, which waits for
-/// whoever listens. Nothing here is a secret, and nothing but ids and a cause is of a sender's or a stranger's making.
-public enum APIEvent: Sendable {
-  /// A request has its answer.
-  case answered(AnsweredRequest)
-  /// A device is registered.
-  case deviceRegistered
-  /// A device that was good is cut off; not told of one that was revoked before.
-  case deviceRevoked
-  /// So many of the acks in one request came to this.
-  case acknowledged(result: AckResult, count: Int)
-}
-
-/// What an ack came to.
-public enum AckResult: String, CaseIterable, Hashable, Sendable {
-  case placed, failed, skipped
-  /// It named no signal of the device.
-  case unknown
-}
-
 /// Who sent a request, where that was proved.
 public enum ProvedCaller: Hashable, Sendable {
   /// Whoever bears a token with this subject: an owner, or an administrator.
@@ -29,7 +9,8 @@ public enum ProvedCaller: Hashable, Sendable {
   case device(DeviceID)
 }
 
-/// A request and its answer.
+/// A request and its answer, for the log and the metrics. Nothing here is a secret, and nothing but ids and a cause comes
+/// from a sender.
 public struct AnsweredRequest: Hashable, Sendable {
   /// The request's `X-Request-Id`.
   public let requestID: String

@@ -9,7 +9,7 @@ extension API {
   func createSignal(_ owner: Owner, _ input: NewSignal) async throws(RegistryError) -> Created<SignalSummary> {
     let signal = try await services.signals.createSignal(
       clientID: owner.clientID, payload: input.payload, to: input.addressees,
-      lifetimeSeconds: input.lifetimeSeconds)
+      lifetimeSeconds: input.lifetimeSeconds, change: owner.change)
     return Created(value: signal, location: "/api/v1/signals/\(signal.id)")
   }
 

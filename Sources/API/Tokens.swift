@@ -11,7 +11,7 @@ extension API {
   func issueToken(_ caller: Anyone, _ input: TokenRequest) async throws(Problem) -> IssuedTokenAnswer {
     do throws(RegistryError) {
       let issued = try await services.tokens.issueToken(
-        to: input.deviceID, secret: input.secret, from: caller.address)
+        to: input.deviceID, secret: input.secret, from: caller.address, requestID: caller.requestID)
       caller.proved = input.deviceID.map(ProvedCaller.device)
       return IssuedTokenAnswer(issued: issued)
     } catch {

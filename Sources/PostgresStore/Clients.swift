@@ -1,7 +1,7 @@
 public import Registry
 
 extension PostgresStore {
-  public func insertClient(_ client: Client) async throws(RegistryError) {
+  public func insertClient(_ client: Client, change: Change) async throws(RegistryError) {
     let values: [PostgresValue] = [
       .text(client.id.text), .text(orNull: client.email?.text), .int8(orNull: client.telegramID),
       .timestamp(client.createdAt),
@@ -20,7 +20,7 @@ extension PostgresStore {
     return try await run(.clients, values) { $0.map(Client.init(row:)) }
   }
 
-  public func deleteClient(_ id: ClientID) async throws(RegistryError) -> Bool {
+  public func deleteClient(_ id: ClientID, change: Change) async throws(RegistryError) -> Bool {
     try await run(.deleteClient, [.text(id.text)]) { $0.changedRowCount > 0 }
   }
 }

@@ -11,18 +11,20 @@ extension PostgresStore {
 
   public func rotateSecret(
     of id: DeviceID, of owner: ClientID, to verifier: SecretVerifier, graceExpiresAt: Timestamp,
-    at time: Timestamp
+    change: Change
   ) async throws(RegistryError) -> (device: Device, graceExpiresAt: Timestamp)? {
     let values: [PostgresValue] = [
       .uuid(id), .text(owner.text), .text(verifier.hmacKeyHash), .bytes(verifier.storedKey),
-      .bytes(verifier.serverKey), .timestamp(graceExpiresAt), .timestamp(time),
+      .bytes(verifier.serverKey), .timestamp(graceExpiresAt), .timestamp(change.time),
     ]
     return try await run(.rotateSecret, values) { answer in
       answer.firstRow.map { (Device(row: $0), $0.timestamp(10)!) }
     }
   }
 
-  public func promoteNextSecret(of id: DeviceID, storedKey: [UInt8]) async throws(RegistryError) -> Bool {
+  public func promoteNextSecret(of id: DeviceID, storedKey: [UInt8], change: Change) async throws(RegistryError)
+    -> Bool
+  {
     try await run(.promoteNextSecret, [.uuid(id), .bytes(storedKey)]) { $0.changedRowCount > 0 }
   }
 

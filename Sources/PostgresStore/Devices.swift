@@ -18,7 +18,7 @@ extension PostgresStore {
   }
 
   public func insertDevice(
-    _ device: Device, verifier: SecretVerifier, maxDevices: Int
+    _ device: Device, verifier: SecretVerifier, maxDevices: Int, change: Change
   ) async throws(RegistryError) {
     let values: [PostgresValue] = [
       .uuid(device.id), .text(device.clientID.text), .text(device.deviceName.text),
@@ -49,15 +49,15 @@ extension PostgresStore {
   }
 
   public func renameDevice(
-    _ id: DeviceID, of owner: ClientID, to deviceName: DeviceName, at time: Timestamp
+    _ id: DeviceID, of owner: ClientID, to deviceName: DeviceName, change: Change
   ) async throws(RegistryError) -> Device? {
-    try await renames.make(.init(id: id, owner: owner, time: time, deviceName: deviceName))
+    try await renames.make(.init(id: id, owner: owner, time: change.time, deviceName: deviceName))
   }
 
   public func revokeDevice(
-    _ id: DeviceID, of owner: ClientID, at time: Timestamp
+    _ id: DeviceID, of owner: ClientID, change: Change
   ) async throws(RegistryError) -> Device? {
-    try await revocations.make(.init(id: id, owner: owner, time: time))
+    try await revocations.make(.init(id: id, owner: owner, time: change.time))
   }
 }
 

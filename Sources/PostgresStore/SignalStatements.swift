@@ -40,8 +40,9 @@ extension PostgresStatement {
         acked_at = $6::timestamptz
       FROM known
       WHERE deliveries.signal_id = known.signal_id AND device_id = $1::uuid AND acked_at IS NULL
+      RETURNING deliveries.signal_id
     )
-    SELECT signal_id FROM known
+    SELECT signal_id, stored.signal_id IS NOT NULL FROM known LEFT JOIN stored USING (signal_id)
     """
 
   /// What another process removes at this moment is left to it.

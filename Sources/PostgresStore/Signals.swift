@@ -2,7 +2,7 @@ public import Registry
 
 extension PostgresStore {
   public func insertSignal(
-    _ signal: Signal, to addressees: Addressees, maxLive: Int
+    _ signal: Signal, to addressees: Addressees, maxLive: Int, change: Change
   ) async throws(RegistryError) -> Int {
     let listed: PostgresValue =
       switch addressees {
@@ -56,17 +56,19 @@ extension PostgresStore {
   }
 
   public func acknowledge(
-    _ acknowledgements: [Acknowledgement], by id: DeviceID, at time: Timestamp
-  ) async throws(RegistryError) -> Set<SignalID> {
-    guard !acknowledgements.isEmpty else { return [] }
+    _ acknowledgements: [Acknowledgement], by id: DeviceID, change: Change
+  ) async throws(RegistryError) -> [SignalID: Bool] {
+    guard !acknowledgements.isEmpty else { return [:] }
     let values: [PostgresValue] = [
       .uuid(id), .uuids(acknowledgements.map(\.signalID)),
       .array(of: .text, acknowledgements.map { .text($0.status.rawValue) }),
       .array(of: .text, acknowledgements.map { .text(orNull: $0.brokerTicket) }),
       .array(of: .text, acknowledgements.map { .text(orNull: $0.error) }),
-      .timestamp(time),
+      .timestamp(change.time),
     ]
-    return try await run(.acknowledge, values) { answer in Set(answer.map { $0.uuid(0) }) }
+    return try await run(.acknowledge, values) { answer in
+      Dictionary(uniqueKeysWithValues: answer.map { ($0.uuid(0), $0.bool(1)) })
+    }
   }
 
   public func removeSignals(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int {

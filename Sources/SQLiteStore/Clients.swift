@@ -1,7 +1,7 @@
 public import Registry
 
 extension SQLiteStore {
-  public func insertClient(_ client: Client) async throws(RegistryError) {
+  public func insertClient(_ client: Client, change: Change) async throws(RegistryError) {
     let id = SQLiteValue.text(client.id.text)
     let values: [SQLiteValue] = [
       id, .text(client.email?.text), client.telegramID.map { .integer($0) } ?? .null,
@@ -39,7 +39,7 @@ extension SQLiteStore {
     ORDER BY created_at, id LIMIT ?3
     """
 
-  public func deleteClient(_ id: ClientID) async throws(RegistryError) -> Bool {
+  public func deleteClient(_ id: ClientID, change: Change) async throws(RegistryError) -> Bool {
     try await database.write { (writer) throws(RegistryError) in
       try writer.hasRow("DELETE FROM clients WHERE id = ?1 RETURNING 1", [.text(id.text)])
     }

@@ -18,12 +18,12 @@ extension SQLiteStore {
 
   public func rotateSecret(
     of id: DeviceID, of owner: ClientID, to verifier: SecretVerifier, graceExpiresAt: Timestamp,
-    at time: Timestamp
+    change: Change
   ) async throws(RegistryError) -> (device: Device, graceExpiresAt: Timestamp)? {
-    let sql = graceExpiresAt > time ? Self.beginRotation : Self.replaceSecret
+    let sql = graceExpiresAt > change.time ? Self.beginRotation : Self.replaceSecret
     let values: [SQLiteValue] = [
       .id(id), .text(owner.text), .text(verifier.hmacKeyHash), .blob(verifier.storedKey),
-      .blob(verifier.serverKey), .time(time), .time(graceExpiresAt),
+      .blob(verifier.serverKey), .time(change.time), .time(graceExpiresAt),
     ]
     return try await database.write { (writer) throws(RegistryError) in
       try writer.write(
@@ -51,7 +51,9 @@ extension SQLiteStore {
     next_hmac_key_hash = NULL, next_stored_key = NULL, next_server_key = NULL, grace_expires_at = NULL
     """
 
-  public func promoteNextSecret(of id: DeviceID, storedKey: [UInt8]) async throws(RegistryError) -> Bool {
+  public func promoteNextSecret(of id: DeviceID, storedKey: [UInt8], change: Change) async throws(RegistryError)
+    -> Bool
+  {
     try await database.write { (writer) throws(RegistryError) in
       try writer.hasRow(Self.promoteNextSecret, [.id(id), .blob(storedKey)])
     }

@@ -22,7 +22,7 @@ extension SQLiteStore {
   }
 
   public func insertDevice(
-    _ device: Device, verifier: SecretVerifier, maxDevices: Int
+    _ device: Device, verifier: SecretVerifier, maxDevices: Int, change: Change
   ) async throws(RegistryError) {
     let values: [SQLiteValue] = [
       .id(device.id), .text(device.clientID.text), .text(device.deviceName.text),
@@ -83,13 +83,13 @@ extension SQLiteStore {
     """
 
   public func renameDevice(
-    _ id: DeviceID, of owner: ClientID, to deviceName: DeviceName, at time: Timestamp
+    _ id: DeviceID, of owner: ClientID, to deviceName: DeviceName, change: Change
   ) async throws(RegistryError) -> Device? {
     try await database.write { (writer) throws(RegistryError) in
       // The name's index is the only one that this statement can violate.
       try writer.write(
         Self.updateName,
-        [.id(id), .text(owner.text), .text(deviceName.text), .time(time)], read: Device.init(row:),
+        [.id(id), .text(owner.text), .text(deviceName.text), .time(change.time)], read: Device.init(row:),
         uniqueViolation: { _ in .deviceNameTaken }
       ).first
     }
@@ -102,7 +102,7 @@ extension SQLiteStore {
     """
 
   public func revokeDevice(
-    _ id: DeviceID, of owner: ClientID, at time: Timestamp
+    _ id: DeviceID, of owner: ClientID, change: Change
   ) async throws(RegistryError) -> Device? {
     try await database.write { (writer) throws(RegistryError) in
       try writer.write(
@@ -111,7 +111,7 @@ extension SQLiteStore {
         WHERE id = ?1 AND client_id = ?2 AND NOT revoked
         RETURNING \(Self.columns)
         """,
-        [.id(id), .text(owner.text), .time(time)], read: Device.init(row:)
+        [.id(id), .text(owner.text), .time(change.time)], read: Device.init(row:)
       ).first
     }
   }

@@ -2,7 +2,7 @@ public import Registry
 
 extension SQLiteStore {
   public func insertSignal(
-    _ signal: Signal, to addressees: Addressees, maxLive: Int
+    _ signal: Signal, to addressees: Addressees, maxLive: Int, change: Change
   ) async throws(RegistryError) -> Int {
     try await database.write { (writer) throws(RegistryError) in
       try writer.transaction { () throws(RegistryError) in
@@ -75,15 +75,14 @@ extension SQLiteStore {
     """
 
   public func acknowledge(
-    _ acknowledgements: [Acknowledgement], by id: DeviceID, at time: Timestamp
-  ) async throws(RegistryError) -> Set<SignalID> {
-    guard !acknowledgements.isEmpty else { return [] }
+    _ acknowledgements: [Acknowledgement], by id: DeviceID, change: Change
+  ) async throws(RegistryError) -> [SignalID: Bool] {
+    guard !acknowledgements.isEmpty else { return [:] }
     return try await database.write { (writer) throws(RegistryError) in
       try writer.transaction { () throws(RegistryError) in
-        var known: Set<SignalID> = []
-        for acknowledgement in acknowledgements
-        where try writer.acknowledge(acknowledgement, by: id, at: time) {
-          known.insert(acknowledgement.signalID)
+        var known: [SignalID: Bool] = [:]
+        for acknowledgement in acknowledgements {
+          known[acknowledgement.signalID] = try writer.acknowledge(acknowledgement, by: id, at: change.time)
         }
         return known
       }
@@ -169,10 +168,11 @@ extension SQLiteConnection {
     }
   }
 
-  /// Stores the acknowledgement if it is the first, and answers whether there is such a delivery.
+  /// Stores the acknowledgement if it is the first of the delivery, and answers whether it is; nil where the signal was not
+  /// sent to the device.
   fileprivate func acknowledge(
     _ acknowledgement: Acknowledgement, by id: DeviceID, at time: Timestamp
-  ) throws(RegistryError) -> Bool {
+  ) throws(RegistryError) -> Bool? {
     let key: [SQLiteValue] = [.id(acknowledgement.signalID), .id(id)]
     let isFirst = try hasRow(
       SQLiteStore.acknowledge,
@@ -181,7 +181,7 @@ extension SQLiteConnection {
         .text(acknowledgement.error), .time(time),
       ])
     if isFirst { return true }
-    return try hasRow("SELECT 1 FROM deliveries WHERE signal_id = ?1 AND device_id = ?2", key)
+    return try hasRow("SELECT 1 FROM deliveries WHERE signal_id = ?1 AND device_id = ?2", key) ? false : nil
   }
 }
 

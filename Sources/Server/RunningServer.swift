@@ -253,29 +253,17 @@ private struct Parts: Sendable {
         scheme: configuration.isHTTPS ? "https" : "http",
         authority: publicURL?.authority),
       publicURL: publicURL?.description
-    ) { event in
-      metrics.count(event)
-      if case .answered(let request) = event { requestLog.log(request) }
+    ) { request in
+      metrics.count(request)
+      requestLog.log(request)
     }
   }
 
-  private func services(store: any RegistryStore, replay: any ReplayStore) -> API.Services {
-    let random = SystemRandomSource()
-    let authentication = AuthenticationService(
+  private func services(store: any RegistryStore, replay: any ReplayStore) -> Services {
+    Services(
       store: store, live: live, replay: replay, hasher: hasher, limits: limits, clock: clock,
-      skewSeconds: configuration.signatureSkewSeconds)
-    return API.Services(
-      devices: DeviceService(
-        store: store, live: live, hasher: hasher, clock: clock, random: random,
-        maxDevicesPerClient: configuration.maxDevicesPerClient),
-      clients: ClientService(store: store, live: live, clock: clock, random: random),
-      authentication: authentication,
-      tokens: TokenService(
-        store: store, live: live, authentication: authentication, hasher: hasher, limits: limits,
-        clock: clock, random: random),
-      signals: SignalService(
-        store: store, live: live, authentication: authentication, clock: clock, random: random),
-      limits: limits, clock: clock, store: store)
+      random: SystemRandomSource(), observer: metrics, skewSeconds: configuration.signatureSkewSeconds,
+      maxDevicesPerClient: configuration.maxDevicesPerClient)
   }
 }
 

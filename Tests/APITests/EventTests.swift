@@ -33,7 +33,6 @@ import Testing
     #expect(api.answered.map(\.status) == [503])
     #expect(api.answered.map(\.cause) == ["gone"])
     #expect(api.answered.map(\.problem) == ["unavailable"])
-    #expect(api.events.count == 1)
   }
 
   @Test func `Who called is told where it was proved, and never where it was only claimed`() async throws {

@@ -7,7 +7,7 @@ import Testing
 
 /// An API whose every part outside fails or answers as a test wishes, and what it told the log and the metrics.
 final class APIUnderTest: Sendable {
-  private let observed = Mutex<[APIEvent]>([])
+  private let observed = Mutex<[AnsweredRequest]>([])
   private let error: RegistryError
   private let token: Result<OwnerToken, OwnerTokenError>
 
@@ -54,32 +54,18 @@ final class APIUnderTest: Sendable {
     let outside = Outside()
     let live = LiveDevices(monotonicMilliseconds: { 0 })
     let limits = RateLimits(RateLimits.Settings(), random: outside, monotonicMilliseconds: { 0 })
-    let authentication = AuthenticationService(
-      store: store, live: live, replay: outside, hasher: outside, limits: limits, clock: outside,
-      skewSeconds: 300)
     return API(
-      services: API.Services(
-        devices: DeviceService(
-          store: store, live: live, hasher: outside, clock: outside, random: outside, maxDevicesPerClient: 10),
-        clients: ClientService(store: store, live: live, clock: outside, random: outside),
-        authentication: authentication,
-        tokens: TokenService(
-          store: store, live: live, authentication: authentication, hasher: outside, limits: limits,
-          clock: outside, random: outside),
-        signals: SignalService(
-          store: store, live: live, authentication: authentication, clock: outside, random: outside),
-        limits: limits, clock: outside, store: store),
+      services: Services(
+        store: store, live: live, replay: outside, hasher: outside, limits: limits, clock: outside,
+        random: outside,
+        observer: Unobserved(), skewSeconds: 300, maxDevicesPerClient: 10),
       verifier: FixedVerifier(token: token), origin: SignatureOrigin(scheme: "http")
     ) { event in self.observed.withLock { $0.append(event) } }
   }
 
   // MARK: What it told
 
-  var events: [APIEvent] { observed.withLock { $0 } }
-
-  var answered: [AnsweredRequest] {
-    events.compactMap { if case .answered(let request) = $0 { request } else { nil } }
-  }
+  var answered: [AnsweredRequest] { observed.withLock { $0 } }
 
   /// As it would arrive: with what the server adds.
   private static func wire(_ response: Response) -> HTTPAnswer {

@@ -22,9 +22,12 @@ import Testing
 
     func happen(to id: DeviceID, in registry: UnnotifiedRegistry) async throws(RegistryError) {
       switch self {
-      case .revocation: _ = try await registry.devices.revokeDevice(id, owner: UnnotifiedRegistry.owner)
+      case .revocation:
+        _ = try await registry.devices.revokeDevice(
+          id, owner: UnnotifiedRegistry.owner, change: registry.change)
       case .rotation: _ = try await registry.rotate(id, graceSeconds: 60)
-      case .clientDeletion: try await registry.clients.deleteClient(UnnotifiedRegistry.owner)
+      case .clientDeletion:
+        try await registry.clients.deleteClient(UnnotifiedRegistry.owner, change: registry.change)
       }
     }
   }

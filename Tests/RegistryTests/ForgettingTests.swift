@@ -30,12 +30,14 @@ enum SecretEnd: CaseIterable {
     switch self {
     case .revocation:
       return { () async throws(RegistryError) in
-        _ = try await registry.devices.revokeDevice(id, owner: owner)
+        _ = try await registry.devices.revokeDevice(id, owner: owner, change: registry.change)
       }
     case .rotationWithoutGrace:
       return { () async throws(RegistryError) in _ = try await registry.rotate(id, graceSeconds: 0) }
     case .clientDeletion:
-      return { () async throws(RegistryError) in try await registry.clients.deleteClient(owner) }
+      return { () async throws(RegistryError) in
+        try await registry.clients.deleteClient(owner, change: registry.change)
+      }
     case .signatureWithNextSecret:
       let next = try await registry.rotate(id, graceSeconds: 3600)
       return { () async throws(RegistryError) in
@@ -46,12 +48,12 @@ enum SecretEnd: CaseIterable {
       return { () async throws(RegistryError) in _ = try await registry.token(of: id, for: next) }
     case .notifiedRevocation:
       return { () async throws(RegistryError) in
-        _ = try await registry.database.revokeDevice(id, of: owner, at: registry.clock.now())
+        _ = try await registry.database.revokeDevice(id, of: owner, change: registry.change)
         registry.live.credentialsChanged(of: id)
       }
     case .missedNotifications:
       return { () async throws(RegistryError) in
-        _ = try await registry.database.revokeDevice(id, of: owner, at: registry.clock.now())
+        _ = try await registry.database.revokeDevice(id, of: owner, change: registry.change)
         registry.live.changesMissed()
       }
     }
@@ -107,8 +109,9 @@ struct ForgettingTests {
       let device = try await ProvingDevice(registry.newDevice(), by: proof, in: registry)
       try await device.remembered()
       let owner = UnnotifiedRegistry.owner
-      _ = try await registry.database.revokeDevice(device.id, of: owner, at: registry.clock.now())
-      #expect(try await !registry.devices.revokeDevice(device.id, owner: owner).isNew)
+      _ = try await registry.database.revokeDevice(device.id, of: owner, change: registry.change)
+      try await registry.devices.revokeDevice(device.id, owner: owner, change: registry.change)
+      #expect(!registry.events.kinds.contains(.deviceRevoked))
       await #expect(throws: proof.refusal) { _ = try await device.session() }
     }
   }
@@ -119,9 +122,9 @@ struct ForgettingTests {
     try await UnnotifiedRegistry.with { registry in
       let device = try await ProvingDevice(registry.newDevice(), by: proof, in: registry)
       try await device.remembered()
-      #expect(try await registry.database.deleteClient(UnnotifiedRegistry.owner))
+      #expect(try await registry.database.deleteClient(UnnotifiedRegistry.owner, change: registry.change))
       await #expect(throws: RegistryError.clientNotFound) {
-        try await registry.clients.deleteClient(UnnotifiedRegistry.owner)
+        try await registry.clients.deleteClient(UnnotifiedRegistry.owner, change: registry.change)
       }
       await #expect(throws: proof.refusal) { _ = try await device.session() }
     }
@@ -164,7 +167,9 @@ struct ForgettingTests {
       let session = try await registry.session(of: device.id, signedWith: next)
       let credentials = try #require(try await registry.database.credentials(of: device.id))
       let storedKey = try #require(credentials.next?.storedKey)
-      #expect(try await registry.database.promoteNextSecret(of: device.id, storedKey: storedKey))
+      #expect(
+        try await registry.database.promoteNextSecret(
+          of: device.id, storedKey: storedKey, change: registry.change))
       try await registry.authentication.admit(session)
       await #expect(throws: RegistryError.signatureInvalid) { _ = try await device.session() }
     }

@@ -28,10 +28,12 @@ final class InterruptibleStore: UnusableStore {
 
   // MARK: Clients and devices
 
-  func insertClient(_ client: Client) async throws(RegistryError) { try await store.insertClient(client) }
+  func insertClient(_ client: Client, change: Change) async throws(RegistryError) {
+    try await store.insertClient(client, change: change)
+  }
 
-  func deleteClient(_ id: ClientID) async throws(RegistryError) -> Bool {
-    let isDeleted = try await store.deleteClient(id)
+  func deleteClient(_ id: ClientID, change: Change) async throws(RegistryError) -> Bool {
+    let isDeleted = try await store.deleteClient(id, change: change)
     try await done(.deleteClient)
     return isDeleted
   }
@@ -43,17 +45,17 @@ final class InterruptibleStore: UnusableStore {
   }
 
   func insertDevice(
-    _ device: Device, verifier: SecretVerifier, maxDevices: Int
+    _ device: Device, verifier: SecretVerifier, maxDevices: Int, change: Change
   ) async throws(RegistryError) {
-    try await store.insertDevice(device, verifier: verifier, maxDevices: maxDevices)
+    try await store.insertDevice(device, verifier: verifier, maxDevices: maxDevices, change: change)
   }
 
   func device(_ id: DeviceID) async throws(RegistryError) -> Device? { try await store.device(id) }
 
   func revokeDevice(
-    _ id: DeviceID, of owner: ClientID, at time: Timestamp
+    _ id: DeviceID, of owner: ClientID, change: Change
   ) async throws(RegistryError) -> Device? {
-    let device = try await store.revokeDevice(id, of: owner, at: time)
+    let device = try await store.revokeDevice(id, of: owner, change: change)
     try await done(.revokeDevice)
     return device
   }
@@ -68,16 +70,18 @@ final class InterruptibleStore: UnusableStore {
 
   func rotateSecret(
     of id: DeviceID, of owner: ClientID, to verifier: SecretVerifier, graceExpiresAt: Timestamp,
-    at time: Timestamp
+    change: Change
   ) async throws(RegistryError) -> (device: Device, graceExpiresAt: Timestamp)? {
     let rotated = try await store.rotateSecret(
-      of: id, of: owner, to: verifier, graceExpiresAt: graceExpiresAt, at: time)
+      of: id, of: owner, to: verifier, graceExpiresAt: graceExpiresAt, change: change)
     try await done(.rotateSecret)
     return rotated
   }
 
-  func promoteNextSecret(of id: DeviceID, storedKey: [UInt8]) async throws(RegistryError) -> Bool {
-    let isPromoted = try await store.promoteNextSecret(of: id, storedKey: storedKey)
+  func promoteNextSecret(of id: DeviceID, storedKey: [UInt8], change: Change) async throws(RegistryError)
+    -> Bool
+  {
+    let isPromoted = try await store.promoteNextSecret(of: id, storedKey: storedKey, change: change)
     try await done(.promoteNextSecret)
     return isPromoted
   }
@@ -104,9 +108,21 @@ final class InterruptibleStore: UnusableStore {
   // MARK: Signals
 
   func insertSignal(
-    _ signal: Signal, to addressees: Addressees, maxLive: Int
+    _ signal: Signal, to addressees: Addressees, maxLive: Int, change: Change
   ) async throws(RegistryError) -> Int {
-    try await store.insertSignal(signal, to: addressees, maxLive: maxLive)
+    try await store.insertSignal(signal, to: addressees, maxLive: maxLive, change: change)
+  }
+
+  func acknowledge(
+    _ acknowledgements: [Acknowledgement], by id: DeviceID, change: Change
+  ) async throws(RegistryError) -> [SignalID: Bool] {
+    try await store.acknowledge(acknowledgements, by: id, change: change)
+  }
+
+  func renameDevice(
+    _ id: DeviceID, of owner: ClientID, to deviceName: DeviceName, change: Change
+  ) async throws(RegistryError) -> Device? {
+    try await store.renameDevice(id, of: owner, to: deviceName, change: change)
   }
 
   func pendingSignals(

@@ -29,9 +29,12 @@ import Testing
   }
 
   private func service(_ store: ListStore) -> DeviceService {
-    DeviceService(
-      store: store, live: LiveDevices(monotonicMilliseconds: { 0 }), hasher: Unused(), clock: Unused(),
-      random: CountingRandom(), maxDevicesPerClient: 1)
+    let limits = RateLimits(RateLimits.Settings(), random: CountingRandom(), monotonicMilliseconds: { 0 })
+    return Services(
+      store: store, live: LiveDevices(monotonicMilliseconds: { 0 }), replay: Unused(), hasher: Unused(),
+      limits: limits, clock: Unused(), random: CountingRandom(), observer: Unobserved(), skewSeconds: 300,
+      maxDevicesPerClient: 1
+    ).devices
   }
 }
 
@@ -59,7 +62,10 @@ private final class ListStore: UnusableStore {
   let error = RegistryError.fault(cause: "not for this test")
 }
 
-struct Unused: PasswordHasher, Clock {
+struct Unused: PasswordHasher, ReplayStore, Clock {
+  func remember(
+    nonce: String, of deviceID: DeviceID, created: Timestamp, until expiry: Timestamp
+  ) async throws(RegistryError) -> Bool { false }
   func verifier(for secret: DeviceSecret) async throws(RegistryError) -> SecretVerifier {
     throw .fault(cause: "not for this test")
   }

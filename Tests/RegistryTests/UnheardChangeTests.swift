@@ -8,8 +8,7 @@ import Testing
   private let id = DeviceID(high: 1, low: 1)
   private let store: OneDeviceStore
   private let live: LiveDevices
-  private let authentication: AuthenticationService
-  private let signals: SignalService
+  private let services: Services
   private let monotonic = MonotonicTime()
 
   init() async throws {
@@ -21,16 +20,14 @@ import Testing
     let limits = RateLimits(
       RateLimits.Settings(), random: CountingRandom(),
       monotonicMilliseconds: { monotonic.milliseconds.withLock(\.self) })
-    authentication = AuthenticationService(
-      store: store, live: live, replay: replay, hasher: Unused(), limits: limits, clock: clock, skewSeconds: 300
-    )
-    signals = SignalService(
-      store: store, live: live, authentication: authentication, clock: clock, random: CountingRandom())
+    services = Services(
+      store: store, live: live, replay: replay, hasher: Unused(), limits: limits, clock: clock,
+      random: CountingRandom(), observer: Unobserved(), skewSeconds: 300, maxDevicesPerClient: 1)
   }
 
   private func session(_ nonce: String) async throws(RegistryError) -> DeviceSession {
-    try await authentication.authenticate(
-      id, nonce: nonce, created: 1_764_000_000, from: CallerAddress(high: 0, low: 1)
+    try await services.authentication.authenticate(
+      id, nonce: nonce, created: 1_764_000_000, from: CallerAddress(high: 0, low: 1), requestID: "request"
     ) {
       $0 == OneDeviceStore.key
     }
@@ -57,7 +54,7 @@ import Testing
   func parked() async throws {
     live.trust(untilMilliseconds: 1000)
     let session = try await session("nonce-01")
-    let polled = Task { [signals] () async throws(RegistryError) in
+    let polled = Task { [signals = services.signals] () async throws(RegistryError) in
       try await signals.poll(session, waitSeconds: 30, limit: 1)
     }
     try await untilParked()
@@ -74,7 +71,7 @@ import Testing
   @Test("does not end the poll of a device that is good: that waits for its time")
   func good() async throws {
     let session = try await session("nonce-01")
-    async let polled = signals.poll(session, waitSeconds: 30, limit: 1)
+    async let polled = services.signals.poll(session, waitSeconds: 30, limit: 1)
     defer { live.parked.close() }
     try await untilParked()
     for milliseconds: Int64 in [1000, 2000, 29_999] {

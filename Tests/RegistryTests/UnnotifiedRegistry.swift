@@ -14,11 +14,9 @@ final class UnnotifiedRegistry: Sendable {
   let store: InterruptibleStore
   let live: LiveDevices
   let clock: SetClock
-  let authentication: AuthenticationService
-  let devices: DeviceService
-  let clients: ClientService
-  let tokens: TokenService
-  let signals: SignalService
+  /// What the services told.
+  let events = RecordedEvents()
+  private let services: Services
   private let monotonicMilliseconds: MonotonicTime
   private let nonces = Atomic(0)
 
@@ -42,7 +40,8 @@ final class UnnotifiedRegistry: Sendable {
         let registry = UnnotifiedRegistry(store)
         // A poll that is parked by mistake must not outlive the test.
         defer { registry.live.parked.close() }
-        _ = try await registry.clients.createClient(id: owner, email: nil, telegramID: nil)
+        _ = try await registry.clients.createClient(
+          id: owner, email: nil, telegramID: nil, change: registry.change)
         try await body(registry)
       }
       result = .success(())
@@ -69,17 +68,19 @@ final class UnnotifiedRegistry: Sendable {
     self.clock = clock
     self.live = live
     monotonicMilliseconds = time
-    authentication = AuthenticationService(
-      store: store, live: live, replay: replay, hasher: hasher, limits: limits, clock: clock, skewSeconds: 300)
-    devices = DeviceService(
-      store: store, live: live, hasher: hasher, clock: clock, random: random, maxDevicesPerClient: 10)
-    clients = ClientService(store: store, live: live, clock: clock, random: random)
-    tokens = TokenService(
-      store: store, live: live, authentication: authentication, hasher: hasher, limits: limits, clock: clock,
-      random: random)
-    signals = SignalService(
-      store: store, live: live, authentication: authentication, clock: clock, random: random)
+    services = Services(
+      store: store, live: live, replay: replay, hasher: hasher, limits: limits, clock: clock, random: random,
+      observer: events, skewSeconds: 300, maxDevicesPerClient: 10)
   }
+
+  var authentication: AuthenticationService { services.authentication }
+  var devices: DeviceService { services.devices }
+  var clients: ClientService { services.clients }
+  var tokens: TokenService { services.tokens }
+  var signals: SignalService { services.signals }
+
+  /// A change that the owner makes now.
+  var change: Change { Change(by: .owner(Self.owner), at: clock.now(), requestID: "owner's request") }
 
   /// Moves both clocks.
   func advance(seconds: Int64) {
@@ -90,12 +91,13 @@ final class UnnotifiedRegistry: Sendable {
   // MARK: What owners and devices do
 
   func newDevice(_ name: String = "EA") async throws -> RegisteredDevice {
-    try await devices.createDevice(clientID: Self.owner, deviceName: DeviceName(name))
+    try await devices.createDevice(clientID: Self.owner, deviceName: DeviceName(name), change: change)
   }
 
   /// Gives the device a new secret, and answers it.
   func rotate(_ id: DeviceID, graceSeconds: Int) async throws(RegistryError) -> DeviceSecret {
-    try await devices.rotateSecret(of: id, owner: Self.owner, graceSeconds: graceSeconds).registered.secret
+    try await devices.rotateSecret(of: id, owner: Self.owner, graceSeconds: graceSeconds, change: change)
+      .registered.secret
   }
 
   /// Sends a request that is signed with the secret.
@@ -103,22 +105,25 @@ final class UnnotifiedRegistry: Sendable {
     let nonce = "nonce-\(nonces.add(1, ordering: .relaxed).newValue)"
     return try await authentication.authenticate(
       id, nonce: nonce, created: clock.now().millisecondsSince1970 / 1000,
-      from: CallerAddress(high: 0, low: 1),
+      from: CallerAddress(high: 0, low: 1), requestID: "device's request",
       isSigned: LegibleHasher().storedKeyTest(of: secret))
   }
 
   func session(token: String) async throws(RegistryError) -> DeviceSession {
-    try await authentication.authenticate(token: token, from: CallerAddress(high: 0, low: 1))
+    try await authentication.authenticate(
+      token: token, from: CallerAddress(high: 0, low: 1), requestID: "device's request")
   }
 
   func token(of id: DeviceID, for secret: DeviceSecret) async throws(RegistryError) -> String {
-    try await tokens.issueToken(to: id, secret: secret, from: CallerAddress(high: 0, low: 1)).token
+    try await tokens.issueToken(
+      to: id, secret: secret, from: CallerAddress(high: 0, low: 1), requestID: "device's request"
+    ).token
       .withCharacters { String(decoding: $0, as: UTF8.self) }
   }
 
   func send(to addressees: Addressees) async throws(RegistryError) -> SignalID {
     try await signals.createSignal(
-      clientID: Self.owner, payload: Array("{}".utf8), to: addressees, lifetimeSeconds: 3600
+      clientID: Self.owner, payload: Array("{}".utf8), to: addressees, lifetimeSeconds: 3600, change: change
     ).id
   }
 }

@@ -246,7 +246,7 @@ import Testing
           Delivery(deviceID: ids[0], acknowledgement: placed(signals[1]), ackedAt: later),
           Delivery(deviceID: ids[1], acknowledgement: nil, ackedAt: nil),
         ])
-      // Another word on the same signal changes nothing; an expired signal can be acknowledged.
+      // A second acknowledgement changes nothing; an expired signal can be acknowledged.
       let again = Acknowledgement(signalID: signals[0].id, status: .skipped, brokerTicket: nil, error: "no")
       #expect(try await store.acknowledge([again], by: ids[0], at: noon.plus(seconds: 2)) == [signals[0].id])
       #expect(try await store.deliveries(of: signals[0].id) == [expected])
@@ -254,6 +254,23 @@ import Testing
       #expect(try await store.acknowledge([placed(signals[2])], by: ids[1], at: afterEnd) == [signals[2].id])
       #expect(try await store.deliveries(of: signals[2].id).map(\.ackedAt) == [afterEnd])
       #expect(try await store.acknowledge([], by: ids[0], at: noon) == [])
+    }
+  }
+
+  @Test(
+    "A store tells first acknowledgements from repeated ones, and names no others",
+    arguments: StoreKind.allCases)
+  func firstAcknowledgements(_ kind: StoreKind) async throws {
+    try await withStore(kind) { store in
+      let ids = try await store.addDevices(1)
+      let signals = [newSignal(), newSignal()]
+      for signal in signals { _ = try await store.insertSignal(signal, to: .all, maxLive: 10) }
+      let change = Change(by: .device(ids[0]), at: noon)
+      let first = try await store.acknowledge([placed(signals[0])], by: ids[0], change: change)
+      #expect(first == [signals[0].id: true])
+      let both = try await store.acknowledge(
+        [placed(newSignal()), placed(signals[0]), placed(signals[1])], by: ids[0], change: change)
+      #expect(both == [signals[0].id: false, signals[1].id: true])
     }
   }
 

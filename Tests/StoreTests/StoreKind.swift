@@ -273,3 +273,59 @@ func isUnavailable(_ error: RegistryError?) -> Bool {
 func isOverloaded(_ error: RegistryError?) -> Bool {
   if case .overloaded? = error { true } else { false }
 }
+
+/// Changes by someone who does not matter to the test.
+extension RegistryStore {
+  func insertClient(_ client: Client) async throws(RegistryError) {
+    try await insertClient(client, change: .at(client.createdAt))
+  }
+
+  func deleteClient(_ id: ClientID) async throws(RegistryError) -> Bool {
+    try await deleteClient(id, change: .at(noon))
+  }
+
+  func insertDevice(_ device: Device, verifier: SecretVerifier, maxDevices: Int) async throws(RegistryError) {
+    try await insertDevice(device, verifier: verifier, maxDevices: maxDevices, change: .at(device.createdAt))
+  }
+
+  func renameDevice(
+    _ id: DeviceID, of owner: ClientID, to deviceName: DeviceName, at time: Timestamp
+  ) async throws(RegistryError) -> Device? {
+    try await renameDevice(id, of: owner, to: deviceName, change: .at(time))
+  }
+
+  func revokeDevice(
+    _ id: DeviceID, of owner: ClientID, at time: Timestamp
+  ) async throws(RegistryError) -> Device? {
+    try await revokeDevice(id, of: owner, change: .at(time))
+  }
+
+  func rotateSecret(
+    of id: DeviceID, of owner: ClientID, to verifier: SecretVerifier, graceExpiresAt: Timestamp,
+    at time: Timestamp
+  ) async throws(RegistryError) -> (device: Device, graceExpiresAt: Timestamp)? {
+    try await rotateSecret(
+      of: id, of: owner, to: verifier, graceExpiresAt: graceExpiresAt, change: .at(time))
+  }
+
+  func promoteNextSecret(of id: DeviceID, storedKey: [UInt8]) async throws(RegistryError) -> Bool {
+    try await promoteNextSecret(of: id, storedKey: storedKey, change: .at(noon))
+  }
+
+  func insertSignal(
+    _ signal: Signal, to addressees: Addressees, maxLive: Int
+  ) async throws(RegistryError) -> Int {
+    try await insertSignal(signal, to: addressees, maxLive: maxLive, change: .at(signal.createdAt))
+  }
+
+  /// The signals that were sent to the device.
+  func acknowledge(
+    _ acknowledgements: [Acknowledgement], by id: DeviceID, at time: Timestamp
+  ) async throws(RegistryError) -> Set<SignalID> {
+    Set(try await acknowledge(acknowledgements, by: id, change: .at(time)).keys)
+  }
+}
+
+extension Change {
+  fileprivate static func at(_ time: Timestamp) -> Change { Change(by: .system, at: time) }
+}

@@ -9,27 +9,27 @@ public protocol UnusableStore: RegistryStore {
 
 extension UnusableStore {
   public func ping() async throws(RegistryError) { throw error }
-  public func insertClient(_ client: Client) async throws(RegistryError) { throw error }
+  public func insertClient(_ client: Client, change: Change) async throws(RegistryError) { throw error }
   public func client(_ id: ClientID) async throws(RegistryError) -> Client? { throw error }
   public func clients(after cursor: ClientCursor?, limit: Int) async throws(RegistryError) -> [Client] {
     throw error
   }
-  public func deleteClient(_ id: ClientID) async throws(RegistryError) -> Bool { throw error }
+  public func deleteClient(_ id: ClientID, change: Change) async throws(RegistryError) -> Bool { throw error }
   public func checkRegistration(
     of deviceName: DeviceName, for clientID: ClientID, maxDevices: Int
   ) async throws(RegistryError) { throw error }
   public func insertDevice(
-    _ device: Device, verifier: SecretVerifier, maxDevices: Int
+    _ device: Device, verifier: SecretVerifier, maxDevices: Int, change: Change
   ) async throws(RegistryError) { throw error }
   public func device(_ id: DeviceID) async throws(RegistryError) -> Device? { throw error }
   public func devices(
     of clientID: ClientID, after cursor: DeviceCursor?, limit: Int
   ) async throws(RegistryError) -> [Device] { throw error }
   public func renameDevice(
-    _ id: DeviceID, of owner: ClientID, to deviceName: DeviceName, at time: Timestamp
+    _ id: DeviceID, of owner: ClientID, to deviceName: DeviceName, change: Change
   ) async throws(RegistryError) -> Device? { throw error }
   public func revokeDevice(
-    _ id: DeviceID, of owner: ClientID, at time: Timestamp
+    _ id: DeviceID, of owner: ClientID, change: Change
   ) async throws(RegistryError) -> Device? { throw error }
 }
 
@@ -39,9 +39,11 @@ extension UnusableStore {
   public func credentials(of id: DeviceID) async throws(RegistryError) -> DeviceCredentials? { throw error }
   public func rotateSecret(
     of id: DeviceID, of owner: ClientID, to verifier: SecretVerifier, graceExpiresAt: Timestamp,
-    at time: Timestamp
+    change: Change
   ) async throws(RegistryError) -> (device: Device, graceExpiresAt: Timestamp)? { throw error }
-  public func promoteNextSecret(of id: DeviceID, storedKey: [UInt8]) async throws(RegistryError) -> Bool {
+  public func promoteNextSecret(of id: DeviceID, storedKey: [UInt8], change: Change) async throws(RegistryError)
+    -> Bool
+  {
     throw error
   }
   public func insertToken(
@@ -60,7 +62,7 @@ extension UnusableStore {
 // Signals.
 extension UnusableStore {
   public func insertSignal(
-    _ signal: Signal, to addressees: Addressees, maxLive: Int
+    _ signal: Signal, to addressees: Addressees, maxLive: Int, change: Change
   ) async throws(RegistryError) -> Int { throw error }
   public func signals(
     of clientID: ClientID, after cursor: SignalCursor?, limit: Int
@@ -73,8 +75,8 @@ extension UnusableStore {
     of id: DeviceID, at time: Timestamp, limit: Int
   ) async throws(RegistryError) -> [Signal] { throw error }
   public func acknowledge(
-    _ acknowledgements: [Acknowledgement], by id: DeviceID, at time: Timestamp
-  ) async throws(RegistryError) -> Set<SignalID> { throw error }
+    _ acknowledgements: [Acknowledgement], by id: DeviceID, change: Change
+  ) async throws(RegistryError) -> [SignalID: Bool] { throw error }
   public func removeSignals(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int {
     throw error
   }

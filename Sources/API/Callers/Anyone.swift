@@ -5,10 +5,11 @@ internal import Registry
 /// A caller that needs no proof.
 final class Anyone {
   let address: CallerAddress
+  let requestID: String
   /// Who it proved to be by what it sent, for the log.
   var proved: ProvedCaller?
 
-  fileprivate init(address: CallerAddress) { self.address = address }
+  fileprivate init(_ request: Request) { (address, requestID) = (request.caller, request.id) }
 }
 
 extension Endpoint<API> {
@@ -29,7 +30,7 @@ extension API {
   fileprivate func answer<In: Input, Out: Answer>(
     _ call: Call, _ handler: (API) -> (Anyone, In) async throws(Problem) -> Out
   ) async -> Response {
-    let caller = Anyone(address: call.request.caller)
+    let caller = Anyone(call.request)
     var outcome: Outcome
     do throws(Problem) {
       try await call.request.receiveWholeContent()

@@ -33,7 +33,8 @@ extension API {
     }
     do throws(RegistryError) {
       return AuthenticatedDevice(
-        try await services.authentication.authenticate(token: token, from: request.caller))
+        try await services.authentication.authenticate(
+          token: token, from: request.caller, requestID: request.id))
     } catch {
       throw Problem(error)
     }
@@ -50,7 +51,7 @@ extension API {
     }
     do throws(RegistryError) {
       let session = try await services.authentication.authenticate(
-        id, nonce: proof.nonce, created: proof.created, from: request.caller
+        id, nonce: proof.nonce, created: proof.created, from: request.caller, requestID: request.id
       ) {
         proof.verify(storedKey: $0)
       }

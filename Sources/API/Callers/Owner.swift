@@ -5,8 +5,13 @@ internal import Registry
 /// A client that proved who it is.
 struct Owner {
   let clientID: ClientID
+  /// What the owner changes with this request.
+  let change: Change
 
-  fileprivate init(_ token: OwnerToken) { clientID = token.subject }
+  fileprivate init(_ token: OwnerToken, at time: Timestamp, requestID: String) {
+    clientID = token.subject
+    change = Change(by: .owner(clientID), at: time, requestID: requestID)
+  }
 }
 
 /// A caller that proved who it is, and that it may manage clients. It owns no devices.
@@ -14,8 +19,12 @@ struct Administrator {
   /// Among a token's scopes, what makes its bearer an administrator.
   static let scope = "registry:admin"
 
-  fileprivate init(_ token: OwnerToken) throws(Problem) {
+  /// What the administrator changes with this request.
+  let change: Change
+
+  fileprivate init(_ token: OwnerToken, at time: Timestamp, requestID: String) throws(Problem) {
     guard token.scopes.contains(Self.scope) else { throw .insufficientScope(Self.scope) }
+    change = Change(by: .administrator(token.subject), at: time, requestID: requestID)
   }
 }
 
@@ -46,7 +55,7 @@ extension API {
   /// The stages of an owner's or an administrator's request, in the order of the contract. The handler tests existence,
   /// ownership and state.
   fileprivate func answer<Caller, In: Input, Out: Answer>(
-    _ call: Call, _ testScope: (OwnerToken) throws(Problem) -> Caller,
+    _ call: Call, _ testScope: (OwnerToken, _ time: Timestamp, _ requestID: String) throws(Problem) -> Caller,
     _ handler: (API) -> (Caller, In) async throws(RegistryError) -> Out
   ) async -> Response {
     var client: ClientID?
@@ -56,7 +65,7 @@ extension API {
       let token = try await authenticateOwner(call.request)
       client = token.subject
       standing = try countRequest(of: token.subject)
-      let caller = try testScope(token)
+      let caller = try testScope(token, services.clock.now(), call.request.id)
       try await call.request.receiveWholeContent()
       let input = try call.input(In.self)
       do throws(RegistryError) {

@@ -2,28 +2,30 @@
 public struct ClientService: Sendable {
   private let store: any RegistryStore
   private let live: LiveDevices
-  private let clock: any Clock
   private let random: any RandomSource
+  private let observer: any RegistryObserver
 
   /// Clients that `listClients` answers without a limit.
   public static let maximumPage = 1000
 
-  public init(store: any RegistryStore, live: LiveDevices, clock: any Clock, random: any RandomSource) {
+  public init(
+    store: any RegistryStore, live: LiveDevices, random: any RandomSource, observer: any RegistryObserver
+  ) {
     self.store = store
     self.live = live
-    self.clock = clock
     self.random = random
+    self.observer = observer
   }
 
   /// Adds a client; without an id, under a new UUID. Throws `clientIDTaken`, `clientEmailTaken`.
   public func createClient(
-    id: ClientID?, email: Email?, telegramID: Int64?
+    id: ClientID?, email: Email?, telegramID: Int64?, change: Change
   ) async throws(RegistryError) -> Client {
-    let time = clock.now()
     let client = Client(
-      id: id ?? ClientID(DeviceID(at: time, random: random).description)!,
-      email: email, telegramID: telegramID, createdAt: time)
-    try await store.insertClient(client)
+      id: id ?? ClientID(DeviceID(at: change.time, random: random).description)!,
+      email: email, telegramID: telegramID, createdAt: change.time)
+    try await store.insertClient(client, change: change)
+    observer.changed(RegistryEvent(.clientCreated, by: change, of: client.id))
     return client
   }
 
@@ -42,9 +44,10 @@ public struct ClientService: Sendable {
   }
 
   /// Removes the client, its devices and all that hangs on them. Throws `clientNotFound`.
-  public func deleteClient(_ id: ClientID) async throws(RegistryError) {
+  public func deleteClient(_ id: ClientID, change: Change) async throws(RegistryError) {
     // Also where it is not known whether it was done.
     defer { live.credentialsChanged(ofDevicesOf: id) }
-    guard try await store.deleteClient(id) else { throw .clientNotFound }
+    guard try await store.deleteClient(id, change: change) else { throw .clientNotFound }
+    observer.changed(RegistryEvent(.clientDeleted, by: change, of: id))
   }
 }

@@ -1,7 +1,7 @@
 /// The database's part on clients.
 public protocol ClientStore: Sendable {
   /// Throws `clientIDTaken`, `clientEmailTaken`.
-  func insertClient(_ client: Client) async throws(RegistryError)
+  func insertClient(_ client: Client, change: Change) async throws(RegistryError)
 
   func client(_ id: ClientID) async throws(RegistryError) -> Client?
 
@@ -9,7 +9,7 @@ public protocol ClientStore: Sendable {
   func clients(after cursor: ClientCursor?, limit: Int) async throws(RegistryError) -> [Client]
 
   /// Deletes the client and, by the database's cascade, its devices. False if there was none.
-  func deleteClient(_ id: ClientID) async throws(RegistryError) -> Bool
+  func deleteClient(_ id: ClientID, change: Change) async throws(RegistryError) -> Bool
 }
 
 /// Where a list that comes in pages goes on: behind this row.

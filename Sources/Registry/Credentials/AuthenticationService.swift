@@ -8,15 +8,16 @@ public struct AuthenticationService: Sendable {
   private let hasher: any PasswordHasher
   private let limits: RateLimits
   private let clock: any Clock
+  private let observer: any RegistryObserver
   /// How far a signature's `created` may lie back.
   public let skewSeconds: Int
 
   /// How far a signature's `created` may lie ahead of the clock.
   public static let maximumLeadSeconds = 5
 
-  public init(
+  init(
     store: any RegistryStore, live: LiveDevices, replay: any ReplayStore, hasher: any PasswordHasher,
-    limits: RateLimits, clock: any Clock, skewSeconds: Int
+    limits: RateLimits, clock: any Clock, observer: any RegistryObserver, skewSeconds: Int
   ) {
     self.store = store
     self.live = live
@@ -24,6 +25,7 @@ public struct AuthenticationService: Sendable {
     self.hasher = hasher
     self.limits = limits
     self.clock = clock
+    self.observer = observer
     self.skewSeconds = skewSeconds
   }
 
@@ -38,7 +40,7 @@ public struct AuthenticationService: Sendable {
   ///     for which the database would have to be asked.
   ///   - isSigned: whether the request was signed with the secret of a stored key.
   public func authenticate(
-    _ id: DeviceID, nonce: String, created: Int64, from address: CallerAddress,
+    _ id: DeviceID, nonce: String, created: Int64, from address: CallerAddress, requestID: String,
     isSigned: (_ storedKey: [UInt8]) -> Bool
   ) async throws(RegistryError) -> DeviceSession {
     guard let (device, secret) = try await verifySecret(of: id, from: address, matches: isSigned) else {
@@ -52,7 +54,7 @@ public struct AuthenticationService: Sendable {
       _ = try? limits.charge(address)
       throw .replayed
     }
-    return DeviceSession(of: device, bySignatureWith: secret)
+    return DeviceSession(of: device, bySignatureWith: secret, requestID: requestID)
   }
 
   // MARK: Tokens
@@ -60,7 +62,7 @@ public struct AuthenticationService: Sendable {
   /// Tests an access token. `address` pays for one that is not remembered and not good; throws `rateLimited` where it
   /// cannot.
   public func authenticate(
-    token: String, from address: CallerAddress
+    token: String, from address: CallerAddress, requestID: String
   ) async throws(RegistryError) -> DeviceSession {
     var token = token
     let hash = token.withUTF8(hasher.hash(ofToken:))
@@ -68,17 +70,20 @@ public struct AuthenticationService: Sendable {
     guard let credentials = try await credentials(ofToken: hash, at: now, from: address) else {
       throw .tokenInvalid
     }
-    return DeviceSession(of: credentials, hash: hash)
+    return DeviceSession(of: credentials, hash: hash, requestID: requestID)
   }
 
   // MARK: Sessions
 
-  /// Does what a device's first valid word brings about: its next secret takes over.
+  /// Completes a pending rotation where the request used the new secret.
   ///
   /// Throws `signatureInvalid`, `tokenInvalid` where a rotation or a revocation came in between.
   public func admit(_ session: DeviceSession) async throws(RegistryError) {
-    if session.usesNextSecret, try await !promoteNextSecret(of: session.deviceID, storedKey: session.storedKey)
-    {
+    guard session.usesNextSecret else { return }
+    let change = session.change(at: clock.now())
+    let isPromoted = try await promoteNextSecret(
+      of: session.deviceID, of: session.clientID, storedKey: session.storedKey, change: change)
+    if !isPromoted {
       // Another request was faster, or the secret was replaced.
       _ = try await testAgain(session)
     }
@@ -131,10 +136,14 @@ public struct AuthenticationService: Sendable {
   }
 
   /// Puts the next secret in force. False if it is not the next one any more.
-  func promoteNextSecret(of id: DeviceID, storedKey: [UInt8]) async throws(RegistryError) -> Bool {
+  func promoteNextSecret(
+    of id: DeviceID, of owner: ClientID, storedKey: [UInt8], change: Change
+  ) async throws(RegistryError) -> Bool {
     // Also where it is not known whether it was done: parked polls that authenticated with the old secret are tested again.
     defer { live.credentialsChanged(of: id) }
-    return try await store.promoteNextSecret(of: id, storedKey: storedKey)
+    let isPromoted = try await store.promoteNextSecret(of: id, storedKey: storedKey, change: change)
+    if isPromoted { observer.changed(RegistryEvent(.secretPromoted, by: change, of: owner, device: id)) }
+    return isPromoted
   }
 
   /// A secret that counts.
@@ -204,6 +213,8 @@ public final class DeviceSession: Sendable {
   public let serverKey: [UInt8]?
   /// When the secret or the token ends, as far as it was known when the request came.
   public let endsAt: Timestamp?
+  /// The `X-Request-Id` of the request.
+  let requestID: String
 
   /// Of the secret that was used, or that the token was issued on.
   let storedKey: [UInt8]
@@ -213,9 +224,12 @@ public final class DeviceSession: Sendable {
   /// What is said where the device, its secret or its token ended while the request was answered.
   public var ended: RegistryError { tokenHash == nil ? .signatureInvalid : .tokenInvalid }
 
-  fileprivate init(of device: DeviceCredentials, bySignatureWith secret: AuthenticationService.Secret) {
+  fileprivate init(
+    of device: DeviceCredentials, bySignatureWith secret: AuthenticationService.Secret, requestID: String
+  ) {
     deviceID = device.deviceID
     clientID = device.clientID
+    self.requestID = requestID
     serverKey = secret.verifier.serverKey
     endsAt = secret.endsAt
     storedKey = secret.verifier.storedKey
@@ -223,15 +237,21 @@ public final class DeviceSession: Sendable {
     tokenHash = nil
   }
 
-  fileprivate init(of token: TokenCredentials, hash: TokenHash) {
+  fileprivate init(of token: TokenCredentials, hash: TokenHash, requestID: String) {
     deviceID = token.device.deviceID
     clientID = token.device.clientID
+    self.requestID = requestID
     serverKey = nil
     endsAt = token.endsAt
     storedKey = token.device.current.storedKey
     usesNextSecret = false
     tokenHash = hash
   }
+}
+
+extension DeviceSession {
+  /// A change that the device makes with this request.
+  func change(at time: Timestamp) -> Change { Change(by: .device(deviceID), at: time, requestID: requestID) }
 }
 
 extension DeviceSession: CustomStringConvertible, CustomReflectable {

@@ -10,14 +10,16 @@ public protocol CredentialStore: Sendable {
   /// secret in force ends; nil if it is not.
   ///
   /// While a rotation is under way already, its next secret is replaced, and its end stays where it is unless
-  /// `graceExpiresAt` lies before it. Where `graceExpiresAt` is not after `time`, the new secret is in force at
+  /// `graceExpiresAt` lies before it. Where `graceExpiresAt` is not after the change's time, the new secret is in force at
   /// once, nothing is next, and the tokens of the old one are gone.
   func rotateSecret(
     of id: DeviceID, of owner: ClientID, to verifier: SecretVerifier, graceExpiresAt: Timestamp,
-    at time: Timestamp
+    change: Change
   ) async throws(RegistryError) -> (device: Device, graceExpiresAt: Timestamp)?
 
   /// Puts the next secret in force, ends the one that was, and its tokens with it. False, and nothing happens,
   /// unless the device may come in and its next secret has this stored key.
-  func promoteNextSecret(of id: DeviceID, storedKey: [UInt8]) async throws(RegistryError) -> Bool
+  func promoteNextSecret(
+    of id: DeviceID, storedKey: [UInt8], change: Change
+  ) async throws(RegistryError) -> Bool
 }

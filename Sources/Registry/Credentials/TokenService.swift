@@ -19,7 +19,7 @@ public struct TokenService: Sendable {
   public static let maximumRequests = 10
   public static let windowSeconds = 60
 
-  public init(
+  init(
     store: any RegistryStore, live: LiveDevices, authentication: AuthenticationService,
     hasher: any PasswordHasher, limits: RateLimits, clock: any Clock, random: any RandomSource
   ) {
@@ -46,7 +46,7 @@ public struct TokenService: Sendable {
   /// costs microseconds. `address` pays whatever comes of it, for a right secret costs most. Throws `signatureInvalid`
   /// for whoever is not let in, `rateLimited`, `tooManyTokens` and `overloaded`.
   public func issueToken(
-    to id: DeviceID?, secret: DeviceSecret?, from address: CallerAddress
+    to id: DeviceID?, secret: DeviceSecret?, from address: CallerAddress, requestID: String
   ) async throws(RegistryError) -> IssuedToken {
     let standing = try limits.charge(address)
     let device = try await authentication.verifySecret(
@@ -56,17 +56,18 @@ public struct TokenService: Sendable {
     guard try await hasher.verify(secret, against: match.verifier.hmacKeyHash) else {
       throw .signatureInvalid
     }
-    let (token, expiresInSeconds) = try await storeToken(of: device, secret: match)
+    let (token, expiresInSeconds) = try await storeToken(of: device, secret: match, requestID: requestID)
     return IssuedToken(token: token, expiresInSeconds: expiresInSeconds, standing: standing)
   }
 
   private func storeToken(
-    of device: DeviceCredentials, secret: AuthenticationService.Secret
+    of device: DeviceCredentials, secret: AuthenticationService.Secret, requestID: String
   ) async throws(RegistryError) -> (AccessToken, expiresInSeconds: Int) {
     if secret.isNext {
       // Whether it counts by then, `insertToken` tells.
       _ = try await authentication.promoteNextSecret(
-        of: device.deviceID, storedKey: secret.verifier.storedKey)
+        of: device.deviceID, of: device.clientID, storedKey: secret.verifier.storedKey,
+        change: Change(by: .device(device.deviceID), at: clock.now(), requestID: requestID))
     }
     let token = AccessToken(random: random)
     let now = clock.now()

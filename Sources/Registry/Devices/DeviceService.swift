@@ -5,32 +5,35 @@ public struct DeviceService: Sendable {
   private let hasher: any PasswordHasher
   private let clock: any Clock
   private let random: any RandomSource
+  private let observer: any RegistryObserver
   private let maxDevicesPerClient: Int
 
-  public init(
+  init(
     store: any RegistryStore, live: LiveDevices, hasher: any PasswordHasher, clock: any Clock,
-    random: any RandomSource, maxDevicesPerClient: Int
+    random: any RandomSource, observer: any RegistryObserver, maxDevicesPerClient: Int
   ) {
     self.store = store
     self.live = live
     self.hasher = hasher
     self.clock = clock
     self.random = random
+    self.observer = observer
     self.maxDevicesPerClient = maxDevicesPerClient
   }
 
   /// Registers a device under a new secret, which is in the answer and nowhere else.
   /// Throws `clientNotFound`, `tooManyDevices`, `deviceNameTaken`, and what the hasher throws.
   public func createDevice(
-    clientID: ClientID, deviceName: DeviceName
+    clientID: ClientID, deviceName: DeviceName, change: Change
   ) async throws(RegistryError) -> RegisteredDevice {
     try await store.checkRegistration(of: deviceName, for: clientID, maxDevices: maxDevicesPerClient)
     let secret = DeviceSecret(random: random)
     let verifier = try await hasher.verifier(for: secret)
-    let time = clock.now()
     let device = Device(
-      registered: DeviceID(at: time, random: random), clientID: clientID, deviceName: deviceName, at: time)
-    try await store.insertDevice(device, verifier: verifier, maxDevices: maxDevicesPerClient)
+      registered: DeviceID(at: change.time, random: random), clientID: clientID, deviceName: deviceName,
+      at: change.time)
+    try await store.insertDevice(device, verifier: verifier, maxDevices: maxDevicesPerClient, change: change)
+    observer.changed(RegistryEvent(.deviceRegistered, by: change, of: clientID, device: device.id))
     return RegisteredDevice(device: device, secret: secret, hmacKeyHash: verifier.hmacKeyHash)
   }
 
@@ -85,9 +88,10 @@ public struct DeviceService: Sendable {
 
   /// Throws `deviceNotFound`, `notOwner`, `deviceRevoked`, `deviceNameTaken`.
   public func updateDeviceName(
-    _ id: DeviceID, owner: ClientID, to deviceName: DeviceName
+    _ id: DeviceID, owner: ClientID, to deviceName: DeviceName, change: Change
   ) async throws(RegistryError) -> Device {
-    if let device = try await store.renameDevice(id, of: owner, to: deviceName, at: clock.now()) {
+    if let device = try await store.renameDevice(id, of: owner, to: deviceName, change: change) {
+      observer.changed(RegistryEvent(.deviceUpdated, by: change, of: owner, device: id))
       return device
     }
     // The statement changed nothing; this read only tells why.
@@ -96,17 +100,20 @@ public struct DeviceService: Sendable {
     throw .deviceRevoked
   }
 
-  /// Cuts the device off for good, at once. A second time changes nothing, and is not new. Throws `deviceNotFound`,
-  /// `notOwner`.
+  /// Cuts the device off for good, at once. A second time changes nothing. Throws `deviceNotFound`, `notOwner`.
+  @discardableResult
   public func revokeDevice(
-    _ id: DeviceID, owner: ClientID
-  ) async throws(RegistryError) -> (device: Device, isNew: Bool) {
+    _ id: DeviceID, owner: ClientID, change: Change
+  ) async throws(RegistryError) -> Device {
     // Also where it is not known whether it was done.
     defer { live.credentialsChanged(of: id) }
-    if let device = try await store.revokeDevice(id, of: owner, at: clock.now()) { return (device, true) }
+    if let device = try await store.revokeDevice(id, of: owner, change: change) {
+      observer.changed(RegistryEvent(.deviceRevoked, by: change, of: owner, device: id))
+      return device
+    }
     let device = try await getDevice(id, owner: owner)
     guard device.revoked else { throw .fault(cause: "device \(id) could be revoked, but was not") }
-    return (device, false)
+    return device
   }
 
   /// Seconds that the old secret of a rotation may work on.
@@ -119,19 +126,19 @@ public struct DeviceService: Sendable {
   ///
   /// Throws `deviceNotFound`, `notOwner`, `deviceRevoked`, and what the hasher throws.
   public func rotateSecret(
-    of id: DeviceID, owner: ClientID, graceSeconds: Int = defaultGraceSeconds
+    of id: DeviceID, owner: ClientID, graceSeconds: Int = defaultGraceSeconds, change: Change
   ) async throws(RegistryError) -> RotatedDevice {
     // Spares the hash of a secret that could not be stored.
     let device = try await getDevice(id, owner: owner)
     guard !device.revoked else { throw .deviceRevoked }
     let secret = DeviceSecret(random: random)
     let verifier = try await hasher.verifier(for: secret)
-    let now = clock.now()
     defer { live.credentialsChanged(of: id) }
     let rotated = try await store.rotateSecret(
-      of: id, of: owner, to: verifier, graceExpiresAt: now + Int64(graceSeconds) * 1000, at: now)
+      of: id, of: owner, to: verifier, graceExpiresAt: change.time + Int64(graceSeconds) * 1000, change: change)
     // It was there, and its owner's.
     guard let rotated else { throw .deviceRevoked }
+    observer.changed(RegistryEvent(.secretRotated, by: change, of: owner, device: id))
     return RotatedDevice(
       registered: RegisteredDevice(device: rotated.device, secret: secret, hmacKeyHash: verifier.hmacKeyHash),
       graceExpiresAt: rotated.graceExpiresAt)

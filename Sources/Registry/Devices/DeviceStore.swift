@@ -8,7 +8,7 @@ public protocol DeviceStore: Sendable {
 
   /// Throws `clientNotFound`, `tooManyDevices` when the client has `maxDevices`, `deviceNameTaken`.
   func insertDevice(
-    _ device: Device, verifier: SecretVerifier, maxDevices: Int
+    _ device: Device, verifier: SecretVerifier, maxDevices: Int, change: Change
   ) async throws(RegistryError)
 
   func device(_ id: DeviceID) async throws(RegistryError) -> Device?
@@ -21,12 +21,12 @@ public protocol DeviceStore: Sendable {
   /// Renames the device if it is the owner's and not revoked, and answers it as it then is; nil if it is not.
   /// Throws `deviceNameTaken`.
   func renameDevice(
-    _ id: DeviceID, of owner: ClientID, to deviceName: DeviceName, at time: Timestamp
+    _ id: DeviceID, of owner: ClientID, to deviceName: DeviceName, change: Change
   ) async throws(RegistryError) -> Device?
 
   /// Revokes the device if it is the owner's and not revoked, and answers it as it then is; nil if it is not.
   func revokeDevice(
-    _ id: DeviceID, of owner: ClientID, at time: Timestamp
+    _ id: DeviceID, of owner: ClientID, change: Change
   ) async throws(RegistryError) -> Device?
 }
 

@@ -6,6 +6,7 @@ public struct SignalService: Sendable {
   private let authentication: AuthenticationService
   private let clock: any Clock
   private let random: any RandomSource
+  private let observer: any RegistryObserver
 
   /// Signals of one client that have not expired.
   public static let maximumLive = 10_000
@@ -16,15 +17,16 @@ public struct SignalService: Sendable {
   /// Signals that one poll may ask for.
   public static let pollSize = 1...100
 
-  public init(
+  init(
     store: any RegistryStore, live: LiveDevices, authentication: AuthenticationService, clock: any Clock,
-    random: any RandomSource
+    random: any RandomSource, observer: any RegistryObserver
   ) {
     self.store = store
     self.live = live
     self.authentication = authentication
     self.clock = clock
     self.random = random
+    self.observer = observer
   }
 
   // MARK: Owners
@@ -32,18 +34,20 @@ public struct SignalService: Sendable {
   /// Sends a signal, and wakes those of its devices that wait.
   /// Throws `clientNotFound`, `deviceNotFound`, `notOwner`, `deviceRevoked`, `tooManySignals`; then nobody gets it.
   public func createSignal(
-    clientID: ClientID, payload: [UInt8], to addressees: Addressees, lifetimeSeconds: Int
+    clientID: ClientID, payload: [UInt8], to addressees: Addressees, lifetimeSeconds: Int, change: Change
   ) async throws(RegistryError) -> SignalSummary {
-    let now = clock.now()
     let signal = Signal(
-      id: live.signalIDs.next(at: now, random: random), clientID: clientID, payload: payload, createdAt: now,
-      expiresAt: now + Int64(lifetimeSeconds) * 1000)
-    let devices = try await store.insertSignal(signal, to: addressees, maxLive: Self.maximumLive)
+      id: live.signalIDs.next(at: change.time, random: random), clientID: clientID, payload: payload,
+      createdAt: change.time, expiresAt: change.time + Int64(lifetimeSeconds) * 1000)
+    let devices = try await store.insertSignal(
+      signal, to: addressees, maxLive: Self.maximumLive, change: change)
+    observer.changed(RegistryEvent(.signalCreated, by: change, of: clientID, signal: signal.id))
     switch addressees {
     case .devices(let ids): live.signalsArrived(for: ids)
     case .all: live.signalsArrived(forDevicesOf: clientID)
     }
-    return SignalSummary(id: signal.id, createdAt: now, expiresAt: signal.expiresAt, devices: devices)
+    return SignalSummary(
+      id: signal.id, createdAt: signal.createdAt, expiresAt: signal.expiresAt, devices: devices)
   }
 
   /// The client's signals, newest first, `limit` at a time.
@@ -100,7 +104,7 @@ public struct SignalService: Sendable {
     public let unknown: [SignalID]
   }
 
-  /// Stores what the device did with signals; of each signal, the first word counts.
+  /// Stores what the device did with signals; the first acknowledgement of each signal counts.
   public func acknowledge(
     _ session: DeviceSession, _ acknowledgements: [Acknowledgement]
   ) async throws(RegistryError) -> Acknowledged {
@@ -109,9 +113,24 @@ public struct SignalService: Sendable {
     var seen: Set<SignalID> = []
     let first = acknowledgements.filter { seen.insert($0.signalID).inserted }
     guard !first.isEmpty else { return Acknowledged(acked: [], unknown: []) }
-    let known = try await store.acknowledge(first, by: session.deviceID, at: now)
-    let ids = first.map(\.signalID)
-    return Acknowledged(acked: ids.filter(known.contains), unknown: ids.filter { !known.contains($0) })
+    let change = session.change(at: now)
+    let known = try await store.acknowledge(first, by: session.deviceID, change: change)
+    var (acked, unknown): ([SignalID], [SignalID]) = ([], [])
+    for acknowledgement in first {
+      let id = acknowledgement.signalID
+      if let isFirst = known[id] {
+        acked.append(id)
+        guard isFirst else { continue }
+        observer.changed(
+          RegistryEvent(
+            .signalAcknowledged, by: change, of: session.clientID, device: session.deviceID, signal: id,
+            status: acknowledgement.status))
+      } else {
+        unknown.append(id)
+      }
+    }
+    if !unknown.isEmpty { observer.unknownSignalsAcknowledged(unknown.count) }
+    return Acknowledged(acked: acked, unknown: unknown)
   }
 
   // MARK: Waiting

@@ -5,7 +5,7 @@ public protocol SignalStore: Sendable {
   /// Throws, and stores nothing: `clientNotFound`; `deviceNotFound`, `notOwner`, `deviceRevoked` where any of the
   /// addressees is so, in this order; `tooManySignals` when the client has `maxLive` signals that have not expired.
   func insertSignal(
-    _ signal: Signal, to addressees: Addressees, maxLive: Int
+    _ signal: Signal, to addressees: Addressees, maxLive: Int, change: Change
   ) async throws(RegistryError) -> Int
 
   /// At most `limit` of the client's signals behind `cursor`, newest first, expired ones included.
@@ -24,11 +24,11 @@ public protocol SignalStore: Sendable {
     of id: DeviceID, at time: Timestamp, limit: Int
   ) async throws(RegistryError) -> [Signal]
 
-  /// Stores those acknowledgements that are the first of their delivery, and answers for which of the signals
-  /// there is a delivery to the device. Each signal is in the list once.
+  /// Stores those acknowledgements that are the first of their delivery. Answers the signals that were sent to the
+  /// device, and whether the acknowledgement was stored. Each signal is in the list once.
   func acknowledge(
-    _ acknowledgements: [Acknowledgement], by id: DeviceID, at time: Timestamp
-  ) async throws(RegistryError) -> Set<SignalID>
+    _ acknowledgements: [Acknowledgement], by id: DeviceID, change: Change
+  ) async throws(RegistryError) -> [SignalID: Bool]
 
   /// Removes signals that expired before `time`, `limit` of them at the most, and answers how many.
   func removeSignals(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int

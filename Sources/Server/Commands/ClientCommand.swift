@@ -55,7 +55,7 @@ enum ClientCommand {
     let isQuiet = arguments.has(ifAbsent)
     try await withClients(arguments) { clients in
       do throws(RegistryError) {
-        print(try await clients.createClient(id: id, email: email, telegramID: telegramID).id)
+        print(try await clients.createClient(id: id, email: email, telegramID: telegramID, change: change()).id)
       } catch {
         guard isQuiet, error == .clientIDTaken, let id else { throw error }
         print(id)
@@ -78,9 +78,11 @@ enum ClientCommand {
   }
 
   private static func remove(_ id: ClientID, _ arguments: Arguments) async throws {
-    try await withClients(arguments) { try await $0.deleteClient(id) }
+    try await withClients(arguments) { try await $0.deleteClient(id, change: change()) }
     print("removed \(id)")
   }
+
+  private static func change() -> Change { Change(by: .operator, at: SystemClock().now()) }
 
   private static func clientID(_ text: String) throws(UsageError) -> ClientID {
     guard let id = ClientID(text) else {
@@ -118,7 +120,7 @@ enum ClientCommand {
           try await body(
             ClientService(
               store: store.store, live: LiveDevices(monotonicMilliseconds: { MonotonicClock.milliseconds }),
-              clock: SystemClock(), random: SystemRandomSource()))
+              random: SystemRandomSource(), observer: Unobserved()))
         } catch {
           await store.close()
           throw error

@@ -43,24 +43,18 @@ final class ServiceMetrics: Sendable {
     // What is known from the start begins at 0, so that the first of its kind is seen as a rise.
     _ = polls[StatusLabel(status: 200)]
     for subject in RateLimit.Subject.allCases { _ = rateLimited[LimitLabel(subject: subject)] }
-    for result in AckResult.allCases { _ = acks[AckLabel(result: result)] }
+    for result in AckLabel.results { _ = acks[AckLabel(result: result)] }
   }
 
-  /// Counts what happened on the wire. From any thread, and quick: the request waits.
-  func count(_ event: APIEvent) {
-    switch event {
-    case .answered(let request):
-      let instruments = instruments(
-        of: RequestLabels(route: request.route, method: request.method, status: request.status))
-      instruments.requests.increment()
-      instruments.duration.observe(nanoseconds: request.durationNanoseconds)
-      instruments.polls?.increment()
-      instruments.pollDuration?.observe(nanoseconds: request.durationNanoseconds)
-      if let limit = request.limit { rateLimited[LimitLabel(subject: limit)].increment() }
-    case .deviceRegistered: devicesRegistered.increment()
-    case .deviceRevoked: devicesRevoked.increment()
-    case .acknowledged(let result, let count): acks[AckLabel(result: result)].increment(by: count)
-    }
+  /// Counts an answered request. From any thread, and quick: the answer waits.
+  func count(_ request: AnsweredRequest) {
+    let instruments = instruments(
+      of: RequestLabels(route: request.route, method: request.method, status: request.status))
+    instruments.requests.increment()
+    instruments.duration.observe(nanoseconds: request.durationNanoseconds)
+    instruments.polls?.increment()
+    instruments.pollDuration?.observe(nanoseconds: request.durationNanoseconds)
+    if let limit = request.limit { rateLimited[LimitLabel(subject: limit)].increment() }
   }
 
   private func instruments(of labels: RequestLabels) -> RequestInstruments {
@@ -75,6 +69,21 @@ final class ServiceMetrics: Sendable {
       if known.count < MetricFamily<RequestLabels, Counter>.maximumChildren { known[labels] = instruments }
       return instruments
     }
+  }
+}
+
+extension ServiceMetrics: RegistryObserver {
+  func changed(_ event: RegistryEvent) {
+    switch event.kind {
+    case .deviceRegistered: devicesRegistered.increment()
+    case .deviceRevoked: devicesRevoked.increment()
+    case .signalAcknowledged: acks[AckLabel(result: event.status?.rawValue ?? AckLabel.unknown)].increment()
+    case .clientCreated, .clientDeleted, .deviceUpdated, .secretRotated, .secretPromoted, .signalCreated: break
+    }
+  }
+
+  func unknownSignalsAcknowledged(_ count: Int) {
+    acks[AckLabel(result: AckLabel.unknown)].increment(by: count)
   }
 }
 
@@ -122,6 +131,10 @@ private struct StatusLabel: MetricLabels {
 
 private struct AckLabel: MetricLabels {
   static let names: [StaticString] = ["result"]
-  let result: AckResult
-  var values: [String] { [result.rawValue] }
+  /// A status, or `unknown`: no signal of the device has the id.
+  let result: String
+  var values: [String] { [result] }
+
+  static let unknown = "unknown"
+  static let results = Acknowledgement.Status.allCases.map(\.rawValue) + [unknown]
 }

@@ -1,0 +1,38 @@
+/// The registry's rules by subject. One for each event loop, with that loop's store.
+public struct Services: Sendable {
+  public let clients: ClientService
+  public let devices: DeviceService
+  public let authentication: AuthenticationService
+  public let tokens: TokenService
+  public let signals: SignalService
+  public let limits: RateLimits
+  public let clock: any Clock
+  public let store: any RegistryStore
+
+  /// - Parameters:
+  ///   - skewSeconds: how long before the registry's time a signature may have been made.
+  ///   - maxDevicesPerClient: devices that a client may have, revoked ones included.
+  public init(
+    store: any RegistryStore, live: LiveDevices, replay: any ReplayStore, hasher: any PasswordHasher,
+    limits: RateLimits, clock: any Clock, random: any RandomSource, observer: any RegistryObserver,
+    skewSeconds: Int, maxDevicesPerClient: Int
+  ) {
+    authentication = AuthenticationService(
+      store: store, live: live, replay: replay, hasher: hasher, limits: limits, clock: clock,
+      observer: observer,
+      skewSeconds: skewSeconds)
+    clients = ClientService(store: store, live: live, random: random, observer: observer)
+    devices = DeviceService(
+      store: store, live: live, hasher: hasher, clock: clock, random: random, observer: observer,
+      maxDevicesPerClient: maxDevicesPerClient)
+    tokens = TokenService(
+      store: store, live: live, authentication: authentication, hasher: hasher, limits: limits, clock: clock,
+      random: random)
+    signals = SignalService(
+      store: store, live: live, authentication: authentication, clock: clock, random: random, observer: observer
+    )
+    self.limits = limits
+    self.clock = clock
+    self.store = store
+  }
+}
