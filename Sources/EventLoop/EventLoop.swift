@@ -6,7 +6,7 @@ internal import Synchronization
 /// between its waits, and nowhere else.
 ///
 /// What happens in a pass, in libuv's order: timers; callbacks of ready file descriptors; then the jobs of
-/// tasks that became runnable, and behind them what was deferred (`atEndOfPass`), so that a pass flushes once
+/// tasks that became runnable, and after them what was deferred (`atEndOfPass`), so that a pass flushes once
 /// what its many tasks wrote. Nothing that blocks may run here.
 ///
 /// `@unchecked Sendable`: all mutable state but `inbox` is touched on the loop's thread alone; `inbox` is a
@@ -94,7 +94,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
   public func assertCurrent() { precondition(isCurrent, "off the event loop") }
 
   /// Runs `work` on the loop soon, in the order of the calls. Any thread may call. False, and nothing happens,
-  /// once the loop was told to stop.
+  /// once `stop` was called.
   @discardableResult
   public func submit(_ work: @escaping @Sendable () -> Void) -> Bool { deliver(.call(work)) }
 
@@ -115,7 +115,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     return try await task.value.get()
   }
 
-  /// Calls `work` on the loop before it waits for events again, behind the tasks that are runnable now. For
+  /// Calls `work` on the loop before it waits for events again, after the tasks that are runnable now. For
   /// writes that are worth gathering. The caller is on the loop.
   public func atEndOfPass(_ work: @escaping () -> Void) {
     assertCurrent()

@@ -17,7 +17,7 @@ public final class Timer {
   deinit { precondition(isClosed, "a timer must be closed before it goes") }
 
   /// Calls `handler` once after that time, or again and again where `repeatMilliseconds` is not 0. Starting a
-  /// timer anew replaces what it was set to.
+  /// timer again replaces what it was set to.
   public func start(afterMilliseconds: Int, repeatMilliseconds: Int = 0, _ handler: @escaping () -> Void) {
     precondition(!isClosed)
     self.handler = handler

@@ -30,7 +30,7 @@ public struct Reconnection: Sendable {
     waitMilliseconds = backoffMilliseconds.lowerBound
   }
 
-  @inlinable public var isReady: Bool { state == .ready }
+  @inlinable public var isReady: Bool { if case .ready = state { true } else { false } }
 
   /// What the owner must do by that time. With `connect` the state becomes `connecting`.
   /// - Parameter deadlineMilliseconds: when the oldest answer that is awaited must have arrived; nil: none is awaited.

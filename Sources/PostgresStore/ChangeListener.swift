@@ -2,13 +2,12 @@ internal import CPostgres
 public import EventLoop
 public import Registry
 
-/// Tells an observer what changes in the database, and holds the lock of the process. One for each process, with a
-/// connection of its own, which is made and made anew until `close`.
+/// Tells an observer what changes in the database, and holds the lock of the process. There is one for each process, with a
+/// separate connection, which reconnects until `close`.
 ///
-/// It listens to what the database's triggers send, so that it hears of every change, this process's own included.
-/// A heartbeat shows that it still does: each one that is answered is good for `trustMilliseconds` from when it was
-/// sent. A connection that was made anew listens first, then tells that changes may have been missed, and then is
-/// trusted.
+/// It listens to the notifications that the database's triggers send for every change, those of this process included. A
+/// heartbeat shows that it still receives them: one that is answered is valid for `trustMilliseconds` from when it was sent.
+/// After a new connection listens, the observer learns that changes may have been missed, and then trusts it.
 ///
 /// `@unchecked Sendable`: everything mutable is confined to `loop`. `start` and `close` go there; the callbacks of
 /// timer and watch run there; the task that connects prefers that loop, and only a `PostgresHandle` comes back from
@@ -28,7 +27,7 @@ public final class PostgresChangeListener: @unchecked Sendable {
   /// How often heartbeats, deadlines and attempts to reconnect are looked at.
   static let tickMilliseconds = 50
 
-  /// Who waits for the first connection, and the lock.
+  /// What `start` waits for: the first connection, and the lock.
   private struct Start {
     let complete: (Result<Void, any Error>) -> Void
     var deadlineMilliseconds: Int64
@@ -56,7 +55,7 @@ public final class PostgresChangeListener: @unchecked Sendable {
   /// - Parameters:
   ///   - url: any URL that libpq reads, several hosts included.
   ///   - lock: `exclusive` for a process that remembers nonces in its own memory.
-  ///   - onLock: called on the loop each time that the lock was had, and each time that it was lost.
+  ///   - onLock: called on the loop each time that the lock was taken, and each time that it was lost.
   ///   - report: called on the loop when the connection was made or lost.
   ///
   /// Throws `PostgresURLError`, and `EventLoopError` when the system has no thread left.
@@ -174,7 +173,7 @@ public final class PostgresChangeListener: @unchecked Sendable {
     let isOpen = link.readAvailable()
     let answer = sentAtMilliseconds.flatMap { sentAt in link.takeAnswer().map { (sentAt, $0) } }
     while let notification = link.nextNotification() { notification.tell(observer) }
-    // Trust follows what was told: an answer after a notification must not outrun it.
+    // The observer must learn of a notification before the answer that follows it extends its trust.
     switch answer {
     case (let sentAt, .success(let isLockHeld))?: finishQuery(sentAt: sentAt, isLockHeld)
     case (_, .failure(let failure))?: return drop(failure)
@@ -188,7 +187,7 @@ public final class PostgresChangeListener: @unchecked Sendable {
       reconnection.prepared()
       report(.connected)
       observer.changesMissed()
-      // From now on it is the lock that is waited for.
+      // From now on `start` waits for the lock.
       start?.deadlineMilliseconds = MonotonicClock.milliseconds + Self.lockMilliseconds
     }
     sentAtMilliseconds = nil
@@ -215,14 +214,13 @@ public final class PostgresChangeListener: @unchecked Sendable {
 
   // MARK: Losing the connection
 
-  /// No answer in time; but if it was this loop that had no time to read it, it is there now.
+  /// There is no answer in time, unless it has arrived and this loop had no time to read it.
   private func giveUp() {
     receive()
     if sentAtMilliseconds != nil { drop(PostgresFailure(message: "no answer in time")) }
   }
 
-  /// Gives the connection up, and plans the next attempt: at once after one that worked, later and later while none
-  /// does.
+  /// Gives the connection up, and plans the next attempt.
   private func drop(_ failure: PostgresFailure, isFinal: Bool = false) {
     guard reconnection.state != .closed else { return }
     let wasListening = isListening

@@ -7,7 +7,7 @@ import Testing
 
 @Suite("An event loop")
 struct EventLoopTests {
-  @Test("runs tasks that prefer it on its own thread, also behind a wait elsewhere")
+  @Test("runs tasks that prefer it on its own thread, also after a wait elsewhere")
   func runsTasksOnItsThread() async throws {
     let loop = try EventLoop(name: "test")
     let pool = try WorkerPool(name: "test", threads: 1, maximumQueueLength: 1)
@@ -49,7 +49,7 @@ struct EventLoopTests {
     loop.stop()
   }
 
-  @Test("runs deferred work behind the tasks of the pass")
+  @Test("runs deferred work after the tasks of the pass")
   func defersWork() async throws {
     let loop = try EventLoop(name: "test")
     let order = Record<String>()

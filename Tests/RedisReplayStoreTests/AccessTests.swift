@@ -98,7 +98,7 @@ import Testing
     }
   }
 
-  @Test("Where Redis may not be inspected, that is told, and nonces are accepted")
+  @Test("Where Redis may not be inspected, that is reported, and nonces are accepted")
   func uninspected() async throws {
     try await RedisServer.with { server in
       #expect(await server.run("ACL SETUSER registry on >secret ~device-registry:* +@all -@dangerous") == "OK")
@@ -111,7 +111,7 @@ import Testing
     }
   }
 
-  @Test("A user that may not write is told so")
+  @Test("A user that may not write is reported")
   func notPermitted() async throws {
     try await RedisServer.with { server in
       #expect(await server.run("ACL SETUSER registry on >secret ~device-registry:* +@all -set") == "OK")

@@ -5,7 +5,7 @@ import Testing
 @testable import RedisReplayStore
 
 @Suite("Redis: since when it remembers", .timeLimit(.minutes(1))) struct EpochTests {
-  @Test("The first start of all accepts at once, and so does who comes later")
+  @Test("The very first start accepts at once, and so do later processes")
   func firstStart() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in

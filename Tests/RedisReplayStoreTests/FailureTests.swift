@@ -5,7 +5,7 @@ import Testing
 @testable import RedisReplayStore
 
 @Suite("Redis: a server that goes away", .timeLimit(.minutes(1))) struct FailureTests {
-  @Test("A stopped server is unavailable in bounded time, and comes back by itself, with a new epoch")
+  @Test("A stopped server is unavailable in bounded time, and is used again automatically, with a new epoch")
   func restart() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
@@ -27,7 +27,7 @@ import Testing
     }
   }
 
-  @Test("A server that hangs meets the deadline, and what it lost comes back by itself")
+  @Test("A server that hangs meets the deadline, and is used again automatically")
   func frozenServer() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
@@ -67,7 +67,7 @@ import Testing
     }
   }
 
-  @Test("Requests wait for the first connection, so many and so long", arguments: [1, 3])
+  @Test("Requests wait for the first connection, a limited number for a limited time", arguments: [1, 3])
   func waiting(_ count: Int) async throws {
     var limits = RedisLimits()
     limits.waiting = 3
@@ -148,7 +148,7 @@ import Testing
     }
   }
 
-  @Test("Connections that are cut are made anew, again and again")
+  @Test("Connections that are cut are made again each time")
   func cutConnections() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in

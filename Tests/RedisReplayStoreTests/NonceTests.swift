@@ -90,7 +90,7 @@ import Testing
     }
   }
 
-  @Test("A database of its own is used where the URL names one")
+  @Test("The database that the URL names is used")
   func database() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url(database: 3)) { running async throws in

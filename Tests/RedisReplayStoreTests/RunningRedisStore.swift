@@ -6,7 +6,7 @@ import Testing
 
 @testable import RedisReplayStore
 
-/// A store on a loop of its own, and what it tells about its Redis.
+/// A store on a separate loop, and what it reports of its Redis.
 final class RunningRedisStore: Sendable {
   let store: RedisReplayStore
   let loop: EventLoop
@@ -46,7 +46,7 @@ final class RunningRedisStore: Sendable {
     }
   }
 
-  /// Whether the nonce is new; created now unless so many milliseconds before or after.
+  /// Whether the nonce is new; created now, or that many milliseconds later.
   func remember(
     _ nonce: String = "nonce-01", of device: DeviceID = one, createdAfterMilliseconds: Int64 = 0
   ) async throws -> Bool {
@@ -76,7 +76,7 @@ final class RunningRedisStore: Sendable {
     try await wait { await loop.run { [store] in store.session.pendingCount } > 0 }
   }
 
-  /// Everything that was told so far.
+  /// Everything that was reported so far.
   var eventsSoFar: [RedisEvent] { told.events.withLock { $0 } }
 }
 

@@ -2,7 +2,7 @@ internal import CPostgres
 internal import EventLoop
 internal import Registry
 
-/// One statement with its parameters, on its way to an answer, which it gets exactly once.
+/// One statement with its parameters, which gets its answer exactly once.
 struct PostgresRequest {
   let statement: PostgresStatement
   let values: [PostgresValue]
@@ -12,8 +12,8 @@ struct PostgresRequest {
   let complete: (Result<PostgresAnswer, PostgresFailure>) -> Void
 }
 
-/// One connection to the server, in pipeline mode. It connects, breaks and reconnects for as long as it is not
-/// closed; `advance(to:)` drives it.
+/// One connection to the server, in pipeline mode. It connects, breaks and reconnects until it is closed; `advance(to:)`
+/// drives it.
 ///
 /// `@unchecked Sendable`: confined to `loop`. Its methods are called there, and so are the callbacks of its
 /// watch; the task that connects prefers that loop, and only a `PostgresHandle` comes back from the worker.
@@ -54,15 +54,7 @@ final class PostgresConnection: @unchecked Sendable {
 
   var isReady: Bool { reconnection.isReady }
 
-  enum Phase { case down, connecting, ready }
-
-  var phase: Phase {
-    switch reconnection.state {
-    case .ready: .ready
-    case .connecting, .preparing: .connecting
-    case .disconnected, .closed: .down
-    }
-  }
+  var state: Reconnection.State { reconnection.state }
 
   var pendingCount: Int { pipeline.count }
 
@@ -104,7 +96,7 @@ final class PostgresConnection: @unchecked Sendable {
     loop.startTask { [self] in
       let outcome = await PostgresHandle.connect(
         parameters, on: workers, whenRefused: "too many connections are being made")
-      guard reconnection.state == .connecting else { return }
+      guard state == .connecting else { return }
       do throws(PostgresFailure) {
         try adopt(outcome.get())
       } catch {
@@ -119,7 +111,7 @@ final class PostgresConnection: @unchecked Sendable {
     reconnection.connected()
     enqueue(.setUp, on: link) { link.sendSetup() }
     for statement in statements {
-      guard reconnection.state == .preparing else { return }
+      guard state == .preparing else { return }
       enqueue(.prepare, on: link) { link.sendPrepare(statement) }
     }
   }
@@ -186,7 +178,7 @@ final class PostgresConnection: @unchecked Sendable {
   }
 
   private func becomeReadyIfPrepared() {
-    guard reconnection.state == .preparing, pipeline.count == 0 else { return }
+    guard state == .preparing, pipeline.count == 0 else { return }
     reconnection.prepared()
     report(.connected)
     whenReady()
@@ -194,10 +186,9 @@ final class PostgresConnection: @unchecked Sendable {
 
   // MARK: Losing the connection
 
-  /// Gives the connection up, fails everything that waits for it, and plans the next attempt: at once after one
-  /// that worked, later and later while none does.
+  /// Gives the connection up, fails everything that waits for it, and plans the next attempt.
   private func drop(_ failure: PostgresFailure, isFinal: Bool = false) {
-    guard reconnection.state != .closed else { return }
+    guard state != .closed else { return }
     let wasReady = isReady
     link?.close()
     link = nil

@@ -50,10 +50,10 @@ final class PostgresLane {
     state.waitingRequests = waiting.count
     for connection in connections {
       state.pendingStatements += connection.pendingCount
-      switch connection.phase {
+      switch connection.state {
       case .ready: state.ready += 1
-      case .connecting: state.connecting += 1
-      case .down: state.down += 1
+      case .connecting, .preparing: state.connecting += 1
+      case .disconnected, .closed: state.down += 1
       }
     }
     return state

@@ -6,7 +6,7 @@ internal import EventLoop
 final class PostgresListenerLink {
   private let handle: PostgresHandle
   private let watch: DescriptorWatch
-  /// What the query that is under way has answered so far.
+  /// What the query that is in progress has answered so far.
   private var outcome: Result<Bool, PostgresFailure>?
 
   init(
@@ -45,7 +45,7 @@ final class PostgresListenerLink {
   func readAvailable() -> Bool { PQconsumeInput(handle.pointer) == 1 }
 
   /// The answer to the query, once it is there in whole, and so committed; nil before. Called only while a query is
-  /// under way: libpq tells its end by a null pointer, and without a query there is nothing but those.
+  /// in progress: libpq marks its end with a null pointer, and without a query it returns nothing else.
   func takeAnswer() -> Result<Bool, PostgresFailure>? {
     while PQisBusy(handle.pointer) == 0 {
       guard let result = PQgetResult(handle.pointer) else {
