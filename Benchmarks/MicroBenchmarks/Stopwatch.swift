@@ -5,8 +5,14 @@ private import Glibc
 enum Stopwatch {
   private static let rounds = 7
 
+  /// Whether the command line asks for the part: its arguments are words of the name.
+  private static func isWanted(_ name: String) -> Bool {
+    CommandLine.arguments.dropFirst().allSatisfy { name.contains($0) }
+  }
+
   static func measure(_ name: String, repetitions: Int = 20_000, _ body: () async throws -> Void) async rethrows
   {
+    guard isWanted(name) else { return }
     var (best, allocations) = (Double.infinity, 0.0)
     for _ in 0..<rounds {
       let (start, before) = (nanoseconds(), allocation_count())
@@ -19,6 +25,7 @@ enum Stopwatch {
   }
 
   static func measure(_ name: String, repetitions: Int = 20_000, _ body: () throws -> Void) rethrows {
+    guard isWanted(name) else { return }
     var (best, allocations) = (Double.infinity, 0.0)
     for _ in 0..<rounds {
       let (start, before) = (nanoseconds(), allocation_count())
