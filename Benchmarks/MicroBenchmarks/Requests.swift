@@ -46,23 +46,14 @@ struct Requests {
     let limits = RateLimits(
       .init(client: RateLimit(requests: 1_000_000, windowSeconds: 1)), random: outside,
       monotonicMilliseconds: { 0 })
-    let authentication = AuthenticationService(
+    let services = Services(
       store: store, live: live, replay: outside, hasher: outside, limits: limits, clock: outside,
-      skewSeconds: 300)
-    let clients = ClientService(store: store, live: live, clock: outside, random: outside)
-    let devices = DeviceService(
-      store: store, live: live, hasher: outside, clock: outside, random: outside, maxDevicesPerClient: 10)
-    let services = API.Services(
-      devices: devices, clients: clients,
-      authentication: authentication,
-      tokens: TokenService(
-        store: store, live: live, authentication: authentication, hasher: outside, limits: limits,
-        clock: outside, random: outside),
-      signals: SignalService(
-        store: store, live: live, authentication: authentication, clock: outside, random: outside),
-      limits: limits, clock: outside, store: store)
-    _ = try await clients.createClient(id: owner, email: nil, telegramID: nil)
-    let device = try await devices.createDevice(clientID: owner, deviceName: DeviceName("EA"))
+      random: outside,
+      observer: Unobserved(), skewSeconds: 300, maxDevicesPerClient: 10)
+    let change = Change(by: .operator, at: outside.now())
+    _ = try await services.clients.createClient(id: owner, email: nil, telegramID: nil, change: change)
+    let device = try await services.devices.createDevice(
+      clientID: owner, deviceName: DeviceName("EA"), change: change)
     return (
       API(services: services, verifier: outside, origin: SignatureOrigin(scheme: "http")) { _ in }, device
     )
