@@ -3,7 +3,7 @@ public import HTTP
 public import Registry
 
 /// The registry on the wire: routes, who may call them, what they read and answer. One for each event loop,
-/// with that loop's services. A class, for each request hands it on several times.
+/// with that loop's services. A class, because each request passes it on several times.
 public final class API: Responder {
   let services: Services
   let ownerTokens: OwnerTokens
@@ -68,8 +68,8 @@ public final class API: Responder {
     return Outcome(response: response, problem: problem)
   }
 
-  /// Reports the outcome of a request, for the log and the metrics, and hands its answer on. Apart, so that a request that
-  /// waits has no room for it.
+  /// Reports the outcome of a request, for the log and the metrics, and answers it. Separate, so that a
+  /// request that waits has no room for it.
   @inline(never)
   func report(
     _ outcome: Outcome, of request: Request, at operation: Operation?, since start: ContinuousClock.Instant

@@ -4,7 +4,7 @@ public import Registry
 
 /// Who sent a request, where that was proved.
 public enum ProvedCaller: Hashable, Sendable {
-  /// Whoever bears a token with this subject: an owner, or an administrator.
+  /// The bearer of a token with this subject: an owner, or an administrator.
   case client(ClientID)
   case device(DeviceID)
 }
@@ -25,7 +25,7 @@ public struct AnsweredRequest: Hashable, Sendable {
   public let durationNanoseconds: UInt64
   /// Whether requests like this one come again and again by themselves: devices' and probes'.
   public let isRoutine: Bool
-  /// Nil where nobody proved who they are, or nobody had to.
+  /// Nil where the caller was not authenticated.
   public let caller: ProvedCaller?
   /// Where the request comes from; nil where it was refused before anybody looked.
   public let address: IPAddress?
@@ -69,7 +69,7 @@ extension AnsweredRequest {
 }
 
 extension Duration {
-  /// Whole nanoseconds; 0 for what is negative, which a clock that nobody sets does not tell.
+  /// Whole nanoseconds; 0 for a negative duration, which a monotonic clock does not measure.
   var nanoseconds: UInt64 {
     let (seconds, attoseconds) = components
     return UInt64(max(0, seconds)) * 1_000_000_000 + UInt64(max(0, attoseconds)) / 1_000_000_000

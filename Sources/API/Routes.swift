@@ -52,7 +52,7 @@ extension API {
       "Hands the device its signals that are neither acknowledged nor expired, oldest first.", API.poll),
     .device(
       "POST", "/api/v1/device/ack", "acknowledge",
-      "Takes the device's word on what it did with signals. Of each signal, the first word counts.",
+      "Records what the device did with signals. The first report on a signal counts.",
       API.acknowledge),
     .anyone(
       "POST", "/api/v1/device/token", "issueToken",
@@ -70,11 +70,11 @@ extension API {
       problems: [.clientNotFound], API.getClient),
     .administrator(
       "DELETE", "/api/v1/clients/{id}", "deleteClient",
-      "Removes a client, its devices and all that hangs on them.",
+      "Deletes a client, its devices and everything that belongs to them.",
       problems: [.clientNotFound], API.deleteClient),
 
-    .anyone("GET", "/healthz", "health", "Tells that the process lives.", access: .probe, API.health),
-    .anyone("GET", "/readyz", "readiness", "Tells that the database answers.", access: .probe, API.readiness),
+    .anyone("GET", "/healthz", "health", "Answers while the process runs.", access: .probe, API.health),
+    .anyone("GET", "/readyz", "readiness", "Answers while the database does.", access: .probe, API.readiness),
     .anyone("GET", "/openapi.json", "openAPI", "This document.", API.openAPI),
   ])
 }

@@ -14,8 +14,8 @@ public struct TraceID: Hashable, Sendable, CustomStringConvertible {
     self.init(traceparent: values[0])
   }
 
-  /// Reads `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`: version, trace, parent and flags. Versions to
-  /// come may have more behind a further `-`; ff is none.
+  /// Reads `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`: version, trace, parent and flags. Later
+  /// versions may have more after a further `-`; ff is not a version.
   init?(traceparent text: String) {
     var text = text
     let trace: String? = text.withUTF8 { bytes in

@@ -14,7 +14,7 @@ public final class Endpoint<Application: AnyObject & Sendable>: Sendable {
   }
 }
 
-/// What is asked for, and all that the OpenAPI document says about it. A class, for each request hands it on.
+/// What is asked for, and all that the OpenAPI document says about it. A class, because each request passes it on.
 public final class Operation: Sendable {
   public let method: String
   /// The path, with parameters in braces.

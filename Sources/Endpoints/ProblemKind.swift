@@ -56,7 +56,7 @@ extension Problem {
     Problem(.contentTooLarge, "The body has more than \(maximumBytes) bytes; send at most that many.")
   }
 
-  /// As a rule nobody is left to read this.
+  /// The client is gone as a rule.
   static let contentLost = Problem(
     .malformedRequest, "The request was refused: its content did not arrive as a whole.")
 

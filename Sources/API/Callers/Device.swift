@@ -85,7 +85,7 @@ extension API {
     }
   }
 
-  /// The answer to a signed request is signed, of whatever status, and nobody on the way may change it.
+  /// The answer to a signed request is signed, of whatever status, and no intermediary may change it.
   private func sign(_ response: Response, to device: AuthenticatedDevice) {
     guard let signed = device.signed, let serverKey = device.session.serverKey else { return }
     let body = response.body?.withBytes { Array($0) } ?? []
