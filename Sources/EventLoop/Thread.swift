@@ -35,6 +35,6 @@ final class Thread: Sendable {
 
   func join() { pthread_join(thread, nil) }
 
-  /// Lets the system clear up behind the thread when it ends.
+  /// Lets the system free the thread when it ends.
   func detach() { pthread_detach(thread) }
 }

@@ -1,8 +1,8 @@
-/// A time by which something must have happened. Its owner sets, moves and clears it in a `TimerWheel`.
+/// A time by which something must have happened. Its owner sets, moves and removes it in a `TimerWheel`.
 ///
 /// Not Sendable: it belongs to the loop of its wheel.
 public final class Deadline {
-  /// When it falls due, in milliseconds of the wheel's clock; `Int.max` where it is cleared.
+  /// When it falls due, in milliseconds of the wheel's clock; `Int.max` where it is not set.
   public fileprivate(set) var dueMilliseconds = Int.max
   /// The tick whose slot it is in; nil where it is in none.
   fileprivate var tick: Int?
@@ -18,13 +18,13 @@ public final class Deadline {
 
 /// The deadlines of many owners, in slots by the tick in which they fall due (a hashed timer wheel).
 ///
-/// To set, move or clear a deadline takes a constant time. To move it to a later time is a single store, because it stays
+/// To set, move or remove a deadline takes a constant time. To move it to a later time is a single store, because it stays
 /// in its slot until that is visited: a connection that answers thousands of requests costs the wheel next to nothing.
 /// A deadline is met one tick late at most. Not Sendable: it belongs to one loop, which calls `advance`.
 public final class TimerWheel {
   /// How late a deadline may be met.
   public let tickMilliseconds: Int
-  /// Deadlines that are in a slot, cleared ones included until their slot is visited.
+  /// Deadlines that are set.
   public private(set) var count = 0
   /// The head of each slot's ring.
   private let slots: [Deadline]
@@ -60,9 +60,6 @@ public final class TimerWheel {
     link(deadline, at: due)
   }
 
-  /// The deadline is not met any more until it is set again.
-  public func clear(_ deadline: Deadline) { deadline.dueMilliseconds = .max }
-
   /// Takes the deadline out, so that it can go.
   public func remove(_ deadline: Deadline) {
     deadline.dueMilliseconds = .max
@@ -96,7 +93,7 @@ public final class TimerWheel {
       if deadline.dueMilliseconds <= now {
         deadline.dueMilliseconds = .max
         deadline.handler()
-      } else if deadline.dueMilliseconds != .max {
+      } else {
         link(deadline, at: tick(of: deadline.dueMilliseconds))
       }
     }

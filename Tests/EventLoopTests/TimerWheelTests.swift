@@ -71,26 +71,6 @@ import Testing
     #expect(wheel.count == 0)
   }
 
-  @Test("does not meet what was cleared, and counts it until its slot is visited")
-  func clears() {
-    let deadline = met.deadline("cleared")
-    wheel.set(deadline, at: 1100)
-    wheel.clear(deadline)
-    #expect(wheel.count == 1)
-    wheel.advance(to: 1200)
-    #expect(met.take().isEmpty)
-    #expect(wheel.count == 0)
-    // Set again while it is still in a slot.
-    wheel.set(deadline, at: 1300)
-    wheel.clear(deadline)
-    wheel.set(deadline, at: 1350)
-    #expect(wheel.count == 1)
-    wheel.advance(to: 1349)
-    #expect(met.take().isEmpty)
-    wheel.advance(to: 1360)
-    #expect(met.take() == ["cleared"])
-  }
-
   @Test("lets go of what is removed, whether it is in a slot or not")
   func removes() {
     var deadline: Deadline? = met.deadline("removed")
@@ -128,9 +108,9 @@ import Testing
     #expect(wheel.count == 0)
   }
 
-  @Test("a handler may remove, clear, move or set others of its slot, met or not")
+  @Test("a handler may remove, move or set others of its slot, met or not")
   func changesOthers() {
-    for change in ["remove", "clear", "move", "bring forward"] {
+    for change in ["remove", "move", "bring forward"] {
       let wheel = TimerWheel(tickMilliseconds: 10, now: 0)
       var others: [Deadline] = []
       func changeOthers(_ name: String) {
@@ -138,7 +118,6 @@ import Testing
         for other in others {
           switch change {
           case "remove": wheel.remove(other)
-          case "clear": wheel.clear(other)
           case "move": wheel.set(other, at: 500)
           default: wheel.set(other, at: 1)
           }
@@ -234,8 +213,7 @@ import Testing
     for _ in 0..<5000 {
       let number = Int.random(in: 0..<dues.count, using: &random)
       switch Int.random(in: 0..<10, using: &random) {
-      case 0: wheel.remove(deadlines[number]); dues[number] = .max
-      case 1: wheel.clear(deadlines[number]); dues[number] = .max
+      case 0, 1: wheel.remove(deadlines[number]); dues[number] = .max
       case 2...5:
         let due = now + Int.random(in: -tick...reach, using: &random)
         wheel.set(deadlines[number], at: due)
