@@ -1,25 +1,17 @@
 private import Synchronization
 
-/// How late a loop is: a timer that is due every so often, and by how much it came later than that.
-///
-/// `@unchecked Sendable`: `timer` is used on the loop alone; the last beat is an atomic.
-public final class LoopPulse: @unchecked Sendable {
+/// How late a loop is: a timer that is due every so often, and by how much it fired later than that. Runs on the loop.
+public final class LoopPulse: Service {
   public static let intervalMilliseconds = 100
 
   private let loop: EventLoop
   private let observe: @Sendable (_ lateNanoseconds: UInt64) -> Void
-  private let lastBeatNanoseconds: Atomic<Int64>
-  private var timer: Timer?
+  private let lastBeatNanoseconds = Atomic(MonotonicClock.nanoseconds)
 
-  /// Begins. Call it on the loop.
-  /// - Parameter observe: told on the loop, at each beat, how late it came.
+  /// - Parameter observe: called on the loop at each beat with how late it is.
   public init(of loop: EventLoop, observe: @escaping @Sendable (_ lateNanoseconds: UInt64) -> Void) {
-    loop.assertCurrent()
     self.loop = loop
     self.observe = observe
-    lastBeatNanoseconds = Atomic(MonotonicClock.nanoseconds)
-    timer = Timer(on: loop)
-    wait()
   }
 
   /// Time since the last beat, which grows while the loop is stuck. From any thread, without waiting for the loop.
@@ -27,15 +19,13 @@ public final class LoopPulse: @unchecked Sendable {
     max(0, MonotonicClock.nanoseconds - lastBeatNanoseconds.load(ordering: .relaxed))
   }
 
-  /// Ends it. Call it on the loop.
-  public func stop() {
-    loop.assertCurrent()
-    timer?.close()
-    timer = nil
-  }
-
-  private func wait() {
-    timer?.start(afterMilliseconds: Self.intervalMilliseconds) { [unowned self] in beat() }
+  public func run() async {
+    let timer = Timer(on: loop)
+    timer.start(afterMilliseconds: Self.intervalMilliseconds, repeatMilliseconds: Self.intervalMilliseconds) {
+      [self] in beat()
+    }
+    await untilCancelled()
+    timer.close()
   }
 
   private func beat() {
@@ -43,6 +33,5 @@ public final class LoopPulse: @unchecked Sendable {
     let due = lastBeatNanoseconds.load(ordering: .relaxed) + Int64(Self.intervalMilliseconds) * 1_000_000
     observe(UInt64(max(0, now - due)))
     lastBeatNanoseconds.store(now, ordering: .relaxed)
-    wait()
   }
 }

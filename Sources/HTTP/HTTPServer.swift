@@ -7,7 +7,7 @@ private import Synchronization
 ///
 /// `@unchecked Sendable`: everything here but an atomic is confined to the loop, which each entry asserts.
 public final class HTTPServer: @unchecked Sendable {
-  let loop: EventLoop
+  public let loop: EventLoop
   let limits: HTTPLimits
   let bounds: ConnectionMachine.Bounds
   let trustedProxies: TrustedProxies

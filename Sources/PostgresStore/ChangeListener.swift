@@ -12,7 +12,7 @@ public import Registry
 /// `@unchecked Sendable`: everything mutable is confined to `loop`. `start` and `close` go there; the callbacks of
 /// timer and watch run there; the task that connects prefers that loop, and only a `PostgresHandle` comes back from
 /// the worker.
-public final class PostgresChangeListener: @unchecked Sendable {
+public final class PostgresChangeListener: ClosableService, @unchecked Sendable {
   /// For how long an answered heartbeat is good.
   static let trustMilliseconds: Int64 = 1000
   static let heartbeatMilliseconds: Int64 = 250

@@ -6,7 +6,7 @@ private import Synchronization
 ///
 /// `@unchecked Sendable`: everything mutable but `lastLook` is confined to `loop`. `start` and `close` go there; every
 /// operation begins with `loop.assertCurrent()`, and the callbacks that complete it run there too.
-public final class PostgresStore: RegistryStore, @unchecked Sendable {
+public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sendable {
   /// How often deadlines and attempts to reconnect are looked at.
   static let tickMilliseconds = 50
 

@@ -12,7 +12,7 @@ private import Synchronization
 ///
 /// `@unchecked Sendable`: everything mutable but `lastLook` is confined to `loop`. `start` and `close` go there;
 /// `remember` begins with `loop.assertCurrent()`, and the callback that completes it runs there too.
-public final class RedisReplayStore: ReplayStore, @unchecked Sendable {
+public final class RedisReplayStore: ReplayStore, ClosableService, @unchecked Sendable {
   /// How often deadlines and attempts to reconnect are looked at.
   static let tickMilliseconds = 50
 

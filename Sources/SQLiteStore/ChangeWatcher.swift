@@ -8,7 +8,7 @@ public import Registry
 /// which reads a page of shared memory; only where one did, it reads the log of changes that triggers keep.
 ///
 /// `@unchecked Sendable`: its state is confined to `loop`, as `loop.assertCurrent()` sees to.
-public final class SQLiteChangeWatcher: @unchecked Sendable {
+public final class SQLiteChangeWatcher: ClosableService, @unchecked Sendable {
   /// How often it looks.
   static let intervalMilliseconds = 20
   /// For how long after a look the observer may trust that it missed nothing.

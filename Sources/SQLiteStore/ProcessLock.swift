@@ -1,8 +1,9 @@
+public import EventLoop
 private import Glibc
 
 /// A lock on a file beside the database, which tells the processes that serve it of each other. The system
 /// releases it when its process ends, however that ends.
-public final class SQLiteProcessLock: Sendable {
+public final class SQLiteProcessLock: ClosableService {
   public enum Mode: Sendable {
     /// For a process that alone remembers the nonces of requests.
     case exclusive
@@ -25,7 +26,7 @@ public final class SQLiteProcessLock: Sendable {
     guard descriptor >= 0 else { throw SQLiteFileError(path: path, errorNumber: errno) }
     guard flock(descriptor, (mode == .exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0 else {
       let errorNumber = errno
-      close(descriptor)
+      Glibc.close(descriptor)
       throw errorNumber == EWOULDBLOCK
         ? SQLiteProcessLockError(path: path) : SQLiteFileError(path: path, errorNumber: errorNumber)
     }
@@ -33,8 +34,11 @@ public final class SQLiteProcessLock: Sendable {
     self.descriptor = descriptor
   }
 
+  /// Releases the lock.
+  public func close() async { flock(descriptor, LOCK_UN) }
+
   /// The file stays: were it removed, one process could lock the file that is gone and another one a new file.
-  deinit { close(descriptor) }
+  deinit { Glibc.close(descriptor) }
 }
 
 /// Another process serves the database, and one of the two remembers nonces by itself.

@@ -8,7 +8,7 @@ public import Registry
 /// the file: more than most reads. Writes wait for the disk, so the database's one writer does them.
 ///
 /// `@unchecked Sendable`: `reader` and `reads` are confined to `loop`, as `loop.assertCurrent()` sees to.
-public final class SQLiteStore: RegistryStore, @unchecked Sendable {
+public final class SQLiteStore: RegistryStore, ClosableService, @unchecked Sendable {
   /// How long a read may hold up the loop for a lock. In WAL mode it waits only while another process opens,
   /// recovers or closes the file.
   static let busyTimeoutMilliseconds: Int32 = 100

@@ -2,10 +2,9 @@ internal import EventLoop
 internal import HTTP
 internal import Observability
 
-/// Where those who run the service read its metrics: an HTTP server of its own, on an address that is not the
-/// clients', and on a loop of its own, which answers also while the clients' loops are stuck. It has no TLS and asks
-/// nobody who they are.
-final class AdminServer: Sendable {
+/// Where operators read the metrics: a separate HTTP server, on an address that is not the clients', and on a separate
+/// loop, which answers also while the clients' loops are stuck. It has neither TLS nor authentication.
+final class AdminServer: ClosableService {
   /// Where it listens, with the port that the system picked where 0 was asked for.
   let address: ListenAddress
   private let loop: EventLoop
@@ -44,7 +43,7 @@ final class AdminServer: Sendable {
     self.loop = loop
   }
 
-  func shutDown() async {
+  func close() async {
     await loop.run { [http] in await http.shutDown(timeoutMilliseconds: Self.shutDownTimeoutMilliseconds) }
     loop.stop()
   }

@@ -3,12 +3,27 @@ internal import EventLoop
 internal import Registry
 
 /// argon2id, and the keys of SCRAM, on the threads of a pool.
-struct Argon2idHasher: PasswordHasher {
-  let argon2id: Argon2id
-  let pool: WorkerPool
+struct Argon2idHasher: PasswordHasher, ClosableService {
+  private let argon2id: Argon2id
+  private let pool: WorkerPool
 
   /// Hashes that wait for a thread. At 25 hashes a second and core, the last one waits some seconds.
   static let maximumQueueLength = 128
+  /// Lowers the threads' share of a busy processor.
+  static let niceness: Int32 = 5
+
+  init(memoryKiB: Int, iterations: Int) throws {
+    argon2id = try Argon2id(memoryKiB: memoryKiB, iterations: iterations)
+    pool = try WorkerPool(
+      name: "argon2id", threads: ProcessSettings.processorCount, maximumQueueLength: Self.maximumQueueLength,
+      niceness: Self.niceness)
+  }
+
+  /// Secrets that wait for a thread. From any thread.
+  var queueLength: Int { pool.queueLength }
+
+  /// When the loops have stopped, so that nobody waits for what is queued.
+  func close() { pool.cancel() }
 
   func verifier(for secret: DeviceSecret) async throws(RegistryError) -> SecretVerifier {
     try await onPool { hash(secret) }.get()

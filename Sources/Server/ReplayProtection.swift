@@ -4,37 +4,24 @@ internal import RedisReplayStore
 internal import Registry
 internal import Synchronization
 
-/// Where the nonces of signed requests are remembered.
-public enum ReplayStoreSetting: Hashable, Sendable {
-  /// By this process alone, which therefore must be the only one that serves the database.
-  case memory
-  /// In a Redis, which all processes on the database share.
-  case redis(url: String)
-
-  /// Nil if the text is neither.
-  init?(_ text: String) {
-    if text == "memory" {
-      self = .memory
-    } else if RedisURL(text) != nil {
-      self = .redis(url: text)
-    } else {
-      return nil
-    }
-  }
-}
-
 /// The replay stores of a process: one memory for all its loops, or a connection to Redis for each.
-enum ReplayProtection: Sendable {
-  case memory(ReplayMemory)
-  case redis([GuardedReplayStore])
+struct ReplayProtection: Sendable {
+  /// One for each loop.
+  let stores: [any ReplayStore]
+  /// Nil where Redis remembers the nonces.
+  let memory: ReplayMemory?
+  /// Nil where this process remembers the nonces.
+  let redis: [RedisReplayStore]?
 
-  /// Takes the lock on the database, and begins to hear of its changes: who hears nothing of a revocation, and who
-  /// does not know of another process, lets nobody in.
+  /// Takes the lock on the database and begins to receive its changes. A process that misses a revocation, or another
+  /// process, lets nobody in.
+  ///
+  /// - Parameter store: the first loop's.
   ///
   /// Throws an error that names REPLAY_STORE where another process serves the database.
-  static func open(
-    _ configuration: Configuration, on lanes: [Lane], database: Database, live: LiveDevices, clock: any Clock,
-    logger: Logger, opened: inout OpenedParts
+  static func start(
+    _ configuration: Configuration, on loops: [EventLoop], database: Database, store: any RegistryStore,
+    live: LiveDevices, clock: any Clock, logger: Logger, services: inout RunningServices
   ) async throws -> ReplayProtection {
     switch configuration.replayStore {
     case .memory:
@@ -42,71 +29,35 @@ enum ReplayProtection: Sendable {
         clock: clock, random: SystemRandomSource(), skewSeconds: configuration.signatureSkewSeconds,
         maximumNonces: configuration.maximumReplayNonces)
       let margin = database.lockMarginMilliseconds
-      let feed = try await database.openFeed(
-        on: lanes[0].loop, lock: .exclusive, observer: live, logger: logger
+      try await database.startFeed(
+        on: loops[0], isExclusive: true, observer: live, logger: logger, services: &services
       ) { isHeld in
-        if isHeld { memory.hold(since: clock.now() + margin) } else { memory.loseHold() }
-        if !isHeld { logger.log(.warning, "lock on the database lost: signed requests are refused") }
+        guard !isHeld else { return memory.hold(since: clock.now() + margin) }
+        memory.loseHold()
+        logger.log(.warning, "lock on the database lost: signed requests are refused")
       }
-      opened.add { await feed.close() }
       // Where there is no device, nobody can have signed anything before.
-      if try await !hasDevices(lanes[0]) { memory.hold(since: nil) }
-      return .memory(memory)
+      if try await !loops[0].run({ try await store.hasDevices() }) { memory.hold(since: nil) }
+      return ReplayProtection(stores: loops.map { _ in memory }, memory: memory, redis: nil)
 
     case .redis(let url):
       let lock = LockState()
-      let feed = try await database.openFeed(
-        on: lanes[0].loop, lock: .shared, observer: live, logger: logger
+      try await database.startFeed(
+        on: loops[0], isExclusive: false, observer: live, logger: logger, services: &services
       ) { lock.isHeld = $0 }
-      opened.add { await feed.close() }
-      let isFirstStart = try await !hasDevices(lanes[0])
-      var stores: [GuardedReplayStore] = []
-      for lane in lanes {
+      let isFirstStart = try await !loops[0].run { try await store.hasDevices() }
+      var redis: [RedisReplayStore] = []
+      for loop in loops {
         let store = RedisReplayStore(
-          url: RedisURL(url)!, loop: lane.loop, clock: clock, random: SystemRandomSource(),
+          url: RedisURL(url)!, loop: loop, clock: clock, random: SystemRandomSource(),
           isFirstStart: { isFirstStart }
         ) { logger.log($0) }
-        await lane.loop.run { store.start() }
-        opened.add { await store.close() }
-        stores.append(GuardedReplayStore(store: store, lock: lock))
+        await loop.run { store.start() }
+        services.start(store)
+        redis.append(store)
       }
-      return .redis(stores)
-    }
-  }
-
-  private static func hasDevices(_ lane: Lane) async throws -> Bool {
-    try await lane.loop.run { try await lane.store.store.hasDevices() }
-  }
-
-  /// The store of a loop.
-  func store(ofLane index: Int) -> any ReplayStore {
-    switch self {
-    case .memory(let memory): memory
-    case .redis(let stores): stores[index]
-    }
-  }
-
-  /// Nonces that this process remembers.
-  var count: Int {
-    switch self {
-    case .memory(let memory): memory.count
-    case .redis: 0
-    }
-  }
-
-  /// The connections to Redis; nil where there is none.
-  var redis: [RedisState]? {
-    switch self {
-    case .memory: nil
-    case .redis(let stores): stores.map(\.store.state)
-    }
-  }
-
-  /// Nonces that this process may remember.
-  var limit: Int {
-    switch self {
-    case .memory(let memory): memory.maximumNonces
-    case .redis: 0
+      let stores = redis.map { GuardedReplayStore(store: $0, lock: lock) }
+      return ReplayProtection(stores: stores, memory: nil, redis: redis)
     }
   }
 }

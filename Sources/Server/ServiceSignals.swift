@@ -1,48 +1,29 @@
 internal import EventLoop
 internal import Glibc
 
-/// What the system tells the service, from the moment that this is made: SIGHUP to read its files anew, SIGTERM and
-/// SIGINT to end. One of these two that comes once the first was heard ends the process at once.
+/// What the system asks of the service, from the moment that this is made: SIGHUP to read its files anew, SIGTERM and
+/// SIGINT to end. A second one of these two ends the process at once.
 ///
 /// `@unchecked Sendable`: everything mutable is touched on `loop` alone.
 final class ServiceSignals: @unchecked Sendable {
-  enum Order {
-    /// However often it was asked for since the last time.
-    case reload
-    case end
-  }
-
+  /// An element for SIGHUP, one for all that arrive before it is taken; ended by SIGTERM and SIGINT.
+  let reloads: AsyncStream<Void>
   private let loop: EventLoop
   private var endWatches: [SignalWatch] = []
   private var reloadWatch: SignalWatch?
-  private var isEnding = false
-  private var isReloadDue = false
-  private var waiting: UnsafeContinuation<Void, Never>?
 
   init() async throws {
+    let (stream, reload) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
+    reloads = stream
     loop = try EventLoop(name: "signals")
     await loop.run { [self] in
       endWatches = [SIGTERM, SIGINT].map { signal in
         SignalWatch(signal, on: loop) { [unowned self] in
-          isEnding = true
           stopWatchingForTheEnd()
-          tell()
+          reload.finish()
         }
       }
-      reloadWatch = SignalWatch(SIGHUP, on: loop) { [unowned self] in
-        isReloadDue = true
-        tell()
-      }
-    }
-  }
-
-  /// Waits for the next of them.
-  func next() async -> Order {
-    await loop.run { [self] in
-      if !isEnding, !isReloadDue { await withUnsafeContinuation { waiting = $0 } }
-      if isEnding { return .end }
-      isReloadDue = false
-      return .reload
+      reloadWatch = SignalWatch(SIGHUP, on: loop) { reload.yield() }
     }
   }
 
@@ -54,11 +35,6 @@ final class ServiceSignals: @unchecked Sendable {
       reloadWatch = nil
     }
     loop.stop()
-  }
-
-  private func tell() {
-    waiting?.resume()
-    waiting = nil
   }
 
   private func stopWatchingForTheEnd() {

@@ -1,7 +1,8 @@
+internal import EventLoop
 internal import Glibc
 
-/// systemd, where it started this process and wants to hear how it fares: datagrams to the socket that
-/// `NOTIFY_SOCKET` names (sd_notify(3)).
+/// systemd, where it started this process and asks for its state: datagrams to the socket that `NOTIFY_SOCKET` names
+/// (sd_notify(3)).
 struct Systemd: Sendable {
   enum State: String {
     case ready = "READY=1"
@@ -10,10 +11,10 @@ struct Systemd: Sendable {
   }
 
   private let socketPath: String
-  /// How often it must hear that the service is alive; nil where it does not ask.
-  private let aliveIntervalMilliseconds: Int?
+  /// How often it must be told that the service is alive; nil where it does not ask.
+  fileprivate let aliveIntervalMilliseconds: Int?
 
-  /// Nil where nobody wants to hear.
+  /// Nil where systemd does not ask.
   init?(environment: [String: String]) {
     guard let path = environment["NOTIFY_SOCKET"], path.hasPrefix("/") || path.hasPrefix("@") else {
       return nil
@@ -25,7 +26,7 @@ struct Systemd: Sendable {
     aliveIntervalMilliseconds = isMeant ? timeoutMicroseconds.map { max($0 / 2000, 1) } : nil
   }
 
-  /// Says so. Where that fails, nobody listens any more, and there is nothing to do.
+  /// Sends it. Where that fails, nobody listens any more, and there is nothing to do.
   func tell(_ state: State) {
     guard let (address, length) = address() else { return }
     let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
@@ -38,17 +39,6 @@ struct Systemd: Sendable {
     }
   }
 
-  /// Says that the service is alive, again and again until the task is cancelled, where systemd asks for it. Each time
-  /// `proof` has to return first: a service that hangs is silent, and is started anew.
-  func keepAlive(_ proof: @Sendable () async -> Void) async {
-    guard let aliveIntervalMilliseconds else { return }
-    while !Task.isCancelled {
-      await proof()
-      tell(.alive)
-      try? await Task.sleep(for: .milliseconds(aliveIntervalMilliseconds))
-    }
-  }
-
   /// Nil where the path is too long for a socket's.
   private func address() -> (sockaddr_un, socklen_t)? {
     var address = sockaddr_un()
@@ -58,5 +48,32 @@ struct Systemd: Sendable {
     guard path.count < MemoryLayout.size(ofValue: address.sun_path) else { return nil }
     withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path) }
     return (address, socklen_t(MemoryLayout<sockaddr_un>.offset(of: \.sun_path)! + path.count))
+  }
+}
+
+/// Tells systemd that the service is ready, that it is alive, and that it stops.
+struct SystemdNotices: Service {
+  private let systemd: Systemd
+  private let loops: [EventLoop]
+
+  /// - Parameter loops: each has to answer before the service counts as alive: one that hangs does not answer, and
+  ///   systemd restarts the service.
+  init(to systemd: Systemd, loops: [EventLoop]) {
+    self.systemd = systemd
+    self.loops = loops
+  }
+
+  func run() async {
+    systemd.tell(.ready)
+    if let interval = systemd.aliveIntervalMilliseconds {
+      while !Task.isCancelled {
+        for loop in loops { await loop.run {} }
+        systemd.tell(.alive)
+        try? await Task.sleep(for: .milliseconds(interval))
+      }
+    } else {
+      await untilCancelled()
+    }
+    systemd.tell(.stopping)
   }
 }

@@ -228,7 +228,9 @@ private final class Gate: @unchecked Sendable {
   @Test func `A loop that is stuck is silent, and afterwards late by as much`() async throws {
     let loop = try EventLoop(name: "pulse-test")
     let (lags, told) = AsyncStream.makeStream(of: UInt64.self)
-    let pulse = await loop.run { LoopPulse(of: loop) { told.yield($0) } }
+    let pulse = LoopPulse(of: loop) { told.yield($0) }
+    var services = RunningServices()
+    services.start(pulse, on: loop)
     let stuck = DispatchSemaphore(value: 0)
     loop.submit { stuck.wait() }
     let lateNanoseconds: Int64 = 300_000_000
@@ -242,7 +244,7 @@ private final class Gate: @unchecked Sendable {
       break
     }
     #expect(lag >= least)
-    await loop.run { pulse.stop() }
+    await services.shutDown()
     loop.stop()
   }
 }

@@ -164,6 +164,10 @@ struct CommandLineTests {
     let second = try await Program.run(["serve"], [secret, file, "LISTEN=\(address)"])
     #expect(second.status == 1)
     #expect(second.errors.contains("set LISTEN"))
+    // The database is not touched before that.
+    let untouched = "\(directory.path)/untouched.db"
+    _ = try await Program.run(["serve"], [secret, "DATABASE_URL=sqlite:\(untouched)", "LISTEN=\(address)"])
+    #expect(!FileManager.default.fileExists(atPath: untouched))
     let adminAddress = try #require(line.firstMatch(of: /"admin_address":"(127.0.0.1:\d+)"/)).1
     let third = try await Program.run(
       ["serve"], [secret, file, "LISTEN=127.0.0.1:0", "ADMIN_LISTEN=\(adminAddress)"])

@@ -109,7 +109,9 @@ import Testing
   @Test func `The metrics are told while a loop is stuck, and tell of it`() async throws {
     let loop = try EventLoop(name: "stuck-test")
     let metrics = Metrics()
-    let pulses = await PartMetrics(metrics: metrics).describe([loop])
+    var services = RunningServices()
+    services.start(loop)
+    for pulse in PartMetrics(metrics: metrics).describe([loop]) { services.start(pulse, on: loop) }
     let address = try #require(ListenAddress("127.0.0.1:0"))
     let admin = try await AdminServer(
       listener: AdminServer.listen(at: address), host: address.host, metrics: metrics)
@@ -126,8 +128,7 @@ import Testing
     }
     #expect(silence >= 0.3)
     stuck.signal()
-    await loop.run { for pulse in pulses { pulse.stop() } }
-    await admin.shutDown()
-    loop.stop()
+    services.start(admin)
+    await services.shutDown()
   }
 }

@@ -49,7 +49,7 @@ final class TestRegistry: Sendable {
     let logger = Logger(
       level: log == nil ? .error : configuration.logLevel, format: configuration.logFormat,
       descriptor: descriptor)
-    let server = try await RunningServer.start(configuration, logger: logger, clock: clock)
+    let server = try await compose(configuration, logger: logger, clock: clock)
     let registry = try TestRegistry(database: database, clock: clock, server: server)
     do {
       let result = try await body(registry)

@@ -119,7 +119,7 @@ enum ClientCommand {
         do {
           try await body(
             ClientService(
-              store: store.store, live: LiveDevices(monotonicMilliseconds: { MonotonicClock.milliseconds }),
+              store: store, live: LiveDevices(monotonicMilliseconds: { MonotonicClock.milliseconds }),
               random: SystemRandomSource(), observer: Unobserved()))
         } catch {
           await store.close()

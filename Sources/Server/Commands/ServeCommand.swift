@@ -25,14 +25,8 @@ enum ServeCommand {
     // First, so that a signal at any moment stops the service in order.
     let signals = try await ServiceSignals()
     defer { signals.close() }
-    let server = try await RunningServer.start(configuration, logger: logger)
-    let systemd = Systemd(environment: environment)
-    systemd?.tell(.ready)
-    let keepingAlive = Task { await systemd?.keepAlive { await server.passThroughLoops() } }
-    while case .reload = await signals.next() { await server.reload() }
-    systemd?.tell(.stopping)
-    keepingAlive.cancel()
-    await keepingAlive.value
+    let server = try await compose(configuration, logger: logger)
+    for await _ in signals.reloads { await server.reload() }
     await server.shutDown()
   }
 }

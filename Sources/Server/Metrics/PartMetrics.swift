@@ -13,49 +13,48 @@ struct PartMetrics {
   /// Bounds of a loop's lag, in seconds: libuv's timers are whole milliseconds.
   static let lagBounds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5]
 
-  func describe(_ servers: [HTTPServer], connectionLimit: Int, _ certificate: ServedCertificate?) {
+  func describe(_ servers: HTTPServers) {
     metrics.gauge("http_connections_open", "Connections of clients.") {
-      Double(servers.reduce(0) { $0 + $1.connectionCount })
+      Double(servers.connectionCount)
     }
     metrics.gauge("http_connections_limit", "Connections of clients that there may be; more wait.") {
-      Double(connectionLimit)
+      Double(servers.connectionLimit)
     }
     metrics.gauge(
       "tls_certificate_expiry_timestamp_seconds", "When the certificate that is shown ends, since 1970 in UTC."
-    ) { certificate.map { Double($0.current.expirySeconds) } }
+    ) { servers.certificateExpirySeconds.map(Double.init) }
   }
 
-  /// Begins to measure how late the loops are. Answers the pulses, which are stopped on their loops.
-  func describe(_ loops: [EventLoop]) async -> [LoopPulse] {
+  /// Returns the pulses that measure how late the loops are, each to be started on its loop.
+  func describe(_ loops: [EventLoop]) -> [LoopPulse] {
     let lag = metrics.histograms(
       "event_loop_lag_seconds", "By how much a timer of an event loop came too late.", bounds: Self.lagBounds,
       by: LoopLabel.self)
-    var pulses: [LoopPulse] = []
-    for (index, loop) in loops.enumerated() {
+    let pulses = loops.enumerated().map { index, loop in
       let lag = lag[LoopLabel(loop: index)]
-      pulses.append(await loop.run { LoopPulse(of: loop) { lag.observe(nanoseconds: $0) } })
+      return LoopPulse(of: loop) { lag.observe(nanoseconds: $0) }
     }
     metrics.gauges(
       "event_loop_silence_seconds",
       "Time since an event loop last came round: a tenth of a second, and more where it is stuck."
-    ) { [pulses] in
+    ) {
       pulses.enumerated().map { (LoopLabel(loop: $0), Double($1.nanosecondsSinceBeat) / 1e9) }
     }
     return pulses
   }
 
-  func describe(_ database: Database, _ lanes: [Lane]) {
+  func describe(_ database: Database, _ stores: [any RegistryStore]) {
     metrics.gauge("sqlite_writer_queue_length", "Writes that wait for SQLite's one writer.") {
       database.waitingWrites.map(Double.init)
     }
-    let pools = lanes.compactMap(\.store.pool)
+    let stores = stores.compactMap { $0 as? PostgresStore }
     /// The sums over all loops, by kind; nothing where there is no PostgreSQL.
     func sums(
       _ kinds: KeyValuePairs<String, @Sendable (PostgresPool) -> Int>
     ) -> @Sendable () -> [(KindLabel, Double)] {
       {
-        let states = pools.map { $0() }
-        guard !states.isEmpty else { return [] }
+        guard !stores.isEmpty else { return [] }
+        let states = stores.map(\.pool)
         return kinds.map { kind, value in (KindLabel(kind: kind), Double(states.reduce(0) { $0 + value($1) })) }
       }
     }
@@ -98,9 +97,9 @@ struct PartMetrics {
     }
   }
 
-  func describe(_ hashing: WorkerPool) {
+  func describe(_ hasher: Argon2idHasher) {
     metrics.gauge("argon2id_queue_length", "Secrets that wait for a thread to be hashed.") {
-      Double(hashing.queueLength)
+      Double(hasher.queueLength)
     }
   }
 
@@ -136,22 +135,24 @@ struct PartMetrics {
     metrics.gauge("presence_lag_seconds", "Age of the oldest presence that is not written yet.") {
       Double(live.presenceLagMilliseconds) / 1000
     }
-    metrics.gauge("replay_nonces", "Nonces that this process remembers.") { Double(replay.count) }
+    metrics.gauge("replay_nonces", "Nonces that this process remembers.") {
+      Double(replay.memory?.count ?? 0)
+    }
     metrics.gauge("replay_nonces_limit", "Nonces that this process may remember; past it, none is accepted.") {
-      Double(replay.limit)
+      Double(replay.memory?.maximumNonces ?? 0)
     }
     metrics.gauge("redis_connections_ready", "Connections to Redis that can be used, one for each event loop.")
     {
-      replay.redis.map { redis in Double(redis.count(where: \.isReady)) }
+      replay.redis.map { redis in Double(redis.count(where: \.state.isReady)) }
     }
     metrics.gauge("redis_connections_down", "Connections to Redis that are lost, or being made.") {
-      replay.redis.map { redis in Double(redis.count { !$0.isReady }) }
+      replay.redis.map { redis in Double(redis.count { !$0.state.isReady }) }
     }
     metrics.gauge("redis_pending_requests", "Nonces that Redis was sent and did not answer yet.") {
-      replay.redis.map { redis in Double(redis.reduce(0) { $0 + $1.pendingRequests }) }
+      replay.redis.map { redis in Double(redis.reduce(0) { $0 + $1.state.pendingRequests }) }
     }
     metrics.gauge("redis_waiting_requests", "Nonces that wait for a connection to Redis.") {
-      replay.redis.map { redis in Double(redis.reduce(0) { $0 + $1.waitingRequests }) }
+      replay.redis.map { redis in Double(redis.reduce(0) { $0 + $1.state.waitingRequests }) }
     }
   }
 }

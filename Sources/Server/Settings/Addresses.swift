@@ -1,4 +1,5 @@
 internal import Glibc
+internal import RedisReplayStore
 
 /// Where to listen: `127.0.0.1:8000`, `[::1]:8000`, `localhost:8000`.
 public struct ListenAddress: Hashable, Sendable, CustomStringConvertible {
@@ -112,6 +113,25 @@ public enum DatabaseURL: Hashable, Sendable, CustomStringConvertible {
     switch self {
     case .sqlite(let path): "sqlite:\(path)"
     case .postgres: "postgresql"
+    }
+  }
+}
+
+/// Where the nonces of signed requests are remembered.
+public enum ReplayStoreSetting: Hashable, Sendable {
+  /// By this process alone, which therefore must be the only one that serves the database.
+  case memory
+  /// In a Redis, which all processes on the database share.
+  case redis(url: String)
+
+  /// Nil if the text is neither.
+  init?(_ text: String) {
+    if text == "memory" {
+      self = .memory
+    } else if RedisURL(text) != nil {
+      self = .redis(url: text)
+    } else {
+      return nil
     }
   }
 }

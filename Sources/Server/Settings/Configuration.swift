@@ -27,6 +27,8 @@ public struct Configuration: Sendable {
   var rateLimits: RateLimits.Settings
   public var logLevel: Logger.Level
   public var logFormat: Logger.Format
+  /// Nil where systemd does not ask for the service's state.
+  var systemd: Systemd?
   /// Bounds that are not settings: no operator needs to change them.
   public var limits = HTTPLimits()
   public var maximumReplayNonces = ReplayMemory.maximumNonces
@@ -72,6 +74,8 @@ public struct Configuration: Sendable {
       Logger.Level(rawValue: $0)
     }
     logFormat = try Self.parse(arguments, .logFormat, "must be json or text") { Logger.Format(rawValue: $0) }
+
+    systemd = Systemd(environment: environment)
 
     let isPrivate = listen.isLoopback || tls != nil || publicURL?.scheme == "https"
     guard isPrivate || arguments.has(Self.insecureSwitch) else {

@@ -1,5 +1,4 @@
 package import API
-internal import HTTPClient
 package import JSONWebToken
 package import Registry
 
@@ -26,27 +25,5 @@ package struct JWTVerifier: OwnerTokenVerifier {
     return OwnerToken(
       subject: subject, scopes: verified.scopes,
       expiresAt: Timestamp(millisecondsSince1970: verified.expiresAtMilliseconds))
-  }
-}
-
-extension WebClient {
-  /// Fetches a JWK set. The bound of the set replaces that of the request.
-  func keySet(_ request: Request) async throws(JWKSetError) -> FetchedKeySet {
-    var request = request
-    request.maximumBodyLength = JWKSet.maximumLength
-    let answer: Answer
-    do throws(FetchError) {
-      answer = try await fetch(request)
-    } catch .notHTTPS {
-      throw .notHTTPS
-    } catch .tooLarge {
-      throw .tooLarge
-    } catch {
-      throw .notFetched(reason: error.description)
-    }
-    return try FetchedKeySet(
-      status: answer.status, body: answer.body, cacheControl: answer.values(of: "Cache-Control"),
-      ageSeconds: answer.values(of: "Age").first.flatMap { Int($0) },
-      expiresInSeconds: answer.secondsUntilExpiry)
   }
 }

@@ -1,0 +1,157 @@
+internal import API
+internal import EventLoop
+internal import HTTP
+internal import JSONWebToken
+public import Observability
+public import Registry
+
+/// The service while it runs.
+public struct RunningServer: Sendable {
+  /// Where it listens, with the port that the system picked where 0 was asked for.
+  public let address: ListenAddress
+  /// Where its metrics are, likewise; nil where they are turned off.
+  public let adminAddress: ListenAddress?
+  let servers: HTTPServers
+  let services: RunningServices
+  let logger: Logger
+
+  /// Stops accepting, empties parked polls, finishes what is in flight (10 s at most), writes presence, and closes
+  /// everything.
+  public func shutDown() async {
+    logger.log(.info, "stopping")
+    await services.shutDown()
+    logger.log(.info, "stopped")
+  }
+
+  /// Reads the certificate anew for new connections.
+  func reload() async { await servers.reload(logger) }
+}
+
+/// Builds the service and starts it: a list of its parts, each of which uses those above it. `serve` and the tests call
+/// it.
+///
+/// Throws an error whose text says what is wrong and what to do; then nothing runs.
+///
+/// - Parameter clock: the time of day, by which everything is stored and tested. Waits use a monotonic clock.
+public func compose(
+  _ configuration: Configuration, logger: Logger, clock: any Clock = SystemClock()
+) async throws -> RunningServer {
+  var services = RunningServices()
+  do {
+    return try await compose(configuration, logger: logger, clock: clock, services: &services)
+  } catch {
+    await services.shutDown()
+    throw error
+  }
+}
+
+private func compose(
+  _ configuration: Configuration, logger: Logger, clock: any Clock, services: inout RunningServices
+) async throws -> RunningServer {
+  // The addresses: where one is taken, nothing else is touched.
+  let listener = try Listener(
+    host: configuration.listen.host, port: configuration.listen.port, count: configuration.eventLoops,
+    backlog: configuration.limits.listenBacklog)
+  let adminListener = try configuration.adminListen.map(AdminServer.listen)
+
+  // The database.
+  for migration in try Database.migrate(configuration.database) {
+    logger.log(.notice, "migrated", ["migration": migration])
+  }
+  let database = try Database(configuration.database, loops: configuration.eventLoops)
+  services.start(database)
+
+  // What all loops share.
+  let hasher = try Argon2idHasher(
+    memoryKiB: configuration.argon2MemoryKiB, iterations: configuration.argon2Time)
+  services.start(hasher)
+  let random = SystemRandomSource()
+  let live = LiveDevices(
+    monotonicMilliseconds: { MonotonicClock.milliseconds },
+    maximumParkedPolls: configuration.maxParkedPolls)
+  let limits = RateLimits(
+    configuration.rateLimits, random: random, monotonicMilliseconds: { MonotonicClock.milliseconds })
+  let metrics = Metrics()
+  let serviceMetrics = ServiceMetrics(in: metrics)
+  let requestLog = RequestLog(logger)
+
+  // The loops, and a store for each.
+  var loops: [EventLoop] = []
+  for index in 0..<configuration.eventLoops {
+    let loop = try EventLoop(name: "loop-\(index)")
+    services.start(loop)
+    loops.append(loop)
+  }
+  var stores: [any RegistryStore & ClosableService] = []
+  for loop in loops {
+    let store = try await loop.run { try database.store(on: loop, logger: logger) }
+    services.start(store)
+    stores.append(store)
+  }
+
+  // Authentication, and what happens beside requests.
+  let replay = try await ReplayProtection.start(
+    configuration, on: loops, database: database, store: stores[0], live: live, clock: clock, logger: logger,
+    services: &services)
+  services.start(
+    BackgroundWork(loop: loops[0], store: stores[0], live: live, clock: clock, logger: logger), on: loops[0])
+  let jwt = configuration.jwt
+  var ownerKeys: OwnerKeys?
+  if let url = jwt.keysURL {
+    let keys = try await OwnerKeys(url: url, on: loops[0], logger: logger)
+    services.start(keys, on: loops[0])
+    ownerKeys = keys
+  }
+  let tokenVerifier = JWTVerifier(
+    TokenVerifier(
+      secret: jwt.secret, keys: jwt.keys, remoteKeys: ownerKeys?.keys, issuer: jwt.issuer,
+      audience: jwt.audience))
+
+  // The registry of each loop, and its server.
+  let apis = loops.indices.map { index in
+    API(
+      services: Services(
+        store: stores[index], live: live, replay: replay.stores[index], hasher: hasher, limits: limits,
+        clock: clock, random: random, observer: serviceMetrics, skewSeconds: configuration.signatureSkewSeconds,
+        maxDevicesPerClient: configuration.maxDevicesPerClient),
+      verifier: tokenVerifier,
+      origin: SignatureOrigin(
+        scheme: configuration.isHTTPS ? "https" : "http", authority: configuration.publicURL?.authority),
+      publicURL: configuration.publicURL?.description
+    ) { request in
+      serviceMetrics.count(request)
+      requestLog.log(request)
+    }
+  }
+  let servers = try await HTTPServers(
+    configuration, on: loops, listener: listener, apis: apis, parked: live.parked)
+  services.start(servers)
+
+  // What the operator sees.
+  ProcessMetrics.describe(in: metrics, version: CommandLineInterface.version, startedAt: clock.now())
+  let partMetrics = PartMetrics(metrics: metrics)
+  partMetrics.describe(servers)
+  partMetrics.describe(hasher)
+  partMetrics.describe(live, replay)
+  partMetrics.describe(limits)
+  partMetrics.describe(database, stores)
+  partMetrics.describe(logger, requestLog)
+  for (loop, pulse) in zip(loops, partMetrics.describe(loops)) { services.start(pulse, on: loop) }
+  var admin: AdminServer?
+  if let adminListener, let host = configuration.adminListen?.host {
+    let server = try await AdminServer(listener: adminListener, host: host, metrics: metrics)
+    services.start(server)
+    admin = server
+  }
+  let address = ListenAddress(host: configuration.listen.host, port: listener.port)
+  logger.log(
+    .info, "listening",
+    [
+      "address": address.description, "scheme": configuration.tls == nil ? "http" : "https",
+      "admin_address": admin?.address.description ?? "off",
+      "database": configuration.database.description, "event_loops": String(loops.count),
+    ])
+  if let systemd = configuration.systemd { services.start(SystemdNotices(to: systemd, loops: loops)) }
+  return RunningServer(
+    address: address, adminAddress: admin?.address, servers: servers, services: services, logger: logger)
+}

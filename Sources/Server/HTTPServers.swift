@@ -1,0 +1,98 @@
+internal import API
+internal import EventLoop
+internal import HTTP
+internal import Observability
+internal import Registry
+private import Synchronization
+
+/// The HTTP servers that clients connect to, one on each event loop. They show the same certificate, and they end
+/// together.
+final class HTTPServers: ClosableService {
+  private let servers: [HTTPServer]
+  private let parked: ParkedPolls
+  /// Nil without TLS.
+  private let tls: TLSFiles?
+  private let expirySeconds: Atomic<Int64>
+  /// Connections that there may be; more wait.
+  let connectionLimit: Int
+
+  /// How long what is in flight may take when the service stops.
+  static let shutDownTimeoutMilliseconds = 10_000
+  /// Descriptors that connections of clients leave to the database, the log and the rest.
+  static let reservedDescriptors = 256
+  /// Clients that connected with HTTPS once use it for a year (RFC 6797). Other hosts of the domain are not ours to bind.
+  static let strictTransportSecurity: HTTPServer.CommonField = (
+    "Strict-Transport-Security", "max-age=31536000"
+  )
+
+  /// Serves. `apis` and the listener's descriptors are in the order of the loops.
+  init(
+    _ configuration: Configuration, on loops: [EventLoop], listener: Listener, apis: [API], parked: ParkedPolls
+  ) async throws(HTTPServerError) {
+    // No more connections than there are descriptors for.
+    var limits = configuration.limits
+    let available = max(ProcessSettings.descriptorLimit - Self.reservedDescriptors, loops.count)
+    limits.maximumConnectionsPerLoop = min(limits.maximumConnectionsPerLoop, available / loops.count)
+    var servers: [HTTPServer] = []
+    do throws(HTTPServerError) {
+      for (index, loop) in loops.enumerated() {
+        servers.append(
+          try await loop.run { [limits] () throws(HTTPServerError) in
+            try HTTPServer(
+              on: loop, listening: listener.descriptors[index], tls: configuration.tlsIdentity, limits: limits,
+              trustedProxies: configuration.trustedProxies,
+              commonFields: configuration.isHTTPS ? [Self.strictTransportSecurity] : [], responder: apis[index])
+          })
+      }
+    } catch {
+      await Self.shutDown(servers, timeoutMilliseconds: 0)
+      throw error
+    }
+    self.servers = servers
+    self.parked = parked
+    tls = configuration.tls
+    expirySeconds = Atomic(configuration.tlsIdentity?.expirySeconds ?? 0)
+    connectionLimit = limits.maximumConnectionsPerLoop * loops.count
+  }
+
+  /// Stops accepting, answers the parked polls, and finishes what is in flight.
+  func close() async {
+    parked.close()
+    await Self.shutDown(servers, timeoutMilliseconds: Self.shutDownTimeoutMilliseconds)
+  }
+
+  /// Shuts them down at the same time: what is in flight has one time to finish.
+  private static func shutDown(_ servers: [HTTPServer], timeoutMilliseconds: Int) async {
+    await withTaskGroup { group in
+      for server in servers {
+        group.addTask {
+          await server.loop.run { await server.shutDown(timeoutMilliseconds: timeoutMilliseconds) }
+        }
+      }
+    }
+  }
+
+  /// Reads the certificate and its key anew, and shows them to new connections; those that are open go on as they are.
+  /// What cannot be used is logged, and nothing changes. Blocks while it reads.
+  func reload(_ logger: Logger) async {
+    guard let tls else {
+      return logger.log(.notice, "nothing to reload", ["cause": "there is no TLS"])
+    }
+    let identity: TLSIdentity
+    do throws(UsageError) {
+      identity = try tls.load()
+    } catch {
+      return logger.log(.error, "certificate not reloaded", ["cause": error.description])
+    }
+    expirySeconds.store(identity.expirySeconds, ordering: .relaxed)
+    for server in servers { await server.loop.run { server.present(identity) } }
+    let expiry = Timestamp(millisecondsSince1970: identity.expirySeconds * 1000)
+    logger.log(.notice, "certificate reloaded", ["expires_at": expiry.description])
+  }
+
+  /// Open connections. From any thread.
+  var connectionCount: Int { servers.reduce(0) { $0 + $1.connectionCount } }
+
+  /// When the certificate that is shown expires, since 1970 in UTC; nil without TLS. From any thread.
+  var certificateExpirySeconds: Int64? { tls.map { _ in expirySeconds.load(ordering: .relaxed) } }
+}

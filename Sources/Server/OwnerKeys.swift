@@ -1,0 +1,72 @@
+internal import EventLoop
+internal import Glibc
+internal import HTTPClient
+internal import JSONWebToken
+internal import Observability
+
+/// The keys of owners' tokens that are downloaded, kept fresh on a loop.
+struct OwnerKeys: Service {
+  let keys: RemoteJWKSet
+  private let client: WebClient
+  private let loop: EventLoop
+
+  /// Fetches the keys for the first time. Where that fails, it is tried again.
+  init(url: String, on loop: EventLoop, logger: Logger) async throws {
+    self.loop = loop
+    let client = try await loop.run { () throws(FetchError) in try WebClient(on: loop) }
+    self.client = client
+    var request = WebClient.Request(url: url)
+    request.certificateFile = getenv("SSL_CERT_FILE").map { String(cString: $0) }
+    keys = RemoteJWKSet(
+      on: loop, monotonicMilliseconds: { MonotonicClock.milliseconds }, report: { logger.log($0) }
+    ) { [request] () async throws(JWKSetError) in try await client.keySet(request) }
+    await keys.refreshIfDue()
+  }
+
+  func run() async {
+    await withTaskGroup { group in
+      group.addTask { await keys.run { await loop.sleep(milliseconds: $0) } }
+      // This ends a fetch that is under way.
+      group.addTask {
+        await untilCancelled()
+        await client.close()
+      }
+    }
+  }
+}
+
+extension WebClient {
+  /// Fetches a JWK set. The bound of the set replaces that of the request.
+  func keySet(_ request: Request) async throws(JWKSetError) -> FetchedKeySet {
+    var request = request
+    request.maximumBodyLength = JWKSet.maximumLength
+    let answer: Answer
+    do throws(FetchError) {
+      answer = try await fetch(request)
+    } catch .notHTTPS {
+      throw .notHTTPS
+    } catch .tooLarge {
+      throw .tooLarge
+    } catch {
+      throw .notFetched(reason: error.description)
+    }
+    return try FetchedKeySet(
+      status: answer.status, body: answer.body, cacheControl: answer.values(of: "Cache-Control"),
+      ageSeconds: answer.values(of: "Age").first.flatMap { Int($0) },
+      expiresInSeconds: answer.secondsUntilExpiry)
+  }
+}
+
+extension Logger {
+  fileprivate func log(_ event: KeySetEvent) {
+    switch event {
+    case .fetched(let keys, let refusals, let lifetime):
+      // Without a key, no token that it signed verifies.
+      log(
+        keys > 0 ? .info : .warning, "jwks fetched",
+        ["keys": String(keys), "lifetime_seconds": String(lifetime)])
+      for refusal in refusals { log(.warning, "jwk refused", ["cause": refusal]) }
+    case .failed(let error): log(.warning, "jwks not fetched", ["cause": error.description])
+    }
+  }
+}
