@@ -77,15 +77,15 @@ let package = Package(
     // The rooms around it. Each C library but libsodium has one owner, and adapters do not know each other.
     room("EventLoop", knows: ["CLibuv"]),
     room("HTTP", knows: ["Encoding", "EventLoop", "CLLHTTP", "CSocket", "CGnuTLS"]),
-    room("Crypto", knows: ["CSodium", "CNettle"], isInClient: true),
+    room("Crypto", knows: ["Encoding", "CSodium", "CNettle"], isInClient: true),
     room("HTTPClient", knows: ["EventLoop", "CCurl"]),
     room("JSON"),
     room("JSONWebToken", knows: ["Encoding", "JSON", "CCjose"]),
     room("RequestSignature", knows: ["Crypto", "Encoding"], isInClient: true),
-    room("Observability"),
-    room("Migrations"),
+    room("Observability", knows: ["Encoding"]),
+    room("Migrations", knows: ["Encoding"]),
     room(
-      "PostgresStore", knows: ["Registry", "EventLoop", "Migrations", "CPostgres"],
+      "PostgresStore", knows: ["Encoding", "Registry", "EventLoop", "Migrations", "CPostgres"],
       holds: [.embedInCode("Migrations")]),
     room(
       "SQLiteStore", knows: ["Registry", "EventLoop", "Migrations", "CSQLite"],
@@ -93,20 +93,21 @@ let package = Package(
     // Typed endpoints, which know no domain; and those of the registry.
     room("Endpoints", knows: ["Encoding", "HTTP"]),
     room("API", knows: ["Encoding", "Endpoints", "HTTP", "Registry", "RequestSignature"]),
-    room("RedisReplayStore", knows: ["Registry", "EventLoop", "CHiredis"]),
+    room("RedisReplayStore", knows: ["Encoding", "Registry", "EventLoop", "CHiredis"]),
 
     // Composition, the only room that knows every other, and the command line.
     room(
       "Server",
       knows: [
-        "API", "HTTP", "EventLoop", "Registry", "PostgresStore", "SQLiteStore", "RedisReplayStore", "Crypto",
+        "API", "Encoding", "HTTP", "EventLoop", "Registry", "PostgresStore", "SQLiteStore", "RedisReplayStore",
+        "Crypto",
         "HTTPClient", "JSONWebToken", "Observability",
       ]),
     .executableTarget(name: "device-registry", dependencies: ["Server"], swiftSettings: strict),
 
     // The client library, which knows nothing about the server, and the program of `device-registry device`. It is
     // separate because FoundationNetworking would make the service larger and slower to start.
-    room("DeviceRegistryClient", knows: ["RequestSignature"], isInClient: true),
+    room("DeviceRegistryClient", knows: ["Encoding", "RequestSignature"], isInClient: true),
     .executableTarget(
       name: "device-registry-device", dependencies: ["DeviceRegistryClient"], swiftSettings: strict),
 

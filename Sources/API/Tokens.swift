@@ -1,5 +1,4 @@
 internal import Encoding
-internal import FoundationEssentials
 internal import Endpoints
 internal import HTTP
 internal import Registry
@@ -66,7 +65,7 @@ struct TokenRequest: Input {
     do { credentials = try request.credentials(of: "basic") } catch {
       throw .invalidRequest("There is more than one Authorization field.")
     }
-    guard let text = credentials, let decoded = Data(base64Encoded: text) else { throw .invalidClient }
+    guard let text = credentials, let decoded = Base64.decode(text) else { throw .invalidClient }
     let parts = decoded.split(separator: UInt8(ascii: ":"), maxSplits: 1, omittingEmptySubsequences: false)
       .map { Form.decode(String(decoding: $0, as: UTF8.self)[...]) }
     guard parts.count == 2, let id = parts[0], let secret = parts[1] else { throw .invalidClient }

@@ -1,3 +1,4 @@
+internal import Encoding
 internal import HTTP
 
 /// The id of the trace that a request belongs to (W3C Trace Context, level 1, section 3.2.2.3), which joins our log with
@@ -23,7 +24,7 @@ public struct TraceID: Hashable, Sendable, CustomStringConvertible {
       let version = bytes[0..<2]
       let (trace, parent, flags) = (bytes[3..<35], bytes[36..<52], bytes[53..<55])
       let areDashed = [2, 35, 52].allSatisfy { bytes[$0] == UInt8(ascii: "-") }
-      let areDigits = [version, trace, parent, flags].allSatisfy { $0.allSatisfy(Self.isLowerCaseHex) }
+      let areDigits = [version, trace, parent, flags].allSatisfy { $0.allSatisfy(\.isLowerCaseHexDigit) }
       let isFirstVersion = version.elementsEqual("00".utf8)
       let endsWell =
         bytes.count == Self.length || !isFirstVersion && bytes[Self.length] == UInt8(ascii: "-")
@@ -37,13 +38,6 @@ public struct TraceID: Hashable, Sendable, CustomStringConvertible {
   }
 
   private static let length = 55
-
-  private static func isLowerCaseHex(_ byte: UInt8) -> Bool {
-    switch byte {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"): true
-    default: false
-    }
-  }
 
   private static func isNotZero(_ digits: Slice<UnsafeBufferPointer<UInt8>>) -> Bool {
     digits.contains { $0 != UInt8(ascii: "0") }

@@ -1,6 +1,8 @@
+public import Encoding
+
 /// What SCRAM (RFC 5802, section 3) derives of a secret, with which a server checks a proof of the secret that it
 /// cannot make. Without salt and iterations: the secret is 32 random bytes, which nobody chose.
-public struct ScramKeys: Hashable, Sendable {
+public struct ScramKeys: Hashable, Redacted, Sendable {
   /// SHA-256(HMAC-SHA-256(secret, "Client Key")), 32 bytes.
   public let storedKey: [UInt8]
   /// HMAC-SHA-256(secret, "Server Key"), 32 bytes.
@@ -33,9 +35,4 @@ public struct ScramKeys: Hashable, Sendable {
   ) {
     label.withUTF8Buffer { HMACSHA256.authenticate(key: secret, message: $0, into: output) }
   }
-}
-
-extension ScramKeys: CustomStringConvertible, CustomReflectable {
-  public var description: String { "<redacted>" }
-  public var customMirror: Mirror { Mirror(self, children: []) }
 }

@@ -1,3 +1,4 @@
+public import Encoding
 internal import Glibc
 internal import RequestSignature
 
@@ -14,7 +15,7 @@ public struct DeviceCredentials: Sendable {
   /// Derives the keys of a secret's characters, which are the caller's to wipe. Throws `invalidArgument` for an id or
   /// a secret that is not of its form.
   public init(id: String, secret: UnsafeBufferPointer<UInt8>) throws(RegistryClientError) {
-    guard secret.count == Self.secretLength, secret.allSatisfy(Self.isHexDigit) else {
+    guard secret.count == Self.secretLength, secret.allSatisfy(\.isLowerCaseHexDigit) else {
       throw .invalidArgument(
         name: "secret",
         message: "must be the \(Self.secretLength) characters 0-9 and a-f that registration showed")
@@ -77,15 +78,8 @@ public struct DeviceCredentials: Sendable {
     }
     return count
   }
-
-  private static func isHexDigit(_ byte: UInt8) -> Bool {
-    (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
-      || (UInt8(ascii: "a")...UInt8(ascii: "f")).contains(byte)
-  }
 }
 
-extension DeviceCredentials: CustomStringConvertible, CustomDebugStringConvertible, CustomReflectable {
+extension DeviceCredentials: Redacted {
   public var description: String { "device \(id) <redacted>" }
-  public var debugDescription: String { description }
-  public var customMirror: Mirror { Mirror(self, children: []) }
 }

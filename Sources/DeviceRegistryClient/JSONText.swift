@@ -1,3 +1,4 @@
+internal import Encoding
 internal import Foundation
 
 /// A JSON value as text, to find a part of it that is kept as it stands: a decoder would change how numbers are
@@ -8,8 +9,8 @@ struct JSONText {
 
   init(_ bytes: Data.SubSequence) {
     var bytes = bytes
-    while let first = bytes.first, Self.isWhiteSpace(first) { bytes.removeFirst() }
-    while let last = bytes.last, Self.isWhiteSpace(last) { bytes.removeLast() }
+    while let first = bytes.first, first.isJSONWhiteSpace { bytes.removeFirst() }
+    while let last = bytes.last, last.isJSONWhiteSpace { bytes.removeLast() }
     self.bytes = bytes
   }
 
@@ -20,7 +21,7 @@ struct JSONText {
     let quoted = Array("\"\(name)\"".utf8)
     var found: JSONText?
     for part in parts where part.starts(with: quoted) {
-      let value = part.dropFirst(quoted.count).drop(while: Self.isWhiteSpace)
+      let value = part.dropFirst(quoted.count).drop(while: \.isJSONWhiteSpace)
       guard value.first == UInt8(ascii: ":") else { continue }
       found = JSONText(value.dropFirst())
     }
@@ -63,9 +64,5 @@ struct JSONText {
       }
     }
     return parts.count == 1 && parts[0].isEmpty ? [] : parts
-  }
-
-  private static func isWhiteSpace(_ byte: UInt8) -> Bool {
-    byte == 0x20 || byte == 0x09 || byte == 0x0A || byte == 0x0D
   }
 }

@@ -1,3 +1,4 @@
+internal import Encoding
 internal import Foundation
 
 /// Makes an owner's requests, each with a token.
@@ -39,7 +40,7 @@ final class OwnerExchange: Sendable {
     let token: String
     do { token = try await self.token() } catch { throw .tokenUnavailable("\(error)") }
     // RFC 6750, section 2.1. A line break would begin a field of its own.
-    guard !token.isEmpty, token.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) else {
+    guard !token.isEmpty, token.utf8.allSatisfy(\.isVisible) else {
       throw .invalidArgument(name: "token", message: "must be visible ASCII characters without spaces")
     }
     let answer = try await transport.exchange(call, fields: [("Authorization", "Bearer \(token)")])

@@ -1,3 +1,4 @@
+internal import Encoding
 internal import Foundation
 internal import RequestSignature
 internal import Synchronization
@@ -88,10 +89,7 @@ final class SignedExchange: Sendable {
 
   /// 128 bits in base64url (RFC 4648, section 5) without padding, 22 characters.
   private static func nonce(_ high: UInt64, _ low: UInt64) -> String {
-    var bytes = Data()
-    for half in [high, low] { withUnsafeBytes(of: half.bigEndian) { bytes.append(contentsOf: $0) } }
-    return bytes.base64EncodedString().replacing("+", with: "-").replacing("/", with: "_").replacing(
-      "=", with: "")
+    Base64URL.encode([high, low].flatMap { half in withUnsafeBytes(of: half.bigEndian) { Array($0) } })
   }
 }
 

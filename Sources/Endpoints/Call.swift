@@ -1,3 +1,4 @@
+internal import Encoding
 public import HTTP
 
 /// A request on its way through an endpoint.
@@ -23,8 +24,7 @@ public struct Call: Sendable {
   /// A query parameter that is a whole number within bounds; nil where it is absent.
   public func numberParameter(_ name: String, in bounds: ClosedRange<Int>) throws(Problem) -> Int? {
     guard let text = try queryParameter(name) else { return nil }
-    guard text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }),
-      let number = Int(text), bounds.contains(number)
+    guard let number = DecimalText.read(text, in: bounds)
     else { throw .notWithin(bounds, name) }
     return number
   }

@@ -9,8 +9,7 @@ public final class WorkerPool: @unchecked Sendable {
 
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private let wakeUp: UnsafeMutablePointer<pthread_cond_t>
-  private var queue: [@Sendable () -> Void] = []
-  private var head = 0
+  private var queue = Queue<@Sendable () -> Void>()
   private var isShutDown = false
   private var threads: [Thread] = []
   private let maximumQueueLength: Int
@@ -58,7 +57,7 @@ public final class WorkerPool: @unchecked Sendable {
   public func submit(_ body: @escaping @Sendable () -> Void) -> Bool {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
-    guard !isShutDown, queue.count - head < maximumQueueLength else { return false }
+    guard !isShutDown, queue.count < maximumQueueLength else { return false }
     queue.append(body)
     pthread_cond_signal(wakeUp)
     return true
@@ -68,7 +67,7 @@ public final class WorkerPool: @unchecked Sendable {
   public var queueLength: Int {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
-    return queue.count - head
+    return queue.count
   }
 
   /// Finishes what is queued, refuses more, and waits for the threads to end. Not from a thread of the pool.
@@ -80,8 +79,7 @@ public final class WorkerPool: @unchecked Sendable {
   /// ever: this is for when the loops have stopped and nobody can.
   public func cancel() {
     pthread_mutex_lock(mutex)
-    queue = []
-    head = 0
+    queue.removeAll()
     pthread_mutex_unlock(mutex)
     shutDown()
   }
@@ -109,17 +107,10 @@ public final class WorkerPool: @unchecked Sendable {
   private func next() -> (@Sendable () -> Void)? {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
-    while head == queue.count {
+    while queue.count == 0 {
       if isShutDown { return nil }
       pthread_cond_wait(wakeUp, mutex)
     }
-    let body = queue[head]
-    head += 1
-    // What was taken is dropped in one go, when it is half of the queue.
-    if head * 2 >= queue.count {
-      queue.removeSubrange(..<head)
-      head = 0
-    }
-    return body
+    return queue.removeFirst()
   }
 }

@@ -1,10 +1,11 @@
 internal import CGnuTLS
+public import Encoding
 
 /// A certificate chain and its private key, ready to be shown to clients.
 ///
 /// `@unchecked Sendable`: nothing here changes once it is made, and then sessions of several threads may share GnuTLS's
 /// credentials, priorities and ticket key (GnuTLS manual, "Thread safety").
-public final class TLSIdentity: @unchecked Sendable, CustomStringConvertible {
+public final class TLSIdentity: @unchecked Sendable, Redacted {
   private let credentials: gnutls_certificate_credentials_t
   private let priorities: gnutls_priority_t
   /// Of the tickets with which clients resume sessions (RFC 8446, section 4.6.1). With another certificate there is another
@@ -72,8 +73,6 @@ public final class TLSIdentity: @unchecked Sendable, CustomStringConvertible {
       // A client that names other protocols alone is refused.
       && gnutls_alpn_set_protocols(session, &datum, 1, GNUTLS_ALPN_MANDATORY.rawValue) == GNUTLS_E_SUCCESS
   }
-
-  public var description: String { "<redacted>" }
 
   private static func expirySeconds(of certificate: [UInt8]) throws(TLSIdentityError) -> Int64 {
     var chain = [gnutls_x509_crt_t?](repeating: nil, count: Int(maximumChainLength))

@@ -1,3 +1,5 @@
+internal import Encoding
+
 /// One numbered step of a database's schema.
 public struct Migration: Sendable {
   /// Counts from 1.
@@ -24,8 +26,7 @@ public struct Migration: Sendable {
   public var checksum: String {
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     for byte in sql.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
-    let digits = String(hash, radix: 16)
-    return String(repeating: "0", count: 16 - digits.count) + digits
+    return Hex.text(hash)
   }
 }
 

@@ -1,3 +1,4 @@
+internal import Encoding
 internal import Glibc
 
 /// One event as a line, as far as it is written. `Logger.log` lends it, to add what belongs to the event.
@@ -47,7 +48,7 @@ public struct LogLine {
     add(name)
     append(String(thousandths / 1000))
     append(".")
-    append(digits: Int(thousandths % 1000), 3)
+    append(length: 3) { DecimalText.write(thousandths % 1000, to: $0) }
   }
 
   /// The line, and its end.
@@ -90,62 +91,25 @@ public struct LogLine {
   private mutating func quote(_ text: String) {
     bytes.append(UInt8(ascii: "\""))
     var text = text
-    text.withUTF8 { text in
-      if text.allSatisfy(Self.standsForItself) {
-        bytes.append(contentsOf: text)
-      } else {
-        for byte in text { escape(byte) }
-      }
-    }
+    text.withUTF8 { JSONString.encode($0, escapesDelete: true) { bytes.append(contentsOf: $0) } }
     bytes.append(UInt8(ascii: "\""))
-  }
-
-  private static func standsForItself(_ byte: UInt8) -> Bool {
-    byte >= 0x20 && byte != 0x7F && byte != UInt8(ascii: "\"") && byte != UInt8(ascii: "\\")
-  }
-
-  private mutating func escape(_ byte: UInt8) {
-    guard !Self.standsForItself(byte) else { return bytes.append(byte) }
-    append("\\")
-    if byte < 0x20 || byte == 0x7F {
-      append("u00")
-      append(byte < 0x10 ? "0" : "")
-      append(String(byte, radix: 16))
-    } else {
-      bytes.append(byte)
-    }
   }
 
   /// `2026-11-23T20:28:29.123Z`, or `20:28:29.123`.
   private mutating func append(_ time: timespec, withDate: Bool) {
-    var seconds = time.tv_sec
-    var parts = tm()
-    gmtime_r(&seconds, &parts)
-    if withDate {
-      append(digits: Int(parts.tm_year) + 1900, 4)
-      append("-")
-      append(digits: Int(parts.tm_mon) + 1, 2)
-      append("-")
-      append(digits: Int(parts.tm_mday), 2)
-      append("T")
-    }
-    append(digits: Int(parts.tm_hour), 2)
-    append(":")
-    append(digits: Int(parts.tm_min), 2)
-    append(":")
-    append(digits: Int(parts.tm_sec), 2)
-    append(".")
-    append(digits: Int(time.tv_nsec / 1_000_000), 3)
-    if withDate { append("Z") }
+    let milliseconds = Int64(time.tv_sec) * 1000 + Int64(time.tv_nsec) / 1_000_000
+    let start = bytes.count
+    append(length: RFC3339.length) { RFC3339.write(millisecondsSince1970: milliseconds, to: $0) }
+    guard !withDate else { return }
+    bytes.removeLast()
+    bytes.removeSubrange(start..<start + "2026-11-23T".utf8.count)
   }
 
-  /// The last `count` digits of a number that is not negative.
-  private mutating func append(digits number: Int, _ count: Int) {
-    var divisor = 1
-    for _ in 1..<count { divisor *= 10 }
-    while divisor > 0 {
-      bytes.append(UInt8(ascii: "0") + UInt8(number / divisor % 10))
-      divisor /= 10
+  /// Appends `length` bytes that `write` writes.
+  private mutating func append(length: Int, _ write: (UnsafeMutableBufferPointer<UInt8>) -> Void) {
+    withUnsafeTemporaryAllocation(of: UInt8.self, capacity: length) { text in
+      write(text)
+      bytes.append(contentsOf: text)
     }
   }
 }

@@ -1,3 +1,4 @@
+internal import Encoding
 internal import Synchronization
 
 /// What can be read of a process in numbers, in Prometheus' text format. Each metric is made here, once, and kept by
@@ -139,9 +140,6 @@ public final class Metrics: Sendable {
   }
 
   private static func isOfName(_ byte: UInt8) -> Bool {
-    switch byte {
-    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "_"): true
-    default: false
-    }
+    byte.isLowerCaseLetter || byte.isDigit || byte == UInt8(ascii: "_")
   }
 }

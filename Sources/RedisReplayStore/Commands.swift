@@ -1,4 +1,5 @@
 internal import CHiredis
+internal import EventLoop
 
 /// A command's arguments, which may hold any bytes.
 struct RedisCommand {
@@ -87,38 +88,23 @@ struct RedisExchange {
 
 /// What was sent on one connection and is not yet answered, oldest first.
 struct RedisPipeline {
-  private var exchanges: [RedisExchange] = []
-  private var head = 0
+  private var exchanges = Queue<RedisExchange>()
 
-  var count: Int { exchanges.count - head }
+  var count: Int { exchanges.count }
 
   /// When the oldest must be answered; nil if there is none.
-  var deadlineMilliseconds: Int64? { count > 0 ? exchanges[head].deadlineMilliseconds : nil }
+  var deadlineMilliseconds: Int64? { exchanges.first?.deadlineMilliseconds }
 
   mutating func append(_ exchange: RedisExchange) { exchanges.append(exchange) }
 
-  /// Takes an answer, and returns the exchange that it completes, if it does.
+  /// Takes an answer, and returns the exchange that it completes, if there is one.
   mutating func receive(_ answer: RedisAnswer) -> RedisExchange? {
     precondition(count > 0, "an answer to nothing")
-    exchanges[head].answers.append(answer)
-    guard exchanges[head].answers.count == exchanges[head].answersExpected else { return nil }
-    defer {
-      head += 1
-      // What was answered is dropped in one go, when it is half of the array.
-      if head * 2 >= exchanges.count {
-        exchanges.removeSubrange(..<head)
-        head = 0
-      }
-    }
-    return exchanges[head]
+    exchanges.first!.answers.append(answer)
+    let oldest = exchanges.first!
+    return oldest.answers.count == oldest.answersExpected ? exchanges.removeFirst() : nil
   }
 
-  /// Removes and returns all exchanges that are not complete, oldest first.
-  mutating func removeAll() -> ArraySlice<RedisExchange> {
-    defer {
-      exchanges = []
-      head = 0
-    }
-    return exchanges[head...]
-  }
+  /// Empties the pipeline, and returns what was not complete, oldest first.
+  mutating func removeAll() -> [RedisExchange] { exchanges.removeAll() }
 }

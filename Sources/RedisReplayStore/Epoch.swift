@@ -1,3 +1,4 @@
+internal import Encoding
 internal import Registry
 
 /// The time from which a Redis remembers. All processes share it, as the value of a key that disappears with the nonces
@@ -17,7 +18,7 @@ struct RedisEpoch: Hashable {
     var word: UInt64 = 0
     withUnsafeMutableBytes(of: &word) { random.fill($0) }
     self.start = start
-    value = "\(start.millisecondsSince1970)-\(String(word, radix: 16))"
+    value = "\(start.millisecondsSince1970)-\(Hex.text(word))"
   }
 
   /// Nil for a value that is not an epoch.

@@ -1,8 +1,8 @@
+public import Encoding
+
 /// The address of a Redis, and credentials: `redis://[user:password@]host:port/db`. The user's name and the database may
 /// be omitted. User and password are percent-decoded once (RFC 3986, section 2.1).
-///
-/// It holds the password, so it prints as `<redacted>`.
-public struct RedisURL: Sendable, CustomStringConvertible, CustomReflectable {
+public struct RedisURL: Sendable, Redacted {
   /// A name or an IP address, an IPv6 address without its brackets.
   let host: String
   let port: UInt16
@@ -39,76 +39,31 @@ public struct RedisURL: Sendable, CustomStringConvertible, CustomReflectable {
   }
 
   private static func database(_ text: Substring) -> Int? {
-    text.isEmpty ? 0 : number(text, in: 0...maximumDatabase)
+    text.isEmpty ? 0 : DecimalText.read(text, in: 0...maximumDatabase)
   }
 
   private static func credentials(_ text: Substring) -> (user: String, password: String)? {
     guard let colon = text.firstIndex(of: ":"),
-      let user = percentDecoded(text[..<colon]),
-      let password = percentDecoded(text[text.index(after: colon)...]), !password.isEmpty
+      let user = PercentEncoding.decode(text[..<colon]),
+      let password = PercentEncoding.decode(text[text.index(after: colon)...]), !password.isEmpty
     else { return nil }
     return (user, password)
   }
 
   private static func hostAndPort(_ text: Substring) -> (host: String, port: UInt16)? {
     guard let colon = text.lastIndex(of: ":"),
-      let port = number(text[text.index(after: colon)...], in: 1...65535)
+      let port = DecimalText.read(text[text.index(after: colon)...], in: 1...65535)
     else { return nil }
     var host = text[..<colon]
     if host.hasPrefix("["), host.hasSuffix("]") {
       host = host.dropFirst().dropLast()
-      guard host.contains(":"), host.utf8.allSatisfy({ isHexDigit($0) || ":.".utf8.contains($0) }) else {
+      guard host.contains(":"), host.utf8.allSatisfy({ Hex.value($0) != nil || ":.".utf8.contains($0) }) else {
         return nil
       }
     } else {
-      guard host.utf8.allSatisfy({ isAlphanumeric($0) || "-._".utf8.contains($0) }) else { return nil }
+      guard host.utf8.allSatisfy({ $0.isLetter || $0.isDigit || "-._".utf8.contains($0) }) else { return nil }
     }
     guard !host.isEmpty, host.utf8.count <= maximumHostLength else { return nil }
     return (String(host), UInt16(port))
   }
-
-  /// Digits alone: no sign, no white space.
-  private static func number(_ text: Substring, in range: ClosedRange<Int>) -> Int? {
-    guard text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else { return nil }
-    return Int(text).flatMap { range.contains($0) ? $0 : nil }
-  }
-
-  /// Nil where a `%` is not followed by two hexadecimal digits, or the bytes are not UTF-8.
-  private static func percentDecoded(_ text: Substring) -> String? {
-    var bytes: [UInt8] = []
-    var rest = text.utf8[...]
-    while let byte = rest.popFirst() {
-      guard byte == UInt8(ascii: "%") else {
-        bytes.append(byte)
-        continue
-      }
-      let digits = rest.prefix(2)
-      guard digits.count == 2, digits.allSatisfy(isHexDigit), let value = UInt8(Substring(digits), radix: 16)
-      else { return nil }
-      bytes.append(value)
-      rest = rest.dropFirst(2)
-    }
-    return String(validating: bytes, as: UTF8.self)
-  }
-
-  private static func isHexDigit(_ byte: UInt8) -> Bool {
-    switch byte {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "f"),
-      UInt8(ascii: "A")...UInt8(ascii: "F"):
-      true
-    default: false
-    }
-  }
-
-  private static func isAlphanumeric(_ byte: UInt8) -> Bool {
-    switch byte {
-    case UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "a")...UInt8(ascii: "z"),
-      UInt8(ascii: "A")...UInt8(ascii: "Z"):
-      true
-    default: false
-    }
-  }
-
-  public var description: String { "<redacted>" }
-  public var customMirror: Mirror { Mirror(self, children: []) }
 }

@@ -38,7 +38,7 @@ extension StructuredFieldParser {
     let whole = takeAll { $0.isDigit }
     guard !whole.isEmpty, whole.count <= Self.maximumIntegerDigits else { throw unexpected }
     guard take(UInt8(ascii: ".")) else {
-      let magnitude = withText(whole) { $0.reduce(Int64(0)) { 10 * $0 + Int64($1 - UInt8(ascii: "0")) } }
+      let magnitude = Int64(withText(whole) { DecimalText.read($0) }!)
       return .integer(isNegative ? -magnitude : magnitude)
     }
     let fraction = takeAll { $0.isDigit }

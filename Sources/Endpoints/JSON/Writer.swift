@@ -1,3 +1,4 @@
+internal import Encoding
 public import HTTP
 
 /// Appends JSON text (RFC 8259) to a buffer: a JSONEncoder's time would be most of an answer's.
@@ -66,30 +67,8 @@ public struct JSONWriter {
   public func string(_ text: String) {
     var text = text
     buffer.append(UInt8(ascii: "\""))
-    text.withUTF8 { bytes in
-      if bytes.allSatisfy({ !Self.needsEscape($0) }) {
-        buffer.append(bytes)
-      } else {
-        for byte in bytes { escape(byte) }
-      }
-    }
+    text.withUTF8 { JSONString.encode($0) { buffer.append($0) } }
     buffer.append(UInt8(ascii: "\""))
-  }
-
-  private static func needsEscape(_ byte: UInt8) -> Bool {
-    byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
-  }
-
-  private func escape(_ byte: UInt8) {
-    switch byte {
-    case UInt8(ascii: "\""): buffer.append("\\\"" as StaticString)
-    case UInt8(ascii: "\\"): buffer.append("\\\\" as StaticString)
-    case UInt8(ascii: "\n"): buffer.append("\\n" as StaticString)
-    case 0..<0x20:
-      buffer.append((byte < 0x10 ? "\\u000" : "\\u001") as StaticString)
-      buffer.append(utf8: String(byte & 0xF, radix: 16))
-    default: buffer.append(byte)
-    }
   }
 }
 
@@ -112,7 +91,7 @@ extension Bool: JSONWritable {
 
 extension Int64: JSONWritable {
   public static var schema: JSONValue { ["type": "integer"] }
-  public func write(to json: inout JSONWriter) { json.buffer.append(utf8: String(self)) }
+  public func write(to json: inout JSONWriter) { json.buffer.append(decimal: self) }
 }
 
 extension Optional: JSONWritable where Wrapped: JSONWritable {

@@ -1,10 +1,11 @@
 internal import CPostgres
+internal import Encoding
 internal import Glibc
 
 /// What libpq is told to connect with: the user's URL, and our defaults where the URL leaves a setting open.
 ///
-/// It holds the password, so it prints as `<redacted>`, and no error carries any of it.
-struct PostgresParameters: Sendable, CustomStringConvertible, CustomReflectable {
+/// It holds the password, of which no error carries any part.
+struct PostgresParameters: Sendable, Redacted {
   private var settings: [String: String]
 
   /// Seconds for one host to answer; libpq tries the URL's hosts in turn.
@@ -76,9 +77,6 @@ struct PostgresParameters: Sendable, CustomStringConvertible, CustomReflectable 
     return body(
       pairs.map { UnsafePointer($0.0) } + [nil], pairs.map { UnsafePointer($0.1) } + [nil])
   }
-
-  var description: String { "<redacted>" }
-  var customMirror: Mirror { Mirror(self, children: []) }
 }
 
 /// The database's URL is not one that libpq reads. It does not say what is wrong with it, since that could be

@@ -1,3 +1,5 @@
+internal import EventLoop
+
 /// The bookkeeping of libpq's pipeline mode, apart from any socket: which statement a result belongs to, and
 /// when it is over.
 ///
@@ -88,36 +90,4 @@ enum PipelineEvent<Outcome> {
   /// A statement before it, of the same point, failed.
   case skipped
   case synchronised
-}
-
-/// First in, first out, at constant cost.
-struct Queue<Element> {
-  private var elements: [Element?] = []
-  private var head = 0
-
-  var count: Int { elements.count - head }
-  var first: Element? { head < elements.count ? elements[head] : nil }
-
-  mutating func append(_ element: Element) { elements.append(element) }
-
-  mutating func removeFirst() -> Element? {
-    guard head < elements.count else { return nil }
-    let element = elements[head]
-    elements[head] = nil
-    head += 1
-    // What was taken is dropped in one go, when it is half of the array.
-    if head * 2 >= elements.count {
-      elements.removeSubrange(..<head)
-      head = 0
-    }
-    return element
-  }
-
-  mutating func removeAll() -> [Element] {
-    defer {
-      elements = []
-      head = 0
-    }
-    return elements[head...].compactMap { $0 }
-  }
 }

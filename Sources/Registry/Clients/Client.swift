@@ -1,3 +1,5 @@
+internal import Encoding
+
 /// Somebody who owns devices: a signal provider's or a trading desk's customer.
 public struct Client: Hashable, Sendable {
   public let id: ClientID
@@ -23,7 +25,7 @@ public struct ClientID: Hashable, Sendable, CustomStringConvertible {
   /// Nil if the text is not of the form.
   public init?(_ text: String) {
     guard (1...Self.maximumLength).contains(text.utf8.count),
-      text.utf8.allSatisfy({ (0x21...0x7E).contains($0) })
+      text.utf8.allSatisfy(\.isVisible)
     else { return nil }
     self.text = text
   }

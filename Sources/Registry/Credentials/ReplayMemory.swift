@@ -20,7 +20,7 @@ public final class ReplayMemory: ReplayStore {
   public let maximumNonces: Int
   private let clock: any Clock
   private let shards: [Shard]
-  private let key: (UInt64, UInt64)
+  private let keyedHash: KeyedHash
   /// The time from which all nonces are remembered, in milliseconds since 1970; the largest while that is none.
   private let heldSince = Atomic<Int64>(.max)
 
@@ -38,9 +38,7 @@ public final class ReplayMemory: ReplayStore {
     shards = (0..<Self.shardCount).map { _ in
       Shard(spanMilliseconds: span, maximumNonces: max(1, maximumNonces / Self.shardCount))
     }
-    var key: (UInt64, UInt64) = (0, 0)
-    withUnsafeMutableBytes(of: &key) { random.fill($0) }
-    self.key = key
+    keyedHash = KeyedHash(random: random)
   }
 
   /// Nonces that are remembered now.
@@ -83,16 +81,8 @@ public final class ReplayMemory: ReplayStore {
       cause: "the request was signed before the replay memory began", retryAfterSeconds: Int(max(1, left)))
   }
 
-  /// Swift's hash is SipHash, which nobody steers who does not know the key.
   private func hash(_ nonce: String, _ deviceID: DeviceID) -> UInt64 {
-    var hasher = Hasher()
-    hasher.combine(key.0)
-    hasher.combine(key.1)
-    hasher.combine(deviceID.high)
-    hasher.combine(deviceID.low)
-    var nonce = nonce
-    nonce.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) }
-    let hash = UInt64(bitPattern: Int64(hasher.finalize()))
+    let hash = keyedHash(deviceID.high, deviceID.low, nonce)
     // 0 marks an empty slot.
     return hash == 0 ? 1 : hash
   }

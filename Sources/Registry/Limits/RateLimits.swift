@@ -26,7 +26,7 @@ public final class RateLimits: Sendable {
   private let clients: RateLimitTable?
   private let devices: RateLimitTable?
   private let addresses: RateLimitTable?
-  private let key: (UInt64, UInt64)
+  private let hash: KeyedHash
   private let monotonicMilliseconds: @Sendable () -> Int64
 
   /// - Parameters:
@@ -38,9 +38,7 @@ public final class RateLimits: Sendable {
     clients = settings.client.map { RateLimitTable(limit: $0, maximumKeys: Self.maximumClients) }
     devices = settings.device.map { RateLimitTable(limit: $0, maximumKeys: Self.maximumDevices) }
     addresses = settings.address.map { RateLimitTable(limit: $0, maximumKeys: Self.maximumAddresses) }
-    var key: (UInt64, UInt64) = (0, 0)
-    withUnsafeMutableBytes(of: &key) { random.fill($0) }
-    self.key = key
+    hash = KeyedHash(random: random)
     self.monotonicMilliseconds = monotonicMilliseconds
   }
 
@@ -50,7 +48,7 @@ public final class RateLimits: Sendable {
   public func count(_ client: ClientID) -> RateLimit.Standing? {
     guard let clients else { return nil }
     let now = now
-    return clients.standing(.client, after: clients.take(hash(client), nowNanoseconds: now))
+    return clients.standing(.client, after: clients.take(hash(client.text), nowNanoseconds: now))
   }
 
   /// Counts a request of a device. Nil where there is no limit.
@@ -121,27 +119,6 @@ public final class RateLimits: Sendable {
   // MARK: Time and keys
 
   private var now: Int64 { monotonicMilliseconds() * 1_000_000 }
-
-  private func hash(_ client: ClientID) -> UInt64 {
-    var text = client.text
-    return hash { hasher in text.withUTF8 { hasher.combine(bytes: UnsafeRawBufferPointer($0)) } }
-  }
-
-  private func hash(_ high: UInt64, _ low: UInt64) -> UInt64 {
-    hash { hasher in
-      hasher.combine(high)
-      hasher.combine(low)
-    }
-  }
-
-  /// Swift's hash is SipHash, which nobody steers who does not know the key.
-  private func hash(_ combine: (inout Hasher) -> Void) -> UInt64 {
-    var hasher = Hasher()
-    hasher.combine(key.0)
-    hasher.combine(key.1)
-    combine(&hasher)
-    return UInt64(bitPattern: Int64(hasher.finalize()))
-  }
 }
 
 extension RateLimitTable {

@@ -1,3 +1,4 @@
+internal import Encoding
 internal import Glibc
 internal import RedisReplayStore
 
@@ -61,9 +62,8 @@ private struct Authority {
     var port: UInt16?
     if let colon = text.lastIndex(of: ":"), text.utf8.last != UInt8(ascii: "]") {
       let digits = text[text.index(after: colon)...]
-      guard digits.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else { return nil }
-      port = UInt16(digits)
-      guard port != nil else { return nil }
+      guard let number = DecimalText.read(digits, in: 0...Int(UInt16.max)) else { return nil }
+      port = UInt16(number)
       host = text[..<colon]
     }
     let isBracketed = host.utf8.first == UInt8(ascii: "[") && host.utf8.last == UInt8(ascii: "]")

@@ -1,18 +1,14 @@
+internal import Encoding
 internal import Registry
 
 extension RateLimit {
   /// Reads `REQUESTS/SECONDS`. Nil if the text is not of the form, or out of bounds.
   init?(_ text: String) {
     let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-    guard parts.count == 2, let requests = Self.number(parts[0], in: Self.requestBounds),
-      let windowSeconds = Self.number(parts[1], in: Self.windowBounds)
+    guard parts.count == 2, let requests = DecimalText.read(parts[0], in: Self.requestBounds),
+      let windowSeconds = DecimalText.read(parts[1], in: Self.windowBounds)
     else { return nil }
     self.init(requests: requests, windowSeconds: windowSeconds)
-  }
-
-  private static func number(_ text: Substring, in bounds: ClosedRange<Int>) -> Int? {
-    guard text.utf8.allSatisfy({ (UInt8(ascii: "0")...UInt8(ascii: "9")).contains($0) }) else { return nil }
-    return Int(text).flatMap { bounds.contains($0) ? $0 : nil }
   }
 }
 

@@ -1,0 +1,40 @@
+/// First in, first out, at constant cost. Its users bound its length.
+@frozen public struct Queue<Element> {
+  @usableFromInline var elements: [Element?] = []
+  @usableFromInline var head = 0
+
+  @inlinable public init() {}
+
+  @inlinable public var count: Int { elements.count - head }
+
+  /// The oldest element; nil if there is none. It can be changed in place, and must not be set to nil.
+  @inlinable public var first: Element? {
+    get { head < elements.count ? elements[head] : nil }
+    _modify {
+      precondition(head < elements.count)
+      yield &elements[head]
+    }
+  }
+
+  @inlinable public mutating func append(_ element: Element) { elements.append(element) }
+
+  @inlinable public mutating func removeFirst() -> Element? {
+    guard head < elements.count else { return nil }
+    let element = elements[head]
+    elements[head] = nil
+    head += 1
+    // Removed places are dropped together, when they are half of the array.
+    if head * 2 >= elements.count {
+      elements.removeSubrange(..<head)
+      head = 0
+    }
+    return element
+  }
+
+  /// Empties the queue, and returns what was in it, oldest first.
+  @discardableResult
+  @inlinable public mutating func removeAll() -> [Element] {
+    defer { self = Queue() }
+    return elements[head...].compactMap { $0 }
+  }
+}
