@@ -2,9 +2,9 @@
 public struct Acknowledgement: Encodable, Hashable, Sendable {
   public var signalID: String
   public var status: Status
-  /// What the broker calls the order.
+  /// The broker's number of the order.
   public var brokerTicket: String?
-  /// Why it was not placed.
+  /// Why the order was not placed.
   public var error: String?
 
   public enum Status: String, Codable, Hashable, Sendable, CaseIterable {
@@ -25,11 +25,11 @@ public struct Acknowledgement: Encodable, Hashable, Sendable {
   }
 }
 
-/// What the registry made of acknowledgements.
+/// The registry's answer to acknowledgements.
 public struct AcknowledgementResult: Decodable, Hashable, Sendable {
-  /// Ids of signals that are acknowledged, by this request or one before.
+  /// Ids of signals that are acknowledged, by this request or an earlier one.
   public let acknowledged: [String]
-  /// Ids of signals that are none of this device's.
+  /// Ids of signals that are not this device's.
   public let unknown: [String]
 
   enum CodingKeys: String, CodingKey {

@@ -1,23 +1,23 @@
 internal import Foundation
 
-/// A request before it is signed or shown a token.
+/// A request without signature and token.
 struct Call: Sendable {
   var method: String
-  /// Path and query, in characters that no URL library rewrites: what is signed is what is sent.
+  /// Path and query, in characters that no URL library rewrites: the URL that is signed must be the URL that is sent.
   var target: String
-  /// JSON, or nothing.
+  /// JSON, or nil.
   var body: Data?
-  /// How long the whole exchange may take.
+  /// Time limit of the whole exchange.
   var timeoutSeconds = Call.timeoutSeconds
   var maximumAnswerBytes = Call.maximumAnswerBytes
 
-  /// How long an answer may take that does not wait for anything.
+  /// Time limit of an answer that the registry does not delay.
   static let timeoutSeconds = 15.0
-  /// More than the longest answer of the registry: a signal to ten thousand devices with the state of each.
+  /// Above the longest answer of the registry: a signal to ten thousand devices with the state of each.
   static let maximumAnswerBytes = 16 * 1024 * 1024
 }
 
-/// A whole answer.
+/// A complete answer.
 struct Answer: Sendable {
   let status: Int
   /// By name in lower case.
@@ -33,10 +33,10 @@ struct Answer: Sendable {
     value(of: "content-type")?.split(separator: ";").first?.trimmingCharacters(in: .whitespaces).lowercased()
   }
 
-  /// The seconds of `Retry-After`. A date, which the registry does not send, counts as none.
+  /// The seconds of `Retry-After`. A date, which the registry does not send, is ignored.
   var retryAfterSeconds: Int64? { value(of: "retry-after").flatMap { Int64($0) } }
 
-  /// Why the answer is no success. Only for those that are none.
+  /// Why the answer is not a success. Call it only for answers that are not.
   var failure: RegistryClientError {
     if (300..<400).contains(status) { return .redirected(status: status) }
     if let problem = Problem(self) { return .problem(problem) }

@@ -1,12 +1,12 @@
 internal import Foundation
 
-/// What a client asks of the machine that it runs on. Tests bring their own, and then nothing waits.
+/// The clocks and random numbers of the machine. Tests inject their own, so that nothing waits.
 public struct ClientSystem: Sendable {
   /// The time of day, in milliseconds since 1970.
   public var now: @Sendable () -> Int64
-  /// The time since some moment in the past, in milliseconds, which no one sets.
+  /// A monotonic clock, in milliseconds.
   public var uptime: @Sendable () -> Int64
-  /// 64 bits that nobody can predict.
+  /// 64 unpredictable bits.
   public var random: @Sendable () -> UInt64
   /// Returns after the duration, or throws when the task is cancelled.
   public var sleep: @Sendable (Duration) async throws -> Void
@@ -34,7 +34,7 @@ public struct ClientSystem: Sendable {
 
   private static let start = ContinuousClock.now
 
-  /// The system's generator, which is fit for keys.
+  /// The system's generator, which is suitable for keys.
   @Sendable public static func systemRandom() -> UInt64 {
     var generator = SystemRandomNumberGenerator()
     return generator.next()

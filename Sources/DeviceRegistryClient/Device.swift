@@ -4,17 +4,17 @@ public import Foundation
 public struct Device: Decodable, Hashable, Sendable, Identifiable {
   /// A UUID in lower case.
   public let id: String
-  /// Whose device it is.
+  /// The client that owns the device.
   public let clientID: String
   public let name: String
   public let isActive: Bool
-  /// Whether it was cut off, which is for good.
+  /// Whether it was revoked, which is final.
   public let isRevoked: Bool
-  /// When it last asked for signals; nil until then.
+  /// When it last polled for signals; nil until then.
   public let lastPoll: Date?
   /// When it last acknowledged signals; nil until then.
   public let lastAck: Date?
-  /// When it last proved itself; nil until then.
+  /// When it last authenticated; nil until then.
   public let lastSeen: Date?
   public let createdAt: Date
   /// When it was last renamed, rotated or revoked.
@@ -34,14 +34,14 @@ public struct Device: Decodable, Hashable, Sendable, Identifiable {
   }
 }
 
-/// A device with its new secret, which is shown here and nowhere else: store it where the device alone can read it.
+/// A device with its new secret, which only this value contains: store it where only the device can read it.
 public struct RegisteredDevice: Decodable, Hashable, Sendable {
   public let device: Device
   /// 64 lower-case hexadecimal characters. It stays in memory for as long as a copy of this value does.
   public let secret: String
-  /// What the registry keeps of the secret to check it: argon2id, a PHC string.
+  /// What the registry stores to verify the secret: argon2id, a PHC string.
   public let hmacKeyHash: String
-  /// Until when the secret before this one works, unless this one is used earlier; nil at registration.
+  /// When the previous secret stops working, unless this one is used earlier; nil at registration.
   public let graceExpiresAt: Date?
 
   enum CodingKeys: String, CodingKey {
@@ -58,7 +58,7 @@ public struct RegisteredDevice: Decodable, Hashable, Sendable {
     graceExpiresAt = try members.decodeIfPresent(Date.self, forKey: .graceExpiresAt)
   }
 
-  /// What a `DeviceClient` needs. Throws `invalidArgument` for an id or a secret that is not of its form.
+  /// The credentials for a `DeviceClient`. Throws `invalidArgument` if the id or the secret is malformed.
   public func credentials() throws(RegistryClientError) -> DeviceCredentials {
     try DeviceCredentials(id: device.id, secret: secret)
   }
@@ -70,7 +70,7 @@ extension RegisteredDevice: CustomStringConvertible, CustomDebugStringConvertibl
   public var customMirror: Mirror { Mirror(self, children: ["device": device]) }
 }
 
-/// What the registry tells a device of itself.
+/// The device that calls, as the registry knows it.
 public struct DeviceStatus: Decodable, Hashable, Sendable {
   public let device: Device
   /// The registry's time.

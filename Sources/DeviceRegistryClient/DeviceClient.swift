@@ -1,7 +1,7 @@
 package import Foundation
 
-/// The registry, as a device uses it: every request is signed with the device's secret, and every answer is proven to
-/// be the registry's before it is believed.
+/// The registry, for a device: signs every request with the device's secret, and verifies the signature of every
+/// answer before using it.
 ///
 ///     let device = try DeviceClient(
 ///       url: "https://registry.example.com",
@@ -11,8 +11,8 @@ package import Foundation
 ///       try await device.acknowledge([Acknowledgement(signalID: signal.id, status: .placed)])
 ///     }
 ///
-/// Requests that fail for the moment are made again, as the `RetryPolicy` says, with a new signature each time. Any
-/// task may call; requests run side by side.
+/// Retries requests that fail temporarily, following the `RetryPolicy`, with a new signature each time. Any task may
+/// call; requests run concurrently.
 public final class DeviceClient: Sendable {
   /// The device's id.
   public let id: String
@@ -21,15 +21,15 @@ public final class DeviceClient: Sendable {
 
   /// Seconds that a poll may wait.
   public static let waits = 0...30
-  /// Signals that a poll may bring.
+  /// Signals that a poll may return.
   public static let signalCounts = 1...100
-  /// Acknowledgements of one request.
+  /// Acknowledgements in one request.
   public static let maximumAcknowledgements = 100
 
   /// - Parameters:
   ///   - url: scheme, host and port of the registry. `http` only for this machine.
-  ///   - allowsInsecureHTTP: `http` for other machines too. Whoever is on the way can then read signals and hold
-  ///     back requests, though not make any.
+  /// - allowsInsecureHTTP: allows `http` to other machines. Attackers on the network can then read signals and delay
+  ///   requests, but not create any.
   ///
   /// Throws `invalidURL`.
   public init(
@@ -42,21 +42,21 @@ public final class DeviceClient: Sendable {
     exchange = SignedExchange(origin: origin, credentials: credentials, retries: retries, system: system)
   }
 
-  /// What the registry knows of this device, and its time.
+  /// The device as the registry knows it, and the registry's time.
   public func whoami() async throws(RegistryClientError) -> DeviceStatus {
     try await exchange.perform(.whoami).decode()
   }
 
-  /// The signals that are neither acknowledged nor expired, oldest first, at most `max` of them. Where there are none,
-  /// the registry waits for one for up to `wait` seconds. Throws `invalidArgument` for numbers out of bounds.
+  /// The signals that are neither acknowledged nor expired, oldest first, at most `max` of them. If there are none,
+  /// the registry waits up to `wait` seconds for one. Throws `invalidArgument` for numbers out of bounds.
   public func poll(wait: Int = 0, max: Int = signalCounts.upperBound) async throws(RegistryClientError)
     -> PollResult
   {
     try await exchange.perform(.poll(wait: wait, max: max)).pollResult()
   }
 
-  /// Says what became of signals, at most 100 at a time. The first acknowledgement of a signal counts; to repeat it is
-  /// harmless. Throws `invalidArgument` for more.
+  /// Acknowledges at most 100 signals. Only the first acknowledgement of a signal counts; repeating it has no effect.
+  /// Throws `invalidArgument` for more.
   @discardableResult
   public func acknowledge(_ acknowledgements: [Acknowledgement]) async throws(RegistryClientError)
     -> AcknowledgementResult
@@ -65,7 +65,7 @@ public final class DeviceClient: Sendable {
   }
 }
 
-/// The same as JSON, for a program that prints it. Each answer has been verified.
+/// The same calls, with the verified answer as JSON text for a program that prints it.
 extension DeviceClient {
   package func whoamiJSON() async throws(RegistryClientError) -> Data {
     try await exchange.perform(.whoami).body
@@ -111,7 +111,7 @@ extension RegistryClientError {
 }
 
 extension Data {
-  /// The JSON of a value. Throws `invalidArgument` for what has none, a NaN for instance.
+  /// The JSON of a value. Throws `invalidArgument` if it cannot be encoded, for example NaN.
   static func json(_ value: some Encodable, _ name: String) throws(RegistryClientError) -> Data {
     do {
       return try JSONEncoder().encode(value)

@@ -2,7 +2,7 @@ public import Encoding
 internal import Glibc
 internal import RequestSignature
 
-/// Who a device is, and the keys that prove it. The secret itself is not kept: the keys that are derived of it lie in
+/// A device's id and the keys that authenticate it. The secret itself is not kept: the keys derived from it are in
 /// memory that is wiped, and print as `<redacted>`.
 public struct DeviceCredentials: Sendable {
   /// The device's id, a UUID in lower case.
@@ -12,13 +12,13 @@ public struct DeviceCredentials: Sendable {
   /// Characters of a secret, each one of `0-9 a-f`.
   public static let secretLength = 64
 
-  /// Derives the keys of a secret's characters, which are the caller's to wipe. Throws `invalidArgument` for an id or
-  /// a secret that is not of its form.
+  /// Derives the keys from a secret's characters; the caller wipes the secret. Throws `invalidArgument` if the id or
+  /// the secret is malformed.
   public init(id: String, secret: UnsafeBufferPointer<UInt8>) throws(RegistryClientError) {
     guard secret.count == Self.secretLength, secret.allSatisfy(\.isLowerCaseHexDigit) else {
       throw .invalidArgument(
         name: "secret",
-        message: "must be the \(Self.secretLength) characters 0-9 and a-f that registration showed")
+        message: "must be the \(Self.secretLength) characters 0-9 and a-f from the registration")
     }
     do {
       signer = try RequestSigner(keyID: id, keys: DeviceKeys(secret: secret))
@@ -27,7 +27,7 @@ public struct DeviceCredentials: Sendable {
     }
   }
 
-  /// As above. A `String` cannot be wiped: prefer a file where the secret is at rest.
+  /// As above. A `String` cannot be wiped: prefer a file.
   public init(id: String, secret: String) throws(RegistryClientError) {
     let bytes = Array(secret.utf8)
     self = try bytes.withUnsafeBufferPointer { bytes throws(RegistryClientError) in
@@ -35,10 +35,10 @@ public struct DeviceCredentials: Sendable {
     }
   }
 
-  /// Reads the secret from a file, which may have a line break at its end, through memory that is wiped. Throws
-  /// `secretFile` where that cannot be done, or others than the owner may read the file.
+  /// Reads the secret from a file, which may end with a line break, through memory that is wiped. Throws `secretFile`
+  /// if the file cannot be read, or if others than its owner can read it.
   public init(id: String, secretFile path: String) throws(RegistryClientError) {
-    // One more than secret and line break: then there is too much in it.
+    // One byte more than secret and line break, to detect longer files.
     let buffer = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: Self.secretLength + 3)
     buffer.initialize(repeating: 0)
     defer {
@@ -63,11 +63,11 @@ public struct DeviceCredentials: Sendable {
     guard fstat(descriptor, &status) == 0 else {
       throw .secretFile(path: path, message: String(cString: strerror(errno)))
     }
-    // A pipe, `<(command)` in a shell, is nobody else's to read.
+    // A pipe, `<(command)` in a shell, is readable only by this process.
     let isFile = status.st_mode & S_IFMT == S_IFREG
     guard !isFile || status.st_mode & 0o077 == 0 else {
       throw .secretFile(
-        path: path, message: "others may read it; chmod 600 it, and rotate the secret if they did")
+        path: path, message: "other users can read it: run chmod 600, and rotate the secret if they did")
     }
     var count = 0
     while count < buffer.count {

@@ -1,7 +1,7 @@
 internal import Foundation
 
 extension JSONDecoder {
-  /// Reads times in RFC 3339, and ignores members that are not known.
+  /// Reads times in RFC 3339, and ignores unknown members.
   static var registry: JSONDecoder {
     let decoder = JSONDecoder()
     decoder.dateDecodingStrategy = .custom { decoder in
@@ -9,7 +9,7 @@ extension JSONDecoder {
       let text = try container.decode(String.self)
       let formats = [Date.ISO8601FormatStyle(includingFractionalSeconds: true), Date.ISO8601FormatStyle()]
       guard let date = formats.lazy.compactMap({ try? Date(text, strategy: $0) }).first else {
-        throw DecodingError.dataCorruptedError(in: container, debugDescription: "no time of RFC 3339")
+        throw DecodingError.dataCorruptedError(in: container, debugDescription: "not a time of RFC 3339")
       }
       return date
     }
@@ -35,7 +35,7 @@ extension Answer {
     }
   }
 
-  /// The place alone: what stands there may be a secret.
+  /// Only the place: the value may be a secret.
   private static func text(_ error: DecodingError) -> String {
     let path =
       switch error {
@@ -45,10 +45,10 @@ extension Answer {
       @unknown default: [any CodingKey]()
       }
     let place = path.map { $0.intValue.map(String.init) ?? $0.stringValue }.joined(separator: ".")
-    return place.isEmpty ? "it is not the JSON that is expected" : "\(place) is missing or of another form"
+    return place.isEmpty ? "it is not the expected JSON" : "\(place) is missing or has the wrong type"
   }
 
-  /// What a poll brought. Throws `malformedAnswer`.
+  /// The signals of a poll. Throws `malformedAnswer`.
   func pollResult() throws(RegistryClientError) -> PollResult {
     struct Members: Decodable {
       let signals: [Member]
@@ -61,11 +61,11 @@ extension Answer {
     let members = try decode(Members.self)
     let payloads = JSONText(body).member("signals").map { $0.elements.map(\.payload) } ?? []
     guard payloads.count == members.signals.count else {
-      throw .malformedAnswer("signals cannot be told apart")
+      throw .malformedAnswer("its list of signals cannot be read")
     }
     var signals: [DeviceSignal] = []
     for (member, payload) in zip(members.signals, payloads) {
-      guard let payload else { throw .malformedAnswer("a payload is missing or no object") }
+      guard let payload else { throw .malformedAnswer("the payload of a signal is missing or not an object") }
       signals.append(
         DeviceSignal(
           id: member.id, createdAt: member.created_at, expiresAt: member.expires_at, payload: payload))
@@ -79,7 +79,7 @@ extension Answer {
     let signal = try decode(Signal.self)
     let deliveries = try decode(Members.self).deliveries
     guard let payload = JSONText(body).payload else {
-      throw .malformedAnswer("payload is missing or no object")
+      throw .malformedAnswer("the payload is missing or not an object")
     }
     return SignalDetails(signal: signal, payload: payload, deliveries: deliveries)
   }

@@ -1,8 +1,8 @@
 internal import Encoding
 internal import Foundation
 
-/// A JSON value as text, to find a part of it that is kept as it stands: a decoder would change how numbers are
-/// written. The text must be well formed, which a decoder that read it before has made sure of.
+/// A JSON value as text, to keep a part of it byte for byte: a decoder would change how numbers are written. The text
+/// must be well-formed; a decoder must have read it before.
 struct JSONText {
   /// Without white space around it.
   let bytes: Data.SubSequence
@@ -14,8 +14,8 @@ struct JSONText {
     self.bytes = bytes
   }
 
-  /// The value of an object's member, the last one of the name; nil for what is no object or has none. The name is
-  /// compared as it is written, without escapes.
+  /// The value of an object's member, the last one with this name; nil for other values, or without such a member.
+  /// Names are compared without decoding escapes.
   func member(_ name: String) -> JSONText? {
     guard bytes.first == UInt8(ascii: "{") else { return nil }
     let quoted = Array("\"\(name)\"".utf8)
@@ -33,7 +33,7 @@ struct JSONText {
     bytes.first == UInt8(ascii: "[") ? parts.map { JSONText($0) } : []
   }
 
-  /// What the commas of the outermost object or array part.
+  /// The parts between the commas of the outermost object or array.
   private var parts: [Data.SubSequence] {
     var parts: [Data.SubSequence] = []
     var depth = 0

@@ -1,14 +1,14 @@
 internal import Foundation
 
-/// Where the registry is: scheme, host and port.
+/// The scheme, host and port of the registry.
 struct Origin: Hashable, Sendable {
   /// `http` or `https`.
   let scheme: String
-  /// The host, with its port where the URL names one.
+  /// The host, with the port if the URL has one.
   let authority: String
 
-  /// Throws `invalidURL` for what is no origin, and for plain HTTP to another machine: there, whoever is on the way
-  /// could read tokens, and hold back what a device sends.
+  /// Throws `invalidURL` if the text is not an origin, and for plain HTTP to another machine: an attacker on the
+  /// network could read tokens and delay a device's requests.
   init(_ url: String, allowsInsecureHTTP: Bool) throws(RegistryClientError) {
     guard let parts = URLComponents(string: url), let scheme = parts.scheme?.lowercased(),
       let host = parts.percentEncodedHost?.lowercased(), !host.isEmpty
@@ -33,7 +33,7 @@ struct Origin: Hashable, Sendable {
   /// The URL of a request target.
   func url(_ target: String) throws(RegistryClientError) -> URL {
     guard let url = URL(string: "\(scheme)://\(authority)\(target)") else {
-      throw .invalidURL("with \(target) behind it, it is none")
+      throw .invalidURL("it is not valid together with the path \(target)")
     }
     return url
   }

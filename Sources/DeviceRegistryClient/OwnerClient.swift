@@ -1,21 +1,21 @@
 public import Foundation
 
-/// The registry, as the owner of devices uses it.
+/// The registry, for the owner of devices.
 ///
-/// Requests that fail for the moment are made again, as the `RetryPolicy` says, where twice does no harm. To register,
-/// to rotate and to create a signal are not among them: those are made again only where the registry says that it did
-/// not begin. After `unreachable`, `timedOut` or a 503 of theirs, look whether it was done.
+/// Retries requests that fail temporarily, following the `RetryPolicy`, if repeating them is harmless. Registering,
+/// rotating and creating a signal are not: they are retried only if the registry says that it did nothing. After
+/// `unreachable`, `timedOut` or a 503 of these, check whether the request took effect.
 public final class OwnerClient: Sendable {
   let exchange: OwnerExchange
 
-  /// Devices or signals that the registry is asked for at a time.
+  /// Devices or signals per page.
   static let devicePageSize = 1000
   static let signalPageSize = 100
 
   /// - Parameters:
   ///   - url: scheme, host and port of the registry. `http` only for this machine.
-  ///   - allowsInsecureHTTP: `http` for other machines too. Whoever is on the way can then take the token.
-  ///   - token: gives the JWT to show. It is asked before each request, so that a token that expires can be renewed.
+  /// - allowsInsecureHTTP: allows `http` to other machines. Attackers on the network can then take the token.
+  /// - token: returns the JWT. It is called before each request, so that an expiring token can be renewed.
   ///
   /// Throws `invalidURL`.
   public init(
@@ -39,28 +39,28 @@ public final class OwnerClient: Sendable {
 // MARK: - Devices
 
 extension OwnerClient {
-  /// Registers a device. The answer shows its secret, this once. Throws a `problem` of kind `device-name-taken` where
-  /// another of the owner's devices has the name, and `too-many-devices`.
+  /// Registers a device and returns it with its secret, which is shown only once. Throws a `problem` of kind
+  /// `device-name-taken` if another device of the owner has this name, or `too-many-devices`.
   public func register(name: String) async throws(RegistryClientError) -> RegisteredDevice {
     struct Body: Encodable { let device_name: String }
     let call = Call(method: "POST", target: "/api/v1/devices", body: try .json(Body(device_name: name), "name"))
     return try await exchange.performOnceAtMost(call).decode()
   }
 
-  /// The owner's devices, active and revoked, oldest first, fetched page by page as they are asked for.
+  /// The owner's devices, active and revoked, oldest first. Pages are fetched as elements are read.
   public func devices() -> Pages<Device> {
     Pages(exchange: exchange, target: "/api/v1/devices?limit=\(Self.devicePageSize)")
   }
 
-  /// The owner's devices, all at once.
+  /// All devices of the owner.
   public func listDevices() async throws(RegistryClientError) -> [Device] { try await devices().all() }
 
-  /// One device. Throws a `problem` with 404 or 403 where there is none or it is another owner's.
+  /// One device. Throws a `problem` with 404 if it does not exist, or 403 if it is another owner's.
   public func device(_ id: String) async throws(RegistryClientError) -> Device {
     try await exchange.perform(Call(method: "GET", target: try .device(id))).decode()
   }
 
-  /// Gives a device another name. Throws as `register` and `device` do, and a `problem` with 409 for a revoked one.
+  /// Renames a device. Throws as `register` and `device` do, and a `problem` with 409 for a revoked device.
   @discardableResult
   public func rename(_ id: String, to name: String) async throws(RegistryClientError) -> Device {
     struct Body: Encodable { let device_name: String }
@@ -68,13 +68,13 @@ extension OwnerClient {
     return try await exchange.perform(Call(method: "PATCH", target: try .device(id), body: body)).decode()
   }
 
-  /// Cuts a device off, for good. Again does no harm. Throws as `device` does.
+  /// Revokes a device, which is final. Repeating it has no effect. Throws as `device` does.
   public func revoke(_ id: String) async throws(RegistryClientError) {
     _ = try await exchange.perform(Call(method: "POST", target: try .device(id) + "/revoke"))
   }
 
   /// Gives a device a new secret. The old one works until the new one is first used, at most `graceSeconds` (0 to
-  /// 86,400; a day where nil). Throws as `rename` does.
+  /// 86,400; nil means a day). Throws as `rename` does.
   public func rotate(_ id: String, graceSeconds: Int? = nil) async throws(RegistryClientError)
     -> RegisteredDevice
   {
@@ -88,13 +88,13 @@ extension OwnerClient {
 // MARK: - Signals
 
 extension OwnerClient {
-  /// Creates a signal. It is handed out for `ttlSeconds` (1 to 604,800; an hour where nil). The payload is a JSON
-  /// object of 16 KiB at most. Throws a `problem` with 403, 404 or 409 for a device that is another owner's, unknown
-  /// or revoked; then nothing is created.
+  /// Creates a signal that is delivered for `ttlSeconds` (1 to 604,800; nil means an hour). The payload is a JSON
+  /// object of at most 16 KiB. Throws a `problem` with 403, 404 or 409 if a device is another owner's, unknown or
+  /// revoked; then nothing is created.
   public func createSignal(to recipients: SignalRecipients, payloadJSON: Data, ttlSeconds: Int? = nil)
     async throws(RegistryClientError) -> Signal
   {
-    // Anything else could close the member that it is put into, and go on with others.
+    // Other text could end the member and add further ones.
     guard (try? JSONSerialization.jsonObject(with: payloadJSON)) is [String: Any] else {
       throw .invalidArgument(name: "payload", message: "must be a JSON object in UTF-8")
     }
@@ -120,16 +120,16 @@ extension OwnerClient {
     return try await createSignal(to: recipients, payloadJSON: json, ttlSeconds: ttlSeconds)
   }
 
-  /// The owner's signals, newest first, fetched page by page as they are asked for.
+  /// The owner's signals, newest first. Pages are fetched as elements are read.
   public func signals() -> Pages<Signal> {
     Pages(exchange: exchange, target: "/api/v1/signals?limit=\(Self.signalPageSize)")
   }
 
-  /// The owner's signals, all at once.
+  /// All signals of the owner.
   public func listSignals() async throws(RegistryClientError) -> [Signal] { try await signals().all() }
 
-  /// One signal, with what became of it at each device. Throws a `problem` with 404 or 403 where there is none or it
-  /// is another owner's.
+  /// One signal, with its delivery to each device. Throws a `problem` with 404 if it does not exist, or 403 if it is
+  /// another owner's.
   public func signal(_ id: String) async throws(RegistryClientError) -> SignalDetails {
     try await exchange.perform(Call(method: "GET", target: "/api/v1/signals/" + (try .pathID(id))))
       .signalDetails()
@@ -147,7 +147,7 @@ extension String {
     "/api/v1/devices/" + (try pathID(id))
   }
 
-  /// An id as part of a path. Throws `invalidArgument` for what is no UUID, which could lead elsewhere.
+  /// An id as part of a path. Throws `invalidArgument` if it is not a UUID, because other text could change the path.
   fileprivate static func pathID(_ id: String) throws(RegistryClientError) -> String {
     guard UUID(uuidString: id) != nil else { throw .invalidArgument(name: "id", message: "must be a UUID") }
     return id.lowercased()

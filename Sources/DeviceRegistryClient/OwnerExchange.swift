@@ -1,7 +1,7 @@
 internal import Encoding
 internal import Foundation
 
-/// Makes an owner's requests, each with a token.
+/// Sends an owner's requests, each with a token.
 final class OwnerExchange: Sendable {
   private let transport: Transport
   private let token: @Sendable () async throws -> String
@@ -18,12 +18,12 @@ final class OwnerExchange: Sendable {
     self.system = system
   }
 
-  /// Makes a request that may be repeated until it succeeds, fails for good, or failed as often as it may.
+  /// Sends a request that may be repeated, with retries.
   func perform(_ call: Call) async throws(RegistryClientError) -> Answer {
     try await perform(call) { $0.isTransient }
   }
 
-  /// Makes a request that must not be done twice: again only where the registry certainly did not do it.
+  /// Sends a request that must not be repeated: retries only if the registry certainly did nothing.
   func performOnceAtMost(_ call: Call) async throws(RegistryClientError) -> Answer {
     try await perform(call) { $0.isRefusalForNow }
   }
@@ -39,7 +39,7 @@ final class OwnerExchange: Sendable {
   private func attempt(_ call: Call) async throws(RegistryClientError) -> Answer {
     let token: String
     do { token = try await self.token() } catch { throw .tokenUnavailable("\(error)") }
-    // RFC 6750, section 2.1. A line break would begin a field of its own.
+    // RFC 6750, section 2.1. A line break would start another header field.
     guard !token.isEmpty, token.utf8.allSatisfy(\.isVisible) else {
       throw .invalidArgument(name: "token", message: "must be visible ASCII characters without spaces")
     }

@@ -1,4 +1,4 @@
-/// A list that the registry gives page by page. Each page is fetched when its first element is asked for.
+/// A list that the registry returns in pages. A page is fetched when its first element is read.
 public struct Pages<Element: Decodable & Sendable>: AsyncSequence, Sendable {
   public typealias Failure = RegistryClientError
 
@@ -8,7 +8,7 @@ public struct Pages<Element: Decodable & Sendable>: AsyncSequence, Sendable {
 
   public func makeAsyncIterator() -> Iterator { Iterator(exchange: exchange, next: target) }
 
-  /// The whole list. Throws what a request throws.
+  /// The whole list. Throws the errors of a request.
   public func all() async throws(RegistryClientError) -> [Element] {
     var elements: [Element] = []
     var iterator = makeAsyncIterator()
@@ -20,7 +20,7 @@ public struct Pages<Element: Decodable & Sendable>: AsyncSequence, Sendable {
     private let exchange: OwnerExchange
     /// The page to fetch; nil after the last.
     private var nextTarget: String?
-    /// What was fetched and not handed out yet, in reverse.
+    /// Elements that were fetched and not returned yet, in reverse.
     private var waiting: [Element] = []
 
     fileprivate init(exchange: OwnerExchange, next target: String) {
@@ -47,8 +47,8 @@ public struct Pages<Element: Decodable & Sendable>: AsyncSequence, Sendable {
 
 /// Links to other pages (RFC 8288).
 enum Link {
-  /// The target of `Link: <...>; rel="next"`; nil where there is none. Throws `malformedAnswer` for one that leads to
-  /// another path than the page before, or nowhere new: a token is for this list, and a list has an end.
+  /// The target of `Link: <...>; rel="next"`; nil without one. Throws `malformedAnswer` if it has another path than
+  /// the previous page or is the same page: the token is for this list, and a list must end.
   static func next(_ field: String?, after target: String) throws(RegistryClientError) -> String? {
     guard let link = field?.firstMatch(of: #/<([^<>]*)>\s*;\s*rel="?next"?/#)?.1 else { return nil }
     let isPrintable = link.utf8.allSatisfy { (0x21...0x7E).contains($0) }

@@ -1,8 +1,8 @@
 public import Foundation
 
-/// Why the registry did not do as it was asked, in words (RFC 9457).
+/// Why the registry refused a request (RFC 9457).
 public struct Problem: Error, Hashable, Sendable {
-  /// A URI that names the kind; it need not lead anywhere.
+  /// A URI that names the kind of problem.
   public let type: String
   /// The same for every problem of the kind.
   public let title: String
@@ -10,13 +10,13 @@ public struct Problem: Error, Hashable, Sendable {
   public let status: Int
   /// What was wrong here and what to do about it.
   public let detail: String
-  /// What to name when asking the registry's operator.
+  /// The id to give to the registry's operator.
   public let requestID: String?
   /// The values that were missing or wrong.
   public let errors: [FieldError]
-  /// The registry's time, where the device's clock was the problem.
+  /// The registry's time, if the device's clock was wrong.
   public let serverTime: Date?
-  /// How long the registry asks to be left alone, in seconds.
+  /// The seconds to wait before the next request.
   public let retryAfterSeconds: Int64?
 
   /// A value that was missing or wrong.
@@ -27,15 +27,15 @@ public struct Problem: Error, Hashable, Sendable {
     public let message: String
   }
 
-  /// The kind alone: the last part of the type, `device-name-taken` for instance.
+  /// The last part of the type, for example `device-name-taken`.
   public var kind: String { type.split(separator: "/").last.map(String.init) ?? type }
 }
 
 extension Problem {
   static let contentType = "application/problem+json"
 
-  /// Reads a problem document; nil where the answer is none. RFC 9457, section 3.1: every member may be missing, and
-  /// one of another type than it should have is as good as missing.
+  /// Reads a problem document; nil if the answer is not one. RFC 9457, section 3.1: every member may be missing, and a
+  /// member of the wrong type counts as missing.
   init?(_ answer: Answer) {
     guard answer.mediaType == Self.contentType,
       let members = try? JSONDecoder.registry.decode(Members.self, from: answer.body)
@@ -74,7 +74,7 @@ extension Problem {
 }
 
 extension Problem: CustomStringConvertible {
-  /// For people. Not every problem is signed, so what could steer a terminal is left out.
+  /// For people. Not every problem is signed, so characters that could control a terminal are removed.
   public var description: String {
     var text = "\(status) \(kind): \(detail.isEmpty ? title : detail)"
     for error in errors { text += "; \(error.field) \(error.message)" }

@@ -1,12 +1,12 @@
-/// How often a request that failed for the moment is made again, and after which pauses.
+/// How often to repeat a request that failed temporarily, and how long to wait between attempts.
 public struct RetryPolicy: Hashable, Sendable {
   /// Attempts of one request, the first included.
   public var maximumAttempts: Int
   /// The pause after the first failure. Each further one is twice as long.
   public var firstPauseMilliseconds: Int64
-  /// What pauses grow to.
+  /// The longest pause.
   public var maximumPauseMilliseconds: Int64
-  /// The longest `Retry-After` that is honoured; a longer one counts as this.
+  /// The longest `Retry-After` that is respected; a longer one is cut to this.
   public var maximumRetryAfterSeconds: Int64
 
   public init(
@@ -19,14 +19,14 @@ public struct RetryPolicy: Hashable, Sendable {
     self.maximumRetryAfterSeconds = max(0, maximumRetryAfterSeconds)
   }
 
-  /// The first attempt is the last.
+  /// No retries.
   public static let never = RetryPolicy(maximumAttempts: 1)
 
-  /// Doublings after which a pause is at its longest, whatever it began with.
+  /// Doublings after which the pause has its maximum, for any initial pause.
   private static let maximumDoublings = 20
 
-  /// The pause after so many failures in a row. Half of it is up to chance, so that devices that failed together do
-  /// not come back together; for the same reason it comes on top of `Retry-After`.
+  /// The pause after a number of failures in a row. Half of it is random, so that devices that failed together do not
+  /// return together; for the same reason it is added to `Retry-After`.
   func pause(afterFailures failures: Int, retryAfterSeconds: Int64?, random: UInt64) -> Duration {
     let doublings = min(max(failures - 1, 0), Self.maximumDoublings)
     let (grown, overflow) = firstPauseMilliseconds.multipliedReportingOverflow(by: 1 << doublings)
@@ -38,8 +38,7 @@ public struct RetryPolicy: Hashable, Sendable {
 }
 
 extension RetryPolicy {
-  /// Makes attempts until one succeeds, fails in a way that is not worth another one, or was the last. Throws
-  /// `cancelled` from a pause.
+  /// Repeats until an attempt succeeds, fails permanently, or is the last. Throws `cancelled` from a pause.
   func repeating<Value>(
     on system: ClientSystem, again: (RegistryClientError) -> Bool,
     _ attempt: () async throws(RegistryClientError) -> Value
@@ -56,7 +55,7 @@ extension RetryPolicy {
     }
   }
 
-  /// Waits after so many failures in a row. Throws `cancelled`.
+  /// Waits after a number of failures in a row. Throws `cancelled`.
   func pause(
     on system: ClientSystem, afterFailures failures: Int, retryAfterSeconds: Int64?
   ) async throws(RegistryClientError) {

@@ -5,9 +5,9 @@ public struct Signal: Decodable, Hashable, Sendable, Identifiable {
   /// A UUID in lower case.
   public let id: String
   public let createdAt: Date
-  /// When it is no longer handed out.
+  /// When it expires.
   public let expiresAt: Date
-  /// How many devices it went to.
+  /// The number of devices that it was sent to.
   public let deviceCount: Int
 
   enum CodingKeys: String, CodingKey {
@@ -18,27 +18,27 @@ public struct Signal: Decodable, Hashable, Sendable, Identifiable {
   }
 }
 
-/// Whom a signal is for.
+/// The devices that a signal is sent to.
 public enum SignalRecipients: Hashable, Sendable {
   /// These devices, 1 to 1000; repeated ids count once.
   case devices([String])
-  /// All devices of the owner's that are active when the signal is created.
+  /// All devices of the owner that are active when the signal is created.
   case all
 }
 
-/// A signal with what it says and what became of it.
+/// A signal with its payload and deliveries.
 public struct SignalDetails: Hashable, Sendable {
   public let signal: Signal
   public let payload: SignalPayload
-  /// One for each device that it went to.
+  /// One for each device.
   public let deliveries: [SignalDelivery]
 }
 
-/// What became of a signal at one device.
+/// The delivery of a signal to one device.
 public struct SignalDelivery: Decodable, Hashable, Sendable {
   public let deviceID: String
   public let state: State
-  /// What the device said of it; nil until it did.
+  /// The device's acknowledgement; nil until there is one.
   public let status: Acknowledgement.Status?
   public let brokerTicket: String?
   public let error: String?
@@ -58,19 +58,19 @@ public struct SignalDelivery: Decodable, Hashable, Sendable {
 
 /// A signal as a device gets it.
 public struct DeviceSignal: Hashable, Sendable, Identifiable {
-  /// A UUID in lower case, to be acknowledged by.
+  /// A UUID in lower case, for the acknowledgement.
   public let id: String
   public let createdAt: Date
-  /// When it is no longer handed out.
+  /// When it expires.
   public let expiresAt: Date
   public let payload: SignalPayload
 }
 
-/// What a signal says: a JSON object, byte by byte as the registry sent it.
+/// The content of a signal: a JSON object, byte for byte as the registry sent it.
 public struct SignalPayload: Hashable, Sendable {
   public let json: Data
 
-  /// Reads the object as a type of one's own. Throws a `DecodingError` where it is not of that form.
+  /// Decodes the object. Throws a `DecodingError` if it does not have the type's form.
   public func decode<Value: Decodable>(
     as type: Value.Type = Value.self, with decoder: JSONDecoder = JSONDecoder()
   ) throws -> Value {
@@ -78,12 +78,12 @@ public struct SignalPayload: Hashable, Sendable {
   }
 }
 
-/// What a poll brings.
+/// The result of a poll.
 public struct PollResult: Hashable, Sendable {
-  /// Those that are neither acknowledged nor expired, oldest first.
+  /// The signals that are neither acknowledged nor expired, oldest first.
   public let signals: [DeviceSignal]
   /// The registry's time.
   public let serverTime: Date
-  /// How long the registry asks to be left alone, in seconds, though it answered.
+  /// The seconds to wait before the next poll, if the registry asks for a pause.
   public let retryAfterSeconds: Int64?
 }

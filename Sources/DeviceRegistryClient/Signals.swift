@@ -1,13 +1,12 @@
-/// A device's signals as they come, without end: one long poll after another.
+/// A device's signals as they arrive, without end: one long poll after another.
 ///
-/// Each signal is handed out once by each iterator, whether or not it is acknowledged; one that was not comes again in
-/// a new sequence. The registry hands out the oldest that are not acknowledged, so whoever leaves `max` of them
-/// without acknowledgement gets no newer ones until they expire.
+/// An iterator returns each signal once, acknowledged or not; a new sequence returns unacknowledged signals again. The
+/// registry delivers the oldest unacknowledged signals, so with `max` of them unacknowledged, no newer ones arrive
+/// until they expire.
 ///
-/// What fails for the moment is tried again for as long as it takes, with growing pauses and as `Retry-After` says.
-/// What fails for good ends the sequence with an error: a 401 that a right clock does not mend (the device is revoked,
-/// or the secret was replaced), an answer that is not proven to be the registry's. Cancelling the task ends it with
-/// `cancelled`.
+/// Temporary failures are retried without limit, with growing pauses and after `Retry-After`. Permanent failures end
+/// the sequence with an error: a 401 that the right clock does not fix (the device is revoked, or its secret was
+/// rotated), or an answer without the registry's signature. Cancelling the task ends it with `cancelled`.
 public struct Signals: AsyncSequence, Sendable {
   public typealias Element = DeviceSignal
   public typealias Failure = RegistryClientError
@@ -22,10 +21,9 @@ public struct Signals: AsyncSequence, Sendable {
     private let client: DeviceClient
     private let wait: Int
     private let max: Int
-    /// What was polled and not handed out yet, in reverse.
+    /// Signals that were polled and not returned yet, in reverse.
     private var waiting: [DeviceSignal] = []
-    /// What the last poll that brought any brought: of the signals handed out, those that can come again. No more
-    /// than `max`.
+    /// The returned signals that may arrive again: those of the last poll that had any. At most `max`.
     private var known: Set<String> = []
     private var failures = 0
 
@@ -35,8 +33,8 @@ public struct Signals: AsyncSequence, Sendable {
       max = signals.max
     }
 
-    /// When polls bring nothing new, they begin no closer together than this: a signal that is not acknowledged, a
-    /// second program with the same device and a registry that has too many polls parked all end polls at once.
+    /// The shortest time between polls that bring nothing new. An unacknowledged signal, a second program with the
+    /// same device, and a registry with too many parked polls make polls return at once.
     private static let minimumIntervalMilliseconds: Int64 = 1000
 
     public mutating func next() async throws(RegistryClientError) -> DeviceSignal? {
@@ -79,7 +77,7 @@ public struct Signals: AsyncSequence, Sendable {
 }
 
 extension DeviceClient {
-  /// The signals as they come. Each poll waits up to `wait` seconds and brings up to `max` signals; numbers out of
+  /// The signals as they arrive. Each poll waits up to `wait` seconds and returns up to `max` signals; numbers out of
   /// bounds end the sequence with `invalidArgument`.
   public func signals(wait: Int = 25, max: Int = signalCounts.upperBound) -> Signals {
     Signals(client: self, wait: wait, max: max)

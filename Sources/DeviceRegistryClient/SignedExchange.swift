@@ -3,7 +3,7 @@ internal import Foundation
 internal import RequestSignature
 internal import Synchronization
 
-/// Makes a device's requests: each signed anew, each answer verified, and made again where that may help.
+/// Sends a device's requests: signs each attempt, verifies each answer, and retries where that may help.
 final class SignedExchange: Sendable {
   private let origin: Origin
   private let transport: Transport
@@ -11,7 +11,7 @@ final class SignedExchange: Sendable {
   private let system: ClientSystem
   let retries: RetryPolicy
 
-  /// What the registry's clock is ahead of ours, in milliseconds, as far as a signed answer has confirmed it.
+  /// The difference of the registry's clock to ours, in milliseconds, as confirmed by a signed answer.
   private let clockOffset = Mutex<Int64>(0)
 
   init(origin: Origin, credentials: DeviceCredentials, retries: RetryPolicy, system: ClientSystem) {
@@ -22,15 +22,15 @@ final class SignedExchange: Sendable {
     self.system = system
   }
 
-  /// Makes a request until it succeeds, fails for good, or failed as often as it may. By the contract, polls and
-  /// acknowledgements may be repeated. The answer is a success and the registry's.
+  /// Sends a request with retries. The contract allows to repeat polls and acknowledgements. The answer is a success
+  /// with the registry's signature.
   func perform(_ call: Call) async throws(RegistryClientError) -> Answer {
     try await retries.repeating(on: system, again: { $0.isTransient }) { () async throws(RegistryClientError) in
       try await self.performOnce(call)
     }
   }
 
-  /// Makes a request once, and once more if the registry finds the device's clock wrong.
+  /// Sends a request, and once more if the registry says that the device's clock is wrong.
   func performOnce(_ call: Call) async throws(RegistryClientError) -> Answer {
     let answer = try await attempt(call, clockOffset: clockOffset.withLock { $0 })
     if answer.isSuccess { return answer }
@@ -40,13 +40,13 @@ final class SignedExchange: Sendable {
     return try await performOnce(call, at: serverTime)
   }
 
-  /// Makes a request with the clock that the registry named, and keeps to it if that was the registry.
+  /// Sends a request with the time that the registry gave, and keeps that time if the registry confirms it.
   ///
-  /// The answer that named it is not signed, for it came before any key was asked for; whoever is on the way could
-  /// have made it, with a time to come, hold back the request that is signed with it, and present it when that time
-  /// is there. With TLS nobody is on the way; without it, they win one poll or one acknowledgement, which repeats
-  /// what the device wanted anyway. So the time serves this one request, and later ones only once an answer to this
-  /// one, signed for its nonce, shows that the registry found it timely.
+  /// The answer with the time is not signed, because the registry sent it before it looked up any key. An attacker on
+  /// the network could have made it with a future time, hold back the request that is signed with it, and send it at
+  /// that time. TLS prevents this; without TLS, the attacker gains one poll or acknowledgement, a repetition of what
+  /// the device sent anyway. Therefore the time is used for this request only, and for later ones after a signed
+  /// answer with this nonce shows that the registry accepted it.
   private func performOnce(_ call: Call, at serverTime: Date) async throws(RegistryClientError) -> Answer {
     guard let serverMilliseconds = Int64(exactly: (serverTime.timeIntervalSince1970 * 1000).rounded()) else {
       throw .malformedAnswer("server_time is no time")
@@ -58,7 +58,7 @@ final class SignedExchange: Sendable {
     return answer
   }
 
-  /// Signs, sends, verifies. An answer that has a signature must have a good one, whatever its status; a success must
+  /// Signs, sends and verifies. If the answer has a signature, it must be valid, whatever the status; a success must
   /// have one.
   private func attempt(_ call: Call, clockOffset: Int64) async throws(RegistryClientError) -> Answer {
     let nonce = Self.nonce(system.random(), system.random())
@@ -82,7 +82,7 @@ final class SignedExchange: Sendable {
     return answer
   }
 
-  /// Waits as the policy says. Throws `cancelled`.
+  /// Waits as the policy requires. Throws `cancelled`.
   func pause(afterFailures failures: Int, retryAfterSeconds: Int64?) async throws(RegistryClientError) {
     try await retries.pause(on: system, afterFailures: failures, retryAfterSeconds: retryAfterSeconds)
   }
@@ -101,7 +101,7 @@ extension ClientSystem {
 }
 
 extension Answer {
-  /// Whether it says that it is signed; whether it is, the verifier tells.
+  /// Whether the answer has a signature, valid or not.
   fileprivate var isSigned: Bool { value(of: "signature") != nil || value(of: "signature-input") != nil }
 
   fileprivate var view: ResponseView {

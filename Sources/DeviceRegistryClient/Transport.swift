@@ -2,8 +2,7 @@ internal import Foundation
 internal import FoundationNetworking
 internal import Synchronization
 
-/// Makes exchanges over HTTP, each bounded in time and size. It follows no redirects and keeps no cookies, caches
-/// and credentials.
+/// HTTP exchanges with limits on time and size. Follows no redirects, and keeps no cookies, caches and credentials.
 final class Transport: Sendable {
   private let origin: Origin
   private let session: URLSession
@@ -19,11 +18,11 @@ final class Transport: Sendable {
     session = URLSession(configuration: configuration, delegate: exchanges, delegateQueue: nil)
   }
 
-  /// The session holds its delegate until it is told to end.
+  /// The session keeps its delegate until it is invalidated.
   deinit { session.finishTasksAndInvalidate() }
 
-  /// Sends a request with these fields, and answers whatever came back. Throws `unreachable`, `untrusted`,
-  /// `timedOut`, `answerTooLarge` and `cancelled`.
+  /// Sends a request with these fields and returns any answer. Throws `unreachable`, `untrusted`, `timedOut`,
+  /// `answerTooLarge` and `cancelled`.
   func exchange(_ call: Call, fields: [(name: String, value: String)]) async throws(RegistryClientError)
     -> Answer
   {
@@ -31,9 +30,9 @@ final class Transport: Sendable {
     var request = URLRequest(url: try origin.url(call.target))
     request.httpMethod = call.method
     request.httpBody = call.body
-    // URLSession's own limit is one of silence, and starts anew with every byte: the one that counts is in `run`.
+    // URLSession's own limit restarts with every byte; `run` enforces the real one.
     request.timeoutInterval = 2 * call.timeoutSeconds
-    // What is signed is the body as it was before any coding.
+    // The signature covers the body before any coding.
     request.setValue("identity", forHTTPHeaderField: "Accept-Encoding")
     if call.body != nil { request.setValue("application/json", forHTTPHeaderField: "Content-Type") }
     for field in fields { request.setValue(field.value, forHTTPHeaderField: field.name) }
@@ -47,10 +46,9 @@ final class Transport: Sendable {
   }
 }
 
-/// The exchanges that are under way, and what has arrived of each.
+/// The exchanges in progress, and the received part of each.
 ///
-/// `@unchecked Sendable`: all that it has is behind the mutex; its superclass, which it needs for being a delegate,
-/// has no state.
+/// `@unchecked Sendable`: a mutex guards all its state; the superclass, which a delegate needs, has none.
 private final class Exchanges: NSObject, URLSessionDataDelegate, @unchecked Sendable {
   typealias Outcome = Result<Answer, RegistryClientError>
 
@@ -60,13 +58,13 @@ private final class Exchanges: NSObject, URLSessionDataDelegate, @unchecked Send
     let timeoutSeconds: Double
     let maximumAnswerBytes: Int
     var body = Data()
-    /// Why it was cut off by us.
+    /// Why we cancelled it.
     var reason: RegistryClientError?
   }
 
   private let underWay = Mutex<[Int: Exchange]>([:])
 
-  /// Starts the task and waits for its end, which comes at the call's deadline at the latest.
+  /// Starts the task and waits for its end, at most until the call's deadline.
   func run(_ task: URLSessionDataTask, _ call: Call) async -> Outcome {
     await withCheckedContinuation { continuation in
       underWay.withLock { exchanges in
@@ -79,12 +77,12 @@ private final class Exchanges: NSObject, URLSessionDataDelegate, @unchecked Send
           maximumAnswerBytes: call.maximumAnswerBytes)
       }
       task.resume()
-      // Cancelled in between, before there was anything to abandon.
+      // Cancelled before there was anything to abandon.
       if Task.isCancelled { abandon(task, because: .cancelled) }
     }
   }
 
-  /// Cuts an exchange off; the first reason counts.
+  /// Cancels an exchange; the first reason counts.
   func abandon(_ task: URLSessionDataTask, because reason: RegistryClientError) {
     let isUnderWay = underWay.withLock { exchanges in
       guard exchanges[task.taskIdentifier] != nil else { return false }
@@ -141,7 +139,7 @@ private final class Exchanges: NSObject, URLSessionDataDelegate, @unchecked Send
       .serverCertificateNotYetValid, .clientCertificateRejected, .clientCertificateRequired,
       .secureConnectionFailed:
       return .untrusted(error.localizedDescription)
-    // On Linux, whatever goes wrong in TLS has no code of its own, be it a certificate or a connection that broke.
+    // On Linux, TLS failures have no separate code, neither bad certificates nor broken connections.
     case .unknown:
       return .unreachable(
         "\(error.localizedDescription); check the URL and, with https, the server's certificate")

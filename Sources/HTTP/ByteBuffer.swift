@@ -1,18 +1,18 @@
 internal import Encoding
 private import Glibc
 
-/// Bytes that are appended to, and then sent as they lie, without a copy.
+/// A growing buffer of bytes, which are sent from where they are, without a copy.
 ///
-/// A buffer that holds a secret says so, and is wiped before its memory is given back.
-/// Not Sendable: it belongs to the one response that it is written for. An answer is a hundred appends and more, none of
-/// which runs inside another, so that the run-time test for that is left out.
+/// A buffer that holds a secret is marked as sensitive and wiped before its memory is freed. Not Sendable: it belongs
+/// to one response. An answer takes a hundred appends or more, none of which runs inside another, so the run-time
+/// check of exclusive access is left out.
 public final class ByteBuffer {
   @exclusivity(unchecked) private(set) var start: UnsafeMutablePointer<UInt8>
   @exclusivity(unchecked) private var capacity: Int
   @exclusivity(unchecked) public private(set) var count = 0
   let isSensitive: Bool
 
-  /// - Parameter isSensitive: whether the memory is wiped when it is given back, also while growing.
+  /// - Parameter isSensitive: whether the memory is wiped before it is freed, also when the buffer grows.
   public init(capacity: Int = 1024, isSensitive: Bool = false) {
     self.capacity = max(capacity, 16)
     self.isSensitive = isSensitive
@@ -56,7 +56,7 @@ public final class ByteBuffer {
     append(length: DecimalText.length(of: number.magnitude)) { DecimalText.write(number.magnitude, to: $0) }
   }
 
-  /// Forgets the bytes, and keeps the memory for others.
+  /// Removes the bytes and keeps the memory.
   func removeAll() {
     if isSensitive { explicit_bzero(start, count) }
     count = 0

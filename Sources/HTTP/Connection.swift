@@ -1,12 +1,12 @@
 internal import EventLoop
 internal import Glibc
 
-/// One client's connection: reads its socket, runs `ConnectionMachine` on what comes, hands requests to the responder, and
-/// sends the answers.
+/// One client's connection: reads its socket, runs `ConnectionMachine` on the bytes, passes requests to the responder,
+/// and sends the answers.
 ///
 /// `@unchecked Sendable`: confined to its server's loop; the tasks that answer prefer that loop.
 final class Connection: ContentSource, @unchecked Sendable {
-  /// Lets go of the connection when that is closed.
+  /// Releases the closed connection.
   private let server: HTTPServer
   private let descriptor: Int32
   private let peer: IPAddress
@@ -20,30 +20,30 @@ final class Connection: ContentSource, @unchecked Sendable {
   private var output: Output
   private var wait = Wait.nothing
   private lazy var deadline = Deadline { [unowned(unsafe) self] in timedOut() }
-  /// Whether bytes are being processed further up the stack: then what is answered meanwhile is gathered.
+  /// Whether bytes are being processed further up the stack: then answers are gathered.
   private var isProcessing = false
-  /// Whether all was read that the client sends.
+  /// Whether the client's last byte was read.
   private var hasInputEnded = false
-  /// Whether the end of what the client sends has come, after bytes that are not read yet.
+  /// Whether the client has ended its input, after bytes that are not read yet.
   private var isDisconnected = false
 
   private enum State {
     case open
-    /// The last answer was sent; what the client still sends is thrown away.
+    /// The last answer was sent; further input is discarded.
     case lingering
     case closed
   }
 
-  /// What the deadline is for.
+  /// What the deadline waits for.
   fileprivate enum Wait {
     /// A handler, which answers in bounded time.
     case nothing
     case handshake
     /// The next request.
     case idle
-    /// The rest of a request.
+    /// The rest of the request.
     case arrival
-    /// The client, which has yet to take its answer.
+    /// The client, which must take its answer.
     case sending
     /// The client's end of the connection.
     case lingering
@@ -54,11 +54,11 @@ final class Connection: ContentSource, @unchecked Sendable {
     let number: UInt64
     let request: Request
     var handler: Handler?
-    /// The handler, where it waits for the content.
+    /// The handler, if it waits for the content.
     var contentWaiter: UnsafeContinuation<Void, Never>?
   }
 
-  /// Takes over the descriptor. Throws where the loop cannot poll it; then the caller closes it.
+  /// Takes ownership of the descriptor. Throws if the loop cannot poll it; then the caller closes it.
   init(
     of server: HTTPServer, descriptor: Int32, peer: IPAddress, tls: TLSSession?
   ) throws(EventLoopError) {
@@ -74,11 +74,11 @@ final class Connection: ContentSource, @unchecked Sendable {
   /// Whether the client has not sent a request yet.
   private(set) var isNew = true
 
-  /// Whether the TLS handshake is under way.
+  /// Whether the TLS handshake is in progress.
   var isShakingHands: Bool { tls.map { !$0.isOpen } ?? false && state != .closed }
 
   func start() {
-    // Closed by `close`, before the connection can go.
+    // `close` closes it, before the connection is released.
     watch.start(for: .readable) { [unowned(unsafe) self] in ready($0) }
     settle()
   }
@@ -86,7 +86,7 @@ final class Connection: ContentSource, @unchecked Sendable {
   // MARK: Reading
 
   private func ready(_ readiness: DescriptorWatch.Readiness) {
-    // The last reference may go while this runs.
+    // The last reference may be released while this runs.
     withExtendedLifetime(self) {
       if readiness.contains(.writable) { settle() }
       if readiness.contains(.readable) {
@@ -94,12 +94,12 @@ final class Connection: ContentSource, @unchecked Sendable {
       } else if readiness.contains(.disconnected) {
         noteDisconnection()
       }
-      // The client is not to wait for what others have sent.
+      // The client does not wait until other connections are read.
       server.loop.runReadyTasks()
     }
   }
 
-  /// Reads what has come, if anything has.
+  /// Reads the bytes that have arrived, if any.
   func read() {
     guard state != .closed, !hasInputEnded else { return }
     let buffer = server.input
@@ -133,14 +133,14 @@ final class Connection: ContentSource, @unchecked Sendable {
     }
   }
 
-  /// A handshake of TLS 1.3 ends with the client's word. Its first request may wait for the acknowledgement of that (RFC 896),
-  /// which the system puts off for 40 ms because nothing is sent with it.
+  /// A TLS 1.3 handshake ends with the client's message. Its first request may wait for the acknowledgement of that
+  /// (RFC 896), which the system delays by 40 ms because nothing is sent with it.
   private func acknowledgeAtOnce() {
     var on: Int32 = 1
     setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_QUICKACK, &on, socklen_t(MemoryLayout<Int32>.size))
   }
 
-  /// The client has hung up, or at least sends no more than what waits to be read.
+  /// The client has hung up, or at least sends no more than the bytes that wait to be read.
   private func noteDisconnection() {
     isDisconnected = true
     exchange?.handler?.cancel()
@@ -163,7 +163,7 @@ final class Connection: ContentSource, @unchecked Sendable {
     settle()
   }
 
-  /// What was kept while the request before it was answered.
+  /// Reads what was kept while the previous request was answered.
   private func processKept() {
     isProcessing = true
     let kept = machine.takeKept()
@@ -173,10 +173,10 @@ final class Connection: ContentSource, @unchecked Sendable {
     settle()
   }
 
-  /// Runs the machine on bytes, and answers those that it cannot read yet.
+  /// Runs the machine on bytes, and answers requests that it refuses.
   private func run(_ bytes: UnsafeBufferPointer<UInt8>) -> UnsafeBufferPointer<UInt8> {
     var rest = bytes
-    // A client that does not take its answers is not asked for more requests.
+    // While a client does not take its answers, no further requests are read.
     while state != .closed, !isBlocked {
       switch machine.next(&rest) {
       case .waitForInput, .waitForAnswer: return rest
@@ -208,7 +208,7 @@ final class Connection: ContentSource, @unchecked Sendable {
     let number = exchangeCount
     exchange = Exchange(number: number, request: request)
     let handler = server.handlers.start(request, number, of: self)
-    // It may be done by now.
+    // The handler may have finished.
     guard exchange?.number == number else { return }
     exchange?.handler = handler
     if hasInputEnded || isDisconnected { handler.cancel() }
@@ -249,13 +249,13 @@ final class Connection: ContentSource, @unchecked Sendable {
 
   // MARK: Answers
 
-  /// A handler is done.
+  /// A handler has answered.
   func finish(_ number: UInt64, _ response: Response) {
     answer(number, response)
     server.endIfDrained()
   }
 
-  /// Answers 503 in the handler's place, because the server stops.
+  /// Answers 503 instead of the handler, because the server stops.
   func abandon() {
     guard let exchange else { return }
     exchange.handler?.cancel()
@@ -284,13 +284,13 @@ final class Connection: ContentSource, @unchecked Sendable {
 
   private var isBlocked: Bool { output.isBlocked }
 
-  /// Sends what was gathered, and what was left before it.
+  /// Sends the gathered answers, after the rest of earlier ones.
   private func flush() {
     guard state != .closed else { return server.gathered.removeAll() }
     if output.send(server.gathered, records: server.records) == .broken { close() }
   }
 
-  /// Sends what is to be sent; then reads what was kept meanwhile, or waits for what comes next.
+  /// Sends what is pending; then reads what was kept meanwhile, or waits for the next event.
   private func settle() {
     guard !isProcessing else { return }
     flush()
@@ -304,7 +304,7 @@ final class Connection: ContentSource, @unchecked Sendable {
     setDeadline()
   }
 
-  /// The last answer is sent.
+  /// The last answer was sent.
   private func linger() {
     state = .lingering
     tls?.end()
@@ -327,10 +327,10 @@ final class Connection: ContentSource, @unchecked Sendable {
 
   private func setDeadline() {
     let next = nextWait
-    // That a client sends, or takes, a byte now and then gives it no more time.
+    // Single bytes that a client sends or takes now and then do not extend the time.
     guard next != wait else { return }
     wait = next
-    // What is in the wheel still is passed over: to clear it, and set it again, would be twice as much for each request.
+    // An older entry in the wheel is ignored: clearing and setting it would double the work of each request.
     guard let milliseconds = server.limits.milliseconds(for: next) else { return }
     server.wheel.set(deadline, at: server.loop.nowMilliseconds + milliseconds)
     server.watchDeadlines()
@@ -359,7 +359,7 @@ final class Connection: ContentSource, @unchecked Sendable {
 
   // MARK: The end
 
-  /// Closes the connection, and says so where TLS can.
+  /// Closes the connection, with a TLS alert if there is TLS.
   func end() {
     if state == .open, !isBlocked {
       tls?.end()
@@ -368,7 +368,7 @@ final class Connection: ContentSource, @unchecked Sendable {
     close()
   }
 
-  /// Closes the connection at once. Its handler goes on, and its task is cancelled.
+  /// Closes the connection at once. Its handler continues, and its task is cancelled.
   func close() {
     guard state != .closed else { return }
     if isShakingHands { server.endedHandshake() }
@@ -386,7 +386,7 @@ final class Connection: ContentSource, @unchecked Sendable {
 }
 
 extension HTTPLimits {
-  /// Nil where there is no deadline.
+  /// Nil without a deadline.
   fileprivate func milliseconds(for wait: Connection.Wait) -> Int? {
     switch wait {
     case .nothing: nil

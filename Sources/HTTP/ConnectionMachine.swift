@@ -1,22 +1,22 @@
 /// One connection of HTTP/1.1 (RFC 9112) without its socket: bytes go in; requests, refusals and the end of the
 /// connection come out, always in the order in which they were sent.
 ///
-/// One request is under way at a time. Bytes are read from where they were received; what is incomplete, or belongs to
-/// the next request, is kept here. An idle connection keeps nothing. Not Sendable: it belongs to its connection.
+/// One request is in progress at a time. Bytes are read where they were received; incomplete requests and the bytes of
+/// later requests are kept here. An idle connection keeps nothing. Not Sendable: it belongs to its connection.
 package struct ConnectionMachine {
   /// What a connection does next.
   package enum Event {
     /// Wait: all bytes were read, and more must come.
     case waitForInput
-    /// Wait: the request under way must be answered before more bytes are read.
+    /// Wait: the request in progress must be answered before more bytes are read.
     case waitForAnswer
-    /// Answer this request, and tell with `answered` that it is done.
+    /// Answer this request, then call `answered`.
     case request(RequestHead, Request.Body)
     /// The content of a request that was `expected` when it began.
     case content(Request.Body)
-    /// Answer that this is not a proper request, and tell with `answered` that it is done.
+    /// Refuse the request, then call `answered`.
     case refusal(Refusal)
-    /// Close the connection: nothing has come that could be answered.
+    /// Close the connection: no request has started.
     case close
   }
 
@@ -25,18 +25,18 @@ package struct ConnectionMachine {
     case head
     case content
     case trailers
-    /// The request is here as a whole.
+    /// The request has arrived completely.
     case end
-    /// The connection ends with the answer under way, or ended with the last one. What comes is thrown away.
+    /// The connection ends with the answer in progress, or ended with the last one. Further input is discarded.
     case closing
   }
 
   private enum Answer {
     /// There is no request.
     case none
-    /// The request was handed out.
+    /// The request was passed to the responder.
     case awaited
-    /// The answer was made before the request was here as a whole.
+    /// The answer was made before the request had arrived completely.
     case early
   }
 
@@ -44,19 +44,19 @@ package struct ConnectionMachine {
   private let parser = RequestParser()
   private var phase = Phase.head
   private var answer = Answer.none
-  /// What has come of an incomplete header section, or of the trailer section.
+  /// The bytes so far of an incomplete header or trailer section.
   private var section: [UInt8] = []
-  /// Bytes after the request that is under way.
+  /// Bytes after the request in progress.
   private var pipelined: ArraySlice<UInt8> = []
   private var head: RequestHead?
-  /// Bytes that the content took, its framing included.
+  /// Bytes of the content, including its framing.
   private var contentBytes = 0
   /// Bytes that came while the connection was closing.
   private var bytesWhileClosing = 0
-  /// Whether the client waits for 100, and was not told to go on.
+  /// Whether the client waits for 100 and has not received it.
   private var awaitsContinue = false
 
-  /// Limits that connections share.
+  /// Limits, shared by all connections.
   package final class Bounds: Sendable {
     fileprivate let limits: HTTPLimits
 
@@ -71,7 +71,7 @@ package struct ConnectionMachine {
 
   // MARK: State
 
-  /// Whether more bytes must come for the request under way.
+  /// Whether the request in progress needs more bytes.
   package var isReceiving: Bool {
     switch phase {
     case .head: !section.isEmpty
@@ -86,16 +86,16 @@ package struct ConnectionMachine {
     return false
   }
 
-  /// Whether as much of further requests is kept as may be, or as much was thrown away while closing. A client that sends
-  /// on waits then, and can read its answer; to close the connection at once could destroy that.
+  /// Whether the limit of kept input, or of discarded input while closing, is reached. A client that sends more then
+  /// waits, and can read its answer; closing the connection at once could destroy the answer.
   package var isFull: Bool {
     pipelined.count >= limits.maximumPipelinedBytes || bytesWhileClosing >= limits.maximumDiscardedBytes
   }
 
-  /// Whether the connection ends with the answer to the request under way, whatever the answer is.
+  /// Whether the connection ends with the answer to the request in progress, whatever the answer is.
   package var endsWithAnswer: Bool {
     guard case .awaited = answer, phaseIsOpen, let head else { return true }
-    // Whether its content follows is not known: to read on would be a guess (RFC 9110, section 10.1.1).
+    // Nobody knows whether the content follows: reading on would be a guess (RFC 9110, section 10.1.1).
     if awaitsContinue { return true }
     return !head.keepsConnection || (head.contentLength ?? 0) > UInt64(limits.maximumDiscardedBytes)
   }
@@ -107,7 +107,7 @@ package struct ConnectionMachine {
 
   // MARK: Bytes
 
-  /// Keeps bytes that cannot be read before the request under way is answered.
+  /// Keeps bytes that cannot be read before the request in progress is answered.
   package mutating func keep(_ input: UnsafeBufferPointer<UInt8>) { pipelined.append(contentsOf: input) }
 
   /// Whether bytes are kept that can be read now.
@@ -116,16 +116,16 @@ package struct ConnectionMachine {
     return !pipelined.isEmpty
   }
 
-  /// Hands back what was kept, to be read.
+  /// Returns the kept bytes, to be read.
   package mutating func takeKept() -> ArraySlice<UInt8> {
     defer { pipelined = [] }
     return pipelined
   }
 
-  /// Keeps what is left of that.
+  /// Keeps the bytes that remain.
   package mutating func putBack(_ rest: ArraySlice<UInt8>) { pipelined = rest }
 
-  /// Reads on, and takes what it has read from `input`.
+  /// Continues to read, and removes from `input` what it has read.
   package mutating func next(_ input: inout UnsafeBufferPointer<UInt8>) -> Event {
     while true {
       let event: Event?
@@ -157,7 +157,7 @@ package struct ConnectionMachine {
     let (stop, consumed): (RequestParser.Stop, Int)
     let bytes: [UInt8]
     if before == 0 {
-      // As a rule all of it is here, and lies where it was received.
+      // Usually the section is complete and can be read where it was received.
       (stop, consumed) = parser.parse(input)
       let isWithin = consumed <= maximum
       if case .inputEnd = stop, isWithin {
@@ -191,7 +191,7 @@ package struct ConnectionMachine {
     do throws(Refusal) { head = try RequestHead(consume bytes, limits: limits) } catch {
       return refuse(error, &input)
     }
-    // llhttp and we have read the same.
+    // llhttp and we agree on the request.
     guard
       isWhole ? !head.isChunked && head.contentLength ?? 0 == 0 : head.isChunked || head.contentLength != nil,
       head.contentLength == nil || parser.announcedLength == nil || head.contentLength == parser.announcedLength
@@ -224,7 +224,7 @@ package struct ConnectionMachine {
 
   // MARK: Content
 
-  /// 100 (Continue) is sent for a request that was handed out as `expected`.
+  /// Sends 100 (Continue) for a request that was passed on as `expected`.
   package mutating func tellToContinue() { awaitsContinue = false }
 
   private mutating func readContent(_ input: inout UnsafeBufferPointer<UInt8>) -> Event? {
@@ -253,14 +253,14 @@ package struct ConnectionMachine {
       }
     }
     if parser.contentCount > limits.maximumBodyBytes, let event = tellTooLarge() { return event }
-    // An answer was made, or is being made: the client is to see it before the connection is closed.
+    // The client must receive the answer, made or in progress, before the connection closes.
     guard contentBytes > limits.maximumDiscardedBytes else { return nil }
     if case .early = answer { answer = .none }
     phase = .closing
     return nil
   }
 
-  /// Nil where it was told before.
+  /// Nil if it was reported before.
   private mutating func tellTooLarge() -> Event? {
     guard parser.maximumKeptBytes > 0 else { return nil }
     parser.maximumKeptBytes = 0
@@ -269,7 +269,7 @@ package struct ConnectionMachine {
 
   private mutating func endContent(_ input: inout UnsafeBufferPointer<UInt8>) -> Event? {
     if case .trailers = phase {
-      // Nobody reads them, but two readers must agree on where they end.
+      // Trailers are not used, but two readers must agree on where they end.
       do throws(Refusal) {
         _ = try HeaderFields(section, maximumLines: limits.maximumFieldLines)
       } catch { return refuse(error, &input) }
@@ -294,8 +294,8 @@ package struct ConnectionMachine {
 
   // MARK: Answers
 
-  /// The request under way, or the refusal, was answered.
-  /// - Parameter closes: whether the answer says that the connection ends with it.
+  /// The request in progress, or the refusal, was answered.
+  /// - Parameter closes: whether the answer announces the end of the connection.
   package mutating func answered(closes: Bool) {
     if closes || !phaseIsOpen {
       phase = .closing
@@ -317,23 +317,23 @@ package struct ConnectionMachine {
     parser.reset()
   }
 
-  /// From here on nothing that comes is looked at.
+  /// Ignores all input from now on.
   private mutating func refuse(_ refusal: Refusal, _ input: inout UnsafeBufferPointer<UInt8>) -> Event {
     bytesWhileClosing += input.count
     input = UnsafeBufferPointer(rebasing: input[input.endIndex...])
     return refuse(refusal)
   }
 
-  /// Refuses what has come of a request, because no more of it is waited for.
+  /// Refuses an incomplete request, because no more of it is awaited.
   package mutating func refuse(_ refusal: Refusal) -> Event {
-    // Empty lines are no request yet (RFC 9112, section 2.2).
+    // Empty lines do not start a request (RFC 9112, section 2.2).
     let isEmpty = refusal == .timedOut && section.allSatisfy { "\r\n".utf8.contains($0) }
     if case .head = phase, isEmpty { return .close }
     phase = .closing
     section = []
     switch answer {
     case .none: return .refusal(refusal)
-    // Its handler answers, and the connection ends with that.
+    // Its handler answers, and the connection ends with that answer.
     case .awaited: return .content(.lost)
     case .early:
       answer = .none

@@ -5,7 +5,7 @@ private import Synchronization
 
 /// An HTTP/1.1 server on one event loop: accepts connections, and holds what they share.
 ///
-/// `@unchecked Sendable`: everything here but an atomic is confined to the loop, which each entry asserts.
+/// `@unchecked Sendable`: everything except an atomic is confined to the loop, which each entry point asserts.
 public final class HTTPServer: @unchecked Sendable {
   public let loop: EventLoop
   let limits: HTTPLimits
@@ -13,12 +13,12 @@ public final class HTTPServer: @unchecked Sendable {
   let trustedProxies: TrustedProxies
   let responder: any Responder
   let handlers: Handlers
-  /// What new connections are shown; nil without TLS.
+  /// The certificate for new connections; nil without TLS.
   private var identity: TLSIdentity?
 
   private let listening: Int32
   private var acceptWatch: DescriptorWatch?
-  /// While the system has no descriptor left.
+  /// While the system has no free descriptor.
   private var acceptPause: Timer?
   private var connections: [ObjectIdentifier: Connection] = [:]
   private let openConnections = Atomic(0)
@@ -30,19 +30,19 @@ public final class HTTPServer: @unchecked Sendable {
   /// Connections that have not sent a request yet.
   private var newConnections = 0
   private var sparesNewConnections = true
-  /// Connections whose TLS handshake is under way, oldest first, and some for which it has ended.
+  /// Connections with a TLS handshake in progress, oldest first, and some whose handshake has ended.
   private var handshakes: [Connection] = []
   private var runningHandshakes = 0
 
-  // What the connections share. Each uses it for as long as it processes one event.
+  // Shared by the connections. Each uses them while it processes one event.
 
-  /// Where bytes are received.
+  /// Received bytes.
   let input = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: 64 * 1024)
-  /// Where records become plain bytes.
+  /// Plain bytes of TLS records.
   let plain = UnsafeMutableBufferPointer<UInt8>.allocate(capacity: TLSSession.maximumRecordBytes)
-  /// What is to be sent on the connection whose event is processed.
+  /// Bytes to send on the connection whose event is processed.
   let gathered = ByteBuffer(capacity: 64 * 1024, isSensitive: true)
-  /// The same, as records of TLS.
+  /// The same bytes as TLS records.
   let records = ByteBuffer(capacity: 16 * 1024)
   var writer: ResponseWriter
   let wheel: TimerWheel
@@ -50,18 +50,18 @@ public final class HTTPServer: @unchecked Sendable {
   private var isWatchingDeadlines = false
   private var requestIDs = RequestIDGenerator()
 
-  /// Rounds in which what came before the end is answered, when the server shuts down.
+  /// Rounds in which a stopping server answers requests that arrived before it stopped.
   private static let maximumLastLooks = 10
 
   /// A field's name in its usual spelling, and its value.
   public typealias CommonField = (name: StaticString, value: StaticString)
 
-  /// Starts to serve. Call it on the loop.
+  /// Starts serving. Call it on the loop.
   /// - Parameters:
   ///   - descriptor: a listening socket of `Listener`, which the server closes.
-  ///   - tls: what connections are shown, at first; nil for HTTP without TLS.
-  ///   - trustedProxies: whose `X-Forwarded-For` counts.
-  ///   - commonFields: fields that every answer has, beside those that `Response` lists.
+  /// - tls: the certificate for new connections; nil for HTTP without TLS.
+  /// - trustedProxies: the proxies whose `X-Forwarded-For` is used.
+  /// - commonFields: fields of every answer, in addition to those that `Response` lists.
   public init(
     on loop: EventLoop, listening descriptor: Int32, tls: TLSIdentity? = nil, limits: HTTPLimits,
     trustedProxies: TrustedProxies = .none, commonFields: [CommonField] = [], responder: any Responder
@@ -99,7 +99,7 @@ public final class HTTPServer: @unchecked Sendable {
   /// Open connections. From any thread.
   public var connectionCount: Int { openConnections.load(ordering: .relaxed) }
 
-  /// Shows new connections another certificate; those that are open go on as they are. Only where there is TLS.
+  /// Uses another certificate for new connections; open connections continue. Only with TLS.
   public func present(_ identity: TLSIdentity) {
     loop.assertCurrent()
     precondition(self.identity != nil, "a server without TLS shows no certificate")
@@ -126,12 +126,12 @@ public final class HTTPServer: @unchecked Sendable {
   private func acceptFailed(_ code: Int32) {
     switch code {
     case EMFILE, ENFILE, ENOBUFS, ENOMEM:
-      // The connection stays in the backlog, and would be reported again at once.
+      // The connection stays in the backlog, and the loop would report it again at once.
       acceptWatch?.change(to: [])
       acceptPause?.start(afterMilliseconds: limits.acceptPauseMilliseconds) { [unowned self] in
         acceptWatch?.change(to: .readable)
       }
-    // None is left, or the next one was given up by its client (accept(2)).
+    // No connection is left, or the client of the next one has given up (accept(2)).
     default: break
     }
   }
@@ -174,7 +174,7 @@ public final class HTTPServer: @unchecked Sendable {
 
   // MARK: Handshakes
 
-  /// A client that does not go on must not keep others out, so the oldest handshake makes room.
+  /// The oldest handshake ends, so that a client that stops in its handshake cannot keep others out.
   private func beganHandshake(_ connection: Connection) {
     handshakes.append(connection)
     runningHandshakes += 1
@@ -194,7 +194,7 @@ public final class HTTPServer: @unchecked Sendable {
 
   // MARK: Deadlines
 
-  /// Lets time pass for the wheel, while there is a deadline.
+  /// Advances the timer wheel, while there is a deadline.
   func watchDeadlines() {
     guard !isWatchingDeadlines else { return }
     isWatchingDeadlines = true
@@ -215,13 +215,13 @@ public final class HTTPServer: @unchecked Sendable {
 
   // MARK: Shutting down
 
-  /// Stops accepting, waits until what is in flight is answered, `timeoutMilliseconds` at the most, answers 503
-  /// to the rest, and closes every connection.
+  /// Stops accepting, waits at most `timeoutMilliseconds` for requests in progress, answers 503 to the rest, and
+  /// closes every connection.
   public func shutDown(timeoutMilliseconds: Int) async {
     loop.assertCurrent()
     guard !isShutDown else { return }
     isDraining = true
-    // Closing the socket resets the connections that wait on it, and one more could come after the last look.
+    // Closing the socket resets the connections in its backlog, and one more could arrive after the last check.
     dropNewConnections()
     accept(atMost: limits.listenBacklog)
     acceptWatch?.close()
@@ -235,14 +235,14 @@ public final class HTTPServer: @unchecked Sendable {
     closeTimers()
   }
 
-  /// The system drops what comes to the listening socket from now on, as if nothing listened. Connections that it has
-  /// completed can be accepted still.
+  /// From now on the system drops what arrives at the listening socket, as if nothing listened. Connections that it
+  /// has completed can still be accepted.
   private func dropNewConnections() {
     var program = drop_everything()
     setsockopt(listening, SOL_SOCKET, SO_ATTACH_FILTER, &program, socklen_t(MemoryLayout<sock_fprog>.size))
   }
 
-  /// Waits for what is in flight; and for the first requests of new connections, but not for long.
+  /// Waits for requests in progress, and briefly for the first requests of new connections.
   private func drain(timeoutMilliseconds: Int) async {
     let timers = (all: Timer(on: loop), new: Timer(on: loop))
     var isOver = false
@@ -255,7 +255,7 @@ public final class HTTPServer: @unchecked Sendable {
       sparesNewConnections = false
       endIfDrained()
     }
-    // To close a connection on which a request waits unread would reset it.
+    // Closing a connection with an unread request would reset it.
     for _ in 0..<Self.maximumLastLooks {
       for connection in connections.values { connection.read() }
       guard !isOver, !isDrained else { break }
@@ -279,7 +279,7 @@ public final class HTTPServer: @unchecked Sendable {
   func endIfDrained() { if isDrained { whenDrained?() } }
 }
 
-/// Why a server does not start.
+/// Why a server cannot start.
 public struct HTTPServerError: Error, CustomStringConvertible {
   public let description: String
 }

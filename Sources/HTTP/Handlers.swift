@@ -1,7 +1,7 @@
 internal import EventLoop
 
-/// The tasks that answer the requests of one server. One that is done waits for the next request of any connection,
-/// because to begin a task costs as much as to read a request; a connection between requests has none.
+/// The tasks that answer the requests of one server. A task that has answered waits for the next request of any
+/// connection, because starting a task costs as much as reading a request; an idle connection has no task.
 ///
 /// `@unchecked Sendable`: confined to the server's loop, which its tasks prefer.
 final class Handlers: @unchecked Sendable {
@@ -12,7 +12,7 @@ final class Handlers: @unchecked Sendable {
   /// Requests that are being answered.
   private(set) var runningCount = 0
 
-  /// Tasks that wait for a request. Further ones end when they are done.
+  /// Tasks that wait for a request. Further tasks end after their answer.
   static let maximumIdle = 128
 
   init(on loop: EventLoop, _ responder: any Responder) {
@@ -20,7 +20,7 @@ final class Handlers: @unchecked Sendable {
     self.responder = responder
   }
 
-  /// Answers a request. The answer, which may be there before this returns, is handed to its connection.
+  /// Answers a request and passes the answer to its connection, possibly before this returns.
   func start(_ request: Request, _ number: UInt64, of connection: Connection) -> Handler {
     runningCount += 1
     let work = Handler.Work(request: request, number: number, connection: connection)
@@ -44,11 +44,11 @@ final class Handlers: @unchecked Sendable {
       idle.append(handler)
       next = await handler.nextWork()
     }
-    // So that it does not keep itself.
+    // A strong reference would keep it alive.
     handler.task = nil
   }
 
-  /// Ends the tasks that wait.
+  /// Ends the waiting tasks.
   func close() {
     isClosed = true
     for handler in idle { handler.resume(nil) }
@@ -56,7 +56,7 @@ final class Handlers: @unchecked Sendable {
   }
 }
 
-/// A task that answers one request after another.
+/// A task that answers requests, one after another.
 ///
 /// `@unchecked Sendable`: confined to the loop of its `Handlers`.
 final class Handler: @unchecked Sendable {
@@ -70,7 +70,7 @@ final class Handler: @unchecked Sendable {
   fileprivate private(set) var isCancelled = false
   private var waiter: UnsafeContinuation<Work?, Never>?
 
-  /// Tells the request that it answers that nobody waits for the answer. It answers no other.
+  /// Tells this request's handler that nobody waits for its answer. Later requests are not affected.
   func cancel() {
     isCancelled = true
     task?.cancel()

@@ -1,13 +1,13 @@
 internal import Encoding
 private import Glibc
 
-/// The fields of a header or trailer section, in the order of their lines. They lie where they were received: the
-/// section is kept in one piece, and each line is a range of it.
+/// The fields of a header or trailer section, in the order of their lines. The section is kept in one piece as it was
+/// received, and each line is a range of it.
 public struct HeaderFields: Sendable {
   private var bytes: [UInt8]
   private var lines: [Line] = []
 
-  /// Where a line's name and value are. A section has less than 64 KiB.
+  /// The ranges of a line's name and value. A section is smaller than 64 KiB.
   private struct Line: Sendable {
     let nameStart: UInt16
     let nameEnd: UInt16
@@ -15,7 +15,7 @@ public struct HeaderFields: Sendable {
     let valueEnd: UInt16
   }
 
-  /// Lines that most sections do with.
+  /// Enough lines for most sections.
   private static let usualLines = 12
 
   /// No fields.
@@ -23,10 +23,10 @@ public struct HeaderFields: Sendable {
 
   /// Reads the lines from `start` to the end of `section`, which must be the empty line (RFC 9112, section 5).
   ///
-  /// Each line is a token, a colon, a value with optional white space around it, and CRLF. Names are kept in lower case
-  /// (RFC 9110, section 5.1: they are case-insensitive). Throws `invalidField` where a line is anything else, as a
-  /// folded one (RFC 9112, section 5.2) is; `headerTooLarge` where there are more lines than `maximumLines`.
-  /// - Parameter section: given up, so that names become lower case in place. A caller who keeps it pays for a copy.
+  /// Each line is a token, a colon, a value with optional white space around it, and CRLF. Names are stored in lower
+  /// case (RFC 9110, section 5.1: they are case-insensitive). Throws `invalidField` for any other line, including
+  /// folded lines (RFC 9112, section 5.2), and `headerTooLarge` for more than `maximumLines` lines.
+  /// - Parameter section: consumed, so that names become lower case in place. A caller that keeps it pays for a copy.
   package init(_ section: consuming [UInt8], from start: Int = 0, maximumLines: Int) throws(Refusal) {
     precondition(section.count <= Int(UInt16.max), "a section of more than 64 KiB")
     bytes = consume section
@@ -38,7 +38,7 @@ public struct HeaderFields: Sendable {
     bytes.withUnsafeMutableBufferPointer { bytes in
       Self.lowerCase.withUnsafeBufferPointer { lowerCase in
         let end = bytes.count - 2
-        // With CRLF at the end, each scan below stops there at the latest.
+        // The section ends with CRLF, so each scan below ends there at the latest.
         guard end >= start, bytes[end] == Self.carriageReturn, bytes[end + 1] == Self.lineFeed else {
           return .invalidField
         }
@@ -54,7 +54,7 @@ public struct HeaderFields: Sendable {
     }
   }
 
-  /// The line at a position, and where the next one begins; nil where it is malformed. Writes its name in lower case.
+  /// The line at a position, and the start of the next one; nil if it is malformed. Writes its name in lower case.
   @inline(__always)
   private static func line(
     at start: Int, in bytes: UnsafeMutableBufferPointer<UInt8>, _ lowerCase: UnsafeBufferPointer<UInt8>
@@ -69,7 +69,7 @@ public struct HeaderFields: Sendable {
     position += 1
     while bytes[position].isBlank { position += 1 }
     let valueStart = position
-    // There is one: that of the empty line at the end.
+    // There is one: at least that of the empty line at the end.
     guard let found = memchr(bytes.baseAddress! + position, Int32(carriageReturn), bytes.count - position)
     else {
       return nil
@@ -91,8 +91,8 @@ public struct HeaderFields: Sendable {
   static let carriageReturn = UInt8(ascii: "\r")
   static let lineFeed = UInt8(ascii: "\n")
 
-  /// Whether all bytes are of RFC 9110, section 5.5, obs-text included. Looks at each, so that the compiler can look at
-  /// many at once.
+  /// Whether all bytes are allowed by RFC 9110, section 5.5, including obs-text. Reads all of them, so that the
+  /// compiler can vectorise the loop.
   private static func isFieldValue(_ bytes: UnsafeBufferPointer<UInt8>) -> Bool {
     var others: UInt8 = 0
     for byte in bytes { others |= (byte < 0x20 && byte != UInt8(ascii: "\t")) || byte == 0x7F ? 1 : 0 }
@@ -107,14 +107,15 @@ public struct HeaderFields: Sendable {
 
   // MARK: Looking up
 
-  /// Lends each line's name, in lower case, and value.
+  /// Calls `body` with each line's name, in lower case, and value.
   func forEach(_ body: (_ name: UnsafeBufferPointer<UInt8>, _ value: UnsafeBufferPointer<UInt8>) -> Void) {
     bytes.withUnsafeBufferPointer { bytes in
       for line in lines { body(Self.name(of: line, in: bytes), Self.value(of: line, in: bytes)) }
     }
   }
 
-  /// Lends the values of a field, its last line first, until `body` says that it has enough. The name is in lower case.
+  /// Calls `body` with the values of a field, last line first, until it returns that it has enough. The name is in
+  /// lower case.
   func forEachReversed(of name: StaticString, _ body: (_ value: UnsafeBufferPointer<UInt8>) -> Bool) {
     bytes.withUnsafeBufferPointer { bytes in
       for line in lines.reversed() where Self.name(of: line, in: bytes).equals(name) {
@@ -137,7 +138,7 @@ public struct HeaderFields: Sendable {
     UnsafeBufferPointer(rebasing: bytes[Int(line.valueStart)..<Int(line.valueEnd)])
   }
 
-  /// Whether there is a line of that name, which is in lower case.
+  /// Whether a line has this name, which is in lower case.
   public func contains(_ name: StaticString) -> Bool {
     bytes.withUnsafeBufferPointer { bytes in
       lines.contains { Self.name(of: $0, in: bytes).equals(name) }
@@ -162,7 +163,7 @@ public struct HeaderFields: Sendable {
     return name.withUTF8 { combinedValue(of: $0) }
   }
 
-  /// The same of a field that is known here.
+  /// The same for a known field.
   func combinedValue(of name: StaticString) -> [UInt8]? { name.withUTF8Buffer { combinedValue(of: $0) } }
 
   private func combinedValue(of name: UnsafeBufferPointer<UInt8>) -> [UInt8]? {

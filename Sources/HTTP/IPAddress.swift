@@ -1,7 +1,7 @@
 internal import Encoding
 internal import Glibc
 
-/// An address of the Internet Protocol: that of version 4 is kept mapped into version 6 (RFC 4291, section 2.5.5.2).
+/// An IP address. A version 4 address is stored mapped into version 6 (RFC 4291, section 2.5.5.2).
 public struct IPAddress: Hashable, Sendable {
   /// The first eight octets, big endian.
   public let high: UInt64
@@ -20,7 +20,7 @@ public struct IPAddress: Hashable, Sendable {
       low: UInt64(bigEndian: octets.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
   }
 
-  /// The address of a socket; all zeros where it is of another family.
+  /// The address of a socket; all zeros for other families.
   init(_ socketAddress: sockaddr_storage) {
     self = withUnsafeBytes(of: socketAddress) { bytes in
       switch Int32(socketAddress.ss_family) {
@@ -40,7 +40,7 @@ public struct IPAddress: Hashable, Sendable {
     self = address
   }
 
-  /// Nil if the text is not the address of either version and nothing else. Allocates nothing.
+  /// Nil if the text is not exactly an address of either version. Allocates nothing.
   init?(_ text: UnsafeBufferPointer<UInt8>) {
     guard (1..<Int(INET6_ADDRSTRLEN)).contains(text.count), !text.contains(0) else { return nil }
     let address: IPAddress? = withUnsafeTemporaryAllocation(of: CChar.self, capacity: text.count + 1) {
@@ -72,7 +72,7 @@ public struct IPAddress: Hashable, Sendable {
 }
 
 extension IPAddress: CustomStringConvertible {
-  /// As `192.0.2.1`, or as RFC 5952 has it.
+  /// Like `192.0.2.1`, or in the form of RFC 5952.
   public var description: String {
     var octets = (high.bigEndian, low.bigEndian)
     let capacity = Int(INET6_ADDRSTRLEN)
@@ -89,12 +89,12 @@ extension IPAddress: CustomStringConvertible {
   }
 }
 
-/// The addresses that begin with the same bits, as `10.0.0.0/8`.
+/// The addresses with a common prefix, like `10.0.0.0/8`.
 struct IPPrefix: Hashable, Sendable {
   private let base: IPAddress
   private let mask: IPAddress
 
-  /// Nil if the text is neither an address nor a prefix, or a prefix of an address that has bits after it.
+  /// Nil if the text is neither an address nor a prefix, or if bits after the prefix are set.
   init?(_ text: String) {
     let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
     guard let base = IPAddress(String(parts[0])) else { return nil }

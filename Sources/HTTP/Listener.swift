@@ -1,25 +1,24 @@
 internal import Glibc
 
-/// An address that is listened on: one socket for each event loop, among which the system deals out the
-/// connections (SO_REUSEPORT).
+/// A listening address: one socket per event loop, among which the system distributes the connections (SO_REUSEPORT).
 public struct Listener: Sendable {
-  /// One for each event loop. Each belongs to the server that takes it, and is closed by it.
+  /// One socket per event loop. The server that takes it also closes it.
   public let descriptors: [Int32]
-  /// The port, also where the system picked it.
+  /// The port, also if the system chose it.
   public let port: UInt16
 
   /// - Parameters:
   ///   - host: a name or an address, without brackets.
-  ///   - port: 0 picks a free one.
-  ///   - setting: what to set to another port where this one is taken.
+  /// - port: 0 chooses a free one.
+  /// - setting: the setting to change if the port is in use.
   public init(
     host: String, port: UInt16, count: Int, backlog: Int, setting: String = "LISTEN"
   ) throws(ListenerError) {
     let what = Wanted(name: "\(host.contains(":") ? "[\(host)]" : host):\(port)", setting: setting)
     var address = try Self.resolve(host, port: port, what: what)
     if port != 0 {
-      // With SO_REUSEPORT a second process could join in unseen: a socket without it finds out whether another
-      // listens already.
+      // SO_REUSEPORT would let a second process share the port unnoticed: a socket without it fails if another process
+      // listens.
       close(try Self.bind(&address, isShared: false, what: what))
     }
     var descriptors: [Int32] = []
@@ -37,7 +36,7 @@ public struct Listener: Sendable {
     self.port = address.port
   }
 
-  /// The address that is asked for, in words for an error.
+  /// The requested address, for an error text.
   fileprivate struct Wanted {
     let name: String
     let setting: String
@@ -48,7 +47,7 @@ public struct Listener: Sendable {
     var length: socklen_t
 
     var family: Int32 { Int32(storage.ss_family) }
-    /// At the same place for IPv4 and IPv6.
+    /// At the same offset for IPv4 and IPv6.
     var port: UInt16 {
       withUnsafeBytes(of: storage) { UInt16(bigEndian: $0.load(fromByteOffset: 2, as: UInt16.self)) }
     }
@@ -72,7 +71,7 @@ public struct Listener: Sendable {
     return address
   }
 
-  /// Binds a new socket, and sets `address` to where it was bound.
+  /// Binds a new socket, and sets `address` to its address.
   private static func bind(
     _ address: inout Address, isShared: Bool, what: Wanted
   ) throws(ListenerError) -> Int32 {
@@ -99,7 +98,7 @@ public struct Listener: Sendable {
   }
 }
 
-/// Why an address cannot be listened on, and what to do.
+/// Why listening failed, and what to do.
 public struct ListenerError: Error, CustomStringConvertible {
   public let description: String
 

@@ -1,9 +1,9 @@
 internal import Glibc
 
-/// Bytes that wait to be sent on one connection, in their order. Short ones are gathered by the server and sent as they lie;
-/// what the socket does not take at once is kept here.
+/// Bytes that wait to be sent on one connection, in order. The server gathers short ones and sends them without a
+/// copy; what the socket does not take at once is kept here.
 struct Outbox {
-  /// What became of an attempt to send.
+  /// The result of an attempt to send.
   enum Result {
     case sentAll
     /// The client must read first.
@@ -17,11 +17,11 @@ struct Outbox {
     var start = 0
   }
 
-  /// Without the first `head` pieces, which were sent.
+  /// Removes the first `head` pieces, which were sent.
   private var pieces: [Piece] = []
   private var head = 0
 
-  /// Pieces that one system call sends.
+  /// Pieces in one system call.
   private static let maximumPiecesAtOnce = 16
 
   var isEmpty: Bool { head == pieces.count }
@@ -59,7 +59,7 @@ struct Outbox {
     return .sentAll
   }
 
-  /// Lends the next bytes, at most `maximum` of them, and takes them out.
+  /// Calls `body` with the next bytes, at most `maximum`, and removes them.
   mutating func take(atMost maximum: Int, _ body: (UnsafeBufferPointer<UInt8>) -> Bool) -> Bool {
     guard !isEmpty else { return true }
     let piece = pieces[head]

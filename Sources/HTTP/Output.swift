@@ -1,6 +1,6 @@
 internal import Glibc
 
-/// What a connection sends: answers as they are, or as records of TLS. What the socket does not take at once is kept.
+/// Sends a connection's answers, plain or as TLS records. Keeps what the socket does not take at once.
 struct Output {
   private let descriptor: Int32
   private let tls: TLSSession?
@@ -9,9 +9,10 @@ struct Output {
   /// Records that the socket has not taken yet.
   private var recordOutbox = Outbox()
 
-  /// Bytes of an answer's content that are copied, so that one system call sends all. Longer content is sent as it lies.
+  /// Bytes of an answer's content that are copied, so that one system call sends everything. Longer content is sent
+  /// without a copy.
   private static let maximumCopiedBytes = 16 * 1024
-  /// Bytes of answers that become records at once, while a client is slow to take them.
+  /// Bytes of answers that become TLS records at a time while a client reads slowly.
   private static let maximumEncryptedBytes = 64 * 1024
 
   init(to descriptor: Int32, tls: TLSSession?) {
@@ -30,8 +31,8 @@ struct Output {
     outbox.append(body)
   }
 
-  /// Sends what was left before, and then what was gathered, which it takes.
-  /// - Parameter records: where TLS puts its records. They are sent too.
+  /// Sends what was left before, then the gathered bytes, which it takes.
+  /// - Parameter records: the buffer for TLS records, which are sent too.
   mutating func send(_ gathered: ByteBuffer, records: ByteBuffer) -> Outbox.Result {
     guard let tls else { return transmit(gathered, after: &outbox) }
     if isBlocked {

@@ -1,4 +1,4 @@
-/// Why a request was refused before anything looked at what it asks for.
+/// Why the HTTP room refuses a request, before it is routed.
 public enum Refusal: String, Error, Hashable, Sendable {
   case missingHost = "the Host field is missing"
   case repeatedHost = "the Host field is given twice"

@@ -1,14 +1,14 @@
-/// A request whose header section has arrived and was tested (RFC 9112).
+/// A request whose header section has arrived and was checked (RFC 9112).
 ///
-/// `@unchecked Sendable`: all but `body` is constant, and `body` changes on the loop of its connection alone, where its
-/// handler runs.
+/// `@unchecked Sendable`: everything except `body` is constant, and `body` changes only on the loop of its connection,
+/// where its handler runs.
 public final class Request: @unchecked Sendable {
-  /// The request's own `X-Request-Id` where it is 1 to 128 visible ASCII characters, else a new one.
+  /// The request's own `X-Request-Id` if it is 1 to 128 visible ASCII characters, else a new one.
   public let id: String
   let head: RequestHead
-  /// Where it comes from: the connection's peer, or the client that a trusted proxy names (`TrustedProxies`).
+  /// The client's address: the connection's peer, or the client that a trusted proxy names (`TrustedProxies`).
   public let client: IPAddress
-  /// The content, as far as it is known.
+  /// The content, as far as it has arrived.
   public private(set) var body: Body
   private let connection: (any ContentSource)?
 
@@ -19,23 +19,23 @@ public final class Request: @unchecked Sendable {
   public var target: String { head.target }
   /// The target's path.
   public var path: Substring { head.path }
-  /// What follows the target's first `?`; nil without a `?`, empty where nothing follows it.
+  /// The part after the target's first `?`; nil without a `?`.
   public var query: Substring? { head.query }
   public var fields: HeaderFields { head.fields }
 
   /// The content of a request.
   public enum Body: Hashable, Sendable {
     case complete([UInt8])
-    /// There was more than the server takes. None of it was kept.
+    /// It exceeds the limit. None of it was kept.
     case tooLarge(maximumBytes: Int)
-    /// The client waits for 100 (Continue) before it sends it (RFC 9110, section 10.1.1): ask for it with
+    /// The client waits for 100 (Continue) before it sends the content (RFC 9110, section 10.1.1): call
     /// `receiveContent`.
     case expected
-    /// The connection ended, or the content was malformed, before all of it was here. No answer will reach the client.
+    /// The connection ended, or the content was malformed, before all of it arrived. No answer will reach the client.
     case lost
   }
 
-  /// A request that nobody sent.
+  /// A request that no client sent.
   package init(
     id: String, method: String, target: String, fields: HeaderFields, body: Body, client: IPAddress
   ) {
@@ -44,7 +44,7 @@ public final class Request: @unchecked Sendable {
     connection = nil
   }
 
-  /// - Parameter connection: sends for the content where the client waits for 100.
+  /// - Parameter connection: requests the content if the client waits for 100.
   init(
     id: String, head: RequestHead, body: Body, client: IPAddress, connection: any ContentSource
   ) {
@@ -52,16 +52,16 @@ public final class Request: @unchecked Sendable {
     if case .expected = body { self.connection = connection } else { self.connection = nil }
   }
 
-  /// Waits until the content is here. Sends 100 (Continue) to a client that waits for it, so make an answer that needs
-  /// no content before. Call it on the loop of the request.
+  /// Waits until the content has arrived. Sends 100 (Continue) to a client that waits for it, so answers that need no
+  /// content must be made before. Call it on the loop of the request.
   public func receiveContent() async {
     guard case .expected = body, let connection else { return }
     await connection.receiveContent()
-    // It is not expected any more.
+    // It is no longer expected.
     if case .expected = body { body = .lost }
   }
 
-  /// The content that was expected is here, or lost.
+  /// The expected content has arrived, or is lost.
   func receive(_ content: Body) {
     if case .expected = body { body = content }
   }
@@ -76,8 +76,8 @@ public final class Request: @unchecked Sendable {
   }
 }
 
-/// Where the content comes from of which a client wants to be told that it is wanted.
+/// Requests the content from a client that waits for 100 (Continue).
 protocol ContentSource: AnyObject {
-  /// Tells the client to go on, and waits until its content is here or lost.
+  /// Sends 100 (Continue), and waits until the content has arrived or is lost.
   func receiveContent() async
 }

@@ -2,14 +2,14 @@ internal import Encoding
 
 /// A request's line and header section, read from bytes whose end llhttp has found.
 ///
-/// Two readers who disagree on where a request ends can be made to smuggle one request inside another. So this reads all
-/// of it again, and refuses what RFC 9112 leaves to servers: a missing or second `Host`, transfer codings but `chunked`,
-/// a coding beside HTTP/1.0, targets that are not ours, folded lines.
+/// If two readers disagree on where a request ends, an attacker can smuggle one request inside another. So this reads
+/// the whole head again, and refuses what RFC 9112 leaves to servers: a missing or second `Host`, transfer codings
+/// other than `chunked`, a coding with HTTP/1.0, foreign targets, folded lines.
 package final class RequestHead: Sendable {
   package let method: String
   /// As it was received.
   package let target: String
-  /// The path and the query of the target; `*` where that is the target of OPTIONS.
+  /// The path and the query of the target; `*` for OPTIONS with that target.
   package let originForm: String
   /// Bytes of the path.
   private let pathLength: Int
@@ -22,10 +22,10 @@ package final class RequestHead: Sendable {
   let keepsConnection: Bool
   /// Whether the client waits for 100 before it sends the content (RFC 9110, section 10.1.1).
   let expectsContinue: Bool
-  /// The value of `X-Request-Id`, where it may be repeated in the answer and in the log.
+  /// The value of `X-Request-Id`, if it may be repeated in the answer and in the log.
   let requestID: String?
 
-  /// Bytes of a head beside the target and the field lines: the method, the version, blanks and line ends.
+  /// Bytes of a head in addition to the target and the field lines: the method, the version, blanks and line ends.
   static let maximumBytesBesides = 64
 
   /// - Parameter bytes: up to and including the empty line.
@@ -47,7 +47,7 @@ package final class RequestHead: Sendable {
     pathLength = Self.pathLength(of: originForm)
   }
 
-  /// A head that nobody sent.
+  /// A head that no client sent.
   init(method: String, target: String, fields: HeaderFields) {
     (self.method, self.target, originForm, self.fields) = (method, target, target, fields)
     pathLength = Self.pathLength(of: target)
@@ -74,7 +74,7 @@ private struct RequestLine {
   let method: String
   let target: String
   let isVersion10: Bool
-  /// Where the first field line begins.
+  /// The start of the first field line.
   let end: Int
 
   private static let space = UInt8(ascii: " ")
@@ -89,9 +89,9 @@ private struct RequestLine {
   }
 
   private init(in bytes: UnsafeBufferPointer<UInt8>) throws(Refusal) {
-    // RFC 9112, section 2.2: an empty line before the request is ignored. More than one is not expected.
+    // RFC 9112, section 2.2: one empty line before the request is ignored. More are not expected.
     let start = bytes[0] == HeaderFields.carriageReturn && bytes[1] == HeaderFields.lineFeed ? 2 : 0
-    // Each scan ends at the line's end at the latest, which is no byte of a token or of a target.
+    // Each scan ends at the line's end at the latest, because CR is not part of a token or a target.
     var position = start
     while HeaderFields.isTokenByte(bytes[position]) { position += 1 }
     let methodEnd = position
@@ -113,7 +113,7 @@ private struct RequestLine {
     target = String(decoding: UnsafeBufferPointer(rebasing: bytes[(methodEnd + 1)..<targetEnd]), as: UTF8.self)
   }
 
-  /// A visible character that begins no fragment.
+  /// A visible character other than `#`, which starts a fragment.
   private static func isTargetByte(_ byte: UInt8) -> Bool {
     byte.isVisible && byte != UInt8(ascii: "#")
   }
@@ -124,7 +124,7 @@ private struct RequestLine {
   }
 
   /// The target as a path and a query (RFC 9112, section 3.2.1).
-  /// - Parameter isOurs: asked of the authority that the absolute form (section 3.2.2) names.
+  /// - Parameter isOurs: called with the authority of the absolute form (section 3.2.2).
   func originForm(_ isOurs: (_ authority: Substring) -> Bool) throws(Refusal) -> String {
     if target.utf8.first == UInt8(ascii: "/") || target == "*" && method == "OPTIONS" { return target }
     guard let authority else { throw .invalidTarget }
@@ -133,7 +133,7 @@ private struct RequestLine {
     return rest.utf8.first == UInt8(ascii: "/") ? rest : "/" + rest
   }
 
-  /// That of a target that is an `http` or `https` URI.
+  /// The authority of a target that is an `http` or `https` URI.
   private var authority: Substring? {
     for scheme in ["http://", "https://"] where target.prefix(scheme.utf8.count).lowercased() == scheme {
       let authority = target.dropFirst(scheme.utf8.count).prefix { $0 != "/" && $0 != "?" }
@@ -143,8 +143,8 @@ private struct RequestLine {
   }
 }
 
-/// What the fields say of where the request ends, for whom it is, and whether another one may follow (RFC 9112, sections
-/// 3.2, 6 and 9.3), and which id it has.
+/// The fields that decide where the request ends, which host it is for, whether another request may follow (RFC 9112,
+/// sections 3.2, 6 and 9.3), and its id.
 private struct Framing {
   private(set) var contentLength: UInt64?
   private(set) var isChunked = false
@@ -162,13 +162,13 @@ private struct Framing {
     if hosts == 0, !isVersion10 { throw .missingHost }
     guard isChunked else { return }
     if contentLength != nil { throw .conflictingLengths }
-    // RFC 9112, section 6.1: HTTP/1.0 knows no transfer codings.
+    // RFC 9112, section 6.1: HTTP/1.0 has no transfer codings.
     if isVersion10 { throw .invalidTransferEncoding }
   }
 
   func keepsConnection(isVersion10: Bool) -> Bool { !closes && (!isVersion10 || keepsAlive) }
 
-  /// Whether the authority is that of `Host`, or the request has no such field.
+  /// Whether the authority equals `Host`, or the request has no such field.
   func hasHost(_ authority: Substring, _ fields: HeaderFields) -> Bool {
     guard let host = fields.combinedValue(of: "host" as StaticString) else { return true }
     var authority = authority
@@ -196,7 +196,7 @@ private struct Framing {
     if !isAuthority { refuse(.invalidHost) }
   }
 
-  /// A list of options (RFC 9110, section 7.6.1). llhttp overlooks one that a tab follows.
+  /// A list of options (RFC 9110, section 7.6.1). llhttp misses an option that is followed by a tab.
   private mutating func readConnection(_ value: UnsafeBufferPointer<UInt8>) {
     var rest = value[...]
     while !rest.isEmpty {
@@ -220,7 +220,7 @@ private struct Framing {
     if contentLength == nil { refuse(.invalidContentLength) }
   }
 
-  /// Two lines, or a list, are never just `chunked`.
+  /// Two lines, or a list, never equal `chunked`.
   private mutating func testCoding(_ value: UnsafeBufferPointer<UInt8>) {
     if isChunked || !value.equalsIgnoringCase("chunked") { refuse(.invalidTransferEncoding) }
     isChunked = true
@@ -228,7 +228,7 @@ private struct Framing {
 
   private mutating func refuse(_ refusal: Refusal) { self.refusal = self.refusal ?? refusal }
 
-  /// What `host[:port]` is made of (RFC 3986, section 3.2), without the comma, which would make a list of it.
+  /// The characters of `host[:port]` (RFC 3986, section 3.2), without the comma, which would make it a list.
   private static let isAuthorityByte: [Bool] = (0...UInt8.max).map {
     $0.isVisible && !"/?#@,\\\"<>^`{|}".utf8.contains($0)
   }

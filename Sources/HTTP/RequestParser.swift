@@ -1,9 +1,9 @@
 internal import CLLHTTP
 
 /// llhttp on the bytes of one connection: finds where a request's header section, its content and the request itself
-/// end, and refuses what is malformed (RFC 9112). What the lines of the header section say is read by `RequestHead`.
+/// end, and refuses what is malformed (RFC 9112). `RequestHead` reads the lines of the header section.
 ///
-/// Not Sendable: it belongs to its connection. llhttp calls back inside `parse` alone.
+/// Not Sendable: it belongs to its connection. llhttp calls back only inside `parse`.
 final class RequestParser {
   /// Where `parse` stopped.
   enum Stop: Equatable {
@@ -11,7 +11,7 @@ final class RequestParser {
     case inputEnd
     /// After the header section. There is content.
     case headEnd
-    /// After the last chunk's size line: a trailer section follows, or the empty line in its place.
+    /// After the last chunk's size line: a trailer section follows, or an empty line.
     case lastChunk
     /// After the request.
     case requestEnd
@@ -26,9 +26,9 @@ final class RequestParser {
   private var isInTrailers = false
   /// The last byte that was parsed before; nil at the beginning of a request.
   private var previousByte: UInt8?
-  /// Bytes of content that have come.
+  /// Bytes of content so far.
   private(set) var contentCount = 0
-  /// The content that has come, while no more than this is kept.
+  /// The content so far, within the limit.
   private(set) var content: [UInt8] = []
   var maximumKeptBytes = 0 {
     didSet { if contentCount > maximumKeptBytes { content = [] } }
@@ -42,7 +42,7 @@ final class RequestParser {
 
   deinit { parser.deallocate() }
 
-  /// Gets ready for the next request.
+  /// Prepares for the next request.
   func reset() {
     llhttp_reset(parser)
     (isInContent, isInTrailers) = (false, false)
@@ -51,7 +51,7 @@ final class RequestParser {
     content = []
   }
 
-  /// Reads on. Answers where it stopped, and how many of the bytes belong to what it read.
+  /// Continues to parse. Returns where it stopped, and how many bytes it has read.
   func parse(_ bytes: UnsafeBufferPointer<UInt8>) -> (stop: Stop, consumed: Int) {
     guard let start = bytes.baseAddress else { return (.inputEnd, 0) }
     let text = UnsafeRawPointer(start).assumingMemoryBound(to: CChar.self)
@@ -67,7 +67,7 @@ final class RequestParser {
     }
   }
 
-  /// The length that the header section announces; nil where it announces none.
+  /// The length that the header section announces, or nil.
   var announcedLength: UInt64? {
     parser.pointee.flags & UInt16(F_CONTENT_LENGTH.rawValue) != 0 ? parser.pointee.content_length : nil
   }
@@ -75,7 +75,7 @@ final class RequestParser {
   // MARK: What llhttp tells
 
   fileprivate func headersComplete() -> Int32 {
-    // Another protocol is never spoken here: an Upgrade field is ignored (RFC 9110, section 7.8).
+    // No other protocol is supported: an Upgrade field is ignored (RFC 9110, section 7.8).
     parser.pointee.upgrade = 0
     isInContent = true
     let flags = parser.pointee.flags
@@ -124,14 +124,14 @@ final class RequestParser {
     }
   }
 
-  /// Whether the line has a version of HTTP that is not ours, and not one of ours with something after it.
+  /// Whether the line has an unsupported version of HTTP, and not a supported one with something after it.
   private var hasVersion: Bool {
     let version = (parser.pointee.http_major, parser.pointee.http_minor)
     return version != (1, 1) && version != (1, 0) && version != (0, 0)
   }
 
-  /// llhttp has a list of methods, and stops at the first byte that none of them has. That is the space after a method
-  /// that is the beginning of one in the list.
+  /// llhttp compares with its list of methods, and stops at the first byte that fits none of them. That is the space
+  /// after a method that is a prefix of a listed one.
   private func refusedMethod(in bytes: UnsafeBufferPointer<UInt8>) -> Refusal {
     let text = UnsafeRawPointer(bytes.baseAddress!).assumingMemoryBound(to: CChar.self)
     guard let position = llhttp_get_error_pos(parser) else { return .invalidMethod }
@@ -144,7 +144,7 @@ final class RequestParser {
 
 // MARK: Callbacks of llhttp
 
-/// What every parser calls. Filled once, and never changed.
+/// The callbacks of every parser. Filled once, and never changed.
 nonisolated(unsafe) private let settings: UnsafeMutablePointer<llhttp_settings_t> = {
   let settings = UnsafeMutablePointer<llhttp_settings_t>.allocate(capacity: 1)
   llhttp_settings_init(settings)

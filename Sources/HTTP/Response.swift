@@ -1,14 +1,14 @@
 /// An answer to a request.
 ///
-/// Not Sendable: it is made and sent on one event loop. A class, because it is handed on several times.
+/// Not Sendable: it is made and sent on one event loop. A class, because it is passed on several times.
 public final class Response {
   public var status: Int
-  /// Field names in their usual spelling and their values, beside those that the server adds to every answer:
+  /// Field names in their usual spelling and their values, in addition to those that the server adds to every answer:
   /// `Date`, `Content-Length`, `Connection`, `X-Request-Id` and `Cache-Control`.
   public var fields: [(name: StaticString, value: String)]
   public var contentType: StaticString?
   public var body: ByteBuffer?
-  /// What caches may do: nothing.
+  /// The value of `Cache-Control`.
   public var cacheControl: StaticString = "no-store"
   /// Whether the connection ends with this answer.
   public var closesConnection = false
@@ -24,12 +24,12 @@ public final class Response {
   }
 }
 
-/// What answers requests.
+/// Answers requests.
 public protocol Responder: Sendable {
-  /// Runs on the event loop that received the request, and is to answer in bounded time. Its task is cancelled when the
+  /// Runs on the event loop that received the request, and must answer in bounded time. Its task is cancelled when the
   /// client hangs up.
   func respond(to request: Request) async -> Response
 
-  /// The answer to what is not a proper request. The connection is closed after it.
+  /// The answer to a request that the HTTP room refuses. The connection closes after it.
   func refuse(_ refusal: Refusal, requestID: String) -> Response
 }

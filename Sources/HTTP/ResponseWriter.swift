@@ -1,20 +1,20 @@
 private import Glibc
 
-/// Writes the head of answers (RFC 9112, section 4). One for each server.
+/// Writes the head of answers (RFC 9112, section 4). One per server.
 struct ResponseWriter {
-  /// Fields that every answer has, beside those that every answer of any server has.
+  /// Fields of every answer of this server, in addition to those of every server.
   let commonFields: [HTTPServer.CommonField]
   private var date = ByteBuffer(capacity: 64)
   private var dateSeconds = -1
 
   init(commonFields: [HTTPServer.CommonField]) { self.commonFields = commonFields }
 
-  /// What an answer's head says that is not the handler's.
+  /// The parts of an answer's head that do not come from the handler.
   struct Circumstances {
     let requestID: String
     /// Whether the connection ends with the answer.
     let closes: Bool
-    /// Whether the request was of HTTP/1.0, where a connection that goes on is the exception.
+    /// Whether the request was HTTP/1.0, where a persistent connection is the exception.
     let isVersion10: Bool
   }
 
@@ -45,7 +45,7 @@ struct ResponseWriter {
 
   // MARK: Date
 
-  /// RFC 9110, section 6.6.1. Written anew once a second.
+  /// RFC 9110, section 6.6.1. Written once a second.
   private mutating func appendDate(to buffer: ByteBuffer) {
     var now = time(nil)
     if now != dateSeconds {
@@ -69,7 +69,7 @@ struct ResponseWriter {
 
   // MARK: Status
 
-  /// The reason phrase, which nobody reads (RFC 9112, section 4), and what is around it.
+  /// The reason phrase, which nobody reads (RFC 9112, section 4), with its surroundings.
   private static func reason(of status: Int) -> StaticString {
     switch status {
     case 200: " OK\r\n"
@@ -105,7 +105,7 @@ extension ByteBuffer {
   fileprivate func append(field name: StaticString, _ value: String) {
     var value = value
     value.withUTF8 { value in
-      // A line end in a value would begin a field, or the content, of its author's choice.
+      // A line end in a value would let its author start another field, or the content.
       if !value.contains(where: { $0 < 0x20 || $0 == 0x7F }) { append(field: name, value) }
     }
   }

@@ -1,27 +1,27 @@
 internal import Encoding
 
-/// Finds which of several routes a method and a path are.
+/// Finds the route of a method and a path.
 ///
-/// A path is `/`-separated segments; one in braces, as in `/devices/{id}`, stands for any single segment that
-/// is not empty. A literal segment must match as it was received: nothing is decoded to find a route.
+/// A path is `/`-separated segments; one in braces, as in `/devices/{id}`, matches any single segment that is not
+/// empty. A literal segment must match as it was received: nothing is decoded to find a route.
 ///
-/// It answers a route's number, for others to keep what belongs to it: of a generic type, the code would be generic too,
-/// in each request.
+/// It returns the number of a route, and its users keep what belongs to the route: with a generic type, each request
+/// would run generic code.
 public struct Router: Sendable {
   private var paths: [RoutePath] = []
-  /// For each of the paths: its methods and the routes' numbers, in the order of the routes.
+  /// For each path: its methods and the numbers of their routes, in the order of the routes.
   private var methods: [[(name: String, route: Int)]] = []
 
   public enum Match {
-    /// The route's number, counted from 0, and the segments that stood for parameters, percent-decoded once; nil for
-    /// one whose encoding is broken.
+    /// The route's number, counted from 0, and the segments of its parameters, percent-decoded once; nil for a segment
+    /// whose encoding is invalid.
     case found(Int, parameters: [String?])
-    /// The path is there under other methods: the value of `Allow`.
+    /// The path exists with other methods: the value of `Allow`.
     case methodNotAllowed(allow: String)
     case notFound
   }
 
-  /// A route for `GET` is one for `HEAD` too (RFC 9110, section 9.3.2).
+  /// A route for `GET` also matches `HEAD` (RFC 9110, section 9.3.2).
   public init(_ routes: [(method: String, path: String)]) {
     for (number, route) in routes.enumerated() {
       let path = RoutePath(route.path)
@@ -53,12 +53,12 @@ public struct Router: Sendable {
 
 /// The path of a route, as its bytes.
 private struct RoutePath: Equatable, Sendable {
-  /// With `parameter` for each segment that is one.
+  /// With `parameter` for each segment that is a parameter.
   private let template: [UInt8]
-  /// Bytes of a path without parameters, which tell most paths apart; nil where there are parameters.
+  /// The bytes of a path without parameters, which distinguish most paths; nil with parameters.
   private let length: Int?
 
-  /// Stands for a parameter: no byte of a path.
+  /// Marks a parameter: not a byte of any path.
   private static let parameter: UInt8 = 0
   private static let separator = UInt8(ascii: "/")
 
@@ -81,7 +81,7 @@ private struct RoutePath: Equatable, Sendable {
     }
   }
 
-  /// Where the parameters are, if the path is of this form.
+  /// The places of the parameters, if the path has this form.
   private func match(_ path: UnsafeBufferPointer<UInt8>) -> [Range<Int>]? {
     template.withUnsafeBufferPointer { template in
       if template.count == length { return path.equals(template) ? [] : nil }

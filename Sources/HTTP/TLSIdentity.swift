@@ -1,22 +1,22 @@
 internal import CGnuTLS
 public import Encoding
 
-/// A certificate chain and its private key, ready to be shown to clients.
+/// A certificate chain and its private key, ready for TLS sessions.
 ///
-/// `@unchecked Sendable`: nothing here changes once it is made, and then sessions of several threads may share GnuTLS's
+/// `@unchecked Sendable`: nothing changes after `init`, and then sessions of several threads may share GnuTLS's
 /// credentials, priorities and ticket key (GnuTLS manual, "Thread safety").
 public final class TLSIdentity: @unchecked Sendable, Redacted {
   private let credentials: gnutls_certificate_credentials_t
   private let priorities: gnutls_priority_t
-  /// Of the tickets with which clients resume sessions (RFC 8446, section 4.6.1). With another certificate there is another
-  /// key, so that a session never outlives what its client was shown.
+  /// The key of the tickets with which clients resume sessions (RFC 8446, section 4.6.1). Another certificate has
+  /// another key, so no session outlives the certificate that its client saw.
   private let ticketKey: gnutls_datum_t
-  /// When the certificate ends, in seconds since 1970.
+  /// The expiry of the certificate, in seconds since 1970.
   public let expirySeconds: Int64
 
-  /// TLS 1.2 and 1.3, with what GnuTLS thinks normal (GnuTLS manual, "Priority strings").
+  /// TLS 1.2 and 1.3, with GnuTLS's normal priorities (GnuTLS manual, "Priority strings").
   private static let versions = "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
-  /// The protocol that is spoken inside (RFC 7301).
+  /// The protocol inside TLS (RFC 7301).
   private static let applicationProtocol: StaticString = "http/1.1"
 
   /// Certificates of one chain.
@@ -60,7 +60,7 @@ public final class TLSIdentity: @unchecked Sendable, Redacted {
     gnutls_certificate_free_credentials(credentials)
   }
 
-  /// Prepares a new session, which must not outlive this, to be the server that this certificate names.
+  /// Prepares a new session, which must not outlive this, as the server with this certificate.
   func present(in session: gnutls_session_t) -> Bool {
     let name = Self.applicationProtocol
     var datum = gnutls_datum_t(
@@ -70,7 +70,7 @@ public final class TLSIdentity: @unchecked Sendable, Redacted {
       && gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, UnsafeMutableRawPointer(credentials))
         == GNUTLS_E_SUCCESS
       && gnutls_session_ticket_enable_server(session, &ticketKey) == GNUTLS_E_SUCCESS
-      // A client that names other protocols alone is refused.
+      // A client that offers only other protocols is refused.
       && gnutls_alpn_set_protocols(session, &datum, 1, GNUTLS_ALPN_MANDATORY.rawValue) == GNUTLS_E_SUCCESS
   }
 
@@ -95,18 +95,18 @@ public final class TLSIdentity: @unchecked Sendable, Redacted {
   }
 }
 
-/// Why a certificate cannot be used. The reasons are GnuTLS's own words.
+/// Why a certificate cannot be used. The reasons are GnuTLS's texts.
 public enum TLSIdentityError: Error, Hashable, Sendable {
   case notACertificate(reason: String)
   case notAPrivateKey(reason: String)
-  /// The key is that of another certificate.
+  /// The key belongs to another certificate.
   case mismatch
   case unusable(reason: String)
 }
 
 private func text(of status: Int32) -> String { String(cString: gnutls_strerror(status)) }
 
-/// Lends bytes as GnuTLS takes them.
+/// Calls `body` with the bytes in GnuTLS's form.
 private func withDatum(_ bytes: [UInt8], _ body: (UnsafePointer<gnutls_datum_t>) -> Int32) -> Int32 {
   bytes.withUnsafeBufferPointer { bytes in
     var datum = gnutls_datum_t(

@@ -1,12 +1,12 @@
 internal import CGnuTLS
 internal import Glibc
 
-/// The TLS of one connection (RFC 8446, RFC 5246), without its socket: records that were received go in and plain bytes
-/// come out, and the other way round.
+/// The TLS of one connection (RFC 8446, RFC 5246), without its socket: turns received records into plain bytes, and
+/// plain bytes into records.
 ///
-/// Not Sendable: it belongs to its connection. GnuTLS calls back inside this type's functions alone.
+/// Not Sendable: it belongs to its connection. GnuTLS calls back only inside this type's functions.
 final class TLSSession {
-  /// How far a step has come.
+  /// The result of a step.
   enum Progress: Equatable {
     /// It is done.
     case done
@@ -14,24 +14,24 @@ final class TLSSession {
     case waiting
     /// The client ended its side (RFC 8446, section 6.1).
     case ended
-    /// TLS failed: an alert is among the records to be sent, and nothing can follow it.
+    /// TLS failed: an alert is among the records to send, and nothing can follow it.
     case failed
   }
 
   private let session: gnutls_session_t
-  /// What the client was shown, which GnuTLS needs for as long as the session lasts.
+  /// The certificate, which GnuTLS needs as long as the session lasts.
   private let identity: TLSIdentity
-  /// Records that were received and not read. Valid inside the calls that are given them.
+  /// Records that were received and not read. Valid inside the calls that receive them.
   private var received = UnsafeBufferPointer<UInt8>(start: nil, count: 0)
-  /// Where records to be sent are put. Its owner sends them.
+  /// The buffer for records to send. Its owner sends them.
   private let records: ByteBuffer
   private(set) var isOpen = false
 
   /// Bytes of one record's content (RFC 8446, section 5.1).
   static let maximumRecordBytes = 16 * 1024
 
-  /// Nil where there is no memory left.
-  /// - Parameter records: where records to be sent are put.
+  /// Nil if there is no memory left.
+  /// - Parameter records: the buffer for records to send.
   init?(showing identity: TLSIdentity, records: ByteBuffer) {
     var session: gnutls_session_t?
     let flags = UInt32(GNUTLS_SERVER) | GNUTLS_NONBLOCK.rawValue | GNUTLS_NO_SIGNAL.rawValue
@@ -71,10 +71,10 @@ final class TLSSession {
     return count
   }
 
-  /// Reads records: goes on with the handshake, and hands out the plain bytes after it, piece by piece.
+  /// Reads records: continues the handshake, and after it returns the plain bytes, piece by piece.
   /// - Parameters:
   ///   - plain: room for one record's content.
-  ///   - take: called with each piece. False ends the reading.
+  /// - take: called with each piece. False stops the reading.
   func read(
     _ records: UnsafeBufferPointer<UInt8>, into plain: UnsafeMutableBufferPointer<UInt8>,
     _ take: (UnsafeBufferPointer<UInt8>) -> Bool
@@ -112,7 +112,7 @@ final class TLSSession {
     }
   }
 
-  /// Makes records of plain bytes. False where the session cannot send any more.
+  /// Makes records of plain bytes. False if the session cannot send any more.
   func write(_ plain: UnsafeBufferPointer<UInt8>) -> Bool {
     var rest = plain
     while !rest.isEmpty {

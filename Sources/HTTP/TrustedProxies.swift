@@ -1,20 +1,20 @@
 internal import Encoding
 
-/// The proxies whose word counts on where a request comes from: what each of them appends to `X-Forwarded-For`.
+/// The proxies whose additions to `X-Forwarded-For` are trusted.
 public struct TrustedProxies: Hashable, Sendable {
   private let prefixes: [IPPrefix]
 
-  /// Proxies that one request may have come through.
+  /// Proxies that one request may have passed.
   public static let maximumHops = 32
-  /// Addresses and prefixes that may be trusted.
+  /// Addresses and prefixes that may be configured.
   public static let maximumPrefixes = 256
 
-  /// Nobody is trusted: a request comes from its connection's peer.
+  /// Trusts no proxy: a request comes from its connection's peer.
   public static let none = TrustedProxies(prefixes: [])
 
   private init(prefixes: [IPPrefix]) { self.prefixes = prefixes }
 
-  /// Reads addresses and prefixes of both versions of IP, as `10.0.0.0/8, 2001:db8::1`. Throws `Malformation`.
+  /// Reads addresses and prefixes of both IP versions, like `10.0.0.0/8, 2001:db8::1`. Throws `Malformation`.
   public init(_ text: String) throws(Malformation) {
     var prefixes: [IPPrefix] = []
     for word in text.split(separator: ",", omittingEmptySubsequences: false) {
@@ -26,16 +26,16 @@ public struct TrustedProxies: Hashable, Sendable {
     self.prefixes = prefixes
   }
 
-  /// What is neither an address nor a prefix.
+  /// The text that is neither an address nor a prefix.
   public struct Malformation: Error, Hashable {
     public let word: String
   }
 
   private func contains(_ address: IPAddress) -> Bool { prefixes.contains { $0.contains(address) } }
 
-  /// Where a request comes from: of the peer and those that it and the proxies before it named, from the last to the
-  /// first, the first that is not trusted. What cannot be read ends the search with the last that could, and so does a
-  /// proxy that names nobody.
+  /// The client's address: the first address that is not trusted, starting from the peer and continuing with the
+  /// addresses that the proxies named, last to first. An entry that cannot be read, or a proxy that names no address,
+  /// ends the search with the previous address.
   func client(of peer: IPAddress, _ fields: HeaderFields) -> IPAddress {
     guard contains(peer) else { return peer }
     var client = peer
@@ -56,7 +56,7 @@ public struct TrustedProxies: Hashable, Sendable {
     return client
   }
 
-  /// The address of an element: proxies differ in whether they put a port after it, and brackets around version 6.
+  /// The address of an element: some proxies add a port, and brackets around version 6.
   private static func address(_ element: UnsafeBufferPointer<UInt8>) -> IPAddress? {
     let text = element.trimmingBlanks()
     guard !text.isEmpty else { return nil }

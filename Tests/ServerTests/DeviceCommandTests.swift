@@ -78,7 +78,7 @@ struct DeviceCommandTests {
     let result = try await Program.run(
       ["device", "whoami", "--url", "http://127.0.0.1:1"] + secret(Self.good + "\n"))
     #expect(result.status == 1)
-    #expect(result.errors.contains("cannot be reached"), "\(result.errors)")
+    #expect(result.errors.contains("cannot reach the registry"), "\(result.errors)")
     #expect(result.output.isEmpty)
   }
 
