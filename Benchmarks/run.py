@@ -7,7 +7,7 @@ every single figure to .build/benchmarks.json. Settings are environment variable
   BENCH_CASES      names of groups, separated by commas, as GROUPS in driver/groups.py has them; all by default
   BENCH_SECONDS    how long each figure is measured (3)
   BENCH_ROUNDS     how often; medians are printed (3)
-  BENCH_FOLDER     where databases are made and kept for the next run; by default they are thrown away
+  BENCH_FOLDER     where databases are made and kept for the next run; by default they are deleted
 """
 import contextlib
 import os

@@ -22,7 +22,7 @@ private struct ConstantResponder: Responder {
   func refuse(_ refusal: Refusal, requestID: String) -> Response { Response(status: refusal.status) }
 }
 
-/// Starts a server on each of so many loops. Answers the port.
+/// Starts a server on each of a number of loops. Returns the port.
 private func serve(loops count: Int) async throws -> UInt16 {
   let limits = HTTPLimits()
   let listener = try Listener(host: "127.0.0.1", port: 0, count: count, backlog: limits.listenBacklog)

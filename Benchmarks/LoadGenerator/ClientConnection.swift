@@ -4,7 +4,7 @@ private import Glibc
 /// A connection to the server, and the answer that arrives on it.
 struct ClientConnection {
   let descriptor: Int32
-  /// What is under way: which step of which actor, and when it was due, in nanoseconds.
+  /// The request in progress: the actor, its step, and when the step was due, in nanoseconds.
   var step = 0
   var actor = 0
   var dueAt: UInt64 = 0
@@ -79,7 +79,7 @@ struct ClientConnection {
       if missing != nil { missing! -= count } else { try readHead() }
       if missing == 0 { return status }
       guard missing ?? 1 > 0 else { throw Failure.malformed }
-      // Of TLS each record is read by itself.
+      // Each TLS record is read separately.
       if count < buffer.count, session == nil { return nil }
     }
   }

@@ -2,11 +2,11 @@ private import Crypto
 private import Foundation
 private import Synchronization
 
-/// argon2id by itself, at the cost that the service has by default.
+/// argon2id alone, at the default cost of the service.
 enum Hashing {
   private static let argon2id = (memoryKiB: 19_456, iterations: 2)
 
-  /// Hashes each second on so many threads.
+  /// Hashes per second on a number of threads.
   static func rate(seconds: Int, threads: Int) throws -> Double {
     let argon2id = try Argon2id(memoryKiB: argon2id.memoryKiB, iterations: argon2id.iterations)
     let start = Date()

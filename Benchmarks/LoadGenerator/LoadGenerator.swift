@@ -7,7 +7,7 @@ final class LoadGenerator {
   private var writer: RequestWriter
   private let finds: [[UInt8]?]
   private var connections: [ClientConnection] = []
-  /// Connections that wait for a request that is due, and of those the one that waits longest: each has its turn.
+  /// Connections that wait for a due request, the longest waiting first.
   private var idle: [Int] = []
   private var firstIdle = 0
   private let epoll: Int32

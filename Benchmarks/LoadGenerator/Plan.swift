@@ -22,7 +22,7 @@ struct Plan: Decodable {
   let key: String?
   let mask: String?
 
-  /// Texts in which `{id}`, `{token}` and the rest of `Slot` stand for what differs.
+  /// Texts in which `{id}`, `{token}` and the other cases of `Slot` are placeholders.
   struct Step: Decodable {
     /// The request line and the header, with the empty line.
     let head: String
@@ -42,7 +42,7 @@ struct Plan: Decodable {
 
   enum Order: String, Decodable {
     case random, sequence
-    /// In sequence, and the run ends behind the last one.
+    /// In sequence; the run ends after the last one.
     case once
   }
 }

@@ -17,7 +17,7 @@ struct ProcessUsage {
     return total
   }
 
-  /// From now on, peaks are counted anew.
+  /// Restarts the measurement of peaks.
   static func forgetPeaks(of processes: [Int32]) {
     for process in processes {
       try? "5".write(toFile: "/proc/\(process)/clear_refs", atomically: false, encoding: .utf8)

@@ -57,7 +57,7 @@ def as_one(client: str, group: int, count: int) -> list[dict]:
 
 
 def plan(case: str, server: Server, size: int, pool: int = 0) -> dict:
-    """What the load generator is told, but for connections and time.
+    """The load generator's arguments, except connections and time.
 
     size: devices in the database; pool: those that this run alone may use up.
     """
@@ -73,7 +73,7 @@ def plan(case: str, server: Server, size: int, pool: int = 0) -> dict:
             return {"steps": [step(server, "GET", DEVICES, fields=BEARER)], "actors": fleet.owners(size),
                     "order": "random"}
         case "list-page":
-            # The pages of a hundred are one as good as another.
+            # All pages of a hundred are equivalent.
             return {"steps": [step(server, "GET", f"{DEVICES}?limit=100", fields=BEARER)],
                     "actors": as_one("listed", LISTED, 1), "order": "sequence"}
         case "register":

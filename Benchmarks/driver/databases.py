@@ -18,7 +18,7 @@ EPOCH = 1_700_000_000_000
 
 
 class Cluster:
-    """A PostgreSQL of our own on a Unix socket, which waits for the disk as in earnest."""
+    """A separate PostgreSQL on a Unix socket, which waits for the disk as in production."""
 
     def __init__(self, folder: Path):
         self.folder = folder / "postgres"
@@ -126,7 +126,7 @@ def postgres_to_revoke(cluster: Cluster, database: str, count: int):
 
 
 def postgres_signals(cluster: Cluster, database: str, devices: list[str], each: int):
-    """So many signals to each of the devices."""
+    """Sends a number of signals to each device."""
     ids = ",".join(devices)
     cluster.sql(
         database, "DELETE FROM signals",
@@ -188,7 +188,7 @@ def sqlite_to_revoke(path: Path, count: int):
     connection.close()
 
 
-# About as many renames share a commit when 32 connections have one under way each.
+# About as many renames share a commit when each of 32 connections has one in progress.
 RENAMES_PER_COMMIT = 16
 
 

@@ -51,7 +51,7 @@ def measure(bench: Bench, name: str, subjects: dict, targets: list[Target]) -> R
     return result
 
 
-# A service that adds nothing of its own to the statement and to HTTP: all of them share the machine's cores.
+# A service without any work besides the statement and HTTP, on the same cores.
 BOTH = "pgbench and constant"
 
 
@@ -211,7 +211,7 @@ def growth(kind: str):
         targets = {
             case: Target(f"{case} with 1,000,000 devices on {kind}", f"{case}, 1,000,000", "rate", f"{case}, 1,000",
                          at_least=0.9) for case in cases}
-        # The devices that are renamed lie on other pages each, and each page goes to disk by itself: what that costs the
+        # Each renamed device is on another page, and each page is written separately: what that costs the
         # database alone.
         for size, name in ((SMALL, "1,000"), (LARGE, "1,000,000")):
             subjects[f"{kind} alone, rename, {name}"] = (
@@ -228,7 +228,7 @@ def connections(bench: Bench) -> Result:
     service = bench.service("postgres", SMALL)
     subjects = {}
     for count in (16, 256, MANY):
-        # Requests that all come at once may be more than may wait for the database; reads come by and by there.
+        # Simultaneous requests may exceed the bound of the database's queue, so reads start one after another.
         many = {"may_refuse": count == MANY}
         rate = READS_OF_MANY if count == MANY else None
         subjects[f"constant, {count:,}"] = lambda count=count: bench.load("constant", bench.constant, count)
@@ -239,7 +239,7 @@ def connections(bench: Bench) -> Result:
 
 
 def memory(bench: Bench) -> Result:
-    """A service of its own, at rest and with 10,000 connections that each poll every four seconds."""
+    """A separate service, at rest and with 10,000 connections that each poll every four seconds."""
     from .servers import Service
     size = LARGE if ("postgres", LARGE) in bench.servers else SMALL
     url = bench.service("postgres", size).database_url + "&application_name=memory"
@@ -249,7 +249,7 @@ def memory(bench: Bench) -> Result:
     def take() -> dict:
         with Service("service, memory", url, bench.folder / "service-memory.log") as server:
             server.kind, server.size = "postgres", size
-            # Ten thousand strangers at once would be too much for the database: they come by and by.
+            # Ten thousand uncached devices at once would be too much for the database: they start one after another.
             bench.load("poll", server, OWNERS, seconds=2, devices=MANY)
             figures = bench.load("poll", server, MANY, rate=MANY / 4, seconds=max(5, bench.seconds), devices=MANY)
             figures["restBytes"] = server.bytes_at_rest

@@ -1,4 +1,4 @@
-"""Connections that are idle, and polls that wait for a signal, in a service of their own."""
+"""Connections that are idle, and polls that wait for a signal, in a separate service."""
 import base64
 import hmac
 import json
@@ -101,7 +101,7 @@ def arrivals(polls: list[socket.socket]) -> list[float]:
     return times
 
 
-# A process of its own: beside ten thousand answers, a thread would measure this one.
+# A separate process: with ten thousand answers, a thread would measure this process.
 READER = """
 import json, select, socket, sys, time
 connection = socket.create_connection(("127.0.0.1", int(sys.argv[1])))

@@ -24,7 +24,7 @@ def run(main):
 
 
 def start(command, *, user=None, death_signal="KILL", **options) -> subprocess.Popen:
-    """In a session of its own, so that Ctrl-C reaches us alone; the kernel ends it when we end."""
+    """In a separate session, so that Ctrl-C reaches only us; the kernel ends it when we end."""
     setpriv = ["setpriv", "--pdeathsig", death_signal]
     if user and os.getuid() == 0:
         setpriv += [f"--reuid={user}", f"--regid={user}", "--clear-groups"]
@@ -42,7 +42,7 @@ def stop(process: subprocess.Popen, number: int):
 
 
 def output(command, **options) -> str:
-    """What a program prints that ends by itself."""
+    """The output of a program that ends without a signal."""
     result = subprocess.run([str(word) for word in command], capture_output=True, text=True, **options)
     if result.returncode != 0:
         raise RuntimeError(f"{command[0]} failed: {result.stderr.strip() or result.stdout.strip()}")

@@ -1,4 +1,4 @@
-"""What is measured: each server is started once, and rests while another has its turn."""
+"""The measured servers: each starts once, and is idle while another is measured."""
 import json
 import os
 import signal

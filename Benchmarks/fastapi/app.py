@@ -4,7 +4,7 @@ It keeps each device's HMAC key readable, as such services do, and does less tha
 answers, nonces that each worker remembers for itself. What is tuned: AUTOCOMMIT, as each statement stands alone;
 statements built once; no connection held while hashing; orjson; no thread for what does not block.
 
-Run by itself, it creates its tables.
+Run as a program, it creates its tables.
 """
 import asyncio
 import base64

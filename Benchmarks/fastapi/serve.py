@@ -1,4 +1,4 @@
-"""serve.py PORT WORKERS: so many processes with uvicorn, each with a listening socket of its own (SO_REUSEPORT), so
+"""serve.py PORT WORKERS: WORKERS processes with uvicorn, each with a separate listening socket (SO_REUSEPORT), so
 that the kernel deals out the connections among them."""
 import multiprocessing
 import signal

@@ -89,7 +89,7 @@ def before_call(context, case, kwargs):
     is_to_replace = is_revocation and id in known or is_positive and turn % 4
     if id is not None and usable and id not in usable and is_to_replace:
         case.path_parameters["id"] = usable[turn % len(usable)]
-    # Whoever calls stays.
+    # The clients that call are never deleted.
     if case.operation.label == "DELETE /api/v1/clients/{id}" and case.path_parameters.get("id") in KEPT:
         case.path_parameters["id"] = "nobody"
     # A poll may wait for half a minute. That it does is tested elsewhere; here it would be all the time there is.

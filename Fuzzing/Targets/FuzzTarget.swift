@@ -1,6 +1,6 @@
 import Glibc
 
-/// What the fuzzer feeds: a parser of what strangers send, and what must hold of it whatever they send. That nothing
+/// A parser of untrusted input, and the properties that must hold for every input. That nothing
 /// crashes, leaks or hangs goes without saying; Address Sanitizer watches.
 enum FuzzTarget: String, CaseIterable {
   case structuredField = "structured-field"

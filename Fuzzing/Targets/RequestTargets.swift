@@ -72,7 +72,7 @@ func feedJSON(_ input: [UInt8]) {
   if let device = try? call("/api/v1/devices").input(NamedDevice.self) { testName(device.deviceName, isJSON) }
   if let client = try? call("/api/v1/clients").input(NewClient.self) {
     demand(isJSON, "a client of no JSON")
-    demand(client.email.map { Email($0.text) == $0 } ?? true, "an e-mail address that is none")
+    demand(client.email.map { Email($0.text) == $0 } ?? true, "an invalid e-mail address")
   }
   if let signal = try? call("/api/v1/signals").input(NewSignal.self) {
     demand(

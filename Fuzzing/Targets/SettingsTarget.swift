@@ -7,18 +7,18 @@ func feedSettings(_ input: [UInt8]) {
   guard let text = input.text else { return }
   if let address = ListenAddress(text) {
     demand(ListenAddress(address.description) == address, "an address is read otherwise once written")
-    demand(isPlain(address.host), "a host that is none")
+    demand(isPlain(address.host), "an invalid host")
   }
   if let origin = Origin(text) {
     demand(Origin(origin.description) == origin, "an origin is read otherwise once written")
-    demand(isPlain(origin.authority), "an authority that is none")
+    demand(isPlain(origin.authority), "an invalid authority")
   }
   if let url = DatabaseURL(text), case .postgres = url {
     demand("\(url)" == "postgresql", "a URL with a password is shown")
   }
   if let url = RedisURL(text) {
     demand("\(url)" == "<redacted>", "a URL with a password is shown")
-    demand(isPlain(url.host) && url.port > 0, "a host that is none")
+    demand(isPlain(url.host) && url.port > 0, "an invalid host")
     demand(url.user.isEmpty || !url.password.isEmpty, "a user without a password")
   }
   if let address = IPAddress(text) {

@@ -27,7 +27,7 @@ private func testToken(_ text: String) {
   }
 }
 
-/// Position (two bytes), how many characters go, and what comes in their place.
+/// Position (two bytes), how many characters to remove, and their replacement.
 private func testChangedToken(_ change: [UInt8]) {
   guard change.count >= 3 else { return }
   var characters = Array(goodToken.utf8)
@@ -44,7 +44,7 @@ private func testClaims(_ json: [UInt8]) {
     guard let token = try? rules.verify(claims, nowMilliseconds: nowMilliseconds) else { continue }
     demand(!token.subject.isEmpty, "a token for nobody")
     demand(token.expiresAtMilliseconds > nowMilliseconds - 31_000, "a token that is over")
-    demand(!token.scopes.contains { $0.isEmpty || $0.contains(" ") }, "a scope that is none")
+    demand(!token.scopes.contains { $0.isEmpty || $0.contains(" ") }, "an invalid scope")
     if rules.issuer != nil {
       guard case .string("i") = claims["iss"] else { fatalError("another issuer") }
       demand(claims["aud"] != nil, "another audience")

@@ -1,20 +1,21 @@
 internal import CSodium
 
-/// argon2id (RFC 9106) over libsodium: what a stored secret is hashed with.
+/// argon2id (RFC 9106) with libsodium, the hash of stored secrets.
 ///
-/// It takes tens of milliseconds of a processor and `memoryKiB` of memory, by design: never on an event loop.
+/// A hash takes tens of milliseconds of a processor and `memoryKiB` of memory, by design: never compute one on an
+/// event loop.
 public struct Argon2id: Hashable, Sendable {
   /// Memory that one hash fills, in KiB.
   public let memoryKiB: Int
   /// Passes over that memory.
   public let iterations: Int
 
-  /// What libsodium accepts (its manual, "The pwhash API").
+  /// The range that libsodium accepts (its manual, "The pwhash API").
   public static let memoryBoundsKiB = crypto_pwhash_memlimit_min() / 1024...crypto_pwhash_memlimit_max() / 1024
-  /// What libsodium accepts.
+  /// The range that libsodium accepts.
   public static let iterationsBounds = crypto_pwhash_opslimit_min()...crypto_pwhash_opslimit_max()
 
-  /// Throws when a cost lies outside of what libsodium accepts.
+  /// Throws if a cost is outside the range that libsodium accepts.
   public init(memoryKiB: Int, iterations: Int) throws(Argon2idError) {
     guard let memory = UInt(exactly: memoryKiB), Self.memoryBoundsKiB.contains(Int(memory)) else {
       throw .memoryOutOfBounds(memoryKiB)
@@ -26,8 +27,8 @@ public struct Argon2id: Hashable, Sendable {
     self.iterations = iterations
   }
 
-  /// The PHC string of the password under a new random salt: `$argon2id$v=19$m=19456,t=2,p=1$...`. Blocks.
-  /// Throws `outOfMemory` when the system does not give the memory.
+  /// The PHC string of the password with a new random salt: `$argon2id$v=19$m=19456,t=2,p=1$...`. Blocks. Throws
+  /// `outOfMemory` if the system has no memory for it.
   public func hash(_ password: UnsafeBufferPointer<UInt8>) throws(Argon2idError) -> String {
     Sodium.start()
     let text = password.withCharacters { characters in
@@ -42,8 +43,8 @@ public struct Argon2id: Hashable, Sendable {
     return text
   }
 
-  /// Whether the PHC string is that of the password, at the cost that the string names. Blocks. False too for a
-  /// string that is none, and when the system does not give the memory.
+  /// Whether the PHC string is that of the password, at the cost that the string names. Blocks. False also for a
+  /// malformed string, and if the system has no memory for it.
   public static func verify(_ password: UnsafeBufferPointer<UInt8>, against hash: String) -> Bool {
     Sodium.start()
     return password.withCharacters { characters in
@@ -72,7 +73,7 @@ public enum Argon2idError: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 extension UnsafeBufferPointer<UInt8> {
-  /// The bytes as C's characters. An empty buffer may have no address, which C does not expect.
+  /// The bytes as C characters. An empty buffer may have no address, which C does not expect.
   fileprivate func withCharacters<Result>(_ body: (UnsafePointer<CChar>) -> Result) -> Result {
     guard let baseAddress else { return body("") }
     return baseAddress.withMemoryRebound(to: CChar.self, capacity: count, body)

@@ -16,8 +16,8 @@ public enum SHA256 {
   /// The message's hash, `length` bytes.
   public static func hash(_ message: [UInt8]) -> [UInt8] { message.withUnsafeBufferPointer { hash($0) } }
 
-  /// Writes the message's hash to the buffer's first `length` bytes, which may be the message's own. What was computed
-  /// on the way is wiped.
+  /// Writes the message's hash to the first `length` bytes of the buffer, which may overlap the message. Wipes
+  /// intermediate values.
   public static func hash(_ message: UnsafeBufferPointer<UInt8>, into output: UnsafeMutableBufferPointer<UInt8>)
   {
     precondition(output.count >= length)
@@ -53,8 +53,8 @@ public enum HMACSHA256 {
     }
   }
 
-  /// Writes the message's authentication code to the buffer's first `length` bytes. What was computed of the
-  /// key is wiped.
+  /// Writes the message's authentication code to the first `length` bytes of the buffer. Wipes values derived from the
+  /// key.
   public static func authenticate(
     key: UnsafeBufferPointer<UInt8>, message: UnsafeBufferPointer<UInt8>,
     into output: UnsafeMutableBufferPointer<UInt8>

@@ -1,14 +1,14 @@
 public import Encoding
 
-/// What SCRAM (RFC 5802, section 3) derives of a secret, with which a server checks a proof of the secret that it
-/// cannot make. Without salt and iterations: the secret is 32 random bytes, which nobody chose.
+/// The values that SCRAM (RFC 5802, section 3) derives from a secret. With them a server can verify a proof but not
+/// make one. Without salt and iterations, because the secret is 32 random bytes that nobody chose.
 public struct ScramKeys: Hashable, Redacted, Sendable {
   /// SHA-256(HMAC-SHA-256(secret, "Client Key")), 32 bytes.
   public let storedKey: [UInt8]
   /// HMAC-SHA-256(secret, "Server Key"), 32 bytes.
   public let serverKey: [UInt8]
 
-  /// Derives both keys of a secret's bytes. The client's key, which lies between, is wiped.
+  /// Derives both keys from a secret's bytes. Wipes the client's key between them.
   public init(secret: UnsafeBufferPointer<UInt8>) {
     storedKey = Self.storedKey(secret: secret)
     serverKey = [UInt8](unsafeUninitializedCapacity: HMACSHA256.length) { output, count in
@@ -17,7 +17,7 @@ public struct ScramKeys: Hashable, Redacted, Sendable {
     }
   }
 
-  /// The stored key alone: enough to check a secret that is presented itself.
+  /// Only the stored key: enough to verify a secret that is presented itself.
   public static func storedKey(secret: UnsafeBufferPointer<UInt8>) -> [UInt8] {
     withUnsafeTemporaryAllocation(of: UInt8.self, capacity: HMACSHA256.length) { clientKey in
       authenticate(secret, clientLabel, into: clientKey)

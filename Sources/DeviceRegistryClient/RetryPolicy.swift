@@ -32,8 +32,8 @@ public struct RetryPolicy: Hashable, Sendable {
     let (grown, overflow) = firstPauseMilliseconds.multipliedReportingOverflow(by: 1 << doublings)
     let longest = overflow ? maximumPauseMilliseconds : min(grown, maximumPauseMilliseconds)
     let chance = Int64(random % UInt64(longest / 2 + 1))
-    let demanded = min(max(retryAfterSeconds ?? 0, 0), maximumRetryAfterSeconds)
-    return .seconds(demanded) + .milliseconds(longest - longest / 2 + chance)
+    let required = min(max(retryAfterSeconds ?? 0, 0), maximumRetryAfterSeconds)
+    return .seconds(required) + .milliseconds(longest - longest / 2 + chance)
   }
 }
 

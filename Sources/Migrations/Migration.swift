@@ -4,7 +4,7 @@ internal import Encoding
 public struct Migration: Sendable {
   /// Counts from 1.
   public let number: Int
-  /// What it brings, in the form `clients_and_devices`.
+  /// Its subject, in the form `clients_and_devices`.
   public let name: String
   public let sql: String
 
@@ -22,7 +22,7 @@ public struct Migration: Sendable {
     return String(repeating: "0", count: max(0, 4 - digits.count)) + digits + "_" + name
   }
 
-  /// FNV-1a with 64 bits of the SQL, in hexadecimal. It shows an edit made by mistake, and protects against nobody.
+  /// 64-bit FNV-1a of the SQL, in hexadecimal. It detects accidental edits; it is no protection against attackers.
   public var checksum: String {
     var hash: UInt64 = 0xCBF2_9CE4_8422_2325
     for byte in sql.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01B3 }
@@ -30,7 +30,7 @@ public struct Migration: Sendable {
   }
 }
 
-/// A migration that the database says was applied.
+/// A migration that the database has recorded as applied.
 public struct AppliedMigration: Hashable, Sendable {
   public let number: Int
   public let name: String
@@ -44,7 +44,8 @@ public struct AppliedMigration: Hashable, Sendable {
 }
 
 extension [Migration] {
-  /// Those that a database with `applied` still needs, in order. Throws `changed`, `unknown` and `outOfOrder`.
+  /// The migrations that a database with `applied` still needs, in order. Throws `changed`, `unknown` and
+  /// `outOfOrder`.
   public func pending(after applied: [AppliedMigration]) throws(MigrationError) -> [Migration] {
     for record in applied {
       let label = Migration.label(number: record.number, name: record.name)
@@ -60,17 +61,17 @@ extension [Migration] {
   }
 }
 
-/// Why a database could not be brought up to date.
+/// Why a database could not be migrated.
 public enum MigrationError: Error, Hashable, Sendable {
-  /// An applied migration is no longer what it was.
+  /// An applied migration was changed afterwards.
   case changed(String)
-  /// The database has a migration that this program does not have.
+  /// The database has a migration that this program does not know.
   case unknown(String)
-  /// A migration is older than one that was applied, and was not.
+  /// A migration is missing although a later one was applied.
   case outOfOrder(String)
-  /// The database refused a migration, which left nothing behind.
+  /// The database refused a migration, and nothing of it was applied.
   case refused(String, cause: String)
-  /// The database could not be reached or read.
+  /// The database is unreachable or cannot be read.
   case unavailable(cause: String)
 }
 

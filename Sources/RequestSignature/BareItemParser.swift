@@ -61,8 +61,8 @@ extension StructuredFieldParser {
     }
   }
 
-  /// RFC 9651, section 4.2.7. That section asks parsers to be lenient about padding and stray bits where they
-  /// can; here a byte sequence has one spelling, so that a signature cannot be respelled.
+  /// RFC 9651, section 4.2.7. That section asks parsers to accept missing padding and stray bits; here a byte sequence
+  /// has one spelling, so that a signature has no second form.
   private mutating func byteSequence() throws(StructuredFieldError) -> Range<Int> {
     try expect(UInt8(ascii: ":"))
     let content = takeAll { $0 != UInt8(ascii: ":") }

@@ -1,6 +1,6 @@
 internal import Encoding
 
-/// What a signature may cover (RFC 9421, section 2): a part of the message's control data, or a header field.
+/// A part of a message that a signature can cover (RFC 9421, section 2): control data, or a header field.
 public enum Component: Hashable, Sendable {
   /// `@method`, section 2.2.1.
   case method
@@ -16,16 +16,16 @@ public enum Component: Hashable, Sendable {
   case path
   /// `@query`, section 2.2.7.
   case query
-  /// `@status`, section 2.2.9: of responses alone.
+  /// `@status`, section 2.2.9: only in responses.
   case status
   /// A header field, by its name in lower case, section 2.1.
   case field(String)
 
-  /// The field whose digest stands for the body.
+  /// The field with the digest of the body.
   public static let contentDigest = Component.field(FieldName.contentDigest)
 
-  /// The component of this name; nil for derived components that are not supported, and for what is no field
-  /// name in lower case.
+  /// The component with this name; nil for unsupported derived components, and for text that is not a field name in
+  /// lower case.
   public init?(name: String) {
     switch name {
     case "@method": self = .method

@@ -15,10 +15,10 @@ public enum ContentDigest {
     }
   }
 
-  /// Bytes of such a value.
+  /// Bytes of the field's value.
   static let valueLength = "sha-256=::".utf8.count + Base64.encodedLength(SHA256.length)
 
-  /// The `sha-256` of a field; nil where the field is absent. Throws where it cannot be read or has none.
+  /// The `sha-256` of a field; nil if the field is absent. Throws if it is malformed or has no `sha-256`.
   static func sha256(_ bytes: [UInt8]?) throws(Malformation) -> [UInt8]? {
     guard let bytes else { return nil }
     let dictionary: StructuredDictionary
@@ -29,7 +29,7 @@ public enum ContentDigest {
     return dictionary.decoded(digest)
   }
 
-  /// Whether this is the body's digest; compared in constant time.
+  /// Whether this is the body's digest. Compares in constant time.
   static func isDigest(_ digest: [UInt8], of body: [UInt8]) -> Bool {
     constantTimeEquals(digest, SHA256.hash(body))
   }

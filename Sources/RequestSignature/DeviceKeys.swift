@@ -1,14 +1,15 @@
 internal import Crypto
 public import Encoding
 
-/// What a device signs with and checks answers with (RFC 5802, section 3), derived of its secret once.
+/// The keys with which a device signs requests and verifies answers (RFC 5802, section 3), derived from its secret
+/// once.
 ///
 /// Its memory is wiped when the last reference goes.
 public final class DeviceKeys: Redacted, Sendable {
   /// The client's key, the stored key, the server's key, one after the other. Written in `init` alone.
   private nonisolated(unsafe) let keys: UnsafeMutableBufferPointer<UInt8>
 
-  /// Derives the keys of a secret's characters. The secret is the caller's to wipe.
+  /// Derives the keys from a secret's characters. The caller wipes the secret.
   public init(secret: UnsafeBufferPointer<UInt8>) {
     keys = .allocate(capacity: 3 * ScramProof.length)
     keys.initialize(repeating: 0)

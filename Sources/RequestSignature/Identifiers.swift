@@ -1,11 +1,11 @@
 internal import Encoding
 
-/// What makes a signed request unlike every other of its device.
+/// A value that makes each signed request of a device unique.
 public enum Nonce {
   /// Characters of a nonce.
   public static let lengths = 8...64
 
-  /// Whether it has as many characters as it may, each one of `A-Z a-z 0-9 - _`.
+  /// Whether the length is allowed and each character is one of `A-Z a-z 0-9 - _`.
   public static func isWellFormed(_ nonce: String) -> Bool {
     lengths.contains(nonce.utf8.count)
       && nonce.utf8.allSatisfy {

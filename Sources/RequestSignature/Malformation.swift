@@ -1,35 +1,35 @@
-/// Why a message's signature cannot be read, or does not cover what it must: a fault of form, found before any
-/// key is asked for. Its text is for the message's sender.
+/// Why a signature is malformed, or does not cover what it must. Found before any key is looked up. The text is for
+/// the sender of the message.
 public enum Malformation: Error, Hashable, Sendable {
-  /// A field is no structured field.
+  /// A field is not a structured field.
   case field(String, StructuredFieldError)
-  /// One of `Signature` and `Signature-Input` is there without the other.
+  /// Only one of `Signature` and `Signature-Input` is present.
   case fieldMissing(String)
-  /// No member of `Signature-Input` has a `keyid` that counts.
+  /// No member of `Signature-Input` has a valid `keyid`.
   case keyIDUnknown
-  /// The member that counts is no list of components.
+  /// The chosen member is not a list of components.
   case notAList(label: String)
-  /// `Signature` has no member of the label.
+  /// `Signature` has no member with this label.
   case signatureMissing(label: String)
-  /// The member of `Signature` is no byte sequence of `ScramProof.length` bytes.
+  /// The member of `Signature` is not a byte sequence of `ScramProof.length` bytes.
   case signatureMisshapen(label: String)
-  /// A component is not named by a string.
+  /// The name of a component is not a string.
   case componentNotString
   /// A component has parameters.
   case componentParameters(String)
-  /// No component of such messages has this name.
+  /// Messages of this kind have no component with this name.
   case componentUnknown(String)
   case componentRepeated(String)
   /// A covered header field is not in the message.
   case componentAbsent(String)
-  /// What must be covered is not.
+  /// A required component is not covered.
   case componentNotCovered(String)
-  /// A covered value has a line break, with which it could pass for more than one.
+  /// A covered value has a line break, which would make it look like several components.
   case lineBreak(String)
   case parameterMissing(String)
-  /// A parameter is not of its form.
+  /// A parameter is malformed.
   case parameterMisshapen(String)
-  /// A parameter that has no meaning here, `alg` among them: the key decides the algorithm.
+  /// A parameter without meaning here, such as `alg`: the key decides the algorithm.
   case parameterRefused(String)
   /// `Content-Digest` has no `sha-256` that is a byte sequence.
   case digestMissing

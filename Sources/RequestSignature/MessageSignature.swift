@@ -1,15 +1,14 @@
 internal import Encoding
 
-/// The one signature of a message that counts, as `Signature-Input` and `Signature` have it
-/// (RFC 9421, sections 4.1 and 4.2).
+/// The signature of a message that is used, from `Signature-Input` and `Signature` (RFC 9421, sections 4.1 and 4.2).
 struct MessageSignature {
   let label: String
   let parameters: SignatureParameters
   /// `ScramProof.length` bytes.
   let signature: [UInt8]
 
-  /// Finds the first member of `Signature-Input` whose `keyid` counts, and its signature. Nil where neither field
-  /// is there; throws where they cannot be read or do not go together. Other members are ignored.
+  /// Finds the first member of `Signature-Input` with a valid `keyid`, and its signature. Nil if both fields are
+  /// absent; throws if they are malformed or do not match. Other members are ignored.
   init?(
     value: (_ name: String) -> [UInt8]?, where keyIDCounts: (ArraySlice<UInt8>) -> Bool
   ) throws(Malformation) {
@@ -52,7 +51,7 @@ struct MessageSignature {
 }
 
 extension StructuredDictionary.Member {
-  /// The text of the `keyid`, where it is a string.
+  /// The text of the `keyid`, if it is a string.
   fileprivate func keyID(of dictionary: StructuredDictionary) -> ArraySlice<UInt8>? {
     let parameter = parameters.first { dictionary.isEqual($0.key, "keyid") }
     guard case .string(let range) = parameter?.value else { return nil }
@@ -60,23 +59,23 @@ extension StructuredDictionary.Member {
   }
 }
 
-// MARK: - Demands that requests and responses share
+// MARK: - Requirements of requests and responses
 
 extension SignatureParameters {
-  /// Throws unless all of these components are covered.
+  /// Throws unless all these components are covered.
   func requireCovered(_ components: Component...) throws(Malformation) {
     for component in components where !covered.contains(component) {
       throw .componentNotCovered(component.name)
     }
   }
 
-  /// `created`, which must be there.
+  /// `created`, which is required.
   func requireCreated() throws(Malformation) -> Int64 {
     guard let created else { throw .parameterMissing("created") }
     return created
   }
 
-  /// `nonce`, which must be there and of its form.
+  /// `nonce`, which is required and must be well-formed.
   func requireNonce() throws(Malformation) -> String {
     guard let nonce else { throw .parameterMissing("nonce") }
     guard Nonce.isWellFormed(nonce) else { throw .parameterMisshapen("nonce") }

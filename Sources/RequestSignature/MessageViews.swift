@@ -1,18 +1,18 @@
 internal import Encoding
 
-/// What a signature sees of a request, filled in by whoever received it or is about to send it.
+/// The parts of a request that a signature can cover. The receiver or the sender of the request fills it in.
 public struct RequestView {
-  /// As it goes over the wire: methods are case-sensitive.
+  /// As sent: methods are case-sensitive.
   public var method: String
-  /// The request target as it goes over the wire, not decoded.
+  /// The request target as sent, not decoded.
   public var target: String
   /// `http` or `https`.
   public var scheme: String
-  /// The host that clients address, with its port where it has one. Case and a default port do not matter.
+  /// The host that clients address, with its port if it has one. Case and a default port do not matter.
   public var authority: String
   public var body: [UInt8]
-  /// A field's value: its lines without white space around them, joined with `, ` (RFC 9421, section 2.1); nil where
-  /// there are none. The name comes in lower case.
+  /// A field's value: its lines without white space around them, joined with `, ` (RFC 9421, section 2.1); nil if
+  /// there are none. The name is in lower case.
   public var value: (_ name: String) -> [UInt8]?
 
   public init(
@@ -27,7 +27,7 @@ public struct RequestView {
     self.value = value
   }
 
-  /// - Parameter lines: the values of a field in the order of its lines, as they are; none where it is absent.
+  /// - Parameter lines: the values of a field in the order of its lines, unchanged; empty if it is absent.
   public init(
     method: String, target: String, scheme: String, authority: String, body: [UInt8] = [],
     lines: @escaping (_ name: String) -> [String]
@@ -38,7 +38,7 @@ public struct RequestView {
   }
 }
 
-/// What a signature sees of a response.
+/// The parts of a response that a signature can cover.
 public struct ResponseView {
   /// The status code.
   public var status: Int
@@ -46,8 +46,8 @@ public struct ResponseView {
   /// A field's value, as in `RequestView`.
   public var value: (_ name: String) -> [UInt8]?
 
-  /// - Parameter lines: the values of a field in the order of its lines, as they are; none where it is absent. The name
-  ///   comes in lower case.
+  /// - Parameter lines: the values of a field in the order of its lines, unchanged; empty if it is absent. The name is
+  ///   in lower case.
   public init(status: Int, body: [UInt8], lines: @escaping (_ name: String) -> [String]) {
     self.status = status
     self.body = body
@@ -56,8 +56,8 @@ public struct ResponseView {
 }
 
 extension RequestView {
-  /// The target's path and query. A target in absolute form has a scheme and an authority before them
-  /// (RFC 9112, section 3.2.2).
+  /// The target's path and query. A target in absolute form starts with a scheme and an authority (RFC 9112, section
+  /// 3.2.2).
   var pathAndQuery: Substring.UTF8View {
     let target = target[...].utf8
     guard target.first != UInt8(ascii: "/") else { return target }
@@ -73,8 +73,8 @@ extension RequestView {
   var hasQuery: Bool { target.utf8.contains(UInt8(ascii: "?")) }
 }
 
-/// A field's value: its lines without white space around them, joined with `, ` (RFC 9421, section 2.1).
-/// Nil where there are none.
+/// A field's value: its lines without white space around them, joined with `, ` (RFC 9421, section 2.1). Nil if there
+/// are none.
 private func joinedBytes(_ lines: [String]) -> [UInt8]? {
   guard let first = lines.first else { return nil }
   var bytes: [UInt8] = []
@@ -96,7 +96,7 @@ private func trimmed(_ line: String) -> Substring.UTF8View {
 }
 
 extension [UInt8] {
-  /// Appends a literal. Of a `utf8`, the standard library appends byte by byte, or nearly.
+  /// Appends a literal at once. The standard library appends a `utf8` view almost byte by byte.
   mutating func append(literal text: StaticString) {
     text.withUTF8Buffer { append(contentsOf: $0) }
   }
@@ -106,7 +106,7 @@ extension [UInt8] {
     text.withUTF8 { append(contentsOf: $0) }
   }
 
-  /// Appends part of a string as a block: by itself, the standard library does so for whole strings alone.
+  /// Appends part of a string at once. The standard library does so only for whole strings.
   mutating func append(text: Substring.UTF8View) {
     guard text.withContiguousStorageIfAvailable({ append(contentsOf: $0) }) != nil else {
       return append(contentsOf: text)

@@ -1,7 +1,7 @@
-/// What a signed request says of itself, once it is well formed and covers what it must: who signed it, when,
-/// with which nonce. Whether that is true, `verify(storedKey:)` tells.
+/// The claims of a well-formed signed request that covers what it must: who signed it, when, and with which nonce.
+/// `verify(storedKey:)` decides whether they are true.
 ///
-/// The checks belong in this order: initialiser, `timeliness`, `hasDigest(of:)`, `verify`, nonce.
+/// Check in this order: initialiser, `timeliness`, `hasDigest(of:)`, `verify`, nonce.
 public final class RequestProof: Sendable {
   /// The device's id, a UUID in lower case.
   public let keyID: String
@@ -9,10 +9,10 @@ public final class RequestProof: Sendable {
   public let nonce: String
   /// When the request was signed, in seconds since 1970.
   public let created: Int64
-  /// When the signature ends, in seconds since 1970.
+  /// When the signature expires, in seconds since 1970.
   public let expires: Int64?
   public let tag: String?
-  /// What the signature covers, in the order in which it is signed.
+  /// The covered components, in the order in which they are signed.
   public let covered: [Component]
   /// The member's name in `Signature-Input` and `Signature`.
   public let label: String
@@ -20,9 +20,9 @@ public final class RequestProof: Sendable {
   private let signature: [UInt8]
   private let digest: [UInt8]?
 
-  /// Reads a request's signature: of the first member of `Signature-Input` whose `keyid` is a UUID in lower case.
-  /// Nil where the request has neither `Signature` nor `Signature-Input`. Throws where they are not of their form
-  /// or cover too little, and where `Content-Digest` is there and has no `sha-256`.
+  /// Reads the signature of the first member of `Signature-Input` whose `keyid` is a UUID in lower case. Nil if the
+  /// request has neither `Signature` nor `Signature-Input`. Throws if they are malformed or cover too little, or if
+  /// `Content-Digest` is present without `sha-256`.
   public init?(_ request: RequestView) throws(Malformation) {
     guard let message = try MessageSignature(value: request.value, where: { KeyID.isWellFormed($0) }) else {
       return nil
@@ -44,21 +44,21 @@ public final class RequestProof: Sendable {
     base = try SignatureBase.bytes(of: request, parameters: parameters)
   }
 
-  /// Whether the body is the one that `Content-Digest` names, or there is no such field. (A body of at least one
-  /// byte without it does not come this far.)
+  /// Whether the body has the digest in `Content-Digest`, or there is no such field. (`init` has refused a body of at
+  /// least one byte without the field.)
   public func hasDigest(of body: [UInt8]) -> Bool {
     digest.map { ContentDigest.isDigest($0, of: body) } ?? true
   }
 
-  /// Whether the request was signed with the secret that the stored key was derived of. For a device that is not
-  /// known, call it with any key: then it takes the same time.
+  /// Whether the request was signed with the secret of this stored key. For an unknown device, call it with any key,
+  /// so that it takes the same time.
   public func verify(storedKey: [UInt8]) -> Bool {
     ScramProof.verify(signature, base: base, storedKey: storedKey)
   }
 }
 
 extension RequestProof: CustomStringConvertible, CustomReflectable {
-  /// Without the signature, of which nobody may keep a copy: with the stored key it gives the client's key away
+  /// Without the signature, of which nobody may keep a copy: together with the stored key it reveals the client's key
   /// (RFC 5802, section 9).
   public var description: String { "signature of \(keyID), created \(created), nonce \(nonce)" }
   public var customMirror: Mirror { Mirror(self, children: []) }

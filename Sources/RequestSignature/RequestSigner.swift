@@ -8,32 +8,32 @@ public struct RequestSigner: Sendable {
 
   /// The signature's name in `Signature-Input` and `Signature`.
   private static let label = "sig1"
-  /// What an integer of a structured field reaches (RFC 9651, section 3.3.1).
+  /// The largest integer of a structured field (RFC 9651, section 3.3.1).
   private static let timeBounds: ClosedRange<Int64> = 0...999_999_999_999_999
 
-  /// Throws `parameterMisshapen` for a key id that is no UUID in lower case.
+  /// Throws `parameterMisshapen` if the key id is not a UUID in lower case.
   public init(keyID: String, keys: DeviceKeys) throws(Malformation) {
     guard KeyID.isWellFormed(keyID.utf8) else { throw .parameterMisshapen("keyid") }
     self.keyID = keyID
     self.keys = keys
   }
 
-  /// The fields to send a request with: `Content-Digest` where it has a body, `Signature-Input`, `Signature`. They
-  /// replace those that it has.
+  /// The fields to send with a request: `Content-Digest` if it has a body, `Signature-Input`, `Signature`. They
+  /// replace existing ones.
   ///
-  /// Method, path, query and body are always covered, and what `additions` names behind them. Times are in seconds
-  /// since 1970; the nonce must be new for each request. Throws for a nonce, a time or a tag that is not of its
-  /// form, and for additions that are repeated or not in the request.
+  /// Always covers method, path, query and body, then `additions`. Times are in seconds since 1970; the nonce must be
+  /// new for each request. Throws for a malformed nonce, time or tag, and for additions that are repeated or not in
+  /// the request.
   public func sign(
     _ request: RequestView, nonce: String, created: Int64, expires: Int64? = nil, tag: String? = nil,
     covering additions: [Component] = []
   ) throws(Malformation) -> SignatureFields {
     let digest = request.body.isEmpty ? nil : ContentDigest.value(of: request.body)
-    var demanded: [Component] = [.method, .path]
-    if request.hasQuery { demanded.append(.query) }
-    if digest != nil { demanded.append(.contentDigest) }
+    var required: [Component] = [.method, .path]
+    if request.hasQuery { required.append(.query) }
+    if digest != nil { required.append(.contentDigest) }
     let parameters = SignatureParameters(
-      covered: demanded + additions.filter { !demanded.contains($0) }, created: created, keyID: keyID,
+      covered: required + additions.filter { !required.contains($0) }, created: created, keyID: keyID,
       nonce: nonce, expires: expires, tag: tag)
     try Self.check(parameters)
 
@@ -59,7 +59,7 @@ public struct RequestSigner: Sendable {
     }
   }
 
-  /// What checks the answer to the request that was signed with this nonce.
+  /// Verifies the answer to the request that was signed with this nonce.
   public func responseVerifier(nonce: String) -> ResponseVerifier {
     ResponseVerifier(keyID: keyID, nonce: nonce, keys: keys)
   }

@@ -1,17 +1,16 @@
 internal import Crypto
 internal import Encoding
 
-/// Signs what the registry answers to a signed request, with the server's key of the secret that verified.
+/// Signs the registry's answer to a signed request, with the server key of the secret that verified.
 public enum ResponseSigner {
   /// The signature's name in `Signature-Input` and `Signature`.
   static let label = "sig"
 
-  /// The fields of a signed answer: `@status` and the body's digest are covered. `created` is in seconds since
-  /// 1970; `keyID` and `nonce` are those of the request's `RequestProof`.
+  /// The fields of a signed answer, which cover `@status` and the body's digest. `created` is in seconds since 1970;
+  /// `keyID` and `nonce` are those of the request's `RequestProof`.
   ///
-  /// What is covered is always the same, so the base is written as it stands: this runs for each poll, and through
-  /// `SignatureBase` it took more than twice as long. The tests hold the two against each other: `ResponseVerifier`
-  /// goes that way.
+  /// The components never change, so the base is written directly: this runs for each poll, and took more than twice
+  /// as long with `SignatureBase`. Tests compare both ways: `ResponseVerifier` uses `SignatureBase`.
   public static func sign(
     status: Int, body: [UInt8], created: Int64, keyID: String, nonce: String, serverKey: [UInt8]
   ) -> SignatureFields {
@@ -46,6 +45,6 @@ public enum ResponseSigner {
     }
   }
 
-  /// What the fixed text of the parameters, or of the base beside them, fits into, with a number.
+  /// Capacity for the fixed text of the parameters, or of the rest of the base, with a number.
   private static let usualLength = 128
 }

@@ -1,4 +1,4 @@
-/// Checks that an answer comes from the registry, and is the one to this request.
+/// Verifies that an answer comes from the registry and belongs to this request.
 public struct ResponseVerifier: Sendable {
   /// The device's id.
   public let keyID: String
@@ -12,8 +12,8 @@ public struct ResponseVerifier: Sendable {
     self.keys = keys
   }
 
-  /// Throws unless the response is signed with the server's key, for this device and this nonce, covers its status
-  /// and its body, and has that body. Returns when it was signed, in seconds since 1970.
+  /// Throws unless the response is signed with the server key, for this device and nonce, covers its status and body,
+  /// and has that body. Returns when it was signed, in seconds since 1970.
   @discardableResult
   public func verify(_ response: ResponseView) throws(ResponseRefusal) -> Int64 {
     let signed: Signed?
@@ -25,7 +25,7 @@ public struct ResponseVerifier: Sendable {
     return signed.created
   }
 
-  /// What a response says of itself.
+  /// The claims of a response.
   private struct Signed {
     let nonce: String
     let created: Int64
@@ -34,7 +34,7 @@ public struct ResponseVerifier: Sendable {
     let signature: [UInt8]
   }
 
-  /// Nil where the response is not signed.
+  /// Nil if the response is not signed.
   private func read(_ response: ResponseView) throws(Malformation) -> Signed? {
     let keyID = self.keyID.utf8
     guard let message = try MessageSignature(value: response.value, where: { $0.elementsEqual(keyID) }) else {
@@ -51,15 +51,15 @@ public struct ResponseVerifier: Sendable {
   }
 }
 
-/// Why an answer is not taken for one of the registry's to this request.
+/// Why an answer is not accepted as the registry's answer to this request.
 public enum ResponseRefusal: Error, Hashable, Sendable {
   /// It has neither `Signature` nor `Signature-Input`.
   case unsigned
-  /// Its signature cannot be read, is for another device, or covers too little.
+  /// Its signature is malformed, is for another device, or covers too little.
   case malformed(Malformation)
   /// It answers another request.
   case otherNonce
-  /// Its body is another than that which was signed.
+  /// Its body is not the signed one.
   case digestMismatch
   /// It was not signed with the server's key.
   case signatureMismatch

@@ -1,12 +1,12 @@
 internal import Crypto
 
-/// The proof that a request's sender has the secret (RFC 5802, section 3): ClientKey XOR
-/// HMAC-SHA-256(StoredKey, signature base). Who has the stored key can check it and cannot make it.
+/// The proof that a request's sender knows the secret (RFC 5802, section 3): ClientKey XOR HMAC-SHA-256(StoredKey,
+/// signature base). With the stored key one can verify a proof, but not make one.
 public enum ScramProof {
   /// Bytes of a proof, and of every key.
   public static let length = HMACSHA256.length
 
-  /// Makes the proof. The client's key is the caller's to wipe.
+  /// Makes the proof. The caller wipes the client's key.
   public static func make(
     base: [UInt8], clientKey: UnsafeBufferPointer<UInt8>, storedKey: UnsafeBufferPointer<UInt8>
   ) -> [UInt8] {
@@ -18,8 +18,8 @@ public enum ScramProof {
     }
   }
 
-  /// Whether the proof is one of the secret that the stored key was derived of. The client's key that comes out on
-  /// the way is wiped; its hash is compared in constant time.
+  /// Whether the proof was made with the secret of this stored key. Wipes the client's key that it recovers, and
+  /// compares its hash in constant time.
   public static func verify(_ proof: [UInt8], base: [UInt8], storedKey: [UInt8]) -> Bool {
     guard proof.count == length, storedKey.count == length else { return false }
     return withUnsafeTemporaryAllocation(of: UInt8.self, capacity: length) { key in
@@ -27,7 +27,7 @@ public enum ScramProof {
         base.withUnsafeBufferPointer { HMACSHA256.authenticate(key: storedKey, message: $0, into: key) }
         defer { wipe(key) }
         for index in 0..<length { key[index] ^= proof[index] }
-        // The hash takes the key's own place.
+        // The hash overwrites the key.
         SHA256.hash(UnsafeBufferPointer(key), into: key)
         return constantTimeEquals(UnsafeBufferPointer(key), storedKey)
       }

@@ -1,13 +1,13 @@
 internal import Encoding
 
-/// The bytes that a signature is made of (RFC 9421, section 2.5): one line for each covered component, and
-/// the signature's parameters in their one canonical form (section 2.3).
+/// The signed bytes (RFC 9421, section 2.5): one line for each covered component, and the signature's parameters in
+/// their canonical form (section 2.3).
 public enum SignatureBase {
-  /// What most bases fit into.
+  /// Capacity for most bases.
   private static let usualLength = 512
 
-  /// The base of a request's signature. Throws where a component is none of requests, is not in the message, or
-  /// has a line break in its value.
+  /// The base of a request's signature. Throws if a component does not exist in requests, is missing in the message,
+  /// or has a line break in its value.
   public static func bytes(
     of request: RequestView, parameters: SignatureParameters
   ) throws(Malformation) -> [UInt8] {
@@ -31,7 +31,7 @@ public enum SignatureBase {
     }
   }
 
-  /// The base of a response's signature. Throws where a component is none of responses, is not in the message,
+  /// The base of a response's signature. Throws if a component does not exist in responses, is missing in the message,
   /// or has a line break in its value.
   public static func bytes(
     of response: ResponseView, parameters: SignatureParameters

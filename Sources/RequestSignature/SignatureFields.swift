@@ -1,6 +1,6 @@
 internal import Encoding
 
-/// The fields that a signed message is sent with.
+/// The fields of a signed message.
 public struct SignatureFields: Hashable, Sendable {
   /// The value of `Content-Digest`; nil for a request without a body.
   public let contentDigest: String?
@@ -32,7 +32,7 @@ public struct SignatureFields: Hashable, Sendable {
     }
   }
 
-  /// The fields with their names, in the order in which they are best sent.
+  /// The fields with their names, in the order to send them.
   public var lines: [(name: String, value: String)] {
     var lines = [("Signature-Input", signatureInput), ("Signature", signature)]
     if let contentDigest { lines.insert(("Content-Digest", contentDigest), at: 0) }

@@ -4,7 +4,7 @@ public struct SignatureParameters: Hashable, Sendable {
   public var covered: [Component]
   /// When the signature was made, in seconds since 1970.
   public var created: Int64?
-  /// When it ends, in seconds since 1970.
+  /// When it expires, in seconds since 1970.
   public var expires: Int64?
   public var keyID: String?
   public var nonce: String?
@@ -12,7 +12,7 @@ public struct SignatureParameters: Hashable, Sendable {
   /// The parameters in the order in which they are signed.
   private var order: [Name] = []
 
-  /// The parameters that have a meaning here.
+  /// The supported parameters.
   enum Name: Hashable {
     case created, expires, keyID, nonce, tag
 
@@ -33,8 +33,8 @@ public struct SignatureParameters: Hashable, Sendable {
     order = [.created, .keyID, .nonce, .expires, .tag]
   }
 
-  /// Takes the components and parameters of a member of `Signature-Input`. Throws for what is not supported, and
-  /// for components that are repeated (section 2).
+  /// Reads the components and parameters of a member of `Signature-Input`. Throws for unsupported ones, and for
+  /// repeated components (section 2).
   init(_ member: StructuredDictionary.Member, of dictionary: StructuredDictionary) throws(Malformation) {
     guard case .innerList(let items) = member.value else {
       throw .notAList(label: dictionary.text(member.key))
@@ -43,7 +43,7 @@ public struct SignatureParameters: Hashable, Sendable {
     covered.reserveCapacity(items.count)
     for item in items {
       let component = try Self.component(item, of: dictionary)
-      // There are 32 at most, and mostly three: a set would cost more.
+      // There are at most 32, and usually three: a set would cost more.
       guard !covered.contains(component) else { throw .componentRepeated(component.name) }
       covered.append(component)
     }
@@ -82,8 +82,8 @@ public struct SignatureParameters: Hashable, Sendable {
 // MARK: - Writing
 
 extension SignatureParameters {
-  /// Appends the canonical form (RFC 9651, section 4.1.1.1), which is what is signed and what a member of
-  /// `Signature-Input` is.
+  /// Appends the canonical form (RFC 9651, section 4.1.1.1), which is signed and is also the member of
+  /// `Signature-Input`.
   func append(to output: inout [UInt8]) {
     output.append(UInt8(ascii: "("))
     for (index, component) in covered.enumerated() {
@@ -123,7 +123,7 @@ extension SignatureParameters {
     output.append(UInt8(ascii: "\""))
   }
 
-  /// Whether a string has a backslash before this (RFC 9651, section 3.3.3).
+  /// Whether a string escapes this character with a backslash (RFC 9651, section 3.3.3).
   private static func isProtected(_ byte: UInt8) -> Bool {
     byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
   }

@@ -1,20 +1,20 @@
 internal import Encoding
 
-/// A field value read as a dictionary (RFC 9651, section 3.2).
+/// A parsed dictionary (RFC 9651, section 3.2).
 ///
-/// Texts are kept as ranges of `bytes`, so that reading takes few allocations. Of a repeated key the last value
-/// counts, at the place of the first, as the RFC has it.
+/// Texts are ranges of `bytes`, so that parsing allocates little. For a repeated key the last value counts, at the
+/// place of the first, as the RFC requires.
 struct StructuredDictionary {
-  /// Bytes of a field that is read. The headers of a request are not larger together.
+  /// Bytes of a field. All header fields of a request together are not larger.
   static let maximumLength = 16 * 1024
-  /// Members, repeated ones counted.
+  /// Members, including repeated ones.
   static let maximumMembers = 8
   /// Items of an inner list.
   static let maximumItems = 32
-  /// Parameters of an item or an inner list, repeated ones counted.
+  /// Parameters of an item or an inner list, including repeated ones.
   static let maximumParameters = 16
 
-  /// The field value, joined of its lines.
+  /// The field value: its lines, joined.
   let bytes: [UInt8]
   private(set) var members: [Member] = []
 
@@ -39,20 +39,20 @@ struct StructuredDictionary {
     let value: BareItem
   }
 
-  /// A bare item (RFC 9651, section 3.3). A range is that of the text between the delimiters, as it was sent.
+  /// A bare item (RFC 9651, section 3.3). A range is the text between the delimiters, as sent.
   enum BareItem: Hashable {
     case integer(Int64)
     case decimal(Range<Int>)
     case string(Range<Int>)
     case token(Range<Int>)
-    /// In base64, padded, and without stray bits: the one form that these bytes have.
+    /// In canonical base64: padded, without stray bits.
     case byteSequence(Range<Int>)
     case boolean(Bool)
     case date(Int64)
     case displayString(Range<Int>)
   }
 
-  /// Reads a field value. The time is linear in its length.
+  /// Parses a field value, in linear time.
   init(_ bytes: [UInt8]) throws(StructuredFieldError) {
     guard bytes.count <= Self.maximumLength else { throw .tooLong }
     self.bytes = bytes
@@ -60,7 +60,7 @@ struct StructuredDictionary {
     members = try parser.dictionary()
   }
 
-  /// The member of this key.
+  /// The member with this key.
   func member(_ key: some Sequence<UInt8>) -> Member? {
     members.first { bytes[$0.key].elementsEqual(key) }
   }
@@ -68,7 +68,7 @@ struct StructuredDictionary {
   /// The text of a range, which is ASCII.
   func text(_ range: Range<Int>) -> String { String(decoding: bytes[range], as: UTF8.self) }
 
-  /// The text that a string stands for: without the backslashes that protect quotes and backslashes.
+  /// The value of a string: without the backslashes that escape quotes and backslashes.
   func unescaped(_ range: Range<Int>) -> String {
     guard bytes[range].contains(UInt8(ascii: "\\")) else { return text(range) }
     var isProtected = false
@@ -79,12 +79,12 @@ struct StructuredDictionary {
     return String(decoding: characters, as: UTF8.self)
   }
 
-  /// The bytes that a byte sequence stands for.
+  /// The bytes of a byte sequence.
   func decoded(_ range: Range<Int>) -> [UInt8] {
     bytes.withUnsafeBufferPointer { Base64.decode(canonical: $0.extracting(range)) }
   }
 
-  /// Whether a range's text is this, which is ASCII.
+  /// Whether a range's text equals this ASCII text.
   func isEqual(_ range: Range<Int>, _ text: StaticString) -> Bool {
     bytes.withUnsafeBufferPointer { bytes in
       bytes.extracting(range).equals(text)

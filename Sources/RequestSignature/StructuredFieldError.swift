@@ -1,6 +1,6 @@
-/// Why bytes are not a structured field (RFC 9651), or a larger one than is read.
+/// Why bytes are not a structured field (RFC 9651), or are too large.
 public enum StructuredFieldError: Error, Hashable, Sendable {
-  /// What stands at this offset, or the end that comes there, does not belong.
+  /// The byte at this offset, or the end there, is not allowed.
   case unexpected(offset: Int)
   /// More bytes than `StructuredDictionary.maximumLength`.
   case tooLong

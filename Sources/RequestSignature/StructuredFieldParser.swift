@@ -1,7 +1,7 @@
 internal import Encoding
 
-/// Reads structured fields by the algorithms of RFC 9651, section 4.2. It goes forward only, one byte at a time,
-/// and nests no deeper than the grammar does.
+/// Parses structured fields with the algorithms of RFC 9651, section 4.2. It reads forward only, one byte at a time,
+/// and nests no deeper than the grammar.
 struct StructuredFieldParser {
   typealias Parameter = StructuredDictionary.Parameter
   typealias Item = StructuredDictionary.Item
@@ -10,7 +10,7 @@ struct StructuredFieldParser {
   private let bytes: [UInt8]
   private(set) var offset = 0
 
-  /// Items, and parameters, that most signatures do with.
+  /// Capacity for the items and parameters of most signatures.
   private static let usualCount = 4
 
   init(_ bytes: [UInt8]) { self.bytes = bytes }
@@ -104,20 +104,20 @@ struct StructuredFieldParser {
 // MARK: - Steps
 
 extension StructuredFieldParser {
-  /// The byte that comes next; nil at the end.
+  /// The next byte; nil at the end.
   var next: UInt8? { offset < bytes.count ? bytes[offset] : nil }
 
   var unexpected: StructuredFieldError { .unexpected(offset: offset) }
 
-  /// Lends a text that was gone over.
+  /// Calls `body` with a text that was parsed.
   func withText<Value>(_ range: Range<Int>, _ body: (UnsafeBufferPointer<UInt8>) -> Value) -> Value {
     bytes.withUnsafeBufferPointer { body($0.extracting(range)) }
   }
 
-  /// Steps over the next byte, which is there.
+  /// Skips the next byte, which exists.
   mutating func step() { offset += 1 }
 
-  /// Steps over the next byte if it is this.
+  /// Skips the next byte if it is this one.
   mutating func take(_ byte: UInt8) -> Bool {
     guard next == byte else { return false }
     offset += 1
@@ -128,7 +128,7 @@ extension StructuredFieldParser {
     guard take(byte) else { throw unexpected }
   }
 
-  /// Steps over all bytes that are of a kind, and returns their range.
+  /// Skips all bytes of a kind, and returns their range.
   mutating func takeAll(where isOfKind: (UInt8) -> Bool) -> Range<Int> {
     let start = offset
     offset = bytes.withUnsafeBufferPointer { bytes in

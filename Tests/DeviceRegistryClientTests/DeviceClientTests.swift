@@ -102,7 +102,7 @@ struct DeviceClientTests {
     #expect(stand.registry.received.isEmpty)
   }
 
-  @Test("Each request has a nonce of its own, of 128 bits, and the time")
+  @Test("Each request has a new nonce of 128 bits, and the time")
   func nonces() async throws {
     let stand = StandInDevices([.signed(emptyPoll)])
     let client = try deviceClient(stand.url)
@@ -290,7 +290,7 @@ struct ClockTests {
 @Suite("Failures for the moment")
 struct RetryTests {
   @Test(
-    "are tried again, signed anew, after the pause that is asked for", arguments: [429, 500, 502, 503, 504])
+    "are retried with a new signature, after the requested pause", arguments: [429, 500, 502, 503, 504])
   func retryAfter(status: Int) async throws {
     let stand = StandInDevices([
       .unsigned(.problem(status, "unavailable", fields: [("Retry-After", "7")])), .signed(emptyPoll),
@@ -303,7 +303,7 @@ struct RetryTests {
     #expect(try #require(system.pauses.first) <= .milliseconds(7250))
   }
 
-  @Test("are tried so many times, with growing pauses, and then told")
+  @Test("are retried with growing pauses up to the limit, and then reported")
   func bounded() async throws {
     let stand = StandInDevices([.unsigned(.problem(503, "overloaded"))])
     let system = TestSystem()

@@ -179,7 +179,7 @@ struct OwnerClientTests {
     #expect(unavailable.received.count == 4)
   }
 
-  @Test("Tokens that are none, or that could begin a field, are not sent; the token is not printed")
+  @Test("Empty tokens, and tokens that could start a field, are not sent; the token is not printed")
   func tokens() async throws {
     struct Lost: Error {}
     let registry = StandInRegistry { _, _ in .reply(.json("[]")) }

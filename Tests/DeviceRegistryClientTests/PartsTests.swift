@@ -123,7 +123,7 @@ struct SecretFileTests {
     return try DeviceCredentials(id: StandInDevices.id, secretFile: path)
   }
 
-  @Test("may have a line break behind it", arguments: ["", "\n", "\r\n"])
+  @Test("may have a line break after it", arguments: ["", "\n", "\r\n"])
   func lineBreak(end: String) throws {
     #expect(try credentials(StandInDevices.secret + end).id == StandInDevices.id)
   }
@@ -168,7 +168,7 @@ struct JSONTextTests {
   }
 
   @Test(
-    "Elements are told apart",
+    "Elements are separated",
     arguments: [("[]", 0), ("[ ]", 0), ("[1]", 1), (#"[[1,2],{"a":[3]},",",4]"#, 4), ("{}", 0)])
   func elements(text: String, count: Int) {
     #expect(JSONText(Data(text.utf8)[...]).elements.count == count)

@@ -2,7 +2,7 @@ import Foundation
 import TestSupport
 import Testing
 
-/// The service itself, started beside the tests with a database of its own. Ends with its last reference.
+/// The real service with a new database. It stops with its last reference.
 struct RunningRegistry {
   let url: String
   private let environment: [String]

@@ -4,7 +4,7 @@ import Testing
 
 @Suite("A device's signals as they come")
 struct SignalsTests {
-  /// The first so many signals of a sequence, each acknowledged by nobody.
+  /// The first `count` signals of a sequence, without acknowledging them.
   private func first(_ count: Int, of signals: Signals) async throws(RegistryClientError) -> [String] {
     var ids: [String] = []
     var iterator = signals.makeAsyncIterator()
@@ -50,7 +50,7 @@ struct SignalsTests {
     #expect(try #require(system.pauses.first) >= .seconds(1))
   }
 
-  @Test("go on after failures for the moment, more of them than one request is allowed")
+  @Test("continue after more temporary failures than one request may have")
   func goOn() async throws {
     let failure = Step.unsigned(.problem(503, "unavailable", fields: [("Retry-After", "2")]))
     let stand = StandInDevices(
@@ -74,7 +74,7 @@ struct SignalsTests {
     #expect(try await iterator.next()?.id == "a")
     do throws(RegistryClientError) {
       _ = try await iterator.next()
-      Issue.record("the sequence went on")
+      Issue.record("the sequence continued")
     } catch { #expect(error.problem?.kind == "signature-invalid") }
     #expect(stand.registry.received.count == 2)
   }

@@ -4,7 +4,7 @@ import Foundation
 import RequestSignature
 import Synchronization
 
-/// The routes of devices on a stand-in: lets in whoever has the secret, once a nonce.
+/// The routes of devices on a stand-in: accepts requests that are signed with the secret, each nonce once.
 final class StandInDevices: Sendable {
   typealias Reply = StandInRegistry.Reply
 
@@ -60,7 +60,7 @@ final class StandInDevices: Sendable {
     log.authority.withLock { $0 = registry.authority }
   }
 
-  /// The steps one after another; the last one goes on.
+  /// The steps in order; the last one is repeated.
   convenience init(_ steps: [Step]) {
     self.init { _, number in steps[min(number, steps.count - 1)] }
   }

@@ -182,7 +182,7 @@ struct AbuseTests {
     }
   }
 
-  @Test("a body of the most that is taken is; one byte more is 413, and the connection goes on")
+  @Test("a body at the limit is accepted; one byte more is 413, and the connection stays open")
   func boundsBodies() async throws {
     try await TestServer.run { server in
       let most = HTTPLimits().maximumBodyBytes

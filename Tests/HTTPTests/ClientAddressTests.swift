@@ -101,7 +101,7 @@ import Testing
     #expect(proxies.client(of: IPAddress("10.0.0.1")!, fields) == IPAddress("10.0.0.1"))
   }
 
-  @Test("the search ends after so many proxies")
+  @Test("the search ends after the maximum number of proxies")
   func boundsHops() throws {
     let proxies = try TrustedProxies("10.0.0.0/8")
     let chain = (0..<100).reversed().map { "10.0.1.\($0)" }.joined(separator: ", ")

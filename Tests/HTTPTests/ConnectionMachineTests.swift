@@ -31,7 +31,7 @@ import Testing
   }
 
   @Test(
-    "says whether the connection goes on",
+    "says whether the connection stays open",
     arguments: [
       ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", false),
       ("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", true),
@@ -85,7 +85,7 @@ import Testing
     }
   }
 
-  @Test("an announced length beyond what is thrown away ends the connection")
+  @Test("an announced length above the discard limit ends the connection")
   func refusesEnormousLengths() {
     let transcript = Transcript.of(
       Array("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1048577\r\n\r\nx".utf8))
@@ -101,7 +101,7 @@ import Testing
     for _ in 0..<16 { transcript.feed(chunk) }
     #expect(transcript.lines == ["POST / content too large"])
     #expect(transcript.machine.isClosing && !transcript.machine.isFull)
-    // Some more is thrown away, so that the client sees the end; then nothing is read.
+    // Some more is discarded, so that the client sees the end; then nothing is read.
     for _ in 0..<16 { transcript.feed(chunk) }
     #expect(transcript.machine.isFull)
     #expect(transcript.lines.count == 1)
@@ -128,7 +128,7 @@ import Testing
     }
   }
 
-  @Test("what is kept behind a request under way is bounded by its driver's asking")
+  @Test("input after a request in progress is kept up to the limit, because the driver stops reading")
   func tellsWhenFull() {
     var machine = ConnectionMachine(within: .init(HTTPLimits()))
     let more = [UInt8](repeating: 120, count: HTTPLimits().maximumPipelinedBytes)
@@ -145,7 +145,7 @@ import Testing
   private static let expecting =
     "POST /e HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-Continue\r\n\r\n"
 
-  @Test("hands a request out before its content where the client waits to be told to go on")
+  @Test("returns a request before its content if the client waits for 100")
   func waitsForContent() {
     var transcript = Transcript(answersAtOnce: false)
     transcript.feed(Array(Self.expecting.utf8))
@@ -160,7 +160,7 @@ import Testing
     #expect(transcript.lines.last == "GET /next")
   }
 
-  @Test("ends the connection where the answer comes before the client was told to go on")
+  @Test("ends the connection if the answer is made before 100 was sent")
   func endsBeforeContent() {
     var transcript = Transcript(answersAtOnce: false)
     transcript.feed(Array(Self.expecting.utf8))
@@ -230,7 +230,7 @@ struct Transcript {
 
   init(answersAtOnce: Bool = true) { self.answersAtOnce = answersAtOnce }
 
-  /// Of bytes that come in pieces of a size.
+  /// For bytes in pieces of this size.
   static func of(_ bytes: [UInt8], by size: Int = .max) -> Transcript {
     var transcript = Transcript()
     var rest = bytes[...]

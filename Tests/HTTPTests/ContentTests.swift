@@ -9,7 +9,7 @@ struct ContentTests {
     "POST \(path) HTTP/1.1\r\nHost: a\r\nContent-Length: \(length)\r\nExpect: 100-continue\r\n\r\n"
   }
 
-  @Test("is sent for where its handler asks for it, and the connection goes on")
+  @Test("is requested when its handler needs it, and the connection stays open")
   func isSentFor() async throws {
     try await TestServer.run { server in
       let text = try await server.connect { socket in
@@ -65,7 +65,7 @@ struct ContentTests {
           socket.write("POST / HTTP/1.1\r\nHost: a\r\n\(framing)\r\n\r\n")
           let piece = "8000\r\n\(String(repeating: "x", count: 0x8000))\r\n"
           var text = ""
-          // Less than is thrown away.
+          // Less than the discard limit.
           for _ in 0..<20 { socket.write(piece) }
           text = try socket.read(until: "tooLarge")
           for _ in 0..<5 { socket.write(piece) }

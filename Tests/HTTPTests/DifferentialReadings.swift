@@ -28,7 +28,7 @@ extension ReadRequest: CustomStringConvertible {
 
 /// The state of a connection when all its bytes were read.
 enum ReadingEnd: String, Decodable {
-  /// The reader waits for more of the request under way, or for the next one.
+  /// The reader waits for more of the request in progress, or for the next one.
   case waiting
   case refused
   /// The connection ended with the last answer.

@@ -9,7 +9,7 @@ struct HangUpTests {
   private static let wait = "GET /wait HTTP/1.1\r\nHost: a\r\n\r\n"
   private static let next = "GET /next HTTP/1.1\r\nHost: a\r\n\r\n"
 
-  /// More than is kept behind a request under way, and than the buffers of the system take in beside that.
+  /// More than is kept after a request in progress, plus the buffers of the system.
   private static let flood = String(repeating: next, count: 4000)
 
   @Test(

@@ -75,7 +75,7 @@ struct PipeliningTests {
     }
   }
 
-  @Test("wait for the one under way, whose handler waits, and do not mix with its answer")
+  @Test("wait for the request in progress, whose handler waits, and do not mix with its answer")
   func waitForTheirTurn() async throws {
     try await TestServer.run { server in
       let held = server.gate.untilHolding

@@ -9,7 +9,7 @@ struct ProxyTests {
   /// How nginx hands requests on.
   enum Way: String, CaseIterable {
     case keepsConnections = "proxy_http_version 1.1; proxy_set_header Connection \"\";"
-    /// What nginx does unless it is told otherwise.
+    /// nginx's default.
     case http10 = ""
     case unbuffered = """
       proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; proxy_request_buffering off;

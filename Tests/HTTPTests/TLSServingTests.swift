@@ -105,7 +105,7 @@ struct TLSServingTests {
     }
   }
 
-  /// Asks, ends its side where it is told to, and reads until the other side has said that it ends.
+  /// Sends a request, ends its side if asked to, and reads until the other side ends.
   private static let untilTheEnd = """
     import socket, ssl, sys
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -243,7 +243,7 @@ struct TLSServingTests {
     }
   }
 
-  /// Shakes hands, asks, and then sends a byte of a record every 50 ms, for 10 s at the most.
+  /// Completes the handshake, sends a request, then a byte of a record every 50 ms, for at most 10 s.
   private static let drip = """
     import select, socket, ssl, sys, time
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

@@ -31,7 +31,7 @@ struct ContentDigestTests {
   }
 
   @Test(
-    "One that does not match is told",
+    "A digest that does not match is reported",
     arguments: [
       standardDigest, "sha-256=::", "sha-256=:AAAA:", ContentDigest.value(of: []),
       standardDigest + ", sha-256=:AAAA:",

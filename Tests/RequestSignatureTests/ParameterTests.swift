@@ -16,8 +16,8 @@ struct ParameterTests {
     #expect(malformation(parameters: ";nonce=\"abcdefgh\";created=1\(keyID)") == nil)
   }
 
-  @Test("created and nonce are demanded")
-  func demanded() {
+  @Test("created and nonce are required")
+  func requiredParameters() {
     #expect(malformation(parameters: "\(keyID);nonce=\"abcdefgh\"") == .parameterMissing("created"))
     #expect(malformation(parameters: "\(keyID);created=1") == .parameterMissing("nonce"))
     #expect(malformation(parameters: ";created=1;nonce=\"abcdefgh\"") == .keyIDUnknown)

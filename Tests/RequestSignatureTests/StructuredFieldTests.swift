@@ -106,7 +106,7 @@ struct StructuredFieldTests {
     #expect(throws: StructuredFieldError.self) { try read(text) }
   }
 
-  @Test("The offset of what does not belong is told")
+  @Test("The offset of a wrong byte is reported")
   func offset() {
     #expect(throws: StructuredFieldError.unexpected(offset: 4)) { try read("a=1 b") }
     #expect(throws: StructuredFieldError.unexpected(offset: 3)) { try read("a=(") }
