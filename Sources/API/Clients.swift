@@ -59,7 +59,7 @@ struct NewClient: Input {
         "properties": [
           "id": [
             "type": ["string", "null"], "minLength": 1, "maxLength": .integer(Int64(ClientID.maximumLength)),
-            "pattern": "^[!-~]*$", "description": "Without one, the client gets a UUID.",
+            "pattern": "^[!-~]*$", "description": "Default: a new UUID.",
           ],
           "email": [
             "type": ["string", "null"], "format": "email", "maxLength": .integer(Int64(Email.maximumLength)),

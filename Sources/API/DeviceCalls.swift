@@ -32,10 +32,10 @@ struct PollInput: Input {
 
   static let description = InputDescription(parameters: [
     ParameterDescription(
-      name: "wait", place: .query, meaning: "Seconds that the answer may wait for a signal; 0 without it.",
+      name: "wait", place: .query, meaning: "Seconds to wait for a signal; default 0.",
       schema: .integer(in: SignalService.waitSeconds)),
     ParameterDescription(
-      name: "max", place: .query, meaning: "Signals that the answer may hold; 100 without it.",
+      name: "max", place: .query, meaning: "Maximum number of signals; default 100.",
       schema: .integer(in: SignalService.pollSize)),
   ])
 
@@ -146,7 +146,7 @@ struct PolledSignals: Answer, JSONObject {
 
   static var description: SuccessDescription {
     SuccessDescription(
-      status: 200, meaning: "The signals, oldest first; none where none came in time.", Self.self,
+      status: 200, meaning: "The signals, oldest first; empty if none arrived in time.", Self.self,
       headers: [.retryAfterParking])
   }
 
@@ -176,7 +176,7 @@ extension SignalService.Acknowledged: JSONObject {
 
   public static func describe(_ members: inout some Members<Self>) {
     members.add("acked") { $0.acked }
-    members.add("unknown", ["description": "Those that are no signals to this device."]) { $0.unknown }
+    members.add("unknown", ["description": "Ids that are not signals of this device."]) { $0.unknown }
   }
 }
 

@@ -72,7 +72,7 @@ struct Rotation: Input {
             "minimum": .integer(Int64(DeviceService.graceSeconds.lowerBound)),
             "maximum": .integer(Int64(DeviceService.graceSeconds.upperBound)),
             "default": .integer(Int64(DeviceService.defaultGraceSeconds)),
-            "description": "How long the old secret works beside the new one; 0 ends it at once.",
+            "description": "Seconds that the old secret still works; 0 ends it at once.",
           ]
         ],
       ]), isBodyOptional: true)
@@ -166,7 +166,7 @@ extension Device: JSONObject {
     members.add("is_active", ["description": "Whether the device may be used; false once revoked."]) {
       $0.isActive
     }
-    members.add("revoked", ["description": "Whether the device was cut off, for good."]) { $0.revoked }
+    members.add("revoked", ["description": "Whether the device is revoked, which is final."]) { $0.revoked }
     members.add("last_poll") { $0.lastPoll }
     members.add("last_ack") { $0.lastAck }
     members.add("last_seen") { $0.lastSeen }

@@ -11,13 +11,13 @@ extension API {
     info: [
       "title": "Device registry",
       "version": "1",
-      "summary": "Registers trading terminals, gives each its secret, and cuts it off.",
+      "summary": "Registers, authenticates and revokes trading terminals.",
     ],
     securitySchemes: [
       "owner": [
         "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
         "description":
-          "A JSON Web Token: `sub` is the client's id, `exp` is demanded, `scope` may hold registry:admin.",
+          "A JSON Web Token: `sub` is the client's id, `exp` is required, `scope` may include registry:admin.",
       ],
       "deviceSignature": [
         "type": "apiKey", "in": "header", "name": "Signature",
@@ -26,7 +26,7 @@ extension API {
       ],
       "deviceToken": [
         "type": "oauth2",
-        "description": "A token of the device, which begins with `drt_`.",
+        "description": "A token of the device, which starts with `drt_`.",
         "flows": ["clientCredentials": ["tokenUrl": "/api/v1/device/token", "scopes": .object([])]],
       ],
     ],
@@ -72,7 +72,7 @@ extension Access {
 
 extension HeaderDescription {
   static let retryAfterParking = HeaderDescription(
-    name: "Retry-After", meaning: "Seconds after which to try again, where too many polls waited already.",
+    name: "Retry-After", meaning: "Seconds after which to poll again, if too many polls were waiting.",
     isRequired: false, isCommon: false, schema: ["type": "integer", "minimum": 0])
 
   /// The limits that applied.
@@ -80,26 +80,27 @@ extension HeaderDescription {
     HeaderDescription(
       name: "RateLimit-Policy",
       meaning:
-        "Where a limit applied: whom it is on (`client`, `device` or `address`), `q` requests in `w` seconds (draft-ietf-httpapi-ratelimit-headers).",
+        "If a limit applied: its subject (`client`, `device` or `address`), `q` requests in `w` seconds (draft-ietf-httpapi-ratelimit-headers).",
       isRequired: false),
     HeaderDescription(
       name: "RateLimit",
       meaning:
-        "Where a limit applied: `r` requests are left, and in `t` seconds all are there again (draft-ietf-httpapi-ratelimit-headers).",
+        "If a limit applied: `r` requests are left, and all are available again in `t` seconds (draft-ietf-httpapi-ratelimit-headers).",
       isRequired: false),
   ]
 
   /// What the answer to a signed request has, once its nonce is stored.
   static let signed = [
     HeaderDescription(
-      name: "Content-Digest", meaning: "Of a signed answer, the body's digest (RFC 9530).", isRequired: false),
+      name: "Content-Digest", meaning: "The body's digest, in a signed answer (RFC 9530).", isRequired: false),
     HeaderDescription(
-      name: "Signature-Input", meaning: "Of a signed answer, what the signature covers (RFC 9421).",
+      name: "Signature-Input",
+      meaning: "The components that the signature covers, in a signed answer (RFC 9421).",
       isRequired: false),
     HeaderDescription(
       name: "Signature",
       meaning:
-        "Of a signed answer, HMAC-SHA-256 of the signature base under the secret's ServerKey (RFC 9421).",
+        "HMAC-SHA-256 of the signature base with the secret's ServerKey, in a signed answer (RFC 9421).",
       isRequired: false),
   ]
 }

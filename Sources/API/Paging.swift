@@ -14,11 +14,11 @@ struct PageInput<Cursor: PageCursor>: Input {
   static var description: InputDescription {
     InputDescription(parameters: [
       ParameterDescription(
-        name: "limit", place: .query, meaning: "How many a page has at most; \(Cursor.withoutLimit).",
+        name: "limit", place: .query, meaning: "Maximum number per page; \(Cursor.withoutLimit).",
         schema: ["type": "integer", "minimum": 1, "maximum": .integer(Int64(maximumLimit))]),
       ParameterDescription(
         name: "cursor", place: .query,
-        meaning: "Where the page begins: taken from the `Link` of the one before.",
+        meaning: "The start of the page, from the `Link` of the previous page.",
         schema: ["type": "string"]),
     ])
   }
@@ -50,7 +50,7 @@ protocol PageCursor {
 }
 
 extension DeviceCursor: PageCursor {
-  static let withoutLimit = "without it all come"
+  static let withoutLimit = "default: all"
 
   var bytes: [UInt8] { createdAt.bytes + id.high.bigEndianBytes + id.low.bigEndianBytes }
 
@@ -62,7 +62,7 @@ extension DeviceCursor: PageCursor {
 }
 
 extension SignalCursor: PageCursor {
-  static let withoutLimit = "without it \(SignalService.defaultPage) come at most"
+  static let withoutLimit = "default \(SignalService.defaultPage)"
 
   var bytes: [UInt8] { id.high.bigEndianBytes + id.low.bigEndianBytes }
 
@@ -74,7 +74,7 @@ extension SignalCursor: PageCursor {
 }
 
 extension ClientCursor: PageCursor {
-  static let withoutLimit = "without it \(ClientService.maximumPage) come at most"
+  static let withoutLimit = "default \(ClientService.maximumPage)"
 
   var bytes: [UInt8] { createdAt.bytes + Array(id.text.utf8) }
 

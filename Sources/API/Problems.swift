@@ -7,40 +7,97 @@ internal import RequestSignature
 // kinds that need no registry.
 
 extension ProblemKind {
-  static let tokenMissing = ProblemKind("token-missing", 401, "A token is needed")
-  static let tokenInvalid = ProblemKind("token-invalid", 401, "The token is not valid", isCharged: true)
-  static let signatureMissing = ProblemKind("signature-missing", 401, "A signature or a token is needed")
-  static let signatureMalformed = ProblemKind("signature-malformed", 401, "The signature is malformed")
-  static let clockSkew = ProblemKind("clock-skew", 401, "The signature is too old or from the future")
+  static let tokenMissing = ProblemKind(
+    "token-missing", 401, "A token is needed",
+    "Send the header field `Authorization: Bearer` followed by a JSON Web Token.")
+  static let tokenInvalid = ProblemKind(
+    "token-invalid", 401, "The token is not valid",
+    "The token was refused, for the reason in `detail`; get a new one.", isCharged: true)
+  static let signatureMissing = ProblemKind(
+    "signature-missing", 401, "A signature or a token is needed",
+    "Sign the request (RFC 9421), or send `Authorization: Bearer` with an access token of the device.")
+  static let signatureMalformed = ProblemKind(
+    "signature-malformed", 401, "The signature is malformed",
+    "`Signature-Input`, `Signature` or `Content-Digest` is malformed or covers too little, as "
+      + "`detail` says; correct the client.")
+  static let clockSkew = ProblemKind(
+    "clock-skew", 401, "The signature is too old or from the future",
+    "The times of the signature are too far from the registry's; set the device's clock to "
+      + "`server_time`.")
   static let signatureInvalid = ProblemKind(
-    "signature-invalid", 401, "The signature is not valid", isCharged: true)
-  static let replayed = ProblemKind("replayed", 401, "The nonce was used before", isCharged: true)
+    "signature-invalid", 401, "The signature is not valid",
+    "The signature does not verify: unknown device, wrong secret, or a request that was changed after "
+      + "it was signed.", isCharged: true)
+  static let replayed = ProblemKind(
+    "replayed", 401, "The nonce was used before",
+    "The device used this nonce before; sign each request with a new one.", isCharged: true)
   static let invalidClient = ProblemKind(
-    "invalid_client", 401, "Unknown client or wrong secret", isOAuth: true, isCharged: true)
+    "invalid_client", 401, "Unknown client or wrong secret",
+    "Unknown device, or wrong secret: client_id is the device's id and client_secret its secret.",
+    isOAuth: true, isCharged: true)
   static let invalidRequest = ProblemKind(
-    "invalid_request", 400, "The token request is malformed", isOAuth: true)
+    "invalid_request", 400, "The token request is malformed",
+    "A parameter of the token request is missing, malformed or given twice, as `error_description` "
+      + "says.", isOAuth: true)
   static let unsupportedGrantType = ProblemKind(
-    "unsupported_grant_type", 400, "The grant type is not client_credentials", isOAuth: true)
+    "unsupported_grant_type", 400, "The grant type is not client_credentials",
+    "The grant_type must be client_credentials.", isOAuth: true)
   static let insufficientScope = ProblemKind(
-    "insufficient-scope", 403, "The token lacks a scope", isChallenge: true)
-  static let notOwner = ProblemKind("not-owner", 403, "It belongs to another client")
-  static let clientNotFound = ProblemKind("client-not-found", 404, "There is no such client")
-  static let deviceNotFound = ProblemKind("device-not-found", 404, "There is no such device")
-  static let signalNotFound = ProblemKind("signal-not-found", 404, "There is no such signal")
-  static let requestTimeout = ProblemKind("request-timeout", 408, "The request did not arrive in time")
-  static let clientIDTaken = ProblemKind("client-id-taken", 409, "The client id is taken")
-  static let clientEmailTaken = ProblemKind("client-email-taken", 409, "The e-mail address is taken")
-  static let deviceNameTaken = ProblemKind("device-name-taken", 409, "The device name is taken")
-  static let deviceRevoked = ProblemKind("device-revoked", 409, "The device is revoked")
-  static let tooManyDevices = ProblemKind("too-many-devices", 409, "The client has too many devices")
-  static let tooManySignals = ProblemKind("too-many-signals", 409, "The client has too many signals")
-  static let headerTooLarge = ProblemKind("header-too-large", 431, "The header is too large")
-  static let tooManyRequests = ProblemKind("too-many-requests", 429, "There were too many requests")
-  static let internalError = ProblemKind("internal-error", 500, "The registry failed")
-  static let overloaded = ProblemKind("overloaded", 503, "The registry is overloaded")
-  static let unavailable = ProblemKind("unavailable", 503, "The registry is not ready")
+    "insufficient-scope", 403, "The token lacks a scope",
+    "The token's scope must include the one that `detail` names; get a token with it.", isChallenge: true)
+  static let notOwner = ProblemKind(
+    "not-owner", 403, "It belongs to another client",
+    "The device or signal belongs to another client; use a token of that client.")
+  static let clientNotFound = ProblemKind(
+    "client-not-found", 404, "There is no such client",
+    "No client is registered under this id; add it first.")
+  static let deviceNotFound = ProblemKind(
+    "device-not-found", 404, "There is no such device",
+    "No device has this id; list your devices to see theirs.")
+  static let signalNotFound = ProblemKind(
+    "signal-not-found", 404, "There is no such signal",
+    "No signal has this id, or it expired long ago.")
+  static let requestTimeout = ProblemKind(
+    "request-timeout", 408, "The request did not arrive in time",
+    "The request did not arrive completely in time; send it again, faster.")
+  static let clientIDTaken = ProblemKind(
+    "client-id-taken", 409, "The client id is taken",
+    "Another client has this id; choose another, or leave it out.")
+  static let clientEmailTaken = ProblemKind(
+    "client-email-taken", 409, "The e-mail address is taken",
+    "Another client has this e-mail address.")
+  static let deviceNameTaken = ProblemKind(
+    "device-name-taken", 409, "The device name is taken",
+    "Another of the client's devices has this name; choose another, or revoke that device.")
+  static let deviceRevoked = ProblemKind(
+    "device-revoked", 409, "The device is revoked",
+    "The device is revoked, for good; register a new one in its place.")
+  static let tooManyDevices = ProblemKind(
+    "too-many-devices", 409, "The client has too many devices",
+    "The client has as many devices as `MAX_DEVICES_PER_CLIENT` allows, revoked ones included.")
+  static let tooManySignals = ProblemKind(
+    "too-many-signals", 409, "The client has too many signals",
+    "The client has as many signals that have not expired as one may have; wait until some expire.")
+  static let headerTooLarge = ProblemKind(
+    "header-too-large", 431, "The header is too large",
+    "The header section has too many bytes or lines; send fewer or shorter fields.")
+  static let tooManyRequests = ProblemKind(
+    "too-many-requests", 429, "There were too many requests",
+    "A client, device or address reached its limit. Nothing was done; try again after the seconds in "
+      + "`Retry-After`.")
+  static let internalError = ProblemKind(
+    "internal-error", 500, "The registry failed",
+    "The registry failed unexpectedly. Report this with the request_id.")
+  static let overloaded = ProblemKind(
+    "overloaded", 503, "The registry is overloaded",
+    "The registry is overloaded. Nothing was done; try again.")
+  static let unavailable = ProblemKind(
+    "unavailable", 503, "The registry is not ready",
+    "The registry cannot reach its database. A change may or may not have been made: check before you "
+      + "repeat it.")
   static let versionNotSupported = ProblemKind(
-    "version-not-supported", 505, "The version of HTTP is not supported")
+    "version-not-supported", 505, "The version of HTTP is not supported",
+    "Send the request with HTTP/1.1 or HTTP/1.0.")
 }
 
 extension Problem {
@@ -50,39 +107,30 @@ extension Problem {
     case .invalid(let field, let message):
       self = .invalidValue(of: field, message)
     case .signatureInvalid:
-      self.init(
-        .signatureInvalid,
-        "The signature does not verify: unknown device, wrong secret, or a request that was changed after it was "
-          + "signed.",
-        fields: [Self.bearerChallenge])
+      self.init(.signatureInvalid, fields: [Self.bearerChallenge])
     case .replayed:
-      self.init(
-        .replayed, "The device used this nonce before; sign each request with a new one.",
-        fields: [Self.bearerChallenge])
+      self.init(.replayed, fields: [Self.bearerChallenge])
     case .tokenInvalid:
       self = .tokenInvalid(
         "it is unknown, or it has expired or was revoked; request a new one at /api/v1/device/token")
     case .clientNotFound:
-      self.init(.clientNotFound, "No client is registered under this id; add it first.")
+      self.init(ProblemKind.clientNotFound)
     case .deviceNotFound:
-      self.init(.deviceNotFound, "No device has this id; list your devices to see theirs.")
+      self.init(ProblemKind.deviceNotFound)
     case .notOwner:
       self.init(.notOwner, "The device belongs to another client; use a token of that client.")
     case .signalNotFound:
-      self.init(.signalNotFound, "No signal has this id, or it expired long ago.")
+      self.init(ProblemKind.signalNotFound)
     case .notSignalOwner:
       self.init(.notOwner, "The signal belongs to another client; use a token of that client.")
     case .clientIDTaken:
-      self.init(.clientIDTaken, "Another client has this id; choose another, or leave it out.")
+      self.init(ProblemKind.clientIDTaken)
     case .clientEmailTaken:
-      self.init(.clientEmailTaken, "Another client has this e-mail address.")
+      self.init(ProblemKind.clientEmailTaken)
     case .deviceNameTaken:
-      self.init(
-        .deviceNameTaken,
-        "Another of the client's devices has this name; choose another, or revoke that device.")
+      self.init(ProblemKind.deviceNameTaken)
     case .deviceRevoked:
-      self.init(
-        .deviceRevoked, "The device is revoked, for good; register a new one in its place.")
+      self.init(ProblemKind.deviceRevoked)
     case .tooManyDevices(let limit):
       self.init(
         .tooManyDevices,
@@ -103,14 +151,9 @@ extension Problem {
           + "`Retry-After`.",
         fields: [("Retry-After", String(retryAfterSeconds))])
     case .overloaded(let queue):
-      self.init(
-        .overloaded, "The registry is overloaded. Nothing was done; try again.",
-        fields: [("Retry-After", "1")], cause: "the queue is full: \(queue)")
+      self.init(.overloaded, fields: [("Retry-After", "1")], cause: "the queue is full: \(queue)")
     case .unavailable(let cause):
-      self.init(
-        .unavailable,
-        "The registry cannot reach its database. A change may or may not have been made: check before you repeat it.",
-        fields: [("Retry-After", "2")], cause: cause)
+      self.init(.unavailable, fields: [("Retry-After", "2")], cause: cause)
     case .replayUnavailable(let cause, let retryAfterSeconds):
       self.init(
         .unavailable,
@@ -118,9 +161,7 @@ extension Problem {
           + "with a new nonce, after the seconds in `Retry-After`.",
         fields: [("Retry-After", String(retryAfterSeconds))], cause: cause)
     case .fault(let cause):
-      self.init(
-        .internalError, "The registry failed unexpectedly. Report this with the request_id.",
-        cause: cause)
+      self.init(.internalError, cause: cause)
     }
   }
 
@@ -166,9 +207,7 @@ extension Problem {
   /// For a request without a token: says only how to authenticate.
   private static let bearerChallenge = (name: "WWW-Authenticate" as StaticString, value: "Bearer")
 
-  static let tokenMissing = Problem(
-    .tokenMissing, "Send the header field `Authorization: Bearer` followed by a JSON Web Token.",
-    fields: [bearerChallenge])
+  static let tokenMissing = Problem(.tokenMissing, fields: [bearerChallenge])
 
   static func tokenInvalid(_ reason: String) -> Problem {
     Problem(
@@ -191,10 +230,7 @@ extension Problem {
 
 // A device's proof (RFC 9421, section 3.2; RFC 6749, section 5.2).
 extension Problem {
-  static let signatureMissing = Problem(
-    .signatureMissing,
-    "Sign the request (RFC 9421), or send `Authorization: Bearer` with an access token of the device.",
-    fields: [bearerChallenge])
+  static let signatureMissing = Problem(.signatureMissing, fields: [bearerChallenge])
 
   static func signatureMalformed(_ reason: String) -> Problem {
     Problem(
@@ -217,14 +253,11 @@ extension Problem {
   }
 
   static let invalidClient = Problem(
-    .invalidClient,
-    "Unknown device, or wrong secret: client_id is the device's id and client_secret its secret.",
-    fields: [("WWW-Authenticate", "Basic realm=\"device-registry\"")])
+    .invalidClient, fields: [("WWW-Authenticate", "Basic realm=\"device-registry\"")])
 
   static func invalidRequest(_ detail: String) -> Problem { Problem(.invalidRequest, detail) }
 
-  static let unsupportedGrantType = Problem(
-    .unsupportedGrantType, "The grant_type must be client_credentials.")
+  static let unsupportedGrantType = Problem(.unsupportedGrantType)
 
   static let notAForm = Problem(
     .unsupportedMediaType, "Send the body as `Content-Type: application/x-www-form-urlencoded`.")

@@ -13,7 +13,7 @@ extension API {
   static let endpoints = EndpointTable<API>([
     .owner(
       "POST", "/api/v1/devices", "registerDevice",
-      "Registers a device. The answer holds its secret, which is shown here and nowhere else.",
+      "Registers a device. Only this answer holds its secret.",
       problems: [.clientNotFound, .tooManyDevices, .deviceNameTaken], API.registerDevice),
     .owner(
       "GET", "/api/v1/devices", "listDevices",
@@ -26,11 +26,11 @@ extension API {
       problems: [.deviceNotFound, .notOwner, .deviceRevoked, .deviceNameTaken], API.renameDevice),
     .owner(
       "POST", "/api/v1/devices/{id}/revoke", "revokeDevice",
-      "Cuts a device off, for good. A second time changes nothing.",
+      "Revokes a device, which is final. Repeating it changes nothing.",
       problems: [.deviceNotFound, .notOwner], API.revokeDevice),
     .owner(
       "POST", "/api/v1/devices/{id}/rotate", "rotateSecret",
-      "Gives a device a new secret, shown here once. The old one works until the new one is used or its grace ends.",
+      "Gives a device a new secret, which only this answer holds. The old one works until the new one is used or its grace ends.",
       problems: [.deviceNotFound, .notOwner, .deviceRevoked], API.rotateSecret),
 
     .owner(
@@ -40,16 +40,16 @@ extension API {
       ], API.createSignal),
     .owner(
       "GET", "/api/v1/signals", "listSignals",
-      "Lists the caller's signals, newest first; 100 of them at most without a limit.", API.listSignals),
+      "Lists the caller's signals, newest first; without a limit, at most 100.", API.listSignals),
     .owner(
       "GET", "/api/v1/signals/{id}", "getSignal",
-      "Shows a signal, and what became of it at each of its devices.",
+      "Shows a signal and its delivery to each device.",
       problems: [.signalNotFound, .notOwner], API.getSignal),
 
     .device("GET", "/api/v1/device", "whoami", "Shows the device that calls.", API.whoami),
     .device(
       "GET", pollPath, "poll",
-      "Hands the device its signals that are neither acknowledged nor expired, oldest first.", API.poll),
+      "Returns the device's signals that are neither acknowledged nor expired, oldest first.", API.poll),
     .device(
       "POST", "/api/v1/device/ack", "acknowledge",
       "Records what the device did with signals. The first report on a signal counts.",
@@ -64,7 +64,7 @@ extension API {
       problems: [.clientIDTaken, .clientEmailTaken], API.createClient),
     .administrator(
       "GET", "/api/v1/clients", "listClients",
-      "Lists the clients, oldest first; 1000 of them at most without a limit.", API.listClients),
+      "Lists the clients, oldest first; without a limit, at most 1000.", API.listClients),
     .administrator(
       "GET", "/api/v1/clients/{id}", "getClient", "Shows a client.",
       problems: [.clientNotFound], API.getClient),

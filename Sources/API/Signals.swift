@@ -73,16 +73,16 @@ struct NewSignal: Input {
           "payload": [
             "type": "object",
             "additionalProperties": true,
-            "description": "What the devices receive, as it is; 16 KiB of JSON at most.",
+            "description": "The content that the devices receive, unchanged; at most 16 KiB of JSON.",
           ],
           "device_ids": [
             "type": ["array", "null"], "minItems": 1, "maxItems": .integer(Int64(Addressees.maximumListed)),
             "items": ["type": "string", "format": "uuid"],
-            "description": "The devices that it goes to; one that is given twice counts once.",
+            "description": "The devices that receive it; repeated ids count once.",
           ],
           "all": [
             "anyOf": [["const": true], ["type": "null"]],
-            "description": "It goes to all devices that are active now.",
+            "description": "Sends it to all devices that are active now.",
           ],
           "ttl_seconds": [
             "type": ["integer", "null"],
@@ -198,7 +198,7 @@ private struct SentDelivery: JSONObject {
   static func describe(_ members: inout some Members<Self>) {
     members.add("device_id") { $0.delivery.deviceID }
     members.add("state", ["enum": ["pending", "acked", "expired"]]) { $0.state }
-    members.add("status", ["description": "What the device says it did: placed, failed or skipped."]) {
+    members.add("status", ["description": "What the device did: placed, failed or skipped."]) {
       $0.delivery.acknowledgement?.status.rawValue
     }
     members.add("broker_ticket", .textBounds(maximum: Acknowledgement.maximumTicketLength)) {

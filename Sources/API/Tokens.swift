@@ -35,8 +35,8 @@ struct TokenRequest: Input {
         "required": ["grant_type"],
         "properties": [
           "grant_type": ["type": "string", "const": "client_credentials"],
-          "client_id": ["type": "string", "description": "The device's id, unless HTTP Basic has it."],
-          "client_secret": ["type": "string", "description": "The device's secret, unless HTTP Basic has it."],
+          "client_id": ["type": "string", "description": "The device's id; omit it with HTTP Basic."],
+          "client_secret": ["type": "string", "description": "The device's secret; omit it with HTTP Basic."],
         ],
       ]), bodyType: Form.mediaType)
 
@@ -121,7 +121,7 @@ struct IssuedTokenAnswer: Answer, JSONObject {
 
   static var description: SuccessDescription {
     SuccessDescription(
-      status: 200, meaning: "The token, shown here once.", Self.self,
+      status: 200, meaning: "The token. Only this answer holds it.", Self.self,
       headers: [.pragma] + HeaderDescription.rateLimit)
   }
 

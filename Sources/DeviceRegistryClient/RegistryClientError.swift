@@ -79,7 +79,8 @@ extension RegistryClientError: CustomStringConvertible {
     case .problem(let problem): problem.description
     case .unexpectedAnswer(let status, _):
       "status \(status) without a problem document: is this the registry's URL, or did a proxy answer?"
-    case .redirected(let status): "status \(status), is a redirect, which is not followed; use the registry's own URL"
+    case .redirected(let status):
+      "status \(status), is a redirect, which is not followed; use the registry's own URL"
     case .notAuthentic(let message):
       "\(message); the answer is ignored: check that the secret is this device's and that no proxy changes answers"
     case .answerTooLarge(let limit): "the answer has more than \(limit) bytes and is ignored"

@@ -26,18 +26,18 @@ public struct Problem: Error {
   }
 
   /// - Parameters:
-  ///   - detail: what was wrong here and what to do about it.
+  ///   - detail: what was wrong here and what to do about it; nil for the kind's.
   ///   - errors: the values that are missing or wrong.
   ///   - fields: the header fields that the status requires.
   ///   - members: further members of the answer (RFC 9457, section 3.2).
   ///   - limit: the name of the rate limit that was reached.
   ///   - cause: for the log, and never in the answer.
   public init(
-    _ kind: ProblemKind, _ detail: String, errors: [FieldError] = [],
+    _ kind: ProblemKind, _ detail: String? = nil, errors: [FieldError] = [],
     fields: [(name: StaticString, value: String)] = [], members: [(name: StaticString, value: String)] = [],
     limit: String? = nil, cause: String? = nil
   ) {
-    content = Content(kind, detail, errors, fields, members, limit, cause)
+    content = Content(kind, detail ?? kind.detail, errors, fields, members, limit, cause)
   }
 
   public var kind: ProblemKind { content.kind }

@@ -6,6 +6,8 @@ public struct ProblemKind: Hashable, Sendable {
   public let status: Int
   /// The same for every problem of the kind.
   public let title: String
+  /// What is wrong and what to do about it, for a problem that says nothing more specific.
+  public let detail: String
   /// Whether it is answered in the form of OAuth (RFC 6749, section 5.2), and not of RFC 9457.
   public let isOAuth: Bool
   /// Whether it counts against the limit on the caller's address.
@@ -14,10 +16,11 @@ public struct ProblemKind: Hashable, Sendable {
   public let isChallenge: Bool
 
   public init(
-    _ slug: String, _ status: Int, _ title: String, isOAuth: Bool = false, isCharged: Bool = false,
+    _ slug: String, _ status: Int, _ title: String, _ detail: String, isOAuth: Bool = false,
+    isCharged: Bool = false,
     isChallenge: Bool = false
   ) {
-    (self.slug, self.status, self.title) = (slug, status, title)
+    (self.slug, self.status, self.title, self.detail) = (slug, status, title, detail)
     (self.isOAuth, self.isCharged, self.isChallenge) = (isOAuth, isCharged, isChallenge || status == 401)
   }
 }
@@ -25,23 +28,36 @@ public struct ProblemKind: Hashable, Sendable {
 // What the framework answers without an application.
 extension ProblemKind {
   public static let malformedRequest = ProblemKind(
-    "malformed-request", 400, "The request breaks the rules of HTTP")
+    "malformed-request", 400, "The request breaks the rules of HTTP",
+    "The request violates a rule of HTTP (RFC 9110, RFC 9112), which `detail` names; correct the "
+      + "client or the proxy that sent it.")
   public static let malformedJSON = ProblemKind(
-    "malformed-json", 400, "The body is not the JSON that is expected")
-  public static let invalidValue = ProblemKind("invalid-value", 400, "A value is missing or wrong")
-  public static let pathNotFound = ProblemKind("path-not-found", 404, "There is nothing at this path")
+    "malformed-json", 400, "The body is not the JSON that is expected",
+    "The body must be one JSON object in UTF-8, without repeated members; `detail` says where it is "
+      + "not.")
+  public static let invalidValue = ProblemKind(
+    "invalid-value", 400, "A value is missing or wrong",
+    "A member or parameter is missing, wrong, unknown or given twice; `errors` names each, and what "
+      + "is allowed.")
+  public static let pathNotFound = ProblemKind(
+    "path-not-found", 404, "There is nothing at this path",
+    "There is no such path; /openapi.json lists all paths.")
   public static let methodNotAllowed = ProblemKind(
-    "method-not-allowed", 405, "The path does not support the method")
-  public static let contentTooLarge = ProblemKind("content-too-large", 413, "The body is too large")
+    "method-not-allowed", 405, "The path does not support the method",
+    "The path does not support the method; `Allow` lists those that it supports.")
+  public static let contentTooLarge = ProblemKind(
+    "content-too-large", 413, "The body is too large",
+    "The body has more bytes than `detail` allows; send fewer signals, devices or acknowledgements at "
+      + "a time.")
   public static let unsupportedMediaType = ProblemKind(
-    "unsupported-media-type", 415, "The body has an unsupported media type")
+    "unsupported-media-type", 415, "The body has an unsupported media type",
+    "Send the body as `Content-Type: application/json`, in UTF-8.")
 }
 
 extension Problem {
   // Path, method, size.
 
-  static let pathNotFound = Problem(
-    .pathNotFound, "There is no such path; /openapi.json lists all paths.")
+  static let pathNotFound = Problem(.pathNotFound)
 
   static let pathWithSlash = Problem(
     .pathNotFound, "There is no such path; send the request without the slash at the end.")
@@ -62,8 +78,7 @@ extension Problem {
 
   // Media type and syntax.
 
-  public static let unsupportedMediaType = Problem(
-    .unsupportedMediaType, "Send the body as `Content-Type: application/json`, in UTF-8.")
+  public static let unsupportedMediaType = Problem(.unsupportedMediaType)
 
   public static let unsupportedContentEncoding = Problem(
     .unsupportedMediaType, "Send the body as it is, without a Content-Encoding.")

@@ -32,8 +32,8 @@ import Testing
     func meaning<Cursor: PageCursor>(_ type: Cursor.Type) -> String {
       PageInput<Cursor>.description.parameters[0].meaning
     }
-    #expect(meaning(DeviceCursor.self) == "How many a page has at most; without it all come.")
-    #expect(meaning(ClientCursor.self) == "How many a page has at most; without it 1000 come at most.")
+    #expect(meaning(DeviceCursor.self) == "Maximum number per page; default: all.")
+    #expect(meaning(ClientCursor.self) == "Maximum number per page; default 1000.")
   }
 
   @Test func `A cursor is read back as it was written`() throws {

@@ -160,7 +160,7 @@ public struct OpenAPIDocument {
       name: "Problem",
       definition: [
         "type": "object",
-        "description": "What went wrong (RFC 9457).",
+        "description": "An error (RFC 9457).",
         "required": ["type", "title", "status", "detail", "request_id"],
         "properties": [
           "type": [
@@ -188,7 +188,7 @@ public struct OpenAPIDocument {
       name: "OAuthError",
       definition: [
         "type": "object",
-        "description": "What went wrong, as OAuth has it (RFC 6749, section 5.2).",
+        "description": "An error in the form of OAuth 2.0 (RFC 6749, section 5.2).",
         "required": ["error"],
         "properties": [
           "error": [

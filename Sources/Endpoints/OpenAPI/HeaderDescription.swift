@@ -29,11 +29,11 @@ public struct HeaderDescription: Sendable {
     name: "Cache-Control", meaning: "Do not store the answer.", isRequired: true,
     schema: ["type": "string", "enum": ["no-store", "no-store, no-transform"]])
   static let location = HeaderDescription(
-    name: "Location", meaning: "The path of what was created.", isRequired: true)
+    name: "Location", meaning: "The path of the new resource.", isRequired: true)
   static let link = HeaderDescription(
     name: "Link", meaning: "`rel=\"next\"`: the next page, while there is one (RFC 8288).", isRequired: false)
   static let allow = HeaderDescription(
-    name: "Allow", meaning: "The methods that the path takes.", isRequired: true)
+    name: "Allow", meaning: "The methods that the path supports.", isRequired: true)
   static let authenticate = HeaderDescription(
     name: "WWW-Authenticate", meaning: "How to authenticate, and what was wrong (RFC 6750).", isRequired: true)
   static let retryAfter = HeaderDescription(
