@@ -15,7 +15,7 @@ public final class LineBudget: Sendable {
 
   public init(linesPerSecond limit: Int) { self.limit = limit }
 
-  /// Whether there is room for one more; and how many had none since this was last told, which is told with the first
+  /// Whether there is room for one more; and how many had none since the last report, which comes with the first
   /// line of a second.
   public func admit(atSecond second: Int64) -> (isAdmitted: Bool, omitted: Int) {
     state.withLock { state in

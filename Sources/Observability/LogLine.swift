@@ -87,7 +87,7 @@ public struct LogLine {
     append("\"")
   }
 
-  /// A JSON string (RFC 8259, section 7), so that no value can begin a line of its own.
+  /// A JSON string (RFC 8259, section 7), so that no value can start another line.
   private mutating func quote(_ text: String) {
     bytes.append(UInt8(ascii: "\""))
     var text = text

@@ -1,7 +1,7 @@
 internal import Glibc
 internal import Synchronization
 
-/// Writes events as lines to standard error, from any thread, without making it wait: a thread of its own
+/// Writes events as lines to standard error, from any thread, without making it wait: a separate thread
 /// writes, behind a queue of bounded length. What does not fit is counted, and the count is logged.
 ///
 /// `@unchecked Sendable`: `state` is touched under its mutex alone; the rest does not change.
@@ -46,7 +46,7 @@ public final class Logger: @unchecked Sendable {
   private let wakeUp: UnsafeMutablePointer<sem_t>
   private let writerEnded: UnsafeMutablePointer<sem_t>
 
-  /// How long the first line of a writer's turn waits for others. To wake the writer costs whoever logs more than the
+  /// How long the writer's first line waits for others. Waking the writer costs the logging thread more than the
   /// line itself.
   static let gatherMilliseconds = 5
   /// How long `close` waits for the last lines to be taken.
@@ -114,7 +114,7 @@ public final class Logger: @unchecked Sendable {
     }
     guard wasOpen else { return }
     sem_post(wakeUp)
-    // Whoever reads the log may have stopped reading: that must not keep the service from ending.
+    // The reader of the log may have stopped: the service must end all the same.
     var deadline = realTime()
     deadline.tv_sec += Self.closeTimeoutSeconds
     while sem_timedwait(writerEnded, &deadline) != 0, errno == EINTR {}

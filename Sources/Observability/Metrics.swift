@@ -1,8 +1,8 @@
 internal import Encoding
 internal import Synchronization
 
-/// What can be read of a process in numbers, in Prometheus' text format. Each metric is made here, once, and kept by
-/// whoever counts; a name is `[a-z_]+`, ends with its unit in the plural, and of a counter with `_total`
+/// The numbers of a process, in Prometheus' text format. Each metric is made here, once, and kept by the code that
+/// counts; a name is `[a-z_]+`, and ends with its unit in the plural, that of a counter with `_total`
 /// (https://prometheus.io/docs/practices/naming/).
 public final class Metrics: Sendable {
   private struct Metric: Sendable {

@@ -115,7 +115,7 @@ struct EventLoopTests {
     loop.stop()
   }
 
-  @Test("tells when a descriptor is readable, and until it is told to stop")
+  @Test("reports when a descriptor is readable, until it is stopped")
   func watchesDescriptors() async throws {
     let loop = try EventLoop(name: "test")
     var ends: [Int32] = [0, 0]

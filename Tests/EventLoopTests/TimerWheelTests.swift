@@ -85,7 +85,7 @@ import Testing
     #expect(met.take().isEmpty)
   }
 
-  @Test("a handler may set its deadline anew, for any time", arguments: [0, 5, 10, 100, round, 3 * round])
+  @Test("a handler may set its deadline again, for any time", arguments: [0, 5, 10, 100, round, 3 * round])
   func setsAnew(afterMilliseconds: Int) {
     let wheel = TimerWheel(tickMilliseconds: 10, now: 0)
     var times: [Int] = []
@@ -136,7 +136,7 @@ import Testing
     }
   }
 
-  @Test("a handler may let go of its own deadline, and of the next one")
+  @Test("a handler may release its deadline, and the next one")
   func letsGo() {
     let wheel = TimerWheel(tickMilliseconds: 10, now: 0)
     var deadlines: [Deadline] = []

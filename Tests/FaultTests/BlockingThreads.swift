@@ -1,6 +1,6 @@
 import Foundation
 
-/// Runs tasks on threads of their own, one for each step, so that they may block: the threads of Swift's pool are few,
+/// Runs each step of a task on a separate thread, so that it may block: the threads of Swift's pool are few,
 /// and all suites share them.
 final class BlockingThreads: TaskExecutor {
   private static let shared = BlockingThreads()

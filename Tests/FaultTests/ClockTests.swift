@@ -5,7 +5,7 @@ import Testing
 
 @Suite("A clock that is set", .timeLimit(.minutes(5)), .enabled(if: FakeClock.isUsable)) struct ClockTests {
   @Test(
-    "forward by an hour and back: no nonce counts twice, no wait is negative, and it heals",
+    "forward by an hour and back: no nonce counts twice, no wait is negative, and it recovers",
     arguments: DatabaseKind.allCases)
   func forwardAndBack(kind: DatabaseKind) async throws {
     let directory = TemporaryDirectory()
@@ -25,7 +25,7 @@ import Testing
       #expect(try await service.status(polling: token) == 401)
       #expect(try await seen.poll(at: 0) == 401)
       #expect(try await seen.poll(at: 3600) == 200)
-      // With times that lie ahead once the clock is right again; one less than may be asked for in a minute.
+      // With times that are in the future once the clock is right again; one below the limit of requests in a minute.
       for _ in 1...8 { _ = try await device.token(of: service) }
 
       try clock.set(0)
@@ -93,8 +93,8 @@ extension Service {
   }
 }
 
-/// Debian's libfaketime: the program's idea of the time of day, read anew each time from a file. Its monotonic clock
-/// goes on.
+/// Debian's libfaketime: the program's time of day, read from a file each time. Its monotonic clock
+/// is not affected.
 private struct FakeClock {
   private let path: String
 
@@ -103,7 +103,7 @@ private struct FakeClock {
     try set(0)
   }
 
-  /// So many seconds ahead of the right time.
+  /// A number of seconds ahead of the right time.
   func set(_ seconds: Int) throws {
     let text = seconds < 0 ? "\(seconds)s" : "+\(seconds)s"
     try text.write(toFile: path, atomically: true, encoding: .utf8)

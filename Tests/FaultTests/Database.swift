@@ -18,7 +18,7 @@ enum DatabaseKind: String, CaseIterable, Sendable {
 
 /// Looks into a database beside the service.
 enum Database {
-  /// The first column of each row of what a query answers, as text. A connection of its own, once.
+  /// The first column of each row of a query, as text. Uses a new connection.
   static func column(_ url: String, _ query: String) throws -> [String] {
     url.hasPrefix("sqlite:") ? try sqlite(String(url.dropFirst(7)), query) : try postgres(url, query)
   }

@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 @Suite("A disk that takes no more", .timeLimit(.minutes(5))) struct DiskTests {
-  @Test("because files may not grow: writes get 503, reads go on, and it heals")
+  @Test("because files may not grow: writes get 503, reads continue, and it recovers")
   func fileSizeLimit() async throws {
     let directory = TemporaryDirectory()
     try await BlockingThreads.run {
@@ -18,7 +18,7 @@ import Testing
     }
   }
 
-  @Test("because it is full: writes get 503, reads go on, and it heals", .enabled(if: FullDisk.isPossible))
+  @Test("because it is full: writes get 503, reads continue, and it recovers", .enabled(if: FullDisk.isPossible))
   func fullDisk() async throws {
     let directory = TemporaryDirectory()
     try await BlockingThreads.run {
@@ -34,7 +34,7 @@ import Testing
   }
 
   @Test(
-    "because the file became read-only: writes get 503, reads go on, and it heals", .enabled(if: canFreezeFiles)
+    "because the file became read-only: writes get 503, reads continue, and it recovers", .enabled(if: canFreezeFiles)
   )
   func readOnly() async throws {
     let directory = TemporaryDirectory()

@@ -6,7 +6,7 @@ import Testing
 struct FailoverTests {
   static let longestGapMilliseconds = 15_000
 
-  @Test("Writes go on by themselves, and nothing that was acknowledged is lost")
+  @Test("Writes continue automatically, and nothing that was acknowledged is lost")
   func failover() async throws {
     let directory = TemporaryDirectory()
     try await BlockingThreads.run {

@@ -65,7 +65,7 @@ import Testing
     return (times[times.count / 2], times[times.count - 1])
   }
 
-  @Test("Without a descriptor left nobody new is served, and it heals")
+  @Test("Without a free descriptor no new client is served, and it recovers")
   func noDescriptors() async throws {
     let directory = TemporaryDirectory()
     try await BlockingThreads.run {
@@ -81,7 +81,7 @@ import Testing
         #expect(refused == nil)
         for connection in kept { #expect(try connection.ask() == 200) }
         try service.process.limit("nofile", to: "1024")
-        // A loop that met the limit takes new connections when one of its own ends.
+        // A loop at the limit accepts new connections when one of its connections ends.
         let elapsed = try await milliseconds {
           for connection in kept { connection.close() }
           _ = try await service.newDevice(of: owner, "after \(hasConnections)")
@@ -208,7 +208,7 @@ extension ClientSocket {
   }
 }
 
-/// Connections that a process of its own holds open, and says nothing on them: so many descriptors are too much for the
+/// Silent connections that a separate process holds open: their descriptors are too many for the
 /// process of all tests.
 private struct Herd {
   private let shell = SupervisingShell([

@@ -26,7 +26,7 @@ import Testing
   @Test("because what lies between passes nothing on")
   func cuts() async throws {
     try await outages { _, relay in
-      [Outage(name: "cut off", begin: { relay.cut() }, end: { relay.mend() })]
+      [Outage(name: "cut off", begin: { relay.cut() }, end: { relay.restore() })]
     }
   }
 
@@ -59,7 +59,7 @@ import Testing
     var untilEnd: @Sendable () async throws -> Void = {}
   }
 
-  /// Serves through each outage: 503 meanwhile, in bounded time, and all is well behind it, with no restart.
+  /// Serves through each outage: 503 meanwhile, in bounded time, and normal service afterwards, without a restart.
   private func outages(_ make: @escaping @Sendable (PostgresCluster, Relay) -> [Outage]) async throws {
     try await BlockingThreads.run {
       try await PostgresCluster.with { cluster in

@@ -1,6 +1,6 @@
 import Glibc
 
-/// Drops the packets from and to one port of this machine, as a network does that fails: nobody is told, connections
+/// Drops the packets from and to one port of this machine, like a failing network: nobody notices, connections
 /// are not made and what is sent is not acknowledged. It takes root, and nftables in the kernel.
 struct PacketFilter {
   private let table: String

@@ -59,7 +59,7 @@ struct PostgresPair {
         -c shared_buffers=16MB </dev/null >>"$folder/log" &
     }
     ask() { psql -qtA -h "$folder/$1" -U postgres -c "$2" </dev/null; }
-    # Waits for an answer, 30 s at the most.
+    # Waits for an answer, at most 30 s.
     until_is() {
       for attempt in $(seq 600); do
         test "$(ask "$1" "$2")" = "$3" && return 0

@@ -26,7 +26,7 @@ final class Probe: Sendable {
     self.owner = owner
   }
 
-  /// Asks, each kind on a thread of its own, while the body runs.
+  /// Sends requests while the body runs, each kind on a separate thread.
   func run(during body: () async throws -> Void) async throws {
     try await withThrowingTaskGroup { group in
       for kind in Kind.allCases { group.addTask { await self.ask(kind) } }
@@ -83,7 +83,7 @@ final class Probe: Sendable {
   /// Waits until all are answered well.
   func waitForService() throws { try wait(for: Kind.allCases) { $0 < 300 } }
 
-  /// Milliseconds from an instant until the first good answer to each kind that began behind it.
+  /// Milliseconds from an instant until the first good answer of each kind to a request that was sent after it.
   func gaps(since instant: ContinuousClock.Instant) -> [Kind: Int] {
     answers.withLock { answers in
       Dictionary(

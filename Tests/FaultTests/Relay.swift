@@ -2,8 +2,8 @@ import Foundation
 import Glibc
 
 /// A way to a PostgreSQL's Unix socket by TCP, which can be cut: then nothing passes any more in either direction, and
-/// nobody is told. Connections are still made and what is sent is acknowledged, as by a proxy whose other side is gone;
-/// it arrives once the relay is mended. Where packets are to be lost: `PacketFilter`.
+/// no side notices. Connections are still made and what is sent is acknowledged, as by a proxy whose other side is gone;
+/// it arrives after `restore`. To lose packets, use `PacketFilter`.
 ///
 /// `@unchecked Sendable`: `isCut` is touched under `gate`'s lock alone; the rest does not change.
 final class Relay: @unchecked Sendable {
@@ -34,7 +34,7 @@ final class Relay: @unchecked Sendable {
 
   /// Ends it; connections end with either of their sides.
   func close() {
-    mend()
+    restore()
     shutdown(listener, Int32(SHUT_RDWR))
   }
 
@@ -44,7 +44,7 @@ final class Relay: @unchecked Sendable {
     gate.unlock()
   }
 
-  func mend() {
+  func restore() {
     gate.lock()
     isCut = false
     gate.broadcast()

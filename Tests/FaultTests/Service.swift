@@ -14,7 +14,7 @@ final class Service: Sendable {
 
   /// Starts it, and waits until it listens.
   /// - Parameters:
-  ///   - directory: where its log is; another start goes on in the same file.
+  ///   - directory: the folder of its log; another start appends to the same file.
   ///   - settings: on top of those that make it cheap.
   ///   - prefix: a command that runs the program, which follows it.
   init(

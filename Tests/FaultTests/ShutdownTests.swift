@@ -3,7 +3,7 @@ import Glibc
 import TestSupport
 import Testing
 
-@Suite("A service that is told to stop while it has much to do", .timeLimit(.minutes(5))) struct ShutdownTests {
+@Suite("A service that is stopped under load", .timeLimit(.minutes(5))) struct ShutdownTests {
   @Test(
     "answers everything that is in flight, writes presence, and exits with 0", arguments: DatabaseKind.allCases)
   func answersAll(kind: DatabaseKind) async throws {
@@ -62,7 +62,7 @@ import Testing
         try await service.newDevice(of: owner, "early"), try await service.newDevice(of: owner, "latest")
       )
       _ = try await early.poll(of: service)
-      // From now on it is a second until presence is written again, and the service is told to stop before that.
+      // Presence is written again in a second, and the service is stopped before that.
       try await wait(for: "presence to be written") { try await service.metric("presence_pending") == 0 }
       #expect(try await latest.poll(of: service).status == 200)
       #expect(try service.stop() == 0)

@@ -2,7 +2,7 @@ import Foundation
 import Synchronization
 import TestSupport
 
-/// What owners and devices do, and what they were told, so that it can be held against a registry that was killed
+/// The requests of owners and devices and the answers to them, to be compared with a registry that was killed
 /// meanwhile: whatever was answered with 2xx must be there.
 ///
 /// Each of several owners registers devices, renames and revokes some, sends signals to one, which acknowledges them.

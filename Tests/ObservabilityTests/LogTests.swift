@@ -4,7 +4,7 @@ import Glibc
 import TestSupport
 import Testing
 
-/// What the log writes, as it stands in a file.
+/// The text that the log writes.
 @Suite struct Logs {
   private let directory = TemporaryDirectory()
 
@@ -104,7 +104,7 @@ import Testing
     return String(decoding: bytes, as: UTF8.self)
   }
 
-  @Test func `A second takes so many lines of a kind, and the next tells how many it left out`() {
+  @Test func `A second has a maximum of lines of a kind, and the next reports how many were left out`() {
     let budget = LineBudget(linesPerSecond: 3)
     let admitted = (0..<10).map { _ in budget.admit(atSecond: 7) }
     #expect(admitted.map(\.isAdmitted) == [true, true, true] + Array(repeating: false, count: 7))

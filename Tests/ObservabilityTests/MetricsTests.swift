@@ -28,7 +28,7 @@ import Testing
         """)
   }
 
-  @Test func `Metrics come in the order in which they were made, one without children too`() {
+  @Test func `Metrics are in the order in which they were made, also one without children`() {
     _ = metrics.counters("b_total", "B.", by: Place.self)
     let gauge = metrics.gauge("a", "A.")
     gauge.set(3)
@@ -179,7 +179,7 @@ import Testing
 }
 
 @Suite struct ProcessUses {
-  @Test func `Memory is told in bytes`() throws {
+  @Test func `Memory is in bytes`() throws {
     let bytes = try #require(ProcessUse.residentBytes)
     #expect((1_000_000...100_000_000_000).contains(bytes))
   }

@@ -38,7 +38,7 @@ import Testing
       tokens: [("revoked", token), ("unknown", "drt_" + String(repeating: "A", count: 43))])
   }
 
-  /// The bytes of a request of each stranger, made anew for each round.
+  /// The bytes of a request of each stranger, new in each round.
   private func requests(
     _ way: Way, _ strangers: Strangers, _ registry: TestRegistry
   ) throws -> [(name: String, bytes: [UInt8])] {
@@ -80,7 +80,7 @@ import Testing
   }
 
   @Test(arguments: DatabaseKind.allCases, Way.allCases)
-  func `In what they are told, and as far as can be in the time that it takes`(
+  func `In their answers, and as far as possible in their time`(
     _ kind: DatabaseKind, _ way: Way
   ) async throws {
     // argon2id as it is: it would be seen.

@@ -59,7 +59,7 @@ struct DeviceCommandTests {
   }
 
   @Test(
-    "refuses a secret that others may read, that is none, or that is not there",
+    "refuses a secret that others may read, that is malformed, or that is absent",
     arguments: [
       (good, 0o644, "chmod 600"), (good, 0o620, "chmod 600"), ("hunter2", 0o600, "64"), ("", 0o600, "64"),
     ])
@@ -84,7 +84,7 @@ struct DeviceCommandTests {
 
   @Test("says when the program that does it is missing")
   func missing() async throws {
-    // Copied by a process of its own: what this one has open for writing, a child of another test may have open too,
+    // Copied by a separate process: a file that this one has open for writing may be open in a child of another test too,
     // and the system starts no program that is being written.
     let copy = "\(directory.path)/device-registry"
     #expect(try await Program.run([Program.built, copy], executable: "/bin/cp").status == 0)

@@ -147,7 +147,7 @@ extension DeviceRegistry {
     }
 
     @Test(arguments: DatabaseKind.allCases)
-    func `Whoever comes first with the new secret, all that come with it are let in`(_ kind: DatabaseKind)
+    func `Of simultaneous requests with a new secret, all succeed, whichever is first`(_ kind: DatabaseKind)
       async throws
     {
       let registry = try registry(kind)
@@ -238,7 +238,7 @@ extension DeviceRegistry {
     }
 
     @Test(arguments: DatabaseKind.allCases)
-    func `A device asks ten times a minute at the most`(_ kind: DatabaseKind) async throws {
+    func `A device may request at most ten tokens a minute`(_ kind: DatabaseKind) async throws {
       let registry = try registry(kind)
       let device = try await registry.newSignedDevice(of: registry.newOwner())
       let form = "grant_type=client_credentials&client_id=\(device.id)&client_secret=\(device.secret)"

@@ -4,7 +4,7 @@ import Server
 import TestSupport
 import Testing
 
-/// What a device may do depends on the time. The registry's clock stands still in these tests, and goes on when they say.
+/// A device's rights depend on the time. In these tests the registry's clock moves only when they set it.
 @Suite("A device and the time", .serialized) struct DeviceTimeTests {
   /// Lends a service whose clock stands still, and a device.
   private func withDevice(
@@ -154,7 +154,7 @@ import Testing
         return answer.status
       }
       for seconds: Int64 in [-300, 0, 5] { #expect(try await status(createdAfterStart: seconds) == 503) }
-      // Who is nobody is told that, and not to come back.
+      // An unknown device gets that answer, without `Retry-After`.
       let wrong = TestDevice(id: device.id, secret: String(repeating: "0", count: 64))
       #expect(try await registry.refusal(of: wrong) == "signature-invalid")
       // A token needs no nonce.
@@ -200,7 +200,7 @@ import Testing
   }
 
   @Test(arguments: DatabaseKind.allCases)
-  func `Without a word on it the grace is a day, and a second rotation does not put it off`(
+  func `The grace is a day by default, and a second rotation does not extend it`(
     _ kind: DatabaseKind
   ) async throws {
     try await withDevice(kind) { registry, owner, old in
@@ -236,7 +236,7 @@ import Testing
     }
   }
 
-  /// The process counts a device's requests by a clock that nobody sets; the one that starts behind it has the database's
+  /// The process counts a device's requests with a monotonic clock; the one that starts after it has the database's
   /// count alone, which goes by the time.
   private func withDeviceOfTenTokens(
     _ kind: DatabaseKind, secondsApart seconds: Int64,

@@ -33,7 +33,7 @@ import Testing
   }
 
   @Test(arguments: DatabaseKind.allCases)
-  func `Requests are counted and timed by route, and nothing that was sent is told`(
+  func `Requests are counted and timed by route, and no label holds what was sent`(
     _ kind: DatabaseKind
   ) async throws {
     try await TestRegistry.with(await TestDatabase(kind)) { registry in
@@ -127,7 +127,7 @@ import Testing
     }
   }
 
-  @Test func `The connections to PostgreSQL are told by what they are for`() async throws {
+  @Test func `The connections to PostgreSQL are counted by their kind`() async throws {
     try await TestRegistry.with(await TestDatabase(.postgres)) { registry in
       let areReady = try await registry.metricsShow { text in
         Self.value(#"postgres_connections_ready{kind="read"}"#, in: text) == "4"
@@ -147,7 +147,7 @@ import Testing
     }
   }
 
-  @Test func `The connections to Redis are told, and that they are gone`() async throws {
+  @Test func `The connections to Redis are counted, lost ones too`() async throws {
     try await RedisServer.with { redis in
       let settings = ["REPLAY_STORE": "redis://127.0.0.1:\(redis.port)/0"]
       try await TestRegistry.with(await TestDatabase(.sqlite), settings: settings) { registry in

@@ -3,7 +3,7 @@ import TestSupport
 import Testing
 
 extension DeviceRegistry {
-  /// Whoever knows OAuth 2.0 knows the token endpoint: `requests-oauthlib`, as Debian has it, knows nothing else.
+  /// A client for OAuth 2.0 can use the token endpoint: `requests-oauthlib`, from Debian, knows nothing else.
   @Suite("An OAuth library that knows nothing of the registry") struct OAuthLibrary {
     private static let program = """
       import os

@@ -106,7 +106,7 @@ import Testing
 
 /// The metrics are there when they are needed most.
 @Suite struct StuckLoops {
-  @Test func `The metrics are told while a loop is stuck, and tell of it`() async throws {
+  @Test func `The metrics are served while a loop is stuck, and report it`() async throws {
     let loop = try EventLoop(name: "stuck-test")
     let metrics = Metrics()
     var services = RunningServices()

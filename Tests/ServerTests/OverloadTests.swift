@@ -5,7 +5,7 @@ import Testing
 
 /// More to do at once than can be done.
 @Suite struct Overload {
-  /// So many at once, each with a thread of its own.
+  /// Simultaneous requests, each with a separate thread.
   private static let registrations = 300
 
   /// Those that come last wait for more than a hundred others, on a machine that tests keep busy.

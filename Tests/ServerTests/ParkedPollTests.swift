@@ -81,7 +81,7 @@ import Testing
   }
 
   @Test(arguments: DatabaseKind.allCases)
-  func `Where too many are parked, one more does not wait, and is told when to come back`(
+  func `With too many parked polls, one more does not wait, and gets `Retry-After``(
     _ kind: DatabaseKind
   ) async throws {
     try await TestRegistry.with(TestDatabase(kind), bounds: { $0.maxParkedPolls = 1 }) { registry in
@@ -198,7 +198,7 @@ import Testing
       socket.write(Array("GET /api/v1/device/poll?wait=25 HTTP/1.1\r\n\(head)".utf8))
       try await registry.untilParked(1)
       if hangUp == .endBehindOtherRequests {
-        // More than is kept behind a request under way, and less than the system's buffers take in beside that: what they do
+        // More than is kept after a request in progress, and less than fits into the system's buffers besides: what they do
         // not take in would hold back the end.
         for _ in 0..<500 { socket.write(Array("GET /api/v1/device/whoami HTTP/1.1\r\n\(head)".utf8)) }
       }

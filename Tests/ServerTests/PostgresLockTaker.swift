@@ -2,7 +2,7 @@ import CPostgres
 import TestSupport
 import Testing
 
-/// A session of hand-written SQL that stands in a service's way. Its calls block threads of their own.
+/// A session of hand-written SQL that blocks a service. Its calls block separate threads.
 ///
 /// `@unchecked Sendable`: a test makes one call after another.
 final class PostgresLockTaker: @unchecked Sendable {

@@ -60,7 +60,7 @@ extension DeviceRegistry {
       #expect(answer.status == 200)
     }
 
-    @Test func `An audience that is demanded must be there`() async throws {
+    @Test func `A required audience must be present`() async throws {
       try await TestRegistry.with(await TestDatabase(.sqlite), settings: ["JWT_AUDIENCE": "registry"]) {
         registry in
         let answer = try await registry.ask(
@@ -94,7 +94,7 @@ extension DeviceRegistry {
     }
 
     @Test(arguments: DatabaseKind.allCases)
-    func `Without an id a client gets a UUID, and pages go on`(_ kind: DatabaseKind) async throws {
+    func `Without an id a client gets a UUID, and pages continue`(_ kind: DatabaseKind) async throws {
       let (registry, token) = (try registry(kind), TestRegistry.administrator)
       let empty: [String: Any] = [:]
       for _ in 1...2 {

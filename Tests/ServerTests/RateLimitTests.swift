@@ -21,7 +21,7 @@ import Testing
   }
 
   @Test(arguments: DatabaseKind.allCases)
-  func `A client that asks too often is told when to come back, and others go on`(_ kind: DatabaseKind)
+  func `A client that asks too often gets `Retry-After`, and others continue`(_ kind: DatabaseKind)
     async throws
   {
     try await TestRegistry.with(TestDatabase(kind), settings: ["RATE_LIMIT_CLIENT": "5/3600"]) { registry in
@@ -51,7 +51,7 @@ import Testing
   }
 
   @Test(arguments: DatabaseKind.allCases)
-  func `A device that asks too often gets a signed refusal, and its neighbour goes on`(
+  func `A device that asks too often gets a signed refusal, and its neighbour continues`(
     _ kind: DatabaseKind
   ) async throws {
     try await TestRegistry.with(TestDatabase(kind), settings: ["RATE_LIMIT_DEVICE": "3/3600"]) { registry in
@@ -74,7 +74,7 @@ import Testing
   }
 
   @Test(arguments: DatabaseKind.allCases)
-  func `Who lives beside somebody with a wrong secret goes on, and only what costs is refused`(
+  func `Neighbours of a device with a wrong secret continue, and only expensive steps are refused`(
     _ kind: DatabaseKind
   ) async throws {
     // Each loop remembers owners' tokens for itself.
@@ -118,7 +118,7 @@ import Testing
       let stranger = TestOwner(id: "stranger")
       try Self.expectRefused(try await registry.ask("GET", "/api/v1/devices", as: stranger), "address")
 
-      // From elsewhere all of it goes on.
+      // From other addresses everything still works.
       let elsewhere = [("X-Forwarded-For", "192.0.2.1")]
       var poll = TestDevice.SignedRequest("GET", "/api/v1/device/poll")
       poll.fields = elsewhere

@@ -120,7 +120,7 @@ import Testing
     #expect(RequestLog.level(of: answered(status, isRoutine: isRoutine)) == level)
   }
 
-  @Test func `A flood of refusals fills no disk, hides no failure, and is told of`() throws {
+  @Test func `A flood of refusals fills no disk, hides no failure, and is reported`() throws {
     let log = LogFile()
     let descriptor = open(log.path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
     let logger = Logger(level: .info, format: .json, descriptor: descriptor)

@@ -28,7 +28,7 @@ import Testing
     }
   }
 
-  /// Of a secret of 64 digits: the text, the 32 bytes that it stands for, and the key that signs.
+  /// The forms of a secret of 64 digits: the text, its 32 bytes, and the key that signs.
   private static func secrets(of device: TestDevice, _ name: String) -> [Secret] {
     let clientKey = HMACSHA256.authenticate(key: Array(device.secret.utf8), message: Array("Client Key".utf8))
     return [

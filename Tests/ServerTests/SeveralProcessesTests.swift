@@ -174,7 +174,7 @@ private struct Latencies {
   }
 
   @Test(
-    "Without Redis signed requests get 503, tokens go on, and with it all is well again",
+    "Without Redis signed requests get 503, tokens work, and with it everything works again",
     arguments: DatabaseKind.allCases)
   func redisOutOfReach(_ kind: DatabaseKind) async throws {
     try await TwoRegistries.with(kind) { two in
@@ -198,7 +198,7 @@ private struct Latencies {
 
       await two.redis.start()
       for registry in [two.left, two.right] {
-        // It begins anew, and counts only what is signed more than 5 s behind that.
+        // It starts again, and accepts only what is signed more than 5 s after that.
         try await wait {
           var request = TestDevice.SignedRequest("GET", "/api/v1/device/poll")
           request.created += 4
@@ -234,7 +234,7 @@ private struct Latencies {
   }
 
   @Test(
-    "A start on devices that are there counts only what is signed later than 5 s behind it",
+    "A start with existing devices accepts only what is signed later than 5 s after it",
     arguments: DatabaseKind.allCases)
   func start(_ kind: DatabaseKind) async throws {
     let database = await TestDatabase(kind)
@@ -249,7 +249,7 @@ private struct Latencies {
     }
   }
 
-  @Test("Where another one took the lock, signed requests get 503 until it is held again; then all counts anew")
+  @Test("If another process took the lock, signed requests get 503 until it is held again, and then work again")
   func lostLock() async throws {
     let database = await TestDatabase(.postgres)
     try await TestRegistry.with(database) { registry in
@@ -302,7 +302,7 @@ private struct Latencies {
       async let poll = registry.send(.init("GET", "/api/v1/device"), as: device)
       let watcher = await PostgresLockTaker(database.url)
       try await watcher.waitForBlocked("SELECT%stored_key%")
-      // Both are told of together: when the witness is forgotten, the other was heard of too.
+      // Both are notified together: when the witness is dropped, the other one was notified too.
       try await watcher.run("SELECT pg_notify('device_registry_credentials', '\(device.id),\(witness.id)')")
       try await wait { try await remembered(0) }
       try await other.run("COMMIT")

@@ -1,6 +1,6 @@
 import Testing
 
-/// One service on each database, which all the tests of a suite share: each works with clients of its own.
+/// One service on each database, which all the tests of a suite share: each uses its own clients.
 struct SharedRegistries: SuiteTrait, TestScoping {
   @TaskLocal static var current: [DatabaseKind: TestRegistry] = [:]
 

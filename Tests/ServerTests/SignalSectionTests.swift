@@ -91,7 +91,7 @@ extension DeviceRegistry {
     }
 
     @Test(arguments: DatabaseKind.allCases)
-    func `A client has 10,000 live signals at the most`(_ kind: DatabaseKind) async throws {
+    func `A client has at most 10,000 live signals`(_ kind: DatabaseKind) async throws {
       let registry = try registry(kind)
       let owner = try await registry.newOwner()
       _ = try await registry.newSignedDevice(of: owner)

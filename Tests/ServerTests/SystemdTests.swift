@@ -3,7 +3,7 @@ import Glibc
 import TestSupport
 import Testing
 
-/// What the service tells systemd, which the test's socket stands for.
+/// The service's notifications to systemd, in whose place the test has a socket.
 @Suite("Under systemd")
 struct SystemdTests {
   private let directory = TemporaryDirectory()

@@ -6,7 +6,7 @@ import Testing
 @Suite struct TLS {
   private static let ok = #"{"status":"ok"}"#
 
-  @Test func `SIGHUP shows new connections the new certificate, and old ones go on`() async throws {
+  @Test func `SIGHUP shows new connections the new certificate, and old ones continue`() async throws {
     let service = try await TLSService()
     let old = try service.connect(trusting: "first")
     #expect(try await old.ask("/healthz").hasSuffix(Self.ok))
@@ -16,7 +16,7 @@ import Testing
     #expect(line.contains(/"expires_at":"20\d\d-/))
     let new = try service.connect(trusting: "second")
     #expect(try await new.ask("/healthz").hasSuffix(Self.ok))
-    // Whoever trusts the old one alone is shown another.
+    // A client that trusts only the old certificate gets another one.
     #expect(try await service.curl("/healthz", trusting: "first").status == 60)
     #expect(try await old.ask("/healthz").hasSuffix(Self.ok))
     old.close()

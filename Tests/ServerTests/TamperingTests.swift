@@ -296,7 +296,7 @@ extension DeviceRegistry {
     }
 
     @Test(arguments: DatabaseKind.allCases)
-    func `The checks come in their order: malformed, clock, digest, signature, replay`(_ kind: DatabaseKind)
+    func `The checks have a fixed order: malformed, clock, digest, signature, replay`(_ kind: DatabaseKind)
       async throws
     {
       let registry = try registry(kind)
@@ -324,7 +324,7 @@ extension DeviceRegistry {
       #expect(try await refusal(as: wrong) { $0.created -= 1000 } == "clock-skew")
       #expect(try await refusal(as: wrong) { _ in } == "signature-invalid")
       #expect(try await refusal(as: device) { _ in } == "replayed")
-      // Whoever is not the device uses up no nonce of it.
+      // A stranger uses up no nonce of the device.
       let fresh = try registry.request("GET", "/api/v1/device")
       #expect(try await TestRegistry.kind(registry.send(fresh, as: wrong)) == "signature-invalid")
       #expect(try await registry.ask(fresh, as: device).status == 200)

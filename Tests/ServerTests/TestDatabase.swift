@@ -31,7 +31,7 @@ final class TestDatabase: Sendable {
     self.url = url
   }
 
-  /// The first column of the first row of what a query on a connection of its own answers, as text.
+  /// The first column of the first row of a query on a new connection, as text.
   func first(_ query: String) async throws -> String? {
     try await onOwnThread { [self] in
       switch kind {

@@ -6,7 +6,7 @@ import Server
 import TestSupport
 import Testing
 
-/// The whole service in this process, on a database of its own, and what tests do with it: every answer that
+/// The whole service in this process, on a new database, and what tests do with it: every answer that
 /// they receive is held against the OpenAPI document.
 final class TestRegistry: Sendable {
   let database: TestDatabase
@@ -85,7 +85,7 @@ final class TestRegistry: Sendable {
       .first { $0.hasPrefix(name + " ") }.flatMap { Double($0.dropFirst(name.count + 1)) }
   }
 
-  /// Waits until so many polls are parked.
+  /// Waits until a number of polls are parked.
   func untilParked(_ count: Double) async throws {
     try await until("\(count) polls are parked") { try await metric("parked_polls") == count }
   }

@@ -15,7 +15,7 @@ public final class ChildProcess: Sendable {
 
   /// - Parameters:
   ///   - command: the path of the program, and its arguments.
-  ///   - environment: `NAME=value`; nothing else is inherited, but for what a sanitizer was told.
+  ///   - environment: `NAME=value`; nothing else is inherited except the settings of a sanitizer.
   public convenience init(_ command: [String], environment: [String]) throws {
     try self.init(starting: launches.withLock { _ in try Self.launch(command, environment) })
   }
@@ -80,7 +80,7 @@ public final class ChildProcess: Sendable {
 
   /// Waits until it has ended. Answers its exit status, or the negative of the signal that ended it.
   public func wait() -> Int32 {
-    // Without the lock meanwhile: whoever waits may be waiting for a signal of ours.
+    // Without the lock meanwhile: another thread may wait for our signal.
     var information = siginfo_t()
     while waitid(P_PID, id_t(identifier), &information, WEXITED | WNOWAIT) != 0, errno == EINTR {}
     return exitStatus.withLock { known in

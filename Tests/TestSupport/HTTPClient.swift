@@ -1,8 +1,8 @@
 import Foundation
 import Glibc
 
-/// Speaks HTTP/1.1 over sockets of its own, byte by byte as it is told, so that tests can send what no proper
-/// client would. Each exchange blocks a thread of its own, and ends at a deadline.
+/// Sends the given bytes of HTTP/1.1 over new sockets, so that tests can send what no proper client would. Each
+/// exchange blocks a separate thread, and ends at a deadline.
 public struct HTTPClient: Sendable {
   public let port: UInt16
   public var deadlineSeconds: Double

@@ -7,7 +7,7 @@ struct JSONSchemaChecker {
 
   private static let annotations: Set<String> = ["description", "title"]
 
-  /// What a reference within the document stands for.
+  /// The target of a reference within the document.
   func resolve(_ reference: String) -> [String: Any]? {
     reference.split(separator: "/").dropFirst().reduce(document as Any?) { value, key in
       (value as? [String: Any])?[String(key)]

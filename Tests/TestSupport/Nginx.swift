@@ -1,6 +1,6 @@
 import Foundation
 
-/// A real nginx on a socket in a temporary folder, which hands on what it is asked to a port of this machine.
+/// A real nginx on a socket in a temporary folder, which forwards requests to a port of this machine.
 ///
 /// A shell supervises it and reads from a pipe. The pipe ends when this process does, crashed or not: then the shell stops
 /// nginx.
@@ -10,7 +10,7 @@ public final class Nginx: Sendable {
 
   private var socket: String { "\(directory.path)/socket" }
 
-  /// - Parameter settings: of the location that hands on, as nginx' own lines.
+  /// - Parameter settings: of the forwarding location, as lines of nginx.
   private init(handingOnTo port: UInt16, settings: String) async throws {
     directory = TemporaryDirectory()
     let path = directory.path

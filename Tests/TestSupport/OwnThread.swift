@@ -1,6 +1,6 @@
 import Foundation
 
-/// Runs what blocks on a thread of its own, and waits for it without one: all tests together share as many threads
+/// Runs blocking code on a separate thread, and waits for it without one: all tests together share as many threads
 /// as the machine has processors, and a test that keeps one of them keeps it from all others.
 public func onOwnThread<Value: Sendable, Failure: Error>(
   _ body: @escaping @Sendable () throws(Failure) -> Value

@@ -2,7 +2,7 @@ import Foundation
 import Synchronization
 
 /// A process of the program that was built beside the tests, or of another one. What waits for it does so on a
-/// thread of its own.
+/// separate thread.
 public final class Program: Sendable {
   public struct Result: Sendable {
     /// The negative of a signal's number where that ended it.

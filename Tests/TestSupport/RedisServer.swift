@@ -1,4 +1,4 @@
-/// A real Redis in a temporary folder, on a port of its own on the loopback interface.
+/// A real Redis in a temporary folder, on a free port of the loopback interface.
 ///
 /// A shell supervises it and reads our orders from a pipe. The pipe ends when this process does, crashed or
 /// not: then the shell stops the server and deletes the folder.
@@ -80,7 +80,7 @@ public final class RedisServer: Sendable {
     export REDISCLI_AUTH="$1"
     shift
     server=
-    # Whoever has the port may not answer.
+    # Another program that has the port may not answer.
     client() { timeout 20 redis-cli -p "$port" "$@" </dev/null; }
     # Fails if the port is taken.
     start() {

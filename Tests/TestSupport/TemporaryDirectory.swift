@@ -1,6 +1,6 @@
 import Foundation
 
-/// A folder of its own, deleted with its owner.
+/// A new folder, deleted with its owner.
 public final class TemporaryDirectory: Sendable {
   /// Without a slash at its end.
   public let path: String

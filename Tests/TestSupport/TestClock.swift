@@ -2,7 +2,7 @@ public import Registry
 import Glibc
 import Synchronization
 
-/// A clock that a test sets: it goes with the system's, so far ahead of it as it is told, or stands still.
+/// A clock that a test sets: it runs with the system's, with an offset, or it stands still.
 public final class TestClock: Clock {
   private struct State {
     var aheadMilliseconds: Int64 = 0

@@ -1,6 +1,6 @@
 public import Registry
 
-/// Stands for a database that does nothing but throw. A test's store is one that does the operations which the test is
+/// A database whose operations all throw. A test's store is one that does the operations which the test is
 /// about, and no others.
 public protocol UnusableStore: RegistryStore {
   /// What every operation throws that the store does not have itself.
