@@ -2,8 +2,8 @@ private import EventLoop
 private import Glibc
 private import HTTP
 
-// Answers every request with the same bytes: what the HTTP room and the machine allow at most. It prints its port, and
-// ends with its standard input.
+// Answers every request with the same bytes: the maximum that the HTTP room and the machine allow. Prints its port,
+// and ends with its standard input.
 
 /// A device, as `GET /api/v1/devices/{id}` shows it.
 private let text: StaticString = """
@@ -37,7 +37,7 @@ private func serve(loops count: Int) async throws -> UInt16 {
   return listener.port
 }
 
-// Not through the standard library's buffer, which would keep it.
+// The standard library's buffer would delay it.
 let line = "\(try await serve(loops: ProcessSettings.processorCount))\n"
 write(1, line, line.utf8.count)
 while readLine() != nil {}

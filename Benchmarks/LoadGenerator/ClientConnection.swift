@@ -14,12 +14,12 @@ struct ClientConnection {
   private var received: [UInt8] = []
   private var status = 0
   private var headLength = 0
-  /// Bytes of the answer that are still to come; nil until its header is there.
+  /// Bytes of the answer that are missing; nil until its header is complete.
   private var missing: Int?
 
   enum Failure: Error { case system(String), broken, malformed }
 
-  /// Connects, and waits for it and for the TLS handshake.
+  /// Connects, and waits for the connection and the TLS handshake.
   init(port: UInt16, tls: Bool) throws {
     descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
     guard descriptor >= 0 else { throw Failure.system("socket: \(String(cString: strerror(errno)))") }
@@ -67,7 +67,7 @@ struct ClientConnection {
     guard written == request.count else { throw Failure.broken }
   }
 
-  /// Takes what arrived, through `buffer`. Answers the status once the answer is whole.
+  /// Reads what arrived, through `buffer`. Returns the status once the answer is complete.
   mutating func receive(through buffer: UnsafeMutableRawBufferPointer) throws -> Int? {
     while true {
       let count = read(into: buffer)
@@ -104,10 +104,10 @@ struct ClientConnection {
     missing = nil
   }
 
-  /// Of an answer, bytes that are looked at; what comes later is only counted.
+  /// Bytes of an answer that are kept; later ones are only counted.
   private static let keptBytes = 16 * 1024
 
-  /// The bytes behind a text in the answer.
+  /// The bytes after a text in the answer.
   func find(_ text: [UInt8], length: Int) -> [UInt8]? {
     guard let start = Self.index(of: text, in: received[...]), start + text.count + length <= received.count
     else { return nil }

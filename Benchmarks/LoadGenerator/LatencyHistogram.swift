@@ -1,5 +1,4 @@
-/// How often requests took how long: of each power of two of nanoseconds 64 parts, so that what is read is right to
-/// within 2 %.
+/// A histogram of latencies, with 64 parts for each power of two nanoseconds, so that values are accurate to 2 %.
 struct LatencyHistogram {
   private static let partBits = 6
   private var counts = [Int](repeating: 0, count: 64 << partBits)
@@ -10,7 +9,7 @@ struct LatencyHistogram {
     count += 1
   }
 
-  /// The latency that such a part of the requests did not exceed; 0 where there were none.
+  /// The latency that this fraction of the requests did not exceed; 0 without requests.
   func seconds(at part: Double) -> Double {
     var rest = Int((Double(count) * part).rounded(.up))
     for (index, count) in counts.enumerated() where count > 0 {

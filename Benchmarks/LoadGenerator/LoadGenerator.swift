@@ -1,7 +1,7 @@
 private import CEpoll
 private import Glibc
 
-/// Sends what a plan says, on one thread, and counts what comes of it.
+/// Sends the requests of a plan, on one thread, and counts the results.
 final class LoadGenerator {
   private let plan: Plan
   private var writer: RequestWriter
@@ -18,14 +18,14 @@ final class LoadGenerator {
   private var isExhausted = false
   private var inFlight = 0
   private var now: UInt64 = 0
-  /// Where the next request of a fixed rate belongs.
+  /// When the next request of a fixed rate is due.
   private var nextDue: UInt64 = 0
 
   private var report = Report()
   private var latencies = LatencyHistogram()
   private var isCounting = false
 
-  /// Requests of one run whose answers may fail before it is given up.
+  /// Failed answers in one run before it is aborted.
   private static let maximumErrors = 1000
 
   init(_ plan: Plan) throws {
@@ -75,11 +75,11 @@ final class LoadGenerator {
     return report
   }
 
-  /// Sends and receives until then, or until everybody has sent who is to send once.
+  /// Sends and receives until the deadline, or until every actor has sent if each sends once.
   private func pass(until end: UInt64) throws {
     var events = [epoll_event](repeating: epoll_event(), count: 512)
     while now < end, !(isExhausted && inFlight == 0), report.errors < Self.maximumErrors {
-      // At a fixed rate, what is due is looked at each millisecond.
+      // At a fixed rate, due requests are checked each millisecond.
       let count = epoll_wait(epoll, &events, Int32(events.count), plan.rate == nil ? 100 : 1)
       now = Self.nanoseconds()
       for event in events.prefix(max(0, Int(count))) { try receive(Int(event.data.u64)) }
@@ -192,7 +192,7 @@ final class LoadGenerator {
   }
 }
 
-/// Random enough to choose who sends next, and quick (xorshift64).
+/// Random enough to choose the next actor, and fast (xorshift64).
 private struct QuickGenerator: RandomNumberGenerator {
   private var state = UInt64.random(in: 1...(.max))
 

@@ -1,12 +1,12 @@
 private import Foundation
 
-/// Time and memory of processes, as the kernel has them (proc(5)).
+/// Time and memory of processes, from the kernel (proc(5)).
 struct ProcessUsage {
   var seconds = 0.0
   var peakBytes = 0
   var residentBytes = 0
 
-  /// Of all of them together.
+  /// The sum over all of them.
   static func total(of processes: [Int32]) -> ProcessUsage {
     var total = ProcessUsage()
     for process in processes {
@@ -27,7 +27,7 @@ struct ProcessUsage {
   /// Processor seconds of this process.
   static var own: Double { Double(clock()) / Double(CLOCKS_PER_SEC) }
 
-  /// The sum over its threads, in nanoseconds, where the kernel keeps it; that of `stat` counts in steps of 10 ms.
+  /// The sum over its threads, in nanoseconds, if the kernel keeps it; that of `stat` has steps of 10 ms.
   private static func seconds(of process: Int32) -> Double {
     let folder = "/proc/\(process)/task"
     let threads = (try? FileManager.default.contentsOfDirectory(atPath: folder)) ?? []

@@ -1,13 +1,13 @@
 private import Crypto
 private import Glibc
 
-/// Writes the requests of a plan, and signs them as it goes.
+/// Writes the requests of a plan, and signs them.
 struct RequestWriter {
   private let steps: [(head: Template, body: Template, base: Template)]
   private let actors: [(id: [UInt8], token: [UInt8])]
   private let key: [UInt8]
   private let mask: [UInt8]
-  /// Unlike that of every other run.
+  /// Different in every run.
   private let noncePrefix: [UInt8]
   private var count = 0
 

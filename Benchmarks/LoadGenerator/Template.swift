@@ -1,4 +1,4 @@
-/// A text with slots, taken apart once, so that filling it in is copying.
+/// A text with slots, parsed once, so that filling it in only copies.
 struct Template {
   private enum Part {
     case text([UInt8])
@@ -35,19 +35,19 @@ struct Template {
   }
 }
 
-/// What differs between the requests of a step.
+/// The parts that differ between the requests of a step.
 enum Slot: String {
-  /// Of the actor.
+  /// Values of the actor.
   case id, token
-  /// 12 digits that no request had before.
+  /// 12 digits, new for each request.
   case count
   /// The time in seconds since 1970.
   case created
-  /// 22 characters that no request had before.
+  /// 22 characters, new for each request.
   case nonce
-  /// What the answer of the step before had.
+  /// A value from the answer to the previous step.
   case found
-  /// Of the body: its SHA-256 in base64, and how many bytes it has.
+  /// The body's SHA-256 in base64, and its length in bytes.
   case digest, length
   /// The signature, in base64.
   case proof

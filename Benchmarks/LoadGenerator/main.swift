@@ -1,8 +1,8 @@
 private import Foundation
 
-// The programs of the benchmark that must be quick themselves; `Benchmarks/run.py` runs them.
+// The programs of the benchmark that must be fast; `Benchmarks/run.py` runs them.
 //
-//   benchmark-load < PLAN          sends what the plan says and prints what came of it, both JSON
+//   benchmark-load < PLAN          sends the requests of a plan and prints the results, both JSON
 //   benchmark-load argon2id S N    how often N threads compute argon2id in S seconds, at the service's default cost
 //   benchmark-load hashes N        N argon2id hashes of the first line of standard input
 

@@ -1,7 +1,7 @@
 private import CAllocationCount
 private import Glibc
 
-/// Repeats a part, and prints what one repetition takes.
+/// Repeats a part, and prints the cost of one repetition.
 enum Stopwatch {
   private static let rounds = 7
 

@@ -1,7 +1,7 @@
 private import Glibc
 
-// What one request spends, part by part, in nanoseconds and allocations; the best of some rounds, for what disturbs a
-// measurement only adds to it. DATABASE_URL is a PostgreSQL that the service has migrated: `micro.py` starts one.
+// The cost of one request, part by part, in nanoseconds and allocations; the best of some rounds, because disturbances
+// only add time. DATABASE_URL is a PostgreSQL that the service has migrated: `micro.py` starts one.
 
 let parts = try Parts()
 print("                                                  ns   allocations")

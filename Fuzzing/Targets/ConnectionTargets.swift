@@ -2,9 +2,9 @@ import Glibc
 
 @testable import HTTP
 
-// What a connection reads before anything knows what is asked for: requests, and records of TLS.
+// The bytes of a connection before authentication: requests, and TLS records.
 
-/// The bytes of a connection. Its first byte says where they are cut.
+/// The bytes of a connection. The first byte says where they are cut.
 func feedConnection(_ input: [UInt8]) {
   guard let first = input.first else { return }
   let bytes = Array(input.dropFirst())
@@ -13,7 +13,7 @@ func feedConnection(_ input: [UInt8]) {
   demand(Reading(of: [Array(bytes[..<place]), Array(bytes[place...])]) == whole, "cutting in two matters")
   demand(Reading(of: bytes.map { [$0] }) == whole, "cutting at each byte matters")
 
-  // What comes before does not change what is read, and is read first.
+  // A request before the input is read first, and does not change how the input is read.
   let before = Reading(of: [Array("POST /before HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc".utf8)])
   let both = Reading(of: [before.consumed + bytes])
   demand(both.requests.first == before.requests.first, "the first request is another")
@@ -21,7 +21,7 @@ func feedConnection(_ input: [UInt8]) {
   demand(both.isRefused == whole.isRefused, "a request before it matters to the refusal")
 }
 
-/// What a machine makes of bytes.
+/// The events of a machine on bytes.
 private struct Reading: Equatable {
   struct Request: Equatable {
     let method: String
@@ -43,13 +43,13 @@ private struct Reading: Equatable {
       piece.withUnsafeBufferPointer { read(&machine, $0) }
     }
     demand(!machine.hasReadable, "bytes are kept although every request was answered")
-    // Where the content comes along with the header section, a request is not handed out before it is here.
+    // If the content arrives together with the header section, a request is passed on only when it is complete.
     if case .expected = requests.last?.body { requests.removeLast() }
   }
 
   private mutating func read(_ machine: inout ConnectionMachine, _ bytes: UnsafeBufferPointer<UInt8>) {
     var rest = bytes
-    // Each event but the last takes a byte, or ends the reading.
+    // Each event except the last consumes a byte, or ends the reading.
     for _ in 0...(2 * bytes.count + 2) {
       let left = rest.count
       let event = machine.next(&rest)
@@ -114,7 +114,7 @@ private struct Reading: Equatable {
   }
 }
 
-/// Records of TLS, from a client that has not proved anything. Their first byte says where they are cut.
+/// TLS records from an unauthenticated client. The first byte says where they are cut.
 func feedTLSRecords(_ input: [UInt8]) {
   guard let first = input.first else { return }
   let bytes = Array(input.dropFirst())

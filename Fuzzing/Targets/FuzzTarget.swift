@@ -1,7 +1,7 @@
 import Glibc
 
-/// A parser of untrusted input, and the properties that must hold for every input. That nothing
-/// crashes, leaks or hangs goes without saying; Address Sanitizer watches.
+/// A parser of untrusted input, and the properties that must hold for every input. Crashes, leaks and hangs are found
+/// by the fuzzer and Address Sanitizer.
 enum FuzzTarget: String, CaseIterable {
   case structuredField = "structured-field"
   case signedRequest = "signed-request"
@@ -33,7 +33,7 @@ enum FuzzTarget: String, CaseIterable {
     }
   }
 
-  /// The one that `FUZZ_TARGET` names.
+  /// The target that `FUZZ_TARGET` names.
   static let chosen: FuzzTarget = {
     let name = getenv("FUZZ_TARGET").map { String(cString: $0) } ?? ""
     guard let target = FuzzTarget(rawValue: name) else {
@@ -43,19 +43,19 @@ enum FuzzTarget: String, CaseIterable {
   }()
 }
 
-/// What libFuzzer calls, over and over.
+/// libFuzzer calls this repeatedly.
 @_cdecl("LLVMFuzzerTestOneInput")
 public func feedChosenTarget(_ start: UnsafePointer<UInt8>?, _ count: Int) -> CInt {
   FuzzTarget.chosen.feed(Array(UnsafeBufferPointer(start: start, count: count)))
   return 0
 }
 
-/// Ends the run, with the input kept, where something does not hold. (`precondition` would not say what.)
+/// Ends the run and keeps the input if a property does not hold. (`precondition` would not print which.)
 func demand(_ holds: Bool, _ what: @autoclosure () -> String) {
   guard holds else { fatalError(what()) }
 }
 
-/// The input's lines without their ends: how an input has several parts.
+/// The input's lines without their ends, for inputs with several parts.
 func lines(_ input: [UInt8], atMost count: Int) -> [[UInt8]] {
   input.split(separator: UInt8(ascii: "\n"), maxSplits: count - 1, omittingEmptySubsequences: false)
     .map(Array.init)

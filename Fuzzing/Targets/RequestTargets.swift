@@ -5,9 +5,9 @@ import Registry
 @testable import Endpoints
 @testable import HTTP
 
-// What the API reads of a request: its fields, its query, and bodies in JSON and as a form.
+// The parts of a request that the API reads: its fields, its query, and bodies in JSON and as a form.
 
-/// A query, read as every route reads its own.
+/// A query, read in the way of every route.
 func feedQuery(_ input: [UInt8]) {
   guard let text = input.text else {
     demand(
@@ -43,7 +43,7 @@ private func testRouting(_ segment: String, standsFor text: String) {
   else { fatalError("a segment of a path is not found, or read otherwise") }
 }
 
-/// A cursor: what is read is written as it was.
+/// A cursor: it is written back unchanged.
 func feedCursor(_ input: [UInt8]) {
   guard let text = input.text else { return }
   testCursor(text, DeviceCursor.self, of: "/api/v1/devices")
@@ -64,7 +64,7 @@ private func testCursor<Cursor: PageCursor & Equatable>(_ text: String, _ type: 
   demand(again.cursor == cursor && again.limit == 7, "the link to the next page leads elsewhere")
 }
 
-/// A body, read by every route that takes JSON.
+/// A body, read by every route with a JSON body.
 func feedJSON(_ input: [UInt8]) {
   let isJSON = JSONSyntax.accepts(input)
   let request = request(fields: [("content-type", "application/json")], body: input)
@@ -94,7 +94,7 @@ func feedJSON(_ input: [UInt8]) {
   demand(JSONSyntax.ranges(ofMember: "device_name", in: written).count == 1, "what is written has another form")
 }
 
-/// A name is kept as it is once it is a name, and is found again in what is written.
+/// A valid name is unchanged when it is parsed again, and is found in the JSON that is written.
 private func testName(_ name: DeviceName, _ isJSON: Bool) {
   demand(isJSON, "a name of no JSON")
   demand((try? DeviceName(name.text)) == name, "a name changes when it is read again")
@@ -105,7 +105,7 @@ private func testName(_ name: DeviceName, _ isJSON: Bool) {
   demand(again?.deviceName == name, "a name is lost in writing")
 }
 
-/// A form, and in its first line what HTTP Basic says.
+/// A form, and in its first line the HTTP Basic credentials.
 func feedForm(_ input: [UInt8]) {
   let parts = lines(input, atMost: 2)
   guard parts.count == 2 else { return }
@@ -115,7 +115,7 @@ func feedForm(_ input: [UInt8]) {
   let header = basic.isEmpty ? [type] : [type, ("authorization", "Basic " + basic)]
   _ = try? TokenRequest(of: call(request(fields: header, body: parts[1]), of: path, method: "POST"))
 
-  // Whatever id is presented comes out as it went in.
+  // The id that is presented is the id that is read.
   guard let text = parts[1].text, !text.isEmpty else { return }
   let form =
     "grant_type=client_credentials&client_id=\(PercentEncoding.encode(text))"
@@ -127,7 +127,7 @@ func feedForm(_ input: [UInt8]) {
   demand(read.deviceID == DeviceID(text) && read.secret != nil, "a form says something else")
 }
 
-/// What is read of a request once its header section is.
+/// The parts of a request that are read after its header section.
 func testReading(of head: RequestHead) {
   let request = Request(
     id: "fuzz", method: head.method, target: head.originForm, fields: head.fields, body: .complete([]),
@@ -176,7 +176,7 @@ private func request(
 
 private func headerFields(_ fields: [(name: [UInt8], value: [UInt8])]) -> HeaderFields {
   let lines = fields.map { $0.name + Array(": ".utf8) + $0.value + Array("\r\n".utf8) }
-  // Where a line is none, there are no fields.
+  // If a line is malformed, there are no fields.
   return (try? HeaderFields(lines.joined() + Array("\r\n".utf8), maximumLines: 64)) ?? HeaderFields()
 }
 
@@ -186,5 +186,5 @@ private func json(_ members: (inout JSONWriter) -> Void) -> [UInt8] {
   return writer.buffer.withBytes { Array($0) }
 }
 
-/// Byte for byte: Swift's own strings are equal where only their scalars differ.
+/// Byte for byte: Swift's strings are also equal if only their scalars differ.
 private func same(_ left: String?, _ right: String) -> Bool { left?.utf8.elementsEqual(right.utf8) ?? false }

@@ -2,7 +2,7 @@
 @testable import RedisReplayStore
 @testable import Server
 
-/// Settings, which an operator may have mistyped: what is accepted is what it says, and shows no password.
+/// Settings, which an operator may mistype: an accepted value keeps its meaning, and no password is printed.
 func feedSettings(_ input: [UInt8]) {
   guard let text = input.text else { return }
   if let address = ListenAddress(text) {
@@ -29,7 +29,7 @@ func feedSettings(_ input: [UInt8]) {
   feedArguments(text)
 }
 
-/// A command line, its words separated by line ends. No setting that names a file: the fuzzer might find one.
+/// A command line, one word per line. No setting that names a file: the fuzzer might find one.
 private func feedArguments(_ text: String) {
   let words = text.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
   let flags = Setting.allCases.map(\.flag)
@@ -47,7 +47,7 @@ private func feedArguments(_ text: String) {
   }
 }
 
-/// Visible ASCII, without what would end a host.
+/// Visible ASCII, without the characters that end a host.
 private func isPlain(_ text: String) -> Bool {
   !text.isEmpty && text.utf8.allSatisfy { (0x21...0x7E).contains($0) && !"/?#@\\".utf8.contains($0) }
 }

@@ -3,7 +3,7 @@ import Encoding
 
 @testable import RequestSignature
 
-// Signed messages: the first bytes of a stranger that are looked at, before anyone knows who it is.
+// Signed messages: the first untrusted bytes that are parsed, before authentication.
 
 /// A field's value as a dictionary, as signature parameters and as a digest.
 func feedStructuredField(_ input: [UInt8]) {
@@ -23,7 +23,7 @@ func feedStructuredField(_ input: [UInt8]) {
   }
 }
 
-/// What is signed is the canonical form: it must mean what was sent, and have no second spelling.
+/// The canonical form is signed: it must have the meaning of what was sent, and no second spelling.
 private func testIsCanonical(_ parameters: SignatureParameters) {
   var written = Array("sig=".utf8)
   parameters.append(to: &written)
@@ -36,9 +36,9 @@ private func testIsCanonical(_ parameters: SignatureParameters) {
   demand(read == parameters, "parameters are read otherwise once written")
 }
 
-/// A request in the lines method, target, `Signature-Input`, `Signature`, `Content-Digest` (an empty one is absent),
-/// where the change goes, body. As it is it is read, and must not verify; then a device signs what it asks for, and
-/// no change of one byte may verify, unless it says the same in another spelling.
+/// A request in the lines method, target, `Signature-Input`, `Signature`, `Content-Digest` (empty means absent), the
+/// change, body. The request itself must not verify; then a device signs it, and no change of one byte may verify,
+/// unless it is another spelling of the same.
 func feedSignedRequest(_ input: [UInt8]) {
   let parts = lines(input, atMost: 7)
   guard parts.count == 7, let method = parts[0].text, let target = parts[1].text, target.hasPrefix("/") else {
@@ -52,7 +52,7 @@ func feedSignedRequest(_ input: [UInt8]) {
   let asSent = try? RequestProof(message.view)
   demand(asSent?.verify(storedKey: FuzzedDevice.storedKey) != true, "a proof was made without the key")
 
-  // What it asks to cover, and its own times and nonce, where they can be had.
+  // The components it covers, and its times and nonce, if they are valid.
   let covered = asSent?.covered ?? []
   let nonce = asSent?.nonce ?? "12345678"
   message.fields = [:]
@@ -73,7 +73,7 @@ private func testChange(_ change: Change?, of message: SignedMessage, _ signed: 
   guard let proof = try? RequestProof(changed.view), proof.hasDigest(of: changed.body),
     proof.verify(storedKey: FuzzedDevice.storedKey)
   else { return }
-  // White space between parameters and the like: the same was said, and nothing else.
+  // White space between parameters and the like: the same meaning.
   demand(change.mayRespell, "a changed \(change.part) verifies")
   demand(
     proof.keyID == signed.keyID && proof.nonce == signed.nonce && proof.created == signed.created
@@ -81,8 +81,8 @@ private func testChange(_ change: Change?, of message: SignedMessage, _ signed: 
     "a changed \(change.part) verifies, and says something else")
 }
 
-/// An answer in the lines status, `Signature-Input`, `Signature`, `Content-Digest`, body: none is the registry's, and
-/// of what the registry signs a device accepts nothing but the same.
+/// An answer in the lines status, `Signature-Input`, `Signature`, `Content-Digest`, body: it must not verify, and a
+/// device accepts an answer of the registry only unchanged.
 func feedSignedResponse(_ input: [UInt8]) {
   let parts = lines(input, atMost: 5)
   guard parts.count == 5, let status = parts[0].text.flatMap({ Int($0) }), (100...599).contains(status) else {
@@ -108,10 +108,10 @@ func feedSignedResponse(_ input: [UInt8]) {
   demand(!accepts(status, parts[4] + [0]), "another body is accepted")
 }
 
-/// A device of which all is known.
+/// A device whose keys are known.
 private enum FuzzedDevice {
   static let id = "0190a5c2-7d3e-7b1a-8c4d-5e6f70819203"
-  /// Of 64 zeros, as every test key.
+  /// Derived from 64 zeros, like every test key.
   private static let secret = Array(repeating: UInt8(ascii: "0"), count: 64)
   static let signer = secret.withUnsafeBufferPointer {
     try! RequestSigner(keyID: id, keys: DeviceKeys(secret: $0))
@@ -134,7 +134,7 @@ private struct SignedMessage {
   }
 }
 
-/// One byte of one part of a message, replaced, put in or taken out.
+/// A change of one byte in one part of a message: replaced, inserted or removed.
 private struct Change {
   enum Part: UInt8, CaseIterable { case method, target, body, signatureInput, signature, contentDigest }
   enum Kind: UInt8, CaseIterable { case replace, insert, remove }
@@ -153,7 +153,7 @@ private struct Change {
     byte = bytes[4]
   }
 
-  /// Fields may be spelled in more than one way; a byte in the place of another never says the same.
+  /// Fields have several spellings; one byte replaced by another never has the same meaning.
   var mayRespell: Bool {
     switch part {
     case .method, .target, .body: false
@@ -174,11 +174,11 @@ private struct Change {
       case .contentDigest:
         message.fields["content-digest"] != nil && change(&message.fields["content-digest", default: ""])
       }
-    // Other targets are refused before anyone reads a signature (`Framing`): an empty one would mean `/`.
+    // Other targets are refused before a signature is read: an empty one would mean `/`.
     return isChanged && message.target.utf8.first == UInt8(ascii: "/") ? message : nil
   }
 
-  /// What is no UTF-8 any more is no change: put right, it could be the text that it was.
+  /// Bytes that are no longer UTF-8 are not a change: repaired, they could be the original text.
   private func change(_ text: inout String) -> Bool {
     var bytes = Array(text.utf8)
     guard change(&bytes), let changed = bytes.text else { return false }

@@ -5,7 +5,7 @@ import JSON
 
 // Owners' tokens, and the key sets that identity providers publish.
 
-/// In the first byte: the rest is a compact token, the header of one, its claims, or changes a token that is good.
+/// The first byte decides: the rest is a compact token, a token's header, its claims, or a change of a valid token.
 func feedToken(_ input: [UInt8]) {
   guard let kind = input.first else { return }
   let rest = Array(input.dropFirst())
@@ -17,7 +17,7 @@ func feedToken(_ input: [UInt8]) {
   }
 }
 
-/// A token that was not signed with a key verifies under none.
+/// A token that was not signed with a key does not verify.
 private func testToken(_ text: String) {
   guard let token = try? CompactToken(text) else { return }
   for key in keys where key.algorithms.contains(token.algorithm) {
@@ -37,7 +37,7 @@ private func testChangedToken(_ change: [UInt8]) {
   if let text = characters.text { testToken(text) }
 }
 
-/// Claims are good only in their time, and for somebody.
+/// Claims are valid only in their time, and for their audience.
 private func testClaims(_ json: [UInt8]) {
   guard case .object(let claims)? = try? ParsedJSON(json) else { return }
   for rules in [ClaimRules(issuer: nil, audience: nil), ClaimRules(issuer: "i", audience: "a")] {
@@ -54,7 +54,7 @@ private func testClaims(_ json: [UInt8]) {
   }
 }
 
-/// A JWK set: its keys are of the kinds that verify, and every other has its reason.
+/// A JWK set: its keys are of supported kinds, and every other key has a reason.
 func feedKeySet(_ input: [UInt8]) {
   guard let set = try? JWKSet(published: input) else { return }
   demand(set.count + set.refusals.count <= JWKSet.maximumKeys, "more keys than may be")
@@ -83,5 +83,5 @@ private let exampleKeys = try! JWKSet(
 private let goodToken = TokenSigner(secret: secret).sign(
   subject: "alice", scope: "registry:admin", issuedAtSeconds: nowMilliseconds / 1000, lifetimeSeconds: 60)!
 
-/// Of 32 zero bytes.
+/// Derived from 32 zero bytes.
 private let signaturePart = String(repeating: "A", count: 43)

@@ -1,7 +1,7 @@
 internal import Synchronization
 
-// What is counted and measured, from any thread and without a lock. Readers see each number whole, and not all of
-// them at one moment: what belongs together is read as if it had happened one after the other.
+// Counters, gauges and histograms, updated from any thread without a lock. A reader sees each number complete, but not
+// all of them at one moment: related numbers may be read a little apart.
 
 /// A number that only grows.
 public final class Counter: Sendable {
@@ -30,12 +30,12 @@ public final class Gauge: Sendable {
   var value: Int { number.load(ordering: .relaxed) }
 }
 
-/// How often something took how long: for each bound, how often it took no longer.
+/// A histogram of durations: for each bound, the number of durations within it.
 public final class Histogram: Sendable {
-  /// In seconds, growing.
+  /// In seconds, ascending.
   let bounds: [Double]
   private let boundsNanoseconds: [UInt64]
-  /// Those of each bound alone, and last those beyond all bounds.
+  /// The counts of each bound alone, and last of those beyond all bounds.
   private let counts: [Counter]
   private let sum = Counter()
 
@@ -51,15 +51,15 @@ public final class Histogram: Sendable {
     counts = (0...bounds.count).map { _ in Counter() }
   }
 
-  /// Counts something that took so long. What took exactly a bound is within it.
+  /// Counts a duration. A duration equal to a bound is within it.
   public func observe(nanoseconds: UInt64) {
     let index = boundsNanoseconds.firstIndex { nanoseconds <= $0 } ?? bounds.count
     counts[index].increment()
     sum.increment(by: Int(clamping: nanoseconds))
   }
 
-  /// For each bound, and last without one, how often it took no longer; and all of the time together. The last
-  /// number is the count of all, whatever is observed meanwhile.
+  /// For each bound, and last without one, the number of durations within it; and the sum of all durations. The last
+  /// number is the total, even while durations are observed.
   var reading: (cumulativeCounts: [UInt64], sumSeconds: Double) {
     var total: UInt64 = 0
     let cumulativeCounts = counts.map { count in

@@ -1,11 +1,11 @@
 internal import Synchronization
 
-/// How many lines of one kind the log takes in a second, so that no stranger and no outage can fill a disk.
+/// The maximum of log lines of one kind in a second, so that no stranger and no outage can fill a disk.
 public final class LineBudget: Sendable {
   private struct State {
     var second: Int64 = .min
     var lines = 0
-    /// Since they were last told of.
+    /// Since the last report.
     var omitted = 0
     var omittedInAll = 0
   }
@@ -15,8 +15,8 @@ public final class LineBudget: Sendable {
 
   public init(linesPerSecond limit: Int) { self.limit = limit }
 
-  /// Whether there is room for one more; and how many had none since the last report, which comes with the first
-  /// line of a second.
+  /// Whether there is room for one more; and how many had none since the last report, which is due with the first line
+  /// of a second.
   public func admit(atSecond second: Int64) -> (isAdmitted: Bool, omitted: Int) {
     state.withLock { state in
       var omitted = 0
@@ -34,6 +34,6 @@ public final class LineBudget: Sendable {
     }
   }
 
-  /// Lines that had no room, since the start.
+  /// Lines without room, since the start.
   public var omittedLines: Int { state.withLock { $0.omittedInAll } }
 }

@@ -1,12 +1,12 @@
 internal import Encoding
 internal import Glibc
 
-/// One event as a line, as far as it is written. `Logger.log` lends it, to add what belongs to the event.
+/// One event as a line, while it is written. `Logger.log` passes it to a closure that adds the members of the event.
 public struct LogLine {
   private(set) var bytes: [UInt8] = []
   private let format: Logger.Format
 
-  /// Bytes that most lines do with.
+  /// Enough bytes for most lines.
   private static let usualLength = 384
 
   /// In JSON a line begins `{"time":"2026-11-23T20:28:29.123Z","level":"info","event":"listening"`, and as text

@@ -1,12 +1,12 @@
 internal import Glibc
 internal import Synchronization
 
-/// Writes events as lines to standard error, from any thread, without making it wait: a separate thread
-/// writes, behind a queue of bounded length. What does not fit is counted, and the count is logged.
+/// Writes events as lines to standard error, from any thread, without blocking it: a separate thread writes from a
+/// bounded queue. Lines that do not fit are counted, and the count is logged.
 ///
-/// `@unchecked Sendable`: `state` is touched under its mutex alone; the rest does not change.
+/// `@unchecked Sendable`: `state` is accessed only under its mutex; the rest does not change.
 public final class Logger: @unchecked Sendable {
-  /// How much an event matters. A logger leaves out what is below its own level.
+  /// The importance of an event. A logger omits events below its own level.
   public enum Level: String, Comparable, CaseIterable, Sendable {
     case debug, info, notice, warning, error
 
@@ -25,7 +25,7 @@ public final class Logger: @unchecked Sendable {
 
   /// How a line looks.
   public enum Format: String, CaseIterable, Sendable {
-    /// One JSON object a line.
+    /// One JSON object per line.
     case json
     /// For people.
     case text
@@ -33,7 +33,7 @@ public final class Logger: @unchecked Sendable {
 
   private struct State {
     var lines: [UInt8] = []
-    /// Since the last line that told of some.
+    /// Since the last line that reported some.
     var droppedLines = 0
     var droppedLinesInAll = 0
     var isClosed = false
@@ -49,12 +49,12 @@ public final class Logger: @unchecked Sendable {
   /// How long the writer's first line waits for others. Waking the writer costs the logging thread more than the
   /// line itself.
   static let gatherMilliseconds = 5
-  /// How long `close` waits for the last lines to be taken.
+  /// How long `close` waits until the last lines are written.
   static let closeTimeoutSeconds = 1
   /// Bytes of lines that wait for the writer.
   public static let maximumQueuedBytes = 1024 * 1024
 
-  /// - Parameter descriptor: where the lines go; standard error unless told otherwise.
+  /// - Parameter descriptor: the destination of the lines; by default standard error.
   public init(level: Level, format: Format, descriptor: Int32 = 2) {
     self.level = level
     self.format = format
@@ -73,15 +73,15 @@ public final class Logger: @unchecked Sendable {
     writerEnded.deallocate()
   }
 
-  /// Logs an event: a short name that never changes, and its circumstances. Never a secret, a signature, an
-  /// `Authorization` field or a connection string.
+  /// Logs an event: a short constant name, and its members. Never pass a secret, a signature, an `Authorization` field
+  /// or a connection string.
   public func log(_ level: Level, _ event: StaticString, _ fields: KeyValuePairs<StaticString, String> = [:]) {
     log(level, event) { line in
       for (name, value) in fields { line.add(name, value) }
     }
   }
 
-  /// Logs an event whose circumstances are written only where its level is logged.
+  /// Logs an event whose members are computed only if its level is logged.
   public func log(_ level: Level, _ event: StaticString, _ write: (inout LogLine) -> Void) {
     guard level >= self.level else { return }
     var line = LogLine(level, event, at: realTime(), format: format)
@@ -106,7 +106,7 @@ public final class Logger: @unchecked Sendable {
   /// Lines that did not fit, since the start.
   public var droppedLines: Int { state.withLock { $0.droppedLinesInAll } }
 
-  /// Writes what waits, and ends the writer. What is logged later is lost.
+  /// Writes the waiting lines, and ends the writer. Later events are lost.
   public func close() {
     let wasOpen = state.withLock { state in
       defer { state.isClosed = true }

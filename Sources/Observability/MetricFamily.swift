@@ -1,26 +1,26 @@
 internal import Synchronization
 
-/// The labels of a family, and their values in one of its children. Values come from small closed sets: never an
-/// id, a path or a name that somebody sent, for each set of values is kept for as long as the process lives.
+/// The labels of a family, and their values in one of its children. Values come from small closed sets, never from
+/// ids, paths or names that a client sent, because each set of values is kept while the process lives.
 public protocol MetricLabels: Hashable, Sendable {
-  /// As Prometheus has them: `[a-z_]+`, in the order of `values`.
+  /// In Prometheus' form: `[a-z_]+`, in the order of `values`.
   static var names: [StaticString] { get }
   var values: [String] { get }
 }
 
-/// Instruments of one name that differ in their labels.
+/// Instruments with one name and different labels.
 ///
-/// Any thread may ask for a child, under a lock that is held for one look into a dictionary; the child itself is
-/// free of locks.
+/// Any thread may look up a child, under a lock that is held for one dictionary access; the child itself uses no
+/// locks.
 public final class MetricFamily<Labels: MetricLabels, Child: AnyObject & Sendable>: Sendable {
   private let children = Mutex<[Labels: Child]>([:])
-  /// In place of the children that would be too many.
+  /// Used when there are too many children.
   private let overflow: Child
   private let make: @Sendable () -> Child
 
   /// Children of one family.
   public static var maximumChildren: Int { 1024 }
-  /// What every label of `overflow` says.
+  /// The value of every label of `overflow`.
   static var overflowValue: String { "other" }
 
   init(_ make: @escaping @Sendable () -> Child) {
@@ -28,8 +28,8 @@ public final class MetricFamily<Labels: MetricLabels, Child: AnyObject & Sendabl
     overflow = make()
   }
 
-  /// The child with these labels. Past `maximumChildren`, new labels share one child, each of whose values is
-  /// `other`: the sum stays right.
+  /// The child with these labels. Beyond `maximumChildren`, new labels share one child whose values are all `other`,
+  /// so the sum stays right.
   public subscript(labels: Labels) -> Child {
     children.withLock { children in
       if let child = children[labels] { return child }
@@ -40,7 +40,7 @@ public final class MetricFamily<Labels: MetricLabels, Child: AnyObject & Sendabl
     }
   }
 
-  /// Lends each child with its labels, in the order of their values.
+  /// Calls `body` with each child and its labels, in the order of their values.
   func forEach(_ body: (_ labels: [MetricText.Label], _ child: Child) -> Void) {
     let (known, isFull) = children.withLock { ($0, $0.count == Self.maximumChildren) }
     let rows = known.map { (values: $0.key.values, child: $0.value) }

@@ -12,7 +12,7 @@ struct MetricText {
     let value: String
   }
 
-  /// `# HELP` and `# TYPE`, which stand before a metric's samples.
+  /// `# HELP` and `# TYPE`, which precede a metric's samples.
   mutating func head(_ name: StaticString, help: StaticString, kind: Kind) {
     bytes += "# HELP \(name) ".utf8
     appendEscaped(help.description, quotes: false)
@@ -46,7 +46,7 @@ struct MetricText {
     return zip(Labels.names, values).map { Label(name: $0, value: $1) }
   }
 
-  /// The buckets of a histogram, each with those below it, then the sum and the count of all.
+  /// The buckets of a histogram, each including the smaller ones, then the sum and the count of all.
   mutating func samples(_ name: StaticString, _ labels: [Label], of histogram: Histogram) {
     let (counts, sum) = histogram.reading
     let bounds = histogram.bounds.map(Self.number) + [Self.number(.infinity)]
@@ -57,14 +57,14 @@ struct MetricText {
     sample(name, suffix: "_count", labels, String(counts[counts.count - 1]))
   }
 
-  /// As Go reads it (`ParseFloat`), whole numbers without a point.
+  /// In the form that Go reads (`ParseFloat`), whole numbers without a point.
   static func number(_ value: Double) -> String {
     if value.isNaN { return "NaN" }
     if value.isInfinite { return value < 0 ? "-Inf" : "+Inf" }
     return Int64(exactly: value).map(String.init) ?? "\(value)"
   }
 
-  /// A backslash and a line feed are escaped everywhere, a quote in label values alone.
+  /// A backslash and a line feed are escaped everywhere, a quote only in label values.
   private mutating func appendEscaped(_ text: String, quotes: Bool) {
     for byte in text.utf8 {
       switch byte {

@@ -22,8 +22,8 @@ public final class Metrics: Sendable {
 
   public init() {}
 
-  /// All metrics, in the order in which they were made. Waits for nobody: what is read are numbers that others leave
-  /// where any thread may look, so that a loop that is stuck can be seen from outside.
+  /// All metrics, in the order in which they were made. Waits for nothing: any thread may read the numbers, so that a
+  /// stuck loop is visible from outside.
   public func text() -> [UInt8] {
     var text = MetricText()
     for metric in metrics.withLock({ $0 }) {
@@ -41,13 +41,13 @@ public final class Metrics: Sendable {
     return counter
   }
 
-  /// A counter that is kept elsewhere, and read each time that somebody looks.
-  /// - Parameter read: from any thread, without waiting; never less than before.
+  /// A counter that is kept elsewhere, and read at each scrape.
+  /// - Parameter read: callable from any thread, without waiting; its value never decreases.
   public func counter(_ name: StaticString, _ help: StaticString, read: @escaping @Sendable () -> Double) {
     add(name, help, .counter) { $0.sample(name, [], MetricText.number(read())) }
   }
 
-  /// Counters that are kept elsewhere, likewise.
+  /// Counters that are kept elsewhere, in the same way.
   public func counters<Labels: MetricLabels>(
     _ name: StaticString, _ help: StaticString, read: @escaping @Sendable () -> [(Labels, Double)]
   ) {
@@ -80,29 +80,29 @@ public final class Metrics: Sendable {
     return family
   }
 
-  /// A gauge that is read each time that somebody looks.
-  /// - Parameter read: from any thread, without waiting; nil where there is nothing to tell.
+  /// A gauge that is read at each scrape.
+  /// - Parameter read: callable from any thread, without waiting; nil without a value.
   public func gauge(_ name: StaticString, _ help: StaticString, read: @escaping @Sendable () -> Double?) {
     add(name, help, .gauge) { text in
       if let value = read() { text.sample(name, [], MetricText.number(value)) }
     }
   }
 
-  /// Gauges that are read likewise.
+  /// Gauges that are read in the same way.
   public func gauges<Labels: MetricLabels>(
     _ name: StaticString, _ help: StaticString, read: @escaping @Sendable () -> [(Labels, Double)]
   ) {
     add(name, help, .gauge) { $0.samples(name, of: read()) }
   }
 
-  /// - Parameter bounds: of the buckets, in seconds, growing.
+  /// - Parameter bounds: the buckets' bounds, in seconds, ascending.
   public func histogram(_ name: StaticString, _ help: StaticString, bounds: [Double]) -> Histogram {
     let histogram = Histogram(bounds: bounds)
     add(name, help, .histogram) { $0.samples(name, [], of: histogram) }
     return histogram
   }
 
-  /// - Parameter bounds: of the buckets, in seconds, growing.
+  /// - Parameter bounds: the buckets' bounds, in seconds, ascending.
   public func histograms<Labels: MetricLabels>(
     _ name: StaticString, _ help: StaticString, bounds: [Double], by labels: Labels.Type
   ) -> MetricFamily<Labels, Histogram> {
@@ -125,7 +125,7 @@ public final class Metrics: Sendable {
     }
   }
 
-  /// What is wrong with a metric of this name beside those that are there; nil where nothing is.
+  /// What is wrong with a metric of this name, given the existing ones; nil if it is valid.
   static func objection(
     to name: StaticString, _ kind: MetricText.Kind, beside others: [StaticString]
   ) -> String? {

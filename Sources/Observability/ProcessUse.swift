@@ -1,16 +1,16 @@
 internal import Glibc
 
-/// What the process takes of the system.
+/// The system resources that the process uses.
 public enum ProcessUse {
-  /// Memory that the process holds in RAM, in bytes; nil where the system does not tell (proc(5), `/proc/[pid]/statm`,
-  /// whose second number is pages).
+  /// Resident memory of the process, in bytes; nil if the system does not report it (proc(5), `/proc/[pid]/statm`,
+  /// whose second number is in pages).
   public static var residentBytes: Int? {
     let numbers = read("/proc/self/statm").split(separator: " ")
     guard numbers.count > 1, let pages = Int(numbers[1]) else { return nil }
     return pages * sysconf(Int32(_SC_PAGESIZE))
   }
 
-  /// Time of processors, in the program and in the system for it (getrusage(2)).
+  /// Processor time of the program, and of the system on its behalf (getrusage(2)).
   public static var processorSeconds: Double {
     var usage = rusage()
     getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
@@ -18,10 +18,10 @@ public enum ProcessUse {
     return seconds(usage.ru_utime) + seconds(usage.ru_stime)
   }
 
-  /// Open descriptors; nil where the system does not tell.
+  /// Open descriptors; nil if the system does not report them.
   ///
-  /// `/proc/self/fd` is closed to a process that refuses debuggers and is not root's. `FDSize` of `/proc/self/status`
-  /// (proc(5)) bounds the numbers that are in use, and asking for each takes some 50 ns.
+  /// A process that refuses debuggers and is not root's cannot read `/proc/self/fd`. `FDSize` of `/proc/self/status`
+  /// (proc(5)) bounds the descriptors in use, and testing each takes about 50 ns.
   public static var openDescriptors: Int? {
     let line = read("/proc/self/status").split(separator: "\n").first { $0.hasPrefix("FDSize:") }
     guard let size = line?.split(whereSeparator: { $0 == "\t" || $0 == " " }).last.flatMap({ Int32($0) }) else {
@@ -30,7 +30,7 @@ public enum ProcessUse {
     return (0..<size).count { fcntl($0, F_GETFD) >= 0 }
   }
 
-  /// The start of a small file; empty where it cannot be read.
+  /// The start of a small file; empty if it cannot be read.
   private static func read(_ path: String) -> String {
     let descriptor = open(path, O_RDONLY | O_CLOEXEC)
     guard descriptor >= 0 else { return "" }
@@ -41,6 +41,6 @@ public enum ProcessUse {
     }
   }
 
-  /// `/proc/self/status` has some 1,500 bytes.
+  /// `/proc/self/status` has about 1,500 bytes.
   private static let maximumLength = 4096
 }

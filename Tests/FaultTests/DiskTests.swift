@@ -18,7 +18,8 @@ import Testing
     }
   }
 
-  @Test("because it is full: writes get 503, reads continue, and it recovers", .enabled(if: FullDisk.isPossible))
+  @Test(
+    "because it is full: writes get 503, reads continue, and it recovers", .enabled(if: FullDisk.isPossible))
   func fullDisk() async throws {
     let directory = TemporaryDirectory()
     try await BlockingThreads.run {
@@ -34,7 +35,8 @@ import Testing
   }
 
   @Test(
-    "because the file became read-only: writes get 503, reads continue, and it recovers", .enabled(if: canFreezeFiles)
+    "because the file became read-only: writes get 503, reads continue, and it recovers",
+    .enabled(if: canFreezeFiles)
   )
   func readOnly() async throws {
     let directory = TemporaryDirectory()

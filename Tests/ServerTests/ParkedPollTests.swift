@@ -81,7 +81,7 @@ import Testing
   }
 
   @Test(arguments: DatabaseKind.allCases)
-  func `With too many parked polls, one more does not wait, and gets `Retry-After``(
+  func `With too many parked polls, one more does not wait, and gets Retry-After`(
     _ kind: DatabaseKind
   ) async throws {
     try await TestRegistry.with(TestDatabase(kind), bounds: { $0.maxParkedPolls = 1 }) { registry in

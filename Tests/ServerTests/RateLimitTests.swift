@@ -21,7 +21,7 @@ import Testing
   }
 
   @Test(arguments: DatabaseKind.allCases)
-  func `A client that asks too often gets `Retry-After`, and others continue`(_ kind: DatabaseKind)
+  func `A client that asks too often gets Retry-After, and others continue`(_ kind: DatabaseKind)
     async throws
   {
     try await TestRegistry.with(TestDatabase(kind), settings: ["RATE_LIMIT_CLIENT": "5/3600"]) { registry in
