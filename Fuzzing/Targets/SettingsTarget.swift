@@ -39,11 +39,11 @@ private func feedArguments(_ text: String) {
   else { return }
   demand(arguments.words.count <= words.count, "more words than there are")
   for setting in Setting.allCases {
-    guard let value = arguments.value(of: setting), value != setting.defaultText else { continue }
+    guard let value = arguments.value(of: setting), value != setting.declaration.defaultText else { continue }
     let isThere = words.contains { $0 == value || $0 == "\(setting.flag)=\(value)" }
     demand(isThere, "a value of \(setting.rawValue) that nobody gave")
-    guard let number = try? arguments.number(of: setting, in: 1...1000, default: 1) else { continue }
-    demand((1...1000).contains(number), "a number outside its bounds")
+    guard let number = try? arguments.number(of: setting) else { continue }
+    demand((setting.declaration.bounds ?? 0...Int.max).contains(number), "a number outside its bounds")
   }
 }
 
