@@ -14,7 +14,9 @@ public enum UUIDText {
       if index == 8 || index == 13 || index == 18 || index == 23 {
         guard byte == UInt8(ascii: "-") else { return nil }
       } else {
-        guard byte.isLowerCaseHexDigit, let nibble = Hex.value(byte) else { return nil }
+        guard byte.isLowerCaseHexDigit else { return nil }
+        // The low bits of `a` are 1.
+        let nibble = byte.isDigit ? byte & 0xF : (byte & 0xF) + 9
         // 16 digits and two hyphens make the first word.
         if index < 18 {
           words.high = words.high << 4 | UInt64(nibble)
