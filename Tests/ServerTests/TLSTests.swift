@@ -41,7 +41,7 @@ import Testing
       #expect(line.contains(#""level":"error","event":"certificate not reloaded","cause":"TLS_"#), "\(line)")
     }
     try service.remove()
-    _ = try await service.reload(until: "cannot be read")
+    _ = try await service.reload(until: "cannot read")
     #expect(try await service.curl("/healthz", trusting: "first").output == Self.ok)
     // And once they are right, they count.
     try service.put("second.pem", "second.key")
@@ -123,7 +123,7 @@ import Testing
     ("first.pem", "second.key", "TLS_KEY_FILE", "is not the private key of the certificate"),
     ("first.key", "first.key", "TLS_CERT_FILE", "is not a certificate"),
     ("first.pem", "first.pem", "TLS_KEY_FILE", "is not a private key"),
-    ("first.pem", "none", "TLS_KEY_FILE", "cannot be read"),
+    ("first.pem", "none", "TLS_KEY_FILE", "cannot read"),
   ])
   func `A certificate and a key that do not fit stop the start`(
     _ certificate: String, _ key: String, _ setting: String, _ reason: String
