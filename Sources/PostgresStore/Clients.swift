@@ -1,35 +1,50 @@
 public import Registry
 
 extension PostgresStore {
-  public func insertClient(_ client: Client, change: Change) async throws(RegistryError) {
-    let values: [PostgresValue] = [
-      .text(client.id.text), .text(orNull: client.email?.text), .int8(orNull: client.telegramID),
-      .timestamp(client.createdAt),
-    ]
-    try await run(.insertClient, values) { (_) throws(RegistryError) in }
+  static let clientStatements = [
+    insertClient.prepared, selectClient.prepared, selectClients.prepared, deleteClient.prepared,
+  ]
+
+  /// An address that hand-written SQL spoiled is shown as none.
+  private static let clientColumns = PostgresColumns("id, email, telegram_id, created_at") {
+    Client(
+      id: $0.clientID(), email: $0.optionalText().flatMap { Email($0) }, telegramID: $0.optionalInteger(),
+      createdAt: $0.time())
   }
+
+  public func insertClient(_ client: Client, change: Change) async throws(RegistryError) {
+    try await run(
+      Self.insertClient, .text(client.id.text), .text(orNull: client.email?.text),
+      .int8(orNull: client.telegramID), .timestamp(client.createdAt))
+  }
+
+  static let insertClient = PostgresStatement(
+    .write, "INSERT INTO clients (\(clientColumns)) VALUES (\(clientColumns.parameters(from: 1)))")
 
   public func client(_ id: ClientID) async throws(RegistryError) -> Client? {
-    try await run(.client, [.text(id.text)]) { $0.firstRow.map(Client.init(row:)) }
+    try await firstRow(of: Self.selectClient, .text(id.text))
   }
+
+  static let selectClient = PostgresStatement(
+    .read, "SELECT \(clientColumns) FROM clients WHERE id = $1::text", row: clientColumns.read)
 
   public func clients(after cursor: ClientCursor?, limit: Int) async throws(RegistryError) -> [Client] {
-    let values: [PostgresValue] = [
-      cursor.map { .timestamp($0.createdAt) } ?? .earliest, .text(cursor?.id.text ?? ""), .int8(Int64(limit)),
-    ]
-    return try await run(.clients, values) { $0.map(Client.init(row:)) }
+    try await rows(
+      of: Self.selectClients, cursor.map { .timestamp($0.createdAt) } ?? .earliest,
+      .text(cursor?.id.text ?? ""), .int8(Int64(limit)))
   }
+
+  static let selectClients = PostgresStatement(
+    .read,
+    """
+    SELECT \(clientColumns) FROM clients
+    WHERE (created_at, id) > ($1::timestamptz, $2::text COLLATE "C")
+    ORDER BY created_at, id LIMIT $3::int8
+    """, row: clientColumns.read)
 
   public func deleteClient(_ id: ClientID, change: Change) async throws(RegistryError) -> Bool {
-    try await run(.deleteClient, [.text(id.text)]) { $0.changedRowCount > 0 }
+    try await run(Self.deleteClient, .text(id.text)) > 0
   }
-}
 
-extension Client {
-  /// Reads `PostgresStatement.clientColumns`. An address that hand-written SQL spoiled is shown as none.
-  fileprivate init(row: PostgresAnswer.Row) {
-    self.init(
-      id: ClientID(row.text(0)!)!, email: row.text(1).flatMap { Email($0) }, telegramID: row.int8(2),
-      createdAt: row.timestamp(3)!)
-  }
+  static let deleteClient = PostgresStatement(.write, "DELETE FROM clients WHERE id = $1::text")
 }

@@ -1,85 +1,84 @@
 public import Registry
 
 extension PostgresStore {
-  public func hasDevices() async throws(RegistryError) -> Bool {
-    try await run(.hasDevices, []) { $0.row(0).bool(0) }
+  static let credentialStatements = [
+    hasDevices.prepared, selectCredentials.prepared, rotateSecret.prepared, promoteNextSecret.prepared,
+  ]
+
+  /// The database's constraints hold that the next secret is there in whole or not at all, and the lengths.
+  static let credentialColumns = PostgresColumns(
+    """
+    id, client_id, is_active, hmac_key_hash, stored_key, server_key,
+    next_hmac_key_hash, next_stored_key, next_server_key, grace_expires_at
+    """
+  ) {
+    DeviceCredentials(
+      deviceID: $0.id(), clientID: $0.clientID(), isActive: $0.bool(), current: $0.optionalVerifier()!,
+      next: $0.optionalVerifier(), graceExpiresAt: $0.optionalTime())
   }
 
-  public func credentials(of id: DeviceID) async throws(RegistryError) -> DeviceCredentials? {
-    try await run(.credentials, [.uuid(id)]) { $0.firstRow.map(DeviceCredentials.init(row:)) }
+  public func hasDevices() async throws(RegistryError) -> Bool {
+    try await firstRow(of: Self.hasDevices) ?? false
   }
+
+  static let hasDevices = PostgresStatement(.read, "SELECT EXISTS (SELECT FROM devices)") { $0.bool() }
+
+  public func credentials(of id: DeviceID) async throws(RegistryError) -> DeviceCredentials? {
+    try await firstRow(of: Self.selectCredentials, .uuid(id))
+  }
+
+  static let selectCredentials = PostgresStatement(
+    .read, "SELECT \(credentialColumns) FROM devices WHERE id = $1::uuid", row: credentialColumns.read)
 
   public func rotateSecret(
     of id: DeviceID, of owner: ClientID, to verifier: SecretVerifier, graceExpiresAt: Timestamp,
     change: Change
   ) async throws(RegistryError) -> (device: Device, graceExpiresAt: Timestamp)? {
-    let values: [PostgresValue] = [
-      .uuid(id), .text(owner.text), .text(verifier.hmacKeyHash), .bytes(verifier.storedKey),
-      .bytes(verifier.serverKey), .timestamp(graceExpiresAt), .timestamp(change.time),
-    ]
-    return try await run(.rotateSecret, values) { answer in
-      answer.firstRow.map { (Device(row: $0), $0.timestamp(10)!) }
-    }
+    try await firstRow(
+      of: Self.rotateSecret, .uuid(id), .text(owner.text), .text(verifier.hmacKeyHash),
+      .bytes(verifier.storedKey), .bytes(verifier.serverKey), .timestamp(graceExpiresAt),
+      .timestamp(change.time))
   }
 
-  public func promoteNextSecret(of id: DeviceID, storedKey: [UInt8], change: Change) async throws(RegistryError)
-    -> Bool
-  {
-    try await run(.promoteNextSecret, [.uuid(id), .bytes(storedKey)]) { $0.changedRowCount > 0 }
-  }
+  /// Where the grace is over already, `$6 <= $7`, the new secret replaces the one in force. LEAST ignores a null:
+  /// without a rotation under way, the end is the new one.
+  static let rotateSecret = PostgresStatement(
+    .write,
+    """
+    UPDATE devices SET
+      hmac_key_hash = CASE WHEN $6::timestamptz <= $7::timestamptz THEN $3 ELSE hmac_key_hash END,
+      stored_key = CASE WHEN $6::timestamptz <= $7::timestamptz THEN $4 ELSE stored_key END,
+      server_key = CASE WHEN $6::timestamptz <= $7::timestamptz THEN $5 ELSE server_key END,
+      next_hmac_key_hash = CASE WHEN $6::timestamptz > $7::timestamptz THEN $3::text END,
+      next_stored_key = CASE WHEN $6::timestamptz > $7::timestamptz THEN $4::bytea END,
+      next_server_key = CASE WHEN $6::timestamptz > $7::timestamptz THEN $5::bytea END,
+      grace_expires_at = CASE WHEN $6::timestamptz > $7::timestamptz THEN LEAST(grace_expires_at, $6::timestamptz) END,
+      updated_at = $7::timestamptz
+    WHERE id = $1::uuid AND client_id = $2::text AND NOT revoked
+    RETURNING \(deviceColumns), COALESCE(grace_expires_at, $6)
+    """
+  ) { (device: deviceColumns.read(&$0), graceExpiresAt: $0.time()) }
 
-  public func insertToken(
-    _ hash: TokenHash, of id: DeviceID, storedKey: [UInt8], expiresAt: Timestamp, at time: Timestamp,
-    maxLive: Int, windowSeconds: Int
+  public func promoteNextSecret(
+    of id: DeviceID, storedKey: [UInt8], change: Change
   ) async throws(RegistryError) -> Bool {
-    let values: [PostgresValue] = [
-      .bytes(hash.bytes), .uuid(id), .bytes(storedKey), .timestamp(expiresAt), .timestamp(time),
-      .int8(Int64(maxLive)), .int8(Int64(windowSeconds)),
-    ]
-    return try await run(.insertToken, values) { (answer) throws(RegistryError) in
-      guard let waitSeconds = answer.row(0).int8(0) else { return false }
-      guard waitSeconds == 0 else { throw .tooManyTokens(retryAfterSeconds: Int(waitSeconds)) }
-      return true
-    }
+    try await run(Self.promoteNextSecret, .uuid(id), .bytes(storedKey)) > 0
   }
 
-  public func credentials(
-    ofToken hash: TokenHash, at time: Timestamp
-  ) async throws(RegistryError) -> TokenCredentials? {
-    try await run(.tokenCredentials, [.bytes(hash.bytes), .timestamp(time)]) { answer in
-      answer.firstRow.map {
-        TokenCredentials(device: DeviceCredentials(row: $0), expiresAt: $0.timestamp(10)!)
-      }
-    }
-  }
-
-  public func recordPresence(_ presence: [DeviceID: Presence]) async throws(RegistryError) {
-    guard !presence.isEmpty else { return }
-    let entries = Array(presence)
-    let values: [PostgresValue] = [
-      .uuids(entries.map(\.key)),
-      .array(of: .timestamp, entries.map { .timestamp($0.value.lastSeen) }),
-      .array(of: .timestamp, entries.map { .timestamp(orNull: $0.value.lastPoll) }),
-      .array(of: .timestamp, entries.map { .timestamp(orNull: $0.value.lastAck) }),
-    ]
-    try await run(.recordPresence, values) { (_) throws(RegistryError) in }
-  }
-
-  public func removeTokens(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int {
-    try await run(.removeTokens, [.timestamp(time), .int8(Int64(limit))]) { $0.changedRowCount }
-  }
+  static let promoteNextSecret = PostgresStatement(
+    .write,
+    """
+    UPDATE devices SET
+      hmac_key_hash = next_hmac_key_hash, stored_key = next_stored_key, server_key = next_server_key,
+      next_hmac_key_hash = NULL, next_stored_key = NULL, next_server_key = NULL, grace_expires_at = NULL
+    WHERE id = $1::uuid AND is_active AND next_stored_key = $2::bytea
+    """)
 }
 
-extension DeviceCredentials {
-  /// Reads `PostgresStatement.credentialColumns`. A next secret is there in whole or not at all: the database's
-  /// constraints hold that, and the lengths.
-  fileprivate convenience init(row: PostgresAnswer.Row) {
-    self.init(
-      deviceID: row.uuid(0), clientID: ClientID(row.text(1)!)!, isActive: row.bool(2),
-      current: SecretVerifier(
-        hmacKeyHash: row.text(3)!, storedKey: row.octets(4)!, serverKey: row.octets(5)!),
-      next: row.text(6).map {
-        SecretVerifier(hmacKeyHash: $0, storedKey: row.octets(7)!, serverKey: row.octets(8)!)
-      }, graceExpiresAt: row.timestamp(9))
+extension PostgresRow {
+  /// Three columns: argon2id hash, StoredKey, ServerKey.
+  fileprivate mutating func optionalVerifier() -> SecretVerifier? {
+    let (hash, storedKey, serverKey) = (optionalText(), optionalBytes(), optionalBytes())
+    return hash.map { SecretVerifier(hmacKeyHash: $0, storedKey: storedKey!, serverKey: serverKey!) }
   }
 }

@@ -1,72 +1,161 @@
 public import Registry
 
 extension PostgresStore {
-  public func ping() async throws(RegistryError) {
-    try await run(.ping, []) { (_) throws(RegistryError) in }
+  static let deviceStatements = [
+    ping.prepared, checkRegistration.prepared, insertDevice.prepared, selectDevice.prepared,
+    selectDevices.prepared, renameDevice.prepared, renameDevices.prepared, revokeDevice.prepared,
+    revokeDevices.prepared,
+  ]
+
+  /// What the database's constraints hold is not tested again.
+  static let deviceColumns = PostgresColumns(
+    "id, client_id, device_name, is_active, revoked, last_poll, last_ack, last_seen, created_at, updated_at"
+  ) {
+    Device(
+      id: $0.id(), clientID: $0.clientID(), deviceName: DeviceName(stored: $0.text()), isActive: $0.bool(),
+      revoked: $0.bool(), lastPoll: $0.optionalTime(), lastAck: $0.optionalTime(), lastSeen: $0.optionalTime(),
+      createdAt: $0.time(), updatedAt: $0.time())
   }
+
+  /// What goes into `deviceColumns`.
+  private static func values(of device: Device) -> [PostgresValue] {
+    [
+      .uuid(device.id), .text(device.clientID.text), .text(device.deviceName.text), .bool(device.isActive),
+      .bool(device.revoked), .timestamp(orNull: device.lastPoll), .timestamp(orNull: device.lastAck),
+      .timestamp(orNull: device.lastSeen), .timestamp(device.createdAt), .timestamp(device.updatedAt),
+    ]
+  }
+
+  public func ping() async throws(RegistryError) { try await run(Self.ping) }
+
+  static let ping = PostgresStatement(.read, "SELECT 1")
 
   public func checkRegistration(
     of deviceName: DeviceName, for clientID: ClientID, maxDevices: Int
   ) async throws(RegistryError) {
-    try await run(
-      .checkRegistration, [.text(clientID.text), .text(deviceName.text), .int8(Int64(maxDevices))]
-    ) { (answer) throws(RegistryError) in
-      guard let row = answer.firstRow else { throw .clientNotFound }
-      if row.bool(0) { throw .tooManyDevices(limit: maxDevices) }
-      if row.bool(1) { throw .deviceNameTaken }
-    }
+    let found = try await firstRow(
+      of: Self.checkRegistration, .text(clientID.text), .text(deviceName.text), .int8(Int64(maxDevices)))
+    guard let found else { throw .clientNotFound }
+    if found.isFull { throw .tooManyDevices(limit: maxDevices) }
+    if found.isNameTaken { throw .deviceNameTaken }
   }
+
+  static let checkRegistration = PostgresStatement(
+    .read,
+    """
+    SELECT device_count >= $3::int8,
+      EXISTS (SELECT FROM devices WHERE client_id = $1::text AND device_name = $2::text AND NOT revoked)
+    FROM clients WHERE id = $1::text
+    """
+  ) { (isFull: $0.bool(), isNameTaken: $0.bool()) }
 
   public func insertDevice(
     _ device: Device, verifier: SecretVerifier, maxDevices: Int, change: Change
   ) async throws(RegistryError) {
-    let values: [PostgresValue] = [
-      .uuid(device.id), .text(device.clientID.text), .text(device.deviceName.text),
-      .text(verifier.hmacKeyHash), .bytes(verifier.storedKey), .bytes(verifier.serverKey),
-      .bool(device.isActive), .bool(device.revoked),
-      .timestamp(orNull: device.lastPoll), .timestamp(orNull: device.lastAck),
-      .timestamp(orNull: device.lastSeen),
-      .timestamp(device.createdAt), .timestamp(device.updatedAt), .int8(Int64(maxDevices)),
-    ]
-    try await run(.insertDevice, values) { (answer) throws(RegistryError) in
-      guard let row = answer.firstRow, row.bool(0) else { throw .clientNotFound }
-      guard row.bool(1) else { throw .tooManyDevices(limit: maxDevices) }
-    }
+    let found = try await firstRow(
+      of: Self.insertDevice,
+      [
+        .text(device.clientID.text), .int8(Int64(maxDevices)), .text(verifier.hmacKeyHash),
+        .bytes(verifier.storedKey), .bytes(verifier.serverKey),
+      ] + Self.values(of: device))
+    guard let found, found.hasOwner else { throw .clientNotFound }
+    guard found.isCreated else { throw .tooManyDevices(limit: maxDevices) }
   }
 
+  /// Registrations of one client wait for each other at its row. The next one sees the new count: after a wait for a
+  /// lock, PostgreSQL reads the row anew (manual, section 13.2.1).
+  static let insertDevice = PostgresStatement(
+    .write,
+    """
+    WITH owner AS (
+      SELECT device_count FROM clients WHERE id = $1::text FOR NO KEY UPDATE
+    ), created AS (
+      INSERT INTO devices (hmac_key_hash, stored_key, server_key, \(deviceColumns))
+      SELECT $3, $4, $5, \(deviceColumns.parameters(from: 6)) FROM owner WHERE device_count < $2::int8
+      RETURNING id
+    )
+    SELECT EXISTS (SELECT FROM owner), EXISTS (SELECT FROM created)
+    """
+  ) { (hasOwner: $0.bool(), isCreated: $0.bool()) }
+
   public func device(_ id: DeviceID) async throws(RegistryError) -> Device? {
-    try await run(.device, [.uuid(id)]) { $0.firstRow.map(Device.init(row:)) }
+    try await firstRow(of: Self.selectDevice, .uuid(id))
   }
+
+  static let selectDevice = PostgresStatement(
+    .read, "SELECT \(deviceColumns) FROM devices WHERE id = $1::uuid", row: deviceColumns.read)
 
   public func devices(
     of clientID: ClientID, after cursor: DeviceCursor?, limit: Int
   ) async throws(RegistryError) -> [Device] {
-    let values: [PostgresValue] = [
-      .text(clientID.text), cursor.map { .timestamp($0.createdAt) } ?? .earliest,
-      .uuid(cursor?.id ?? DeviceID(high: 0, low: 0)), .int8(Int64(limit)),
-    ]
-    return try await run(.devices, values) { $0.map(Device.init(row:)) }
+    try await rows(
+      of: Self.selectDevices, .text(clientID.text), cursor.map { .timestamp($0.createdAt) } ?? .earliest,
+      .uuid(cursor?.id ?? DeviceID(high: 0, low: 0)), .int8(Int64(limit)))
   }
+
+  static let selectDevices = PostgresStatement(
+    .read,
+    """
+    SELECT \(deviceColumns) FROM devices
+    WHERE client_id = $1::text AND (created_at, id) > ($2::timestamptz, $3::uuid)
+    ORDER BY created_at, id LIMIT $4::int8
+    """, row: deviceColumns.read)
 
   public func renameDevice(
     _ id: DeviceID, of owner: ClientID, to deviceName: DeviceName, change: Change
   ) async throws(RegistryError) -> Device? {
-    try await renames.make(.init(id: id, owner: owner, time: change.time, deviceName: deviceName))
+    try await renames.make(id, .uuid(id), .text(owner.text), .timestamp(change.time), .text(deviceName.text))
   }
+
+  static let renameDevice = PostgresStatement(
+    .write,
+    """
+    UPDATE devices SET device_name = $4::text, updated_at = $3::timestamptz
+    WHERE id = $1::uuid AND client_id = $2::text AND NOT revoked
+    RETURNING \(deviceColumns)
+    """, row: deviceColumns.read)
+
+  static let renameDevices = PostgresStatement(
+    .write,
+    """
+    \(withFound(given: "$3::timestamptz[], $4::text[]", as: "moment, name"))
+    UPDATE devices SET device_name = found.name, updated_at = found.moment
+    FROM found WHERE devices.id = found.id
+    RETURNING devices.\(deviceColumns)
+    """, row: deviceColumns.read)
 
   public func revokeDevice(
     _ id: DeviceID, of owner: ClientID, change: Change
   ) async throws(RegistryError) -> Device? {
-    try await revocations.make(.init(id: id, owner: owner, time: change.time))
+    try await revocations.make(id, .uuid(id), .text(owner.text), .timestamp(change.time))
   }
-}
 
-extension Device {
-  /// Reads `PostgresStatement.deviceColumns`. What the database's constraints hold is not tested again.
-  init(row: PostgresAnswer.Row) {
-    self.init(
-      id: row.uuid(0), clientID: ClientID(row.text(1)!)!, deviceName: DeviceName(stored: row.text(2)!),
-      isActive: row.bool(3), revoked: row.bool(4), lastPoll: row.timestamp(5), lastAck: row.timestamp(6),
-      lastSeen: row.timestamp(7), createdAt: row.timestamp(8)!, updatedAt: row.timestamp(9)!)
+  static let revokeDevice = PostgresStatement(
+    .write,
+    """
+    UPDATE devices SET revoked = true, is_active = false, updated_at = $3::timestamptz
+    WHERE id = $1::uuid AND client_id = $2::text AND NOT revoked
+    RETURNING \(deviceColumns)
+    """, row: deviceColumns.read)
+
+  static let revokeDevices = PostgresStatement(
+    .write,
+    """
+    \(withFound(given: "$3::timestamptz[]", as: "moment"))
+    UPDATE devices SET revoked = true, is_active = false, updated_at = found.moment
+    FROM found WHERE devices.id = found.id
+    RETURNING devices.\(deviceColumns)
+    """, row: deviceColumns.read)
+
+  /// The devices with these ids ($1) and owners ($2) that are not revoked, locked, with what is given for each. Devices
+  /// that another transaction has locked are left out.
+  private static func withFound(given: String, as columns: String) -> String {
+    """
+    WITH found AS (
+      SELECT given.* FROM unnest($1::uuid[], $2::text[], \(given)) AS given (id, owner, \(columns))
+        JOIN devices ON devices.id = given.id AND client_id = given.owner
+      WHERE NOT revoked FOR NO KEY UPDATE OF devices SKIP LOCKED
+    )
+    """
   }
 }

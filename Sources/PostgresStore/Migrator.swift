@@ -58,7 +58,7 @@ public enum PostgresMigrator {
   private static func applied(_ session: PostgresSession) throws(MigrationError) -> [AppliedMigration] {
     do throws(PostgresFailure) {
       return try session.run("SELECT number::int8, name, checksum FROM schema_migrations ORDER BY number")
-        .map { AppliedMigration(number: Int($0.int8(0)!), name: $0.text(1)!, checksum: $0.text(2)!) }
+        .rows { AppliedMigration(number: Int($0.integer()), name: $0.text(), checksum: $0.text()) }
     } catch {
       throw .unavailable(cause: error.description)
     }

@@ -1,6 +1,16 @@
 public import Registry
 
 extension PostgresStore {
+  static let signalStatements = [
+    insertSignal.prepared, selectSignals.prepared, selectSignal.prepared, selectDeliveries.prepared,
+    selectPendingSignals.prepared, acknowledge.prepared, removeSignals.prepared,
+  ]
+
+  private static let signalColumns = PostgresColumns("signals.id, client_id, payload, created_at, expires_at") {
+    Signal(
+      id: $0.id(), clientID: $0.clientID(), payload: $0.bytes(), createdAt: $0.time(), expiresAt: $0.time())
+  }
+
   public func insertSignal(
     _ signal: Signal, to addressees: Addressees, maxLive: Int, change: Change
   ) async throws(RegistryError) -> Int {
@@ -9,99 +19,136 @@ extension PostgresStore {
       case .devices(let ids): .uuids(ids)
       case .all: .null
       }
-    let values: [PostgresValue] = [
-      .uuid(signal.id), .text(signal.clientID.text), .bytes(signal.payload), .timestamp(signal.createdAt),
-      .timestamp(signal.expiresAt), listed, .int8(Int64(maxLive)),
-    ]
-    return try await run(.insertSignal, values) { (answer) throws(RegistryError) in
-      let row = answer.row(0)
-      switch row.text(0) {
-      case nil: return Int(row.int8(1)!)
-      case "clientNotFound": throw .clientNotFound
-      case "deviceNotFound": throw .deviceNotFound
-      case "notOwner": throw .notOwner
-      case "deviceRevoked": throw .deviceRevoked
-      case "tooManySignals": throw .tooManySignals(limit: maxLive)
-      case let other?: throw .fault(cause: "insert_signal: \(other)")
-      }
+    let answer = try await firstRow(
+      of: Self.insertSignal, .uuid(signal.id), .text(signal.clientID.text), .bytes(signal.payload),
+      .timestamp(signal.createdAt), .timestamp(signal.expiresAt), listed, .int8(Int64(maxLive)))
+    switch answer?.refusal {
+    case nil: return Int(answer?.addresseeCount ?? 0)
+    case "clientNotFound": throw .clientNotFound
+    case "deviceNotFound": throw .deviceNotFound
+    case "notOwner": throw .notOwner
+    case "deviceRevoked": throw .deviceRevoked
+    case "tooManySignals": throw .tooManySignals(limit: maxLive)
+    case let other?: throw .fault(cause: "insert_signal: \(other)")
     }
   }
+
+  static let insertSignal = PostgresStatement(
+    .write,
+    """
+    SELECT refusal, addressee_count FROM insert_signal(
+      $1::uuid, $2::text, $3::text, $4::timestamptz, $5::timestamptz, $6::uuid[], $7::int8)
+    """
+  ) { (refusal: $0.optionalText(), addresseeCount: $0.optionalInteger()) }
 
   public func signals(
     of clientID: ClientID, after cursor: SignalCursor?, limit: Int
   ) async throws(RegistryError) -> [SignalSummary] {
-    // Behind every id that the registry makes.
+    // After every id that the registry makes.
     let start = cursor?.id ?? SignalID(high: .max, low: .max)
-    return try await run(.signals, [.text(clientID.text), .uuid(start), .int8(Int64(limit))]) {
-      $0.map(SignalSummary.init(row:))
-    }
+    return try await rows(of: Self.selectSignals, .text(clientID.text), .uuid(start), .int8(Int64(limit)))
+  }
+
+  static let selectSignals = PostgresStatement(
+    .read,
+    """
+    SELECT id, created_at, expires_at, devices::int8 FROM signals
+    WHERE client_id = $1::text AND id < $2::uuid
+    ORDER BY id DESC LIMIT $3::int8
+    """
+  ) {
+    SignalSummary(id: $0.id(), createdAt: $0.time(), expiresAt: $0.time(), devices: Int($0.integer()))
   }
 
   public func signal(_ id: SignalID) async throws(RegistryError) -> (signal: Signal, devices: Int)? {
-    try await run(.signal, [.uuid(id)]) { answer in
-      answer.firstRow.map { (Signal(row: $0), Int($0.int8(5)!)) }
-    }
+    try await firstRow(of: Self.selectSignal, .uuid(id))
   }
 
+  static let selectSignal = PostgresStatement(
+    .read, "SELECT \(signalColumns), devices::int8 FROM signals WHERE id = $1::uuid"
+  ) { (signal: signalColumns.read(&$0), devices: Int($0.integer())) }
+
   public func deliveries(of id: SignalID) async throws(RegistryError) -> [Delivery] {
-    try await run(.deliveries, [.uuid(id)]) { $0.map(Delivery.init(row:)) }
+    try await rows(of: Self.selectDeliveries, .uuid(id))
   }
+
+  static let selectDeliveries = PostgresStatement(
+    .read,
+    """
+    SELECT device_id, signal_id, status, broker_ticket, error, acked_at FROM deliveries
+    WHERE signal_id = $1::uuid ORDER BY device_id
+    """
+  ) { Delivery(deviceID: $0.id(), acknowledgement: $0.optionalAcknowledgement(), ackedAt: $0.optionalTime()) }
 
   public func pendingSignals(
     of id: DeviceID, at time: Timestamp, limit: Int
   ) async throws(RegistryError) -> [Signal] {
-    try await run(.pendingSignals, [.uuid(id), .timestamp(time), .int8(Int64(limit))]) {
-      $0.map(Signal.init(row:))
-    }
+    try await rows(of: Self.selectPendingSignals, .uuid(id), .timestamp(time), .int8(Int64(limit)))
   }
+
+  static let selectPendingSignals = PostgresStatement(
+    .read,
+    """
+    SELECT \(signalColumns) FROM deliveries JOIN signals ON signals.id = signal_id
+    WHERE device_id = $1::uuid AND acked_at IS NULL AND expires_at > $2::timestamptz
+    ORDER BY signal_id LIMIT $3::int8
+    """, row: signalColumns.read)
 
   public func acknowledge(
     _ acknowledgements: [Acknowledgement], by id: DeviceID, change: Change
   ) async throws(RegistryError) -> [SignalID: Bool] {
     guard !acknowledgements.isEmpty else { return [:] }
-    let values: [PostgresValue] = [
-      .uuid(id), .uuids(acknowledgements.map(\.signalID)),
-      .array(of: .text, acknowledgements.map { .text($0.status.rawValue) }),
-      .array(of: .text, acknowledgements.map { .text(orNull: $0.brokerTicket) }),
-      .array(of: .text, acknowledgements.map { .text(orNull: $0.error) }),
-      .timestamp(change.time),
-    ]
-    return try await run(.acknowledge, values) { answer in
-      Dictionary(uniqueKeysWithValues: answer.map { ($0.uuid(0), $0.bool(1)) })
-    }
+    return Dictionary(
+      uniqueKeysWithValues: try await rows(
+        of: Self.acknowledge, .uuid(id), .uuids(acknowledgements.map(\.signalID)),
+        .array(of: .text, acknowledgements.map { .text($0.status.rawValue) }),
+        .array(of: .text, acknowledgements.map { .text(orNull: $0.brokerTicket) }),
+        .array(of: .text, acknowledgements.map { .text(orNull: $0.error) }), .timestamp(change.time)))
   }
+
+  /// Requests that acknowledge the same signals lock them in the same order, so that no two wait for each other. The
+  /// second one finds `acked_at` set: after a wait for a lock, PostgreSQL reads the row anew (manual, section 13.2.1).
+  static let acknowledge = PostgresStatement(
+    .write,
+    """
+    WITH known AS (
+      SELECT signal_id, given.status, given.broker_ticket, given.error
+      FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[])
+        AS given (signal_id, status, broker_ticket, error) JOIN deliveries USING (signal_id)
+      WHERE device_id = $1::uuid ORDER BY signal_id FOR NO KEY UPDATE OF deliveries
+    ), stored AS (
+      UPDATE deliveries SET status = known.status, broker_ticket = known.broker_ticket, error = known.error,
+        acked_at = $6::timestamptz
+      FROM known
+      WHERE deliveries.signal_id = known.signal_id AND device_id = $1::uuid AND acked_at IS NULL
+      RETURNING deliveries.signal_id
+    )
+    SELECT signal_id, stored.signal_id IS NOT NULL FROM known LEFT JOIN stored USING (signal_id)
+    """
+  ) { ($0.id() as SignalID, $0.bool()) }
 
   public func removeSignals(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int {
-    try await run(.removeSignals, [.timestamp(time), .int8(Int64(limit))]) { $0.changedRowCount }
+    try await run(Self.removeSignals, .timestamp(time), .int8(Int64(limit)))
   }
+
+  /// Leaves out what another process removes at this moment.
+  static let removeSignals = PostgresStatement(
+    .write,
+    """
+    DELETE FROM signals WHERE id = ANY (ARRAY(
+      SELECT id FROM signals WHERE expires_at < $1::timestamptz
+      ORDER BY expires_at LIMIT $2::int8 FOR UPDATE SKIP LOCKED))
+    """)
 }
 
-extension Signal {
-  /// Reads `PostgresStatement.signalColumns`.
-  fileprivate init(row: PostgresAnswer.Row) {
-    self.init(
-      id: row.uuid(0), clientID: ClientID(row.text(1)!)!, payload: row.octets(2)!,
-      createdAt: row.timestamp(3)!, expiresAt: row.timestamp(4)!)
-  }
-}
-
-extension SignalSummary {
-  /// Reads a row of `PostgresStatement.signals`.
-  fileprivate init(row: PostgresAnswer.Row) {
-    self.init(
-      id: row.uuid(0), createdAt: row.timestamp(1)!, expiresAt: row.timestamp(2)!, devices: Int(row.int8(3)!))
-  }
-}
-
-extension Delivery {
-  /// Reads a row of `PostgresStatement.deliveries`. The database holds that the status is one that is known.
-  fileprivate init(row: PostgresAnswer.Row) {
-    self.init(
-      deviceID: row.uuid(1),
-      acknowledgement: row.text(2).map {
-        Acknowledgement(
-          signalID: row.uuid(0), status: Acknowledgement.Status(rawValue: $0)!, brokerTicket: row.text(3),
-          error: row.text(4))
-      }, ackedAt: row.timestamp(5))
+extension PostgresRow {
+  /// The columns signal_id, status, broker_ticket and error of a delivery; nil without a status. The database's
+  /// constraints allow no other words than those of `Status`.
+  fileprivate mutating func optionalAcknowledgement() -> Acknowledgement? {
+    let (signalID, status, ticket, error) = (id() as SignalID, optionalText(), optionalText(), optionalText())
+    return status.map {
+      Acknowledgement(
+        signalID: signalID, status: Acknowledgement.Status(rawValue: $0)!, brokerTicket: ticket, error: error)
+    }
   }
 }

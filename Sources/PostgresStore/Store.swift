@@ -38,8 +38,8 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
     let parameters = try PostgresParameters(url: url)
     let count = limits.readConnections + limits.writeConnections
     let workers = try WorkerPool(name: "pg-connect", threads: 2, maximumQueueLength: count)
-    func lane(_ count: Int, isWrite: Bool) -> PostgresLane {
-      let statements = PostgresStatement.allCases.filter { $0.isWrite == isWrite }
+    func lane(_ count: Int, for kind: PreparedStatement.Kind) -> PostgresLane {
+      let statements = Self.statements.filter { $0.kind == kind }
       return PostgresLane(
         (0..<count).map { _ in
           PostgresConnection(
@@ -48,10 +48,14 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
     }
     self.loop = loop
     self.workers = workers
-    reads = lane(limits.readConnections, isWrite: false)
-    writes = lane(limits.writeConnections, isWrite: true)
-    renames = PostgresDeviceChanges(together: .renameDevices, alone: .renameDevice, on: loop, lane: writes)
-    revocations = PostgresDeviceChanges(together: .revokeDevices, alone: .revokeDevice, on: loop, lane: writes)
+    reads = lane(limits.readConnections, for: .read)
+    writes = lane(limits.writeConnections, for: .write)
+    renames = PostgresDeviceChanges(
+      "renames", together: Self.renameDevices, alone: Self.renameDevice, of: [.uuid, .text, .timestamp, .text],
+      on: loop, lane: writes)
+    revocations = PostgresDeviceChanges(
+      "revocations", together: Self.revokeDevices, alone: Self.revokeDevice, of: [.uuid, .text, .timestamp],
+      on: loop, lane: writes)
   }
 
   /// Begins to connect, and goes on reconnecting until `close`. Called on the loop, once. Requests may follow at
@@ -90,25 +94,63 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
     lastLook.withLock { $0 = pool }
   }
 
-  /// The connections, as they were some 50 ms ago. From any thread, without waiting for the loop.
+  /// The connections, as they were about 50 ms ago. From any thread, without waiting for the loop.
   public var pool: PostgresPool { lastLook.withLock { $0 } }
 
-  /// Runs one statement, and reads its answer with `decode`.
-  func run<Value: Sendable>(
-    _ statement: PostgresStatement, _ values: [PostgresValue],
-    decode: @escaping (PostgresAnswer) throws(RegistryError) -> Value
+  // MARK: Running statements
+
+  static let statements =
+    clientStatements + deviceStatements + credentialStatements + tokenStatements + presenceStatements
+    + signalStatements
+
+  /// Runs one statement, and answers all of its rows.
+  func rows<Row: Sendable>(
+    of statement: PostgresStatement<Row>, _ values: PostgresValue...
+  ) async throws(RegistryError) -> [Row] {
+    try await answer(to: statement.prepared, values) { $0.rows(statement.row) }
+  }
+
+  /// Runs one statement, and answers its first row, if there is one.
+  func firstRow<Row: Sendable>(
+    of statement: PostgresStatement<Row>, _ values: PostgresValue...
+  ) async throws(RegistryError) -> Row? {
+    try await firstRow(of: statement, values)
+  }
+
+  func firstRow<Row: Sendable>(
+    of statement: PostgresStatement<Row>, _ values: [PostgresValue]
+  ) async throws(RegistryError) -> Row? {
+    try await answer(to: statement.prepared, values) { $0.firstRow(statement.row) }
+  }
+
+  /// Runs one statement, and answers how many rows it changed.
+  @discardableResult
+  func run(
+    _ statement: PostgresStatement<Void>, _ values: PostgresValue...
+  ) async throws(RegistryError) -> Int {
+    try await answer(to: statement.prepared, values) { $0.changedRowCount }
+  }
+
+  private func answer<Value: Sendable>(
+    to statement: PreparedStatement, _ values: [PostgresValue], read: @escaping (PostgresAnswer) -> Value
   ) async throws(RegistryError) -> Value {
     loop.assertCurrent()
+    assert(Self.statements.contains { $0 === statement }, "\(statement.name) is not in its file's statements")
     let result: Result<Value, RegistryError> = await withUnsafeContinuation { continuation in
       let request = PostgresRequest(statement: statement, values: values) { answer in
-        do throws(RegistryError) {
-          continuation.resume(returning: .success(try decode(answer.mapError(\.registryError).get())))
-        } catch {
-          continuation.resume(returning: .failure(error))
-        }
+        continuation.resume(returning: answer.map(read).mapError(\.registryError))
       }
-      (statement.isWrite ? writes : reads).submit(request)
+      (statement.kind == .write ? writes : reads).submit(request)
     }
     return try result.get()
   }
+}
+
+/// The connections of a store and what waits for them, as they were at its last look at them.
+public struct PostgresPool: Hashable, Sendable {
+  public var reads = PostgresLaneState()
+  public var writes = PostgresLaneState()
+  /// Renames that wait for the statement before theirs, and revocations likewise.
+  public var waitingRenames = 0
+  public var waitingRevocations = 0
 }

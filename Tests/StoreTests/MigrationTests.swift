@@ -1,3 +1,4 @@
+import FoundationEssentials
 import Migrations
 import Testing
 
@@ -48,5 +49,17 @@ import Testing
     #expect(Migration(number: 1, name: "x", sql: []).checksum == "cbf29ce484222325")
     #expect(Migration(number: 1, name: "x", sql: Array("foobar".utf8)).checksum == "85944171f73967e8")
     #expect(Migration(number: 12_345, name: "x", sql: []).label == "12345_x")
+  }
+
+  @Test("A store lists the files of its folder, all of them and in order", arguments: StoreKind.allCases)
+  func folder(_ kind: StoreKind) throws {
+    let store = kind == .postgres ? "PostgresStore" : "SQLiteStore"
+    let folder = URL(filePath: #filePath).appending(path: "../../../Sources/\(store)/Migrations").standardized
+    let files = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()
+    #expect(kind.migrations.map { "\($0.label).sql" } == files)
+    #expect(kind.migrations.map(\.number) == Array(1...files.count))
+    for (migration, file) in zip(kind.migrations, files) {
+      #expect(try String(contentsOf: folder.appending(path: file), encoding: .utf8) == migration.sql)
+    }
   }
 }

@@ -9,31 +9,39 @@ import Testing
   @Test(
     "PostgreSQL",
     arguments: [
-      (PostgresStatement.device, "gen_random_uuid()", "devices_pkey"),
-      (.devices, "'client 7', now(), gen_random_uuid(), 10", "ix_devices_client_created"),
-      (.clients, "now(), '', 10", "ix_clients_created"),
-      (.renameDevice, "gen_random_uuid(), 'client7', now(), 'x'", "devices_pkey"),
+      (PostgresStore.selectDevice.prepared, "gen_random_uuid()", "devices_pkey"),
       (
-        .renameDevices, "ARRAY[gen_random_uuid()], ARRAY['client7'], ARRAY[now()], ARRAY['x']", "devices_pkey"
+        PostgresStore.selectDevices.prepared, "'client 7', now(), gen_random_uuid(), 10",
+        "ix_devices_client_created"
       ),
-      (.revokeDevice, "gen_random_uuid(), 'client7', now()", "devices_pkey"),
-      (.revokeDevices, "ARRAY[gen_random_uuid()], ARRAY['client7'], ARRAY[now()]", "devices_pkey"),
-      (.checkRegistration, "'client7', 'x', 5", "devices_name_unique"),
-      (.credentials, "gen_random_uuid()", "devices_pkey"),
-      (.tokenCredentials, "sha256('1'), now()", "device_tokens_pkey"),
+      (PostgresStore.selectClients.prepared, "now(), '', 10", "ix_clients_created"),
+      (PostgresStore.renameDevice.prepared, "gen_random_uuid(), 'client7', now(), 'x'", "devices_pkey"),
       (
-        .rotateSecret, "gen_random_uuid(), 'client7', 'x', sha256('1'), sha256('1'), now(), now()",
+        PostgresStore.renameDevices.prepared,
+        "ARRAY[gen_random_uuid()], ARRAY['client7'], ARRAY[now()], ARRAY['x']", "devices_pkey"
+      ),
+      (PostgresStore.revokeDevice.prepared, "gen_random_uuid(), 'client7', now()", "devices_pkey"),
+      (
+        PostgresStore.revokeDevices.prepared, "ARRAY[gen_random_uuid()], ARRAY['client7'], ARRAY[now()]",
         "devices_pkey"
       ),
-      (.promoteNextSecret, "gen_random_uuid(), sha256('1')", "devices_pkey"),
-      (.removeTokens, "now(), 100", "ix_device_tokens_expires"),
-      (.signals, "'client7', gen_random_uuid(), 10", "ix_signals_client"),
-      (.signal, "gen_random_uuid()", "signals_pkey"),
-      (.deliveries, "gen_random_uuid()", "deliveries_pkey"),
-      (.pendingSignals, "gen_random_uuid(), now(), 100", "ix_deliveries_pending"),
-      (.removeSignals, "now(), 100", "ix_signals_expires"),
+      (PostgresStore.checkRegistration.prepared, "'client7', 'x', 5", "devices_name_unique"),
+      (PostgresStore.selectCredentials.prepared, "gen_random_uuid()", "devices_pkey"),
+      (PostgresStore.selectToken.prepared, "sha256('1'), now()", "device_tokens_pkey"),
+      (
+        PostgresStore.rotateSecret.prepared,
+        "gen_random_uuid(), 'client7', 'x', sha256('1'), sha256('1'), now(), now()",
+        "devices_pkey"
+      ),
+      (PostgresStore.promoteNextSecret.prepared, "gen_random_uuid(), sha256('1')", "devices_pkey"),
+      (PostgresStore.removeTokens.prepared, "now(), 100", "ix_device_tokens_expires"),
+      (PostgresStore.selectSignals.prepared, "'client7', gen_random_uuid(), 10", "ix_signals_client"),
+      (PostgresStore.selectSignal.prepared, "gen_random_uuid()", "signals_pkey"),
+      (PostgresStore.selectDeliveries.prepared, "gen_random_uuid()", "deliveries_pkey"),
+      (PostgresStore.selectPendingSignals.prepared, "gen_random_uuid(), now(), 100", "ix_deliveries_pending"),
+      (PostgresStore.removeSignals.prepared, "now(), 100", "ix_signals_expires"),
     ])
-  func postgres(_ statement: PostgresStatement, _ values: String, _ index: String) async throws {
+  func postgres(_ statement: PreparedStatement, _ values: String, _ index: String) async throws {
     let database = try await TestDatabase(.postgres)
     let session = await SQLSession(database.location)
     try await session.run(Self.manyRows)

@@ -195,6 +195,23 @@ import Testing
     }
   }
 
+  @Test("A connection of which one statement does not fit the schema is not ready; once it fits, it is")
+  func otherSchema() async throws {
+    let database = try await TestDatabase(.postgres)
+    try await database.sql("ALTER TABLE deliveries RENAME broker_ticket TO ticket")
+    var limits = PostgresLimits()
+    limits.waitMilliseconds = 100
+    try await RunningPostgresStore.with(database.location, limits: limits) { running in
+      #expect(isUnavailable(await running.error { try await $0.ping() }))
+      await running.wait(for: limits.readConnections) {
+        if case .connectFailed(let cause) = $0 { cause.hasPrefix("42703") } else { false }
+      }
+      try await database.sql("ALTER TABLE deliveries RENAME ticket TO broker_ticket")
+      await running.waitUntilConnected()
+      try await running.run { try await $0.ping() }
+    }
+  }
+
   @Test("One statement's error leaves its neighbours in the pipeline alone")
   func neighbours() async throws {
     let database = try await TestDatabase(.postgres)

@@ -148,7 +148,7 @@ import Testing
       return kind == .postgres ? "'\\x\(digits)'::bytea" : "x'\(digits)'"
     }
     let time = kind == .postgres ? "'\(noon)'" : "\(noon.millisecondsSince1970)"
-    try await database.migrate([database.migrations[0]])
+    try await database.migrate([database.kind.migrations[0]])
     try await database.sql("INSERT INTO clients (id, created_at) VALUES ('alice', \(time))")
     try await database.sql(
       """
@@ -156,7 +156,7 @@ import Testing
       VALUES ('\(one.id)', 'alice', 'one', '\(first.hmacKeyHash)', \(bytes(first.storedKey)),
         \(bytes(first.serverKey)), \(time), \(time))
       """)
-    #expect(try await database.migrate() == database.migrations.dropFirst().map(\.label))
+    #expect(try await database.migrate() == database.kind.migrations.dropFirst().map(\.label))
     try await database.withStore { (store) async throws in
       #expect(try await store.device(one.id) == one)
       func expected(next: SecretVerifier?, until end: Timestamp?) -> DeviceCredentials {
@@ -269,14 +269,14 @@ import Testing
       return try await group.reduce([], +)
     }
     // Who comes in between two of them may do the second, and be done first.
-    #expect(applied.sorted() == database.migrations.map(\.label))
+    #expect(applied.sorted() == database.kind.migrations.map(\.label))
     #expect(try await database.migrate() == [])
   }
 
   @Test("A migration that changed, is unknown or comes too late is refused", arguments: StoreKind.allCases)
   func refused(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
-    let known = database.migrations
+    let known = database.kind.migrations
     func migration(_ number: Int, _ name: String, _ sql: String) -> Migration {
       Migration(number: number, name: name, sql: Array(sql.utf8))
     }

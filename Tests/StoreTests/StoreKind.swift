@@ -11,6 +11,10 @@ import TestSupport
 /// The stores that pass the same tests.
 enum StoreKind: String, CaseIterable {
   case postgres, sqlite
+
+  var migrations: [Migration] {
+    self == .postgres ? PostgresMigrator.migrations : SQLiteMigrator.migrations
+  }
 }
 
 /// An empty database of one kind.
@@ -45,10 +49,6 @@ final class TestDatabase: Sendable {
       case (.sqlite, let some?): try SQLiteMigrator.migrate(path: location, migrations: some)
       }
     }
-  }
-
-  var migrations: [Migration] {
-    kind == .postgres ? PostgresMigrator.migrations : SQLiteMigrator.migrations
   }
 
   /// Runs hand-written SQL on a connection of its own. Answers the first column of the first row, or nil;

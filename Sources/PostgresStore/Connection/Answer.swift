@@ -10,56 +10,83 @@ final class PostgresAnswer {
 
   deinit { PQclear(result) }
 
-  var rowCount: Int { Int(PQntuples(result)) }
-
   /// Rows that INSERT, UPDATE or DELETE changed.
   var changedRowCount: Int { Int(String(cString: PQcmdTuples(result))) ?? 0 }
 
-  func row(_ index: Int) -> Row { Row(answer: self, index: Int32(index)) }
-
-  var firstRow: Row? { rowCount > 0 ? row(0) : nil }
-
   /// All rows, in order.
-  func map<Value>(_ body: (Row) -> Value) -> [Value] { (0..<rowCount).map { body(row($0)) } }
-
-  /// One row. Our own statements say which column has which type, so a mismatch is a mistake in this file's
-  /// neighbours and stops the program in the first test that meets it.
-  struct Row {
-    fileprivate let answer: PostgresAnswer
-    fileprivate let index: Int32
-
-    private func bytes(_ column: Int) -> UnsafeRawBufferPointer? {
-      guard PQgetisnull(answer.result, index, Int32(column)) == 0 else { return nil }
-      return UnsafeRawBufferPointer(
-        start: PQgetvalue(answer.result, index, Int32(column)),
-        count: Int(PQgetlength(answer.result, index, Int32(column))))
+  func rows<Value>(_ read: (inout PostgresRow) -> Value) -> [Value] {
+    (0..<PQntuples(result)).map { index in
+      var row = PostgresRow(result: result, index: index)
+      return read(&row)
     }
+  }
 
-    private func integer<Integer: FixedWidthInteger>(_ column: Int, as type: Integer.Type) -> Integer? {
-      bytes(column).map { bytes in
-        precondition(bytes.count == MemoryLayout<Integer>.size)
-        return Integer(bigEndian: bytes.loadUnaligned(as: Integer.self))
-      }
+  func firstRow<Value>(_ read: (inout PostgresRow) -> Value) -> Value? {
+    guard PQntuples(result) > 0 else { return nil }
+    var row = PostgresRow(result: result, index: 0)
+    return read(&row)
+  }
+}
+
+/// Reads the columns of one row in their order. Valid as long as its answer.
+///
+/// Our own statements say which column has which type and may be null, so a mismatch is a mistake in the statement, and
+/// stops the program in the first test that runs it.
+struct PostgresRow {
+  fileprivate let result: OpaquePointer
+  fileprivate let index: Int32
+  private var column: Int32 = 0
+
+  fileprivate init(result: OpaquePointer, index: Int32) {
+    self.result = result
+    self.index = index
+  }
+
+  mutating func text() -> String { optionalText()! }
+
+  mutating func optionalText() -> String? { next().map { String(decoding: $0, as: UTF8.self) } }
+
+  mutating func bytes() -> [UInt8] { optionalBytes()! }
+
+  mutating func optionalBytes() -> [UInt8]? { next().map { Array($0) } }
+
+  mutating func bool() -> Bool { fixedWidth(UInt8.self)! == 1 }
+
+  /// An `int8`.
+  mutating func integer() -> Int64 { optionalInteger()! }
+
+  mutating func optionalInteger() -> Int64? { fixedWidth(Int64.self) }
+
+  mutating func time() -> Timestamp { optionalTime()! }
+
+  mutating func optionalTime() -> Timestamp? {
+    optionalInteger().map { PostgresTime.timestamp(microseconds: $0) }
+  }
+
+  /// A `uuid`.
+  mutating func id<Entity>() -> Identifier<Entity> {
+    let bytes = next()!
+    precondition(bytes.count == 16)
+    return Identifier(
+      high: UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self)),
+      low: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
+  }
+
+  mutating func clientID() -> ClientID { ClientID(text())! }
+
+  private mutating func fixedWidth<Integer: FixedWidthInteger>(_ type: Integer.Type) -> Integer? {
+    next().map { bytes in
+      precondition(bytes.count == MemoryLayout<Integer>.size)
+      return Integer(bigEndian: bytes.loadUnaligned(as: Integer.self))
     }
+  }
 
-    func text(_ column: Int) -> String? { bytes(column).map { String(decoding: $0, as: UTF8.self) } }
-
-    func octets(_ column: Int) -> [UInt8]? { bytes(column).map { Array($0) } }
-
-    func bool(_ column: Int) -> Bool { integer(column, as: UInt8.self) == 1 }
-
-    func int8(_ column: Int) -> Int64? { integer(column, as: Int64.self) }
-
-    func timestamp(_ column: Int) -> Timestamp? {
-      int8(column).map { PostgresTime.timestamp(microseconds: $0) }
-    }
-
-    func uuid<Entity>(_ column: Int) -> Identifier<Entity> {
-      let bytes = bytes(column)!
-      precondition(bytes.count == 16)
-      return Identifier(
-        high: UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self)),
-        low: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
-    }
+  /// The next column's bytes; nil for a null.
+  private mutating func next() -> UnsafeRawBufferPointer? {
+    precondition(column < PQnfields(result))
+    defer { column += 1 }
+    guard PQgetisnull(result, index, column) == 0 else { return nil }
+    return UnsafeRawBufferPointer(
+      start: PQgetvalue(result, index, column), count: Int(PQgetlength(result, index, column)))
   }
 }

@@ -4,7 +4,7 @@ internal import Registry
 
 /// One statement with its parameters, which gets its answer exactly once.
 struct PostgresRequest {
-  let statement: PostgresStatement
+  let statement: PreparedStatement
   let values: [PostgresValue]
   /// How often it may be sent again because a neighbour failed.
   var repetitionsLeft = 3
@@ -27,7 +27,7 @@ final class PostgresConnection: @unchecked Sendable {
   private let loop: EventLoop
   private let workers: WorkerPool
   private let parameters: PostgresParameters
-  private let statements: [PostgresStatement]
+  private let statements: [PreparedStatement]
   private let limits: PostgresLimits
   private let report: @Sendable (PostgresEvent) -> Void
   /// Called each time the connection can be used.
@@ -40,7 +40,7 @@ final class PostgresConnection: @unchecked Sendable {
   private var isPointPlanned = false
 
   init(
-    _ parameters: PostgresParameters, statements: [PostgresStatement], limits: PostgresLimits, loop: EventLoop,
+    _ parameters: PostgresParameters, statements: [PreparedStatement], limits: PostgresLimits, loop: EventLoop,
     workers: WorkerPool, report: @escaping @Sendable (PostgresEvent) -> Void
   ) {
     self.parameters = parameters
@@ -67,7 +67,7 @@ final class PostgresConnection: @unchecked Sendable {
       request.complete(.failure(PostgresFailure(fullQueue: "postgres statements")))
       return
     }
-    if request.statement.isWrite {
+    if request.statement.kind == .write {
       pipeline.append(.request(request), deadlineMilliseconds: nextDeadline)
     } else {
       pipeline.append(read: .request(request), deadlineMilliseconds: nextDeadline)

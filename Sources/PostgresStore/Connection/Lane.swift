@@ -84,3 +84,17 @@ final class PostgresLane {
     }
   }
 }
+
+/// Connections for statements of one kind, and what waits for them.
+public struct PostgresLaneState: Hashable, Sendable {
+  /// Can be used.
+  public var ready = 0
+  /// Being made.
+  public var connecting = 0
+  /// Lost, or never made; tried again in time.
+  public var down = 0
+  /// Statements that were sent and are not answered.
+  public var pendingStatements = 0
+  /// Requests that wait for a connection.
+  public var waitingRequests = 0
+}

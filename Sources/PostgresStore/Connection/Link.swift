@@ -15,6 +15,17 @@ final class PostgresLink {
 
   private static let binary: Int32 = 1
 
+  /// Below our own deadline, so that a slow statement fails alone and its neighbours live.
+  private static let statementTimeoutMilliseconds = 4000
+
+  /// Settings of a session that the URL, the role or the database left open.
+  private static let sessionSetup = """
+    SELECT set_config('default_transaction_isolation', 'read committed', false),
+      CASE current_setting('statement_timeout') WHEN '0'
+        THEN set_config('statement_timeout', '\(statementTimeoutMilliseconds)', false) END,
+      \(PostgresParameters.serverSideSetup)
+    """
+
   init(
     _ handle: PostgresHandle, on loop: EventLoop, whenReadable: @escaping () -> Void
   ) throws(PostgresFailure) {
@@ -46,16 +57,16 @@ final class PostgresLink {
   func sendSetup() -> Bool {
     synchronise(
       PQsendQueryParams(
-        handle.pointer, PostgresStatement.sessionSetup, 0, nil, nil, nil, nil, Self.binary))
+        handle.pointer, Self.sessionSetup, 0, nil, nil, nil, nil, Self.binary))
   }
 
-  func sendPrepare(_ statement: PostgresStatement) -> Bool {
-    synchronise(PQsendPrepare(handle.pointer, statement.rawValue, statement.sql, 0, nil))
+  func sendPrepare(_ statement: PreparedStatement) -> Bool {
+    synchronise(PQsendPrepare(handle.pointer, statement.name, statement.sql, 0, nil))
   }
 
-  /// Sends a statement: a write with a synchronisation point behind it. Reads are only buffered, until
-  /// `synchronise` puts one point behind them all: libpq makes a system call for each point.
-  func send(_ statement: PostgresStatement, _ values: [PostgresValue]) -> Bool {
+  /// Sends a statement: a write with a synchronisation point after it. Reads are only buffered, until
+  /// `synchronise` puts one point after them all: libpq makes a system call for each point.
+  func send(_ statement: PreparedStatement, _ values: [PostgresValue]) -> Bool {
     encoded.removeAll(keepingCapacity: true)
     // Where each value lies in `encoded`; nil for a null.
     let ranges = values.map { value -> Range<Int>? in
@@ -69,25 +80,25 @@ final class PostgresLink {
     let status = encoded.withUnsafeBufferPointer { bytes in
       bytes.withMemoryRebound(to: CChar.self) { bytes in
         PQsendQueryPrepared(
-          handle.pointer, statement.rawValue, Int32(values.count),
+          handle.pointer, statement.name, Int32(values.count),
           ranges.map { range in range.map { bytes.baseAddress! + $0.lowerBound } },
           lengths, formats, Self.binary)
       }
     }
-    return statement.isWrite ? synchronise(status) : status == 1
+    return statement.kind == .write ? synchronise(status) : status == 1
   }
 
   /// Ends a group of reads.
   func synchronise() -> Bool { synchronise(1) }
 
-  /// Puts a synchronisation point behind what was sent, if it could be.
+  /// Puts a synchronisation point after what was sent, if it could be.
   private func synchronise(_ status: Int32) -> Bool {
     guard status == 1, PQpipelineSync(handle.pointer) == 1 else { return false }
     planFlush()
     return true
   }
 
-  /// What libpq could not write at once goes out behind the tasks of this pass.
+  /// What libpq could not write at once goes out after the tasks of this pass.
   private func planFlush() {
     guard !isFlushPlanned else { return }
     isFlushPlanned = true

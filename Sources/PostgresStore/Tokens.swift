@@ -1,0 +1,53 @@
+public import Registry
+
+extension PostgresStore {
+  static let tokenStatements = [insertToken.prepared, selectToken.prepared, removeTokens.prepared]
+
+  public func insertToken(
+    _ hash: TokenHash, of id: DeviceID, storedKey: [UInt8], expiresAt: Timestamp, at time: Timestamp,
+    maxLive: Int, windowSeconds: Int
+  ) async throws(RegistryError) -> Bool {
+    let waitSeconds = try await firstRow(
+      of: Self.insertToken, .bytes(hash.bytes), .uuid(id), .bytes(storedKey), .timestamp(expiresAt),
+      .timestamp(time), .int8(Int64(maxLive)), .int8(Int64(windowSeconds)))
+    guard let waitSeconds = waitSeconds ?? nil else { return false }
+    guard waitSeconds == 0 else { throw .tooManyTokens(retryAfterSeconds: Int(waitSeconds)) }
+    return true
+  }
+
+  static let insertToken = PostgresStatement(
+    .write,
+    """
+    SELECT insert_token(
+      $1::bytea, $2::uuid, $3::bytea, $4::timestamptz, $5::timestamptz, $6::int8, $7::int8)
+    """
+  ) { $0.optionalInteger() }
+
+  public func credentials(
+    ofToken hash: TokenHash, at time: Timestamp
+  ) async throws(RegistryError) -> TokenCredentials? {
+    try await firstRow(of: Self.selectToken, .bytes(hash.bytes), .timestamp(time))
+  }
+
+  static let selectToken = PostgresStatement(
+    .read,
+    """
+    SELECT \(credentialColumns), token.expires_at
+    FROM devices JOIN device_tokens AS token ON token.device_id = devices.id
+    WHERE token.token_hash = $1::bytea AND token.expires_at > $2::timestamptz
+    """
+  ) { TokenCredentials(device: credentialColumns.read(&$0), expiresAt: $0.time()) }
+
+  public func removeTokens(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int {
+    try await run(Self.removeTokens, .timestamp(time), .int8(Int64(limit)))
+  }
+
+  /// Leaves out what another process removes at this moment.
+  static let removeTokens = PostgresStatement(
+    .write,
+    """
+    DELETE FROM device_tokens WHERE token_hash = ANY (ARRAY(
+      SELECT token_hash FROM device_tokens WHERE expires_at < $1::timestamptz
+      ORDER BY expires_at LIMIT $2::int8 FOR UPDATE SKIP LOCKED))
+    """)
+}
