@@ -86,26 +86,36 @@ public final class SQLiteChangeWatcher: ClosableService, @unchecked Sendable {
 
   private func tellChanges(_ connection: SQLiteConnection) throws(SQLiteFailure) {
     // Asked before the log is read: what is committed in between moves it again.
-    let dataVersion = try connection.run("PRAGMA data_version") { $0.integer(0) }[0]
+    let dataVersion = try connection.execute(Self.selectDataVersion)[0]
     guard dataVersion != seen?.dataVersion else { return }
-    let newest = try connection.run(Self.selectNewest) { $0.integer(0) }.first ?? 0
+    let newest = try connection.execute(Self.selectNewest).first ?? 0
     if var sequence = seen?.sequence {
       // Each turn comes nearer to the newest, and the log's length bounds their number.
-      while sequence != newest { sequence = try tellChanges(behind: sequence, upTo: newest, connection) }
+      while sequence != newest { sequence = try tellChanges(after: sequence, upTo: newest, connection) }
     }
     seen = Position(dataVersion: dataVersion, sequence: newest)
   }
 
   /// The number that was given last; it stays when the log is emptied.
-  static let selectNewest = "SELECT seq FROM sqlite_sequence WHERE name = 'device_changes'"
+  private static let selectNewest = SQLiteStatement(
+    "SELECT seq FROM sqlite_sequence WHERE name = 'device_changes'"
+  ) { $0.integer() }
 
-  static let selectChanges = """
+  private static let selectDataVersion = SQLiteStatement("PRAGMA data_version") { $0.integer() }
+
+  static let selectChanges = SQLiteStatement(
+    """
     SELECT sequence, device_id, signal_id FROM device_changes
     WHERE sequence > ?1 AND sequence <= ?2
     ORDER BY sequence LIMIT ?3
     """
+  ) {
+    LoggedChange(
+      sequence: $0.integer(), deviceID: $0.optionalText().flatMap { DeviceID($0) },
+      signalID: $0.optionalText().flatMap { SignalID($0) })
+  }
 
-  private struct Change {
+  struct LoggedChange {
     let sequence: Int64
     let deviceID: DeviceID?
     let signalID: SignalID?
@@ -114,28 +124,25 @@ public final class SQLiteChangeWatcher: ClosableService, @unchecked Sendable {
   /// Tells the next changes, and answers the number of the last. Where the log has a gap, or counts anew since
   /// another file took its place, the observer hears that it missed some.
   private func tellChanges(
-    behind sequence: Int64, upTo newest: Int64, _ connection: SQLiteConnection
+    after sequence: Int64, upTo newest: Int64, _ connection: SQLiteConnection
   ) throws(SQLiteFailure) -> Int64 {
-    let changes = try connection.run(
+    let changes = try connection.execute(
       Self.selectChanges,
-      [.integer(sequence), .integer(newest), .integer(Int64(Self.maximumChangesPerRead))]
-    ) {
-      Change(
-        sequence: $0.integer(0), deviceID: $0.optionalText(1).flatMap { DeviceID($0) },
-        signalID: $0.optionalText(2).flatMap { SignalID($0) })
-    }
+      [.integer(sequence), .integer(newest), .integer(Int64(Self.maximumChangesPerRead))])
     guard let last = changes.last, last.sequence == sequence + Int64(changes.count) else {
       observer.changesMissed()
       return newest
     }
     for id in Set(changes.compactMap(\.deviceID)) { observer.credentialsChanged(of: id) }
     for id in changes.compactMap(\.signalID) {
-      for addressee in try connection.run(Self.selectAddressees, [.id(id)], read: { $0.id(0) as DeviceID }) {
+      for addressee in try connection.execute(Self.selectAddressees, [.id(id)]) {
         observer.signalsArrived(for: addressee)
       }
     }
     return last.sequence
   }
 
-  static let selectAddressees = "SELECT device_id FROM deliveries WHERE signal_id = ?1"
+  static let selectAddressees = SQLiteStatement("SELECT device_id FROM deliveries WHERE signal_id = ?1") {
+    $0.id() as DeviceID
+  }
 }

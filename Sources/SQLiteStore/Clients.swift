@@ -1,58 +1,55 @@
 public import Registry
 
 extension SQLiteStore {
+  /// An address that hand-written SQL spoiled is shown as none.
+  private static let clientColumns = SQLiteColumns("id, email, telegram_id, created_at") {
+    Client(
+      id: $0.clientID(), email: $0.optionalText().flatMap { Email($0) }, telegramID: $0.optionalInteger(),
+      createdAt: $0.time())
+  }
+
   public func insertClient(_ client: Client, change: Change) async throws(RegistryError) {
-    let id = SQLiteValue.text(client.id.text)
-    let values: [SQLiteValue] = [
-      id, .text(client.email?.text), client.telegramID.map { .integer($0) } ?? .null,
-      .time(client.createdAt),
-    ]
     try await database.write { (writer) throws(RegistryError) in
-      _ = try writer.write(
-        "INSERT INTO clients (id, email, telegram_id, created_at) VALUES (?1, ?2, ?3, ?4)", values,
-        read: { _ in }
+      _ = try writer.run(
+        Self.insertClient, .text(client.id.text), .text(client.email?.text), .integer(client.telegramID),
+        .time(client.createdAt)
       ) { (_) throws(RegistryError) in
         // There are two unique indexes: the id's and the address's.
-        try writer.hasRow("SELECT 1 FROM clients WHERE id = ?1", [id]) ? .clientIDTaken : .clientEmailTaken
+        try writer.hasRow(Self.hasClient, .text(client.id.text)) ? .clientIDTaken : .clientEmailTaken
       }
     }
   }
 
+  static let insertClient = SQLiteStatement(
+    "INSERT INTO clients (\(clientColumns)) VALUES (\(clientColumns.parameters(from: 1)))")
+
+  static let hasClient = SQLiteStatement("SELECT 1 FROM clients WHERE id = ?1")
+
   public func client(_ id: ClientID) async throws(RegistryError) -> Client? {
-    try await read(
-      "SELECT \(Self.clientColumns) FROM clients WHERE id = ?1", [.text(id.text)], row: Client.init(row:)
-    ).first
+    try await firstRow(of: Self.selectClient, .text(id.text))
   }
+
+  static let selectClient = SQLiteStatement(
+    "SELECT \(clientColumns) FROM clients WHERE id = ?1", row: clientColumns.read)
 
   public func clients(after cursor: ClientCursor?, limit: Int) async throws(RegistryError) -> [Client] {
-    try await read(
-      Self.selectClients,
-      [
-        cursor.map { .time($0.createdAt) } ?? .integer(.min), .text(cursor?.id.text ?? ""),
-        .integer(Int64(limit)),
-      ], row: Client.init(row:))
+    try await rows(
+      of: Self.selectClients, cursor.map { .time($0.createdAt) } ?? .integer(.min),
+      .text(cursor?.id.text ?? ""), .integer(Int64(limit)))
   }
 
-  static let selectClients = """
+  static let selectClients = SQLiteStatement(
+    """
     SELECT \(clientColumns) FROM clients
     WHERE (created_at, id) > (?1, ?2)
     ORDER BY created_at, id LIMIT ?3
-    """
+    """, row: clientColumns.read)
 
   public func deleteClient(_ id: ClientID, change: Change) async throws(RegistryError) -> Bool {
     try await database.write { (writer) throws(RegistryError) in
-      try writer.hasRow("DELETE FROM clients WHERE id = ?1 RETURNING 1", [.text(id.text)])
+      try writer.run(Self.deleteClient, .text(id.text)) > 0
     }
   }
 
-  private static let clientColumns = "id, email, telegram_id, created_at"
-}
-
-extension Client {
-  /// Reads `SQLiteStore.clientColumns`. An address that hand-written SQL spoiled is shown as none.
-  fileprivate init(row: SQLiteRow) {
-    self.init(
-      id: ClientID(row.text(0))!, email: row.optionalText(1).flatMap { Email($0) },
-      telegramID: row.optionalInteger(2), createdAt: row.time(3))
-  }
+  static let deleteClient = SQLiteStatement("DELETE FROM clients WHERE id = ?1")
 }

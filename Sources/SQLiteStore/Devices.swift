@@ -1,131 +1,129 @@
 public import Registry
 
 extension SQLiteStore {
-  public func ping() async throws(RegistryError) {
-    // Reads the file's first page.
-    _ = try await read("SELECT count(*) FROM sqlite_schema") { _ in }
+  /// What the database's constraints hold is not tested again.
+  static let deviceColumns = SQLiteColumns(
+    "id, client_id, device_name, is_active, revoked, last_poll, last_ack, last_seen, created_at, updated_at"
+  ) {
+    Device(
+      id: $0.id(), clientID: $0.clientID(), deviceName: DeviceName(stored: $0.text()), isActive: $0.bool(),
+      revoked: $0.bool(), lastPoll: $0.optionalTime(), lastAck: $0.optionalTime(), lastSeen: $0.optionalTime(),
+      createdAt: $0.time(), updatedAt: $0.time())
   }
+
+  /// What goes into `deviceColumns`.
+  private static func values(of device: Device) -> [SQLiteValue] {
+    [
+      .id(device.id), .text(device.clientID.text), .text(device.deviceName.text), .bool(device.isActive),
+      .bool(device.revoked), .time(device.lastPoll), .time(device.lastAck), .time(device.lastSeen),
+      .time(device.createdAt), .time(device.updatedAt),
+    ]
+  }
+
+  public func ping() async throws(RegistryError) { _ = try await rows(of: Self.ping) }
+
+  /// Reads the file's first page.
+  static let ping = SQLiteStatement("SELECT count(*) FROM sqlite_schema")
 
   public func checkRegistration(
     of deviceName: DeviceName, for clientID: ClientID, maxDevices: Int
   ) async throws(RegistryError) {
-    let found = try await read(
-      """
-      SELECT device_count,
-        EXISTS (SELECT 1 FROM devices WHERE client_id = ?1 AND device_name = ?2 AND NOT revoked)
-      FROM clients WHERE id = ?1
-      """, [.text(clientID.text), .text(deviceName.text)]
-    ) { (count: $0.integer(0), isNameTaken: $0.bool(1)) }
-    guard let found = found.first else { throw .clientNotFound }
-    if found.count >= maxDevices { throw .tooManyDevices(limit: maxDevices) }
+    let found = try await firstRow(
+      of: Self.checkRegistration, .text(clientID.text), .text(deviceName.text), .integer(Int64(maxDevices)))
+    guard let found else { throw .clientNotFound }
+    if found.isFull { throw .tooManyDevices(limit: maxDevices) }
     if found.isNameTaken { throw .deviceNameTaken }
   }
+
+  static let checkRegistration = SQLiteStatement(
+    """
+    SELECT device_count >= ?3,
+      EXISTS (SELECT 1 FROM devices WHERE client_id = ?1 AND device_name = ?2 AND NOT revoked)
+    FROM clients WHERE id = ?1
+    """
+  ) { (isFull: $0.bool(), isNameTaken: $0.bool()) }
 
   public func insertDevice(
     _ device: Device, verifier: SecretVerifier, maxDevices: Int, change: Change
   ) async throws(RegistryError) {
-    let values: [SQLiteValue] = [
-      .id(device.id), .text(device.clientID.text), .text(device.deviceName.text),
-      .text(verifier.hmacKeyHash), .blob(verifier.storedKey), .blob(verifier.serverKey),
-      .bool(device.isActive), .bool(device.revoked),
-      .time(device.lastPoll), .time(device.lastAck), .time(device.lastSeen),
-      .time(device.createdAt), .time(device.updatedAt), .integer(Int64(maxDevices)),
-    ]
+    let owner = SQLiteValue.text(device.clientID.text)
+    let values =
+      [
+        owner, .integer(Int64(maxDevices)), .text(verifier.hmacKeyHash), .blob(verifier.storedKey),
+        .blob(verifier.serverKey),
+      ] + Self.values(of: device)
     try await database.write { (writer) throws(RegistryError) in
-      let created = try writer.write(Self.insertDevice, values, read: { $0.bool(0) }) {
-        (failure) throws(RegistryError) in
+      let created = try writer.run(Self.insertDevice, values) { (failure) throws(RegistryError) in
         // The violated index is the name's, unless nobody has the name.
-        try writer.hasRow(
-          "SELECT 1 FROM devices WHERE client_id = ?1 AND device_name = ?2 AND NOT revoked",
-          [.text(device.clientID.text), .text(device.deviceName.text)])
+        try writer.hasRow(Self.hasDeviceName, owner, .text(device.deviceName.text))
           ? .deviceNameTaken : failure.registryError
       }
-      guard created.isEmpty else { return }
-      throw try writer.hasRow("SELECT 1 FROM clients WHERE id = ?1", [.text(device.clientID.text)])
-        ? .tooManyDevices(limit: maxDevices) : .clientNotFound
+      guard created == 0 else { return }
+      throw try writer.hasRow(Self.hasClient, owner) ? .tooManyDevices(limit: maxDevices) : .clientNotFound
     }
   }
 
-  private static let insertDevice = """
-    INSERT INTO devices
-      (id, client_id, device_name, hmac_key_hash, stored_key, server_key, is_active, revoked,
-       last_poll, last_ack, last_seen, created_at, updated_at)
-    SELECT ?1, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13
-    FROM clients WHERE id = ?2 AND device_count < ?14
-    RETURNING 1
+  private static let insertDevice = SQLiteStatement(
     """
+    INSERT INTO devices (hmac_key_hash, stored_key, server_key, \(deviceColumns))
+    SELECT ?3, ?4, ?5, \(deviceColumns.parameters(from: 6)) FROM clients WHERE id = ?1 AND device_count < ?2
+    """)
 
-  static let columns = """
-    id, client_id, device_name, is_active, revoked, last_poll, last_ack, last_seen, created_at, updated_at
-    """
+  private static let hasDeviceName = SQLiteStatement(
+    "SELECT 1 FROM devices WHERE client_id = ?1 AND device_name = ?2 AND NOT revoked")
 
   public func device(_ id: DeviceID) async throws(RegistryError) -> Device? {
-    try await read(Self.selectDevice, [.id(id)], row: Device.init(row:)).first
+    try await firstRow(of: Self.selectDevice, .id(id))
   }
 
-  static let selectDevice = "SELECT \(columns) FROM devices WHERE id = ?1"
+  static let selectDevice = SQLiteStatement(
+    "SELECT \(deviceColumns) FROM devices WHERE id = ?1", row: deviceColumns.read)
 
   public func devices(
     of clientID: ClientID, after cursor: DeviceCursor?, limit: Int
   ) async throws(RegistryError) -> [Device] {
-    try await read(
-      Self.selectDevices,
-      [
-        .text(clientID.text), cursor.map { .time($0.createdAt) } ?? .integer(.min),
-        cursor.map { .id($0.id) } ?? .text(""), .integer(Int64(limit)),
-      ], row: Device.init(row:))
+    try await rows(
+      of: Self.selectDevices, .text(clientID.text), cursor.map { .time($0.createdAt) } ?? .integer(.min),
+      cursor.map { .id($0.id) } ?? .text(""), .integer(Int64(limit)))
   }
 
-  static let selectDevices = """
-    SELECT \(columns) FROM devices
+  static let selectDevices = SQLiteStatement(
+    """
+    SELECT \(deviceColumns) FROM devices
     WHERE client_id = ?1 AND (created_at, id) > (?2, ?3)
     ORDER BY created_at, id LIMIT ?4
-    """
+    """, row: deviceColumns.read)
 
   public func renameDevice(
     _ id: DeviceID, of owner: ClientID, to deviceName: DeviceName, change: Change
   ) async throws(RegistryError) -> Device? {
     try await database.write { (writer) throws(RegistryError) in
       // The name's index is the only one that this statement can violate.
-      try writer.write(
-        Self.updateName,
-        [.id(id), .text(owner.text), .text(deviceName.text), .time(change.time)], read: Device.init(row:),
-        uniqueViolation: { _ in .deviceNameTaken }
-      ).first
+      try writer.firstRow(
+        of: Self.renameDevice, .id(id), .text(owner.text), .text(deviceName.text), .time(change.time),
+        uniqueViolation: { _ in .deviceNameTaken })
     }
   }
 
-  static let updateName = """
+  static let renameDevice = SQLiteStatement(
+    """
     UPDATE devices SET device_name = ?3, updated_at = ?4
     WHERE id = ?1 AND client_id = ?2 AND NOT revoked
-    RETURNING \(columns)
-    """
+    RETURNING \(deviceColumns)
+    """, row: deviceColumns.read)
 
   public func revokeDevice(
     _ id: DeviceID, of owner: ClientID, change: Change
   ) async throws(RegistryError) -> Device? {
     try await database.write { (writer) throws(RegistryError) in
-      try writer.write(
-        """
-        UPDATE devices SET revoked = 1, is_active = 0, updated_at = ?3
-        WHERE id = ?1 AND client_id = ?2 AND NOT revoked
-        RETURNING \(Self.columns)
-        """,
-        [.id(id), .text(owner.text), .time(change.time)], read: Device.init(row:)
-      ).first
+      try writer.firstRow(of: Self.revokeDevice, .id(id), .text(owner.text), .time(change.time))
     }
   }
-}
 
-extension Device {
-  /// Columns that `init(row:)` reads.
-  static let columnCount: Int32 = 10
-
-  /// Reads `SQLiteStore.columns`. What the database's constraints hold is not tested again.
-  init(row: SQLiteRow) {
-    self.init(
-      id: row.id(0), clientID: ClientID(row.text(1))!, deviceName: DeviceName(stored: row.text(2)),
-      isActive: row.bool(3), revoked: row.bool(4), lastPoll: row.optionalTime(5), lastAck: row.optionalTime(6),
-      lastSeen: row.optionalTime(7), createdAt: row.time(8), updatedAt: row.time(9))
-  }
+  static let revokeDevice = SQLiteStatement(
+    """
+    UPDATE devices SET revoked = 1, is_active = 0, updated_at = ?3
+    WHERE id = ?1 AND client_id = ?2 AND NOT revoked
+    RETURNING \(deviceColumns)
+    """, row: deviceColumns.read)
 }

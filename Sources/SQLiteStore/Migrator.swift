@@ -68,15 +68,17 @@ public enum SQLiteMigrator {
         applied_at INTEGER NOT NULL DEFAULT (CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER))
       ) STRICT
       """)
-    return try connection.run("SELECT number, name, checksum FROM schema_migrations ORDER BY number") {
-      AppliedMigration(number: Int($0.integer(0)), name: $0.text(1), checksum: $0.text(2))
-    }
+    return try connection.execute(selectApplied)
   }
+
+  private static let selectApplied = SQLiteStatement(
+    "SELECT number, name, checksum FROM schema_migrations ORDER BY number"
+  ) { AppliedMigration(number: Int($0.integer()), name: $0.text(), checksum: $0.text()) }
 
   private static func apply(_ migration: Migration, _ connection: SQLiteConnection) throws(SQLiteFailure) {
     try connection.execute(migration.sql)
-    try connection.run(
-      "INSERT INTO schema_migrations (number, name, checksum) VALUES (?1, ?2, ?3)",
+    _ = try connection.execute(
+      SQLiteStatement("INSERT INTO schema_migrations (number, name, checksum) VALUES (?1, ?2, ?3)"),
       [.integer(Int64(migration.number)), .text(migration.name), .text(migration.checksum)])
   }
 }

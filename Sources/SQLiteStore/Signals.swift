@@ -1,78 +1,84 @@
 public import Registry
 
 extension SQLiteStore {
+  private static let signalColumns = SQLiteColumns("id, client_id, payload, created_at, expires_at") {
+    Signal(
+      id: $0.id(), clientID: $0.clientID(), payload: $0.utf8(), createdAt: $0.time(), expiresAt: $0.time())
+  }
+
   public func insertSignal(
     _ signal: Signal, to addressees: Addressees, maxLive: Int, change: Change
   ) async throws(RegistryError) -> Int {
     try await database.write { (writer) throws(RegistryError) in
       try writer.transaction { () throws(RegistryError) in
-        guard try writer.hasRow("SELECT 1 FROM clients WHERE id = ?1", [.text(signal.clientID.text)]) else {
-          throw .clientNotFound
-        }
+        let owner = SQLiteValue.text(signal.clientID.text)
+        guard try writer.hasRow(Self.hasClient, owner) else { throw .clientNotFound }
         if case .devices(let ids) = addressees { try writer.checkAddressees(ids, of: signal.clientID) }
-        let live = try writer.write(
-          Self.countLiveSignals, [.text(signal.clientID.text), .time(signal.createdAt)],
-          read: { $0.integer(0) })[0]
-        guard live < maxLive else { throw .tooManySignals(limit: maxLive) }
+        let live = try writer.firstRow(of: Self.countLiveSignals, owner, .time(signal.createdAt))
+        guard live ?? 0 < maxLive else { throw .tooManySignals(limit: maxLive) }
         return try writer.insert(signal, to: addressees)
       }
     }
   }
 
-  static let countLiveSignals = "SELECT count(*) FROM signals WHERE client_id = ?1 AND expires_at > ?2"
+  static let countLiveSignals = SQLiteStatement(
+    "SELECT count(*) FROM signals WHERE client_id = ?1 AND expires_at > ?2"
+  ) { $0.integer() }
 
   public func signals(
     of clientID: ClientID, after cursor: SignalCursor?, limit: Int
   ) async throws(RegistryError) -> [SignalSummary] {
-    try await read(
-      Self.selectSignals,
-      [.text(clientID.text), cursor.map { .id($0.id) } ?? .text(Self.behindAllIDs), .integer(Int64(limit))]
-    ) {
-      SignalSummary(
-        id: $0.id(0), createdAt: $0.time(1), expiresAt: $0.time(2), devices: Int($0.integer(3)))
-    }
+    try await rows(
+      of: Self.selectSignals, .text(clientID.text), cursor.map { .id($0.id) } ?? .text(Self.afterAllIDs),
+      .integer(Int64(limit)))
   }
 
-  static let selectSignals = """
+  /// Ids consist of hexadecimal digits.
+  private static let afterAllIDs = "g"
+
+  static let selectSignals = SQLiteStatement(
+    """
     SELECT id, created_at, expires_at, devices FROM signals
     WHERE client_id = ?1 AND id < ?2
     ORDER BY id DESC LIMIT ?3
     """
-
-  /// Ids are of hexadecimal digits.
-  private static let behindAllIDs = "g"
+  ) {
+    SignalSummary(id: $0.id(), createdAt: $0.time(), expiresAt: $0.time(), devices: Int($0.integer()))
+  }
 
   public func signal(_ id: SignalID) async throws(RegistryError) -> (signal: Signal, devices: Int)? {
-    try await read(Self.selectSignal, [.id(id)]) { (Signal(row: $0), Int($0.integer(5))) }.first
+    try await firstRow(of: Self.selectSignal, .id(id))
   }
 
-  static let selectSignal = "SELECT \(signalColumns), devices FROM signals WHERE id = ?1"
-
-  private static let signalColumns = "id, client_id, created_at, expires_at, payload"
+  static let selectSignal = SQLiteStatement(
+    "SELECT \(signalColumns), devices FROM signals WHERE id = ?1"
+  ) { (signal: signalColumns.read(&$0), devices: Int($0.integer())) }
 
   public func deliveries(of id: SignalID) async throws(RegistryError) -> [Delivery] {
-    try await read(Self.selectDeliveries, [.id(id)]) { Delivery(row: $0, of: id) }
+    try await rows(of: Self.selectDeliveries, .id(id))
   }
 
-  static let selectDeliveries = """
-    SELECT device_id, status, broker_ticket, error, acked_at FROM deliveries
+  static let selectDeliveries = SQLiteStatement(
+    """
+    SELECT device_id, signal_id, status, broker_ticket, error, acked_at FROM deliveries
     WHERE signal_id = ?1
     ORDER BY device_id
     """
+  ) { Delivery(deviceID: $0.id(), acknowledgement: $0.optionalAcknowledgement(), ackedAt: $0.optionalTime()) }
 
   public func pendingSignals(
     of id: DeviceID, at time: Timestamp, limit: Int
   ) async throws(RegistryError) -> [Signal] {
-    try await read(
-      Self.selectPendingSignals, [.id(id), .time(time), .integer(Int64(limit))], row: Signal.init(row:))
+    try await rows(of: Self.selectPendingSignals, .id(id), .time(time), .integer(Int64(limit)))
   }
 
-  /// The index is named because SQLite would as soon take that of all deliveries, acknowledged ones included.
-  static let selectPendingSignals = """
+  /// The index is named because SQLite might choose the one of all deliveries, acknowledged ones included.
+  static let selectPendingSignals = SQLiteStatement(
+    """
     SELECT \(signalColumns) FROM deliveries INDEXED BY ix_deliveries_pending CROSS JOIN signals ON id = signal_id
     WHERE device_id = ?1 AND acked_at IS NULL AND expires_at > ?2
     ORDER BY signal_id LIMIT ?3
-    """
+    """, row: signalColumns.read)
 
   public func acknowledge(
     _ acknowledgements: [Acknowledgement], by id: DeviceID, change: Change
@@ -89,121 +95,104 @@ extension SQLiteStore {
     }
   }
 
-  static let acknowledge = """
+  static let acknowledge = SQLiteStatement(
+    """
     UPDATE deliveries SET status = ?3, broker_ticket = ?4, error = ?5, acked_at = ?6
     WHERE signal_id = ?1 AND device_id = ?2 AND acked_at IS NULL
-    RETURNING 1
-    """
+    """)
 
   public func removeSignals(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int {
     try await database.write { (writer) throws(RegistryError) in
-      try writer.write(
-        Self.deleteExpiredSignals, [.time(time), .integer(Int64(limit))], read: { _ in }
-      ).count
+      try writer.run(Self.removeSignals, .time(time), .integer(Int64(limit)))
     }
   }
 
-  static let deleteExpiredSignals = """
+  static let removeSignals = SQLiteStatement(
+    """
     DELETE FROM signals WHERE id IN (
       SELECT id FROM signals WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)
-    RETURNING 1
-    """
+    """)
 }
 
 extension SQLiteConnection {
   /// Throws `deviceNotFound`, `notOwner`, `deviceRevoked` where any of the devices is so, in this order.
   fileprivate func checkAddressees(_ ids: [DeviceID], of owner: ClientID) throws(RegistryError) {
-    var isForeign = false
-    var isRevoked = false
+    var (isForeign, isRevoked) = (false, false)
     for id in ids {
-      let found = try write(
-        "SELECT client_id, is_active AND NOT revoked FROM devices WHERE id = ?1", [.id(id)],
-        read: { (owner: $0.text(0), isActive: $0.bool(1)) }
-      ).first
-      guard let found else { throw .deviceNotFound }
-      if found.owner != owner.text { isForeign = true }
+      guard let found = try firstRow(of: Self.selectAddressee, .id(id)) else { throw .deviceNotFound }
+      if found.owner != owner { isForeign = true }
       if !found.isActive { isRevoked = true }
     }
     if isForeign { throw .notOwner }
     if isRevoked { throw .deviceRevoked }
   }
 
+  private static let selectAddressee = SQLiteStatement(
+    "SELECT client_id, is_active AND NOT revoked FROM devices WHERE id = ?1"
+  ) { (owner: $0.clientID(), isActive: $0.bool()) }
+
   /// Stores the signal and its deliveries, and answers how many those are.
   fileprivate func insert(_ signal: Signal, to addressees: Addressees) throws(RegistryError) -> Int {
-    let count: Int64
+    let owner = SQLiteValue.text(signal.clientID.text)
+    let count: Int64 =
+      switch addressees {
+      case .devices(let ids): Int64(ids.count)
+      case .all: try firstRow(of: Self.countActiveDevices, owner) ?? 0
+      }
+    try run(
+      Self.insertSignal, .id(signal.id), owner, .integer(count), .time(signal.createdAt),
+      .time(signal.expiresAt), .utf8(signal.payload))
     switch addressees {
-    case .devices(let ids): count = Int64(ids.count)
-    case .all:
-      count = try write(
-        "SELECT count(*) FROM devices WHERE client_id = ?1 AND is_active AND NOT revoked",
-        [.text(signal.clientID.text)], read: { $0.integer(0) })[0]
+    case .devices(let ids): for id in ids { try run(Self.insertDelivery, .id(signal.id), .id(id)) }
+    case .all: try run(Self.insertDeliveries, .id(signal.id), owner)
     }
-    _ = try write(
-      """
-      INSERT INTO signals (id, client_id, devices, created_at, expires_at, payload)
-      VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-      """,
-      [
-        .id(signal.id), .text(signal.clientID.text), .integer(count), .time(signal.createdAt),
-        .time(signal.expiresAt), .utf8(signal.payload),
-      ], read: { _ in })
-    try insertDeliveries(of: signal, to: addressees)
     return Int(count)
   }
 
-  private func insertDeliveries(of signal: Signal, to addressees: Addressees) throws(RegistryError) {
-    switch addressees {
-    case .devices(let ids):
-      for id in ids {
-        _ = try write(
-          "INSERT INTO deliveries (signal_id, device_id) VALUES (?1, ?2)", [.id(signal.id), .id(id)],
-          read: { _ in })
-      }
-    case .all:
-      _ = try write(
-        """
-        INSERT INTO deliveries (signal_id, device_id)
-        SELECT ?1, id FROM devices WHERE client_id = ?2 AND is_active AND NOT revoked
-        """, [.id(signal.id), .text(signal.clientID.text)], read: { _ in })
-    }
-  }
+  private static let countActiveDevices = SQLiteStatement(
+    "SELECT count(*) FROM devices WHERE client_id = ?1 AND is_active AND NOT revoked"
+  ) { $0.integer() }
+
+  private static let insertSignal = SQLiteStatement(
+    """
+    INSERT INTO signals (id, client_id, devices, created_at, expires_at, payload)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+    """)
+
+  private static let insertDelivery = SQLiteStatement(
+    "INSERT INTO deliveries (signal_id, device_id) VALUES (?1, ?2)")
+
+  private static let insertDeliveries = SQLiteStatement(
+    """
+    INSERT INTO deliveries (signal_id, device_id)
+    SELECT ?1, id FROM devices WHERE client_id = ?2 AND is_active AND NOT revoked
+    """)
 
   /// Stores the acknowledgement if it is the first of the delivery, and answers whether it is; nil where the signal was not
   /// sent to the device.
   fileprivate func acknowledge(
     _ acknowledgement: Acknowledgement, by id: DeviceID, at time: Timestamp
   ) throws(RegistryError) -> Bool? {
-    let key: [SQLiteValue] = [.id(acknowledgement.signalID), .id(id)]
-    let isFirst = try hasRow(
-      SQLiteStore.acknowledge,
-      key + [
-        .text(acknowledgement.status.rawValue), .text(acknowledgement.brokerTicket),
-        .text(acknowledgement.error), .time(time),
-      ])
-    if isFirst { return true }
-    return try hasRow("SELECT 1 FROM deliveries WHERE signal_id = ?1 AND device_id = ?2", key) ? false : nil
+    let changed = try run(
+      SQLiteStore.acknowledge, .id(acknowledgement.signalID), .id(id),
+      .text(acknowledgement.status.rawValue), .text(acknowledgement.brokerTicket),
+      .text(acknowledgement.error), .time(time))
+    if changed > 0 { return true }
+    return try hasRow(Self.hasDelivery, .id(acknowledgement.signalID), .id(id)) ? false : nil
   }
+
+  private static let hasDelivery = SQLiteStatement(
+    "SELECT 1 FROM deliveries WHERE signal_id = ?1 AND device_id = ?2")
 }
 
-extension Signal {
-  /// Reads `SQLiteStore.signalColumns`.
-  fileprivate init(row: SQLiteRow) {
-    self.init(
-      id: row.id(0), clientID: ClientID(row.text(1))!, payload: row.utf8(4),
-      createdAt: row.time(2),
-      expiresAt: row.time(3))
-  }
-}
-
-extension Delivery {
-  /// Reads what `SQLiteStore.selectDeliveries` selects.
-  fileprivate init(row: SQLiteRow, of signalID: SignalID) {
-    let acknowledgement = row.optionalText(1).map {
-      // The database's constraints allow these words alone.
+extension SQLiteRow {
+  /// The columns signal_id, status, broker_ticket and error of a delivery; nil without a status. The database's
+  /// constraints allow no other words than those of `Status`.
+  fileprivate mutating func optionalAcknowledgement() -> Acknowledgement? {
+    let (signalID, status, ticket, error) = (id() as SignalID, optionalText(), optionalText(), optionalText())
+    return status.map {
       Acknowledgement(
-        signalID: signalID, status: Acknowledgement.Status(rawValue: $0)!, brokerTicket: row.optionalText(2),
-        error: row.optionalText(3))
+        signalID: signalID, status: Acknowledgement.Status(rawValue: $0)!, brokerTicket: ticket, error: error)
     }
-    self.init(deviceID: row.id(0), acknowledgement: acknowledgement, ackedAt: row.optionalTime(4))
   }
 }

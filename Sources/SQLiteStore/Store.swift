@@ -37,92 +37,53 @@ public final class SQLiteStore: RegistryStore, ClosableService, @unchecked Senda
     await loop.run { [self] in reader = nil }
   }
 
-  /// Runs one reading statement, at the end of the loop's pass: what was committed before it was asked for is seen.
-  func read<Value: Sendable>(
-    _ sql: String, _ values: [SQLiteValue] = [], row: @escaping (SQLiteRow) -> Value
-  ) async throws(RegistryError) -> [Value] {
+  /// Runs one reading statement at the end of the loop's pass, so that it sees what was committed before the call, and
+  /// answers all of its rows.
+  func rows<Row: Sendable>(
+    of statement: SQLiteStatement<Row>, _ values: SQLiteValue...
+  ) async throws(RegistryError) -> [Row] {
+    try await read(statement, values)
+  }
+
+  /// As `rows`; answers the first one, if there is one.
+  func firstRow<Row: Sendable>(
+    of statement: SQLiteStatement<Row>, _ values: SQLiteValue...
+  ) async throws(RegistryError) -> Row? {
+    try await read(statement, values).first
+  }
+
+  private func read<Row: Sendable>(
+    _ statement: SQLiteStatement<Row>, _ values: [SQLiteValue]
+  ) async throws(RegistryError) -> [Row] {
     loop.assertCurrent()
-    let result: Result<[Value], RegistryError> = await withUnsafeContinuation { continuation in
+    let result: Result<[Row], RegistryError> = await withUnsafeContinuation { continuation in
       if reads.isEmpty { loop.atEndOfPass { [self] in runReads() } }
-      reads.append { reader in
-        continuation.resume(returning: Self.read(sql, values, row: row, on: reader))
-      }
+      reads.append { reader in continuation.resume(returning: Self.read(statement, values, on: reader)) }
     }
     return try result.get()
   }
 
-  private static func read<Value>(
-    _ sql: String, _ values: [SQLiteValue], row: (SQLiteRow) -> Value, on reader: SQLiteConnection?
-  ) -> Result<[Value], RegistryError> {
+  private static func read<Row>(
+    _ statement: SQLiteStatement<Row>, _ values: [SQLiteValue], on reader: SQLiteConnection?
+  ) -> Result<[Row], RegistryError> {
     guard let reader else { return .failure(.unavailable(cause: "the store was closed")) }
     do throws(SQLiteFailure) {
-      return .success(try reader.run(sql, values, read: row))
+      return .success(try reader.execute(statement, values))
     } catch {
       return .failure(error.registryError)
     }
   }
 
   /// Without a transaction each read has its own, so it matters to none of them where none can be had. After some
-  /// errors SQLite ends it by itself.
+  /// errors SQLite has ended it already.
   private func runReads() {
     var reads: [(SQLiteConnection?) -> Void] = []
     swap(&reads, &self.reads)
-    if reads.count > 1 { try? reader?.run("BEGIN") }
+    if reads.count > 1 { _ = try? reader?.execute(Self.begin) }
     for read in reads { read(reader) }
-    if let reader, reader.isInTransaction { try? reader.run("COMMIT") }
-  }
-}
-
-extension SQLiteConnection {
-  /// Runs one statement, and lets `explain` say what its unique violation means.
-  func write<Value>(
-    _ sql: String, _ values: [SQLiteValue], read: (SQLiteRow) -> Value,
-    uniqueViolation explain: (SQLiteFailure) throws(RegistryError) -> RegistryError = { $0.registryError }
-  ) throws(RegistryError) -> [Value] {
-    do throws(SQLiteFailure) {
-      return try run(sql, values, read: read)
-    } catch {
-      throw error.isUniqueViolation ? try explain(error) : error.registryError
-    }
+    if let reader, reader.isInTransaction { _ = try? reader.execute(Self.commit) }
   }
 
-  /// Runs `body` so that an error undoes all that it wrote, and what it reads stays true until it writes.
-  func transaction<Value>(_ body: () throws(RegistryError) -> Value) throws(RegistryError) -> Value {
-    // Inside one that several writes share.
-    let isNested = isInTransaction
-    if isNested { try runOrder("SAVEPOINT write") } else { try begin() }
-    do throws(RegistryError) {
-      let value = try body()
-      if isNested { try runOrder("RELEASE write") } else { try commit() }
-      return value
-    } catch {
-      // After a full disk and the like SQLite has undone all by itself.
-      for order in isNested ? ["ROLLBACK TO write", "RELEASE write"] : ["ROLLBACK"] where isInTransaction {
-        try? runOrder(order)
-      }
-      throw error
-    }
-  }
-
-  /// Begins a transaction that holds the write lock from its start.
-  func begin() throws(RegistryError) { try runOrder("BEGIN IMMEDIATE") }
-
-  /// Commits the transaction, or ends it without: then all of it is undone.
-  func commit() throws(RegistryError) {
-    do throws(RegistryError) {
-      try runOrder("COMMIT")
-    } catch {
-      if isInTransaction { try? runOrder("ROLLBACK") }
-      throw error
-    }
-  }
-
-  private func runOrder(_ sql: String) throws(RegistryError) {
-    _ = try write(sql, [], read: { _ in })
-  }
-
-  /// Whether the statement has a row.
-  func hasRow(_ sql: String, _ values: [SQLiteValue]) throws(RegistryError) -> Bool {
-    try !write(sql, values, read: { _ in true }).isEmpty
-  }
+  private static let begin = SQLiteStatement("BEGIN")
+  private static let commit = SQLiteStatement("COMMIT")
 }

@@ -42,7 +42,7 @@ import Testing
     _ = try SQLiteMigrator.migrate(path: path)
     let database = try SQLiteDatabase(path: path)
     try await database.write { (writer) throws(RegistryError) in
-      _ = try writer.hasRow("INSERT INTO clients (id, created_at) VALUES ('alice', 0)", [])
+      _ = try writer.run(SQLiteStatement("INSERT INTO clients (id, created_at) VALUES ('alice', 0)"))
     }
     for file in [path, path + "-wal", path + "-shm"] { #expect(mode(of: file) == 0o600, "\(file)") }
     for folder in ["a", "a/b"] { #expect(mode(of: "\(directory.path)/\(folder)") == 0o700) }
@@ -133,14 +133,16 @@ import Testing
       try await running.execute("UPDATE clients SET email = 'alice@example.com'")
       try await running.run { store in
         async let first = store.client(alice)
-        async let broken = Self.error { _ = try await running.store.read("SELECT nothing") { _ in } }
+        async let broken = Self.error {
+          _ = try await running.store.rows(of: SQLiteStatement("SELECT nothing"))
+        }
         async let last = store.client(alice)
         #expect(await broken != nil)
         let found = try await [first, last]
         #expect(found.allSatisfy { $0?.email?.text == "alice@example.com" })
       }
       let isHeld = try await running.database.write { (writer) throws(RegistryError) in
-        try writer.write("PRAGMA wal_checkpoint(TRUNCATE)", [], read: { $0.bool(0) })[0]
+        try writer.rows(of: SQLiteStatement("PRAGMA wal_checkpoint(TRUNCATE)") { $0.bool() }, [])[0]
       }
       #expect(!isHeld)
     }
@@ -176,7 +178,7 @@ import Testing
         case 8:
           try await running.database.write { (writer) throws(RegistryError) in
             try writer.transaction { () throws(RegistryError) in
-              _ = try writer.write("DELETE FROM clients", [], read: { _ in })
+              try writer.run(SQLiteStatement("DELETE FROM clients"))
               throw .deviceNotFound
             }
           }
@@ -352,7 +354,7 @@ private final class RunningSQLiteStore: RunningStore {
   /// The file may have no page more than it has.
   func leaveNoRoom() async throws {
     let pages = try await database.write { (writer) throws(RegistryError) in
-      try writer.write("PRAGMA page_count", [], read: { $0.integer(0) })[0]
+      try writer.rows(of: SQLiteStatement("PRAGMA page_count") { $0.integer() }, [])[0]
     }
     try await execute("PRAGMA max_page_count = \(pages)")
   }

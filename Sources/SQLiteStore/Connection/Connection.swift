@@ -1,4 +1,5 @@
 internal import CSQLite
+internal import Registry
 
 /// The one owner of an `sqlite3` and its prepared statements. Used by one thread at a time, which is what
 /// SQLITE_OPEN_NOMUTEX demands (https://sqlite.org/threadsafe.html): the owner says which.
@@ -60,33 +61,29 @@ final class SQLiteConnection {
   }
 
   /// Runs one statement to its end, and reads each of its rows. It is prepared once and kept.
-  @discardableResult
-  func run<Value>(
-    _ sql: String, _ values: [SQLiteValue] = [], read: (SQLiteRow) -> Value
-  ) throws(SQLiteFailure) -> [Value] {
-    let statement = try prepare(sql)
+  func execute<Row>(
+    _ statement: SQLiteStatement<Row>, _ values: [SQLiteValue] = []
+  ) throws(SQLiteFailure) -> [Row] {
+    let prepared = try prepare(statement.sql)
     // Ends the statement's transaction: the commit has taken place when `step` said DONE.
     defer {
-      sqlite3_reset(statement)
-      sqlite3_clear_bindings(statement)
+      sqlite3_reset(prepared)
+      sqlite3_clear_bindings(prepared)
     }
     for (index, value) in values.enumerated() {
-      let status = value.bind(to: statement, at: Int32(index + 1))
+      let status = value.bind(to: prepared, at: Int32(index + 1))
       guard status == SQLITE_OK else { throw SQLiteFailure(status) }
     }
-    var rows: [Value] = []
+    var rows: [Row] = []
     while true {
-      switch sqlite3_step(statement) {
-      case SQLITE_ROW: rows.append(read(SQLiteRow(statement: statement)))
+      switch sqlite3_step(prepared) {
+      case SQLITE_ROW:
+        var row = SQLiteRow(of: prepared)
+        rows.append(statement.row(&row))
       case SQLITE_DONE: return rows
       case let status: throw SQLiteFailure(status)
       }
     }
-  }
-
-  /// Runs one statement that has no rows.
-  func run(_ sql: String, _ values: [SQLiteValue] = []) throws(SQLiteFailure) {
-    try run(sql, values) { _ in }
   }
 
   private func prepare(_ sql: String) throws(SQLiteFailure) -> OpaquePointer {
@@ -97,5 +94,90 @@ final class SQLiteConnection {
     guard status == SQLITE_OK, let statement else { throw SQLiteFailure(status) }
     prepared[sql] = statement
     return statement
+  }
+}
+
+// MARK: Writing
+
+extension SQLiteConnection {
+  /// What a unique violation of a statement means.
+  typealias UniqueViolation = (SQLiteFailure) throws(RegistryError) -> RegistryError
+
+  /// Runs one statement, and answers all of its rows.
+  func rows<Row>(
+    of statement: SQLiteStatement<Row>, _ values: [SQLiteValue],
+    uniqueViolation explain: UniqueViolation = { $0.registryError }
+  ) throws(RegistryError) -> [Row] {
+    do throws(SQLiteFailure) {
+      return try execute(statement, values)
+    } catch {
+      throw error.isUniqueViolation ? try explain(error) : error.registryError
+    }
+  }
+
+  /// Runs one statement, and answers its first row, if there is one.
+  func firstRow<Row>(
+    of statement: SQLiteStatement<Row>, _ values: SQLiteValue...,
+    uniqueViolation explain: UniqueViolation = { $0.registryError }
+  ) throws(RegistryError) -> Row? {
+    try rows(of: statement, values, uniqueViolation: explain).first
+  }
+
+  /// Whether the statement has a row.
+  func hasRow(_ statement: SQLiteStatement<Void>, _ values: SQLiteValue...) throws(RegistryError) -> Bool {
+    try !rows(of: statement, values).isEmpty
+  }
+
+  /// Runs an INSERT, UPDATE or DELETE, and answers how many rows it changed, without those that triggers changed.
+  @discardableResult
+  func run(
+    _ statement: SQLiteStatement<Void>, _ values: SQLiteValue...,
+    uniqueViolation explain: UniqueViolation = { $0.registryError }
+  ) throws(RegistryError) -> Int {
+    try run(statement, values, uniqueViolation: explain)
+  }
+
+  @discardableResult
+  func run(
+    _ statement: SQLiteStatement<Void>, _ values: [SQLiteValue],
+    uniqueViolation explain: UniqueViolation = { $0.registryError }
+  ) throws(RegistryError) -> Int {
+    _ = try rows(of: statement, values, uniqueViolation: explain)
+    return Int(sqlite3_changes64(pointer))
+  }
+
+  /// Runs `body` so that an error undoes all that it wrote, and what it reads stays true until it writes.
+  func transaction<Value>(_ body: () throws(RegistryError) -> Value) throws(RegistryError) -> Value {
+    // Inside one that several writes share.
+    let isNested = isInTransaction
+    if isNested { try runOrder("SAVEPOINT write") } else { try begin() }
+    do throws(RegistryError) {
+      let value = try body()
+      if isNested { try runOrder("RELEASE write") } else { try commit() }
+      return value
+    } catch {
+      // After a full disk and the like SQLite has rolled back already.
+      for order in isNested ? ["ROLLBACK TO write", "RELEASE write"] : ["ROLLBACK"] where isInTransaction {
+        try? runOrder(order)
+      }
+      throw error
+    }
+  }
+
+  /// Begins a transaction that holds the write lock from its start.
+  func begin() throws(RegistryError) { try runOrder("BEGIN IMMEDIATE") }
+
+  /// Commits the transaction, or ends it without: then all of it is undone.
+  func commit() throws(RegistryError) {
+    do throws(RegistryError) {
+      try runOrder("COMMIT")
+    } catch {
+      if isInTransaction { try? runOrder("ROLLBACK") }
+      throw error
+    }
+  }
+
+  private func runOrder(_ sql: String) throws(RegistryError) {
+    _ = try rows(of: SQLiteStatement(sql), [])
   }
 }

@@ -15,6 +15,7 @@ enum SQLiteValue: Sendable {
   static func time(_ time: Timestamp?) -> SQLiteValue { time.map { .time($0) } ?? .null }
   static func text(_ text: String?) -> SQLiteValue { text.map { .text($0) } ?? .null }
   static func bool(_ value: Bool) -> SQLiteValue { .integer(value ? 1 : 0) }
+  static func integer(_ value: Int64?) -> SQLiteValue { value.map { .integer($0) } ?? .null }
 
   /// SQLITE_TRANSIENT, a macro that Swift cannot read: SQLite copies the bytes before the call returns.
   private nonisolated(unsafe) static let copied = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
@@ -35,41 +36,60 @@ enum SQLiteValue: Sendable {
   }
 }
 
-/// The row that a statement stands on. Valid until the statement moves.
+/// Reads the columns of the current row in their order. Valid until the statement moves on.
 struct SQLiteRow {
-  let statement: OpaquePointer
+  private let statement: OpaquePointer
+  private var column: Int32 = 0
 
-  func isNull(_ column: Int32) -> Bool { sqlite3_column_type(statement, column) == SQLITE_NULL }
+  init(of statement: OpaquePointer) { self.statement = statement }
 
-  func integer(_ column: Int32) -> Int64 { sqlite3_column_int64(statement, column) }
+  mutating func integer() -> Int64 { sqlite3_column_int64(statement, next()) }
 
-  func bool(_ column: Int32) -> Bool { integer(column) != 0 }
+  mutating func optionalInteger() -> Int64? { isNull ? skip() : integer() }
 
-  func text(_ column: Int32) -> String { String(decoding: bytes(column), as: UTF8.self) }
+  mutating func bool() -> Bool { integer() != 0 }
+
+  mutating func text() -> String { String(decoding: bytesOfText(), as: UTF8.self) }
+
+  mutating func optionalText() -> String? { isNull ? skip() : text() }
 
   /// A text's UTF-8 bytes.
-  func utf8(_ column: Int32) -> [UInt8] { Array(bytes(column)) }
+  mutating func utf8() -> [UInt8] { Array(bytesOfText()) }
 
-  /// An id, which the database's constraints hold to its form.
-  func id<Entity>(_ column: Int32) -> Identifier<Entity> { Identifier(utf8: bytes(column))! }
-
-  /// A text's bytes, where they lie.
-  private func bytes(_ column: Int32) -> UnsafeBufferPointer<UInt8> {
-    // The pointer before the length (sqlite3_column_bytes, in SQLite's documentation).
-    let start = sqlite3_column_text(statement, column)
-    return UnsafeBufferPointer(start: start, count: Int(sqlite3_column_bytes(statement, column)))
-  }
-
-  func blob(_ column: Int32) -> [UInt8] {
+  /// Empty for a null.
+  mutating func blob() -> [UInt8] {
+    let column = next()
     let start = sqlite3_column_blob(statement, column)
     return Array(UnsafeRawBufferPointer(start: start, count: Int(sqlite3_column_bytes(statement, column))))
   }
 
-  func optionalText(_ column: Int32) -> String? { isNull(column) ? nil : text(column) }
+  mutating func time() -> Timestamp { Timestamp(millisecondsSince1970: integer()) }
 
-  func optionalInteger(_ column: Int32) -> Int64? { isNull(column) ? nil : integer(column) }
+  mutating func optionalTime() -> Timestamp? { isNull ? skip() : time() }
 
-  func time(_ column: Int32) -> Timestamp { Timestamp(millisecondsSince1970: integer(column)) }
+  /// An id, which the database's constraints hold to its form.
+  mutating func id<Entity>() -> Identifier<Entity> { Identifier(utf8: bytesOfText())! }
 
-  func optionalTime(_ column: Int32) -> Timestamp? { isNull(column) ? nil : time(column) }
+  mutating func clientID() -> ClientID { ClientID(text())! }
+
+  private var isNull: Bool { sqlite3_column_type(statement, column) == SQLITE_NULL }
+
+  private mutating func skip<Value>() -> Value? {
+    _ = next()
+    return nil
+  }
+
+  private mutating func next() -> Int32 {
+    precondition(column < sqlite3_column_count(statement))
+    defer { column += 1 }
+    return column
+  }
+
+  /// A text's bytes in SQLite's memory.
+  private mutating func bytesOfText() -> UnsafeBufferPointer<UInt8> {
+    let column = next()
+    // The pointer before the length (sqlite3_column_bytes, in SQLite's documentation).
+    let start = sqlite3_column_text(statement, column)
+    return UnsafeBufferPointer(start: start, count: Int(sqlite3_column_bytes(statement, column)))
+  }
 }

@@ -1,0 +1,25 @@
+public import Registry
+
+extension SQLiteStore {
+  public func recordPresence(_ presence: [DeviceID: Presence]) async throws(RegistryError) {
+    guard !presence.isEmpty else { return }
+    try await database.write { (writer) throws(RegistryError) in
+      try writer.transaction { () throws(RegistryError) in
+        for (id, times) in presence {
+          try writer.run(
+            Self.recordPresence, .id(id), .time(times.lastSeen), .time(times.lastPoll), .time(times.lastAck))
+        }
+      }
+    }
+  }
+
+  /// A comparison with NULL is not true: a time that is not known changes nothing.
+  static let recordPresence = SQLiteStatement(
+    """
+    UPDATE devices SET
+      last_seen = CASE WHEN ?2 > ifnull(last_seen, -1) THEN ?2 ELSE last_seen END,
+      last_poll = CASE WHEN ?3 > ifnull(last_poll, -1) THEN ?3 ELSE last_poll END,
+      last_ack = CASE WHEN ?4 > ifnull(last_ack, -1) THEN ?4 ELSE last_ack END
+    WHERE id = ?1
+    """)
+}

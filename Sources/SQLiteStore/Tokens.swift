@@ -1,0 +1,86 @@
+public import Registry
+
+extension SQLiteStore {
+  public func insertToken(
+    _ hash: TokenHash, of id: DeviceID, storedKey: [UInt8], expiresAt: Timestamp, at time: Timestamp,
+    maxLive: Int, windowSeconds: Int
+  ) async throws(RegistryError) -> Bool {
+    try await database.write { (writer) throws(RegistryError) in
+      try writer.transaction { () throws(RegistryError) in
+        guard try writer.hasRow(Self.hasCurrentSecret, .id(id), .blob(storedKey), .time(time)) else {
+          return false
+        }
+        try writer.checkTokenRate(of: id, at: time, limit: maxLive, windowSeconds: windowSeconds)
+        try writer.run(Self.removeOldestTokens, .id(id), .time(time), .integer(Int64(maxLive - 1)))
+        try writer.run(Self.insertToken, .blob(hash.bytes), .id(id), .time(time), .time(expiresAt))
+        return true
+      }
+    }
+  }
+
+  private static let hasCurrentSecret = SQLiteStatement(
+    """
+    SELECT 1 FROM devices
+    WHERE id = ?1 AND stored_key = ?2 AND is_active AND NOT revoked
+      AND (grace_expires_at IS NULL OR grace_expires_at > ?3)
+    """)
+
+  /// The token that must leave the window, from ?2 to ?4, before another one may be stored. Those of a clock that was
+  /// ahead do not count.
+  static let selectBlockingToken = SQLiteStatement(
+    """
+    SELECT created_at FROM device_tokens WHERE device_id = ?1 AND created_at > ?2 AND created_at <= ?4
+    ORDER BY created_at DESC LIMIT 1 OFFSET ?3
+    """
+  ) { $0.integer() }
+
+  /// Leaves the ?3 newest of the tokens that are live at ?2.
+  static let removeOldestTokens = SQLiteStatement(
+    """
+    DELETE FROM device_tokens WHERE token_hash IN (
+      SELECT token_hash FROM device_tokens WHERE device_id = ?1 AND expires_at > ?2
+      ORDER BY created_at DESC LIMIT -1 OFFSET ?3)
+    """)
+
+  private static let insertToken = SQLiteStatement(
+    "INSERT INTO device_tokens (token_hash, device_id, created_at, expires_at) VALUES (?1, ?2, ?3, ?4)")
+
+  public func credentials(
+    ofToken hash: TokenHash, at time: Timestamp
+  ) async throws(RegistryError) -> TokenCredentials? {
+    try await firstRow(of: Self.selectToken, .blob(hash.bytes), .time(time))
+  }
+
+  static let selectToken = SQLiteStatement(
+    """
+    SELECT \(credentialColumns), expires_at
+    FROM device_tokens JOIN devices ON devices.id = device_id
+    WHERE token_hash = ?1 AND expires_at > ?2
+    """
+  ) { TokenCredentials(device: credentialColumns.read(&$0), expiresAt: $0.time()) }
+
+  public func removeTokens(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int {
+    try await database.write { (writer) throws(RegistryError) in
+      try writer.run(Self.removeTokens, .time(time), .integer(Int64(limit)))
+    }
+  }
+
+  static let removeTokens = SQLiteStatement(
+    """
+    DELETE FROM device_tokens WHERE token_hash IN (
+      SELECT token_hash FROM device_tokens WHERE expires_at < ?1 ORDER BY expires_at LIMIT ?2)
+    """)
+}
+
+extension SQLiteConnection {
+  /// Throws `tooManyTokens` if `limit` tokens were stored in the window that ends at `time`, expired ones included.
+  fileprivate func checkTokenRate(
+    of id: DeviceID, at time: Timestamp, limit: Int, windowSeconds: Int
+  ) throws(RegistryError) {
+    let start = time.millisecondsSince1970 - Int64(windowSeconds) * 1000
+    let blocking = try firstRow(
+      of: SQLiteStore.selectBlockingToken, .id(id), .integer(start), .integer(Int64(limit - 1)), .time(time))
+    guard let blocking else { return }
+    throw .tooManyTokens(retryAfterSeconds: Int(max(1, (blocking - start + 999) / 1000)))
+  }
+}
