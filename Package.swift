@@ -91,7 +91,7 @@ let package = Package(
       "SQLiteStore", knows: ["Registry", "EventLoop", "Migrations", "CSQLite"],
       holds: [.embedInCode("Migrations")]),
     // Typed endpoints, which know no domain; and those of the registry.
-    room("Endpoints", knows: ["Encoding", "HTTP"]),
+    room("Endpoints", knows: ["Encoding", "HTTP", "JSON"]),
     room("API", knows: ["Encoding", "Endpoints", "HTTP", "Registry", "RequestSignature"]),
     room("RedisReplayStore", knows: ["Encoding", "Registry", "EventLoop", "CHiredis"]),
 
@@ -150,7 +150,7 @@ let package = Package(
       golden: [.embedInCode("request-signatures.json")]),
     suite("DeviceRegistryClientTests", of: ["DeviceRegistryClient", "RequestSignature", "Crypto"]),
     suite("HTTPTests", of: ["HTTP", "EventLoop"], scripts: ["h11_reader.py"]),
-    suite("APITests", of: ["API", "Endpoints", "HTTP", "Registry"]),
+    suite("APITests", of: ["API", "Endpoints", "HTTP", "JSON", "Registry"]),
     // The real program as a process, and what can go wrong around it.
     suite(
       "FaultTests", of: ["device-registry", "JSONWebToken", "RequestSignature", "CPostgres", "CSQLite"]),

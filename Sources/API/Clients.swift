@@ -38,68 +38,37 @@ extension API {
   }
 }
 
-/// `{"id"?, "email"?, "telegram_id"?}`; null is as good as absent.
-struct NewClient: Input {
+/// A new client.
+struct NewClient: JSONInput {
   let id: ClientID?
   let email: Email?
   let telegramID: Int64?
 
-  private struct Body: Decodable {
-    let id: String?
-    let email: String?
-    let telegram_id: JSONInteger?
-  }
-
-  static let description = InputDescription(
-    body: Schema(
-      name: "ClientInput",
-      definition: [
-        "type": "object",
-        "additionalProperties": false,
-        "properties": [
-          "id": [
-            "type": ["string", "null"], "minLength": 1, "maxLength": .integer(Int64(ClientID.maximumLength)),
-            "pattern": "^[!-~]*$", "description": "Default: a new UUID.",
-          ],
-          "email": [
-            "type": ["string", "null"], "format": "email", "maxLength": .integer(Int64(Email.maximumLength)),
-          ],
-          "telegram_id": Int64?.schema.adding(Client.telegramIDBounds),
-        ],
-      ]))
-
-  init(of call: Call) throws(Problem) {
-    let body = try call.json(Body.self)
-    id = body.id.flatMap { ClientID($0) }
-    email = body.email.flatMap { Email($0) }
-    telegramID = body.telegram_id?.value
-
-    var errors: [Problem.FieldError] = []
-    if body.id != nil, id == nil {
-      errors.append(
-        .init(field: "id", message: "must have 1 to \(ClientID.maximumLength) visible ASCII characters"))
-    }
-    if body.email != nil, email == nil {
-      errors.append(.init(field: "email", message: "must be an e-mail address"))
-    }
-    guard errors.isEmpty else { throw .invalidValues(errors) }
-  }
+  static let body = JSONBody(
+    "ClientInput",
+    .object(
+      .optional(
+        "id",
+        .text(
+          ClientID.schema, message: "must have 1 to \(ClientID.maximumLength) visible ASCII characters",
+          parse: ClientID.init),
+        "Default: a new UUID."),
+      .optional(
+        "email",
+        .text(
+          String.schema.adding(["format": "email", "maxLength": .integer(Int64(Email.maximumLength))]),
+          message: "must be an e-mail address", parse: Email.init)),
+      .optional("telegram_id", .integer(Client.telegramIDBounds))
+    ) { NewClient(id: $0, email: $1, telegramID: $2) })
 }
 
 /// A client in the path.
-struct ClientPath: Input {
+struct ClientPath: PathInput {
   let id: ClientID
 
-  static let description = InputDescription(parameters: [
-    ParameterDescription(
-      name: "id", place: .path, meaning: "The client's id, percent-encoded.", schema: ClientID.schema)
-  ])
-
-  /// What is not of the form of an id names no client.
-  init(of call: Call) throws(Problem) {
-    guard let text = call.pathParameters[0], let id = ClientID(text) else { throw Problem(.clientNotFound) }
-    self.id = id
-  }
+  static let parameter = PathParameter(
+    ClientID.schema, "The client's id, percent-encoded.", notFound: Problem(.clientNotFound)
+  ) { ClientID($0) }
 }
 
 extension Client: JSONObject {
@@ -112,7 +81,7 @@ extension Client: JSONObject {
     members.add("created_at") { $0.createdAt }
   }
 
-  fileprivate static let telegramIDBounds: JSONValue = [
+  static let telegramIDBounds: JSONValue = [
     "format": "int64", "minimum": .integer(.min), "maximum": .integer(.max),
   ]
 }

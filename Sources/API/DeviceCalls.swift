@@ -25,97 +25,40 @@ extension API {
   }
 }
 
-/// `?wait=0..30&max=1..100`.
+/// How long a poll may wait, and how many signals it takes.
 struct PollInput: Input {
   let waitSeconds: Int
   let limit: Int
 
-  static let description = InputDescription(parameters: [
-    ParameterDescription(
-      name: "wait", place: .query, meaning: "Seconds to wait for a signal; default 0.",
-      schema: .integer(in: SignalService.waitSeconds)),
-    ParameterDescription(
-      name: "max", place: .query, meaning: "Maximum number of signals; default 100.",
-      schema: .integer(in: SignalService.pollSize)),
-  ])
+  private static let wait = QueryParameter(
+    "wait", in: SignalService.waitSeconds, "Seconds to wait for a signal; default 0.")
+  private static let max = QueryParameter(
+    "max", in: SignalService.pollSize, "Maximum number of signals; default 100.")
+
+  static let description = InputDescription(parameters: [wait.description, max.description])
 
   init(of call: Call) throws(Problem) {
-    waitSeconds = try call.numberParameter("wait", in: SignalService.waitSeconds) ?? 0
-    limit = try call.numberParameter("max", in: SignalService.pollSize) ?? SignalService.pollSize.upperBound
+    waitSeconds = try call.value(of: Self.wait) ?? 0
+    limit = try call.value(of: Self.max) ?? SignalService.pollSize.upperBound
   }
 }
 
-/// `{"acks": [{"signal_id", "status", "broker_ticket"?, "error"?}]}`; null is as good as absent.
-struct Acknowledgements: Input {
+/// What a device did with signals.
+struct Acknowledgements: JSONInput {
   let acknowledgements: [Acknowledgement]
 
-  private struct Body: Decodable {
-    let acks: [Ack]
-  }
-  private struct Ack: Decodable {
-    let signal_id: String
-    let status: String
-    let broker_ticket: String?
-    let error: String?
-  }
+  static let body = JSONBody(
+    "AckInput",
+    .object(
+      Member("acks", .array(of: acknowledgement, 0...Acknowledgement.maximumPerRequest))
+    ) { Acknowledgements(acknowledgements: $0) })
 
-  static let description = InputDescription(
-    body: Schema(
-      name: "AckInput",
-      definition: [
-        "type": "object",
-        "required": ["acks"],
-        "additionalProperties": false,
-        "properties": [
-          "acks": [
-            "type": "array", "maxItems": .integer(Int64(Acknowledgement.maximumPerRequest)),
-            "items": [
-              "type": "object",
-              "required": ["signal_id", "status"],
-              "additionalProperties": false,
-              "properties": [
-                "signal_id": ["type": "string", "format": "uuid"],
-                "status": Acknowledgement.Status.schema,
-                "broker_ticket": .text(maximum: Acknowledgement.maximumTicketLength),
-                "error": .text(maximum: Acknowledgement.maximumErrorLength),
-              ],
-            ],
-          ]
-        ],
-      ]))
-
-  init(of call: Call) throws(Problem) {
-    let acks = try call.json(Body.self).acks
-    guard acks.count <= Acknowledgement.maximumPerRequest else {
-      throw .invalidValue(of: "acks", "must have \(Acknowledgement.maximumPerRequest) elements at most")
-    }
-    var acknowledgements: [Acknowledgement] = []
-    for (index, ack) in acks.enumerated() {
-      acknowledgements.append(try Self.acknowledgement(ack, field: "acks.\(index)"))
-    }
-    self.acknowledgements = acknowledgements
-  }
-
-  private static func acknowledgement(_ ack: Ack, field: String) throws(Problem) -> Acknowledgement {
-    guard let id = SignalID(ack.signal_id) else {
-      throw .invalidValue(of: "\(field).signal_id", "must be a signal's id")
-    }
-    guard let status = Acknowledgement.Status(rawValue: ack.status) else {
-      throw .invalidValue(of: "\(field).status", "must be placed, failed or skipped")
-    }
-    try test(ack.broker_ticket, maximum: Acknowledgement.maximumTicketLength, field: "\(field).broker_ticket")
-    try test(ack.error, maximum: Acknowledgement.maximumErrorLength, field: "\(field).error")
-    return Acknowledgement(signalID: id, status: status, brokerTicket: ack.broker_ticket, error: ack.error)
-  }
-
-  private static func test(_ text: String?, maximum: Int, field: String) throws(Problem) {
-    guard let text else { return }
-    guard text.unicodeScalars.count <= maximum else {
-      throw .invalidValue(of: field, "must have \(maximum) characters at most")
-    }
-    // PostgreSQL has no text with it.
-    guard !text.utf8.contains(0) else { throw .invalidValue(of: field, "must not contain U+0000") }
-  }
+  private static let acknowledgement = Rule.object(
+    Member("signal_id", .text(SignalID.schema, message: "must be a signal's id") { SignalID($0) }),
+    Member("status", .choice),
+    Member.optional("broker_ticket", .text(atMost: Acknowledgement.maximumTicketLength)),
+    Member.optional("error", .text(atMost: Acknowledgement.maximumErrorLength))
+  ) { Acknowledgement(signalID: $0, status: $1, brokerTicket: $2, error: $3) }
 }
 
 /// The device itself, and the registry's time.

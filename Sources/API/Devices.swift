@@ -29,10 +29,12 @@ extension API {
   }
 
   /// Throws `deviceNotFound`, `notOwner`, `deviceRevoked`, `deviceNameTaken`.
-  func renameDevice(_ owner: Owner, _ input: RenamedDevice) async throws(RegistryError) -> OK<Device> {
+  func renameDevice(_ owner: Owner, _ input: PathAndBody<DevicePath, NamedDevice>) async throws(RegistryError)
+    -> OK<Device>
+  {
     OK(
       value: try await services.devices.updateDeviceName(
-        input.id, owner: owner.clientID, to: input.deviceName,
+        input.path.id, owner: owner.clientID, to: input.body.deviceName,
         change: owner.change))
   }
 
@@ -43,117 +45,61 @@ extension API {
   }
 
   /// Throws `deviceNotFound`, `notOwner`, `deviceRevoked`.
-  func rotateSecret(_ owner: Owner, _ input: Rotation) async throws(RegistryError) -> OK<RotatedDevice> {
+  func rotateSecret(_ owner: Owner, _ input: PathAndBody<DevicePath, Rotation>) async throws(RegistryError)
+    -> OK<RotatedDevice>
+  {
     OK(
       value: try await services.devices.rotateSecret(
-        of: input.id, owner: owner.clientID, graceSeconds: input.graceSeconds, change: owner.change))
+        of: input.path.id, owner: owner.clientID, graceSeconds: input.body.graceSeconds, change: owner.change))
   }
 }
 
-/// A device in the path, and `{"grace_seconds"?}`, which may be absent as a whole.
-struct Rotation: Input {
-  let id: DeviceID
+/// How a secret is rotated.
+struct Rotation: JSONInput {
   let graceSeconds: Int
 
-  private struct Body: Decodable {
-    let grace_seconds: JSONInteger?
-  }
-
-  static let description = InputDescription(
-    parameters: DevicePath.description.parameters,
-    body: Schema(
-      name: "RotationInput",
-      definition: [
-        "type": "object",
-        "additionalProperties": false,
-        "properties": [
-          "grace_seconds": [
-            "type": ["integer", "null"],
-            "minimum": .integer(Int64(DeviceService.graceSeconds.lowerBound)),
-            "maximum": .integer(Int64(DeviceService.graceSeconds.upperBound)),
-            "default": .integer(Int64(DeviceService.defaultGraceSeconds)),
-            "description": "Seconds that the old secret still works; 0 ends it at once.",
-          ]
-        ],
-      ]), isBodyOptional: true)
-
-  init(of call: Call) throws(Problem) {
-    graceSeconds = try Self.graceSeconds(of: call)
-    id = try call.deviceID()
-  }
-
-  private static func graceSeconds(of call: Call) throws(Problem) -> Int {
-    guard !call.content.isEmpty, let grace = try call.json(Body.self).grace_seconds else {
-      return DeviceService.defaultGraceSeconds
-    }
-    return try grace.value(in: DeviceService.graceSeconds, of: "grace_seconds")
-  }
+  static let body = JSONBody(
+    "RotationInput", isOptional: true,
+    .object(
+      .optional(
+        "grace_seconds", .integer(in: DeviceService.graceSeconds), default: DeviceService.defaultGraceSeconds,
+        "Seconds that the old secret still works; 0 ends it at once.")
+    ) { Rotation(graceSeconds: $0) })
 }
 
-/// `{"device_name": ...}`.
-struct NamedDevice: Input {
+/// The name of a device that is new or renamed.
+struct NamedDevice: JSONInput {
   let deviceName: DeviceName
 
-  private struct Body: Decodable {
-    let device_name: String
-  }
-
-  static let description = InputDescription(
-    body: Schema(
-      name: "DeviceNameInput",
-      definition: [
-        "type": "object",
-        "required": ["device_name"],
-        "additionalProperties": false,
-        "properties": [
-          "device_name": [
-            "type": "string", "minLength": 1, "maxLength": .integer(Int64(DeviceName.maximumLength)),
+  static let body = JSONBody(
+    "DeviceNameInput",
+    .object(
+      Member(
+        "device_name",
+        .text(
+          DeviceName.schema.adding([
             "pattern":
-              #"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"#,
-            "description":
-              "Normalised to NFC and trimmed of white space; unique among the client's devices that are not revoked.",
-          ]
-        ],
-      ]))
+              #"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"#
+          ]),
+          parse: deviceName),
+        "Normalised to NFC and trimmed of white space; unique among the client's devices that are not revoked.")
+    ) { NamedDevice(deviceName: $0) })
 
-  init(of call: Call) throws(Problem) {
-    let body = try call.json(Body.self)
-    do throws(RegistryError) { deviceName = try DeviceName(body.device_name) } catch { throw Problem(error) }
-  }
-}
-
-extension Call {
-  /// The device that the path names. What is not of the form of an id names no device.
-  func deviceID() throws(Problem) -> DeviceID {
-    guard let text = pathParameters[0], let id = DeviceID(text) else { throw Problem(.deviceNotFound) }
-    return id
+  private static func deviceName(_ text: String) throws(Problem) -> DeviceName {
+    do throws(RegistryError) { return try DeviceName(text) } catch {
+      guard case .invalid(_, let message) = error else { throw Problem(error) }
+      throw .wrong(message)
+    }
   }
 }
 
 /// A device in the path.
-struct DevicePath: Input {
+struct DevicePath: PathInput {
   let id: DeviceID
 
-  static let description = InputDescription(parameters: [
-    ParameterDescription(
-      name: "id", place: .path, meaning: "The device's id.", schema: ["type": "string", "format": "uuid"])
-  ])
-
-  init(of call: Call) throws(Problem) { id = try call.deviceID() }
-}
-
-/// A device in the path, and its new name.
-struct RenamedDevice: Input {
-  let id: DeviceID
-  let deviceName: DeviceName
-
-  static let description = InputDescription(
-    parameters: DevicePath.description.parameters, body: NamedDevice.description.body)
-
-  init(of call: Call) throws(Problem) {
-    deviceName = try NamedDevice(of: call).deviceName
-    id = try call.deviceID()
-  }
+  static let parameter = PathParameter(
+    DeviceID.schema, "The device's id.", notFound: Problem(.deviceNotFound)
+  ) { DeviceID($0) }
 }
 
 extension Device: JSONObject {

@@ -8,30 +8,14 @@ struct PageInput<Cursor: PageCursor>: Input {
   let cursor: Cursor?
   private let path: String
 
-  /// Elements of the largest page.
-  static var maximumLimit: Int { 1000 }
-
   static var description: InputDescription {
-    InputDescription(parameters: [
-      ParameterDescription(
-        name: "limit", place: .query, meaning: "Maximum number per page; \(Cursor.withoutLimit).",
-        schema: ["type": "integer", "minimum": 1, "maximum": .integer(Int64(maximumLimit))]),
-      ParameterDescription(
-        name: "cursor", place: .query,
-        meaning: "The start of the page, from the `Link` of the previous page.",
-        schema: ["type": "string"]),
-    ])
+    InputDescription(parameters: [Cursor.page.limit.description, Cursor.page.cursor.description])
   }
 
   init(of call: Call) throws(Problem) {
     path = call.endpoint.path
-    limit = try call.numberParameter("limit", in: 1...Self.maximumLimit)
-    cursor = try call.queryParameter("cursor").map { text throws(Problem) in
-      guard let cursor = Base64URL.decode(text[...]).flatMap(Cursor.init(bytes:)) else {
-        throw .invalidValue(of: "cursor", "must be taken from the Link of the page before")
-      }
-      return cursor
-    }
+    limit = try call.value(of: Cursor.page.limit)
+    cursor = try call.value(of: Cursor.page.cursor)
   }
 
   /// The path and query of the page that begins at `next`.
@@ -41,16 +25,33 @@ struct PageInput<Cursor: PageCursor>: Input {
   }
 }
 
+/// The query parameters of a list. Each cursor has them once: a generic type cannot store them.
+struct PageParameters<Cursor: PageCursor>: Sendable {
+  let limit: QueryParameter<Int>
+  let cursor: QueryParameter<Cursor>
+
+  /// Elements of the largest page.
+  private static var maximumLimit: Int { 1000 }
+
+  /// - Parameter withoutLimit: what the answer contains without a limit, as the end of a sentence.
+  init(withoutLimit: String) {
+    limit = QueryParameter("limit", in: 1...Self.maximumLimit, "Maximum number per page; \(withoutLimit).")
+    cursor = QueryParameter(
+      "cursor", ["type": "string"], "The start of the page, from the `Link` of the previous page.",
+      "must be taken from the Link of the page before"
+    ) { text in Base64URL.decode(text[...]).flatMap(Cursor.init(bytes:)) }
+  }
+}
+
 /// A place in a list, as bytes that its reader need not understand.
-protocol PageCursor {
+protocol PageCursor: Sendable {
+  static var page: PageParameters<Self> { get }
   var bytes: [UInt8] { get }
-  /// What comes without a limit, as the end of a sentence.
-  static var withoutLimit: String { get }
   init?(bytes: [UInt8])
 }
 
 extension DeviceCursor: PageCursor {
-  static let withoutLimit = "default: all"
+  static let page = PageParameters<DeviceCursor>(withoutLimit: "default: all")
 
   var bytes: [UInt8] { createdAt.bytes + id.high.bigEndianBytes + id.low.bigEndianBytes }
 
@@ -62,7 +63,8 @@ extension DeviceCursor: PageCursor {
 }
 
 extension SignalCursor: PageCursor {
-  static let withoutLimit = "default \(SignalService.defaultPage)"
+  static let page = PageParameters<SignalCursor>(
+    withoutLimit: "default \(SignalService.defaultPage)")
 
   var bytes: [UInt8] { id.high.bigEndianBytes + id.low.bigEndianBytes }
 
@@ -74,7 +76,8 @@ extension SignalCursor: PageCursor {
 }
 
 extension ClientCursor: PageCursor {
-  static let withoutLimit = "default \(ClientService.maximumPage)"
+  static let page = PageParameters<ClientCursor>(
+    withoutLimit: "default \(ClientService.maximumPage)")
 
   var bytes: [UInt8] { createdAt.bytes + Array(id.text.utf8) }
 

@@ -30,99 +30,50 @@ extension API {
   }
 }
 
-/// `{"payload", "device_ids" or "all", "ttl_seconds"?}`; null is as good as absent.
-struct NewSignal: Input {
+/// A new signal.
+struct NewSignal: JSONInput {
   let payload: [UInt8]
   let addressees: Addressees
   let lifetimeSeconds: Int
 
-  private struct Body: Decodable {
-    let payload: Payload
-    let device_ids: [String]?
-    let all: Bool?
-    let ttl_seconds: JSONInteger?
-  }
+  static let body = JSONBody(
+    "SignalInput",
+    .object(
+      Member(
+        "payload", .rawObject(atMost: Signal.maximumPayloadBytes),
+        "The content that the devices receive, unchanged; at most 16 KiB of JSON."),
+      .optional(
+        "device_ids", .array(of: .text(DeviceID.schema), 1...Addressees.maximumListed),
+        "The devices that receive it; repeated ids count once."),
+      .optional("all", .onlyTrue, "Sends it to all devices that are active now."),
+      .optional(
+        "ttl_seconds", .integer(in: Signal.lifetimeSeconds), default: Signal.defaultLifetimeSeconds,
+        "Seconds until it expires."),
+      also: [
+        "oneOf":
+          [
+            ["required": ["device_ids"], "properties": ["device_ids": ["type": "array"]]],
+            ["required": ["all"], "properties": ["all": ["const": true]]],
+          ]
+      ]
+    ) { (payload, devices, all, lifetimeSeconds) throws(Problem) in
+      NewSignal(
+        payload: payload, addressees: try addressees(devices, all: all != nil), lifetimeSeconds: lifetimeSeconds
+      )
+    })
 
-  /// Any object; its bytes are taken as they are.
-  private struct Payload: Decodable {
-    private enum NoKeys: CodingKey {}
-
-    init(from decoder: any Decoder) throws {
-      do {
-        _ = try decoder.container(keyedBy: NoKeys.self)
-      } catch {
-        throw DecodingError.typeMismatch(
-          [String: Any].self,
-          DecodingError.Context(codingPath: decoder.codingPath, debugDescription: "not an object"))
-      }
-    }
-  }
-
-  static let description = InputDescription(
-    body: Schema(
-      name: "SignalInput",
-      definition: [
-        "type": "object",
-        "required": ["payload"],
-        "additionalProperties": false,
-        "oneOf": [
-          ["required": ["device_ids"], "properties": ["device_ids": ["type": "array"]]],
-          ["required": ["all"], "properties": ["all": ["const": true]]],
-        ],
-        "properties": [
-          "payload": [
-            "type": "object",
-            "additionalProperties": true,
-            "description": "The content that the devices receive, unchanged; at most 16 KiB of JSON.",
-          ],
-          "device_ids": [
-            "type": ["array", "null"], "minItems": 1, "maxItems": .integer(Int64(Addressees.maximumListed)),
-            "items": ["type": "string", "format": "uuid"],
-            "description": "The devices that receive it; repeated ids count once.",
-          ],
-          "all": [
-            "anyOf": [["const": true], ["type": "null"]],
-            "description": "Sends it to all devices that are active now.",
-          ],
-          "ttl_seconds": [
-            "type": ["integer", "null"],
-            "minimum": .integer(Int64(Signal.lifetimeSeconds.lowerBound)),
-            "maximum": .integer(Int64(Signal.lifetimeSeconds.upperBound)),
-            "default": .integer(Int64(Signal.defaultLifetimeSeconds)),
-            "description": "Seconds until it expires.",
-          ],
-        ],
-      ]))
-
-  init(of call: Call) throws(Problem) {
-    let body = try call.json(Body.self)
-    // What the decoder found may have been written with escapes.
-    guard let payload = call.rawMember("payload") else { throw .invalidValue(of: "payload", "is missing") }
-    guard payload.count <= Signal.maximumPayloadBytes else {
-      throw .invalidValue(of: "payload", "must have \(Signal.maximumPayloadBytes) bytes at most")
-    }
-    self.payload = Array(payload)
-    addressees = try Self.addressees(body)
-    lifetimeSeconds =
-      try body.ttl_seconds?.value(in: Signal.lifetimeSeconds, of: "ttl_seconds")
-      ?? Signal.defaultLifetimeSeconds
-  }
-
-  private static func addressees(_ body: Body) throws(Problem) -> Addressees {
-    switch (body.device_ids, body.all) {
-    case (nil, true?): return .all
-    case (let texts?, nil): return .devices(try devices(texts))
-    case (_, false?): throw .invalidValue(of: "all", "must be true, or absent")
-    case (nil, nil): throw .invalidValue(of: "device_ids", "is missing, and so is `all`: one of them is needed")
-    case (_?, true?): throw .invalidValue(of: "all", "must not be given beside `device_ids`")
+  private static func addressees(_ devices: [String]?, all: Bool) throws(Problem) -> Addressees {
+    switch (devices, all) {
+    case (nil, true): return .all
+    case (let texts?, false): return .devices(try ids(texts))
+    case (nil, false):
+      throw .invalidValue(of: "device_ids", "is missing, and so is `all`: one of them is needed")
+    case (_?, true): throw .invalidValue(of: "all", "must not be given beside `device_ids`")
     }
   }
 
   /// Each once, in their order.
-  private static func devices(_ texts: [String]) throws(Problem) -> [DeviceID] {
-    guard (1...Addressees.maximumListed).contains(texts.count) else {
-      throw .invalidValue(of: "device_ids", "must have 1 to \(Addressees.maximumListed) elements")
-    }
+  private static func ids(_ texts: [String]) throws(Problem) -> [DeviceID] {
     var seen: Set<DeviceID> = []
     var ids: [DeviceID] = []
     for text in texts {
@@ -135,19 +86,12 @@ struct NewSignal: Input {
 }
 
 /// A signal in the path.
-struct SignalPath: Input {
+struct SignalPath: PathInput {
   let id: SignalID
 
-  static let description = InputDescription(parameters: [
-    ParameterDescription(
-      name: "id", place: .path, meaning: "The signal's id.", schema: ["type": "string", "format": "uuid"])
-  ])
-
-  /// What is not of the form of an id names no signal.
-  init(of call: Call) throws(Problem) {
-    guard let text = call.pathParameters[0], let id = SignalID(text) else { throw Problem(.signalNotFound) }
-    self.id = id
-  }
+  static let parameter = PathParameter(
+    SignalID.schema, "The signal's id.", notFound: Problem(.signalNotFound)
+  ) { SignalID($0) }
 }
 
 extension SignalSummary: JSONObject {
@@ -209,10 +153,4 @@ private struct SentDelivery: JSONObject {
     }
     members.add("acked_at") { $0.delivery.ackedAt }
   }
-}
-
-extension Acknowledgement.Status {
-  static let schema: JSONValue = [
-    "type": "string", "enum": .array(allCases.map { .string($0.rawValue) }),
-  ]
 }

@@ -20,26 +20,6 @@ public struct Call: Sendable {
 
   /// The content; `receiveWholeContent` has seen that it is whole.
   public var content: [UInt8] { request.content }
-
-  /// A query parameter that is a whole number within bounds; nil where it is absent.
-  public func numberParameter(_ name: String, in bounds: ClosedRange<Int>) throws(Problem) -> Int? {
-    guard let text = try queryParameter(name) else { return nil }
-    guard let number = DecimalText.read(text, in: bounds)
-    else { throw .notWithin(bounds, name) }
-    return number
-  }
-
-  /// A query parameter, decoded; nil where it is absent.
-  public func queryParameter(_ name: String) throws(Problem) -> String? {
-    do throws(QueryParameters.Failure) {
-      return try QueryParameters(request.query).value(of: name)
-    } catch {
-      switch error {
-      case .repeated: throw .invalidValue(of: name, "must not be given twice")
-      case .badEncoding: throw .invalidValue(of: name, "must be percent-encoded UTF-8")
-      }
-    }
-  }
 }
 
 extension Request {

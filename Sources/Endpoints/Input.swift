@@ -1,8 +1,8 @@
 /// What an endpoint reads from a request. A value proves that the request was well formed.
 public protocol Input: SendableMetatype {
   static var description: InputDescription { get }
-  /// The values, in a request whose media type, syntax and names `Call.input` has tested; last, an id in the path
-  /// that is not of its form, which names nothing.
+  /// The values, in a request whose media type and query parameters' names `Call.input` has tested; last, an id in the
+  /// path that is not of its form, which names nothing.
   init(of call: Call) throws(Problem)
 }
 
@@ -10,6 +10,49 @@ public protocol Input: SendableMetatype {
 public struct NoInput: Input {
   public static let description = InputDescription()
   public init(of call: Call) {}
+}
+
+/// The input of an endpoint that reads a JSON body.
+public protocol JSONInput: Input, Sendable {
+  static var body: JSONBody<Self> { get }
+}
+
+extension JSONInput {
+  public static var description: InputDescription {
+    InputDescription(body: body.schema, isBodyOptional: body.isOptional)
+  }
+
+  public init(of call: Call) throws(Problem) { self = try Self.body.read(call.content) }
+}
+
+/// The input of an endpoint whose path names something.
+public protocol PathInput: Input {
+  associatedtype ID: Sendable
+  static var parameter: PathParameter<ID> { get }
+  init(id: ID)
+}
+
+extension PathInput {
+  public static var description: InputDescription { InputDescription(parameters: [parameter.description]) }
+
+  public init(of call: Call) throws(Problem) { self.init(id: try call.value(of: Self.parameter)) }
+}
+
+/// The input of an endpoint whose path names something, and which reads a JSON body.
+public struct PathAndBody<Path: PathInput, Body: JSONInput>: Input {
+  public let path: Path
+  public let body: Body
+
+  public static var description: InputDescription {
+    var description = Body.description
+    description.parameters = Path.description.parameters
+    return description
+  }
+
+  public init(of call: Call) throws(Problem) {
+    body = try Body(of: call)
+    path = try Path(of: call)
+  }
 }
 
 /// What the OpenAPI document says of an input.

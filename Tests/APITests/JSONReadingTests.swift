@@ -1,4 +1,5 @@
-import API
+@testable import API
+@testable import Endpoints
 import HTTP
 import TestSupport
 import Testing
@@ -132,5 +133,33 @@ import Testing
     #expect(answer.status == 400)
     let errors = try #require(try answer.object()["errors"] as? [[String: String]])
     #expect(errors.map { $0["field"] } == fields)
+  }
+
+  @Test(arguments: [
+    (
+      #"{"acks":[{"signal_id":"01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7a","status":"placed"},{"signal_id":"x","status":1}]}"#,
+      ["acks.1.signal_id", "acks.1.status"]
+    ),
+    (
+      #"{"acks":[{"signal_id":"01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7a","status":"done","error":"a\u0000"}]}"#,
+      ["acks.0.error"]
+    ),
+    (#"{"acks":[{"status":"failed"}]}"#, ["acks.0.signal_id"]), (#"{"acks":[[]]}"#, ["acks.0"]),
+    (#"{"acks":[\#(String(repeating: "1,", count: 100))1]}"#, ["acks"]),
+  ])
+  func `A member of a member is named with its path`(_ text: String, _ fields: [String]) throws {
+    #expect(throws: (any Error).self) { try Acknowledgements.body.read(Array(text.utf8)) }
+    do throws(Problem) { _ = try Acknowledgements.body.read(Array(text.utf8)) } catch {
+      #expect(error.errors.map(\.field) == fields)
+    }
+  }
+
+  @Test(arguments: [
+    #"{}"#, #"{"ticket":18446744073709551615,"x":1e400,"half":"\ud800","nul":"\u0000"}"#,
+    "{ \"a\" : 1,\r\n\t\"a\":[ 2 ] }", #"{"é":"\u00e9"}"#,
+  ])
+  func `A payload is kept byte for byte`(_ payload: String) throws {
+    let signal = try NewSignal.body.read(Array(#"{"all":true , "\u0070ayload" : \#(payload) }"#.utf8))
+    #expect(signal.payload == Array(payload.utf8))
   }
 }

@@ -1,22 +1,17 @@
 internal import Encoding
 internal import FoundationEssentials
 internal import HTTP
+internal import JSON
 
-/// The names that a route declares: its query parameters and the members of its JSON body. Derived once from the
-/// route's `InputDescription`.
+/// The query parameters that a route declares. Derived once from the route's `InputDescription`.
 struct KnownNames: Sendable {
   /// Nil where a route ignores what it does not know, as OAuth demands (RFC 6749, section 3.2).
   let query: NameList?
-  /// Nil where the route reads no JSON, or any JSON.
-  let body: JSONMembers?
 
   init(_ input: InputDescription) {
-    guard input.body == nil || input.isJSON else {
-      (query, body) = (nil, nil)
-      return
-    }
-    query = NameList(input.parameters.filter { $0.place == .query }.map(\.name))
-    body = input.body.flatMap { JSONMembers(of: $0.definition) }
+    query =
+      input.body == nil || input.isJSON
+      ? NameList(input.parameters.filter { $0.place == .query }.map(\.name)) : nil
   }
 
   /// Tests that every query parameter is declared and given once. Allocates nothing for those that are, unless their
@@ -118,7 +113,6 @@ enum NameFault {
 /// Which names of a list were given.
 struct GivenNames {
   private var bits: UInt64 = 0
-  private var others: Set<String> = []
 
   /// Notes that a name was given: its place in the list, nil where it is not there.
   mutating func note(_ index: Int?) -> NameFault? {
@@ -127,11 +121,6 @@ struct GivenNames {
     guard bits & bit == 0 else { return .repeated }
     bits |= bit
     return nil
-  }
-
-  /// Notes that a name was given that needs not be in the list.
-  mutating func note(other name: String) -> NameFault? {
-    others.insert(name).inserted ? nil : .repeated
   }
 }
 
@@ -143,23 +132,50 @@ final class JSONMembers: Sendable {
   let names: NameList
   /// What is known of the members' values, in the order of `names`.
   let values: [JSONMembers?]
-  /// Whether members may have other names too, each once.
+  /// Whether members may have other names too.
   let isOpen: Bool
   /// What is known of an array's elements.
   let elements: JSONMembers?
+
+  /// The members whose values are kept unchanged.
+  let rawNames: [String]
 
   /// Nil where nothing is to be tested.
   init?(of schema: JSONValue) {
     let members = schema.properties
     let others = schema["additionalProperties"]
-    // `true` says that anything may stand there: nobody looks inside.
-    if case .boolean(true)? = others { return nil }
+    guard !schema.isRaw else { return nil }
     if case .object? = others { isOpen = true } else { isOpen = false }
     elements = schema["items"].flatMap { JSONMembers(of: $0) }
     isObject = !members.isEmpty || others != nil
     guard isObject || elements != nil else { return nil }
     names = NameList(members.map(\.name))
     values = members.map { JSONMembers(of: $0.value) }
+    rawNames = members.filter(\.value.isRaw).map(\.name)
+  }
+
+  /// Throws for the first member, in the order of the text, that is not known. Values of another type than the schema
+  /// has are left to the rules.
+  func test(_ value: ParsedJSON) throws(Problem) {
+    switch value {
+    case .object(let object) where isObject:
+      for member in object.members {
+        let index = names.index(of: member.name.utf8)
+        guard index != nil || isOpen else {
+          let message = NameFault.unknown.message(for: member.name, among: names, of: "member")
+          throw .invalidValue(of: NameList.shown(member.name), message)
+        }
+        try index.flatMap { values[$0] }?.test(member.value, at: member.name)
+      }
+    case .array(let values):
+      guard let elements else { return }
+      for (index, value) in values.enumerated() { try elements.test(value, at: String(index)) }
+    default: break
+    }
+  }
+
+  private func test(_ value: ParsedJSON, at step: String) throws(Problem) {
+    do throws(Problem) { try test(value) } catch { throw error.inside(step) }
   }
 }
 
@@ -168,6 +184,9 @@ extension JSONValue {
     guard case .object(let members) = self else { return nil }
     return members.first { $0.name == name }?.value
   }
+
+  /// Whether an object may contain anything: nobody looks inside.
+  fileprivate var isRaw: Bool { if case .boolean(true)? = self["additionalProperties"] { true } else { false } }
 
   /// The members that a schema names, those of its alternatives included; each once.
   fileprivate var properties: [(name: String, value: JSONValue)] {

@@ -30,8 +30,10 @@ extension JSONValue {
 
   /// The schema of what this is the schema of, or null.
   var orNull: JSONValue {
-    guard case .object(var keywords) = self, let index = keywords.firstIndex(where: { $0.name == "type" })
-    else { return self }
+    guard case .object(var keywords) = self, !keywords.isEmpty else { return self }
+    guard let index = keywords.firstIndex(where: { $0.name == "type" }) else {
+      return ["anyOf": [self, ["type": "null"]]]
+    }
     keywords[index].value = .array([keywords[index].value, "null"])
     return .object(keywords)
   }
@@ -44,11 +46,6 @@ extension JSONValue {
       "type": "integer", "minimum": .integer(Int64(bounds.lowerBound)),
       "maximum": .integer(Int64(bounds.upperBound)),
     ]
-  }
-
-  /// Schema of text that may be null, without U+0000.
-  public static func text(maximum: Int) -> JSONValue {
-    String?.schema.adding(textBounds(maximum: maximum))
   }
 
   /// Keywords of text without U+0000.

@@ -1,0 +1,141 @@
+internal import JSON
+
+/// What a JSON value of a request must be: its schema in the OpenAPI document, and the function that tests and reads it.
+public struct Rule<Value: Sendable>: Sendable {
+  let schema: JSONValue
+  /// A problem names the value as the empty path: `inside` adds the names that lead to it.
+  let read: @Sendable (ParsedJSON) throws(Problem) -> Value
+}
+
+extension Rule {
+  /// Text that `parse` accepts, which also tests the bounds of the schema: they are those of the text that it makes,
+  /// trimmed for instance.
+  public static func text(
+    _ schema: JSONValue, parse: @escaping @Sendable (String) throws(Problem) -> Value
+  ) -> Rule {
+    Rule(schema: schema) { (value) throws(Problem) in
+      guard case .string(let text) = value else { throw .wrong("must be a string") }
+      return try parse(text)
+    }
+  }
+
+  /// Text that `parse` accepts.
+  /// - Parameter message: what the text must be, as the end of a sentence.
+  public static func text(
+    _ schema: JSONValue, message: String, parse: @escaping @Sendable (String) -> Value?
+  ) -> Rule {
+    text(schema) { (text) throws(Problem) in
+      guard let value = parse(text) else { throw .wrong(message) }
+      return value
+    }
+  }
+
+  /// - Parameter count: how many elements the array may have.
+  public static func array<Element>(of element: Rule<Element>, _ count: ClosedRange<Int>) -> Rule
+  where Value == [Element] {
+    let minimum: JSONValue = count.lowerBound > 0 ? ["minItems": .integer(Int64(count.lowerBound))] : [:]
+    let schema = (["type": "array"] as JSONValue).adding(minimum)
+      .adding(["maxItems": .integer(Int64(count.upperBound)), "items": element.schema])
+    return Rule(schema: schema) { (value) throws(Problem) in
+      guard case .array(let elements) = value else { throw .wrong("must be an array") }
+      guard count.contains(elements.count) else {
+        throw .wrong(
+          count.lowerBound > 0
+            ? "must have \(count.lowerBound) to \(count.upperBound) elements"
+            : "must have \(count.upperBound) elements at most")
+      }
+      var values: [Element] = []
+      values.reserveCapacity(elements.count)
+      for (index, value) in elements.enumerated() {
+        do throws(Problem) { values.append(try element.read(value)) } catch {
+          throw error.inside(String(index))
+        }
+      }
+      return values
+    }
+  }
+}
+
+extension Rule where Value: CaseIterable & RawRepresentable<String> {
+  /// One of the words of an enumeration.
+  public static var choice: Rule {
+    let words = Value.allCases.map(\.rawValue)
+    return text(
+      ["type": "string", "enum": .array(words.map { .string($0) })],
+      message: "must be \(words.dropLast().joined(separator: ", ")) or \(words.last ?? "")",
+      parse: Value.init(rawValue:))
+  }
+}
+
+extension Rule<String> {
+  /// Text of a form that the schema documents, and that is not tested here.
+  public static func text(_ schema: JSONValue) -> Rule { text(schema) { (text) throws(Problem) in text } }
+
+  /// Text of a number of Unicode scalars. None contains U+0000: `ParsedJSON` refuses it.
+  public static func text(atMost maximum: Int) -> Rule {
+    text(
+      String.schema.adding(.textBounds(maximum: maximum)), message: "must have \(maximum) characters at most"
+    ) {
+      $0.unicodeScalars.count <= maximum ? $0 : nil
+    }
+  }
+}
+
+extension Rule<Int64> {
+  /// - Parameter bounds: keywords of the schema that say of which numbers an `Int64` is one.
+  public static func integer(_ bounds: JSONValue = [:]) -> Rule {
+    Rule(schema: Int64.schema.adding(bounds)) { (value) throws(Problem) in
+      guard let number = value.wholeNumber else { throw .wrong("must be an integer of 64 bits") }
+      return number
+    }
+  }
+}
+
+extension Rule<Int> {
+  public static func integer(in bounds: ClosedRange<Int>) -> Rule {
+    let any = Rule<Int64>.integer()
+    return Rule(schema: .integer(in: bounds)) { (value) throws(Problem) in
+      guard let number = Int(exactly: try any.read(value)), bounds.contains(number) else {
+        throw .notWithin(bounds, "")
+      }
+      return number
+    }
+  }
+}
+
+extension Rule<Bool> {
+  /// Only `true`: a sender that means the opposite leaves the member out.
+  public static let onlyTrue = Rule(schema: ["const": true]) { (value) throws(Problem) in
+    guard case .boolean(let flag) = value else { throw .wrong("must be true or false") }
+    guard flag else { throw .wrong("must be true, or absent") }
+    return true
+  }
+}
+
+extension Rule<[UInt8]> {
+  /// Any object up to a number of bytes, kept unchanged: a member of the outermost object of a body.
+  public static func rawObject(atMost maximum: Int) -> Rule {
+    Rule(schema: ["type": "object", "additionalProperties": true]) { (value) throws(Problem) in
+      guard case .raw(let bytes) = value, bytes.first == UInt8(ascii: "{") else {
+        throw .wrong("must be an object")
+      }
+      guard bytes.count <= maximum else { throw .wrong("must have \(maximum) bytes at most") }
+      return Array(bytes)
+    }
+  }
+}
+
+extension Problem {
+  /// The value that a rule tests is wrong.
+  public static func wrong(_ message: String) -> Problem { .invalidValue(of: "", message) }
+
+  /// The problem of a value, as a problem of the object or array around it.
+  /// - Parameter step: the name or the index of the value there.
+  func inside(_ step: String) -> Problem {
+    guard !errors.isEmpty else { return self }
+    return .invalidValues(
+      errors.map { error in
+        FieldError(field: error.field.isEmpty ? step : "\(step).\(error.field)", message: error.message)
+      })
+  }
+}
