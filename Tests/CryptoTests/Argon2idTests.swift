@@ -16,8 +16,8 @@ private func verify(_ password: String, against hash: String) -> Bool {
 struct Argon2idTests {
   private let cheap = try! Argon2id(memoryKiB: 8, iterations: 1)
 
-  @Test("Writes the cost into the PHC string, and a fresh salt")
-  func phcString() throws {
+  @Test
+  func `Writes the cost into the PHC string, and a fresh salt`() throws {
     let argon2id = try Argon2id(memoryKiB: 19456, iterations: 2)
     let text = try hash("secret", with: argon2id)
     #expect(text.hasPrefix("$argon2id$v=19$m=19456,t=2,p=1$"))
@@ -26,30 +26,29 @@ struct Argon2idTests {
     #expect(try hash("secret", with: argon2id) != text)
   }
 
-  @Test("A hash verifies its password and no other", arguments: ["", "correct horse", "naïve\u{0}nul"])
-  func roundTrip(password: String) throws {
+  @Test(arguments: ["", "correct horse", "naïve\u{0}nul"])
+  func `A hash verifies its password and no other`(password: String) throws {
     let text = try hash(password, with: cheap)
     #expect(verify(password, against: text))
     #expect(!verify(password + "x", against: text))
     #expect(!verify("another", against: text))
   }
 
-  @Test(
-    "What is no hash verifies nothing", arguments: ["", "secret", "$argon2id$v=19$m=8,t=1,p=1$", "$2b$10$x"])
-  func notAHash(text: String) {
+  @Test(arguments: ["", "secret", "$argon2id$v=19$m=8,t=1,p=1$", "$2b$10$x"])
+  func `What is no hash verifies nothing`(text: String) {
     #expect(!verify("secret", against: text))
   }
 
-  @Test("A cost that libsodium does not take is refused", arguments: [Int.min, -1, 0, 7, Int.max])
-  func memoryBounds(memoryKiB: Int) throws {
+  @Test(arguments: [Int.min, -1, 0, 7, Int.max])
+  func `A cost that libsodium does not take is refused`(memoryKiB: Int) throws {
     let error = #expect(throws: Argon2idError.memoryOutOfBounds(memoryKiB)) {
       try Argon2id(memoryKiB: memoryKiB, iterations: 1)
     }
     #expect(try #require(error).description.contains("8 to "))
   }
 
-  @Test("So is a number of passes", arguments: [Int.min, -1, 0, 1 << 32])
-  func iterationsBounds(iterations: Int) throws {
+  @Test(arguments: [Int.min, -1, 0, 1 << 32])
+  func `So is a number of passes`(iterations: Int) throws {
     let error = #expect(throws: Argon2idError.iterationsOutOfBounds(iterations)) {
       try Argon2id(memoryKiB: 8, iterations: iterations)
     }
@@ -59,8 +58,8 @@ struct Argon2idTests {
 
 @Suite("Random bytes and comparison")
 struct SodiumTests {
-  @Test("Two fills differ, and an empty buffer is left alone")
-  func random() {
+  @Test
+  func `Two fills differ, and an empty buffer is left alone`() {
     func fill() -> [UInt8] {
       var bytes = [UInt8](repeating: 0, count: 32)
       bytes.withUnsafeMutableBytes { SystemRandom.fill($0) }
@@ -70,8 +69,8 @@ struct SodiumTests {
     SystemRandom.fill(UnsafeMutableRawBufferPointer(start: nil, count: 0))
   }
 
-  @Test("Equal means the same length and the same bytes")
-  func comparison() {
+  @Test
+  func `Equal means the same length and the same bytes`() {
     #expect(constantTimeEquals([1, 2, 3], [1, 2, 3]))
     #expect(!constantTimeEquals([1, 2, 3], [1, 2, 4]))
     #expect(!constantTimeEquals([1, 2, 3], [1, 2]))

@@ -4,26 +4,24 @@ import Testing
 @Suite("SHA-256")
 struct SHA256Tests {
   /// FIPS 180-2, appendix B, and the empty message.
-  @Test(
-    "Hashes the messages of the standard",
-    arguments: [
-      ("", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
-      ("abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
-      (
-        "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
-        "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"
-      ),
-      (
-        String(repeating: "a", count: 1_000_000),
-        "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"
-      ),
-    ])
-  func standardVectors(message: String, hash: String) {
+  @Test(arguments: [
+    ("", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"),
+    ("abc", "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"),
+    (
+      "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq",
+      "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1"
+    ),
+    (
+      String(repeating: "a", count: 1_000_000),
+      "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"
+    ),
+  ])
+  func `Hashes the messages of the standard`(message: String, hash: String) {
     #expect(SHA256.hash(Array(message.utf8)) == bytes(hex: hash))
   }
 
-  @Test("Takes an empty buffer without an address")
-  func emptyBuffer() {
+  @Test
+  func `Takes an empty buffer without an address`() {
     #expect(SHA256.hash(UnsafeBufferPointer(start: nil, count: 0)) == SHA256.hash([]))
   }
 }
@@ -65,16 +63,16 @@ private let hmacVectors: [(key: [UInt8], message: [UInt8], code: String)] = [
 
 @Suite("HMAC-SHA-256")
 struct HMACSHA256Tests {
-  @Test("Authenticates the messages of RFC 4231", arguments: hmacVectors.indices)
-  func standardVectors(index: Int) {
+  @Test(arguments: hmacVectors.indices)
+  func `Authenticates the messages of RFC 4231`(index: Int) {
     let vector = hmacVectors[index]
     let code = HMACSHA256.authenticate(key: vector.key, message: vector.message)
     #expect(code.count == HMACSHA256.length)
     #expect(Array(code.prefix(vector.code.count / 2)) == bytes(hex: vector.code))
   }
 
-  @Test("A key of exactly one block is used as it is")
-  func keyOfOneBlock() {
+  @Test
+  func `A key of exactly one block is used as it is`() {
     let key = [UInt8](repeating: 0x61, count: 64)
     #expect(
       HMACSHA256.authenticate(key: key, message: [])

@@ -62,8 +62,8 @@ private let vectors: [(secret: String, storedKey: String, serverKey: String)] = 
 
 @Suite("Keys derived as SCRAM does")
 struct ScramKeysTests {
-  @Test("Derives the keys of the signature test cases", arguments: vectors.indices)
-  func vector(index: Int) {
+  @Test(arguments: vectors.indices)
+  func `Derives the keys of the signature test cases`(index: Int) {
     let secret = Array(vectors[index].secret.utf8)
     let keys = secret.withUnsafeBufferPointer { ScramKeys(secret: $0) }
     #expect(keys.storedKey == bytes(hex: vectors[index].storedKey))
@@ -71,8 +71,8 @@ struct ScramKeysTests {
     #expect(secret.withUnsafeBufferPointer { ScramKeys.storedKey(secret: $0) } == keys.storedKey)
   }
 
-  @Test("Prints as <redacted>")
-  func redacted() {
+  @Test
+  func `Prints as <redacted>`() {
     let keys = [UInt8](1...64).withUnsafeBufferPointer { ScramKeys(secret: $0) }
     #expect("\(keys)" == "<redacted>")
     #expect(String(reflecting: keys) == "<redacted>")

@@ -14,16 +14,16 @@ struct CommandTests {
     return try await Program.run(["device"] + arguments + place + ["--url", url])
   }
 
-  @Test("whoami prints what the registry knows, byte by byte")
-  func whoami() async throws {
+  @Test
+  func `whoami prints what the registry knows, byte by byte`() async throws {
     let text = "{\(deviceJSON),\"server_time\":\"2030-01-01T00:00:00.500Z\"}"
     let stand = StandInDevices([.signed(.json(text))])
     let outcome = try await run(["whoami"], stand.url)
     #expect(outcome.status == 0 && outcome.output == text + "\n", "\(outcome.errors)")
   }
 
-  @Test("poll prints the signals")
-  func poll() async throws {
+  @Test
+  func `poll prints the signals`() async throws {
     let stand = StandInDevices([.signed(pollReply(["s-1"]))])
     let outcome = try await run(["poll", "--wait", "7", "--max=3"], stand.url)
     #expect(outcome.status == 0 && outcome.output.contains(#""id":"s-1""#), "\(outcome.errors)")
@@ -32,8 +32,8 @@ struct CommandTests {
     #expect(stand.registry.received.last?.target == "/api/v1/device/poll?wait=0&max=100")
   }
 
-  @Test("ack says what became of a signal")
-  func ack() async throws {
+  @Test
+  func `ack says what became of a signal`() async throws {
     let stand = StandInDevices([.signed(.json(#"{"acked":["s-1"],"unknown":[]}"#))])
     let outcome = try await run(["ack", "s-1", "--status", "placed", "--broker-ticket", "42"], stand.url)
     #expect(
@@ -50,9 +50,11 @@ struct CommandTests {
       ])
   }
 
-  @Test(
-    "An answer that is not the registry's is not printed; what the registry refuses is said; both exit with 1")
-  func failures() async throws {
+  @Test
+  func
+    `An answer that is not the registry's is not printed; what the registry refuses is said; both exit with 1`()
+    async throws
+  {
     let forged = StandInDevices([.signedBadly(pollReply(["s-1"]), .otherKey)])
     let ignored = try await run(["poll"], forged.url)
     #expect(

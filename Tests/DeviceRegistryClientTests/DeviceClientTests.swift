@@ -39,8 +39,8 @@ let deviceJSON = """
 
 @Suite("A device's requests")
 struct DeviceClientTests {
-  @Test("It learns what the registry knows of it; members that are not known are ignored")
-  func whoami() async throws {
+  @Test
+  func `It learns what the registry knows of it; members that are not known are ignored`() async throws {
     let stand = StandInDevices([.signed(.json("{\(deviceJSON),\"server_time\":\"2030-01-01T00:00:00.500Z\"}"))])
     let status = try await deviceClient(stand.url).whoami()
     #expect(status.device.id == StandInDevices.id)
@@ -52,8 +52,8 @@ struct DeviceClientTests {
     #expect(stand.registry.received.map(\.target) == ["/api/v1/device"])
   }
 
-  @Test("It polls; payloads come byte by byte as they were sent")
-  func poll() async throws {
+  @Test
+  func `It polls; payloads come byte by byte as they were sent`() async throws {
     let payload =
       #"{"lots": 1.10,"big":12345678901234567890123,"text":"a\"],}{","list":[ ] ,"payload":{"n":[{}]}}"#
     let stand = StandInDevices([.signed(pollReply(["s-1", "s-2"], payload: payload))])
@@ -69,8 +69,8 @@ struct DeviceClientTests {
     #expect(request.fields["authorization"] == nil)
   }
 
-  @Test("It acknowledges; the body is covered by the signature")
-  func acknowledge() async throws {
+  @Test
+  func `It acknowledges; the body is covered by the signature`() async throws {
     let stand = StandInDevices([.signed(.json(#"{"acked":["s-1"],"unknown":["s-2"]}"#))])
     let result = try await deviceClient(stand.url).acknowledge([
       Acknowledgement(signalID: "s-1", status: .placed, brokerTicket: "42"),
@@ -88,8 +88,8 @@ struct DeviceClientTests {
     #expect(stand.proofs.first?.covered.contains(.contentDigest) == true)
   }
 
-  @Test("Numbers out of bounds are refused before anything is sent")
-  func bounds() async throws {
+  @Test
+  func `Numbers out of bounds are refused before anything is sent`() async throws {
     let stand = StandInDevices([.signed(emptyPoll)])
     let client = try deviceClient(stand.url)
     #expect(
@@ -102,8 +102,8 @@ struct DeviceClientTests {
     #expect(stand.registry.received.isEmpty)
   }
 
-  @Test("Each request has a new nonce of 128 bits, and the time")
-  func nonces() async throws {
+  @Test
+  func `Each request has a new nonce of 128 bits, and the time`() async throws {
     let stand = StandInDevices([.signed(emptyPoll)])
     let client = try deviceClient(stand.url)
     for _ in 0..<3 { _ = try await client.poll() }
@@ -112,8 +112,8 @@ struct DeviceClientTests {
     #expect(proofs.allSatisfy { $0.nonce.count == 22 && $0.created == TestSystem.now / 1000 })
   }
 
-  @Test("A wrong secret is refused, with the registry's words, and not tried again")
-  func wrongSecret() async throws {
+  @Test
+  func `A wrong secret is refused, with the registry's words, and not tried again`() async throws {
     let stand = StandInDevices([.signed(emptyPoll)])
     let client = try deviceClient(stand.url, secret: String(repeating: "f", count: 64))
     let error = await failure { () throws(RegistryClientError) in try await client.poll() }
@@ -123,8 +123,8 @@ struct DeviceClientTests {
     #expect(stand.registry.received.count == 1)
   }
 
-  @Test("A validation error names the fields")
-  func fieldErrors() async throws {
+  @Test
+  func `A validation error names the fields`() async throws {
     let members = #","errors":[{"field":"acks","message":"must\u001b[2J be a list"}]"#
     let stand = StandInDevices([.signed(.problem(400, "invalid-value", members: members))])
     let error = await failure { [url = stand.url] () throws(RegistryClientError) in
@@ -134,8 +134,8 @@ struct DeviceClientTests {
     #expect(error?.description.contains("acks must [2J be a list") == true)
   }
 
-  @Test("Ids and secrets that are not of their form are refused; the keys are not printed")
-  func credentials() async throws {
+  @Test
+  func `Ids and secrets that are not of their form are refused; the keys are not printed`() async throws {
     for (id, secret) in [
       (StandInDevices.id.uppercased(), StandInDevices.secret), (StandInDevices.id, "short"),
       (StandInDevices.id, String(repeating: "F", count: 64)), ("", StandInDevices.secret),
@@ -159,8 +159,8 @@ struct DeviceClientTests {
 
 @Suite("Answers that are not believed")
 struct AnswerVerificationTests {
-  @Test("A success without a signature")
-  func unsigned() async throws {
+  @Test
+  func `A success without a signature`() async throws {
     let stand = StandInDevices([.unsigned(emptyPoll)])
     let client = try deviceClient(stand.url)
     #expect(await failure { () throws(RegistryClientError) in try await client.poll() }?.isNotAuthentic == true)
@@ -168,9 +168,11 @@ struct AnswerVerificationTests {
   }
 
   @Test(
-    "One whose signature has a flaw, whatever the status", arguments: StandInDevices.Flaw.allCases,
+    arguments: StandInDevices.Flaw.allCases,
     [200, 401, 503])
-  func flawed(flaw: StandInDevices.Flaw, status: Int) async throws {
+  func `One whose signature has a flaw, whatever the status`(flaw: StandInDevices.Flaw, status: Int)
+    async throws
+  {
     let reply = Reply(status: status, fields: emptyPoll.fields, body: emptyPoll.body)
     let stand = StandInDevices([.signedBadly(reply, flaw)])
     let client = try deviceClient(stand.url)
@@ -179,8 +181,8 @@ struct AnswerVerificationTests {
     #expect(stand.registry.received.count == 1)
   }
 
-  @Test("A redirect, which is not followed", arguments: [301, 302, 303, 307, 308])
-  func redirect(status: Int) async throws {
+  @Test(arguments: [301, 302, 303, 307, 308])
+  func `A redirect, which is not followed`(status: Int) async throws {
     let elsewhere = StandInRegistry { _, _ in .reply(.json("{}")) }
     let stand = StandInDevices([
       .unsigned(Reply(status: status, fields: [("Location", elsewhere.url + "/api/v1/device/poll")]))
@@ -192,10 +194,8 @@ struct AnswerVerificationTests {
     #expect(elsewhere.received.isEmpty)
   }
 
-  @Test(
-    "One that is too large is cut off",
-    .disabled(if: isUnderSanitizer, "16 MiB take FoundationNetworking longer there than a request may"))
-  func tooLarge() async throws {
+  @Test(.disabled(if: isUnderSanitizer, "16 MiB take FoundationNetworking longer there than a request may"))
+  func `One that is too large is cut off`() async throws {
     let limit = 16 * 1024 * 1024
     let stand = StandInDevices([.signed(Reply(body: [UInt8](repeating: UInt8(ascii: " "), count: limit + 1)))])
     let client = try deviceClient(stand.url)
@@ -204,14 +204,12 @@ struct AnswerVerificationTests {
         == .answerTooLarge(limitBytes: limit))
   }
 
-  @Test(
-    "One that is signed and not of the form that is known",
-    arguments: [
-      "", "[]", "{}", #"{"signals":[{}],"server_time":"2030-01-01T00:00:00.000Z"}"#,
-      #"{"signals":[],"server_time":"yesterday"}"#,
-      #"{"signals":[{"id":"a","created_at":"2030-01-01T00:00:00.000Z","expires_at":"2030-01-01T00:00:00.000Z","payload":1}],"server_time":"2030-01-01T00:00:00.000Z"}"#,
-    ])
-  func malformed(text: String) async throws {
+  @Test(arguments: [
+    "", "[]", "{}", #"{"signals":[{}],"server_time":"2030-01-01T00:00:00.000Z"}"#,
+    #"{"signals":[],"server_time":"yesterday"}"#,
+    #"{"signals":[{"id":"a","created_at":"2030-01-01T00:00:00.000Z","expires_at":"2030-01-01T00:00:00.000Z","payload":1}],"server_time":"2030-01-01T00:00:00.000Z"}"#,
+  ])
+  func `One that is signed and not of the form that is known`(text: String) async throws {
     let stand = StandInDevices([.signed(.json(text))])
     let client = try deviceClient(stand.url)
     let error = await failure { () throws(RegistryClientError) in try await client.poll() }
@@ -221,8 +219,8 @@ struct AnswerVerificationTests {
     }
   }
 
-  @Test("An error that is no problem document says that something else answered")
-  func noProblem() async throws {
+  @Test
+  func `An error that is no problem document says that something else answered`() async throws {
     let stand = StandInDevices([.unsigned(Reply(status: 404, body: Array("<html>".utf8)))])
     let client = try deviceClient(stand.url)
     let error = await failure { () throws(RegistryClientError) in try await client.poll() }
@@ -236,8 +234,8 @@ struct ClockTests {
   private let serverTime = "2030-01-01T02:00:00.000Z"
   private let ahead: Int64 = 7200
 
-  @Test("is set by the registry's, once an answer that is signed has confirmed it")
-  func corrected() async throws {
+  @Test
+  func `is set by the registry's, once an answer that is signed has confirmed it`() async throws {
     let stand = StandInDevices([.clockSkew(serverTime: serverTime), .signed(emptyPoll)])
     let client = try deviceClient(stand.url)
     _ = try await client.poll()
@@ -246,8 +244,8 @@ struct ClockTests {
     #expect(stand.proofs.map(\.created) == [now, now + ahead, now + ahead])
   }
 
-  @Test("is set by an error that is signed too")
-  func correctedByError() async throws {
+  @Test
+  func `is set by an error that is signed too`() async throws {
     let stand = StandInDevices([
       .clockSkew(serverTime: serverTime), .signed(.problem(400, "invalid-value")), .signed(emptyPoll),
     ])
@@ -257,8 +255,8 @@ struct ClockTests {
     #expect(stand.proofs.last?.created == TestSystem.now / 1000 + ahead)
   }
 
-  @Test("stays as it is where nobody signed for the other time")
-  func notConfirmed() async throws {
+  @Test
+  func `stays as it is where nobody signed for the other time`() async throws {
     for step in [
       Step.unsigned(emptyPoll), .unsigned(.problem(401, "signature-invalid")),
       .clockSkew(serverTime: serverTime),
@@ -272,8 +270,8 @@ struct ClockTests {
     }
   }
 
-  @Test("is not set by a problem that names no time, or none that there is")
-  func noTime() async throws {
+  @Test
+  func `is not set by a problem that names no time, or none that there is`() async throws {
     let stand = StandInDevices([.unsigned(.problem(401, "clock-skew"))])
     let client = try deviceClient(stand.url)
     #expect(
@@ -289,9 +287,8 @@ struct ClockTests {
 
 @Suite("Failures for the moment")
 struct RetryTests {
-  @Test(
-    "are retried with a new signature, after the requested pause", arguments: [429, 500, 502, 503, 504])
-  func retryAfter(status: Int) async throws {
+  @Test(arguments: [429, 500, 502, 503, 504])
+  func `are retried with a new signature, after the requested pause`(status: Int) async throws {
     let stand = StandInDevices([
       .unsigned(.problem(status, "unavailable", fields: [("Retry-After", "7")])), .signed(emptyPoll),
     ])
@@ -303,8 +300,8 @@ struct RetryTests {
     #expect(try #require(system.pauses.first) <= .milliseconds(7250))
   }
 
-  @Test("are retried with growing pauses up to the limit, and then reported")
-  func bounded() async throws {
+  @Test
+  func `are retried with growing pauses up to the limit, and then reported`() async throws {
     let stand = StandInDevices([.unsigned(.problem(503, "overloaded"))])
     let system = TestSystem()
     let client = try deviceClient(stand.url, system, retries: RetryPolicy(maximumAttempts: 5))
@@ -316,8 +313,10 @@ struct RetryTests {
     }
   }
 
-  @Test("A connection that closes without an answer is one, on a fresh connection and on one that was used")
-  func closed() async throws {
+  @Test
+  func `A connection that closes without an answer is one, on a fresh connection and on one that was used`()
+    async throws
+  {
     let stand = StandInDevices([.close, .signed(emptyPoll), .close, .close, .signed(emptyPoll)])
     let system = TestSystem()
     let client = try deviceClient(stand.url, system)
@@ -327,8 +326,8 @@ struct RetryTests {
     #expect(stand.proofs.count == 5 && Set(stand.proofs.map(\.nonce)).count == 5)
   }
 
-  @Test("A registry that is not there is one, and says so in the end")
-  func unreachable() async throws {
+  @Test
+  func `A registry that is not there is one, and says so in the end`() async throws {
     let system = TestSystem()
     let client = try deviceClient("http://127.0.0.1:1", system)
     let error = await failure { () throws(RegistryClientError) in try await client.whoami() }
@@ -339,8 +338,8 @@ struct RetryTests {
     #expect(system.pauses.count == 3)
   }
 
-  @Test("What will not change is not tried again", arguments: [400, 401, 403, 404, 409, 413, 415])
-  func final(status: Int) async throws {
+  @Test(arguments: [400, 401, 403, 404, 409, 413, 415])
+  func `What will not change is not tried again`(status: Int) async throws {
     let stand = StandInDevices([.signed(.problem(status, "any"))])
     let client = try deviceClient(stand.url)
     #expect(
@@ -348,8 +347,8 @@ struct RetryTests {
     #expect(stand.registry.received.count == 1)
   }
 
-  @Test("Cancelling the task ends a request that waits")
-  func cancelled() async throws {
+  @Test
+  func `Cancelling the task ends a request that waits`() async throws {
     let stand = StandInDevices([.silence])
     let client = try deviceClient(stand.url)
     let poll = Task { await failure { () throws(RegistryClientError) in try await client.poll(wait: 30) } }

@@ -17,8 +17,8 @@ struct ExampleTests {
     return try await Program.run([], environment, executable: script.path)
   }
 
-  @Test("polls, believes the registry's answer, and acknowledges the first signal")
-  func polls() async throws {
+  @Test
+  func `polls, believes the registry's answer, and acknowledges the first signal`() async throws {
     let ids = ["0190a5c2-0000-7000-8000-000000000001", "0190a5c2-0000-7000-8000-000000000002"]
     let acknowledged = #"{"acked":["\#(ids[0])"],"unknown":[]}"#
     let stand = StandInDevices([.signed(pollReply(ids)), .signed(.json(acknowledged))])
@@ -35,16 +35,16 @@ struct ExampleTests {
         == #"{"acks":[{"signal_id":"\#(ids[0])","status":"placed"}]}"#)
   }
 
-  @Test("does nothing where there is nothing")
-  func empty() async throws {
+  @Test
+  func `does nothing where there is nothing`() async throws {
     let stand = StandInDevices([.signed(emptyPoll)])
     let outcome = try await run(stand.url)
     #expect(outcome.status == 0, "\(outcome.errors)")
     #expect(stand.registry.received.count == 1)
   }
 
-  @Test("believes no answer that is not the registry's", arguments: StandInDevices.Flaw.allCases)
-  func flawed(flaw: StandInDevices.Flaw) async throws {
+  @Test(arguments: StandInDevices.Flaw.allCases)
+  func `believes no answer that is not the registry's`(flaw: StandInDevices.Flaw) async throws {
     let stand = StandInDevices([.signedBadly(pollReply(["0190a5c2-0000-7000-8000-000000000001"]), flaw)])
     let outcome = try await run(stand.url)
     #expect(outcome.status == 1)
@@ -52,8 +52,8 @@ struct ExampleTests {
     #expect(stand.registry.received.count == 1)
   }
 
-  @Test("says what the registry says of a wrong secret")
-  func wrongSecret() async throws {
+  @Test
+  func `says what the registry says of a wrong secret`() async throws {
     let stand = StandInDevices([.signed(emptyPoll)])
     let outcome = try await run(stand.url, secret: String(repeating: "f", count: 64))
     #expect(outcome.status == 1)

@@ -20,8 +20,8 @@ private let signal =
 
 @Suite("An owner's requests")
 struct OwnerClientTests {
-  @Test("Registering shows the secret, which is not printed and is good for a device's client")
-  func register() async throws {
+  @Test
+  func `Registering shows the secret, which is not printed and is good for a device's client`() async throws {
     let registry = StandInRegistry { _, _ in .reply(.json(registered, status: 201)) }
     let device = try await ownerClient(registry).register(name: "EA \"1\"\n")
     #expect(device.secret == StandInDevices.secret && device.device.id == StandInDevices.id)
@@ -38,8 +38,8 @@ struct OwnerClientTests {
     )
   }
 
-  @Test("A list is followed from page to page, with a token each")
-  func pages() async throws {
+  @Test
+  func `A list is followed from page to page, with a token each`() async throws {
     let registry = StandInRegistry { request, number in
       let last = request.target.hasSuffix("cursor=c2")
       let next = [("Link", #"</api/v1/devices?limit=1000&cursor=c\#(number + 1)>; rel="next""#)]
@@ -51,8 +51,8 @@ struct OwnerClientTests {
     #expect(registry.received.compactMap { $0.fields["authorization"] } == (1...3).map { "Bearer token-\($0)" })
   }
 
-  @Test("A page is fetched when its first element is asked for")
-  func lazily() async throws {
+  @Test
+  func `A page is fetched when its first element is asked for`() async throws {
     let registry = StandInRegistry { _, number in
       .reply(
         .json("[{\(deviceJSON)}]", fields: [("Link", #"</api/v1/devices?cursor=\#(number)>; rel="next""#)]))
@@ -64,13 +64,11 @@ struct OwnerClientTests {
     #expect(registry.received.count == 1)
   }
 
-  @Test(
-    "A link that leads elsewhere or nowhere new is not followed",
-    arguments: [
-      "https://evil.example/api/v1/devices", "//evil.example/api/v1/devices", "/api/v1/clients?limit=1000",
-      "/api/v1/devices?limit=1000", "/api/v1/devices?a b",
-    ])
-  func straying(link: String) async throws {
+  @Test(arguments: [
+    "https://evil.example/api/v1/devices", "//evil.example/api/v1/devices", "/api/v1/clients?limit=1000",
+    "/api/v1/devices?limit=1000", "/api/v1/devices?a b",
+  ])
+  func `A link that leads elsewhere or nowhere new is not followed`(link: String) async throws {
     let registry = StandInRegistry { _, _ in
       .reply(.json("[{\(deviceJSON)}]", fields: [("Link", "<\(link)>; rel=\"next\"")]))
     }
@@ -81,8 +79,8 @@ struct OwnerClientTests {
     #expect(registry.received.count == 1)
   }
 
-  @Test("Devices are read, renamed, revoked and rotated")
-  func devices() async throws {
+  @Test
+  func `Devices are read, renamed, revoked and rotated`() async throws {
     let rotated = registered.dropLast() + #","grace_expires_at":"2030-01-02T00:00:00.000Z"}"#
     let registry = StandInRegistry { request, _ in
       switch (request.method, request.target.split(separator: "/").last) {
@@ -109,8 +107,8 @@ struct OwnerClientTests {
         == "id must be a UUID")
   }
 
-  @Test("Signals are created, for some or for all, with the payload as it is")
-  func createSignal() async throws {
+  @Test
+  func `Signals are created, for some or for all, with the payload as it is`() async throws {
     let registry = StandInRegistry { _, _ in .reply(.json("{\(signal)}", status: 201)) }
     let client = try ownerClient(registry)
     let payload = #"{ "lots": 1.10 }"#
@@ -125,9 +123,8 @@ struct OwnerClientTests {
       ])
   }
 
-  @Test(
-    "A payload that is no object is not sent", arguments: ["", "1", "[]", #"{},"all":true"#, "{", "\"{}\""])
-  func payloads(text: String) async throws {
+  @Test(arguments: ["", "1", "[]", #"{},"all":true"#, "{", "\"{}\""])
+  func `A payload that is no object is not sent`(text: String) async throws {
     let registry = StandInRegistry { _, _ in .reply(.json("{\(signal)}", status: 201)) }
     let client = try ownerClient(registry)
     let error = await failure { () throws(RegistryClientError) in
@@ -137,8 +134,8 @@ struct OwnerClientTests {
     #expect(registry.received.isEmpty)
   }
 
-  @Test("Signals are listed and read, with what became of them")
-  func signals() async throws {
+  @Test
+  func `Signals are listed and read, with what became of them`() async throws {
     let deliveries = """
       [{"device_id":"a","state":"acked","status":"placed","broker_ticket":"42","error":null,\
       "acked_at":"2030-01-01T00:00:01.000Z"},{"device_id":"b","state":"pending","status":null,"broker_ticket":null,\
@@ -158,8 +155,8 @@ struct OwnerClientTests {
     #expect(details.deliveries[1].acknowledgedAt == nil)
   }
 
-  @Test("What may be repeated is tried again; what may not, only where it was not begun")
-  func retries() async throws {
+  @Test
+  func `What may be repeated is tried again; what may not, only where it was not begun`() async throws {
     let overloaded = StandInRegistry { _, number in
       number == 0 ? .reply(.problem(503, "overloaded")) : .reply(.json(registered, status: 201))
     }
@@ -179,8 +176,10 @@ struct OwnerClientTests {
     #expect(unavailable.received.count == 4)
   }
 
-  @Test("Empty tokens, and tokens that could start a field, are not sent; the token is not printed")
-  func tokens() async throws {
+  @Test
+  func `Empty tokens, and tokens that could start a field, are not sent; the token is not printed`()
+    async throws
+  {
     struct Lost: Error {}
     let registry = StandInRegistry { _, _ in .reply(.json("[]")) }
     for token in ["", "a b", "a\r\nX: y", "ä"] {
@@ -203,8 +202,8 @@ struct OwnerClientTests {
     #expect(!text.contains("hunter2"))
   }
 
-  @Test("A redirect is not followed: the token would go elsewhere")
-  func redirect() async throws {
+  @Test
+  func `A redirect is not followed: the token would go elsewhere`() async throws {
     let elsewhere = StandInRegistry { _, _ in .reply(.json("[]")) }
     let registry = StandInRegistry { [url = elsewhere.url] _, _ in
       .reply(Reply(status: 307, fields: [("Location", url + "/api/v1/devices")]))

@@ -6,34 +6,30 @@ import Testing
 
 @Suite("The registry's URL")
 struct OriginTests {
-  @Test(
-    "is https, or http on this machine",
-    arguments: [
-      "https://registry.example.com", "https://registry.example.com:8443/", "http://localhost:8000",
-      "http://127.0.0.1", "http://127.1.2.3:80/", "http://[::1]:8000", "HTTPS://Registry.example.com",
-    ])
-  func accepted(url: String) throws {
+  @Test(arguments: [
+    "https://registry.example.com", "https://registry.example.com:8443/", "http://localhost:8000",
+    "http://127.0.0.1", "http://127.1.2.3:80/", "http://[::1]:8000", "HTTPS://Registry.example.com",
+  ])
+  func `is https, or http on this machine`(url: String) throws {
     let origin = try Origin(url, allowsInsecureHTTP: false)
     let made = try origin.url("/api/v1/device/poll?wait=1&max=2")
     #expect(made.absoluteString.hasSuffix("/api/v1/device/poll?wait=1&max=2"))
     #expect(made.host != nil && origin.authority == origin.authority.lowercased())
   }
 
-  @Test(
-    "is nothing else",
-    arguments: [
-      "", "registry.example.com", "ftp://registry.example.com", "http://registry.example.com",
-      "http://127.example.com", "http://127.0.0.1.example.com", "http://10.0.0.1",
-      "https://user@registry.example.com",
-      "https://registry.example.com/path", "https://registry.example.com?a", "https://registry.example.com#a",
-      "https://", "http://localhost.example.com",
-    ])
-  func refused(url: String) {
+  @Test(arguments: [
+    "", "registry.example.com", "ftp://registry.example.com", "http://registry.example.com",
+    "http://127.example.com", "http://127.0.0.1.example.com", "http://10.0.0.1",
+    "https://user@registry.example.com",
+    "https://registry.example.com/path", "https://registry.example.com?a", "https://registry.example.com#a",
+    "https://", "http://localhost.example.com",
+  ])
+  func `is nothing else`(url: String) {
     #expect(throws: RegistryClientError.self) { try Origin(url, allowsInsecureHTTP: false) }
   }
 
-  @Test("is http elsewhere where that is asked for by name, and nothing worse")
-  func insecure() throws {
+  @Test
+  func `is http elsewhere where that is asked for by name, and nothing worse`() throws {
     #expect(try Origin("http://10.0.0.1:8000", allowsInsecureHTTP: true).authority == "10.0.0.1:8000")
     #expect(throws: RegistryClientError.self) { try Origin("ftp://10.0.0.1", allowsInsecureHTTP: true) }
   }
@@ -41,8 +37,8 @@ struct OriginTests {
 
 @Suite("Pauses before another attempt")
 struct RetryPolicyTests {
-  @Test("double until they are at their longest, and half of each is up to chance")
-  func doubling() {
+  @Test
+  func `double until they are at their longest, and half of each is up to chance`() {
     let policy = RetryPolicy(firstPauseMilliseconds: 100, maximumPauseMilliseconds: 1000)
     for (failures, longest) in [(1, 100), (2, 200), (3, 400), (4, 800), (5, 1000), (1_000_000, 1000)] {
       let pauses = (0..<1000).map {
@@ -52,16 +48,14 @@ struct RetryPolicyTests {
     }
   }
 
-  @Test(
-    "are no shorter than Retry-After, which has a bound",
-    arguments: [(7, 7), (121, 120), (-3, 0), (Int64.max, 120)] as [(Int64, Int64)])
-  func retryAfter(asked: Int64, honoured: Int64) {
+  @Test(arguments: [(7, 7), (121, 120), (-3, 0), (Int64.max, 120)] as [(Int64, Int64)])
+  func `are no shorter than Retry-After, which has a bound`(asked: Int64, honoured: Int64) {
     let pause = RetryPolicy().pause(afterFailures: 1, retryAfterSeconds: asked, random: 0)
     #expect(pause == .seconds(honoured) + .milliseconds(125))
   }
 
-  @Test("can be as extreme as numbers go")
-  func extremes() {
+  @Test
+  func `can be as extreme as numbers go`() {
     let policy = RetryPolicy(
       maximumAttempts: -1, firstPauseMilliseconds: .max, maximumPauseMilliseconds: .max,
       maximumRetryAfterSeconds: -1)
@@ -74,8 +68,8 @@ struct RetryPolicyTests {
 
 @Suite("One exchange over HTTP")
 struct TransportTests {
-  @Test("ends at its deadline")
-  func timesOut() async throws {
+  @Test
+  func `ends at its deadline`() async throws {
     let registry = StandInRegistry { _, _ in .silence }
     let transport = Transport(origin: try Origin(registry.url, allowsInsecureHTTP: false))
     let call = Call(method: "GET", target: "/", timeoutSeconds: 0.05)
@@ -85,8 +79,8 @@ struct TransportTests {
     #expect(error?.isTransient == true)
   }
 
-  @Test("has a bound in size that counts to the byte")
-  func size() async throws {
+  @Test
+  func `has a bound in size that counts to the byte`() async throws {
     let registry = StandInRegistry { _, _ in .reply(Reply(body: [UInt8](repeating: 0, count: 100))) }
     let transport = Transport(origin: try Origin(registry.url, allowsInsecureHTTP: false))
     let fits = Call(method: "GET", target: "/", maximumAnswerBytes: 100)
@@ -97,8 +91,8 @@ struct TransportTests {
         == .answerTooLarge(limitBytes: 99))
   }
 
-  @Test("asks for no coding, sends no cookie back, and leaves the body as it is")
-  func plain() async throws {
+  @Test
+  func `asks for no coding, sends no cookie back, and leaves the body as it is`() async throws {
     let registry = StandInRegistry { _, _ in .reply(Reply(fields: [("Set-Cookie", "a=b"), ("X-Y", "z")])) }
     let transport = Transport(origin: try Origin(registry.url, allowsInsecureHTTP: false))
     let call = Call(method: "POST", target: "/p?q", body: Data(" {} ".utf8))
@@ -123,19 +117,19 @@ struct SecretFileTests {
     return try DeviceCredentials(id: StandInDevices.id, secretFile: path)
   }
 
-  @Test("may have a line break after it", arguments: ["", "\n", "\r\n"])
-  func lineBreak(end: String) throws {
+  @Test(arguments: ["", "\n", "\r\n"])
+  func `may have a line break after it`(end: String) throws {
     #expect(try credentials(StandInDevices.secret + end).id == StandInDevices.id)
   }
 
-  @Test("is refused where it is longer, shorter or not hexadecimal", arguments: ["x", "\n\n\n", " "])
-  func misshapen(end: String) {
+  @Test(arguments: ["x", "\n\n\n", " "])
+  func `is refused where it is longer, shorter or not hexadecimal`(end: String) {
     #expect(throws: RegistryClientError.self) { try credentials(StandInDevices.secret + end) }
     #expect(throws: RegistryClientError.self) { try credentials(end) }
   }
 
-  @Test("is refused where others may read it, and where there is none", arguments: [0o640, 0o604, 0o666])
-  func permissions(mode: Int) throws {
+  @Test(arguments: [0o640, 0o604, 0o666])
+  func `is refused where others may read it, and where there is none`(mode: Int) throws {
     #expect(throws: RegistryClientError.self) { try credentials(StandInDevices.secret, permissions: mode) }
     #expect(throws: RegistryClientError.secretFile(path: "/none", message: "No such file or directory")) {
       try DeviceCredentials(id: StandInDevices.id, secretFile: "/none")
@@ -148,29 +142,23 @@ struct SecretFileTests {
 
 @Suite("Parts of a JSON text")
 struct JSONTextTests {
-  @Test(
-    "are found as they are written",
-    arguments: [
-      (#"{"a":1,"b":2}"#, "b", "2"), (#" { "b" : [ 1 , {"b":3} ] , "c":0 } "#, "b", #"[ 1 , {"b":3} ]"#),
-      (#"{"a":"\"b\":1,","b":"x\\"}"#, "b", #""x\\""#), (#"{"ab":1,"b":{}}"#, "b", "{}"),
-      (#"{"b":1,"b":2}"#, "b", "2"),
-    ])
-  func members(text: String, name: String, value: String) throws {
+  @Test(arguments: [
+    (#"{"a":1,"b":2}"#, "b", "2"), (#" { "b" : [ 1 , {"b":3} ] , "c":0 } "#, "b", #"[ 1 , {"b":3} ]"#),
+    (#"{"a":"\"b\":1,","b":"x\\"}"#, "b", #""x\\""#), (#"{"ab":1,"b":{}}"#, "b", "{}"),
+    (#"{"b":1,"b":2}"#, "b", "2"),
+  ])
+  func `are found as they are written`(text: String, name: String, value: String) throws {
     let member = try #require(JSONText(Data(text.utf8)[...]).member(name))
     #expect(String(decoding: member.bytes, as: UTF8.self) == value)
   }
 
-  @Test(
-    "are none where there are none",
-    arguments: ["{}", "[]", "1", "", "null", #"{"a":{"b":1}}"#, #"["b",1]"#, "{"])
-  func none(text: String) {
+  @Test(arguments: ["{}", "[]", "1", "", "null", #"{"a":{"b":1}}"#, #"["b",1]"#, "{"])
+  func `are none where there are none`(text: String) {
     #expect(JSONText(Data(text.utf8)[...]).member("b") == nil)
   }
 
-  @Test(
-    "Elements are separated",
-    arguments: [("[]", 0), ("[ ]", 0), ("[1]", 1), (#"[[1,2],{"a":[3]},",",4]"#, 4), ("{}", 0)])
-  func elements(text: String, count: Int) {
+  @Test(arguments: [("[]", 0), ("[ ]", 0), ("[1]", 1), (#"[[1,2],{"a":[3]},",",4]"#, 4), ("{}", 0)])
+  func `Elements are separated`(text: String, count: Int) {
     #expect(JSONText(Data(text.utf8)[...]).elements.count == count)
   }
 }

@@ -8,8 +8,8 @@ import Testing
 struct RunningRegistryTests {
   private let directory = TemporaryDirectory()
 
-  @Test("An owner registers, lists, reads, renames and revokes")
-  func owner() async throws {
+  @Test
+  func `An owner registers, lists, reads, renames and revokes`() async throws {
     let registry = try await RunningRegistry.start(clients: ["alice", "bob"], in: directory)
     let alice = try OwnerClient(url: registry.url, token: try await registry.token("alice"))
     let first = try await alice.register(name: "EA-Main")

@@ -12,8 +12,8 @@ struct SignalsTests {
     return ids
   }
 
-  @Test("come one by one, in their order, over as many polls as it takes; each once")
-  func inOrder() async throws {
+  @Test
+  func `come one by one, in their order, over as many polls as it takes; each once`() async throws {
     let stand = StandInDevices([
       .signed(pollReply(["a", "b"])), .signed(emptyPoll), .signed(pollReply(["b", "c"])),
       .signed(pollReply(["b", "d"])),
@@ -24,8 +24,8 @@ struct SignalsTests {
     #expect(stand.proofs.count == 4)
   }
 
-  @Test("Polls that bring nothing new begin a second apart, unless they waited")
-  func paced() async throws {
+  @Test
+  func `Polls that bring nothing new begin a second apart, unless they waited`() async throws {
     let steps: [Step] = [
       .signed(pollReply(["a"])), .signed(pollReply(["a"])), .signed(emptyPoll), .signed(pollReply(["b"])),
     ]
@@ -39,8 +39,8 @@ struct SignalsTests {
     #expect(patient.pauses.isEmpty)
   }
 
-  @Test("An empty answer's Retry-After is honoured")
-  func retryAfter() async throws {
+  @Test
+  func `An empty answer's Retry-After is honoured`() async throws {
     var busy = emptyPoll
     busy.fields.append(("Retry-After", "1"))
     let stand = StandInDevices([.signed(busy), .signed(pollReply(["a"]))])
@@ -50,8 +50,8 @@ struct SignalsTests {
     #expect(try #require(system.pauses.first) >= .seconds(1))
   }
 
-  @Test("continue after more temporary failures than one request may have")
-  func goOn() async throws {
+  @Test
+  func `continue after more temporary failures than one request may have`() async throws {
     let failure = Step.unsigned(.problem(503, "unavailable", fields: [("Retry-After", "2")]))
     let stand = StandInDevices(
       [Step](repeating: failure, count: 9) + [.close, .clockSkew(serverTime: "2030-01-01T02:00:00.000Z")]
@@ -64,10 +64,10 @@ struct SignalsTests {
     #expect(system.pauses[8] >= .seconds(17) && system.pauses[8] <= .seconds(32))
   }
 
-  @Test(
-    "end with an error at a 401 that is final, signed or not",
-    arguments: [Step.unsigned(.problem(401, "signature-invalid")), .signed(.problem(401, "signature-invalid"))])
-  func revoked(step: Step) async throws {
+  @Test(arguments: [
+    Step.unsigned(.problem(401, "signature-invalid")), .signed(.problem(401, "signature-invalid")),
+  ])
+  func `end with an error at a 401 that is final, signed or not`(step: Step) async throws {
     let stand = StandInDevices([.signed(pollReply(["a"])), step])
     let client = try deviceClient(stand.url)
     var iterator = client.signals().makeAsyncIterator()
@@ -79,8 +79,8 @@ struct SignalsTests {
     #expect(stand.registry.received.count == 2)
   }
 
-  @Test("end with an error at an answer that is not the registry's, and hand nothing of it out")
-  func notAuthentic() async throws {
+  @Test
+  func `end with an error at an answer that is not the registry's, and hand nothing of it out`() async throws {
     let stand = StandInDevices([.signedBadly(pollReply(["forged"]), .otherKey)])
     let client = try deviceClient(stand.url)
     #expect(
@@ -88,8 +88,8 @@ struct SignalsTests {
         .isNotAuthentic == true)
   }
 
-  @Test("end when the task is cancelled")
-  func cancelled() async throws {
+  @Test
+  func `end when the task is cancelled`() async throws {
     let stand = StandInDevices([.silence])
     let client = try deviceClient(stand.url)
     let task = Task {

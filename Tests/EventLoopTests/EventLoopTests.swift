@@ -7,8 +7,8 @@ import Testing
 
 @Suite("An event loop")
 struct EventLoopTests {
-  @Test("runs tasks that prefer it on its own thread, also after a wait elsewhere")
-  func runsTasksOnItsThread() async throws {
+  @Test
+  func `runs tasks that prefer it on its own thread, also after a wait elsewhere`() async throws {
     let loop = try EventLoop(name: "test")
     let pool = try WorkerPool(name: "test", threads: 1, maximumQueueLength: 1)
     let places = await loop.run {
@@ -22,8 +22,8 @@ struct EventLoopTests {
     loop.stop()
   }
 
-  @Test("calls what is submitted in order, and refuses once it was stopped")
-  func keepsTheOrder() async throws {
+  @Test
+  func `calls what is submitted in order, and refuses once it was stopped`() async throws {
     let loop = try EventLoop(name: "test")
     let seen = Record<Int>()
     for number in 0..<1000 { #expect(loop.submit { seen.append(number) }) }
@@ -33,8 +33,8 @@ struct EventLoopTests {
     #expect(!loop.submit {})
   }
 
-  @Test("starts a task at once, up to its first wait")
-  func startsAtOnce() async throws {
+  @Test
+  func `starts a task at once, up to its first wait`() async throws {
     let loop = try EventLoop(name: "test")
     let order = await loop.run {
       let order = Record<String>()
@@ -49,8 +49,8 @@ struct EventLoopTests {
     loop.stop()
   }
 
-  @Test("runs deferred work after the tasks of the pass")
-  func defersWork() async throws {
+  @Test
+  func `runs deferred work after the tasks of the pass`() async throws {
     let loop = try EventLoop(name: "test")
     let order = Record<String>()
     await loop.run {
@@ -64,8 +64,8 @@ struct EventLoopTests {
     loop.stop()
   }
 
-  @Test("looks up the addresses of names and of addresses, and tells why there are none")
-  func looksUpAddresses() async throws {
+  @Test
+  func `looks up the addresses of names and of addresses, and tells why there are none`() async throws {
     let loop = try EventLoop(name: "test")
     func addresses(_ host: String, maximum: Int = 8) async throws -> [String] {
       try await loop.run { () async throws(EventLoopError) in
@@ -81,8 +81,8 @@ struct EventLoopTests {
     loop.stop()
   }
 
-  @Test("stops while a name is being looked up")
-  func stopsDuringLookUp() async throws {
+  @Test
+  func `stops while a name is being looked up`() async throws {
     let loop = try EventLoop(name: "test")
     loop.submit {
       loop.startTask { _ = try? await loop.addresses(ofHost: "name.invalid", maximum: 1) }
@@ -91,8 +91,8 @@ struct EventLoopTests {
     #expect(!loop.submit {})
   }
 
-  @Test("sleeps in the order of the times, and a cancelled task no longer")
-  func sleeps() async throws {
+  @Test
+  func `sleeps in the order of the times, and a cancelled task no longer`() async throws {
     let loop = try EventLoop(name: "test")
     let order = await loop.run {
       await withTaskGroup { group in
@@ -115,8 +115,8 @@ struct EventLoopTests {
     loop.stop()
   }
 
-  @Test("reports when a descriptor is readable, until it is stopped")
-  func watchesDescriptors() async throws {
+  @Test
+  func `reports when a descriptor is readable, until it is stopped`() async throws {
     let loop = try EventLoop(name: "test")
     var ends: [Int32] = [0, 0]
     #expect(pipe(&ends) == 0)
@@ -141,8 +141,8 @@ struct EventLoopTests {
     close(writing)
   }
 
-  @Test("refuses a descriptor that cannot be polled")
-  func refusesBadDescriptors() async throws {
+  @Test
+  func `refuses a descriptor that cannot be polled`() async throws {
     let loop = try EventLoop(name: "test")
     await loop.run {
       _ = #expect(throws: EventLoopError.self) { try DescriptorWatch(-1, on: loop) }
@@ -150,8 +150,8 @@ struct EventLoopTests {
     loop.stop()
   }
 
-  @Test("hears signals")
-  func hearsSignals() async throws {
+  @Test
+  func `hears signals`() async throws {
     let loop = try EventLoop(name: "test")
     await loop.run {
       var watch: SignalWatch?
@@ -174,15 +174,15 @@ private final class Record<Element: Sendable>: Sendable {
 
 @Suite("A worker pool")
 struct WorkerPoolTests {
-  @Test("answers from another thread")
-  func runsElsewhere() async throws {
+  @Test
+  func `answers from another thread`() async throws {
     let pool = try WorkerPool(name: "test", threads: 2, maximumQueueLength: 4, niceness: 1)
     #expect(try await pool.run { 6 * 7 } == 42)
     pool.shutDown()
   }
 
-  @Test("refuses what its queue has no place for, and finishes what it took")
-  func isBounded() async throws {
+  @Test
+  func `refuses what its queue has no place for, and finishes what it took`() async throws {
     let pool = try WorkerPool(name: "test", threads: 1, maximumQueueLength: 2)
     let gate = Gate()
     let running = Task { try await pool.run { gate.wait() } }

@@ -2,8 +2,8 @@ import EventLoop
 import Testing
 
 @Suite("Queue: first in, first out") struct QueueTests {
-  @Test("It answers as an array would, through many fillings")
-  func likeAnArray() {
+  @Test
+  func `It answers as an array would, through many fillings`() {
     var queue = Queue<Int>()
     var model: [Int] = []
     #expect(queue.first == nil && queue.removeFirst() == nil)

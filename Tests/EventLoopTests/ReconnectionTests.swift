@@ -5,8 +5,8 @@ import Testing
 struct ReconnectionTests {
   private var connection = Reconnection(backoffMilliseconds: 50...300)
 
-  @Test("is attempted at once, and ready when its session is set up")
-  mutating func becomesReady() {
+  @Test
+  mutating func `is attempted at once, and ready when its session is set up`() {
     #expect(connection.state == .disconnected(retryAtMilliseconds: 0) && !connection.isReady)
     #expect(connection.duty(at: 1000, deadlineMilliseconds: nil) == .connect)
     #expect(connection.state == .connecting)
@@ -18,10 +18,10 @@ struct ReconnectionTests {
     #expect(connection.duty(at: .max, deadlineMilliseconds: nil) == nil)
   }
 
-  @Test(
-    "waits twice as long after each failed attempt, up to the maximum, and from the minimum again once it was ready"
-  )
-  mutating func backsOff() {
+  @Test
+  mutating func
+    `waits twice as long after each failed attempt, up to the maximum, and from the minimum again once it was ready`()
+  {
     var now: Int64 = 1000
     for (wait, fails) in [
       (50, "connecting"), (100, "preparing"), (200, "connecting"), (300, "preparing"), (300, ""),
@@ -40,8 +40,8 @@ struct ReconnectionTests {
     #expect(connection.state == .disconnected(retryAtMilliseconds: now + 50))
   }
 
-  @Test("is given up when an answer is overdue, while it is set up and afterwards")
-  mutating func deadlines() {
+  @Test
+  mutating func `is given up when an answer is overdue, while it is set up and afterwards`() {
     _ = connection.duty(at: 0, deadlineMilliseconds: 0)
     #expect(connection.duty(at: 10, deadlineMilliseconds: 0) == nil)
     connection.connected()
@@ -54,8 +54,8 @@ struct ReconnectionTests {
     #expect(connection.duty(at: 10, deadlineMilliseconds: 10) == .connect)
   }
 
-  @Test("tries another address within one attempt, which fails once")
-  mutating func otherAddress() {
+  @Test
+  mutating func `tries another address within one attempt, which fails once`() {
     _ = connection.duty(at: 0, deadlineMilliseconds: nil)
     connection.connected()
     connection.reconnecting()
@@ -64,16 +64,16 @@ struct ReconnectionTests {
     #expect(connection.state == .disconnected(retryAtMilliseconds: 50))
   }
 
-  @Test("plans one attempt where it is lost twice")
-  mutating func lostTwice() {
+  @Test
+  mutating func `plans one attempt where it is lost twice`() {
     _ = connection.duty(at: 0, deadlineMilliseconds: nil)
     connection.lost(at: 0)
     connection.lost(at: 40)
     #expect(connection.state == .disconnected(retryAtMilliseconds: 50))
   }
 
-  @Test("does nothing more once it is closed")
-  mutating func closes() {
+  @Test
+  mutating func `does nothing more once it is closed`() {
     makeReady(at: 0)
     connection.close()
     connection.lost(at: 0)

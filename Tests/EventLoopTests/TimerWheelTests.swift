@@ -10,8 +10,8 @@ import Testing
   /// Milliseconds of one round of the slots.
   private static let round = 10 * TimerWheel.slotCount
 
-  @Test("meets a deadline once it has passed, within a tick, and once")
-  func meets() {
+  @Test
+  func `meets a deadline once it has passed, within a tick, and once`() {
     for due in [1005, 1009, 1010, 1011, 1500] {
       let wheel = TimerWheel(tickMilliseconds: 10, now: 1005)
       let deadline = met.deadline("\(due)")
@@ -30,8 +30,8 @@ import Testing
     }
   }
 
-  @Test("never meets a deadline before its time")
-  func isNeverEarly() {
+  @Test
+  func `never meets a deadline before its time`() {
     for due in 1006...1040 {
       let wheel = TimerWheel(tickMilliseconds: 10, now: 1005)
       let deadline = met.deadline("early")
@@ -42,8 +42,8 @@ import Testing
     }
   }
 
-  @Test("meets one whose time was over before it was set, with the next tick")
-  func meetsWhatIsOver() {
+  @Test
+  func `meets one whose time was over before it was set, with the next tick`() {
     let deadline = met.deadline("over")
     wheel.set(deadline, at: 3)
     wheel.advance(to: 1009)
@@ -52,8 +52,8 @@ import Testing
     #expect(met.take() == ["over"])
   }
 
-  @Test("moves a deadline to an earlier and to a later time")
-  func moves() {
+  @Test
+  func `moves a deadline to an earlier and to a later time`() {
     let deadline = met.deadline("moved")
     wheel.set(deadline, at: 2000)
     wheel.set(deadline, at: 1100)
@@ -71,8 +71,8 @@ import Testing
     #expect(wheel.count == 0)
   }
 
-  @Test("lets go of what is removed, whether it is in a slot or not")
-  func removes() {
+  @Test
+  func `lets go of what is removed, whether it is in a slot or not`() {
     var deadline: Deadline? = met.deadline("removed")
     weak let observed = deadline
     wheel.set(deadline!, at: 1100)
@@ -85,8 +85,8 @@ import Testing
     #expect(met.take().isEmpty)
   }
 
-  @Test("a handler may set its deadline again, for any time", arguments: [0, 5, 10, 100, round, 3 * round])
-  func setsAnew(afterMilliseconds: Int) {
+  @Test(arguments: [0, 5, 10, 100, round, 3 * round])
+  func `a handler may set its deadline again, for any time`(afterMilliseconds: Int) {
     let wheel = TimerWheel(tickMilliseconds: 10, now: 0)
     var times: [Int] = []
     var now = 0
@@ -108,8 +108,8 @@ import Testing
     #expect(wheel.count == 0)
   }
 
-  @Test("a handler may remove, move or set others of its slot, met or not")
-  func changesOthers() {
+  @Test
+  func `a handler may remove, move or set others of its slot, met or not`() {
     for change in ["remove", "move", "bring forward"] {
       let wheel = TimerWheel(tickMilliseconds: 10, now: 0)
       var others: [Deadline] = []
@@ -136,8 +136,8 @@ import Testing
     }
   }
 
-  @Test("a handler may release its deadline, and the next one")
-  func letsGo() {
+  @Test
+  func `a handler may release its deadline, and the next one`() {
     let wheel = TimerWheel(tickMilliseconds: 10, now: 0)
     var deadlines: [Deadline] = []
     deadlines = (0..<3).map { number in
@@ -153,8 +153,8 @@ import Testing
     #expect(wheel.count == 0)
   }
 
-  @Test("meets what lies beyond one round and many")
-  func goesBeyondARound() {
+  @Test
+  func `meets what lies beyond one round and many`() {
     let dues = [Self.round - 10, Self.round, Self.round + 10, 2 * Self.round, 7 * Self.round + 35].map {
       1005 + $0
     }
@@ -174,10 +174,8 @@ import Testing
     withExtendedLifetime(deadlines) {}
   }
 
-  @Test(
-    "after a pause, even one of several rounds, meets all that is due and nothing else",
-    arguments: [5, 5000, 50_000])
-  func survivesPauses(milliseconds: Int) {
+  @Test(arguments: [5, 5000, 50_000])
+  func `after a pause, even one of several rounds, meets all that is due and nothing else`(milliseconds: Int) {
     let dues = stride(from: 1010, to: 60_000, by: 170)
     let deadlines = dues.map { due in
       let deadline = met.deadline("\(due)")
@@ -195,8 +193,8 @@ import Testing
     withExtendedLifetime(deadlines) {}
   }
 
-  @Test("does what a plain list of times does, but for a tick", arguments: 1...20)
-  func agreesWithAList(seed: UInt64) {
+  @Test(arguments: 1...20)
+  func `does what a plain list of times does, but for a tick`(seed: UInt64) {
     var random = SeededGenerator(seed: seed)
     let tick = [1, 3, 10, 250].randomElement(using: &random)!
     var now = Int.random(in: 0..<10_000, using: &random)

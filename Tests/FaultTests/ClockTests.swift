@@ -4,10 +4,10 @@ import TestSupport
 import Testing
 
 @Suite("A clock that is set", .timeLimit(.minutes(5)), .enabled(if: FakeClock.isUsable)) struct ClockTests {
-  @Test(
-    "forward by an hour and back: no nonce counts twice, no wait is negative, and it recovers",
-    arguments: DatabaseKind.allCases)
-  func forwardAndBack(kind: DatabaseKind) async throws {
+  @Test(arguments: DatabaseKind.allCases)
+  func `forward by an hour and back: no nonce counts twice, no wait is negative, and it recovers`(
+    kind: DatabaseKind
+  ) async throws {
     let directory = TemporaryDirectory()
     let url = await kind.newDatabase(in: directory)
     try await BlockingThreads.run {

@@ -6,8 +6,8 @@ import Testing
   /// How often; `FAULT_KILLS` asks for more.
   static let kills = ProcessInfo.processInfo.environment["FAULT_KILLS"].flatMap { Int($0) } ?? 12
 
-  @Test("loses nothing that it acknowledged", arguments: DatabaseKind.allCases)
-  func losesNothing(kind: DatabaseKind) async throws {
+  @Test(arguments: DatabaseKind.allCases)
+  func `loses nothing that it acknowledged`(kind: DatabaseKind) async throws {
     let directory = TemporaryDirectory()
     let url = await kind.newDatabase(in: directory)
     try await BlockingThreads.run {

@@ -4,8 +4,8 @@ import TestSupport
 import Testing
 
 @Suite("A disk that takes no more", .timeLimit(.minutes(5))) struct DiskTests {
-  @Test("because files may not grow: writes get 503, reads continue, and it recovers")
-  func fileSizeLimit() async throws {
+  @Test
+  func `because files may not grow: writes get 503, reads continue, and it recovers`() async throws {
     let directory = TemporaryDirectory()
     try await BlockingThreads.run {
       let service = try Service(on: "sqlite:\(directory.path)/registry.db", logIn: directory)
@@ -18,9 +18,8 @@ import Testing
     }
   }
 
-  @Test(
-    "because it is full: writes get 503, reads continue, and it recovers", .enabled(if: FullDisk.isPossible))
-  func fullDisk() async throws {
+  @Test(.enabled(if: FullDisk.isPossible))
+  func `because it is full: writes get 503, reads continue, and it recovers`() async throws {
     let directory = TemporaryDirectory()
     try await BlockingThreads.run {
       let disk = try FullDisk(in: directory)
@@ -34,11 +33,8 @@ import Testing
     }
   }
 
-  @Test(
-    "because the file became read-only: writes get 503, reads continue, and it recovers",
-    .enabled(if: canFreezeFiles)
-  )
-  func readOnly() async throws {
+  @Test(.enabled(if: canFreezeFiles))
+  func `because the file became read-only: writes get 503, reads continue, and it recovers`() async throws {
     let directory = TemporaryDirectory()
     try await BlockingThreads.run {
       let service = try Service(on: "sqlite:\(directory.path)/registry.db", logIn: directory)

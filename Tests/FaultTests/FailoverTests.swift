@@ -6,8 +6,8 @@ import Testing
 struct FailoverTests {
   static let longestGapMilliseconds = 15_000
 
-  @Test("Writes continue automatically, and nothing that was acknowledged is lost")
-  func failover() async throws {
+  @Test
+  func `Writes continue automatically, and nothing that was acknowledged is lost`() async throws {
     let directory = TemporaryDirectory()
     try await BlockingThreads.run {
       try await PostgresPair.with { pair in

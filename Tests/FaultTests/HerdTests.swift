@@ -7,8 +7,10 @@ import Testing
   static let idleConnections = 10_000
   static let longestHonestAnswerMilliseconds = 5000
 
-  @Test("10,000 idle connections and 200 that sent half a request starve nobody; the halves are cut off")
-  func herd() async throws {
+  @Test
+  func `10,000 idle connections and 200 that sent half a request starve nobody; the halves are cut off`()
+    async throws
+  {
     let directory = TemporaryDirectory()
     try await BlockingThreads.run {
       let service = try Service(on: "sqlite:\(directory.path)/registry.db", logIn: directory)
@@ -65,8 +67,8 @@ import Testing
     return (times[times.count / 2], times[times.count - 1])
   }
 
-  @Test("Without a free descriptor no new client is served, and it recovers")
-  func noDescriptors() async throws {
+  @Test
+  func `Without a free descriptor no new client is served, and it recovers`() async throws {
     let directory = TemporaryDirectory()
     try await BlockingThreads.run {
       let service = try Service(on: "sqlite:\(directory.path)/registry.db", logIn: directory)
@@ -94,8 +96,8 @@ import Testing
     }
   }
 
-  @Test("Bombs are refused, and the next request is answered")
-  func bombs() async throws {
+  @Test
+  func `Bombs are refused, and the next request is answered`() async throws {
     let directory = TemporaryDirectory()
     try await BlockingThreads.run {
       let service = try Service(on: "sqlite:\(directory.path)/registry.db", logIn: directory)

@@ -8,30 +8,30 @@ import Testing
   static let longestAnswerMilliseconds = 15_000
   static let longestGapMilliseconds = 15_000
 
-  @Test("and comes back, twice")
-  func restarts() async throws {
+  @Test
+  func `and comes back, twice`() async throws {
     try await outages { cluster, _ in
       let outage = Outage(name: "stopped", begin: { await cluster.stop() }, end: { await cluster.start() })
       return [outage, outage]
     }
   }
 
-  @Test("because its processes hang")
-  func freezes() async throws {
+  @Test
+  func `because its processes hang`() async throws {
     try await outages { cluster, _ in
       [Outage(name: "frozen", begin: { await cluster.freeze() }, end: { await cluster.thaw() })]
     }
   }
 
-  @Test("because what lies between passes nothing on")
-  func cuts() async throws {
+  @Test
+  func `because what lies between passes nothing on`() async throws {
     try await outages { _, relay in
       [Outage(name: "cut off", begin: { relay.cut() }, end: { relay.restore() })]
     }
   }
 
-  @Test("because packets to it and from it are dropped", .enabled(if: PacketFilter.isPossible))
-  func drops() async throws {
+  @Test(.enabled(if: PacketFilter.isPossible))
+  func `because packets to it and from it are dropped`() async throws {
     try await BlockingThreads.run {
       let port = try PacketFilter.freePort()
       let filter = PacketFilter(port: port)

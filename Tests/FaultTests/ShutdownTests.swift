@@ -4,9 +4,10 @@ import TestSupport
 import Testing
 
 @Suite("A service that is stopped under load", .timeLimit(.minutes(5))) struct ShutdownTests {
-  @Test(
-    "answers everything that is in flight, writes presence, and exits with 0", arguments: DatabaseKind.allCases)
-  func answersAll(kind: DatabaseKind) async throws {
+  @Test(arguments: DatabaseKind.allCases)
+  func `answers everything that is in flight, writes presence, and exits with 0`(kind: DatabaseKind)
+    async throws
+  {
     let directory = TemporaryDirectory()
     let url = await kind.newDatabase(in: directory)
     try await BlockingThreads.run {
@@ -51,8 +52,8 @@ import Testing
     }
   }
 
-  @Test("writes the presence of a device that polled right before", arguments: DatabaseKind.allCases)
-  func writesLatestPresence(kind: DatabaseKind) async throws {
+  @Test(arguments: DatabaseKind.allCases)
+  func `writes the presence of a device that polled right before`(kind: DatabaseKind) async throws {
     let directory = TemporaryDirectory()
     let url = await kind.newDatabase(in: directory)
     try await BlockingThreads.run {
@@ -70,8 +71,8 @@ import Testing
     }
   }
 
-  @Test("resets no connection that it took, and refuses the rest")
-  func resetsNothing() async throws {
+  @Test
+  func `resets no connection that it took, and refuses the rest`() async throws {
     let directory = TemporaryDirectory()
     try await BlockingThreads.run {
       let service = try Service(on: "sqlite:\(directory.path)/registry.db", logIn: directory)

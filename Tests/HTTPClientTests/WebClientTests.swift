@@ -38,8 +38,8 @@ struct WebClientTests {
     return request
   }
 
-  @Test("answers status, header fields and content")
-  func answers() async throws {
+  @Test
+  func `answers status, header fields and content`() async throws {
     try await withClient { client, server in
       let answer = try await client.fetch(request("max-age", of: server))
       #expect(answer.status == 200 && answer.body == Array("hello".utf8))
@@ -52,8 +52,8 @@ struct WebClientTests {
     }
   }
 
-  @Test("sends the fields and the content that it is given")
-  func sends() async throws {
+  @Test
+  func `sends the fields and the content that it is given`() async throws {
     try await withClient { client, server in
       var request = request("echo", of: server)
       request.fields = [("X-One", "1"), ("X-None", "")]
@@ -71,16 +71,16 @@ struct WebClientTests {
     }
   }
 
-  @Test("follows no redirect")
-  func redirect() async throws {
+  @Test
+  func `follows no redirect`() async throws {
     try await withClient { client, server in
       let answer = try await client.fetch(request("redirect", of: server))
       #expect(answer.status == 302 && answer.values(of: "Location") == ["/keys"])
     }
   }
 
-  @Test("refuses a certificate that it does not trust, and one of another host")
-  func certificates() async throws {
+  @Test
+  func `refuses a certificate that it does not trust, and one of another host`() async throws {
     try await withClient { client, server in
       let refused = FetchError.failed(reason: "SSL peer certificate or SSH remote key was not OK")
       var untrusted = request("", of: server)
@@ -91,8 +91,8 @@ struct WebClientTests {
     }
   }
 
-  @Test("speaks plain HTTP only where that is allowed by name")
-  func plainHTTP() async throws {
+  @Test
+  func `speaks plain HTTP only where that is allowed by name`() async throws {
     try await withClient { client, server in
       var request = plainRequest("", of: server)
       let answer = try await client.fetch(request)
@@ -107,8 +107,8 @@ struct WebClientTests {
     }
   }
 
-  @Test("refuses content and header sections beyond their bounds")
-  func bounds() async throws {
+  @Test
+  func `refuses content and header sections beyond their bounds`() async throws {
     try await withClient { client, server in
       var request = request("", of: server)
       request.maximumBodyLength = 5
@@ -120,8 +120,8 @@ struct WebClientTests {
     }
   }
 
-  @Test("gives up at the timeout")
-  func timeout() async throws {
+  @Test
+  func `gives up at the timeout`() async throws {
     try await withClient { client, server in
       var request = plainRequest("slow", of: server)
       request.totalTimeoutMilliseconds = 200
@@ -129,8 +129,8 @@ struct WebClientTests {
     }
   }
 
-  @Test("asks for each address before it connects, and connects to none that is refused")
-  func addresses() async throws {
+  @Test
+  func `asks for each address before it connects, and connects to none that is refused`() async throws {
     let asked = Mutex<Set<[UInt8]>>([])
     try await withClient(isAllowed: { address in
       asked.withLock { _ = $0.insert(address) }
@@ -145,8 +145,10 @@ struct WebClientTests {
     }
   }
 
-  @Test("ends the transfer of a cancelled task, and connects to nothing for one that was cancelled before")
-  func cancellation() async throws {
+  @Test
+  func `ends the transfer of a cancelled task, and connects to nothing for one that was cancelled before`()
+    async throws
+  {
     try await withClient { client, server in
       let slow = plainRequest("slow", of: server)
       let task = Task { try await client.fetch(slow) }
@@ -162,8 +164,8 @@ struct WebClientTests {
     }
   }
 
-  @Test("has a bound of transfers, and ends all of them when it is closed")
-  func boundAndClose() async throws {
+  @Test
+  func `has a bound of transfers, and ends all of them when it is closed`() async throws {
     try await withClient { client, server in
       let slow = plainRequest("slow", of: server)
       try await withThrowingTaskGroup { group in

@@ -4,8 +4,8 @@ import Testing
 @testable import HTTP
 
 @Suite("The connection machine") struct ConnectionMachineTests {
-  @Test("refuses what is not HTTP, however it is cut", arguments: Self.refused)
-  func refuses(request: String, refusal: Refusal) {
+  @Test(arguments: Self.refused)
+  func `refuses what is not HTTP, however it is cut`(request: String, refusal: Refusal) {
     let bytes = Array(request.utf8)
     let expected = ["refused: \(refusal)"]
     // What follows is never looked at.
@@ -13,8 +13,8 @@ import Testing
     Self.expectSame(bytes, expected)
   }
 
-  @Test("reads what is proper, however it is cut", arguments: Self.accepted)
-  func accepts(request: String, lines: [String]) {
+  @Test(arguments: Self.accepted)
+  func `reads what is proper, however it is cut`(request: String, lines: [String]) {
     let bytes = Array(request.utf8)
     Self.expectSame(bytes, lines)
     // Two requests in a row never change places, and no byte is in both.
@@ -22,31 +22,29 @@ import Testing
       Array(Self.next.utf8) + bytes + Array(Self.next.utf8), ["GET /next"] + lines + ["GET /next"])
   }
 
-  @Test("reads bytes that are not UTF-8 where they may be")
-  func readsOtherText() {
+  @Test
+  func `reads bytes that are not UTF-8 where they may be`() {
     Self.expectSame(
       Array("GET / HTTP/1.1\r\nHost: a\r\nX: ".utf8) + [0xE9] + Array("\r\n\r\n".utf8), ["GET / x=1 byte"])
     Self.expectSame(
       Array("GET /".utf8) + [0xE9] + Array(" HTTP/1.1\r\nHost: a\r\n\r\n".utf8), ["refused: invalidTarget"])
   }
 
-  @Test(
-    "says whether the connection stays open",
-    arguments: [
-      ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", false),
-      ("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", true),
-      ("GET / HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n", true), ("GET / HTTP/1.0\r\n\r\n", true),
-      ("GET / HTTP/1.1\r\nHost: a\r\nConnection: \tclose\t\r\n\r\n", true),
-      ("GET / HTTP/1.1\r\nHost: a\r\nConnection: ,close\t ,x\r\n\r\n", true),
-      ("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nConnection: keep-alive\r\n\r\n", true),
-      ("GET / HTTP/1.1\r\nHost: a\r\nConnection: closed, x close, keep-alive\r\n\r\n", false),
-      ("GET / HTTP/1.1\r\nHost: a\r\nProxy-Connection: close\r\n\r\n", false),
-      ("GET / HTTP/1.0\r\nConnection: Keep-Alive\t\r\n\r\n", false),
-      ("GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n", true),
-      ("GET / HTTP/1.0\r\nProxy-Connection: keep-alive\r\n\r\n", true),
-      ("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n", false),
-    ])
-  func saysWhetherItGoesOn(request: String, ends: Bool) {
+  @Test(arguments: [
+    ("GET / HTTP/1.1\r\nHost: a\r\n\r\n", false),
+    ("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", true),
+    ("GET / HTTP/1.1\r\nHost: a\r\nConnection: x, Close\r\n\r\n", true), ("GET / HTTP/1.0\r\n\r\n", true),
+    ("GET / HTTP/1.1\r\nHost: a\r\nConnection: \tclose\t\r\n\r\n", true),
+    ("GET / HTTP/1.1\r\nHost: a\r\nConnection: ,close\t ,x\r\n\r\n", true),
+    ("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\nConnection: keep-alive\r\n\r\n", true),
+    ("GET / HTTP/1.1\r\nHost: a\r\nConnection: closed, x close, keep-alive\r\n\r\n", false),
+    ("GET / HTTP/1.1\r\nHost: a\r\nProxy-Connection: close\r\n\r\n", false),
+    ("GET / HTTP/1.0\r\nConnection: Keep-Alive\t\r\n\r\n", false),
+    ("GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n\r\n", true),
+    ("GET / HTTP/1.0\r\nProxy-Connection: keep-alive\r\n\r\n", true),
+    ("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\n\r\n", false),
+  ])
+  func `says whether the connection stays open`(request: String, ends: Bool) {
     let transcript = Transcript.of(Array((request + Self.next).utf8))
     #expect(transcript.lines == ["GET /"] + (ends ? [] : ["GET /next"]))
     #expect(transcript.isClosing == ends)
@@ -54,8 +52,8 @@ import Testing
 
   // MARK: Bounds
 
-  @Test("takes as large a header as may be, and one byte more is refused", arguments: [0, 1])
-  func boundsHeaders(more: Int) {
+  @Test(arguments: [0, 1])
+  func `takes as large a header as may be, and one byte more is refused`(more: Int) {
     let limits = HTTPLimits()
     let padding = limits.maximumHeaderBytes - "/".utf8.count - "Host: a\r\nX: \r\n".utf8.count + more
     let request = "GET / HTTP/1.1\r\nHost: a\r\nX: \(String(repeating: "x", count: padding))\r\n\r\n"
@@ -63,15 +61,15 @@ import Testing
     for size in [1, 1000, 100_000] { #expect(Transcript.of(Array(request.utf8), by: size).lines == lines) }
   }
 
-  @Test("takes as many lines as may be, and one more is refused", arguments: [0, 1])
-  func boundsLines(more: Int) {
+  @Test(arguments: [0, 1])
+  func `takes as many lines as may be, and one more is refused`(more: Int) {
     let fields = String(repeating: "X: y\r\n", count: HTTPLimits().maximumFieldLines - 1 + more)
     let lines = more == 0 ? ["GET / x=\(63 * 3 - 2) bytes"] : ["refused: headerTooLarge"]
     #expect(Transcript.of(Array("GET / HTTP/1.1\r\nHost: a\r\n\(fields)\r\n".utf8)).lines == lines)
   }
 
-  @Test("takes as much content as may be, and one byte more is too large", arguments: [0, 1], [false, true])
-  func boundsContent(more: Int, isChunked: Bool) {
+  @Test(arguments: [0, 1], [false, true])
+  func `takes as much content as may be, and one byte more is too large`(more: Int, isChunked: Bool) {
     let count = HTTPLimits().maximumBodyBytes + more
     let content = String(repeating: "x", count: count)
     let request =
@@ -85,16 +83,16 @@ import Testing
     }
   }
 
-  @Test("an announced length above the discard limit ends the connection")
-  func refusesEnormousLengths() {
+  @Test
+  func `an announced length above the discard limit ends the connection`() {
     let transcript = Transcript.of(
       Array("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1048577\r\n\r\nx".utf8))
     #expect(transcript.lines == ["POST / content too large"])
     #expect(transcript.isClosing)
   }
 
-  @Test("content without an end is answered, and cut off")
-  func cutsOffEndlessContent() {
+  @Test
+  func `content without an end is answered, and cut off`() {
     let chunk = Array("10000\r\n\(String(repeating: "x", count: 0x10000))\r\n".utf8)
     var transcript = Transcript.of(
       Array("POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n".utf8))
@@ -107,8 +105,8 @@ import Testing
     #expect(transcript.lines.count == 1)
   }
 
-  @Test("chunk lines and extensions are bounded", arguments: ["", "5;", "5;a=\""])
-  func boundsChunkLines(beginning: String) {
+  @Test(arguments: ["", "5;", "5;a=\""])
+  func `chunk lines and extensions are bounded`(beginning: String) {
     let padding = String(repeating: beginning.isEmpty ? "0" : "a", count: 22_000)
     let request = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n\(beginning)\(padding)"
     for size in [1, 1000, 100_000] {
@@ -116,8 +114,8 @@ import Testing
     }
   }
 
-  @Test("small chunks are taken, and large trailer sections are not")
-  func boundsTrailers() {
+  @Test
+  func `small chunks are taken, and large trailer sections are not`() {
     let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
     let chunks = String(repeating: "1\r\nx\r\n", count: 10_000)
     #expect(Transcript.of(Array("\(head)\(chunks)0\r\n\r\n".utf8)).lines == ["POST / content=10000 bytes"])
@@ -128,8 +126,8 @@ import Testing
     }
   }
 
-  @Test("input after a request in progress is kept up to the limit, because the driver stops reading")
-  func tellsWhenFull() {
+  @Test
+  func `input after a request in progress is kept up to the limit, because the driver stops reading`() {
     var machine = ConnectionMachine(within: .init(HTTPLimits()))
     let more = [UInt8](repeating: 120, count: HTTPLimits().maximumPipelinedBytes)
     more.withUnsafeBufferPointer { machine.keep(UnsafeBufferPointer(rebasing: $0.dropLast())) }
@@ -145,8 +143,8 @@ import Testing
   private static let expecting =
     "POST /e HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-Continue\r\n\r\n"
 
-  @Test("returns a request before its content if the client waits for 100")
-  func waitsForContent() {
+  @Test
+  func `returns a request before its content if the client waits for 100`() {
     var transcript = Transcript(answersAtOnce: false)
     transcript.feed(Array(Self.expecting.utf8))
     #expect(transcript.lines == ["POST /e content expected"])
@@ -160,8 +158,8 @@ import Testing
     #expect(transcript.lines.last == "GET /next")
   }
 
-  @Test("ends the connection if the answer is made before 100 was sent")
-  func endsBeforeContent() {
+  @Test
+  func `ends the connection if the answer is made before 100 was sent`() {
     var transcript = Transcript(answersAtOnce: false)
     transcript.feed(Array(Self.expecting.utf8))
     #expect(transcript.machine.endsWithAnswer)
@@ -170,15 +168,15 @@ import Testing
     #expect(transcript.lines == ["POST /e content expected"])
   }
 
-  @Test("does not wait where the content comes along, or HTTP/1.0 knows no waiting")
-  func needsNoWaiting() {
+  @Test
+  func `does not wait where the content comes along, or HTTP/1.0 knows no waiting`() {
     #expect(Transcript.of(Array((Self.expecting + "abc").utf8)).lines == ["POST /e content=3 bytes"])
     let old = Self.expecting.replacing("HTTP/1.1", with: "HTTP/1.0")
     #expect(Transcript.of(Array((old + "abc").utf8), by: 1).lines == ["POST /e content=3 bytes"])
   }
 
-  @Test("content that breaks off, or takes too long, is lost to the handler that waits for it")
-  func losesContent() {
+  @Test
+  func `content that breaks off, or takes too long, is lost to the handler that waits for it`() {
     let head = "POST /e HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nExpect: 100-continue\r\n\r\n"
     for broken in ["x\r\n", ""] {
       var transcript = Transcript(answersAtOnce: false)
@@ -193,8 +191,8 @@ import Testing
 
   // MARK: Time
 
-  @Test("what has come of a request is refused when its time is over; empty lines are no request")
-  func timesOut() {
+  @Test
+  func `what has come of a request is refused when its time is over; empty lines are no request`() {
     for (bytes, line) in [("GET / HT", "refused: timedOut"), ("\r\n", "closed"), ("", "closed")] {
       var transcript = Transcript.of(Array(bytes.utf8))
       transcript.take(transcript.machine.refuse(.timedOut))

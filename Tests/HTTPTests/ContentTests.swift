@@ -9,8 +9,8 @@ struct ContentTests {
     "POST \(path) HTTP/1.1\r\nHost: a\r\nContent-Length: \(length)\r\nExpect: 100-continue\r\n\r\n"
   }
 
-  @Test("is requested when its handler needs it, and the connection stays open")
-  func isSentFor() async throws {
+  @Test
+  func `is requested when its handler needs it, and the connection stays open`() async throws {
     try await TestServer.run { server in
       let text = try await server.connect { socket in
         socket.write(Self.expecting("/a"))
@@ -28,8 +28,8 @@ struct ContentTests {
     }
   }
 
-  @Test("is not sent for where the answer needs none: then the connection ends", arguments: [3, 100_000])
-  func isNotSentFor(length: Int) async throws {
+  @Test(arguments: [3, 100_000])
+  func `is not sent for where the answer needs none: then the connection ends`(length: Int) async throws {
     try await TestServer.run { server in
       let text = try await server.connect { socket in
         socket.write(Self.expecting("/forbidden", length: length))
@@ -43,8 +43,8 @@ struct ContentTests {
     }
   }
 
-  @Test("that is not waited for, and comes all the same, is no request")
-  func isNoRequest() async throws {
+  @Test
+  func `that is not waited for, and comes all the same, is no request`() async throws {
     try await TestServer.run { server in
       let text = try await server.connect { socket in
         socket.write(Self.expecting("/forbidden", length: 41))
@@ -57,8 +57,10 @@ struct ContentTests {
     }
   }
 
-  @Test("that is too large is 413, which a client that is still sending sees; the connection ends in order")
-  func isTooLarge() async throws {
+  @Test
+  func `that is too large is 413, which a client that is still sending sees; the connection ends in order`()
+    async throws
+  {
     try await TestServer.run { server in
       for framing in ["Content-Length: 10000000", "Content-Length: 1000000", "Transfer-Encoding: chunked"] {
         let text = try await server.connect { socket in
@@ -81,10 +83,10 @@ struct ContentTests {
     }
   }
 
-  @Test(
-    "without an end is not read on, and its client sees the answer and an end in order",
-    arguments: ["Content-Length: 1000000000", "Transfer-Encoding: chunked"])
-  func isWithoutEnd(framing: String) async throws {
+  @Test(arguments: ["Content-Length: 1000000000", "Transfer-Encoding: chunked"])
+  func `without an end is not read on, and its client sees the answer and an end in order`(framing: String)
+    async throws
+  {
     try await TestServer.run { server in
       let text = try await server.connect { socket in
         socket.write("POST / HTTP/1.1\r\nHost: a\r\n\(framing)\r\n\r\n")
@@ -100,8 +102,10 @@ struct ContentTests {
     }
   }
 
-  @Test("refused by an early answer, and read to its end, leaves the connection to the next request")
-  func leavesTheConnection() async throws {
+  @Test
+  func `refused by an early answer, and read to its end, leaves the connection to the next request`()
+    async throws
+  {
     try await TestServer.run { server in
       let content = String(repeating: "x", count: 500_000)
       let text = try await server.connect { socket in

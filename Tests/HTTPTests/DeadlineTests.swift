@@ -8,14 +8,16 @@ import Testing
 struct DeadlineTests {
   private static let get = "GET / HTTP/1.1\r\nHost: a\r\n\r\n"
 
-  @Test(
-    "a request that does not arrive in time is answered 408, which the client sees, and its connection ended",
-    arguments: [
-      "GET / HT", "\(get)GET / HT", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\nabc",
-      "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
-      "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n",
-    ])
-  func refusesLateRequests(half: String) async throws {
+  @Test(arguments: [
+    "GET / HT", "\(get)GET / HT", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 60000\r\n\r\nabc",
+    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+    "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX: y\r\n",
+  ])
+  func
+    `a request that does not arrive in time is answered 408, which the client sees, and its connection ended`(
+      half: String
+    ) async throws
+  {
     try await TestServer.run(limits: .impatient) { server in
       let text = try await server.connect { socket in
         socket.write(half)
@@ -30,8 +32,10 @@ struct DeadlineTests {
     }
   }
 
-  @Test("content that was asked for and does not arrive in time is lost to its handler, which answers")
-  func losesLateContent() async throws {
+  @Test
+  func `content that was asked for and does not arrive in time is lost to its handler, which answers`()
+    async throws
+  {
     try await TestServer.run(limits: .impatient) { server in
       let text = try await server.connect { socket in
         socket.write("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n")
@@ -42,8 +46,8 @@ struct DeadlineTests {
     }
   }
 
-  @Test("a connection that is idle for too long is ended", arguments: ["", "\r\n", get, get + get])
-  func endsIdleConnections(before: String) async throws {
+  @Test(arguments: ["", "\r\n", get, get + get])
+  func `a connection that is idle for too long is ended`(before: String) async throws {
     var limits = HTTPLimits.impatient
     limits.idleTimeoutMilliseconds = 300
     try await TestServer.run(limits: limits) { server in
@@ -59,8 +63,8 @@ struct DeadlineTests {
     }
   }
 
-  @Test("a client that does not take its answer is not read from, and ended in time")
-  func endsSlowReaders() async throws {
+  @Test
+  func `a client that does not take its answer is not read from, and ended in time`() async throws {
     var limits = HTTPLimits()
     limits.answerTimeoutMilliseconds = 1000
     limits.deadlineTickMilliseconds = 50
@@ -81,8 +85,10 @@ struct DeadlineTests {
     }
   }
 
-  @Test("a client that reads its answers one after another is not ended, however long that takes in all")
-  func sparesSteadyReaders() async throws {
+  @Test
+  func `a client that reads its answers one after another is not ended, however long that takes in all`()
+    async throws
+  {
     var limits = HTTPLimits.impatient
     limits.answerTimeoutMilliseconds = 300
     limits.idleTimeoutMilliseconds = 300

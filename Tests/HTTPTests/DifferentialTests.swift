@@ -5,8 +5,8 @@ import Testing
 @Suite("The connection machine, compared with h11") struct DifferentialTests {
   private static let mutations = 20_000
 
-  @Test("reads mutated requests as h11 does, but for the known differences")
-  func agrees() async throws {
+  @Test
+  func `reads mutated requests as h11 does, but for the known differences`() async throws {
     let inputs = await onOwnThread {
       var mutator = RequestMutator(seed: 9112)
       return (0..<Self.mutations).map { _ in mutator.next() }
@@ -20,8 +20,8 @@ import Testing
     #expect(comparison.refusedByBoth > Self.mutations / 8)
   }
 
-  @Test("differs from h11 in each known way, for one reason")
-  func knows() async throws {
+  @Test
+  func `differs from h11 in each known way, for one reason`() async throws {
     let inputs = KnownDifference.all.map { Array($0.example.utf8) }
     let theirs = try await H11Reading.of(inputs)
     for (known, (input, theirs)) in zip(KnownDifference.all, zip(inputs, theirs)) {

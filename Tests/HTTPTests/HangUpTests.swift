@@ -12,10 +12,9 @@ struct HangUpTests {
   /// More than is kept after a request in progress, plus the buffers of the system.
   private static let flood = String(repeating: next, count: 4000)
 
-  @Test(
-    "cancels its handler, also while further requests wait unread",
-    arguments: ["", next, flood], [false, true])
-  func cancelsHandlers(behind: String, resets: Bool) async throws {
+  @Test(arguments: ["", next, flood], [false, true])
+  func `cancels its handler, also while further requests wait unread`(behind: String, resets: Bool) async throws
+  {
     try await TestServer.run { server in
       let (held, cancelled) = (server.gate.untilHolding, server.gate.untilCancelled)
       try await server.connect { socket in
@@ -30,8 +29,10 @@ struct HangUpTests {
     }
   }
 
-  @Test("cancels its handler where the request and the end of its connection come at once", arguments: [1, 2])
-  func cancelsLateHandlers(count: Int) async throws {
+  @Test(arguments: [1, 2])
+  func `cancels its handler where the request and the end of its connection come at once`(count: Int)
+    async throws
+  {
     try await TestServer.run { server in
       try await server.whileBusy {
         try await server.connect { socket in
@@ -45,8 +46,8 @@ struct HangUpTests {
     }
   }
 
-  @Test("between two requests does not keep the server from stopping")
-  func doesNotDelayTheEnd() async throws {
+  @Test
+  func `between two requests does not keep the server from stopping`() async throws {
     try await TestServer.run { server in
       for _ in 0..<10 {
         try await server.whileBusy {
@@ -63,8 +64,8 @@ struct HangUpTests {
     }
   }
 
-  @Test("while it is answered hurts nobody", arguments: ["/large", "/page", "/"])
-  func hurtsNobody(path: String) async throws {
+  @Test(arguments: ["/large", "/page", "/"])
+  func `while it is answered hurts nobody`(path: String) async throws {
     try await TestServer.run { server in
       for number in 0..<30 {
         try await server.connect { socket in
@@ -78,8 +79,8 @@ struct HangUpTests {
     }
   }
 
-  @Test("halfway, after its request, is answered", arguments: ["/", "/page", "/large", "/wait"])
-  func answersHalfClosed(path: String) async throws {
+  @Test(arguments: ["/", "/page", "/large", "/wait"])
+  func `halfway, after its request, is answered`(path: String) async throws {
     try await TestServer.run { server in
       if path != "/wait" { server.gate.open() }
       async let text = server.connect { socket in
@@ -98,8 +99,8 @@ struct HangUpTests {
     }
   }
 
-  @Test("halfway, after many requests, is answered all of them", arguments: ["/large", "/wait"])
-  func answersAllOfHalfClosed(first: String) async throws {
+  @Test(arguments: ["/large", "/wait"])
+  func `halfway, after many requests, is answered all of them`(first: String) async throws {
     try await TestServer.run { server in
       let (requests, held) = ("GET \(first) HTTP/1.1\r\nHost: a\r\n\r\n" + Self.flood, server.gate.untilHolding)
       async let text = server.connect { socket in
@@ -124,8 +125,8 @@ struct HangUpTests {
     }
   }
 
-  @Test("halfway, in the middle of a request, is not answered")
-  func doesNotAnswerHalves() async throws {
+  @Test
+  func `halfway, in the middle of a request, is not answered`() async throws {
     try await TestServer.run { server in
       for half in ["GET / HT", "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nabc"] {
         let text = try await server.connect { socket in
@@ -138,8 +139,8 @@ struct HangUpTests {
     }
   }
 
-  @Test("halfway, with its content sent unasked, is answered")
-  func takesUnaskedContent() async throws {
+  @Test
+  func `halfway, with its content sent unasked, is answered`() async throws {
     try await TestServer.run { server in
       let held = server.gate.untilHolding
       async let text = server.connect { socket in

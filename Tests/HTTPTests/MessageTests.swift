@@ -14,10 +14,10 @@ struct MessageTests {
     }
   }
 
-  @Test(
-    "a chunk's size line of 22,000 bytes is refused at once, and others are answered meanwhile",
-    arguments: ["0", "5;a"])
-  func refusesLongChunkLines(beginning: String) async throws {
+  @Test(arguments: ["0", "5;a"])
+  func `a chunk's size line of 22,000 bytes is refused at once, and others are answered meanwhile`(
+    beginning: String
+  ) async throws {
     try await TestServer.run { server in
       let line = beginning + String(repeating: beginning == "0" ? "0" : "a", count: 22_000)
       let text = try await server.connect { socket in
@@ -31,9 +31,8 @@ struct MessageTests {
     }
   }
 
-  @Test(
-    "the coding `chunked` is taken with blanks around it", arguments: ["chunked ", " chunked ", "Chunked  "])
-  func takesBlanks(coding: String) async throws {
+  @Test(arguments: ["chunked ", " chunked ", "Chunked  "])
+  func `the coding 'chunked' is taken with blanks around it`(coding: String) async throws {
     try await TestServer.run { server in
       let text = try await Self.exchange(
         server,
@@ -43,8 +42,8 @@ struct MessageTests {
     }
   }
 
-  @Test("180 cookies, and 298 parameters of a query, are taken")
-  func takesMany() async throws {
+  @Test
+  func `180 cookies, and 298 parameters of a query, are taken`() async throws {
     try await TestServer.run { server in
       let cookies = (0..<180).map { "name-of-\($0)=value-of-the-\($0)" }.joined(separator: "; ")
       #expect(cookies.utf8.count > 4800)
@@ -54,8 +53,8 @@ struct MessageTests {
     }
   }
 
-  @Test("1,000 cookies are too large a header: 431")
-  func refusesTooMany() async throws {
+  @Test
+  func `1,000 cookies are too large a header: 431`() async throws {
     try await TestServer.run { server in
       let cookies = (0..<1000).map { "name-of-\($0)=value-of-\($0)" }.joined(separator: "; ")
       let text = try await Self.exchange(
@@ -67,8 +66,8 @@ struct MessageTests {
     }
   }
 
-  @Test("our own authority may stand in the target; OPTIONS may ask about the server")
-  func takesAbsoluteTargets() async throws {
+  @Test
+  func `our own authority may stand in the target; OPTIONS may ask about the server`() async throws {
     try await TestServer.run { server in
       let text = try await Self.exchange(
         server,
@@ -80,8 +79,8 @@ struct MessageTests {
     }
   }
 
-  @Test("a connection of HTTP/1.0 ends with its answer, unless the client asks to keep it")
-  func keepsOldConnections() async throws {
+  @Test
+  func `a connection of HTTP/1.0 ends with its answer, unless the client asks to keep it`() async throws {
     try await TestServer.run { server in
       let once = try await Self.exchange(server, "GET /a HTTP/1.0\r\n\r\nGET /b HTTP/1.0\r\n\r\n")
       #expect(once.count(of: "HTTP/1.1 200 ") == 1)
@@ -94,8 +93,8 @@ struct MessageTests {
     }
   }
 
-  @Test("an answer to HEAD, and one of 204, has no content: the next one follows at once")
-  func answersWithoutContent() async throws {
+  @Test
+  func `an answer to HEAD, and one of 204, has no content: the next one follows at once`() async throws {
     try await TestServer.run { server in
       let text = try await Self.exchange(
         server,

@@ -4,8 +4,8 @@ import Testing
 
 @Suite("Requests that are sent before the answers are read", .timeLimit(.minutes(2)))
 struct PipeliningTests {
-  @Test("are all answered, in their order", arguments: ["/", "/page"])
-  func areAnswered(path: String) async throws {
+  @Test(arguments: ["/", "/page"])
+  func `are all answered, in their order`(path: String) async throws {
     try await TestServer.run { server in
       // More than the server keeps; and the answers are more than the system's buffers take.
       let count = 1000
@@ -24,8 +24,8 @@ struct PipeliningTests {
     }
   }
 
-  @Test("behind an answer that is long, and yet sent in one, are answered at once")
-  func areNotForgotten() async throws {
+  @Test
+  func `behind an answer that is long, and yet sent in one, are answered at once`() async throws {
     try await TestServer.run { server in
       let text = try await server.connect { socket in
         socket.write("GET /page HTTP/1.1\r\nHost: a\r\n\r\nGET /second HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -41,8 +41,8 @@ struct PipeliningTests {
     }
   }
 
-  @Test("take turns with those of other clients")
-  func takeTurns() async throws {
+  @Test
+  func `take turns with those of other clients`() async throws {
     try await TestServer.run { server in
       let request = "GET /number HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n"
       let sockets = try await server.whileBusy {
@@ -62,8 +62,8 @@ struct PipeliningTests {
     }
   }
 
-  @Test("behind one that ends the connection are not answered")
-  func endWithTheConnection() async throws {
+  @Test
+  func `behind one that ends the connection are not answered`() async throws {
     try await TestServer.run { server in
       let text = try await server.connect { socket in
         socket.write(
@@ -75,8 +75,8 @@ struct PipeliningTests {
     }
   }
 
-  @Test("wait for the request in progress, whose handler waits, and do not mix with its answer")
-  func waitForTheirTurn() async throws {
+  @Test
+  func `wait for the request in progress, whose handler waits, and do not mix with its answer`() async throws {
     try await TestServer.run { server in
       let held = server.gate.untilHolding
       async let text = server.connect { socket in

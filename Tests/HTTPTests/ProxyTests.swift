@@ -32,8 +32,8 @@ struct ProxyTests {
     return path
   }
 
-  @Test("requests with and without content are answered, one after another", arguments: Way.allCases)
-  func answers(way: Way) async throws {
+  @Test(arguments: Way.allCases)
+  func `requests with and without content are answered, one after another`(way: Way) async throws {
     try await Self.run(way) { server, nginx in
       let directory = TemporaryDirectory()
       let file = try Self.file(of: 60_000, in: directory)
@@ -55,8 +55,8 @@ struct ProxyTests {
     }
   }
 
-  @Test("large answers arrive whole, many of them at once", arguments: Way.allCases)
-  func answersMuch(way: Way) async throws {
+  @Test(arguments: Way.allCases)
+  func `large answers arrive whole, many of them at once`(way: Way) async throws {
     try await Self.run(way) { _, nginx in
       try await withThrowingTaskGroup { group in
         for path in ["/large", "/large", "/page", "/page", "/page", "/"] {
@@ -69,8 +69,8 @@ struct ProxyTests {
     }
   }
 
-  @Test("content that is too large is 413, whatever its framing", arguments: Way.allCases)
-  func refusesTooMuch(way: Way) async throws {
+  @Test(arguments: Way.allCases)
+  func `content that is too large is 413, whatever its framing`(way: Way) async throws {
     try await Self.run(way) { _, nginx in
       let directory = TemporaryDirectory()
       for count in [70_000, 900_000, 5_000_000] {
@@ -85,8 +85,8 @@ struct ProxyTests {
     }
   }
 
-  @Test("a handler that waits is answered", arguments: Way.allCases)
-  func waits(way: Way) async throws {
+  @Test(arguments: Way.allCases)
+  func `a handler that waits is answered`(way: Way) async throws {
     try await Self.run(way) { server, nginx in
       async let waiting = nginx.curl("/wait", "-d", "abc")
       await server.gate.untilHolding(1)
@@ -97,8 +97,8 @@ struct ProxyTests {
     }
   }
 
-  @Test("a client that hangs up cancels its handler", arguments: Way.allCases)
-  func cancels(way: Way) async throws {
+  @Test(arguments: Way.allCases)
+  func `a client that hangs up cancels its handler`(way: Way) async throws {
     try await Self.run(way) { server, nginx in
       let client = try nginx.startCurl("/wait")
       await server.gate.untilHolding(1)
@@ -110,8 +110,8 @@ struct ProxyTests {
     }
   }
 
-  @Test("a client that hangs up while it is answered, or while it sends, hurts nobody", arguments: Way.allCases)
-  func survivesHangUps(way: Way) async throws {
+  @Test(arguments: Way.allCases)
+  func `a client that hangs up while it is answered, or while it sends, hurts nobody`(way: Way) async throws {
     try await Self.run(way) { server, nginx in
       for _ in 0..<5 {
         let reader = try nginx.startCurl("/large", ["--limit-rate", "1000"])
@@ -126,8 +126,8 @@ struct ProxyTests {
     }
   }
 
-  @Test("connections that the service ends while nginx keeps them are no error for clients")
-  func endsKeptConnections() async throws {
+  @Test
+  func `connections that the service ends while nginx keeps them are no error for clients`() async throws {
     var limits = HTTPLimits()
     limits.idleTimeoutMilliseconds = 100
     limits.deadlineTickMilliseconds = 10

@@ -8,13 +8,13 @@ struct RouterTests {
     ("GET", "/devices"), ("POST", "/devices"), ("GET", "/devices/{id}"), ("POST", "/devices/{id}/revoke"),
   ])
 
-  @Test(
-    "finds the route and the parameters of a path, decoded once",
-    arguments: [
-      ("GET", "/devices", "list", []), ("HEAD", "/devices", "list", []), ("POST", "/devices", "create", []),
-      ("GET", "/devices/a%2Fb%2525", "get", ["a/b%25"]), ("POST", "/devices/1/revoke", "revoke", ["1"]),
-    ])
-  func finds(method: String, path: String, name: String, parameters: [String]) {
+  @Test(arguments: [
+    ("GET", "/devices", "list", []), ("HEAD", "/devices", "list", []), ("POST", "/devices", "create", []),
+    ("GET", "/devices/a%2Fb%2525", "get", ["a/b%25"]), ("POST", "/devices/1/revoke", "revoke", ["1"]),
+  ])
+  func `finds the route and the parameters of a path, decoded once`(
+    method: String, path: String, name: String, parameters: [String]
+  ) {
     guard case .found(let found, let decoded) = router.match(method: method, path: path[...]) else {
       Issue.record("\(method) \(path) was not found")
       return
@@ -23,8 +23,8 @@ struct RouterTests {
     #expect(decoded == parameters)
   }
 
-  @Test("says which parameter cannot be decoded", arguments: ["/devices/%", "/devices/%zz", "/devices/%ff"])
-  func marksBrokenEncodings(path: String) {
+  @Test(arguments: ["/devices/%", "/devices/%zz", "/devices/%ff"])
+  func `says which parameter cannot be decoded`(path: String) {
     guard case .found(_, let parameters) = router.match(method: "GET", path: path[...]) else {
       Issue.record("\(path) was not found")
       return
@@ -32,18 +32,16 @@ struct RouterTests {
     #expect(parameters == [nil])
   }
 
-  @Test(
-    "takes a path literally",
-    arguments: ["/", "", "/Devices", "/devices/", "/device%73", "//devices", "/devices/1/2"])
-  func isLiteral(path: String) {
+  @Test(arguments: ["/", "", "/Devices", "/devices/", "/device%73", "//devices", "/devices/1/2"])
+  func `takes a path literally`(path: String) {
     guard case .notFound = router.match(method: "GET", path: path[...]) else {
       Issue.record("\(path) was found")
       return
     }
   }
 
-  @Test("names the methods that a path has")
-  func namesMethods() {
+  @Test
+  func `names the methods that a path has`() {
     guard case .methodNotAllowed(let allow) = router.match(method: "DELETE", path: "/devices") else {
       Issue.record("DELETE is allowed")
       return
@@ -54,8 +52,8 @@ struct RouterTests {
 
 @Suite("Query parameters")
 struct QueryParametersTests {
-  @Test("are decoded, and a plus is a plus")
-  func areDecoded() throws {
+  @Test
+  func `are decoded, and a plus is a plus`() throws {
     let query = QueryParameters("a=1&b=x%20y+z&c&d=&e=1=2")
     #expect(try query.value(of: "a") == "1")
     #expect(try query.value(of: "b") == "x y+z")
@@ -66,8 +64,8 @@ struct QueryParametersTests {
     #expect(try QueryParameters(nil).value(of: "a") == nil)
   }
 
-  @Test("that are repeated or broken are refused, if they are asked for")
-  func areStrict() throws {
+  @Test
+  func `that are repeated or broken are refused, if they are asked for`() throws {
     let query = QueryParameters("a=1&a=1&b=%&c=1&d=1&d=2")
     #expect(throws: QueryParameters.Failure.repeated) { try query.value(of: "a") }
     #expect(throws: QueryParameters.Failure.badEncoding) { try query.value(of: "b") }
@@ -77,8 +75,8 @@ struct QueryParametersTests {
 
 @Suite("A byte buffer")
 struct ByteBufferTests {
-  @Test("keeps what is appended while it grows")
-  func grows() {
+  @Test
+  func `keeps what is appended while it grows`() {
     let buffer = ByteBuffer(capacity: 1, isSensitive: true)
     for _ in 0..<1000 {
       buffer.append(utf8: "é")

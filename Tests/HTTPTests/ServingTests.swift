@@ -6,8 +6,8 @@ import Testing
 
 @Suite("The HTTP server")
 struct ServingTests {
-  @Test("answers requests with and without a body")
-  func answers() async throws {
+  @Test
+  func `answers requests with and without a body`() async throws {
     try await TestServer.run { server in
       let get = try await server.client.send("GET", "/a?b=c", fields: [("X-Test", "1"), ("X-Test", "2")])
       #expect(get.status == 200)
@@ -20,8 +20,8 @@ struct ServingTests {
     }
   }
 
-  @Test("keeps a connection for the next request, and answers pipelined ones in their order")
-  func keepsConnections() async throws {
+  @Test
+  func `keeps a connection for the next request, and answers pipelined ones in their order`() async throws {
     try await TestServer.run { server in
       let text = try await server.connect { socket in
         socket.write(
@@ -38,8 +38,8 @@ struct ServingTests {
     }
   }
 
-  @Test("takes a field with white space around its value, and one without a value")
-  func trimsFields() async throws {
+  @Test
+  func `takes a field with white space around its value, and one without a value`() async throws {
     try await TestServer.run { server in
       for value in ["b", " b", "\t  b", "b \t", "  b  "] {
         let text = try await server.connect { socket in
@@ -52,8 +52,8 @@ struct ServingTests {
     }
   }
 
-  @Test("answers HEAD without a body")
-  func answersHead() async throws {
+  @Test
+  func `answers HEAD without a body`() async throws {
     try await TestServer.run { server in
       let answer = try await server.client.send("HEAD", "/a")
       #expect(answer.status == 200)
@@ -62,8 +62,8 @@ struct ServingTests {
     }
   }
 
-  @Test("sends a large answer whole")
-  func sendsLargeAnswers() async throws {
+  @Test
+  func `sends a large answer whole`() async throws {
     try await TestServer.run { server in
       let answer = try await server.client.send("GET", "/large")
       #expect(answer.body.count == 5 * 1024 * 1024)
@@ -71,8 +71,8 @@ struct ServingTests {
     }
   }
 
-  @Test("takes a chunked body, and one that waits for 100 Continue")
-  func takesBodies() async throws {
+  @Test
+  func `takes a chunked body, and one that waits for 100 Continue`() async throws {
     try await TestServer.run { server in
       let text = try await server.connect { socket in
         socket.write(
@@ -91,8 +91,8 @@ struct ServingTests {
     }
   }
 
-  @Test("answers many that wait, all at once, and others meanwhile")
-  func suspends() async throws {
+  @Test
+  func `answers many that wait, all at once, and others meanwhile`() async throws {
     try await TestServer.run { server in
       try await withThrowingTaskGroup { group in
         for _ in 0..<100 { group.addTask { try await server.client.send("GET", "/wait").status } }
@@ -104,8 +104,8 @@ struct ServingTests {
     }
   }
 
-  @Test("takes over a proper X-Request-Id, and makes one up for any other")
-  func identifiesRequests() async throws {
+  @Test
+  func `takes over a proper X-Request-Id, and makes one up for any other`() async throws {
     try await TestServer.run { server in
       let longest = String(repeating: "x", count: 128)
       for id in ["abc", longest, "~!@#$%^&*()"] {
@@ -124,8 +124,8 @@ struct ServingTests {
     }
   }
 
-  @Test("finishes what is in flight before it stops, and ends the connection with it")
-  func stopsGracefully() async throws {
+  @Test
+  func `finishes what is in flight before it stops, and ends the connection with it`() async throws {
     try await TestServer.run { server in
       async let answer = server.client.sendRaw(
         Array("GET /wait HTTP/1.1\r\nHost: x\r\n\r\n".utf8), methods: ["GET"])
@@ -141,8 +141,8 @@ struct ServingTests {
     }
   }
 
-  @Test("answers 503 when what is in flight takes too long")
-  func stopsInTime() async throws {
+  @Test
+  func `answers 503 when what is in flight takes too long`() async throws {
     try await TestServer.run { server in
       async let answer = server.client.send("GET", "/wait")
       await server.gate.untilHolding(1)
@@ -152,8 +152,8 @@ struct ServingTests {
     }
   }
 
-  @Test("says what listens where it should")
-  func listens() async throws {
+  @Test
+  func `says what listens where it should`() async throws {
     let first = try Listener(host: "localhost", port: 0, count: 2, backlog: 8)
     #expect(first.descriptors.count == 2 && first.port > 0)
     let error = #expect(throws: ListenerError.self) {

@@ -10,8 +10,8 @@ import Testing
 struct TLSServingTests {
   // MARK: What is agreed on
 
-  @Test("speaks http/1.1 by ALPN, and with clients that do not name a protocol")
-  func agreesOnTheProtocol() async throws {
+  @Test
+  func `speaks http/1.1 by ALPN, and with clients that do not name a protocol`() async throws {
     try await TLSTestServer.run { server in
       for version in ["-tls1_2", "-tls1_3"] {
         let both = try await server.openSSL(version, "-alpn", "h2,http/1.1")
@@ -22,8 +22,8 @@ struct TLSServingTests {
     }
   }
 
-  @Test("refuses a client that speaks h2 alone", arguments: ["-tls1_2", "-tls1_3"])
-  func refusesOtherProtocols(version: String) async throws {
+  @Test(arguments: ["-tls1_2", "-tls1_3"])
+  func `refuses a client that speaks h2 alone`(version: String) async throws {
     try await TLSTestServer.run { server in
       let result = try await server.openSSL(version, "-alpn", "h2")
       #expect(result.status != 0)
@@ -32,10 +32,10 @@ struct TLSServingTests {
     }
   }
 
-  @Test(
-    "resumes a session by its ticket, but not once another certificate is shown",
-    arguments: ["-tls1_2", "-tls1_3"])
-  func resumesSessions(version: String) async throws {
+  @Test(arguments: ["-tls1_2", "-tls1_3"])
+  func `resumes a session by its ticket, but not once another certificate is shown`(version: String)
+    async throws
+  {
     try await TLSTestServer.run { server in
       let session = server.directory.path + "/session"
       let first = try await server.openSSL(version, "-sess_out", session)
@@ -52,8 +52,8 @@ struct TLSServingTests {
 
   // MARK: What is sent
 
-  @Test("sends large answers whole, and takes large content", arguments: ["--tlsv1.2", "--tlsv1.3"])
-  func sendsMuch(version: String) async throws {
+  @Test(arguments: ["--tlsv1.2", "--tlsv1.3"])
+  func `sends large answers whole, and takes large content`(version: String) async throws {
     try await TLSTestServer.run { server in
       let file = server.directory.path + "/content"
       try String(repeating: "c", count: HTTPLimits().maximumBodyBytes)
@@ -69,8 +69,8 @@ struct TLSServingTests {
     }
   }
 
-  @Test("tells that it ends the connection, so that nothing can be cut off unseen")
-  func endsInOrder() async throws {
+  @Test
+  func `tells that it ends the connection, so that nothing can be cut off unseen`() async throws {
     try await TLSTestServer.run { server in
       for path in ["/", "/page", "/large"] {
         let result = try await server.openSSL("-tls1_3", path: path)
@@ -82,10 +82,10 @@ struct TLSServingTests {
 
   enum End: CaseIterable { case idleness, shutdown, client }
 
-  @Test(
-    "tells so too where it ends a connection that is kept, and where the client ended its side",
-    arguments: End.allCases)
-  func endsKeptConnections(end: End) async throws {
+  @Test(arguments: End.allCases)
+  func `tells so too where it ends a connection that is kept, and where the client ended its side`(end: End)
+    async throws
+  {
     var limits = HTTPLimits.impatient
     if end == .idleness { limits.idleTimeoutMilliseconds = 1000 }
     try await TLSTestServer.run(limits: limits) { server in
@@ -145,8 +145,8 @@ struct TLSServingTests {
     print("GET /wait 0, and an end in order")
     """
 
-  @Test("answers many requests that are sent at once, in their order")
-  func answersPipelined() async throws {
+  @Test
+  func `answers many requests that are sent at once, in their order`() async throws {
     try await TLSTestServer.run { server in
       let requests = (0..<500).map { "GET /page HTTP/1.1\r\nHost: a\r\nX-Test: \($0)\r\n\r\n" }.joined()
       let result = try await server.openSSL("-tls1_3", path: "/last", before: requests)
@@ -158,13 +158,11 @@ struct TLSServingTests {
 
   // MARK: What is not TLS
 
-  @Test(
-    "survives what is not TLS, and bytes in the middle of it",
-    arguments: [
-      "GET / HTTP/1.1\r\nHost: a\r\n\r\n", String(repeating: "\u{16}\u{3}", count: 10_000),
-      "\u{16}\u{3}\u{1}\u{0}\u{0}", "\u{17}\u{3}\u{3}\u{0}\u{1}x", "\u{15}\u{3}\u{3}\u{0}\u{2}\u{1}\u{0}",
-    ])
-  func survivesOtherBytes(bytes: String) async throws {
+  @Test(arguments: [
+    "GET / HTTP/1.1\r\nHost: a\r\n\r\n", String(repeating: "\u{16}\u{3}", count: 10_000),
+    "\u{16}\u{3}\u{1}\u{0}\u{0}", "\u{17}\u{3}\u{3}\u{0}\u{1}x", "\u{15}\u{3}\u{3}\u{0}\u{2}\u{1}\u{0}",
+  ])
+  func `survives what is not TLS, and bytes in the middle of it`(bytes: String) async throws {
     try await TLSTestServer.run { server in
       let kept = try server.keptConnection()
       _ = try await kept.ask("/first", end: "GET /first 0")
@@ -183,10 +181,8 @@ struct TLSServingTests {
     }
   }
 
-  @Test(
-    "cuts off who connects and does not shake hands in time",
-    arguments: ["", "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}"])
-  func cutsOffSilence(beginning: String) async throws {
+  @Test(arguments: ["", "\u{16}\u{3}\u{1}\u{2}\u{0}\u{1}"])
+  func `cuts off who connects and does not shake hands in time`(beginning: String) async throws {
     var limits = HTTPLimits()
     limits.handshakeTimeoutMilliseconds = 300
     limits.deadlineTickMilliseconds = 50
@@ -200,8 +196,10 @@ struct TLSServingTests {
     }
   }
 
-  @Test("ends the oldest handshake where there are too many, also behind some that failed", arguments: [0, 5])
-  func boundsHandshakes(failures: Int) async throws {
+  @Test(arguments: [0, 5])
+  func `ends the oldest handshake where there are too many, also behind some that failed`(failures: Int)
+    async throws
+  {
     var limits = HTTPLimits()
     limits.maximumHandshakesPerLoop = 2
     try await TLSTestServer.run(limits: limits) { server in
@@ -229,10 +227,10 @@ struct TLSServingTests {
     }
   }
 
-  @Test(
-    "a client that drips the bytes of a record does not hold its connection for longer",
-    arguments: [false, true])
-  func cutsOffDrips(hasAsked: Bool) async throws {
+  @Test(arguments: [false, true])
+  func `a client that drips the bytes of a record does not hold its connection for longer`(hasAsked: Bool)
+    async throws
+  {
     var limits = HTTPLimits.impatient
     limits.idleTimeoutMilliseconds = 500
     try await TLSTestServer.run(limits: limits) { server in

@@ -11,8 +11,8 @@ struct ClaimTests {
     try await (verifier ?? self.verifier).verify(hmacToken(claims: claims), nowMilliseconds: now * 1000)
   }
 
-  @Test("A good token tells its subject, scopes and expiry")
-  func good() async throws {
+  @Test
+  func `A good token tells its subject, scopes and expiry`() async throws {
     let token = try await verify(
       #"{"sub":"c","exp":1893456060.5,"scope":"registry:admin  other","iat":1893456000}"#)
     #expect(token.subject == "c")
@@ -20,8 +20,8 @@ struct ClaimTests {
     #expect(token.expiresAtMilliseconds == 1_893_456_060_500)
   }
 
-  @Test("The example of RFC 7515, appendix A.1, verifies, and has no sub")
-  func standardVector() async throws {
+  @Test
+  func `The example of RFC 7515, appendix A.1, verifies, and has no sub`() async throws {
     let key: [UInt8] = [
       3, 35, 53, 75, 43, 15, 165, 188, 131, 126, 6, 101, 119, 123, 166, 143, 90, 179, 40, 230, 240, 84, 201, 40,
       169, 15, 132, 178, 210, 80, 46, 191, 211, 251, 90, 146, 210, 6, 71, 239, 150, 138, 180, 195, 119, 98, 61,
@@ -39,7 +39,6 @@ struct ClaimTests {
   }
 
   @Test(
-    "30 s of leeway, and no more",
     arguments: [
       (#"{"sub":"c","exp":1893455970.5}"#, nil),
       (#"{"sub":"c","exp":1893455970}"#, .expired),
@@ -50,12 +49,11 @@ struct ClaimTests {
       (#"{"sub":"c","exp":1893456060,"iat":1893456030.5}"#, .issuedInTheFuture),
       (#"{"sub":"c","exp":9223372036854775807}"#, nil),
     ] as [(String, TokenError?)])
-  func leeway(claims: String, error: TokenError?) async {
+  func `30 s of leeway, and no more`(claims: String, error: TokenError?) async {
     await expect(error) { () async throws(TokenError) in try await verify(claims) }
   }
 
   @Test(
-    "Claims that are missing or not of their form",
     arguments: [
       (#"{"sub":"c"}"#, .missing(.exp)), (#"{"sub":"c","exp":"1893456060"}"#, .wrongForm(.exp)),
       (#"{"sub":"c","exp":null}"#, .wrongForm(.exp)), (#"{"sub":"c","exp":true}"#, .wrongForm(.exp)),
@@ -72,12 +70,12 @@ struct ClaimTests {
       (#"{"sub":"c","exp":1e999}"#, .malformed(.claims)), (#"["sub"]"#, .malformed(.claims)),
       ("", .malformed(.claims)),
     ] as [(String, TokenError)])
-  func forms(claims: String, error: TokenError) async {
+  func `Claims that are missing or not of their form`(claims: String, error: TokenError) async {
     await expect(error) { () async throws(TokenError) in try await verify(claims) }
   }
 
-  @Test("The issuer is demanded when one is set")
-  func issuer() async {
+  @Test
+  func `The issuer is demanded when one is set`() async {
     let verifier = TokenVerifier(secret: TokenSecret(secretText.utf8)!, issuer: "https://id.example")
     let cases: [(String, TokenError?)] = [
       (#","iss":"https://id.example""#, nil), ("", .missing(.iss)), (#","iss":1"#, .wrongForm(.iss)),
@@ -90,8 +88,8 @@ struct ClaimTests {
     }
   }
 
-  @Test("The audience is demanded when one is set, and refused when none is")
-  func audience() async {
+  @Test
+  func `The audience is demanded when one is set, and refused when none is`() async {
     let verifier = TokenVerifier(secret: TokenSecret(secretText.utf8)!, audience: "registry")
     let cases: [(String, TokenError?, TokenError?)] = [
       (#","aud":"registry""#, nil, .unexpectedAudience),

@@ -12,7 +12,6 @@ struct HeaderTests {
   }
 
   @Test(
-    "The header is tested before the signature",
     arguments: [
       (#"{"alg":"HS256","typ":"JWT"}"#, nil), (#"{"alg":"HS256","typ":"at+JWT"}"#, nil),
       (#"{"alg":"HS256","typ":"application/at+jwt","kid":"ignored"}"#, nil),
@@ -27,12 +26,12 @@ struct HeaderTests {
       (#"{"alg":"HS256","crit":[]}"#, .criticalHeader), (#"{"alg":"none","alg":"HS256"}"#, .malformed(.header)),
       (#"{"alg":"HS256"}x"#, .malformed(.header)), (#"[]"#, .malformed(.header)),
     ] as [(String, TokenError?)])
-  func header(header: String, error: TokenError?) async {
+  func `The header is tested before the signature`(header: String, error: TokenError?) async {
     await expectError(error, hmacToken(header: header, claims: goodClaims))
   }
 
-  @Test("A token without a signature, a changed one, and one of another secret")
-  func signature() async {
+  @Test
+  func `A token without a signature, a changed one, and one of another secret`() async {
     let good = hmacToken(claims: goodClaims)
     await expectError(nil, good)
     let parts = good.split(separator: ".")
@@ -45,8 +44,8 @@ struct HeaderTests {
       .algorithmNotAllowed, base64URL(#"{"alg":"none"}"#.utf8) + "." + base64URL(goodClaims.utf8) + ".")
   }
 
-  @Test("What is not three parts in canonical base64url")
-  func structure() async {
+  @Test
+  func `What is not three parts in canonical base64url`() async {
     let good = hmacToken(claims: goodClaims)
     for token in [
       "", ".", "..", "a.b", good + ".", good + "=", good + "\n", " " + good, good + ".a", "+/.e30.e30",
@@ -62,14 +61,14 @@ struct HeaderTests {
     await expectError(.malformed(.structure), good.dropLast() + String(Unicode.Scalar(last.value + 1)!))
   }
 
-  @Test("A token has 8 KiB at most")
-  func length() async {
+  @Test
+  func `A token has 8 KiB at most`() async {
     await expectError(.tooLong, String(repeating: "a", count: TokenVerifier.maximumTokenLength + 1))
     await expectError(.malformed(.structure), String(repeating: "a", count: TokenVerifier.maximumTokenLength))
   }
 
-  @Test("Errors tell why in characters that error_description allows")
-  func descriptions() {
+  @Test
+  func `Errors tell why in characters that error_description allows`() {
     let errors: [TokenError] = [
       .tooLong, .malformed(.structure), .malformed(.header), .encrypted, .wrongType, .criticalHeader,
       .algorithmNotAllowed, .unknownKey, .ambiguousKey, .algorithmDoesNotFitKey, .keysUnavailable,
@@ -87,8 +86,8 @@ struct HeaderTests {
 struct TokenSignerTests {
   private let secret = TokenSecret(secretText.utf8)!
 
-  @Test("What is signed verifies, with the issuer and audience that are demanded")
-  func roundTrip() async throws {
+  @Test
+  func `What is signed verifies, with the issuer and audience that are demanded`() async throws {
     let signer = TokenSigner(secret: secret, issuer: "me", audience: "registry")
     let text = try #require(
       signer.sign(subject: "ü\"c", scope: "registry:admin", issuedAtSeconds: now, lifetimeSeconds: 60))
@@ -102,15 +101,15 @@ struct TokenSignerTests {
     }
   }
 
-  @Test("What cannot be a token is not signed")
-  func refusals() {
+  @Test
+  func `What cannot be a token is not signed`() {
     let signer = TokenSigner(secret: secret)
     #expect(signer.sign(subject: "a\u{0}b", issuedAtSeconds: now, lifetimeSeconds: 60) == nil)
     #expect(signer.sign(subject: "a", issuedAtSeconds: .max, lifetimeSeconds: 60) == nil)
   }
 
-  @Test("A secret has 32 bytes or more, and prints as <redacted>")
-  func secretLength() {
+  @Test
+  func `A secret has 32 bytes or more, and prints as <redacted>`() {
     #expect(TokenSecret([]) == nil)
     #expect(TokenSecret([UInt8](repeating: 1, count: 31)) == nil)
     #expect(TokenSecret([UInt8](repeating: 1, count: 32)) != nil)

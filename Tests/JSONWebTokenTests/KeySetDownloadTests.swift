@@ -67,8 +67,8 @@ private final class KeyServer: Sendable {
 struct KeySetDownloadTests {
   private let keys = keySet(TestKey.p256.jwk(#""kid":"a""#))
 
-  @Test("Keys come with their lifetime, and every other answer is refused")
-  func answers() async throws {
+  @Test
+  func `Keys come with their lifetime, and every other answer is refused`() async throws {
     try await KeyServer.with(keySet: keys) { server in
       let lifetimes = [("keys", 300), ("max-age", 70), ("expires", 120), ("expired", 10)]
       for (path, seconds) in lifetimes {
@@ -86,8 +86,8 @@ struct KeySetDownloadTests {
     }
   }
 
-  @Test("A certificate that is not trusted, or is another host's, ends it")
-  func certificates() async throws {
+  @Test
+  func `A certificate that is not trusted, or is another host's, ends it`() async throws {
     try await KeyServer.with(keySet: keys) { server in
       try await KeyServer.with(keySet: keys, host: "elsewhere.example") { other in
         let refused = JWKSetError.notFetched(reason: "SSL peer certificate or SSH remote key was not OK")
@@ -104,8 +104,8 @@ struct KeySetDownloadTests {
     }
   }
 
-  @Test("Tokens verify under keys that were fetched")
-  func verifies() async throws {
+  @Test
+  func `Tokens verify under keys that were fetched`() async throws {
     try await KeyServer.with(keySet: keys) { server in
       let keys = RemoteJWKSet(monotonicMilliseconds: { 0 }, report: { _ in }) { () throws(JWKSetError) in
         try await server.fetch("keys")
@@ -116,16 +116,16 @@ struct KeySetDownloadTests {
     }
   }
 
-  @Test("A client that takes no more requests counts as a failed fetch")
-  func closed() async throws {
+  @Test
+  func `A client that takes no more requests counts as a failed fetch`() async throws {
     try await KeyServer.with(keySet: keys) { server in
       await server.close()
       await server.expect(.notFetched(reason: "the HTTP client was closed"), server.request("keys"))
     }
   }
 
-  @Test("Only https will do", arguments: ["http://localhost/keys", "file:///etc/passwd", "", "localhost"])
-  func httpsOnly(url: String) async throws {
+  @Test(arguments: ["http://localhost/keys", "file:///etc/passwd", "", "localhost"])
+  func `Only https will do`(url: String) async throws {
     try await KeyServer.with(keySet: keys) { server in
       await server.expect(.notHTTPS, WebClient.Request(url: url))
     }

@@ -13,10 +13,8 @@ struct KeySetTests {
     }
   }
 
-  @Test(
-    "Every algorithm verifies under its key, and not under another's key",
-    arguments: ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"])
-  func algorithms(algorithm: String) async throws {
+  @Test(arguments: ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"])
+  func `Every algorithm verifies under its key, and not under another's key`(algorithm: String) async throws {
     let key = ["ES256": TestKey.p256, "ES384": .p384, "ES512": .p521][algorithm] ?? .rsa
     let id = #""kid":"a""#
     try await expectError(nil, token(key, algorithm, kid: "a"), key.jwk(id))
@@ -31,8 +29,8 @@ struct KeySetTests {
     try await expectError(.wrongSignature, message + "." + base64URL(padded), key.jwk(id))
   }
 
-  @Test("The kid selects the key, and the key its algorithm")
-  func selection() async throws {
+  @Test
+  func `The kid selects the key, and the key its algorithm`() async throws {
     let (rsa, other) = (TestKey.rsa.jwk(#""kid":"a""#), TestKey.otherRSA.jwk(#""kid":"b""#))
     let curve = TestKey.p256.jwk(#""kid":"c""#)
     try await expectError(nil, token(.otherRSA, "RS256", kid: "b"), rsa, other)
@@ -49,8 +47,8 @@ struct KeySetTests {
     try await expectError(.ambiguousKey, token(.rsa, "RS256", kid: "a"), rsa, rsa)
   }
 
-  @Test("A public key is never an HMAC key")
-  func confusion() async throws {
+  @Test
+  func `A public key is never an HMAC key`() async throws {
     let jwk = TestKey.rsa.jwk(#""kid":"a""#)
     let forged = hmacToken(header: #"{"alg":"HS256","kid":"a"}"#, claims: goodClaims, secret: Array(jwk.utf8))
     try await expectError(.wrongSignature, forged, jwk)
@@ -60,24 +58,22 @@ struct KeySetTests {
     }
   }
 
-  @Test(
-    "Keys that are not used",
-    arguments: [
-      (#"{"kty":"oct","k":"AAAA","kid":"a"}"#, "symmetric"), (#"{"kty":"OKP","crv":"Ed25519"}"#, "kty"),
-      ("{}", "kty"),
-      ("7", "object"), (TestKey.shortRSA.jwk(), "1024 bits"), (TestKey.rsa.jwk(#""use":"enc""#), "use"),
-      (TestKey.rsa.jwk(#""key_ops":["sign"]"#), "key_ops"), (TestKey.rsa.jwk(#""alg":"RSA-OAEP""#), "alg"),
-      (TestKey.rsa.jwk(#""alg":"ES256""#), "alg"), (TestKey.rsa.jwk(#""alg":"HS256""#), "alg"),
-      (TestKey.rsa.jwk(#""kid":1"#), "kid"), (TestKey.p256.jwk(#""alg":"ES384""#), "alg"),
-      (TestKey.p256.jwk(curve: "P-384"), "48 bytes"), (TestKey.p256.jwk(curve: "secp256k1"), "curve"),
-      (
-        #"{"kty":"EC","crv":"P-256","x":"\#(TestKey.p256.coordinate("qx"))","y":"\#(TestKey.p256.coordinate("qx"))"}"#,
-        "on its curve"
-      ), (#"{"kty":"EC","crv":"P-256","x":"A","y":"A"}"#, "base64url"), (#"{"kty":"RSA","e":"AQAB"}"#, "no n"),
-      (TestKey.rsa.jwk().replacing("AQAB", with: "AQ"), "exponent"),
-      (TestKey.rsa.jwk().replacing("AQAB", with: "AQAA"), "exponent"),
-    ])
-  func refusals(key: String, reason: String) throws {
+  @Test(arguments: [
+    (#"{"kty":"oct","k":"AAAA","kid":"a"}"#, "symmetric"), (#"{"kty":"OKP","crv":"Ed25519"}"#, "kty"),
+    ("{}", "kty"),
+    ("7", "object"), (TestKey.shortRSA.jwk(), "1024 bits"), (TestKey.rsa.jwk(#""use":"enc""#), "use"),
+    (TestKey.rsa.jwk(#""key_ops":["sign"]"#), "key_ops"), (TestKey.rsa.jwk(#""alg":"RSA-OAEP""#), "alg"),
+    (TestKey.rsa.jwk(#""alg":"ES256""#), "alg"), (TestKey.rsa.jwk(#""alg":"HS256""#), "alg"),
+    (TestKey.rsa.jwk(#""kid":1"#), "kid"), (TestKey.p256.jwk(#""alg":"ES384""#), "alg"),
+    (TestKey.p256.jwk(curve: "P-384"), "48 bytes"), (TestKey.p256.jwk(curve: "secp256k1"), "curve"),
+    (
+      #"{"kty":"EC","crv":"P-256","x":"\#(TestKey.p256.coordinate("qx"))","y":"\#(TestKey.p256.coordinate("qx"))"}"#,
+      "on its curve"
+    ), (#"{"kty":"EC","crv":"P-256","x":"A","y":"A"}"#, "base64url"), (#"{"kty":"RSA","e":"AQAB"}"#, "no n"),
+    (TestKey.rsa.jwk().replacing("AQAB", with: "AQ"), "exponent"),
+    (TestKey.rsa.jwk().replacing("AQAB", with: "AQAA"), "exponent"),
+  ])
+  func `Keys that are not used`(key: String, reason: String) throws {
     let set = try JWKSet(json: keySet(key, TestKey.p384.jwk()))
     #expect(set.count == 1)
     #expect(set.refusals.count == 1 && set.refusals[0].contains(reason), "\(set.refusals)")
@@ -85,8 +81,8 @@ struct KeySetTests {
     #expect(try #require(error).description.contains(reason))
   }
 
-  @Test("What is no key set says so")
-  func malformed() {
+  @Test
+  func `What is no key set says so`() {
     for text in ["", "[]", "{}", #"{"keys":{}}"#, #"{"keys":[],"keys":[]}"#, #"{"keys":[]} x"#] {
       #expect(throws: JWKSetError.notAKeySet) { try JWKSet(json: Array(text.utf8)) }
     }

@@ -60,8 +60,10 @@ struct RemoteKeySetTests {
     }
   }
 
-  @Test("Fetched at first, and again when their lifetime is over, which takes a removed key out of force")
-  func lifetime() async throws {
+  @Test
+  func `Fetched at first, and again when their lifetime is over, which takes a removed key out of force`()
+    async throws
+  {
     let keys = provider.keys()
     try provider.publish(keyA, lifetimeSeconds: 60)
     await keys.refreshIfDue()
@@ -79,8 +81,8 @@ struct RemoteKeySetTests {
     #expect(provider.state.withLock { $0.events.first } == .fetched(keys: 1, refusals: [], lifetimeSeconds: 60))
   }
 
-  @Test("Fetched on an unknown kid, at most once in 10 s")
-  func rotation() async throws {
+  @Test
+  func `Fetched on an unknown kid, at most once in 10 s`() async throws {
     let keys = provider.keys()
     try provider.publish(keyA)
     await keys.refreshIfDue()
@@ -99,8 +101,8 @@ struct RemoteKeySetTests {
     #expect(provider.fetches == 2)
   }
 
-  @Test("A fetch that fails leaves the keys, and is tried again after 10 s")
-  func failure() async throws {
+  @Test
+  func `A fetch that fails leaves the keys, and is tried again after 10 s`() async throws {
     let keys = provider.keys()
     try provider.publish(keyA, lifetimeSeconds: 10)
     await keys.refreshIfDue()
@@ -116,9 +118,8 @@ struct RemoteKeySetTests {
     #expect(provider.fetches == 3)
   }
 
-  @Test(
-    "A set without a usable key takes the keys out of force", arguments: ["", #"{"kty":"oct","k":"AAAA"}"#])
-  func withdrawn(key: String) async throws {
+  @Test(arguments: ["", #"{"kty":"oct","k":"AAAA"}"#])
+  func `A set without a usable key takes the keys out of force`(key: String) async throws {
     let keys = provider.keys()
     try provider.publish(keyA, lifetimeSeconds: 10)
     await keys.refreshIfDue()
@@ -139,8 +140,8 @@ struct RemoteKeySetTests {
     #expect(refusals.count == (key.isEmpty ? 0 : 1))
   }
 
-  @Test("After a fetch that failed nobody is told that a key is unknown, until one succeeds")
-  func unknownAfterFailure() async throws {
+  @Test
+  func `After a fetch that failed nobody is told that a key is unknown, until one succeeds`() async throws {
     let keys = provider.keys()
     try provider.publish(keyA)
     await keys.refreshIfDue()
@@ -155,8 +156,8 @@ struct RemoteKeySetTests {
     await expectError(.unknownKey, tokenB, keys)
   }
 
-  @Test("Before the first keys nobody is told that a key is unknown")
-  func neverFetched() async throws {
+  @Test
+  func `Before the first keys nobody is told that a key is unknown`() async throws {
     let keys = provider.keys()
     await expectError(.keysUnavailable, tokenA, keys)
     await expectError(.keysUnavailable, tokenA, keys)
@@ -166,8 +167,8 @@ struct RemoteKeySetTests {
     await expectError(nil, token(.rsa, "RS256"), keys)
   }
 
-  @Test("Many that wait share one fetch, and past a bound none waits")
-  func shared() async throws {
+  @Test
+  func `Many that wait share one fetch, and past a bound none waits`() async throws {
     let gate = Gate()
     let keys = provider.keys(gate: gate)
     try provider.publish(keyA)
@@ -185,8 +186,8 @@ struct RemoteKeySetTests {
     #expect(provider.fetches == 1)
   }
 
-  @Test("Keys of a file and of a URL count together")
-  func fileToo() async throws {
+  @Test
+  func `Keys of a file and of a URL count together`() async throws {
     let keys = provider.keys()
     try provider.publish(keyB)
     await keys.refreshIfDue()
@@ -198,8 +199,8 @@ struct RemoteKeySetTests {
     }
   }
 
-  @Test("The background service looks every second until it is cancelled")
-  func run() async throws {
+  @Test
+  func `The background service looks every second until it is cancelled`() async throws {
     let keys = provider.keys()
     try provider.publish(keyA, lifetimeSeconds: 10)
     await Task {
@@ -212,7 +213,6 @@ struct RemoteKeySetTests {
   }
 
   @Test(
-    "The header fields say how long keys are good, between 10 s and a day",
     arguments: [
       ([], nil, nil, 300), (["max-age=60"], nil, nil, 60), (["public, Max-Age=\"60\""], nil, 9, 60),
       (["public", "max-age=60"], 20, nil, 40), (["max-age=60"], 55, nil, 10), (["max-age=1"], nil, nil, 10),
@@ -220,7 +220,9 @@ struct RemoteKeySetTests {
       (["max-age=60, no-cache"], nil, nil, 10), ([], nil, 120, 120), ([], nil, -5, 10),
       (["max-age=60"], -9, nil, 60), (["max-age=-9223372036854775808"], Int.max, nil, 10),
     ] as [([String], Int?, Int?, Int)])
-  func freshness(cacheControl: [String], age: Int?, expires: Int?, seconds: Int) {
+  func `The header fields say how long keys are good, between 10 s and a day`(
+    cacheControl: [String], age: Int?, expires: Int?, seconds: Int
+  ) {
     #expect(
       KeySetFreshness.seconds(cacheControl: cacheControl, ageSeconds: age, expiresInSeconds: expires) == seconds
     )

@@ -8,8 +8,8 @@ import Testing
   private static let password = "p%40ss:w%2Frd"
   private static let decoded = "p@ss:w/rd"
 
-  @Test("The default user's password is sent")
-  func password() async throws {
+  @Test
+  func `The default user's password is sent`() async throws {
     try await RedisServer.with(password: Self.decoded) { server in
       try await RunningRedisStore.with(server.url(":\(Self.password)@")) { running async throws in
         #expect(try await running.remember())
@@ -18,8 +18,8 @@ import Testing
     }
   }
 
-  @Test("A user's name and password are sent")
-  func user() async throws {
+  @Test
+  func `A user's name and password are sent`() async throws {
     try await RedisServer.with { server in
       #expect(await server.run("ACL SETUSER registry on >\(Self.decoded) ~device-registry:* +@all") == "OK")
       try await RunningRedisStore.with(server.url("registry:\(Self.password)@")) { running async throws in
@@ -28,10 +28,10 @@ import Testing
     }
   }
 
-  @Test(
-    "A wrong password, none, or one too many: no nonce, and no event tells it",
-    arguments: ["", "right", "other"])
-  func wrongPassword(_ expected: String) async throws {
+  @Test(arguments: ["", "right", "other"])
+  func `A wrong password, none, or one too many: no nonce, and no event tells it`(_ expected: String)
+    async throws
+  {
     try await RedisServer.with(password: expected) { server in
       for credentials in ["hunter2:wrong-secret@", ":wrong-secret@"] + (expected.isEmpty ? [] : [""]) {
         try await RunningRedisStore.with(server.url(credentials)) { running in
@@ -45,8 +45,8 @@ import Testing
     }
   }
 
-  @Test("A Redis that does not know AUTH repeats the password; no event does")
-  func unknownCommand() async throws {
+  @Test
+  func `A Redis that does not know AUTH repeats the password; no event does`() async throws {
     try await RedisServer.with(settings: ["--rename-command", "AUTH", "NOAUTH"]) { server in
       #expect(await server.run("AUTH wrong-secret").contains("wrong-secret"))
       try await RunningRedisStore.with(server.url(":wrong-secret@")) { running in
@@ -58,10 +58,8 @@ import Testing
     }
   }
 
-  @Test(
-    "A Redis that may forget nonces accepts none, until it is set right",
-    arguments: ["allkeys-lru", "volatile-ttl"])
-  func evictionPolicy(_ policy: String) async throws {
+  @Test(arguments: ["allkeys-lru", "volatile-ttl"])
+  func `A Redis that may forget nonces accepts none, until it is set right`(_ policy: String) async throws {
     let settings = ["--maxmemory", "100mb", "--maxmemory-policy", policy]
     try await RedisServer.with(settings: settings) { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
@@ -75,8 +73,8 @@ import Testing
     }
   }
 
-  @Test("A Redis that begins to forget is noticed")
-  func policyChange() async throws {
+  @Test
+  func `A Redis that begins to forget is noticed`() async throws {
     var limits = RedisLimits()
     limits.inspectionMilliseconds = 100
     try await RedisServer.with { server in
@@ -89,8 +87,8 @@ import Testing
     }
   }
 
-  @Test("A policy that forgets does not matter where memory has no limit")
-  func noLimit() async throws {
+  @Test
+  func `A policy that forgets does not matter where memory has no limit`() async throws {
     try await RedisServer.with(settings: ["--maxmemory-policy", "allkeys-lru"]) { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
         #expect(try await running.remember())
@@ -98,8 +96,8 @@ import Testing
     }
   }
 
-  @Test("Where Redis may not be inspected, that is reported, and nonces are accepted")
-  func uninspected() async throws {
+  @Test
+  func `Where Redis may not be inspected, that is reported, and nonces are accepted`() async throws {
     try await RedisServer.with { server in
       #expect(await server.run("ACL SETUSER registry on >secret ~device-registry:* +@all -@dangerous") == "OK")
       try await RunningRedisStore.with(server.url("registry:secret@")) { running async throws in
@@ -111,8 +109,8 @@ import Testing
     }
   }
 
-  @Test("A user that may not write is reported")
-  func notPermitted() async throws {
+  @Test
+  func `A user that may not write is reported`() async throws {
     try await RedisServer.with { server in
       #expect(await server.run("ACL SETUSER registry on >secret ~device-registry:* +@all -set") == "OK")
       try await RunningRedisStore.with(server.url("registry:secret@")) { running in

@@ -5,8 +5,8 @@ import Testing
 @testable import RedisReplayStore
 
 @Suite("Redis: since when it remembers", .timeLimit(.minutes(1))) struct EpochTests {
-  @Test("The very first start accepts at once, and so do later processes")
-  func firstStart() async throws {
+  @Test
+  func `The very first start accepts at once, and so do later processes`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
         #expect(try await running.remember("nonce-01", createdAfterMilliseconds: -300_000))
@@ -18,8 +18,8 @@ import Testing
     }
   }
 
-  @Test("An empty Redis is not trusted for what may have been used before")
-  func emptyRedis() async throws {
+  @Test
+  func `An empty Redis is not trusted for what may have been used before`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url(), isFirstStart: false) { running async throws in
         await running.waitForEvent { $0 == .connected }
@@ -34,8 +34,8 @@ import Testing
     }
   }
 
-  @Test("An emptying shows at the next request, even to who was the first start of all")
-  func flush() async throws {
+  @Test
+  func `An emptying shows at the next request, even to who was the first start of all`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
         #expect(try await running.remember("nonce-01"))
@@ -51,8 +51,8 @@ import Testing
     }
   }
 
-  @Test("An emptying that another process saw first is judged by that process' time")
-  func flushSeenByAnother() async throws {
+  @Test
+  func `An emptying that another process saw first is judged by that process' time`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { left in
         try await RunningRedisStore.with(server.url(), clock: left.clock) { right async throws in
@@ -72,8 +72,8 @@ import Testing
     }
   }
 
-  @Test("Many requests at once see one emptying")
-  func flushUnderLoad() async throws {
+  @Test
+  func `Many requests at once see one emptying`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
         #expect(try await running.remember())
@@ -88,8 +88,8 @@ import Testing
     }
   }
 
-  @Test("A Redis that starts again from an old file is not trusted with what it forgot")
-  func oldSnapshot() async throws {
+  @Test
+  func `A Redis that starts again from an old file is not trusted with what it forgot`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
         #expect(try await running.remember("nonce-01"))
@@ -108,8 +108,8 @@ import Testing
     }
   }
 
-  @Test("An epoch that is none is not trusted")
-  func brokenEpoch() async throws {
+  @Test
+  func `An epoch that is none is not trusted`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
         #expect(try await running.remember())
@@ -126,13 +126,15 @@ import Testing
     }
   }
 
-  @Test(
-    "Only a time and a random part make an epoch",
-    arguments: ["", "0", "-", "1-2-3", "-1-a", "a-b", "253402300800000-a", "99999999999999999999-a", " 1-a"])
-  func values(_ value: String) { #expect(RedisEpoch(value: value) == nil) }
+  @Test(arguments: [
+    "", "0", "-", "1-2-3", "-1-a", "a-b", "253402300800000-a", "99999999999999999999-a", " 1-a",
+  ])
+  func `Only a time and a random part make an epoch`(_ value: String) {
+    #expect(RedisEpoch(value: value) == nil)
+  }
 
-  @Test("An epoch is read as it was written, and no two are alike")
-  func roundTrip() throws {
+  @Test
+  func `An epoch is read as it was written, and no two are alike`() throws {
     let start = Timestamp(millisecondsSince1970: 1_764_000_000_123)
     let epoch = RedisEpoch(start: start, random: TestRandom())
     #expect(RedisEpoch(value: epoch.value) == epoch)

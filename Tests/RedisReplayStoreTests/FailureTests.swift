@@ -5,8 +5,10 @@ import Testing
 @testable import RedisReplayStore
 
 @Suite("Redis: a server that goes away", .timeLimit(.minutes(1))) struct FailureTests {
-  @Test("A stopped server is unavailable in bounded time, and is used again automatically, with a new epoch")
-  func restart() async throws {
+  @Test
+  func `A stopped server is unavailable in bounded time, and is used again automatically, with a new epoch`()
+    async throws
+  {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
         #expect(try await running.remember("nonce-01"))
@@ -27,8 +29,8 @@ import Testing
     }
   }
 
-  @Test("A server that hangs meets the deadline, and is used again automatically")
-  func frozenServer() async throws {
+  @Test
+  func `A server that hangs meets the deadline, and is used again automatically`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
         await running.waitForEvent { $0 == .connected }
@@ -46,8 +48,8 @@ import Testing
     }
   }
 
-  @Test("A store closes at once while it waits for a server that hangs")
-  func closing() async throws {
+  @Test
+  func `A store closes at once while it waits for a server that hangs`() async throws {
     var limits = RedisLimits()
     limits.commandDeadlineMilliseconds = 60_000
     try await RedisServer.with { server in
@@ -67,8 +69,9 @@ import Testing
     }
   }
 
-  @Test("Requests wait for the first connection, a limited number for a limited time", arguments: [1, 3])
-  func waiting(_ count: Int) async throws {
+  @Test(arguments: [1, 3])
+  func `Requests wait for the first connection, a limited number for a limited time`(_ count: Int) async throws
+  {
     var limits = RedisLimits()
     limits.waiting = 3
     limits.waitMilliseconds = 200
@@ -89,10 +92,8 @@ import Testing
     }
   }
 
-  @Test(
-    "A server out of reach is unavailable in bounded time",
-    arguments: ["redis://127.0.0.1:1/0", "redis://[::1]:1/0", "redis://name.invalid:6379/0"])
-  func unreachable(_ url: String) async throws {
+  @Test(arguments: ["redis://127.0.0.1:1/0", "redis://[::1]:1/0", "redis://name.invalid:6379/0"])
+  func `A server out of reach is unavailable in bounded time`(_ url: String) async throws {
     try await RunningRedisStore.with(url) { running in
       let elapsed = await elapsedMilliseconds {
         for _ in 0..<3 { #expect(secondsLeft(await running.error()) == 2) }
@@ -103,8 +104,8 @@ import Testing
     }
   }
 
-  @Test("A host's name is looked up, and each of its addresses is tried")
-  func name() async throws {
+  @Test
+  func `A host's name is looked up, and each of its addresses is tried`() async throws {
     try await RedisServer.with { server in
       // The server listens at 127.0.0.1 alone, and ::1 may come first.
       try await RunningRedisStore.with("redis://localhost:\(server.port)") { running async throws in
@@ -114,8 +115,8 @@ import Testing
     }
   }
 
-  @Test("A server that has become a replica takes no nonce until it is the master again")
-  func replica() async throws {
+  @Test
+  func `A server that has become a replica takes no nonce until it is the master again`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
         #expect(try await running.remember("nonce-01"))
@@ -134,8 +135,8 @@ import Testing
     }
   }
 
-  @Test("A full memory takes no nonce, and room is used again")
-  func fullMemory() async throws {
+  @Test
+  func `A full memory takes no nonce, and room is used again`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
         await running.waitForEvent { $0 == .connected }
@@ -148,8 +149,8 @@ import Testing
     }
   }
 
-  @Test("Connections that are cut are made again each time")
-  func cutConnections() async throws {
+  @Test
+  func `Connections that are cut are made again each time`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
         for round in 0..<5 {

@@ -5,8 +5,8 @@ import Testing
 @testable import RedisReplayStore
 
 @Suite("Redis: nonces", .timeLimit(.minutes(1))) struct NonceTests {
-  @Test("A nonce is new once, for each device")
-  func once() async throws {
+  @Test
+  func `A nonce is new once, for each device`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
         #expect(try await running.remember("nonce-01"))
@@ -18,8 +18,8 @@ import Testing
     }
   }
 
-  @Test("Sixteen at once on two loops: one is first")
-  func race() async throws {
+  @Test
+  func `Sixteen at once on two loops: one is first`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { left in
         try await RunningRedisStore.with(server.url()) { right in
@@ -38,8 +38,8 @@ import Testing
     }
   }
 
-  @Test("A nonce is kept until its expiry and 10 s more, and at least so long")
-  func expiry() async throws {
+  @Test
+  func `A nonce is kept until its expiry and 10 s more, and at least so long`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running in
         _ = try await running.remember("nonce-01")
@@ -52,12 +52,10 @@ import Testing
     }
   }
 
-  @Test(
-    "Nonces of any bytes and any length are kept apart",
-    arguments: [
-      "a\0b", "a\r\nFLUSHALL\r\n", "a b\"'*$", "\u{1F511}", "", String(repeating: "n", count: 100_000),
-    ])
-  func anyBytes(_ nonce: String) async throws {
+  @Test(arguments: [
+    "a\0b", "a\r\nFLUSHALL\r\n", "a b\"'*$", "\u{1F511}", "", String(repeating: "n", count: 100_000),
+  ])
+  func `Nonces of any bytes and any length are kept apart`(_ nonce: String) async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
         #expect(try await running.remember(nonce))
@@ -69,8 +67,8 @@ import Testing
     }
   }
 
-  @Test("As many as may be pending go out at once; what comes on top is refused")
-  func pending() async throws {
+  @Test
+  func `As many as may be pending go out at once; what comes on top is refused`() async throws {
     var limits = RedisLimits()
     limits.pending = 8
     limits.commandDeadlineMilliseconds = 300
@@ -90,8 +88,8 @@ import Testing
     }
   }
 
-  @Test("The database that the URL names is used")
-  func database() async throws {
+  @Test
+  func `The database that the URL names is used`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url(database: 3)) { running async throws in
         #expect(try await running.remember())

@@ -3,49 +3,47 @@ import Testing
 @testable import RedisReplayStore
 
 @Suite("Redis: URLs") struct RedisURLTests {
-  @Test("Host, port and database are read")
-  func plain() throws {
+  @Test
+  func `Host, port and database are read`() throws {
     let url = try #require(RedisURL("redis://redis.example:6380/7"))
     #expect((url.host, url.port, url.database) == ("redis.example", 6380, 7))
     #expect((url.user, url.password) == ("", ""))
   }
 
-  @Test("Without a database it is the first", arguments: ["redis://10.0.0.1:6379", "redis://10.0.0.1:6379/"])
-  func noDatabase(_ text: String) throws {
+  @Test(arguments: ["redis://10.0.0.1:6379", "redis://10.0.0.1:6379/"])
+  func `Without a database it is the first`(_ text: String) throws {
     let url = try #require(RedisURL(text))
     #expect((url.host, url.database) == ("10.0.0.1", 0))
   }
 
-  @Test("User and password are percent-decoded once")
-  func credentials() throws {
+  @Test
+  func `User and password are percent-decoded once`() throws {
     let url = try #require(RedisURL("redis://a%3Ab:p%40ss:%2541@h:1/0"))
     #expect((url.user, url.password, url.host, url.port) == ("a:b", "p@ss:%41", "h", 1))
     let password = try #require(RedisURL("redis://:secret@h:1"))
     #expect((password.user, password.password) == ("", "secret"))
   }
 
-  @Test("An IPv6 address stands in brackets")
-  func brackets() throws {
+  @Test
+  func `An IPv6 address stands in brackets`() throws {
     #expect(try #require(RedisURL("redis://[::1]:6379/0")).host == "::1")
   }
 
-  @Test(
-    "What is not of the form is none",
-    arguments: [
-      "", "redis", "redis://", "redis:///0", "redis://h", "redis://h/0", "redis://h:/0", "redis://:6379/0",
-      "redis://h:0/0", "redis://h:65536/0", "redis://h:+1/0", "redis://h:1/x", "redis://h:1/-1",
-      "redis://h:1/0/0",
-      "redis://h:1/99999999999", "redis://h:1/0?x=1", "redis://h:1#x", "rediss://h:1/0", "REDIS://h:1/0",
-      "redis://user@h:1/0", "redis://user:@h:1/0", "redis://@h:1/0", "redis://:p%4@h:1/0",
-      "redis://:p%zz@h:1/0",
-      "redis://:p%+1@h:1/0", "redis://:%ff@h:1/0", "redis://:p@x@h:1/0", "redis://h h:1/0",
-      "redis://::1:6379/0",
-      "redis://[]:1/0", "redis://[h]:1/0", "redis://[::1]6379/0", "redis://h\0:1/0", " redis://h:1/0",
-    ])
-  func noURL(_ text: String) { #expect(RedisURL(text) == nil) }
+  @Test(arguments: [
+    "", "redis", "redis://", "redis:///0", "redis://h", "redis://h/0", "redis://h:/0", "redis://:6379/0",
+    "redis://h:0/0", "redis://h:65536/0", "redis://h:+1/0", "redis://h:1/x", "redis://h:1/-1",
+    "redis://h:1/0/0",
+    "redis://h:1/99999999999", "redis://h:1/0?x=1", "redis://h:1#x", "rediss://h:1/0", "REDIS://h:1/0",
+    "redis://user@h:1/0", "redis://user:@h:1/0", "redis://@h:1/0", "redis://:p%4@h:1/0",
+    "redis://:p%zz@h:1/0",
+    "redis://:p%+1@h:1/0", "redis://:%ff@h:1/0", "redis://:p@x@h:1/0", "redis://h h:1/0",
+    "redis://::1:6379/0",
+    "redis://[]:1/0", "redis://[h]:1/0", "redis://[::1]6379/0", "redis://h\0:1/0", " redis://h:1/0",
+  ])
+  func `What is not of the form is none`(_ text: String) { #expect(RedisURL(text) == nil) }
 
-  @Test("It prints without its password")
-  func redacted() throws {
+  @Test
+  func `It prints without its password`() throws {
     let url = try #require(RedisURL("redis://user:hunter2@h:1/0"))
     var dumped = ""
     dump(url, to: &dumped)

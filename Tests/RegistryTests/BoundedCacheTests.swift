@@ -10,16 +10,16 @@ import Testing
     return cache
   }
 
-  @Test("A full cache gives up one entry for a new one, and keeps all others")
-  func oneMakesRoom() {
+  @Test
+  func `A full cache gives up one entry for a new one, and keeps all others`() {
     var cache = Self.full()
     cache[100] = "new"
     #expect(cache.count == 4 && cache[100] == "new")
     #expect((0..<4).count { cache[$0] != nil } == 3)
   }
 
-  @Test("Entries that are in use stay, however many new ones come")
-  func usedEntriesStay() {
+  @Test
+  func `Entries that are in use stay, however many new ones come`() {
     var cache = Self.full()
     for key in 100..<1000 {
       #expect(cache.use(2) == "2")
@@ -28,24 +28,24 @@ import Testing
     #expect(cache.count == 4 && cache[2] == "2")
   }
 
-  @Test("Where all entries are in use, one still makes room")
-  func allUsed() {
+  @Test
+  func `Where all entries are in use, one still makes room`() {
     var cache = Self.full()
     for key in 0..<4 { _ = cache.use(key) }
     cache[100] = "new"
     #expect(cache.count == 4 && cache[100] == "new")
   }
 
-  @Test("A look does not count as use")
-  func looking() {
+  @Test
+  func `A look does not count as use`() {
     var cache = Self.full(1)
     #expect(cache[0] == "0")
     cache[1] = "1"
     #expect(cache[0] == nil && cache[1] == "1")
   }
 
-  @Test("An entry that is set again is replaced and takes no second place")
-  func replacing() {
+  @Test
+  func `An entry that is set again is replaced and takes no second place`() {
     var cache = Self.full()
     cache[3] = "anew"
     #expect(cache.count == 4 && cache[3] == "anew")
@@ -53,8 +53,8 @@ import Testing
     #expect(cache.modify(9) { $0 += "!" } == nil && cache.count == 4)
   }
 
-  @Test("It answers as a dictionary does, whatever is added and removed, as long as there is room")
-  func likeADictionary() {
+  @Test
+  func `It answers as a dictionary does, whatever is added and removed, as long as there is room`() {
     var generator = SeededGenerator(seed: 1)
     var cache = BoundedCache<Int, String>(capacity: 64)
     var model: [Int: String] = [:]

@@ -3,19 +3,17 @@ import Testing
 
 @Suite("A device name")
 struct DeviceNameTests {
-  @Test(
-    "is trimmed of white space and normalised to NFC",
-    arguments: [
-      ("EA-Main", "EA-Main"), ("  EA \t\n", "EA"), ("\u{A0}\u{3000}EA\u{2003}", "EA"),
-      ("Cafe\u{301}", "Caf\u{E9}"), ("\u{1100}\u{1161}", "\u{AC00}"), ("\u{212B}", "\u{C5}"),
-      ("日本 🚫", "日本 🚫"), ("a b", "a b"),
-    ])
-  func isNormalised(given: String, kept: String) throws {
+  @Test(arguments: [
+    ("EA-Main", "EA-Main"), ("  EA \t\n", "EA"), ("\u{A0}\u{3000}EA\u{2003}", "EA"),
+    ("Cafe\u{301}", "Caf\u{E9}"), ("\u{1100}\u{1161}", "\u{AC00}"), ("\u{212B}", "\u{C5}"),
+    ("日本 🚫", "日本 🚫"), ("a b", "a b"),
+  ])
+  func `is trimmed of white space and normalised to NFC`(given: String, kept: String) throws {
     #expect(Array(try DeviceName(given).text.utf8) == Array(kept.utf8))
   }
 
-  @Test("has 1 to 100 scalars, counted after normalisation")
-  func hasBounds() throws {
+  @Test
+  func `has 1 to 100 scalars, counted after normalisation`() throws {
     #expect(try DeviceName("x").text == "x")
     #expect(try DeviceName(String(repeating: "🚫", count: 100)).text.unicodeScalars.count == 100)
     #expect(try DeviceName(String(repeating: "e\u{301}", count: 100)).text.unicodeScalars.count == 100)
@@ -23,10 +21,8 @@ struct DeviceNameTests {
     #expect(throws: RegistryError.self) { try DeviceName(String(repeating: "x", count: 100_000)) }
   }
 
-  @Test(
-    "is not empty or blank, and has no control character",
-    arguments: ["", " ", "\t\n", "\u{3000}", "a\u{0}b", "a\nb", "\u{7F}", "a\u{9F}b"])
-  func isRefused(text: String) {
+  @Test(arguments: ["", " ", "\t\n", "\u{3000}", "a\u{0}b", "a\nb", "\u{7F}", "a\u{9F}b"])
+  func `is not empty or blank, and has no control character`(text: String) {
     let error = #expect(throws: RegistryError.self) { try DeviceName(text) }
     guard case .invalid("device_name", _) = error else {
       Issue.record("the field is not named: \(error as Any)")
@@ -34,8 +30,8 @@ struct DeviceNameTests {
     }
   }
 
-  @Test("is compared by its bytes, as the database does")
-  func isComparedByBytes() throws {
+  @Test
+  func `is compared by its bytes, as the database does`() throws {
     #expect(DeviceName(stored: "e\u{301}") != DeviceName(stored: "\u{E9}"))
     #expect(try DeviceName("e\u{301}") == DeviceName("\u{E9}"))
     #expect(try Set([DeviceName("e\u{301}"), DeviceName("\u{E9}")]).count == 1)

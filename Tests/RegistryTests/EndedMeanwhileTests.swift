@@ -3,8 +3,8 @@ import TestSupport
 import Testing
 
 @Suite("A secret that ends while a request is answered", .timeLimit(.minutes(1))) struct EndedMeanwhileTests {
-  @Test("gets no token", arguments: SecretEnd.allCases)
-  func token(_ end: SecretEnd) async throws {
+  @Test(arguments: SecretEnd.allCases)
+  func `gets no token`(_ end: SecretEnd) async throws {
     try await UnnotifiedRegistry.with { registry in
       let device = try await ProvingDevice(registry.newDevice(), by: .signature, in: registry)
       let endSecret = try await end.prepared(for: device)
@@ -32,8 +32,8 @@ import Testing
     }
   }
 
-  @Test("is not put in force", arguments: NextSecretEnd.allCases)
-  func nextSecret(_ end: NextSecretEnd) async throws {
+  @Test(arguments: NextSecretEnd.allCases)
+  func `is not put in force`(_ end: NextSecretEnd) async throws {
     try await UnnotifiedRegistry.with { registry in
       let id = try await registry.newDevice().device.id
       let next = try await registry.rotate(id, graceSeconds: 60)
@@ -43,8 +43,8 @@ import Testing
     }
   }
 
-  @Test("is not put in force by a request for a token, which gets none", arguments: NextSecretEnd.allCases)
-  func tokenForNextSecret(_ end: NextSecretEnd) async throws {
+  @Test(arguments: NextSecretEnd.allCases)
+  func `is not put in force by a request for a token, which gets none`(_ end: NextSecretEnd) async throws {
     try await UnnotifiedRegistry.with { registry in
       let id = try await registry.newDevice().device.id
       let next = try await registry.rotate(id, graceSeconds: 60)

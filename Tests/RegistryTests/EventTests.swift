@@ -18,8 +18,8 @@ final class RecordedEvents: RegistryObserver {
 @Suite("Events") struct EventTests {
   private let owner = UnnotifiedRegistry.owner
 
-  @Test("Each change of a client, a device and a signal is one event with its actor and request")
-  func owners() async throws {
+  @Test
+  func `Each change of a client, a device and a signal is one event with its actor and request`() async throws {
     try await UnnotifiedRegistry.with { [owner] registry in
       let id = try await registry.newDevice().device.id
       _ = try await registry.devices.updateDeviceName(
@@ -40,8 +40,10 @@ final class RecordedEvents: RegistryObserver {
     }
   }
 
-  @Test("A device that uses its next secret makes one event, by a signature and by a token request alike")
-  func promotion() async throws {
+  @Test
+  func `A device that uses its next secret makes one event, by a signature and by a token request alike`()
+    async throws
+  {
     try await UnnotifiedRegistry.with { registry in
       for usesToken in [false, true] {
         let id = try await registry.newDevice("EA \(usesToken)").device.id
@@ -62,8 +64,8 @@ final class RecordedEvents: RegistryObserver {
     }
   }
 
-  @Test("The first acknowledgement of a signal is an event; a repeated or unknown one is not")
-  func acknowledgements() async throws {
+  @Test
+  func `The first acknowledgement of a signal is an event; a repeated or unknown one is not`() async throws {
     try await UnnotifiedRegistry.with { registry in
       let registered = try await registry.newDevice()
       let (id, secret) = (registered.device.id, registered.secret)
@@ -82,8 +84,8 @@ final class RecordedEvents: RegistryObserver {
     }
   }
 
-  @Test("What changes nothing is no event")
-  func unchanged() async throws {
+  @Test
+  func `What changes nothing is no event`() async throws {
     try await UnnotifiedRegistry.with { [owner] registry in
       let id = try await registry.newDevice().device.id
       try await registry.devices.revokeDevice(id, owner: owner, change: registry.change)

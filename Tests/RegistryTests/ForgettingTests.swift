@@ -62,9 +62,8 @@ enum SecretEnd: CaseIterable {
 
 @Suite("What a process remembers of a device, without notifications", .timeLimit(.minutes(1)))
 struct ForgettingTests {
-  @Test(
-    "is not used once its secret has ended", arguments: SecretEnd.allCases, Proof.allCases)
-  func ended(_ end: SecretEnd, _ proof: Proof) async throws {
+  @Test(arguments: SecretEnd.allCases, Proof.allCases)
+  func `is not used once its secret has ended`(_ end: SecretEnd, _ proof: Proof) async throws {
     try await UnnotifiedRegistry.with { registry in
       let device = try await ProvingDevice(registry.newDevice(), by: proof, in: registry)
       let endSecret = try await end.prepared(for: device)
@@ -74,10 +73,10 @@ struct ForgettingTests {
     }
   }
 
-  @Test(
-    "is not used either where the database ended the secret, but its answer was lost",
-    arguments: SecretEnd.ownOperations, Proof.allCases)
-  func answerLost(_ end: SecretEnd, _ proof: Proof) async throws {
+  @Test(arguments: SecretEnd.ownOperations, Proof.allCases)
+  func `is not used either where the database ended the secret, but its answer was lost`(
+    _ end: SecretEnd, _ proof: Proof
+  ) async throws {
     try await UnnotifiedRegistry.with { registry in
       let device = try await ProvingDevice(registry.newDevice(), by: proof, in: registry)
       let endSecret = try await end.prepared(for: device)
@@ -90,9 +89,9 @@ struct ForgettingTests {
     }
   }
 
-  @Test(
-    "is not kept where its secret ended while it was fetched", arguments: SecretEnd.allCases, Proof.allCases)
-  func endedWhileFetched(_ end: SecretEnd, _ proof: Proof) async throws {
+  @Test(arguments: SecretEnd.allCases, Proof.allCases)
+  func `is not kept where its secret ended while it was fetched`(_ end: SecretEnd, _ proof: Proof) async throws
+  {
     try await UnnotifiedRegistry.with { registry in
       let device = try await ProvingDevice(registry.newDevice(), by: proof, in: registry)
       let endSecret = try await end.prepared(for: device)
@@ -103,8 +102,8 @@ struct ForgettingTests {
     }
   }
 
-  @Test("is not used once a revocation is repeated that another process made", arguments: Proof.allCases)
-  func revokedElsewhere(_ proof: Proof) async throws {
+  @Test(arguments: Proof.allCases)
+  func `is not used once a revocation is repeated that another process made`(_ proof: Proof) async throws {
     try await UnnotifiedRegistry.with { registry in
       let device = try await ProvingDevice(registry.newDevice(), by: proof, in: registry)
       try await device.remembered()
@@ -116,9 +115,10 @@ struct ForgettingTests {
     }
   }
 
-  @Test(
-    "is not used once its client's deletion is repeated that another process made", arguments: Proof.allCases)
-  func deletedElsewhere(_ proof: Proof) async throws {
+  @Test(arguments: Proof.allCases)
+  func `is not used once its client's deletion is repeated that another process made`(_ proof: Proof)
+    async throws
+  {
     try await UnnotifiedRegistry.with { registry in
       let device = try await ProvingDevice(registry.newDevice(), by: proof, in: registry)
       try await device.remembered()
@@ -130,8 +130,8 @@ struct ForgettingTests {
     }
   }
 
-  @Test("ends with the grace of a rotation that came later", arguments: Proof.allCases)
-  func grace(_ proof: Proof) async throws {
+  @Test(arguments: Proof.allCases)
+  func `ends with the grace of a rotation that came later`(_ proof: Proof) async throws {
     try await UnnotifiedRegistry.with { registry in
       let device = try await ProvingDevice(registry.newDevice(), by: proof, in: registry)
       try await device.remembered()
@@ -143,8 +143,8 @@ struct ForgettingTests {
     }
   }
 
-  @Test("does not have a next secret any more that another rotation replaced")
-  func nextSecretReplaced() async throws {
+  @Test
+  func `does not have a next secret any more that another rotation replaced`() async throws {
     try await UnnotifiedRegistry.with { registry in
       let device = try await ProvingDevice(registry.newDevice(), by: .signature, in: registry)
       let replaced = try await registry.rotate(device.id, graceSeconds: 60)
@@ -158,8 +158,8 @@ struct ForgettingTests {
     }
   }
 
-  @Test("does not keep out a device whose next secret another process put in force")
-  func promotedElsewhere() async throws {
+  @Test
+  func `does not keep out a device whose next secret another process put in force`() async throws {
     try await UnnotifiedRegistry.with { registry in
       let device = try await ProvingDevice(registry.newDevice(), by: .signature, in: registry)
       let next = try await registry.rotate(device.id, graceSeconds: 60)
@@ -175,10 +175,10 @@ struct ForgettingTests {
     }
   }
 
-  @Test(
-    "does not have the oldest token any more that a new one replaced, whether or not the answer was lost",
-    arguments: [false, true])
-  func oldestToken(_ isAnswerLost: Bool) async throws {
+  @Test(arguments: [false, true])
+  func `does not have the oldest token any more that a new one replaced, whether or not the answer was lost`(
+    _ isAnswerLost: Bool
+  ) async throws {
     try await UnnotifiedRegistry.with { registry in
       let registered = try await registry.newDevice()
       let oldest = try await ProvingDevice(registered, by: .token, in: registry)

@@ -4,10 +4,10 @@ import TestSupport
 import Testing
 
 @Suite("A list of devices") struct ListingTests {
-  @Test(
-    "has all of them without a limit, whatever a client may have now, and is fetched in parts",
-    arguments: [(0, 1), (999, 1), (1000, 2), (2500, 3)])
-  func all(count: Int, fetches: Int) async throws {
+  @Test(arguments: [(0, 1), (999, 1), (1000, 2), (2500, 3)])
+  func `has all of them without a limit, whatever a client may have now, and is fetched in parts`(
+    count: Int, fetches: Int
+  ) async throws {
     let store = ListStore(count: count)
     let page = try await service(store).listDevices(clientID: store.client)
     #expect(page.elements == store.devices && page.next == nil)
@@ -19,8 +19,8 @@ import Testing
     #expect(rest.elements.elementsEqual(store.devices.dropFirst()))
   }
 
-  @Test("has a next page while there is more")
-  func pages() async throws {
+  @Test
+  func `has a next page while there is more`() async throws {
     let store = ListStore(count: 3)
     let page = try await service(store).listDevices(clientID: store.client, limit: 2)
     #expect(page.elements.elementsEqual(store.devices.prefix(2)))

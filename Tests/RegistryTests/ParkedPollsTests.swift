@@ -7,8 +7,8 @@ struct ParkedPollsTests {
   private let parked = ParkedPolls(maximumParked: 1)
   private let device = DeviceID(high: 1, low: 2)
 
-  @Test("keeps a change that comes before it waits, and tells several as one")
-  func keepsChanges() async throws {
+  @Test
+  func `keeps a change that comes before it waits, and tells several as one`() async throws {
     let seat = try #require(parked.takeSeat(for: device))
     for _ in 0..<2 { parked.wake(device) }
     #expect(await seat.wait(untilMilliseconds: 1) == .changed)
@@ -16,8 +16,10 @@ struct ParkedPollsTests {
     #expect(await seat.wait(untilMilliseconds: 1) == .ended)
   }
 
-  @Test("tells a change before the end, so that a poll whose device is gone is refused; the end is for good")
-  func tellsChangesFirst() async throws {
+  @Test
+  func `tells a change before the end, so that a poll whose device is gone is refused; the end is for good`()
+    async throws
+  {
     let seat = try #require(parked.takeSeat(for: device))
     parked.wake(device)
     parked.end(device)
@@ -25,8 +27,8 @@ struct ParkedPollsTests {
     for _ in 0..<2 { #expect(await seat.wait(untilMilliseconds: 1) == .ended) }
   }
 
-  @Test("is taken over by a newer poll of the device, and given to no other while it is taken")
-  func isTakenOver() async throws {
+  @Test
+  func `is taken over by a newer poll of the device, and given to no other while it is taken`() async throws {
     let older = try #require(parked.takeSeat(for: device))
     #expect(parked.takeSeat(for: DeviceID(high: 3, low: 4)) == nil)
     let newer = try #require(parked.takeSeat(for: device))
@@ -37,8 +39,10 @@ struct ParkedPollsTests {
     #expect(parked.count == 0)
   }
 
-  @Test("ends where its task is cancelled, before it waits or while it does; a change is told first")
-  func endsByCancellation() async throws {
+  @Test
+  func `ends where its task is cancelled, before it waits or while it does; a change is told first`()
+    async throws
+  {
     let seat = try #require(parked.takeSeat(for: device))
     // At once, up to its wait.
     let waiting = Task.immediate { await seat.wait(untilMilliseconds: .max / 2) }
@@ -57,8 +61,8 @@ struct ParkedPollsTests {
     #expect(await cancelled.value == [.changed, .ended])
   }
 
-  @Test("times out with the first look at the clock after its time, and no earlier")
-  func timesOut() async throws {
+  @Test
+  func `times out with the first look at the clock after its time, and no earlier`() async throws {
     let seat = try #require(parked.takeSeat(for: device))
     let waiting = Task.immediate { await seat.wait(untilMilliseconds: 1000) }
     parked.endOverdue(nowMilliseconds: 999)
@@ -72,8 +76,8 @@ struct ParkedPollsTests {
     #expect(parked.count == 0)
   }
 
-  @Test("times out where its time was over before it waits")
-  func timesOutLate() async throws {
+  @Test
+  func `times out where its time was over before it waits`() async throws {
     let seat = try #require(parked.takeSeat(for: device))
     parked.endOverdue(nowMilliseconds: 5000)
     let waiting = Task.immediate { await seat.wait(untilMilliseconds: 1000) }
@@ -81,8 +85,8 @@ struct ParkedPollsTests {
     #expect(await waiting.value == .timedOut)
   }
 
-  @Test("waits for a later time after one that is over")
-  func waitsAgain() async throws {
+  @Test
+  func `waits for a later time after one that is over`() async throws {
     let seat = try #require(parked.takeSeat(for: device))
     let first = Task.immediate { await seat.wait(untilMilliseconds: 1000) }
     parked.endOverdue(nowMilliseconds: 2000)
@@ -93,9 +97,11 @@ struct ParkedPollsTests {
     #expect(await second.value == .changed)
   }
 
-  @Test(
-    "times out although an older poll of the device, which was looking, waits behind it until the same time")
-  func timesOutBesideAnOlderOne() async throws {
+  @Test
+  func
+    `times out although an older poll of the device, which was looking, waits behind it until the same time`()
+    async throws
+  {
     let older = try #require(parked.takeSeat(for: device))
     let newer = try #require(parked.takeSeat(for: device))
     let waiting = Task.immediate { await newer.wait(untilMilliseconds: 1000) }

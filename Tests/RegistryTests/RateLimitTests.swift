@@ -12,8 +12,8 @@ import Testing
       limit: RateLimit(requests: requests, windowSeconds: windowSeconds), maximumKeys: maximumKeys)
   }
 
-  @Test("So many are admitted at once, then one each interval")
-  func burst() {
+  @Test
+  func `So many are admitted at once, then one each interval`() {
     let table = Self.table(5, 10)
     for left in (0..<5).reversed() {
       let outcome = table.take(1, nowNanoseconds: 0)
@@ -28,16 +28,16 @@ import Testing
     #expect(!table.take(1, nowNanoseconds: 2 * Self.second).isAdmitted)
   }
 
-  @Test("Who was refused pays nothing for it")
-  func refusals() {
+  @Test
+  func `Who was refused pays nothing for it`() {
     let table = Self.table(1, 10)
     #expect(table.take(1, nowNanoseconds: 0).isAdmitted)
     for _ in 0..<100 { #expect(!table.take(1, nowNanoseconds: 9 * Self.second).isAdmitted) }
     #expect(table.take(1, nowNanoseconds: 10 * Self.second).isAdmitted)
   }
 
-  @Test("What is given back can be taken again, and no bucket holds more than its limit")
-  func givingBack() {
+  @Test
+  func `What is given back can be taken again, and no bucket holds more than its limit`() {
     let table = Self.table(2, 10)
     table.giveBack(1)
     for _ in 0..<5 {
@@ -49,23 +49,22 @@ import Testing
     for isAdmitted in [true, true, false] { #expect(table.take(1, nowNanoseconds: 0).isAdmitted == isAdmitted) }
   }
 
-  @Test("To look takes nothing")
-  func looking() {
+  @Test
+  func `To look takes nothing`() {
     let table = Self.table(2, 10)
     for _ in 0..<5 { #expect(table.look(1, nowNanoseconds: 0).remaining == 2) }
     #expect(table.count(nowNanoseconds: 0) == 0)
   }
 
-  @Test(
-    "A limit that does not divide its window evenly admits no more than it says", arguments: [1, 3, 7, 11, 600])
-  func unevenly(requests: Int) {
+  @Test(arguments: [1, 3, 7, 11, 600])
+  func `A limit that does not divide its window evenly admits no more than it says`(requests: Int) {
     let table = Self.table(requests, 1)
     let admitted = (0..<requests * 2).count { _ in table.take(1, nowNanoseconds: 0).isAdmitted }
     #expect(admitted == requests)
   }
 
-  @Test("It does what a bucket does that is filled drop by drop")
-  func model() {
+  @Test
+  func `It does what a bucket does that is filled drop by drop`() {
     var random = SeededGenerator(seed: 7)
     let table = Self.table(10, 10)
     var (drops, now, filledAt): (Int64, Int64, Int64) = (10 * Self.second, 0, 0)
@@ -80,8 +79,8 @@ import Testing
     }
   }
 
-  @Test("A flood of keys stays within its bound, is counted, and frees nobody whose bucket is empty")
-  func flood() {
+  @Test
+  func `A flood of keys stays within its bound, is counted, and frees nobody whose bucket is empty`() {
     let table = Self.table(5, 60)
     let hashes = hashes(100_001)
     let victim = hashes[0]
@@ -92,8 +91,8 @@ import Testing
     #expect(table.evictions == 100_001 - 512)
   }
 
-  @Test("Buckets that are full again make room without being counted as forgotten")
-  func expiry() {
+  @Test
+  func `Buckets that are full again make room without being counted as forgotten`() {
     let table = Self.table(5, 60)
     for (index, key) in hashes(10_000).enumerated() {
       _ = table.take(key, nowNanoseconds: Int64(index) * 60 * Self.second)
@@ -102,8 +101,8 @@ import Testing
     #expect(table.count(nowNanoseconds: 10_000 * 60 * Self.second) == 0)
   }
 
-  @Test("Many at once take no more than there is")
-  func concurrently() async {
+  @Test
+  func `Many at once take no more than there is`() async {
     let table = Self.table(1000, 60)
     let admitted = await withTaskGroup { group in
       for _ in 0..<4 {
@@ -114,8 +113,8 @@ import Testing
     #expect(admitted == 1000)
   }
 
-  @Test("An address of IPv4 stands for itself, one of IPv6 for its network of 64 bits")
-  func addresses() {
+  @Test
+  func `An address of IPv4 stands for itself, one of IPv6 for its network of 64 bits`() {
     let mapped: UInt64 = 0xFFFF_0000_0000
     #expect(CallerAddress(high: 0, low: mapped | 1) != CallerAddress(high: 0, low: mapped | 2))
     #expect(CallerAddress(high: 7, low: 1) == CallerAddress(high: 7, low: 2))
@@ -123,8 +122,8 @@ import Testing
     #expect(CallerAddress(high: 0, low: 1) == CallerAddress(high: 0, low: 2))
   }
 
-  @Test("Clients, devices and addresses are counted apart, and where there is no limit nobody is")
-  func subjects() throws {
+  @Test
+  func `Clients, devices and addresses are counted apart, and where there is no limit nobody is`() throws {
     let one = RateLimit(requests: 1, windowSeconds: 60)
     let time = Mutex<Int64>(0)
     let limits = RateLimits(
@@ -149,8 +148,8 @@ import Testing
     #expect(limits.count(alice)?.retryAfterSeconds == nil)
   }
 
-  @Test("An address pays for what fails, and gets back what it paid for what does not")
-  func charging() async throws {
+  @Test
+  func `An address pays for what fails, and gets back what it paid for what does not`() async throws {
     let limits = RateLimits(
       .init(address: RateLimit(requests: 2, windowSeconds: 60)), random: CountingRandom(),
       monotonicMilliseconds: { 0 })

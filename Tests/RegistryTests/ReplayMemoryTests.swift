@@ -7,8 +7,10 @@ import Testing
 @Suite("Replay memory") struct ReplayMemoryTests {
   private static let device = DeviceID(high: 1, low: 1)
 
-  @Test("A nonce counts once for its device, also with another time, and again when its time is over")
-  func once() async throws {
+  @Test
+  func `A nonce counts once for its device, also with another time, and again when its time is over`()
+    async throws
+  {
     let clock = SetClock()
     let memory = ReplayMemory(clock: clock, random: CountingRandom(), skewSeconds: 300)
     memory.hold(since: nil)
@@ -25,8 +27,10 @@ import Testing
     #expect(try await remember())
   }
 
-  @Test("What was signed before the memory began is refused, and so is everything without the lock")
-  func beginning() async throws {
+  @Test
+  func `What was signed before the memory began is refused, and so is everything without the lock`()
+    async throws
+  {
     let clock = SetClock()
     let memory = ReplayMemory(clock: clock, random: CountingRandom(), skewSeconds: 300)
     func error(createdAfter milliseconds: Int64) async -> RegistryError? {
@@ -50,8 +54,8 @@ import Testing
     guard case .replayUnavailable = await error(createdAfter: 9000) else { Issue.record("lock lost"); return }
   }
 
-  @Test("A full memory refuses, and forgets nothing")
-  func full() async throws {
+  @Test
+  func `A full memory refuses, and forgets nothing`() async throws {
     let clock = SetClock()
     let memory = ReplayMemory(clock: clock, random: CountingRandom(), skewSeconds: 300, maximumNonces: 16)
     memory.hold(since: nil)
@@ -70,8 +74,8 @@ import Testing
     }
   }
 
-  @Test("A clock that is set back brings nothing back")
-  func clockSetBack() async throws {
+  @Test
+  func `A clock that is set back brings nothing back`() async throws {
     let clock = SetClock()
     let memory = ReplayMemory(clock: clock, random: CountingRandom(), skewSeconds: 300)
     memory.hold(since: nil)
@@ -89,10 +93,11 @@ import Testing
     #expect(again != true)
   }
 
-  @Test(
-    "A clock that was far ahead for a while refuses new nonces for a minute, and not for as long as it was ahead"
-  )
-  func clockWasAhead() async throws {
+  @Test
+  func
+    `A clock that was far ahead for a while refuses new nonces for a minute, and not for as long as it was ahead`()
+    async throws
+  {
     let clock = SetClock()
     // One nonce a shard and more, so that each has forgotten some.
     let memory = ReplayMemory(clock: clock, random: CountingRandom(), skewSeconds: 300)
@@ -121,8 +126,8 @@ import Testing
     #expect(await remember("ahead").allSatisfy { $0 == false })
   }
 
-  @Test("Many nonces are told apart")
-  func many() async throws {
+  @Test
+  func `Many nonces are told apart`() async throws {
     let clock = SetClock()
     let memory = ReplayMemory(clock: clock, random: CountingRandom(), skewSeconds: 300)
     memory.hold(since: nil)
@@ -138,9 +143,10 @@ import Testing
 }
 
 @Suite("Ids in a row") struct IdentifierSequenceTests {
-  @Test(
-    "They sort in the order in which they were made, also within a millisecond and with a clock that goes back")
-  func order() {
+  @Test
+  func
+    `They sort in the order in which they were made, also within a millisecond and with a clock that goes back`()
+  {
     let sequence = IdentifierSequence()
     let time = Timestamp(millisecondsSince1970: 1_764_000_000_000)
     let times = Array(repeating: time, count: 5000) + [time + -1000, time + 5000]

@@ -38,8 +38,8 @@ import Testing
     try await wait { store.searches.withLock(\.self) > 0 }
   }
 
-  @Test("counts when the word on changes is overdue: who is gone by then is not let in")
-  func lapse() async throws {
+  @Test
+  func `counts when the word on changes is overdue: who is gone by then is not let in`() async throws {
     live.trust(untilMilliseconds: 1000)
     _ = try await session("nonce-01")
     store.revoke()
@@ -50,8 +50,8 @@ import Testing
     await #expect(throws: RegistryError.signatureInvalid) { _ = try await session("nonce-03") }
   }
 
-  @Test("ends a parked poll when the word on changes is overdue, and no sooner")
-  func parked() async throws {
+  @Test
+  func `ends a parked poll when the word on changes is overdue, and no sooner`() async throws {
     live.trust(untilMilliseconds: 1000)
     let session = try await session("nonce-01")
     let polled = Task { [signals = services.signals] () async throws(RegistryError) in
@@ -68,8 +68,8 @@ import Testing
     #expect(live.parked.count == 0)
   }
 
-  @Test("does not end the poll of a device that is good: that waits for its time")
-  func good() async throws {
+  @Test
+  func `does not end the poll of a device that is good: that waits for its time`() async throws {
     let session = try await session("nonce-01")
     async let polled = services.signals.poll(session, waitSeconds: 30, limit: 1)
     defer { live.parked.close() }

@@ -4,9 +4,11 @@ import Testing
 
 @Suite("A poll, without notifications", .timeLimit(.minutes(1))) struct UnnotifiedPollTests {
   @Test(
-    "hands out no signals where the secret ended while they were fetched", arguments: SecretEnd.allCases,
+    arguments: SecretEnd.allCases,
     Proof.allCases)
-  func endedWhileFetched(_ end: SecretEnd, _ proof: Proof) async throws {
+  func `hands out no signals where the secret ended while they were fetched`(_ end: SecretEnd, _ proof: Proof)
+    async throws
+  {
     for waitSeconds in [0, 30] {
       try await UnnotifiedRegistry.with { registry in
         let device = try await ProvingDevice(registry.newDevice(), by: proof, in: registry)
@@ -21,8 +23,8 @@ import Testing
     }
   }
 
-  @Test("ends at once when its secret ends", arguments: SecretEnd.allCases, Proof.allCases)
-  func endedWhileParked(_ end: SecretEnd, _ proof: Proof) async throws {
+  @Test(arguments: SecretEnd.allCases, Proof.allCases)
+  func `ends at once when its secret ends`(_ end: SecretEnd, _ proof: Proof) async throws {
     try await UnnotifiedRegistry.with { registry in
       let device = try await ProvingDevice(registry.newDevice(), by: proof, in: registry)
       let endSecret = try await end.prepared(for: device)
@@ -43,8 +45,8 @@ import Testing
     func addressees(_ id: DeviceID) -> Addressees { self == .device ? .devices([id]) : .all }
   }
 
-  @Test("of a device that was idle is answered with the next signal", arguments: Addressing.allCases)
-  func idle(_ addressing: Addressing) async throws {
+  @Test(arguments: Addressing.allCases)
+  func `of a device that was idle is answered with the next signal`(_ addressing: Addressing) async throws {
     try await UnnotifiedRegistry.with { registry in
       let device = try await ProvingDevice(registry.newDevice(), by: .signature, in: registry)
       let session = try await device.remembered()
@@ -54,8 +56,8 @@ import Testing
     }
   }
 
-  @Test("does not miss a signal that came while the database found none", arguments: Addressing.allCases)
-  func signalWhileFetched(_ addressing: Addressing) async throws {
+  @Test(arguments: Addressing.allCases)
+  func `does not miss a signal that came while the database found none`(_ addressing: Addressing) async throws {
     try await UnnotifiedRegistry.with { registry in
       let device = try await ProvingDevice(registry.newDevice(), by: .signature, in: registry)
       let session = try await device.remembered()
@@ -67,8 +69,8 @@ import Testing
     }
   }
 
-  @Test("that waits is answered with the signal that is sent", arguments: Addressing.allCases)
-  func parked(_ addressing: Addressing) async throws {
+  @Test(arguments: Addressing.allCases)
+  func `that waits is answered with the signal that is sent`(_ addressing: Addressing) async throws {
     try await UnnotifiedRegistry.with { registry in
       let device = try await ProvingDevice(registry.newDevice(), by: .signature, in: registry)
       let session = try await device.remembered()

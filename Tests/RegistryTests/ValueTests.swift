@@ -4,16 +4,16 @@ import Testing
 
 @Suite("A timestamp")
 struct TimestampTests {
-  @Test("sorts by time")
-  func sorts() {
+  @Test
+  func `sorts by time`() {
     #expect(Timestamp(millisecondsSince1970: 1) < Timestamp(millisecondsSince1970: 2))
   }
 }
 
 @Suite("A device id")
 struct DeviceIDTests {
-  @Test("is a UUID of version 7 that begins with its time")
-  func isVersion7() throws {
+  @Test
+  func `is a UUID of version 7 that begins with its time`() throws {
     let id = DeviceID(at: Timestamp(millisecondsSince1970: 0x0123_4567_89AB), random: CountingRandom())
     let text = id.description
     #expect(text.hasPrefix("01234567-89ab-7"))
@@ -25,15 +25,15 @@ struct DeviceIDTests {
 
 @Suite("A secret")
 struct DeviceSecretTests {
-  @Test("is 64 lower-case hexadecimal characters of 32 random bytes")
-  func isHexadecimal() {
+  @Test
+  func `is 64 lower-case hexadecimal characters of 32 random bytes`() {
     let secret = DeviceSecret(random: CountingRandom(start: 0xEF))
     let text = secret.withCharacters { String(decoding: $0, as: UTF8.self) }
     #expect(text == (0..<32).map { String(format: "%02x", (0xEF + $0) & 0xFF) }.joined())
   }
 
-  @Test("is redacted however it is printed")
-  func isRedacted() {
+  @Test
+  func `is redacted however it is printed`() {
     let secret = DeviceSecret(random: CountingRandom())
     let registered = "\(secret) \(String(reflecting: secret)) \(["a": secret])"
     var dumped = ""
@@ -50,8 +50,8 @@ struct DeviceSecretTests {
 
 @Suite("A client")
 struct ClientValueTests {
-  @Test("has an id of 1 to 64 visible ASCII characters")
-  func id() {
+  @Test
+  func `has an id of 1 to 64 visible ASCII characters`() {
     #expect(ClientID("demo") != nil)
     #expect(ClientID(String(repeating: "x", count: 64)) != nil)
     for text in ["", String(repeating: "x", count: 65), "a b", "é", "a\n", "\u{7F}"] {
@@ -59,8 +59,8 @@ struct ClientValueTests {
     }
   }
 
-  @Test("has an e-mail address with one @ in its middle")
-  func email() {
+  @Test
+  func `has an e-mail address with one @ in its middle`() {
     #expect(Email("a@example.com")?.text == "a@example.com")
     #expect(Email("用户@例子.公司") != nil)
     for text in [

@@ -4,8 +4,8 @@ import Testing
 
 @Suite("The signature test cases")
 struct GoldenCaseTests {
-  @Test("A request verifies", arguments: GoldenCase.all)
-  func request(golden: GoldenCase) throws {
+  @Test(arguments: GoldenCase.all)
+  func `A request verifies`(golden: GoldenCase) throws {
     let request = golden.requestView()
     let proof = try #require(try RequestProof(request))
     #expect(proof.keyID == golden.request.device_id)
@@ -16,8 +16,8 @@ struct GoldenCaseTests {
     #expect(!proof.verify(storedKey: [UInt8](repeating: 7, count: 32)))
   }
 
-  @Test("A request's signature base is the other implementation's", arguments: GoldenCase.all)
-  func requestBase(golden: GoldenCase) throws {
+  @Test(arguments: GoldenCase.all)
+  func `A request's signature base is the other implementation's`(golden: GoldenCase) throws {
     let request = golden.requestView()
     let message = try #require(
       try MessageSignature(value: request.value, where: { KeyID.isWellFormed($0) }))
@@ -26,8 +26,8 @@ struct GoldenCaseTests {
     #expect(golden.keys.proof(of: base) == message.signature)
   }
 
-  @Test("The keys that are derived sign alike", arguments: GoldenCase.all)
-  func proof(golden: GoldenCase) {
+  @Test(arguments: GoldenCase.all)
+  func `The keys that are derived sign alike`(golden: GoldenCase) {
     let base = Array(golden.request.signature_base.utf8)
     let proof = bytes(hex: golden.client_key).withUnsafeBufferPointer { clientKey in
       golden.storedKey.withUnsafeBufferPointer { storedKey in
@@ -38,8 +38,8 @@ struct GoldenCaseTests {
     #expect(ScramProof.verify(proof, base: base, storedKey: golden.storedKey))
   }
 
-  @Test("A response is signed to the byte", arguments: GoldenCase.all)
-  func responseSigning(golden: GoldenCase) {
+  @Test(arguments: GoldenCase.all)
+  func `A response is signed to the byte`(golden: GoldenCase) {
     let response = golden.responseView()
     let fields = ResponseSigner.sign(
       status: response.status, body: response.body, created: 1_893_456_001, keyID: golden.request.device_id,
@@ -49,13 +49,13 @@ struct GoldenCaseTests {
     #expect(fields.signature == golden.response.headers["signature"])
   }
 
-  @Test("A response verifies", arguments: GoldenCase.all)
-  func response(golden: GoldenCase) throws {
+  @Test(arguments: GoldenCase.all)
+  func `A response verifies`(golden: GoldenCase) throws {
     #expect(try golden.responseVerifier.verify(golden.responseView()) == 1_893_456_001)
   }
 
-  @Test("A response's signature base is the file's", arguments: GoldenCase.all)
-  func responseBase(golden: GoldenCase) throws {
+  @Test(arguments: GoldenCase.all)
+  func `A response's signature base is the file's`(golden: GoldenCase) throws {
     let response = golden.responseView()
     let message = try #require(
       try MessageSignature(value: response.value, where: { KeyID.isWellFormed($0) }))
@@ -63,14 +63,12 @@ struct GoldenCaseTests {
     #expect(String(decoding: base, as: UTF8.self) == golden.response.signature_base)
   }
 
-  @Test(
-    "A request is signed to the byte, where its parameters stand in our order",
-    arguments: [
-      "a poll", "a poll with a query", "a query with percent-encoding and an empty value", "an ack",
-      "a body in UTF-8", "a header field covered, inner spaces kept", "the target URI covered too",
-      "the shortest nonce", "the longest nonce",
-    ])
-  func requestSigning(name: String) throws {
+  @Test(arguments: [
+    "a poll", "a poll with a query", "a query with percent-encoding and an empty value", "an ack",
+    "a body in UTF-8", "a header field covered, inner spaces kept", "the target URI covered too",
+    "the shortest nonce", "the longest nonce",
+  ])
+  func `A request is signed to the byte, where its parameters stand in our order`(name: String) throws {
     let golden = GoldenCase.named(name)
     var fields = golden.fields
     for name in ["content-digest", "signature-input", "signature"] { fields[name] = nil }

@@ -10,21 +10,21 @@ private let keyID = ";keyid=\"\(TestDevice.id)\""
 
 @Suite("Parameters of a request's signature")
 struct ParameterTests {
-  @Test("created, keyid and nonce, in any order, are enough")
-  func enough() throws {
+  @Test
+  func `created, keyid and nonce, in any order, are enough`() throws {
     #expect(malformation(parameters: "\(keyID);nonce=\"abcdefgh\";created=1") == nil)
     #expect(malformation(parameters: ";nonce=\"abcdefgh\";created=1\(keyID)") == nil)
   }
 
-  @Test("created and nonce are required")
-  func requiredParameters() {
+  @Test
+  func `created and nonce are required`() {
     #expect(malformation(parameters: "\(keyID);nonce=\"abcdefgh\"") == .parameterMissing("created"))
     #expect(malformation(parameters: "\(keyID);created=1") == .parameterMissing("nonce"))
     #expect(malformation(parameters: ";created=1;nonce=\"abcdefgh\"") == .keyIDUnknown)
   }
 
-  @Test("expires and tag are allowed, and told")
-  func allowed() throws {
+  @Test
+  func `expires and tag are allowed, and told`() throws {
     let input = "sig=(\"@method\" \"@path\")\(TestDevice.parameters);expires=5;tag=\"a \\\"b\\\" \\\\\""
     let proof = try #require(try RequestProof(view(fields: fields(input: input))))
     #expect(proof.expires == 5)
@@ -34,50 +34,44 @@ struct ParameterTests {
     #expect(proof.covered == [.method, .path])
   }
 
-  @Test(
-    "alg is refused, as is everything else",
-    arguments: ["alg=\"hmac-sha256\"", "alg", "x", "x=1", "keyids=1", "nonc=1"])
-  func others(parameter: String) {
+  @Test(arguments: ["alg=\"hmac-sha256\"", "alg", "x", "x=1", "keyids=1", "nonc=1"])
+  func `alg is refused, as is everything else`(parameter: String) {
     let name = String(parameter.prefix { $0 != "=" })
     #expect(malformation(parameters: TestDevice.parameters + ";" + parameter) == .parameterRefused(name))
     #expect(malformation(parameters: ";" + parameter + TestDevice.parameters) == .parameterRefused(name))
   }
 
-  @Test(
-    "A parameter of another type is refused",
-    arguments: [
-      ("created", "1.5"), ("created", "\"1\""), ("created", "@1"), ("created", "?1"), ("expires", "1.0"),
-      ("expires", "\"1\""), ("expires", "token"), ("nonce", "abcdefgh"), ("nonce", ":AAAA:"),
-      ("nonce", "12345678"),
-      ("tag", "token"), ("tag", "1"), ("tag", "%\"a\""),
-    ])
-  func types(name: String, value: String) {
+  @Test(arguments: [
+    ("created", "1.5"), ("created", "\"1\""), ("created", "@1"), ("created", "?1"), ("expires", "1.0"),
+    ("expires", "\"1\""), ("expires", "token"), ("nonce", "abcdefgh"), ("nonce", ":AAAA:"),
+    ("nonce", "12345678"),
+    ("tag", "token"), ("tag", "1"), ("tag", "%\"a\""),
+  ])
+  func `A parameter of another type is refused`(name: String, value: String) {
     #expect(
       malformation(parameters: "\(TestDevice.parameters);\(name)=\(value)") == .parameterMisshapen(name))
   }
 
-  @Test("A parameter without a value is refused", arguments: ["created", "expires", "nonce", "tag"])
-  func noValue(name: String) {
+  @Test(arguments: ["created", "expires", "nonce", "tag"])
+  func `A parameter without a value is refused`(name: String) {
     #expect(malformation(parameters: "\(TestDevice.parameters);\(name)") == .parameterMisshapen(name))
   }
 
-  @Test(
-    "A nonce has 8 to 64 characters of A-Z a-z 0-9 - _",
-    arguments: [
-      ("abcdefgh", true), ("ABCXYZabcxyz0189-_", true), (String(repeating: "x", count: 64), true),
-      ("abcdefg", false),
-      (String(repeating: "x", count: 65), false), ("", false), ("abcdefg ", false), ("abcdefg+", false),
-      ("abcdefg/", false), ("abcdefg=", false), ("abcdefg.", false), (#"abcdefg\\"#, false),
-      (#"abcdefg\""#, false),
-    ])
-  func nonce(nonce: String, isAllowed: Bool) {
+  @Test(arguments: [
+    ("abcdefgh", true), ("ABCXYZabcxyz0189-_", true), (String(repeating: "x", count: 64), true),
+    ("abcdefg", false),
+    (String(repeating: "x", count: 65), false), ("", false), ("abcdefg ", false), ("abcdefg+", false),
+    ("abcdefg/", false), ("abcdefg=", false), ("abcdefg.", false), (#"abcdefg\\"#, false),
+    (#"abcdefg\""#, false),
+  ])
+  func `A nonce has 8 to 64 characters of A-Z a-z 0-9 - _`(nonce: String, isAllowed: Bool) {
     #expect(
       malformation(parameters: "\(keyID);created=1;nonce=\"\(nonce)\"")
         == (isAllowed ? nil : .parameterMisshapen("nonce")))
   }
 
-  @Test("A time of 15 digits is read, one of 16 is none")
-  func largeTimes() throws {
+  @Test
+  func `A time of 15 digits is read, one of 16 is none`() throws {
     #expect(malformation(parameters: "\(TestDevice.parameters);created=999999999999999") == nil)
     guard case .field = malformation(parameters: "\(TestDevice.parameters);created=1000000000000000") else {
       Issue.record("it was read")
@@ -88,20 +82,18 @@ struct ParameterTests {
 
 @Suite("Times of a request's signature")
 struct TimelinessTests {
-  @Test(
-    "created lies at most the skew back and at most 5 s ahead",
-    arguments: [
-      (0, Timeliness.timely), (300, .timely), (301, .tooOld), (-5, .timely), (-6, .tooEarly),
-      (999_999, .tooOld),
-    ])
-  func created(age: Int, expected: Timeliness) throws {
+  @Test(arguments: [
+    (0, Timeliness.timely), (300, .timely), (301, .tooOld), (-5, .timely), (-6, .tooEarly),
+    (999_999, .tooOld),
+  ])
+  func `created lies at most the skew back and at most 5 s ahead`(age: Int, expected: Timeliness) throws {
     let proof = try #require(
       try RequestProof(view(fields: fields(input: "sig=" + TestDevice.member("@method", "@path")))))
     #expect(proof.timeliness(at: TestDevice.created + Int64(age), skewSeconds: 300, leadSeconds: 5) == expected)
   }
 
-  @Test("expires is not past", arguments: [(-1, Timeliness.timely), (0, .timely), (1, .expired)])
-  func expires(pastSeconds: Int, expected: Timeliness) throws {
+  @Test(arguments: [(-1, Timeliness.timely), (0, .timely), (1, .expired)])
+  func `expires is not past`(pastSeconds: Int, expected: Timeliness) throws {
     let parameters = TestDevice.parameters + ";expires=\(TestDevice.created + 10)"
     let input = "sig=" + TestDevice.member("@method", "@path", parameters: parameters)
     let proof = try #require(try RequestProof(view(fields: fields(input: input))))
@@ -110,8 +102,8 @@ struct TimelinessTests {
         == expected)
   }
 
-  @Test("The largest times do not overflow", arguments: ["999999999999999", "-999999999999999"])
-  func bounds(seconds: String) throws {
+  @Test(arguments: ["999999999999999", "-999999999999999"])
+  func `The largest times do not overflow`(seconds: String) throws {
     let parameters = "\(TestDevice.parameters);created=\(seconds);expires=\(seconds)"
     let input = "sig=" + TestDevice.member("@method", "@path", parameters: parameters)
     let proof = try #require(try RequestProof(view(fields: fields(input: input))))

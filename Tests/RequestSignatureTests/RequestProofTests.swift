@@ -6,20 +6,21 @@ private let poll = TestDevice.member("@method", "@path")
 
 @Suite("Which signature of a request counts")
 struct CountingMemberTests {
-  @Test("A request without either field has no proof")
-  func unsigned() throws {
+  @Test
+  func `A request without either field has no proof`() throws {
     #expect(try RequestProof(view(fields: [:])) == nil)
     #expect(try RequestProof(view(fields: ["content-digest": ["?"]])) == nil)
   }
 
-  @Test("One field without the other is malformed")
-  func oneField() {
+  @Test
+  func `One field without the other is malformed`() {
     #expect(malformation(view(fields: ["signature": ["sig=:AA==:"]])) == .fieldMissing("Signature-Input"))
     #expect(malformation(view(fields: ["signature-input": ["sig=" + poll]])) == .fieldMissing("Signature"))
   }
 
-  @Test("The first member whose keyid is a UUID in lower case counts; what others hold does not matter")
-  func firstMember() throws {
+  @Test
+  func `The first member whose keyid is a UUID in lower case counts; what others hold does not matter`() throws
+  {
     let others = [
       "a=1", "b", #"c=("@method" "@path");keyid="key";created=1"#,
       #"d=(1 x "@query-param";name="a");alg="none""#,
@@ -37,37 +38,35 @@ struct CountingMemberTests {
       malformation(view(fields: fields(input: "z=\(second), sig=\(poll)"))) == .signatureMissing(label: "z"))
   }
 
-  @Test(
-    "Without such a member the request is malformed",
-    arguments: [
-      "", "sig=()", #"sig=();keyid="key""#, #"sig=();keyid="0190A5C2-7d3e-7b1a-8c4d-5e6f70819203""#,
-      #"sig=();keyid="0190a5c27d3e7b1a8c4d5e6f70819203""#,
-      #"sig=();keyid="0190a5c2-7d3e-7b1a-8c4d-5e6f7081920""#,
-      #"sig=();keyid="0190a5c2-7d3e-7b1a-8c4d-5e6f708192033""#,
-      #"sig=();keyid="0190a5c2-7d3e-7b1a-8c4d-5e6f7081920g""#,
-      #"sig=();keyid="0190a5c2-7d3e-7b1a-8c4d5-e6f70819203""#, #"sig=();keyid="""#,
-      #"sig=();keyid=:AA==:"#, #"sig=("@path";keyid="0190a5c2-7d3e-7b1a-8c4d-5e6f70819203")"#,
-    ])
-  func noMember(input: String) {
+  @Test(arguments: [
+    "", "sig=()", #"sig=();keyid="key""#, #"sig=();keyid="0190A5C2-7d3e-7b1a-8c4d-5e6f70819203""#,
+    #"sig=();keyid="0190a5c27d3e7b1a8c4d5e6f70819203""#,
+    #"sig=();keyid="0190a5c2-7d3e-7b1a-8c4d-5e6f7081920""#,
+    #"sig=();keyid="0190a5c2-7d3e-7b1a-8c4d-5e6f708192033""#,
+    #"sig=();keyid="0190a5c2-7d3e-7b1a-8c4d-5e6f7081920g""#,
+    #"sig=();keyid="0190a5c2-7d3e-7b1a-8c4d5-e6f70819203""#, #"sig=();keyid="""#,
+    #"sig=();keyid=:AA==:"#, #"sig=("@path";keyid="0190a5c2-7d3e-7b1a-8c4d-5e6f70819203")"#,
+  ])
+  func `Without such a member the request is malformed`(input: String) {
     #expect(malformation(view(fields: fields(input: input))) == .keyIDUnknown)
   }
 
-  @Test("Lines of a field are joined")
-  func lines() throws {
+  @Test
+  func `Lines of a field are joined`() throws {
     var fields = fields(input: "")
     fields["signature-input"] = ["other=()", "  sig=\(poll) "]
     fields["signature"] = ["other=:AA==:\t", fields["signature"]![0]]
     #expect(try RequestProof(view(fields: fields)) != nil)
   }
 
-  @Test("A member that counts and is no list is malformed")
-  func noList() {
+  @Test
+  func `A member that counts and is no list is malformed`() {
     #expect(
       malformation(view(fields: fields(input: "sig=1" + TestDevice.parameters))) == .notAList(label: "sig"))
   }
 
-  @Test("A field that is no dictionary is malformed, by a member that does not count too")
-  func noDictionary() {
+  @Test
+  func `A field that is no dictionary is malformed, by a member that does not count too`() {
     guard case .field("Signature-Input", _) = malformation(view(fields: fields(input: "x=,sig=" + poll))) else {
       Issue.record("it was read")
       return
@@ -80,8 +79,8 @@ struct CountingMemberTests {
     }
   }
 
-  @Test("Eight members are read, nine are not")
-  func members() {
+  @Test
+  func `Eight members are read, nine are not`() {
     func input(_ count: Int) -> String {
       ((1..<count).map { "m\($0)=()" } + ["sig=" + poll]).joined(separator: ",")
     }
@@ -89,22 +88,20 @@ struct CountingMemberTests {
     #expect(malformation(view(fields: fields(input: input(9)))) == .field("Signature-Input", .tooManyMembers))
   }
 
-  @Test(
-    "Its member in Signature is 32 bytes, without parameters",
-    arguments: [
-      "sig", "sig=1", #"sig="AAAA""#, "sig=()", "sig=::", "sig=:AA==:",
-      "sig=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==:",
-      "sig=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA:",
-      "sig=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:;x",
-    ])
-  func signature(member: String) {
+  @Test(arguments: [
+    "sig", "sig=1", #"sig="AAAA""#, "sig=()", "sig=::", "sig=:AA==:",
+    "sig=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA==:",
+    "sig=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA:",
+    "sig=:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=:;x",
+  ])
+  func `Its member in Signature is 32 bytes, without parameters`(member: String) {
     var fields = fields(input: "sig=" + poll)
     fields["signature"] = [member]
     #expect(malformation(view(fields: fields)) == .signatureMisshapen(label: "sig"))
   }
 
-  @Test("Without its member in Signature the request is malformed")
-  func noSignature() {
+  @Test
+  func `Without its member in Signature the request is malformed`() {
     for label in ["other", "sig1", "si"] {
       #expect(
         malformation(view(fields: fields(input: "sig=" + poll, label: label)))
@@ -124,8 +121,8 @@ struct CoverageTests {
     return RequestSignatureTests.malformation(view("POST", target, fields: fields, body: body))
   }
 
-  @Test("Method and path, in any order")
-  func methodAndPath() {
+  @Test
+  func `Method and path, in any order`() {
     #expect(malformation("@method", "@path") == nil)
     #expect(malformation("@path", "@method") == nil)
     #expect(malformation("@path") == .componentNotCovered("@method"))
@@ -134,8 +131,8 @@ struct CoverageTests {
     #expect(malformation("@method", "@target-uri", "@request-target") == .componentNotCovered("@path"))
   }
 
-  @Test("The query where there is one, and a bare ? is one")
-  func query() {
+  @Test
+  func `The query where there is one, and a bare ? is one`() {
     for target in ["/p?a=b", "/p?"] {
       #expect(malformation("@method", "@path", target: target) == .componentNotCovered("@query"))
       #expect(malformation("@method", "@path", "@query", target: target) == nil)
@@ -143,8 +140,8 @@ struct CoverageTests {
     #expect(malformation("@method", "@path", "@query") == nil)
   }
 
-  @Test("The digest where there is a body of at least one byte")
-  func digest() {
+  @Test
+  func `The digest where there is a body of at least one byte`() {
     let digest = ContentDigest.value(of: [0x78])
     #expect(malformation("@method", "@path", body: "x") == .componentNotCovered("content-digest"))
     #expect(
@@ -155,8 +152,8 @@ struct CoverageTests {
     #expect(malformation("@method", "@path", "content-digest") == .componentAbsent("content-digest"))
   }
 
-  @Test("More may be covered")
-  func more() {
+  @Test
+  func `More may be covered`() {
     #expect(
       malformation(
         "@scheme", "content-digest", "@request-target", "@query", "@target-uri", "@path", "@authority",
@@ -164,13 +161,11 @@ struct CoverageTests {
         digest: ContentDigest.value(of: [])) == nil)
   }
 
-  @Test(
-    "What has no meaning here is refused",
-    arguments: [
-      "@query-param", "@signature-params", "@status-code", "@", "", "@METHOD", "X-Field", "x field", "x:y",
-      "x\\\"y", "mère",
-    ])
-  func unknown(name: String) {
+  @Test(arguments: [
+    "@query-param", "@signature-params", "@status-code", "@", "", "@METHOD", "X-Field", "x field", "x:y",
+    "x\\\"y", "mère",
+  ])
+  func `What has no meaning here is refused`(name: String) {
     let refused = malformation("@method", "@path", name)
     if name == "mère" {
       guard case .field("Signature-Input", _) = refused else {
@@ -182,24 +177,24 @@ struct CoverageTests {
     }
   }
 
-  @Test("@status, of which a request has none, is refused")
-  func status() {
+  @Test
+  func `@status, of which a request has none, is refused`() {
     #expect(malformation("@method", "@path", "@status") == .componentUnknown("@status"))
   }
 
-  @Test("A component twice is refused")
-  func repeated() {
+  @Test
+  func `A component twice is refused`() {
     #expect(malformation("@method", "@path", "@method") == .componentRepeated("@method"))
     #expect(malformation("@method", "@path", "host", "host") == .componentRepeated("host"))
   }
 
-  @Test("A field that is not there is refused")
-  func absent() {
+  @Test
+  func `A field that is not there is refused`() {
     #expect(malformation("@method", "@path", "x-field") == .componentAbsent("x-field"))
   }
 
-  @Test("A component with parameters is refused", arguments: ["sf", "bs", "req", "tr", "key=\"a\"", "x=1"])
-  func parameters(parameter: String) {
+  @Test(arguments: ["sf", "bs", "req", "tr", "key=\"a\"", "x=1"])
+  func `A component with parameters is refused`(parameter: String) {
     for name in ["@method", "host"] {
       let input = "sig=(\"@path\" \"\(name)\";\(parameter))\(TestDevice.parameters)"
       #expect(
@@ -208,16 +203,16 @@ struct CoverageTests {
     }
   }
 
-  @Test("A component that is no string is refused", arguments: ["1", "token", ":AA==:", "?1", "@1", "%\"a\""])
-  func noString(item: String) {
+  @Test(arguments: ["1", "token", ":AA==:", "?1", "@1", "%\"a\""])
+  func `A component that is no string is refused`(item: String) {
     let input = "sig=(\"@method\" \(item))\(TestDevice.parameters)"
     #expect(
       RequestSignatureTests.malformation(view(fields: RequestSignatureTests.fields(input: input)))
         == .componentNotString)
   }
 
-  @Test("32 components are read, 33 are not")
-  func many() throws {
+  @Test
+  func `32 components are read, 33 are not`() throws {
     func request(_ count: Int) -> RequestView {
       let names = (2..<count).map { "x-\($0)" }
       let list = (["@method", "@path"] + names).map { "\"\($0)\"" }.joined(separator: " ")

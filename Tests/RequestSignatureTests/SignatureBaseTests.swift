@@ -20,23 +20,23 @@ func base(_ member: String, of response: ResponseView) throws -> String {
 
 @Suite("Signature bases of RFC 9421, appendix B.2")
 struct StandardSignatureBaseTests {
-  @Test("B.2.1, minimal")
-  func minimal() throws {
+  @Test
+  func `B.2.1, minimal`() throws {
     let member = #"();created=1618884473;keyid="test-key-rsa-pss";nonce="b3k2pp5k7z-50gnwp.yemd""#
     #expect(
       try base("sig-b21=" + member, of: StandardMessages.request) == #""@signature-params": "# + member)
   }
 
-  @Test("B.2.2, selective, is refused: @query-param is not supported")
-  func selective() {
+  @Test
+  func `B.2.2, selective, is refused: @query-param is not supported`() {
     let member =
       #"sig-b22=("@authority" "content-digest" "@query-param";name="Pet");created=1618884473"#
       + #";keyid="test-key-rsa-pss";tag="header-example""#
     #expect(throws: Malformation.componentParameters("@query-param")) { try parameters(member) }
   }
 
-  @Test("B.2.3, full coverage")
-  func full() throws {
+  @Test
+  func `B.2.3, full coverage`() throws {
     let member =
       #"("date" "@method" "@path" "@query" "@authority" "content-type" "content-digest" "content-length")"#
       + #";created=1618884473;keyid="test-key-rsa-pss""#
@@ -54,8 +54,8 @@ struct StandardSignatureBaseTests {
         """)
   }
 
-  @Test("B.2.4, a response")
-  func response() throws {
+  @Test
+  func `B.2.4, a response`() throws {
     let member =
       #"("@status" "content-type" "content-digest" "content-length");created=1618884473;keyid="test-key-ecc-p256""#
     #expect(
@@ -68,8 +68,8 @@ struct StandardSignatureBaseTests {
         """)
   }
 
-  @Test("B.2.5, HMAC-SHA-256, whose signature comes out")
-  func hmac() throws {
+  @Test
+  func `B.2.5, HMAC-SHA-256, whose signature comes out`() throws {
     let member = #"("date" "@authority" "content-type");created=1618884473;keyid="test-shared-secret""#
     let base = try base("sig-b25=" + member, of: StandardMessages.request)
     #expect(
@@ -85,8 +85,8 @@ struct StandardSignatureBaseTests {
     #expect(Base64.encode(signature) == "pxcQw6G3AjtMBQjwo8XzkZf/bws5LelbaMk5rGIGtE8=")
   }
 
-  @Test("B.2.6, ed25519")
-  func ed25519() throws {
+  @Test
+  func `B.2.6, ed25519`() throws {
     let member =
       #"("date" "@method" "@path" "@authority" "content-type" "content-length");created=1618884473"#
       + #";keyid="test-key-ed25519""#
@@ -119,93 +119,89 @@ private func value(
 
 @Suite("Values of components (RFC 9421, section 2)")
 struct ComponentValueTests {
-  @Test("@method is taken as it is: methods are case-sensitive")
-  func method() throws {
+  @Test
+  func `@method is taken as it is: methods are case-sensitive`() throws {
     #expect(try value(of: "@method", method: "POST") == "POST")
     #expect(try value(of: "@method", method: "post") == "post")
   }
 
-  @Test(
-    "@path ends at the first ?, is not decoded, and is / where it is empty",
-    arguments: [
-      ("/path?param=value", "/path"), ("/", "/"), ("/?a", "/"), ("/a%2Fb%3f", "/a%2Fb%3f"),
-      ("/a//b/../c", "/a//b/../c"),
-      ("/p?x=/?y", "/p"), ("*", "*"), ("http://www.example.com/path?x", "/path"),
-      ("http://www.example.com", "/"),
-      ("http://www.example.com?x=/y", "/"), ("", "/"), ("?", "/"),
-    ])
-  func path(target: String, path: String) throws {
+  @Test(arguments: [
+    ("/path?param=value", "/path"), ("/", "/"), ("/?a", "/"), ("/a%2Fb%3f", "/a%2Fb%3f"),
+    ("/a//b/../c", "/a//b/../c"),
+    ("/p?x=/?y", "/p"), ("*", "*"), ("http://www.example.com/path?x", "/path"),
+    ("http://www.example.com", "/"),
+    ("http://www.example.com?x=/y", "/"), ("", "/"), ("?", "/"),
+  ])
+  func `@path ends at the first ?, is not decoded, and is / where it is empty`(target: String, path: String)
+    throws
+  {
     #expect(try value(of: "@path", target: target) == path)
   }
 
-  @Test(
-    "@query starts with the first ?, is not decoded, and is ? where there is none",
-    arguments: [
-      ("/path?param=value&foo=bar&baz=bat%2Dman", "?param=value&foo=bar&baz=bat%2Dman"), ("/path?", "?"),
-      ("/path", "?"), ("/path?queryString", "?queryString"), ("/p?a?b", "?a?b"), ("/p??", "??"),
-      ("http://www.example.com?x=/y", "?x=/y"),
-    ])
-  func query(target: String, query: String) throws {
+  @Test(arguments: [
+    ("/path?param=value&foo=bar&baz=bat%2Dman", "?param=value&foo=bar&baz=bat%2Dman"), ("/path?", "?"),
+    ("/path", "?"), ("/path?queryString", "?queryString"), ("/p?a?b", "?a?b"), ("/p??", "??"),
+    ("http://www.example.com?x=/y", "?x=/y"),
+  ])
+  func `@query starts with the first ?, is not decoded, and is ? where there is none`(
+    target: String, query: String
+  ) throws {
     #expect(try value(of: "@query", target: target) == query)
   }
 
-  @Test(
-    "@authority is in lower case, without the scheme's own port",
-    arguments: [
-      ("https", "www.example.com", "www.example.com"), ("https", "WWW.Example.COM:443", "www.example.com"),
-      ("http", "www.example.com:80", "www.example.com"), ("http", "www.example.com:443", "www.example.com:443"),
-      ("HTTPS", "www.example.com:443", "www.example.com"), ("http", "localhost:8000", "localhost:8000"),
-      ("http", "[::1]:80", "[::1]"), ("http", "[::80]", "[::80]"), ("http", "example.com:", "example.com"),
-      ("http", "example.com:8080", "example.com:8080"),
-    ])
-  func authority(scheme: String, authority: String, value expected: String) throws {
+  @Test(arguments: [
+    ("https", "www.example.com", "www.example.com"), ("https", "WWW.Example.COM:443", "www.example.com"),
+    ("http", "www.example.com:80", "www.example.com"), ("http", "www.example.com:443", "www.example.com:443"),
+    ("HTTPS", "www.example.com:443", "www.example.com"), ("http", "localhost:8000", "localhost:8000"),
+    ("http", "[::1]:80", "[::1]"), ("http", "[::80]", "[::80]"), ("http", "example.com:", "example.com"),
+    ("http", "example.com:8080", "example.com:8080"),
+  ])
+  func `@authority is in lower case, without the scheme's own port`(
+    scheme: String, authority: String, value expected: String
+  ) throws {
     #expect(try value(of: "@authority", scheme: scheme, authority: authority) == expected)
   }
 
-  @Test("@scheme is in lower case")
-  func scheme() throws {
+  @Test
+  func `@scheme is in lower case`() throws {
     #expect(try value(of: "@scheme", scheme: "HTTPS") == "https")
     #expect(try value(of: "@scheme", scheme: "http") == "http")
   }
 
-  @Test(
-    "@request-target is the target as it was received",
-    arguments: ["/path?param=value", "/path", "/path?", "*", "http://www.example.com/path?x"])
-  func requestTarget(target: String) throws {
+  @Test(arguments: ["/path?param=value", "/path", "/path?", "*", "http://www.example.com/path?x"])
+  func `@request-target is the target as it was received`(target: String) throws {
     #expect(try value(of: "@request-target", target: target) == target)
   }
 
-  @Test(
-    "@target-uri is made of scheme, authority and target",
-    arguments: [
-      ("/path?param=value", "https://www.example.com/path?param=value"),
-      ("/path", "https://www.example.com/path"),
-      ("/path?", "https://www.example.com/path?"),
-      ("https://www.example.com/a?b", "https://www.example.com/a?b"),
-      ("/a%20b", "https://www.example.com/a%20b"),
-    ])
-  func targetURI(target: String, uri: String) throws {
+  @Test(arguments: [
+    ("/path?param=value", "https://www.example.com/path?param=value"),
+    ("/path", "https://www.example.com/path"),
+    ("/path?", "https://www.example.com/path?"),
+    ("https://www.example.com/a?b", "https://www.example.com/a?b"),
+    ("/a%20b", "https://www.example.com/a%20b"),
+  ])
+  func `@target-uri is made of scheme, authority and target`(target: String, uri: String) throws {
     #expect(try value(of: "@target-uri", target: target, authority: "WWW.example.com:443") == uri)
   }
 
-  @Test(
-    "A field's lines are trimmed and joined with a comma and a space (RFC 9421, section 2.1)",
-    arguments: [
-      (["max-age=60", "   must-revalidate"], "max-age=60, must-revalidate"),
-      (["Test  with   spaces"], "Test  with   spaces"), (["  around\t "], "around"), ([""], ""), ([" \t "], ""),
-      (["a", "", "b"], "a, , b"), (["mère"], "mère"),
-    ])
-  func field(lines: [String], value expected: String) throws {
+  @Test(arguments: [
+    (["max-age=60", "   must-revalidate"], "max-age=60, must-revalidate"),
+    (["Test  with   spaces"], "Test  with   spaces"), (["  around\t "], "around"), ([""], ""), ([" \t "], ""),
+    (["a", "", "b"], "a, , b"), (["mère"], "mère"),
+  ])
+  func `A field's lines are trimmed and joined with a comma and a space (RFC 9421, section 2.1)`(
+    lines: [String], value expected: String
+  ) throws {
     #expect(try value(of: "x-field", fields: ["x-field": lines]) == expected)
   }
 
-  @Test("A field that is not there is refused")
-  func absentField() {
+  @Test
+  func `A field that is not there is refused`() {
     #expect(throws: Malformation.componentAbsent("x-field")) { try value(of: "x-field") }
   }
 
-  @Test("A line break in a value is refused", arguments: ["a\nb", "a\rb", "a\r\n b"])
-  func lineBreak(text: String) {
+  @Test(arguments: ["a\nb", "a\rb", "a\r\n b"])
+  func `A line break in a value is refused`(text: String) {
     #expect(throws: Malformation.lineBreak("x-field")) {
       try value(of: "x-field", fields: ["x-field": [text]])
     }
@@ -215,8 +211,8 @@ struct ComponentValueTests {
     #expect(throws: Malformation.lineBreak("@scheme")) { try value(of: "@scheme", scheme: text) }
   }
 
-  @Test("@status is of responses, and every other derived component of requests")
-  func kinds() {
+  @Test
+  func `@status is of responses, and every other derived component of requests`() {
     #expect(throws: Malformation.componentUnknown("@status")) { try value(of: "@status") }
     for name in ["@method", "@target-uri", "@authority", "@scheme", "@request-target", "@path", "@query"] {
       #expect(throws: Malformation.componentUnknown(name)) {
@@ -225,25 +221,25 @@ struct ComponentValueTests {
     }
   }
 
-  @Test("Parameters are signed in the order and with the values that were sent")
-  func order() throws {
+  @Test
+  func `Parameters are signed in the order and with the values that were sent`() throws {
     let member = #"("@path");tag="a\"b\\c";nonce="n";expires=2;keyid="k";created=1"#
     #expect(
       try base("sig=" + member, of: StandardMessages.request)
         == "\"@path\": /foo\n\"@signature-params\": " + member)
   }
 
-  @Test(
-    "They are signed in canonical form, whatever was sent (RFC 9421, section 2.3)",
-    arguments: [
-      (#"sig=(  "@path"   )  ;  created=1"#, false, ""),
-      (#"sig=(  "@path"   );  created=1"#, true, #"("@path");created=1"#),
-      (#"sig=("@path");created=0001"#, true, #"("@path");created=1"#),
-      (#"sig=("@path");created=-0"#, true, #"("@path");created=0"#),
-      (#"sig=("@path");created=1;nonce="n";created=2"#, true, #"("@path");created=2;nonce="n""#),
-      ("  sig=(\"@path\");created=1  ", true, #"("@path");created=1"#),
-    ])
-  func canonical(member: String, isRead: Bool, canonical: String) throws {
+  @Test(arguments: [
+    (#"sig=(  "@path"   )  ;  created=1"#, false, ""),
+    (#"sig=(  "@path"   );  created=1"#, true, #"("@path");created=1"#),
+    (#"sig=("@path");created=0001"#, true, #"("@path");created=1"#),
+    (#"sig=("@path");created=-0"#, true, #"("@path");created=0"#),
+    (#"sig=("@path");created=1;nonce="n";created=2"#, true, #"("@path");created=2;nonce="n""#),
+    ("  sig=(\"@path\");created=1  ", true, #"("@path");created=1"#),
+  ])
+  func `They are signed in canonical form, whatever was sent (RFC 9421, section 2.3)`(
+    member: String, isRead: Bool, canonical: String
+  ) throws {
     guard isRead else {
       #expect(throws: StructuredFieldError.self) { try parameters(member) }
       return

@@ -15,8 +15,8 @@ private func sign(
 
 @Suite("Signing a request")
 struct RequestSignerTests {
-  @Test("What it signs verifies", arguments: ["", #"{"acks":[]}"#], ["/p", "/p?", "/p?a=b"])
-  func roundTrip(body: String, target: String) throws {
+  @Test(arguments: ["", #"{"acks":[]}"#], ["/p", "/p?", "/p?a=b"])
+  func `What it signs verifies`(body: String, target: String) throws {
     let others: Fields = ["x-a": ["1", "2"], "content-digest": ["stale"]]
     let signed = try sign(
       view("POST", target, fields: others, body: body), expires: TestDevice.created, tag: #"a"\b"#,
@@ -31,15 +31,15 @@ struct RequestSignerTests {
     #expect(proof.covered.contains(.query) == target.contains("?"))
   }
 
-  @Test("The fields come with their names")
-  func lines() throws {
+  @Test
+  func `The fields come with their names`() throws {
     let signed = try sign(view("POST", "/p", fields: [:], body: "x"))
     #expect(signed.lines.map(\.name) == ["Content-Digest", "Signature-Input", "Signature"])
     #expect(try sign(view(fields: [:])).lines.map(\.name) == ["Signature-Input", "Signature"])
   }
 
-  @Test("What a server would refuse is not signed")
-  func refusals() throws {
+  @Test
+  func `What a server would refuse is not signed`() throws {
     let poll = view(fields: ["x": ["a\nb"], "X": ["a"]])
     #expect(throws: Malformation.parameterMisshapen("nonce")) { try sign(poll, nonce: "short") }
     #expect(throws: Malformation.parameterMisshapen("created")) { try sign(poll, created: -1) }
@@ -59,8 +59,8 @@ struct RequestSignerTests {
     }
   }
 
-  @Test("Keys and signatures are not printed")
-  func redacted() throws {
+  @Test
+  func `Keys and signatures are not printed`() throws {
     let signed = try sign(view(fields: [:]))
     let fields: Fields = ["signature-input": [signed.signatureInput], "signature": [signed.signature]]
     let proof = try #require(try RequestProof(view(fields: fields)))
@@ -99,19 +99,19 @@ struct ResponseVerifierTests {
     } catch let refusal as ResponseRefusal { return refusal }
   }
 
-  @Test("The registry's answer is accepted, whatever its status", arguments: [200, 204, 400, 404, 503])
-  func accepted(status: Int) throws {
+  @Test(arguments: [200, 204, 400, 404, 503])
+  func `The registry's answer is accepted, whatever its status`(status: Int) throws {
     #expect(try refusal(status: status, fields: Self.fields(status: status)) == nil)
   }
 
-  @Test("An unsigned one is refused")
-  func unsigned() throws {
+  @Test
+  func `An unsigned one is refused`() throws {
     #expect(try refusal(fields: [:]) == .unsigned)
     #expect(try refusal(fields: ["content-digest": Self.fields()["content-digest"]!]) == .unsigned)
   }
 
-  @Test("Half a signature is refused")
-  func half() throws {
+  @Test
+  func `Half a signature is refused`() throws {
     var fields = Self.fields()
     fields["signature"] = nil
     #expect(try refusal(fields: fields) == .malformed(.fieldMissing("Signature")))
@@ -120,8 +120,8 @@ struct ResponseVerifierTests {
     #expect(try refusal(fields: fields) == .malformed(.componentAbsent("content-digest")))
   }
 
-  @Test("Another status, body, device or nonce is refused")
-  func others() throws {
+  @Test
+  func `Another status, body, device or nonce is refused`() throws {
     #expect(try refusal(status: 201) == .signatureMismatch)
     #expect(try refusal(body: "{}") == .digestMismatch)
     let other = "ffffffff-ffff-ffff-ffff-ffffffffffff"
@@ -129,10 +129,8 @@ struct ResponseVerifierTests {
     #expect(try refusal(fields: Self.fields(nonce: "anotherNonce")) == .otherNonce)
   }
 
-  @Test(
-    "One that covers less is refused, though it is signed",
-    arguments: [([Component.status], "content-digest"), ([.contentDigest], "@status"), ([], "@status")])
-  func coversLess(covered: [Component], missing: String) throws {
+  @Test(arguments: [([Component.status], "content-digest"), ([.contentDigest], "@status"), ([], "@status")])
+  func `One that covers less is refused, though it is signed`(covered: [Component], missing: String) throws {
     let digest = ContentDigest.value(of: Array(Self.body.utf8))
     let parameters = SignatureParameters(
       covered: covered, created: TestDevice.created, keyID: TestDevice.id, nonce: TestDevice.nonce)
@@ -142,8 +140,8 @@ struct ResponseVerifierTests {
     #expect(try refusal(fields: lines) == .malformed(.componentNotCovered(missing)))
   }
 
-  @Test("No byte of its fields can be another", arguments: ["signature-input", "signature", "content-digest"])
-  func tampered(field: String) throws {
+  @Test(arguments: ["signature-input", "signature", "content-digest"])
+  func `No byte of its fields can be another`(field: String) throws {
     let fields = Self.fields()
     let bytes = Array(fields[field]![0].utf8)
     for index in bytes.indices {
@@ -157,8 +155,8 @@ struct ResponseVerifierTests {
     }
   }
 
-  @Test("A request's proof is no answer, and an answer no request")
-  func reflected() throws {
+  @Test
+  func `A request's proof is no answer, and an answer no request`() throws {
     let signed = try sign(view("POST", "/p", fields: [:], body: Self.body))
     let fields = Dictionary(uniqueKeysWithValues: signed.lines.map { ($0.name.lowercased(), [$0.value]) })
     #expect(try refusal(fields: fields) == .malformed(.componentNotCovered("@status")))
@@ -168,8 +166,8 @@ struct ResponseVerifierTests {
 
 @Suite("Texts for people")
 struct DescriptionTests {
-  @Test("Every malformation says what is wrong")
-  func malformations() {
+  @Test
+  func `Every malformation says what is wrong`() {
     let all: [Malformation] = [
       .field("Signature", .tooLong), .field("Signature", .tooManyItems), .field("Signature", .tooManyMembers),
       .field("Signature", .tooManyParameters), .fieldMissing("Signature"), .keyIDUnknown, .notAList(label: "a"),

@@ -50,15 +50,13 @@ private func oneByteChanged(_ bytes: [UInt8]) -> some Sequence<[UInt8]> {
 
 @Suite("Tampering with a signed request")
 struct TamperingTests {
-  @Test("The request as it was signed is accepted")
-  func untouched() throws {
+  @Test
+  func `The request as it was signed is accepted`() throws {
     #expect(try SignedRequest().isAccepted)
   }
 
-  @Test(
-    "No byte of a covered field or of the signature can be another",
-    arguments: ["signature-input", "signature", "content-digest", "x-terminal"])
-  func changed(field: String) async throws {
+  @Test(arguments: ["signature-input", "signature", "content-digest", "x-terminal"])
+  func `No byte of a covered field or of the signature can be another`(field: String) async throws {
     let request = try SignedRequest()
     let accepted = await onOwnThread {
       oneByteChanged(request.bytes(of: field)).filter { request.isAccepted(with: $0, in: field) }
@@ -66,8 +64,8 @@ struct TamperingTests {
     #expect(accepted.map { String(decoding: $0, as: UTF8.self) } == [])
   }
 
-  @Test("No byte can be left out", arguments: ["signature-input", "signature", "content-digest", "x-terminal"])
-  func shortened(field: String) throws {
+  @Test(arguments: ["signature-input", "signature", "content-digest", "x-terminal"])
+  func `No byte can be left out`(field: String) throws {
     let request = try SignedRequest()
     let bytes = request.bytes(of: field)
     for index in bytes.indices {
@@ -77,8 +75,8 @@ struct TamperingTests {
     }
   }
 
-  @Test("No byte of method, target and body can be another")
-  func changedMessage() async throws {
+  @Test
+  func `No byte of method, target and body can be another`() async throws {
     let request = try SignedRequest()
     let accepted = await onOwnThread {
       func accepted(_ part: [UInt8], _ change: (inout SignedRequest, [UInt8]) -> Void) -> [[UInt8]] {
@@ -102,8 +100,8 @@ struct TamperingTests {
 
   /// Places where the grammar lets a byte in that says nothing: white space around the field; spaces in the list and
   /// behind a semicolon; zeros before a number.
-  @Test("Only bytes without a meaning can be put into Signature-Input")
-  func insertedInput() async throws {
+  @Test
+  func `Only bytes without a meaning can be put into Signature-Input`() async throws {
     let request = try SignedRequest()
     let bytes = request.bytes(of: "signature-input")
     let listStart = bytes.firstIndex(of: UInt8(ascii: "("))!
@@ -123,8 +121,8 @@ struct TamperingTests {
     #expect(surprises == [])
   }
 
-  @Test("Only white space can be put around Signature, and nothing into it")
-  func insertedSignature() async throws {
+  @Test
+  func `Only white space can be put around Signature, and nothing into it`() async throws {
     let request = try SignedRequest()
     let end = request.bytes(of: "signature").count
     let surprises = await surprises(inserting: "signature", of: request) { byte, index in
@@ -152,8 +150,8 @@ struct TamperingTests {
     }
   }
 
-  @Test("The label is not signed: it may be another in both fields")
-  func label() throws {
+  @Test
+  func `The label is not signed: it may be another in both fields`() throws {
     var request = try SignedRequest()
     for field in ["signature-input", "signature"] {
       request.fields[field] = [request.fields[field]![0].replacing("sig1=", with: "other=")]
@@ -161,15 +159,15 @@ struct TamperingTests {
     #expect(request.isAccepted)
   }
 
-  @Test("A field that is not covered may be another")
-  func uncovered() throws {
+  @Test
+  func `A field that is not covered may be another`() throws {
     var request = try SignedRequest()
     request.fields["content-type"] = ["text/plain"]
     #expect(request.isAccepted)
   }
 
-  @Test("Another authority is refused where it is covered")
-  func authority() throws {
+  @Test
+  func `Another authority is refused where it is covered`() throws {
     var request = try SignedRequest().view
     request.authority = "LOCALHOST:8000"
     #expect(isAccepted(request, storedKey: TestDevice.storedKey))
@@ -177,8 +175,8 @@ struct TamperingTests {
     #expect(!isAccepted(request, storedKey: TestDevice.storedKey))
   }
 
-  @Test("No byte of the stored key can be another")
-  func storedKey() async throws {
+  @Test
+  func `No byte of the stored key can be another`() async throws {
     let request = try SignedRequest()
     let accepted = await onOwnThread {
       oneByteChanged(TestDevice.storedKey).filter { isAccepted(request.view, storedKey: $0) }
@@ -200,8 +198,8 @@ struct MutationTests {
   ].map { Array($0.utf8) }
 
   /// What is accepted after all must mean what was signed.
-  @Test("Never crash, and never make a request that says something else")
-  func mutations() async throws {
+  @Test
+  func `Never crash, and never make a request that says something else`() async throws {
     let original = try SignedRequest()
     let accepted = await onOwnThread { Self.acceptedMutations(of: original) }
     #expect(!accepted.isEmpty && accepted.count < Self.mutations / 10)

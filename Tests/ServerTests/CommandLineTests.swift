@@ -8,77 +8,77 @@ struct CommandLineTests {
   private let directory = TemporaryDirectory()
   private let secret = "JWT_SECRET=0123456789abcdef0123456789abcdef"
 
-  @Test("helps", arguments: ["serve", "migrate", "client", "token"])
-  func helps(command: String) async throws {
+  @Test(arguments: ["serve", "migrate", "client", "token"])
+  func `helps`(command: String) async throws {
     let help = try await Program.run([command, "--help"])
     #expect(help.status == 0)
     #expect(help.output.contains("device-registry \(command)"))
     #expect(try await Program.run(["--help"]).output.contains(command))
   }
 
-  @Test("tells its version")
-  func tellsItsVersion() async throws {
+  @Test
+  func `tells its version`() async throws {
     #expect(try await Program.run(["--version"]).output.hasPrefix("device-registry "))
   }
 
-  @Test(
-    "names what is wrong, and exits with 2",
-    arguments: [
-      ([], [], "usage"), (["fly"], [], "fly"), (["serve"], [], "JWT_SECRET"),
-      (["serve", "--listen", "nowhere"], ["s"], "LISTEN"), (["serve", "--listen", "0.0.0.0:0"], ["s"], "TLS"),
-      (["serve", "--listen", "[::]:0", "--public-url", "http://a"], ["s"], "TLS"),
-      (["serve", "--admin-listen", "nowhere"], ["s"], "ADMIN_LISTEN"),
-      (
-        ["serve", "--admin-listen", "0.0.0.0:0"], ["s"],
-        "ADMIN_LISTEN (--admin-listen): 0.0.0.0:0 can be reached"
-      ),
-      (["serve", "--database-url", "mysql://a"], ["s"], "DATABASE_URL"),
-      (["serve"], ["s", "LOG_LEVEL=loud"], "LOG_LEVEL"),
-      (["serve"], ["s", "EVENT_LOOPS=0"], "EVENT_LOOPS"), (["serve"], ["s", "ARGON2_TIME=x"], "ARGON2_TIME"),
-      (["serve"], ["s", "PUBLIC_URL=https://a/b"], "PUBLIC_URL"),
-      (["serve"], ["s", "PUBLIC_URL=https://a\n"], "PUBLIC_URL"),
-      (["serve"], ["s", "PUBLIC_URL=https://a:https"], "PUBLIC_URL"),
-      (["serve"], ["s", "LISTEN=127.0.0.1:+80"], "LISTEN"),
-      (["serve"], ["s", "LISTEN=127.0.0.1\n:80"], "LISTEN"),
-      (["serve"], ["s", "TRUSTED_PROXIES=10.0.0.0/8,proxy"], "TRUSTED_PROXIES (--trusted-proxies): \"proxy\""),
-      (["serve"], ["s", "RATE_LIMIT_CLIENT=10"], "RATE_LIMIT_CLIENT"),
-      (["serve"], ["s", "RATE_LIMIT_DEVICE=0/60"], "RATE_LIMIT_DEVICE"),
-      (["serve"], ["s", "RATE_LIMIT_ADDRESS=10/+1"], "REQUESTS/SECONDS"),
-      (["serve"], ["s", "RATE_LIMIT_ADDRESS=10/86401"], "86400"),
-      (["serve"], ["JWT_SECRET=short"], "JWT_SECRET"),
-      (["serve"], ["s", "JWT_SECRET_FILE=/none"], "JWT_SECRET"),
-      (["serve"], ["JWT_SECRET_FILE=/none"], "/none"),
-      (["serve"], ["JWT_JWKS_URL=http://a"], "https"),
-      (["serve"], ["JWT_JWKS_FILE=/dev/null"], "JWT_JWKS_FILE"),
-      (["serve"], ["s", "TLS_CERT_FILE=/dev/null"], "TLS_KEY_FILE"),
-      (["serve", "--colour", "red"], ["s"], "Unknown option --colour; see --help"),
-      (["serve", "--port=8010"], ["s"], "Unknown option --port; see --help"),
-      (["serve", "-p", "8010"], ["s"], "Unknown option -p; see --help"),
-      (["client", "remove"], [], "missing argument ID; usage: "),
-      (["client", "list", "hunter2"], [], "argument too many; usage: "),
-      (["client", "delete", "a"], [], "must be add, list or remove"),
-      (["serve", "--listen"], ["s"], "--listen"),
-      (["serve", "--listen", "a:1", "--listen=b:1"], ["s"], "twice"),
-      (["serve", "now"], ["s"], "usage"), (["token"], ["s"], "--sub"),
-      (["token", "--sub", "a b"], ["s"], "--sub"),
-      (["token", "--sub", "a", "--ttl", "0"], ["s"], "--ttl"),
-      (["token", "--sub", "a"], [], "JWT_SECRET_FILE"),
-      (["client"], [], "usage"), (["client", "add", "--id", "a b"], [], "client id"),
-      (["client", "add", "--email", "a"], [], "--email"),
-      (["client", "add", "--telegram-id", "x"], [], "--telegram-id"),
-      (["migrate", "x"], [], "usage"), (["--jwt-secret=hunter2", "serve"], [], "command comes first"),
-      (["serve", "--listen", "127.example.com:0"], ["s"], "TLS"),
-      (["serve", "--database-url", "sqlite::memory:"], ["s"], "DATABASE_URL"),
-    ])
-  func namesWhatIsWrong(arguments: [String], environment: [String], what: String) async throws {
+  @Test(arguments: [
+    ([], [], "usage"), (["fly"], [], "fly"), (["serve"], [], "JWT_SECRET"),
+    (["serve", "--listen", "nowhere"], ["s"], "LISTEN"), (["serve", "--listen", "0.0.0.0:0"], ["s"], "TLS"),
+    (["serve", "--listen", "[::]:0", "--public-url", "http://a"], ["s"], "TLS"),
+    (["serve", "--admin-listen", "nowhere"], ["s"], "ADMIN_LISTEN"),
+    (
+      ["serve", "--admin-listen", "0.0.0.0:0"], ["s"],
+      "ADMIN_LISTEN (--admin-listen): 0.0.0.0:0 can be reached"
+    ),
+    (["serve", "--database-url", "mysql://a"], ["s"], "DATABASE_URL"),
+    (["serve"], ["s", "LOG_LEVEL=loud"], "LOG_LEVEL"),
+    (["serve"], ["s", "EVENT_LOOPS=0"], "EVENT_LOOPS"), (["serve"], ["s", "ARGON2_TIME=x"], "ARGON2_TIME"),
+    (["serve"], ["s", "PUBLIC_URL=https://a/b"], "PUBLIC_URL"),
+    (["serve"], ["s", "PUBLIC_URL=https://a\n"], "PUBLIC_URL"),
+    (["serve"], ["s", "PUBLIC_URL=https://a:https"], "PUBLIC_URL"),
+    (["serve"], ["s", "LISTEN=127.0.0.1:+80"], "LISTEN"),
+    (["serve"], ["s", "LISTEN=127.0.0.1\n:80"], "LISTEN"),
+    (["serve"], ["s", "TRUSTED_PROXIES=10.0.0.0/8,proxy"], "TRUSTED_PROXIES (--trusted-proxies): \"proxy\""),
+    (["serve"], ["s", "RATE_LIMIT_CLIENT=10"], "RATE_LIMIT_CLIENT"),
+    (["serve"], ["s", "RATE_LIMIT_DEVICE=0/60"], "RATE_LIMIT_DEVICE"),
+    (["serve"], ["s", "RATE_LIMIT_ADDRESS=10/+1"], "REQUESTS/SECONDS"),
+    (["serve"], ["s", "RATE_LIMIT_ADDRESS=10/86401"], "86400"),
+    (["serve"], ["JWT_SECRET=short"], "JWT_SECRET"),
+    (["serve"], ["s", "JWT_SECRET_FILE=/none"], "JWT_SECRET"),
+    (["serve"], ["JWT_SECRET_FILE=/none"], "/none"),
+    (["serve"], ["JWT_JWKS_URL=http://a"], "https"),
+    (["serve"], ["JWT_JWKS_FILE=/dev/null"], "JWT_JWKS_FILE"),
+    (["serve"], ["s", "TLS_CERT_FILE=/dev/null"], "TLS_KEY_FILE"),
+    (["serve", "--colour", "red"], ["s"], "Unknown option --colour; see --help"),
+    (["serve", "--port=8010"], ["s"], "Unknown option --port; see --help"),
+    (["serve", "-p", "8010"], ["s"], "Unknown option -p; see --help"),
+    (["client", "remove"], [], "missing argument ID; usage: "),
+    (["client", "list", "hunter2"], [], "argument too many; usage: "),
+    (["client", "delete", "a"], [], "must be add, list or remove"),
+    (["serve", "--listen"], ["s"], "--listen"),
+    (["serve", "--listen", "a:1", "--listen=b:1"], ["s"], "twice"),
+    (["serve", "now"], ["s"], "usage"), (["token"], ["s"], "--sub"),
+    (["token", "--sub", "a b"], ["s"], "--sub"),
+    (["token", "--sub", "a", "--ttl", "0"], ["s"], "--ttl"),
+    (["token", "--sub", "a"], [], "JWT_SECRET_FILE"),
+    (["client"], [], "usage"), (["client", "add", "--id", "a b"], [], "client id"),
+    (["client", "add", "--email", "a"], [], "--email"),
+    (["client", "add", "--telegram-id", "x"], [], "--telegram-id"),
+    (["migrate", "x"], [], "usage"), (["--jwt-secret=hunter2", "serve"], [], "command comes first"),
+    (["serve", "--listen", "127.example.com:0"], ["s"], "TLS"),
+    (["serve", "--database-url", "sqlite::memory:"], ["s"], "DATABASE_URL"),
+  ])
+  func `names what is wrong, and exits with 2`(arguments: [String], environment: [String], what: String)
+    async throws
+  {
     let result = try await Program.run(arguments, environment.map { $0 == "s" ? secret : $0 })
     #expect(result.status == 2)
     #expect(result.errors.contains(what), "\(result.errors)")
     #expect(!result.errors.contains("hunter2"))
   }
 
-  @Test("adds, lists and removes clients, and brings the database up to date", arguments: DatabaseKind.allCases)
-  func managesClients(kind: DatabaseKind) async throws {
+  @Test(arguments: DatabaseKind.allCases)
+  func `adds, lists and removes clients, and brings the database up to date`(kind: DatabaseKind) async throws {
     let database = await TestDatabase(kind)
     let url = ["DATABASE_URL=\(database.url)"]
     #expect(try await Program.run(["migrate"], url).output.contains("0001"))
@@ -101,8 +101,8 @@ struct CommandLineTests {
     #expect(missing.errors.contains("no such client"))
   }
 
-  @Test("warns of a token of a client that the database does not have", arguments: DatabaseKind.allCases)
-  func warnsOfUnknownClients(kind: DatabaseKind) async throws {
+  @Test(arguments: DatabaseKind.allCases)
+  func `warns of a token of a client that the database does not have`(kind: DatabaseKind) async throws {
     let database = await TestDatabase(kind)
     let environment = [secret, "DATABASE_URL=\(database.url)"]
     _ = try await Program.run(["client", "add", "--id", "alice"], environment)
@@ -115,8 +115,8 @@ struct CommandLineTests {
     #expect(try await Program.run(administrator, environment).errors.isEmpty)
   }
 
-  @Test("makes a token where no database can be looked into, and does not create one")
-  func makesTokensWithoutDatabase() async throws {
+  @Test
+  func `makes a token where no database can be looked into, and does not create one`() async throws {
     let path = "\(directory.path)/none/registry.db"
     for url in ["sqlite:\(path)", "postgresql://127.0.0.1:1/none"] {
       let result = try await Program.run(["token", "--sub", "alice"], [secret, "DATABASE_URL=\(url)"])
@@ -125,8 +125,8 @@ struct CommandLineTests {
     #expect(!FileManager.default.fileExists(atPath: path))
   }
 
-  @Test("serves until SIGTERM, with a token that it made", arguments: [SIGTERM, SIGINT])
-  func serves(signal: Int32) async throws {
+  @Test(arguments: [SIGTERM, SIGINT])
+  func `serves until SIGTERM, with a token that it made`(signal: Int32) async throws {
     let file = "\(directory.path)/secret"
     try Data("0123456789abcdef0123456789abcdef\n".utf8).write(to: URL(fileURLWithPath: file))
     let environment = [
@@ -155,8 +155,8 @@ struct CommandLineTests {
     await program.expectEnd()
   }
 
-  @Test("says when the port is taken or the database is out of reach, and exits with 1")
-  func failsToStart() async throws {
+  @Test
+  func `says when the port is taken or the database is out of reach, and exits with 1`() async throws {
     let file = "DATABASE_URL=sqlite:\(directory.path)/registry.db"
     let first = try Program(["serve"], [secret, file, "LISTEN=127.0.0.1:0", "ADMIN_LISTEN=127.0.0.1:0"])
     let line = try await first.errorLine(containing: #""event":"listening""#)

@@ -53,8 +53,8 @@ private struct Latencies {
   /// What ends a secret.
   enum End: String, CaseIterable { case revocation, rotation, removalOfClient }
 
-  @Test("What ends a secret at one is in force at the other", arguments: DatabaseKind.allCases, End.allCases)
-  func end(_ kind: DatabaseKind, _ end: End) async throws {
+  @Test(arguments: DatabaseKind.allCases, End.allCases)
+  func `What ends a secret at one is in force at the other`(_ kind: DatabaseKind, _ end: End) async throws {
     try await TwoRegistries.with(kind) { two in
       var latencies = Latencies()
       for _ in 0..<Latencies.trials {
@@ -88,9 +88,10 @@ private struct Latencies {
     }
   }
 
-  @Test(
-    "A signal that one accepted wakes the poll that is parked at the other", arguments: DatabaseKind.allCases)
-  func wakeUp(_ kind: DatabaseKind) async throws {
+  @Test(arguments: DatabaseKind.allCases)
+  func `A signal that one accepted wakes the poll that is parked at the other`(_ kind: DatabaseKind)
+    async throws
+  {
     try await TwoRegistries.with(kind) { two in
       let device = try await two.left.newSignedDevice(of: two.owner)
       var latencies = Latencies()
@@ -115,10 +116,10 @@ private struct Latencies {
     return (value, .now)
   }
 
-  @Test(
-    "A nonce counts once, at whichever of the two, and of sixteen at once one wins",
-    arguments: DatabaseKind.allCases)
-  func nonces(_ kind: DatabaseKind) async throws {
+  @Test(arguments: DatabaseKind.allCases)
+  func `A nonce counts once, at whichever of the two, and of sixteen at once one wins`(_ kind: DatabaseKind)
+    async throws
+  {
     try await TwoRegistries.with(kind) { two in
       let device = try await two.left.newSignedDevice(of: two.owner)
       // The port is not covered, so the same bytes are good at both.
@@ -148,10 +149,10 @@ private struct Latencies {
     }
   }
 
-  @Test(
-    "The new secret of a rotation may be used at both at once, and ends the old one",
-    arguments: DatabaseKind.allCases)
-  func promotion(_ kind: DatabaseKind) async throws {
+  @Test(arguments: DatabaseKind.allCases)
+  func `The new secret of a rotation may be used at both at once, and ends the old one`(_ kind: DatabaseKind)
+    async throws
+  {
     try await TwoRegistries.with(kind) { two in
       for _ in 0..<3 {
         let old = try await two.left.newSignedDevice(of: two.owner)
@@ -173,10 +174,10 @@ private struct Latencies {
     }
   }
 
-  @Test(
-    "Without Redis signed requests get 503, tokens work, and with it everything works again",
-    arguments: DatabaseKind.allCases)
-  func redisOutOfReach(_ kind: DatabaseKind) async throws {
+  @Test(arguments: DatabaseKind.allCases)
+  func `Without Redis signed requests get 503, tokens work, and with it everything works again`(
+    _ kind: DatabaseKind
+  ) async throws {
     try await TwoRegistries.with(kind) { two in
       let device = try await two.left.newSignedDevice(of: two.owner)
       let form = "grant_type=client_credentials&client_id=\(device.id)&client_secret=\(device.secret)"
@@ -210,10 +211,10 @@ private struct Latencies {
 }
 
 @Suite("A process that remembers nonces itself", .timeLimit(.minutes(3))) struct LoneProcessTests {
-  @Test(
-    "is alone on its database: a second one does not start, and names REPLAY_STORE",
-    arguments: DatabaseKind.allCases)
-  func alone(_ kind: DatabaseKind) async throws {
+  @Test(arguments: DatabaseKind.allCases)
+  func `is alone on its database: a second one does not start, and names REPLAY_STORE`(_ kind: DatabaseKind)
+    async throws
+  {
     let database = await TestDatabase(kind)
     try await TestRegistry.with(database) { _ in
       try await RedisServer.with { redis in
@@ -233,10 +234,10 @@ private struct Latencies {
     }
   }
 
-  @Test(
-    "A start with existing devices accepts only what is signed later than 5 s after it",
-    arguments: DatabaseKind.allCases)
-  func start(_ kind: DatabaseKind) async throws {
+  @Test(arguments: DatabaseKind.allCases)
+  func `A start with existing devices accepts only what is signed later than 5 s after it`(_ kind: DatabaseKind)
+    async throws
+  {
     let database = await TestDatabase(kind)
     let device = try await TestRegistry.with(database) { registry in
       let device = try await registry.newSignedDevice(of: registry.newOwner())
@@ -249,8 +250,10 @@ private struct Latencies {
     }
   }
 
-  @Test("If another process took the lock, signed requests get 503 until it is held again, and then work again")
-  func lostLock() async throws {
+  @Test
+  func `If another process took the lock, signed requests get 503 until it is held again, and then work again`()
+    async throws
+  {
     let database = await TestDatabase(.postgres)
     try await TestRegistry.with(database) { registry in
       let device = try await registry.newSignedDevice(of: registry.newOwner())
@@ -284,8 +287,8 @@ private struct Latencies {
     }
   }
 
-  @Test("What is fetched while a change passes by is not remembered")
-  func overtakenFetch() async throws {
+  @Test
+  func `What is fetched while a change passes by is not remembered`() async throws {
     let database = await TestDatabase(.postgres)
     try await TestRegistry.with(database) { registry in
       func remembered(_ count: Int) async throws -> Bool {

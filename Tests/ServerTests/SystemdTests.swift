@@ -17,8 +17,8 @@ struct SystemdTests {
       ] + environment)
   }
 
-  @Test("says when it serves, that it is alive, and when it stops", arguments: [false, true])
-  func notifies(isAbstract: Bool) async throws {
+  @Test(arguments: [false, true])
+  func `says when it serves, that it is alive, and when it stops`(isAbstract: Bool) async throws {
     let socket = try NotifySocket("\(directory.path)/notify", isAbstract: isAbstract)
     let program = try serve(["NOTIFY_SOCKET=\(socket.name)", "WATCHDOG_USEC=20000"])
     #expect(try await socket.receive() == "READY=1")
@@ -32,8 +32,8 @@ struct SystemdTests {
     await program.expectEnd()
   }
 
-  @Test("says that it is alive only where it is asked to", arguments: ["", "WATCHDOG_PID=1"])
-  func isSilent(watchdog: String) async throws {
+  @Test(arguments: ["", "WATCHDOG_PID=1"])
+  func `says that it is alive only where it is asked to`(watchdog: String) async throws {
     let socket = try NotifySocket("\(directory.path)/notify", isAbstract: false)
     let asked = watchdog.isEmpty ? [] : [watchdog, "WATCHDOG_USEC=1000"]
     let program = try serve(["NOTIFY_SOCKET=\(socket.name)"] + asked)
@@ -43,8 +43,8 @@ struct SystemdTests {
     await program.expectEnd()
   }
 
-  @Test("serves where nobody listens to it")
-  func isNotHeard() async throws {
+  @Test
+  func `serves where nobody listens to it`() async throws {
     let program = try serve(["NOTIFY_SOCKET=\(directory.path)/none", "WATCHDOG_USEC=1000"])
     _ = try await program.errorLine(containing: #""event":"listening""#)
     program.send(SIGTERM)

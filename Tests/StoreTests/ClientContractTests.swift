@@ -2,8 +2,8 @@ import Registry
 import Testing
 
 @Suite("Every store: clients") struct ClientContractTests {
-  @Test("A client comes back as it was stored", arguments: StoreKind.allCases)
-  func roundTrip(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `A client comes back as it was stored`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let full = client("alice", email: "Alice@Example.org", telegramID: .max)
       let bare = client("!~%'\"\\")
@@ -16,8 +16,8 @@ import Testing
     }
   }
 
-  @Test("Ids are unique, and addresses but for the case of ASCII letters", arguments: StoreKind.allCases)
-  func unique(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Ids are unique, and addresses but for the case of ASCII letters`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       try await store.insertClient(client("alice", email: "a@example.org"))
       await #expect(throws: RegistryError.clientIDTaken) { try await store.insertClient(client("alice")) }
@@ -34,8 +34,8 @@ import Testing
     }
   }
 
-  @Test("Clients come in pages, oldest first, then by the bytes of their id", arguments: StoreKind.allCases)
-  func pages(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Clients come in pages, oldest first, then by the bytes of their id`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let early = Timestamp(millisecondsSince1970: 5)
       for id in ["b", "Z", "a", "_"] { try await store.insertClient(client(id)) }
@@ -47,8 +47,8 @@ import Testing
     }
   }
 
-  @Test("A client goes with its devices", arguments: StoreKind.allCases)
-  func delete(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `A client goes with its devices`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       try await store.insertClient(client("alice"))

@@ -2,8 +2,8 @@ import Registry
 import Testing
 
 @Suite("Every store: credentials") struct CredentialContractTests {
-  @Test("It is known whether there are devices", arguments: StoreKind.allCases)
-  func hasDevices(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `It is known whether there are devices`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       #expect(try await store.hasDevices() == false)
       try await store.insertClient(client("alice"))
@@ -15,9 +15,9 @@ import Testing
     }
   }
 
-  @Test(
-    "A device's credentials are its secret's, and say whether it may come in", arguments: StoreKind.allCases)
-  func roundTrip(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `A device's credentials are its secret's, and say whether it may come in`(_ kind: StoreKind) async throws
+  {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       try await store.insertClient(client("alice"))
@@ -37,8 +37,8 @@ import Testing
     }
   }
 
-  @Test("A rotation gives a next secret, and leaves the one in force", arguments: StoreKind.allCases)
-  func rotate(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `A rotation gives a next secret, and leaves the one in force`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let (id, first) = try await store.addDevice()
       let (second, end) = (verifier(), noon.plus(seconds: 3600))
@@ -54,8 +54,9 @@ import Testing
     }
   }
 
-  @Test("Only its owner rotates a device's secret, and none of a revoked device", arguments: StoreKind.allCases)
-  func rotateForeign(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Only its owner rotates a device's secret, and none of a revoked device`(_ kind: StoreKind) async throws
+  {
     try await withStore(kind) { store in
       let (id, first) = try await store.addDevice()
       try await store.insertClient(client("bob"))
@@ -73,8 +74,8 @@ import Testing
     }
   }
 
-  @Test("Rotating again replaces the next secret, and never puts the end off", arguments: StoreKind.allCases)
-  func rotateAgain(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Rotating again replaces the next secret, and never puts the end off`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let (id, first) = try await store.addDevice()
       // Seconds behind noon: when it is rotated, until when, and what the end then is.
@@ -92,8 +93,8 @@ import Testing
     }
   }
 
-  @Test("Without grace the new secret is in force at once, and nothing is next", arguments: StoreKind.allCases)
-  func rotateAtOnce(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Without grace the new secret is in force at once, and nothing is next`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let (id, _) = try await store.addDevice()
       for grace in [noon, noon.plus(seconds: -1)] {
@@ -111,8 +112,9 @@ import Testing
     }
   }
 
-  @Test("The next secret comes into force once, and moves no time of the device", arguments: StoreKind.allCases)
-  func promote(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `The next secret comes into force once, and moves no time of the device`(_ kind: StoreKind) async throws
+  {
     try await withStore(kind) { store in
       let (id, first) = try await store.addDevice()
       #expect(try await store.promoteNextSecret(of: id, storedKey: first.storedKey) == false)
@@ -134,8 +136,8 @@ import Testing
     }
   }
 
-  @Test("No secret of a device that may not come in comes into force", arguments: StoreKind.allCases)
-  func promoteRevoked(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `No secret of a device that may not come in comes into force`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let (id, first) = try await store.addDevice()
@@ -149,9 +151,10 @@ import Testing
     }
   }
 
-  @Test(
-    "Eight first uses of a secret and eight rotations at once leave one order", arguments: StoreKind.allCases)
-  func rotationRace(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Eight first uses of a secret and eight rotations at once leave one order`(_ kind: StoreKind)
+    async throws
+  {
     try await withStore(kind) { store in
       let (id, first) = try await store.addDevice()
       let second = verifier()
@@ -179,8 +182,8 @@ import Testing
     }
   }
 
-  @Test("Sixteen first uses of a secret at once: one is the first", arguments: StoreKind.allCases)
-  func promotionRace(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Sixteen first uses of a secret at once: one is the first`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let (id, _) = try await store.addDevice()
       let second = verifier()

@@ -2,8 +2,8 @@ import Registry
 import Testing
 
 @Suite("Every store: devices") struct DeviceContractTests {
-  @Test("A device comes back as it was stored", arguments: StoreKind.allCases)
-  func roundTrip(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `A device comes back as it was stored`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       try await store.insertClient(client("alice"))
       let times = (1...5).map { Timestamp(millisecondsSince1970: noon.millisecondsSince1970 + $0 * 1001) }
@@ -18,8 +18,8 @@ import Testing
     }
   }
 
-  @Test("A name of 100 scalars is stored, 101 are refused by the database", arguments: StoreKind.allCases)
-  func longNames(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `A name of 100 scalars is stored, 101 are refused by the database`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       try await store.insertClient(client("alice"))
       let longest = String(repeating: "🛰", count: 100)
@@ -37,8 +37,8 @@ import Testing
     }
   }
 
-  @Test("A client that does not exist has no devices", arguments: StoreKind.allCases)
-  func unknownClient(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `A client that does not exist has no devices`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       await #expect(throws: RegistryError.clientNotFound) { try await store.add("one") }
       await #expect(throws: RegistryError.clientNotFound) { try await store.add("one", maxDevices: 0) }
@@ -50,8 +50,8 @@ import Testing
     }
   }
 
-  @Test("A name is unique among a client's devices that are not revoked", arguments: StoreKind.allCases)
-  func uniqueNames(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `A name is unique among a client's devices that are not revoked`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       try await store.insertClient(client("alice"))
       try await store.insertClient(client("bob"))
@@ -69,8 +69,8 @@ import Testing
     }
   }
 
-  @Test("Of those who revoke a device at once one did it, and only its owner", arguments: StoreKind.allCases)
-  func revocationsAtOnce(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Of those who revoke a device at once one did it, and only its owner`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let ids = try await store.addDevices(20)
       let revoked = try await withThrowingTaskGroup(of: Device?.self) { group in
@@ -86,8 +86,8 @@ import Testing
     }
   }
 
-  @Test("A secret's hash and an id are unique", arguments: StoreKind.allCases)
-  func uniqueHashes(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `A secret's hash and an id are unique`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       try await store.insertClient(client("alice"))
       let secret = verifier()
@@ -106,8 +106,8 @@ import Testing
     }
   }
 
-  @Test("Twelve registrations of one name at once: one succeeds", arguments: StoreKind.allCases)
-  func nameRace(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Twelve registrations of one name at once: one succeeds`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       try await store.insertClient(client("alice"))
       let outcomes = await store.outcomes(12) { _ in try await store.add("same") }
@@ -115,8 +115,8 @@ import Testing
     }
   }
 
-  @Test("Twelve registrations at once where five may be: five succeed", arguments: StoreKind.allCases)
-  func limitRace(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Twelve registrations at once where five may be: five succeed`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       try await store.insertClient(client("alice"))
@@ -127,8 +127,8 @@ import Testing
     #expect(try await database.sql("SELECT device_count FROM clients") == "5")
   }
 
-  @Test("Revoked devices count, and too many goes before a taken name", arguments: StoreKind.allCases)
-  func limit(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Revoked devices count, and too many goes before a taken name`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       try await store.insertClient(client("alice"))
       let first = try await store.add("one")
@@ -142,9 +142,10 @@ import Testing
     }
   }
 
-  @Test(
-    "A list is ordered by age, then id, and its pages miss and repeat nothing", arguments: StoreKind.allCases)
-  func pages(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `A list is ordered by age, then id, and its pages miss and repeat nothing`(_ kind: StoreKind)
+    async throws
+  {
     try await withStore(kind) { store in
       try await store.insertClient(client("alice"))
       try await store.insertClient(client("bob"))
@@ -172,8 +173,8 @@ import Testing
     }
   }
 
-  @Test("Renaming answers the device as it then is", arguments: StoreKind.allCases)
-  func rename(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Renaming answers the device as it then is`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       try await store.insertClient(client("alice"))
       try await store.insertClient(client("bob"))
@@ -193,8 +194,8 @@ import Testing
     }
   }
 
-  @Test("Of renames at once each ends as it would alone", arguments: StoreKind.allCases)
-  func renamesAtOnce(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Of renames at once each ends as it would alone`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let ids = try await store.addDevices(20)
       try await store.add("taken")
@@ -221,8 +222,8 @@ import Testing
     }
   }
 
-  @Test("Twelve devices that are given one name at once: one gets it", arguments: StoreKind.allCases)
-  func renameRace(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Twelve devices that are given one name at once: one gets it`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let ids = try await store.addDevices(12)
       let outcomes = await store.outcomes(12) {
@@ -232,8 +233,8 @@ import Testing
     }
   }
 
-  @Test("Twelve names that one device is given at once: it has had each", arguments: StoreKind.allCases)
-  func renamesOfOneDevice(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Twelve names that one device is given at once: it has had each`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       try await store.insertClient(client("alice"))
       let id = try await store.add("one").id
@@ -246,8 +247,8 @@ import Testing
     }
   }
 
-  @Test("Revoking happens once, and only for the owner", arguments: StoreKind.allCases)
-  func revoke(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Revoking happens once, and only for the owner`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       try await store.insertClient(client("alice"))
       let one = try await store.add("one")

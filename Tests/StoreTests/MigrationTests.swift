@@ -13,23 +13,23 @@ import Testing
       number: migration.number, name: migration.name, checksum: checksum ?? migration.checksum)
   }
 
-  @Test("What is missing comes in order")
-  func pending() throws {
+  @Test
+  func `What is missing comes in order`() throws {
     #expect(try known.pending(after: []).map(\.label) == ["0001_first", "0002_second"])
     #expect(try known.pending(after: [applied(known[1])]).map(\.label) == ["0002_second"])
     #expect(try known.pending(after: known.map { applied($0) }).isEmpty)
   }
 
-  @Test("A newer database: run the version that knows its migration")
-  func unknown() {
+  @Test
+  func `A newer database: run the version that knows its migration`() {
     let newer = AppliedMigration(number: 3, name: "third", checksum: "0")
     let error = #expect(throws: MigrationError.self) { try known.pending(after: [newer]) }
     #expect(error == .unknown("0003_third"))
     #expect(error?.description.contains("run the version that applied it, or a newer one") == true)
   }
 
-  @Test("A changed migration: restore it, and write a new one")
-  func changed() {
+  @Test
+  func `A changed migration: restore it, and write a new one`() {
     let error = #expect(throws: MigrationError.self) {
       try known.pending(after: [applied(known[1], checksum: "0")])
     }
@@ -37,22 +37,22 @@ import Testing
     #expect(error?.description.contains("restore it, and put the change into a new migration") == true)
   }
 
-  @Test("A migration that comes too late: give it the next number")
-  func late() {
+  @Test
+  func `A migration that comes too late: give it the next number`() {
     let error = #expect(throws: MigrationError.self) { try known.pending(after: [applied(known[0])]) }
     #expect(error == .outOfOrder("0001_first"))
     #expect(error?.description.contains("give it the next free number") == true)
   }
 
-  @Test("The checksum is FNV-1a with 64 bits, in 16 digits")
-  func checksum() {
+  @Test
+  func `The checksum is FNV-1a with 64 bits, in 16 digits`() {
     #expect(Migration(number: 1, name: "x", sql: []).checksum == "cbf29ce484222325")
     #expect(Migration(number: 1, name: "x", sql: Array("foobar".utf8)).checksum == "85944171f73967e8")
     #expect(Migration(number: 12_345, name: "x", sql: []).label == "12345_x")
   }
 
-  @Test("A store lists the files of its folder, all of them and in order", arguments: StoreKind.allCases)
-  func folder(_ kind: StoreKind) throws {
+  @Test(arguments: StoreKind.allCases)
+  func `A store lists the files of its folder, all of them and in order`(_ kind: StoreKind) throws {
     let store = kind == .postgres ? "PostgresStore" : "SQLiteStore"
     let folder = URL(filePath: #filePath).appending(path: "../../../Sources/\(store)/Migrations").standardized
     let files = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()

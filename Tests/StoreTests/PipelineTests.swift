@@ -11,8 +11,8 @@ import Testing
     return pipeline
   }
 
-  @Test("Statements are over in their order, at their synchronisation point")
-  func order() {
+  @Test
+  func `Statements are over in their order, at their synchronisation point`() {
     var pipeline = pipeline("a", "b")
     #expect(pipeline.count == 2 && pipeline.deadlineMilliseconds == 0)
     #expect(pipeline.receive(.result(1)) == nil)
@@ -25,8 +25,8 @@ import Testing
     #expect(pipeline.count == 0 && pipeline.deadlineMilliseconds == nil)
   }
 
-  @Test("A failure takes the place of the result before it: the commit failed")
-  func commitFailure() {
+  @Test
+  func `A failure takes the place of the result before it: the commit failed`() {
     var pipeline = pipeline("a", "b")
     #expect(pipeline.receive(.result(1)) == nil)
     #expect(pipeline.receive(.failure(-1)) == nil)
@@ -35,24 +35,24 @@ import Testing
     #expect(pipeline.receive(.synchronised)?.outcome == 2)
   }
 
-  @Test("The first of several results counts")
-  func severalResults() {
+  @Test
+  func `The first of several results counts`() {
     var pipeline = pipeline("a")
     #expect(pipeline.receive(.result(1)) == nil)
     #expect(pipeline.receive(.result(2)) == nil)
     #expect(pipeline.receive(.synchronised)?.outcome == 1)
   }
 
-  @Test("A server that breaks the protocol gives no outcome, and no statement twice")
-  func brokenProtocol() {
+  @Test
+  func `A server that breaks the protocol gives no outcome, and no statement twice`() {
     var pipeline = pipeline("a")
     let first = pipeline.receive(.synchronised)
     #expect(first?.statement == "a" && first?.outcome == nil)
     #expect(pipeline.receive(.synchronised) == nil)
   }
 
-  @Test("What is given up is answered once, oldest first, and its result is forgotten")
-  func removeAll() {
+  @Test
+  func `What is given up is answered once, oldest first, and its result is forgotten`() {
     var pipeline = pipeline("a", "b", "c")
     #expect(pipeline.receive(.result(1)) == nil)
     #expect(pipeline.removeAll() == ["a", "b", "c"])

@@ -6,42 +6,40 @@ import Testing
 
 @Suite("Queries use their index, and neither sort nor scan") struct PlanTests {
   /// A statement, its example parameters, and the index that serves it.
-  @Test(
-    "PostgreSQL",
-    arguments: [
-      (PostgresStore.selectDevice.prepared, "gen_random_uuid()", "devices_pkey"),
-      (
-        PostgresStore.selectDevices.prepared, "'client 7', now(), gen_random_uuid(), 10",
-        "ix_devices_client_created"
-      ),
-      (PostgresStore.selectClients.prepared, "now(), '', 10", "ix_clients_created"),
-      (PostgresStore.renameDevice.prepared, "gen_random_uuid(), 'client7', now(), 'x'", "devices_pkey"),
-      (
-        PostgresStore.renameDevices.prepared,
-        "ARRAY[gen_random_uuid()], ARRAY['client7'], ARRAY[now()], ARRAY['x']", "devices_pkey"
-      ),
-      (PostgresStore.revokeDevice.prepared, "gen_random_uuid(), 'client7', now()", "devices_pkey"),
-      (
-        PostgresStore.revokeDevices.prepared, "ARRAY[gen_random_uuid()], ARRAY['client7'], ARRAY[now()]",
-        "devices_pkey"
-      ),
-      (PostgresStore.checkRegistration.prepared, "'client7', 'x', 5", "devices_name_unique"),
-      (PostgresStore.selectCredentials.prepared, "gen_random_uuid()", "devices_pkey"),
-      (PostgresStore.selectToken.prepared, "sha256('1'), now()", "device_tokens_pkey"),
-      (
-        PostgresStore.rotateSecret.prepared,
-        "gen_random_uuid(), 'client7', 'x', sha256('1'), sha256('1'), now(), now()",
-        "devices_pkey"
-      ),
-      (PostgresStore.promoteNextSecret.prepared, "gen_random_uuid(), sha256('1')", "devices_pkey"),
-      (PostgresStore.removeTokens.prepared, "now(), 100", "ix_device_tokens_expires"),
-      (PostgresStore.selectSignals.prepared, "'client7', gen_random_uuid(), 10", "ix_signals_client"),
-      (PostgresStore.selectSignal.prepared, "gen_random_uuid()", "signals_pkey"),
-      (PostgresStore.selectDeliveries.prepared, "gen_random_uuid()", "deliveries_pkey"),
-      (PostgresStore.selectPendingSignals.prepared, "gen_random_uuid(), now(), 100", "ix_deliveries_pending"),
-      (PostgresStore.removeSignals.prepared, "now(), 100", "ix_signals_expires"),
-    ])
-  func postgres(_ statement: PreparedStatement, _ values: String, _ index: String) async throws {
+  @Test(arguments: [
+    (PostgresStore.selectDevice.prepared, "gen_random_uuid()", "devices_pkey"),
+    (
+      PostgresStore.selectDevices.prepared, "'client 7', now(), gen_random_uuid(), 10",
+      "ix_devices_client_created"
+    ),
+    (PostgresStore.selectClients.prepared, "now(), '', 10", "ix_clients_created"),
+    (PostgresStore.renameDevice.prepared, "gen_random_uuid(), 'client7', now(), 'x'", "devices_pkey"),
+    (
+      PostgresStore.renameDevices.prepared,
+      "ARRAY[gen_random_uuid()], ARRAY['client7'], ARRAY[now()], ARRAY['x']", "devices_pkey"
+    ),
+    (PostgresStore.revokeDevice.prepared, "gen_random_uuid(), 'client7', now()", "devices_pkey"),
+    (
+      PostgresStore.revokeDevices.prepared, "ARRAY[gen_random_uuid()], ARRAY['client7'], ARRAY[now()]",
+      "devices_pkey"
+    ),
+    (PostgresStore.checkRegistration.prepared, "'client7', 'x', 5", "devices_name_unique"),
+    (PostgresStore.selectCredentials.prepared, "gen_random_uuid()", "devices_pkey"),
+    (PostgresStore.selectToken.prepared, "sha256('1'), now()", "device_tokens_pkey"),
+    (
+      PostgresStore.rotateSecret.prepared,
+      "gen_random_uuid(), 'client7', 'x', sha256('1'), sha256('1'), now(), now()",
+      "devices_pkey"
+    ),
+    (PostgresStore.promoteNextSecret.prepared, "gen_random_uuid(), sha256('1')", "devices_pkey"),
+    (PostgresStore.removeTokens.prepared, "now(), 100", "ix_device_tokens_expires"),
+    (PostgresStore.selectSignals.prepared, "'client7', gen_random_uuid(), 10", "ix_signals_client"),
+    (PostgresStore.selectSignal.prepared, "gen_random_uuid()", "signals_pkey"),
+    (PostgresStore.selectDeliveries.prepared, "gen_random_uuid()", "deliveries_pkey"),
+    (PostgresStore.selectPendingSignals.prepared, "gen_random_uuid(), now(), 100", "ix_deliveries_pending"),
+    (PostgresStore.removeSignals.prepared, "now(), 100", "ix_signals_expires"),
+  ])
+  func `PostgreSQL`(_ statement: PreparedStatement, _ values: String, _ index: String) async throws {
     let database = try await TestDatabase(.postgres)
     let session = await SQLSession(database.location)
     try await session.run(Self.manyRows)
@@ -74,14 +72,12 @@ import Testing
     ANALYZE
     """
 
-  @Test(
-    "PostgreSQL, inside its functions",
-    arguments: [
-      ("insert_token(sha256('x'), id, stored_key, now(), now(), 10, 60)", "device_tokens"),
-      ("insert_signal(id, client_id, '{}', now(), now(), ARRAY[id], 10)", "signals"),
-      ("insert_signal(id, client_id, '{}', now(), now(), NULL, 10)", "devices"),
-    ])
-  func postgresFunctions(_ call: String, _ table: String) async throws {
+  @Test(arguments: [
+    ("insert_token(sha256('x'), id, stored_key, now(), now(), 10, 60)", "device_tokens"),
+    ("insert_signal(id, client_id, '{}', now(), now(), ARRAY[id], 10)", "signals"),
+    ("insert_signal(id, client_id, '{}', now(), now(), NULL, 10)", "devices"),
+  ])
+  func `PostgreSQL, inside its functions`(_ call: String, _ table: String) async throws {
     let database = try await TestDatabase(.postgres)
     let session = await SQLSession(database.location)
     try await session.run(Self.manyRows)
@@ -93,15 +89,13 @@ import Testing
     #expect(try await session.run(scans) == before)
   }
 
-  @Test(
-    "SQLite",
-    arguments: [
-      (SQLiteStore.selectDevice.sql, "sqlite_autoindex_devices_1"),
-      (SQLiteStore.selectDevices.sql, "ix_devices_client_created (client_id=? AND (created_at,id)>(?,?))"),
-      (SQLiteStore.selectClients.sql, "ix_clients_created"),
-      (SQLiteStore.renameDevice.sql, "sqlite_autoindex_devices_1"),
-    ])
-  func sqlite(_ sql: String, _ index: String) async throws {
+  @Test(arguments: [
+    (SQLiteStore.selectDevice.sql, "sqlite_autoindex_devices_1"),
+    (SQLiteStore.selectDevices.sql, "ix_devices_client_created (client_id=? AND (created_at,id)>(?,?))"),
+    (SQLiteStore.selectClients.sql, "ix_clients_created"),
+    (SQLiteStore.renameDevice.sql, "sqlite_autoindex_devices_1"),
+  ])
+  func `SQLite`(_ sql: String, _ index: String) async throws {
     let database = try await TestDatabase(.sqlite)
     let connection = try SQLiteConnection(
       path: database.location, isReader: true, busyTimeoutMilliseconds: 1000)
@@ -109,34 +103,32 @@ import Testing
     #expect(plan.count == 1 && plan[0].contains("USING INDEX \(index)"), "\(plan)")
   }
 
-  @Test(
-    "SQLite: credentials and signals",
-    arguments: [
-      (SQLiteStore.selectCredentials.sql, "sqlite_autoindex_devices_1"),
-      (SQLiteStore.beginRotation.sql, "sqlite_autoindex_devices_1"),
-      (SQLiteStore.promoteNextSecret.sql, "sqlite_autoindex_devices_1"),
-      (SQLiteStore.recordPresence.sql, "sqlite_autoindex_devices_1"),
-      (SQLiteStore.selectToken.sql, "device_tokens USING PRIMARY KEY (token_hash=?)"),
-      (
-        SQLiteStore.selectBlockingToken.sql,
-        "ix_device_tokens_device_created (device_id=? AND created_at>? AND created_at<?)"
-      ),
-      (SQLiteStore.removeOldestTokens.sql, "ix_device_tokens_device_created (device_id=?)"),
-      (SQLiteStore.removeTokens.sql, "ix_device_tokens_expires (expires_at<?)"),
-      (SQLiteStore.countLiveSignals.sql, "ix_signals_client_expires (client_id=? AND expires_at>?)"),
-      (SQLiteStore.selectSignals.sql, "ix_signals_client (client_id=? AND id<?)"),
-      (SQLiteStore.selectDeliveries.sql, "deliveries USING PRIMARY KEY (signal_id=?)"),
-      (SQLiteStore.selectPendingSignals.sql, "ix_deliveries_pending (device_id=?)"),
-      (SQLiteStore.acknowledge.sql, "deliveries USING PRIMARY KEY (signal_id=? AND device_id=?)"),
-      (SQLiteStore.removeSignals.sql, "ix_signals_expires (expires_at<?)"),
-      (SQLiteChangeWatcher.selectChanges.sql, "INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
-      (SQLiteChangeWatcher.selectAddressees.sql, "deliveries USING PRIMARY KEY (signal_id=?)"),
-      // The cascades.
-      ("DELETE FROM deliveries WHERE device_id = ?1", "ix_deliveries_device (device_id=?)"),
-      ("DELETE FROM device_tokens WHERE device_id = ?1", "ix_device_tokens_device_created (device_id=?)"),
-      ("DELETE FROM signals WHERE client_id = ?1", "ix_signals_client"),
-    ])
-  func sqliteCredentialsAndSignals(_ sql: String, _ index: String) async throws {
+  @Test(arguments: [
+    (SQLiteStore.selectCredentials.sql, "sqlite_autoindex_devices_1"),
+    (SQLiteStore.beginRotation.sql, "sqlite_autoindex_devices_1"),
+    (SQLiteStore.promoteNextSecret.sql, "sqlite_autoindex_devices_1"),
+    (SQLiteStore.recordPresence.sql, "sqlite_autoindex_devices_1"),
+    (SQLiteStore.selectToken.sql, "device_tokens USING PRIMARY KEY (token_hash=?)"),
+    (
+      SQLiteStore.selectBlockingToken.sql,
+      "ix_device_tokens_device_created (device_id=? AND created_at>? AND created_at<?)"
+    ),
+    (SQLiteStore.removeOldestTokens.sql, "ix_device_tokens_device_created (device_id=?)"),
+    (SQLiteStore.removeTokens.sql, "ix_device_tokens_expires (expires_at<?)"),
+    (SQLiteStore.countLiveSignals.sql, "ix_signals_client_expires (client_id=? AND expires_at>?)"),
+    (SQLiteStore.selectSignals.sql, "ix_signals_client (client_id=? AND id<?)"),
+    (SQLiteStore.selectDeliveries.sql, "deliveries USING PRIMARY KEY (signal_id=?)"),
+    (SQLiteStore.selectPendingSignals.sql, "ix_deliveries_pending (device_id=?)"),
+    (SQLiteStore.acknowledge.sql, "deliveries USING PRIMARY KEY (signal_id=? AND device_id=?)"),
+    (SQLiteStore.removeSignals.sql, "ix_signals_expires (expires_at<?)"),
+    (SQLiteChangeWatcher.selectChanges.sql, "INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
+    (SQLiteChangeWatcher.selectAddressees.sql, "deliveries USING PRIMARY KEY (signal_id=?)"),
+    // The cascades.
+    ("DELETE FROM deliveries WHERE device_id = ?1", "ix_deliveries_device (device_id=?)"),
+    ("DELETE FROM device_tokens WHERE device_id = ?1", "ix_device_tokens_device_created (device_id=?)"),
+    ("DELETE FROM signals WHERE client_id = ?1", "ix_signals_client"),
+  ])
+  func `SQLite: credentials and signals`(_ sql: String, _ index: String) async throws {
     let database = try await TestDatabase(.sqlite)
     let connection = try SQLiteConnection(
       path: database.location, isReader: true, busyTimeoutMilliseconds: 1000)

@@ -21,8 +21,8 @@ struct PostgresChangeListenerTests {
     case tokensTimeByHand = "UPDATE device_tokens SET expires_at = to_timestamp(0)"
   }
 
-  @Test("A device's credentials", arguments: Change.allCases)
-  func credentials(_ change: Change) async throws {
+  @Test(arguments: Change.allCases)
+  func `A device's credentials`(_ change: Change) async throws {
     let database = try await TestDatabase(.postgres)
     let now = Timestamp(
       millisecondsSince1970: Int64(
@@ -50,8 +50,9 @@ struct PostgresChangeListenerTests {
     }
   }
 
-  @Test("Not told: presence, names, what is new, what stays the same, and tokens that had expired")
-  func silence() async throws {
+  @Test
+  func `Not told: presence, names, what is new, what stays the same, and tokens that had expired`() async throws
+  {
     let database = try await TestDatabase(.postgres)
     try await RunningListener.with(database) { listening in
       try await database.withStore { store in
@@ -66,8 +67,8 @@ struct PostgresChangeListenerTests {
     }
   }
 
-  @Test("Signals, to each of their devices and no other; not what becomes of them")
-  func signals() async throws {
+  @Test
+  func `Signals, to each of their devices and no other; not what becomes of them`() async throws {
     let database = try await TestDatabase(.postgres)
     try await RunningListener.with(database) { listening in
       let ids = try await database.withStore { store in
@@ -85,8 +86,8 @@ struct PostgresChangeListenerTests {
     }
   }
 
-  @Test("Many devices at once, in as many notifications as it takes")
-  func manyDevices() async throws {
+  @Test
+  func `Many devices at once, in as many notifications as it takes`() async throws {
     let database = try await TestDatabase(.postgres)
     try await database.sql("INSERT INTO clients (id, created_at) VALUES ('alice', now())")
     try await database.sql(
@@ -106,14 +107,12 @@ struct PostgresChangeListenerTests {
     }
   }
 
-  @Test(
-    "What may mean anything: everything may have changed",
-    arguments: [
-      "TRUNCATE devices CASCADE", "TRUNCATE device_tokens",
-      "SELECT pg_notify('device_registry_credentials', '*')",
-      "SELECT pg_notify('device_registry_credentials', '')", "SELECT pg_notify('device_registry_signals', 'x')",
-    ])
-  func anything(_ statement: String) async throws {
+  @Test(arguments: [
+    "TRUNCATE devices CASCADE", "TRUNCATE device_tokens",
+    "SELECT pg_notify('device_registry_credentials', '*')",
+    "SELECT pg_notify('device_registry_credentials', '')", "SELECT pg_notify('device_registry_signals', 'x')",
+  ])
+  func `What may mean anything: everything may have changed`(_ statement: String) async throws {
     let database = try await TestDatabase(.postgres)
     try await RunningListener.with(database) { listening in
       try await listening.session.run(statement)
@@ -122,8 +121,8 @@ struct PostgresChangeListenerTests {
     }
   }
 
-  @Test("What is undone is not told, and what is not committed yet neither")
-  func uncommitted() async throws {
+  @Test
+  func `What is undone is not told, and what is not committed yet neither`() async throws {
     let database = try await TestDatabase(.postgres)
     let id = try await database.withStore { try await $0.addDevice().id }
     try await RunningListener.with(database) { listening in
@@ -137,10 +136,11 @@ struct PostgresChangeListenerTests {
 
   // MARK: Trust
 
-  @Test(
-    "Trust reaches a second ahead at the most, goes on while heartbeats are answered, and ends with the listener"
-  )
-  func trust() async throws {
+  @Test
+  func
+    `Trust reaches a second ahead at the most, goes on while heartbeats are answered, and ends with the listener`()
+    async throws
+  {
     let database = try await TestDatabase(.postgres)
     try await RunningListener.with(database) { listening in
       let first = listening.observer.trustedUntil
@@ -152,9 +152,11 @@ struct PostgresChangeListenerTests {
     }
   }
 
-  @Test(
-    "A connection that is cut ends the trust; the next one listens, tells that changes were missed, is trusted")
-  func cutConnection() async throws {
+  @Test
+  func
+    `A connection that is cut ends the trust; the next one listens, tells that changes were missed, is trusted`()
+    async throws
+  {
     let database = try await TestDatabase(.postgres)
     let id = try await database.withStore { try await $0.addDevice().id }
     try await RunningListener.with(database) { listening in
@@ -171,8 +173,10 @@ struct PostgresChangeListenerTests {
     }
   }
 
-  @Test("A connection that hangs ends the trust within a second of its last word, and another takes its place")
-  func frozenConnection() async throws {
+  @Test
+  func `A connection that hangs ends the trust within a second of its last word, and another takes its place`()
+    async throws
+  {
     let database = try await TestDatabase(.postgres)
     let id = try await database.withStore { try await $0.addDevice().id }
     try await RunningListener.with(database) { listening in
@@ -191,8 +195,8 @@ struct PostgresChangeListenerTests {
     }
   }
 
-  @Test("While the server is gone nothing is trusted; when it is back, changes were missed")
-  func restart() async throws {
+  @Test
+  func `While the server is gone nothing is trusted; when it is back, changes were missed`() async throws {
     try await PostgresCluster.with { cluster in
       let database = try await TestDatabase(.postgres, on: cluster)
       try await RunningListener.with(database) { listening in
@@ -206,8 +210,8 @@ struct PostgresChangeListenerTests {
     }
   }
 
-  @Test("A URL that is none is refused")
-  func malformedURL() async throws {
+  @Test
+  func `A URL that is none is refused`() async throws {
     let loop = try EventLoop(name: "test")
     defer { loop.stop() }
     #expect(throws: PostgresURLError.self) {
@@ -219,8 +223,8 @@ struct PostgresChangeListenerTests {
 
 @Suite("PostgreSQL: processes that serve a database know of each other", .timeLimit(.minutes(2)))
 struct PostgresProcessLockTests {
-  @Test("A process with a memory of its own is alone, and the next one is told what to do")
-  func exclusive() async throws {
+  @Test
+  func `A process with a memory of its own is alone, and the next one is told what to do`() async throws {
     let database = try await TestDatabase(.postgres)
     try await RunningListener.with(database, lock: .exclusive) { listening in
       for lock in [PostgresProcessLock.exclusive, .shared] {
@@ -236,8 +240,8 @@ struct PostgresProcessLockTests {
     }
   }
 
-  @Test("Processes that share their memory serve together, and none without it beside them")
-  func shared() async throws {
+  @Test
+  func `Processes that share their memory serve together, and none without it beside them`() async throws {
     let database = try await TestDatabase(.postgres)
     try await RunningListener.with(database) { _ in
       try await RunningListener.with(database) { _ in
@@ -248,8 +252,8 @@ struct PostgresProcessLockTests {
     }
   }
 
-  @Test("When the lock's owner goes, the next one has it")
-  func release() async throws {
+  @Test
+  func `When the lock's owner goes, the next one has it`() async throws {
     let database = try await TestDatabase(.postgres)
     for lock in [PostgresProcessLock.exclusive, .exclusive, .shared, .exclusive] {
       try await RunningListener.with(database, lock: lock) { listening in #expect(listening.locks == [true]) }
@@ -264,8 +268,9 @@ struct PostgresProcessLockTests {
 
   private static let oid = "(SELECT oid FROM pg_database WHERE datname = current_database())"
 
-  @Test("A lock that another one took is told as lost, tried for, and told when it is held again")
-  func lost() async throws {
+  @Test
+  func `A lock that another one took is told as lost, tried for, and told when it is held again`() async throws
+  {
     let database = try await TestDatabase(.postgres)
     try await RunningListener.with(database, lock: .exclusive) { listening in
       let other = await SQLSession(database.location)

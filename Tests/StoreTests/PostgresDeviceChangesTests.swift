@@ -32,8 +32,8 @@ import Testing
     }
   }
 
-  @Test("Those of one pass of the loop are one transaction", arguments: Kind.allCases)
-  func together(_ kind: Kind) async throws {
+  @Test(arguments: Kind.allCases)
+  func `Those of one pass of the loop are one transaction`(_ kind: Kind) async throws {
     try await withDevices(40) { running, ids, session in
       let outcomes = try await running.onLoop { store in
         await store.outcomes(40) { try await kind.make(ids[$0], in: store) }
@@ -44,8 +44,8 @@ import Testing
     }
   }
 
-  @Test("A device that another transaction has locked holds up no other", arguments: Kind.allCases)
-  func locked(_ kind: Kind) async throws {
+  @Test(arguments: Kind.allCases)
+  func `A device that another transaction has locked holds up no other`(_ kind: Kind) async throws {
     // A statement of several that waited for the lock would give up, and the others go on, before the test noticed.
     try await withDevices(20, options: "&options=-c%20statement_timeout%3D1min") { running, ids, session in
       try await session.run("BEGIN; SELECT 1 FROM devices WHERE id = '\(ids[7])' FOR UPDATE")
@@ -63,8 +63,8 @@ import Testing
     }
   }
 
-  @Test("A name that another transaction has taken, or gives back, is waited for", arguments: [true, false])
-  func nameTakenMeanwhile(_ isTaken: Bool) async throws {
+  @Test(arguments: [true, false])
+  func `A name that another transaction has taken, or gives back, is waited for`(_ isTaken: Bool) async throws {
     try await withDevices(3) { running, ids, session in
       try await session.run("BEGIN; UPDATE devices SET device_name = 'uno' WHERE id = '\(ids[2])'")
       async let outcomes = running.onLoop { store in
@@ -78,8 +78,8 @@ import Testing
     }
   }
 
-  @Test("Of a deadlock with another transaction only the rename that is in it hears")
-  func deadlock() async throws {
+  @Test
+  func `Of a deadlock with another transaction only the rename that is in it hears`() async throws {
     // The statement looks for one after two seconds, the session would after ten.
     try await withDevices(3, options: "&options=-c%20deadlock_timeout%3D2s") { running, ids, session in
       try await session.run("SET deadlock_timeout = '10s'")

@@ -5,8 +5,8 @@ import Testing
 @testable import PostgresStore
 
 @Suite("PostgreSQL: a server that goes away", .timeLimit(.minutes(1))) struct PostgresFailureTests {
-  @Test("Ended sessions fail what is pending, and the next operations have new ones")
-  func terminatedSessions() async throws {
+  @Test
+  func `Ended sessions fail what is pending, and the next operations have new ones`() async throws {
     let database = try await TestDatabase(.postgres)
     try await RunningPostgresStore.with(database.location) { running in
       await running.waitUntilConnected()
@@ -31,8 +31,8 @@ import Testing
     }
   }
 
-  @Test("A stopped server is unavailable in bounded time, and comes back by itself")
-  func restart() async throws {
+  @Test
+  func `A stopped server is unavailable in bounded time, and comes back by itself`() async throws {
     try await PostgresCluster.with { cluster in
       let database = try await TestDatabase(.postgres, on: cluster)
       var limits = PostgresLimits()
@@ -56,8 +56,8 @@ import Testing
     }
   }
 
-  @Test("A server that hangs meets the deadline, and what it lost comes back by itself")
-  func frozenServer() async throws {
+  @Test
+  func `A server that hangs meets the deadline, and what it lost comes back by itself`() async throws {
     try await PostgresCluster.with { cluster in
       let database = try await TestDatabase(.postgres, on: cluster)
       var limits = PostgresLimits()
@@ -84,8 +84,8 @@ import Testing
     }
   }
 
-  @Test("A store closes at once while it waits for a server that hangs")
-  func closing() async throws {
+  @Test
+  func `A store closes at once while it waits for a server that hangs`() async throws {
     let listener = SilentListener()
     var limits = PostgresLimits()
     limits.waitMilliseconds = 60_000
@@ -102,13 +102,11 @@ import Testing
     #expect(elapsed < stretched(15_000))
   }
 
-  @Test(
-    "A server out of reach is unavailable in bounded time",
-    arguments: [
-      "postgresql:///x?host=/nonexistent&user=x", "postgresql://127.0.0.1:1/x?user=x",
-      "postgresql://name.invalid/x?user=x",
-    ])
-  func unreachable(_ url: String) async throws {
+  @Test(arguments: [
+    "postgresql:///x?host=/nonexistent&user=x", "postgresql://127.0.0.1:1/x?user=x",
+    "postgresql://name.invalid/x?user=x",
+  ])
+  func `A server out of reach is unavailable in bounded time`(_ url: String) async throws {
     var limits = PostgresLimits()
     limits.waitMilliseconds = 100
     try await RunningPostgresStore.with(url, limits: limits) { running in
@@ -120,8 +118,8 @@ import Testing
     }
   }
 
-  @Test("A server that accepts and says nothing is unavailable in bounded time")
-  func silence() async throws {
+  @Test
+  func `A server that accepts and says nothing is unavailable in bounded time`() async throws {
     let listener = SilentListener()
     var limits = PostgresLimits()
     limits.waitMilliseconds = 100
@@ -132,8 +130,8 @@ import Testing
     }
   }
 
-  @Test("Of several hosts, one that refuses is passed over")
-  func severalHosts() async throws {
+  @Test
+  func `Of several hosts, one that refuses is passed over`() async throws {
     let database = try await TestDatabase(.postgres)
     let url = database.location.replacing("host=", with: "host=/nonexistent,")
     try await RunningPostgresStore.with(url) { running in
@@ -144,8 +142,8 @@ import Testing
 }
 
 @Suite("PostgreSQL: a server that refuses", .timeLimit(.minutes(1))) struct PostgresRefusalTests {
-  @Test("A server that became read-only is unavailable for writes, until it is not")
-  func readOnly() async throws {
+  @Test
+  func `A server that became read-only is unavailable for writes, until it is not`() async throws {
     let database = try await TestDatabase(.postgres)
     let session = await SQLSession(database.location)
     let name = try await session.run("SELECT current_database()")[0]
@@ -165,8 +163,8 @@ import Testing
     }
   }
 
-  @Test("Of several hosts, one that is read-only is not connected to")
-  func readOnlyHost() async throws {
+  @Test
+  func `Of several hosts, one that is read-only is not connected to`() async throws {
     let database = try await TestDatabase(.postgres)
     let session = await SQLSession(database.location)
     let name = try await session.run("SELECT current_database()")[0]
@@ -182,8 +180,8 @@ import Testing
     }
   }
 
-  @Test("A database without its tables is unavailable, and the log learns why")
-  func notMigrated() async throws {
+  @Test
+  func `A database without its tables is unavailable, and the log learns why`() async throws {
     let database = try await TestDatabase(.postgres, isMigrated: false)
     var limits = PostgresLimits()
     limits.waitMilliseconds = 100
@@ -195,8 +193,10 @@ import Testing
     }
   }
 
-  @Test("A connection of which one statement does not fit the schema is not ready; once it fits, it is")
-  func otherSchema() async throws {
+  @Test
+  func `A connection of which one statement does not fit the schema is not ready; once it fits, it is`()
+    async throws
+  {
     let database = try await TestDatabase(.postgres)
     try await database.sql("ALTER TABLE deliveries RENAME broker_ticket TO ticket")
     var limits = PostgresLimits()
@@ -212,8 +212,8 @@ import Testing
     }
   }
 
-  @Test("One statement's error leaves its neighbours in the pipeline alone")
-  func neighbours() async throws {
+  @Test
+  func `One statement's error leaves its neighbours in the pipeline alone`() async throws {
     let database = try await TestDatabase(.postgres)
     var limits = PostgresLimits()
     limits.writeConnections = 1
@@ -229,8 +229,8 @@ import Testing
     }
   }
 
-  @Test("A statement that the server cancels is unavailable, alone")
-  func statementTimeout() async throws {
+  @Test
+  func `A statement that the server cancels is unavailable, alone`() async throws {
     let database = try await TestDatabase(.postgres)
     var limits = PostgresLimits()
     limits.writeConnections = 1
@@ -254,8 +254,8 @@ import Testing
     }
   }
 
-  @Test("More statements than a connection may have pending are refused, and no others")
-  func fullPipelines() async throws {
+  @Test
+  func `More statements than a connection may have pending are refused, and no others`() async throws {
     let database = try await TestDatabase(.postgres)
     var limits = PostgresLimits()
     limits.writeConnections = 2
@@ -281,8 +281,10 @@ import Testing
     }
   }
 
-  @Test("More requests than may wait for a connection are refused, and the rest when their time is over")
-  func fullQueue() async throws {
+  @Test
+  func `More requests than may wait for a connection are refused, and the rest when their time is over`()
+    async throws
+  {
     var limits = PostgresLimits()
     limits.waiting = 3
     limits.waitMilliseconds = 200

@@ -4,8 +4,8 @@ import Testing
 @testable import PostgresStore
 
 @Suite("PostgreSQL: what the URL says and what it leaves open") struct PostgresParametersTests {
-  @Test("Defaults stand where the URL sets nothing")
-  func defaults() throws {
+  @Test
+  func `Defaults stand where the URL sets nothing`() throws {
     let parameters = try PostgresParameters(url: "postgresql://user:pw@db:5433/name")
     #expect(parameters["host"] == "db" && parameters["port"] == "5433" && parameters["dbname"] == "name")
     #expect(parameters["connect_timeout"] == "3" && parameters["tcp_user_timeout"] == "5000")
@@ -13,8 +13,8 @@ import Testing
     #expect(parameters["target_session_attrs"] == nil)
   }
 
-  @Test("The URL wins, but for limits that are none and the encoding")
-  func given() throws {
+  @Test
+  func `The URL wins, but for limits that are none and the encoding`() throws {
     let url = "postgresql://db/x?connect_timeout=9&application_name=mine&keepalives_idle=60"
     let parameters = try PostgresParameters(url: url)
     #expect(parameters["connect_timeout"] == "9" && parameters["application_name"] == "mine")
@@ -25,8 +25,8 @@ import Testing
     }
   }
 
-  @Test("Several hosts: the one that can be written to, unless the URL says otherwise")
-  func severalHosts() throws {
+  @Test
+  func `Several hosts: the one that can be written to, unless the URL says otherwise`() throws {
     for url in ["postgresql://a,b:5433/x", "host=a,b", "hostaddr=10.0.0.1,10.0.0.2"] {
       #expect(try PostgresParameters(url: url)["target_session_attrs"] == "read-write", "\(url)")
     }
@@ -34,22 +34,20 @@ import Testing
     #expect(any["target_session_attrs"] == "any")
   }
 
-  @Test(
-    "A malformed URL is refused, without a piece of its password",
-    arguments: [
-      "mysql://user:pass-word@db/x", "postgresql://user:pass-word@db:port/x",
-      "postgresql://user:100%pass-word@db/x",
-      "postgresql://user:pass-word/rest@db/x", "postgresql://user:pass-word@db:70000/x",
-      "postgresql://user:pass-word@db/x?nonsense=1",
-    ])
-  func malformed(_ url: String) {
+  @Test(arguments: [
+    "mysql://user:pass-word@db/x", "postgresql://user:pass-word@db:port/x",
+    "postgresql://user:100%pass-word@db/x",
+    "postgresql://user:pass-word/rest@db/x", "postgresql://user:pass-word@db:70000/x",
+    "postgresql://user:pass-word@db/x?nonsense=1",
+  ])
+  func `A malformed URL is refused, without a piece of its password`(_ url: String) {
     let error = #expect(throws: PostgresURLError.self) { try PostgresParameters(url: url) }
     let text = error?.description ?? ""
     #expect(!text.contains("pass-word") && text.contains("postgresql://user:password@host:port/database"))
   }
 
-  @Test("They print as redacted")
-  func redacted() throws {
+  @Test
+  func `They print as redacted`() throws {
     let parameters = try PostgresParameters(url: "postgresql://user:pass-word@db/x")
     var dumped = ""
     dump(parameters, to: &dumped)
@@ -60,27 +58,28 @@ import Testing
 
 @Suite("PostgreSQL: time on the wire") struct PostgresTimeTests {
   @Test(
-    "Milliseconds since 1970 are microseconds since 2000, and back",
     arguments: [
       (946_684_800_000, 0), (946_684_800_001, 1000), (946_684_799_999, -1000), (0, -946_684_800_000_000),
       (-1, -946_684_800_001_000),
     ] as [(Int64, Int64)])
-  func conversion(_ milliseconds: Int64, _ microseconds: Int64) {
+  func `Milliseconds since 1970 are microseconds since 2000, and back`(
+    _ milliseconds: Int64, _ microseconds: Int64
+  ) {
     let time = Timestamp(millisecondsSince1970: milliseconds)
     #expect(PostgresTime.microseconds(of: time) == microseconds)
     #expect(PostgresTime.timestamp(microseconds: microseconds) == time)
   }
 
-  @Test("Microseconds are rounded down, before 2000 too")
-  func rounding() {
+  @Test
+  func `Microseconds are rounded down, before 2000 too`() {
     #expect(PostgresTime.timestamp(microseconds: 1999).millisecondsSince1970 == 946_684_800_001)
     #expect(PostgresTime.timestamp(microseconds: -1).millisecondsSince1970 == 946_684_799_999)
     #expect(PostgresTime.timestamp(microseconds: -1000).millisecondsSince1970 == 946_684_799_999)
     #expect(PostgresTime.timestamp(microseconds: -1001).millisecondsSince1970 == 946_684_799_998)
   }
 
-  @Test("What PostgreSQL cannot hold is infinite")
-  func infinite() {
+  @Test
+  func `What PostgreSQL cannot hold is infinite`() {
     for (milliseconds, expected) in [
       (Int64.min, Int64.min), (.max, .max), (-300_000_000_000_000, .min), (9_300_000_000_000_000, .max),
     ] as [(Int64, Int64)] {
@@ -90,10 +89,10 @@ import Testing
 }
 
 @Suite("PostgreSQL: connections") struct PostgresLimitsTests {
-  @Test(
-    "A process has few of them, however many loops it has, and every loop has one of each kind",
-    arguments: [(1, 2, 8), (4, 2, 8), (8, 2, 4), (10, 2, 3), (16, 2, 2), (32, 1, 1), (64, 1, 1), (0, 2, 8)])
-  func share(_ loops: Int, _ reads: Int, _ writes: Int) {
+  @Test(arguments: [(1, 2, 8), (4, 2, 8), (8, 2, 4), (10, 2, 3), (16, 2, 2), (32, 1, 1), (64, 1, 1), (0, 2, 8)])
+  func `A process has few of them, however many loops it has, and every loop has one of each kind`(
+    _ loops: Int, _ reads: Int, _ writes: Int
+  ) {
     let limits = PostgresLimits(loops: loops)
     #expect(limits.readConnections == reads && limits.writeConnections == writes)
   }

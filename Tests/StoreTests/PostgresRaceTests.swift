@@ -6,8 +6,8 @@ import Testing
 
 /// Statements that wait for each other's locks, on connections of their own.
 @Suite("PostgreSQL: two writes at once", .timeLimit(.minutes(1))) struct PostgresRaceTests {
-  @Test("Tokens that waited for the device's row count those that came meanwhile")
-  func tokens() async throws {
+  @Test
+  func `Tokens that waited for the device's row count those that came meanwhile`() async throws {
     let database = try await TestDatabase(.postgres)
     let outcomes = try await blockedWrites(in: database, on: "devices", count: 4) {
       store, device, key, number in
@@ -20,8 +20,8 @@ import Testing
     #expect(try await database.sql("SELECT count(*) FROM device_tokens") == "3")
   }
 
-  @Test("Signals that waited for the client's row count those that came meanwhile")
-  func signals() async throws {
+  @Test
+  func `Signals that waited for the client's row count those that came meanwhile`() async throws {
     let database = try await TestDatabase(.postgres)
     let outcomes = try await blockedWrites(in: database, on: "clients", count: 4) { store, device, _, _ in
       _ = try await store.insertSignal(signal(), to: .devices([device.id]), maxLive: 3)
@@ -31,14 +31,14 @@ import Testing
     #expect(try await database.sql("SELECT count(*) FROM deliveries") == "3")
   }
 
-  @Test(
-    "A token whose device is revoked, or gets its next secret, while it waits is not stored",
-    arguments: [
-      "revoked = true, is_active = false", "is_active = false", "stored_key = sha256('new')",
-      "next_hmac_key_hash = '$argon2id$', next_stored_key = sha256('a'), next_server_key = sha256('b'), "
-        + "grace_expires_at = '2000-01-01T00:00:00Z'",
-    ])
-  func revokedMeanwhile(_ change: String) async throws {
+  @Test(arguments: [
+    "revoked = true, is_active = false", "is_active = false", "stored_key = sha256('new')",
+    "next_hmac_key_hash = '$argon2id$', next_stored_key = sha256('a'), next_server_key = sha256('b'), "
+      + "grace_expires_at = '2000-01-01T00:00:00Z'",
+  ])
+  func `A token whose device is revoked, or gets its next secret, while it waits is not stored`(
+    _ change: String
+  ) async throws {
     let database = try await TestDatabase(.postgres)
     let outcomes = try await blockedWrites(
       in: database, on: "devices", count: 1, meanwhile: "UPDATE devices SET \(change)"
@@ -53,8 +53,8 @@ import Testing
     #expect(try await database.sql("SELECT count(*) FROM device_tokens") == "0")
   }
 
-  @Test("A signal whose client is deleted while it waits is not stored")
-  func deletedMeanwhile() async throws {
+  @Test
+  func `A signal whose client is deleted while it waits is not stored`() async throws {
     let database = try await TestDatabase(.postgres)
     let outcomes = try await blockedWrites(
       in: database, on: "clients", count: 1, meanwhile: "DELETE FROM clients"
@@ -65,8 +65,8 @@ import Testing
     #expect(try await database.sql("SELECT count(*) FROM signals") == "0")
   }
 
-  @Test("A signal to all sees which devices came and went while it waited")
-  func changedMeanwhile() async throws {
+  @Test
+  func `A signal to all sees which devices came and went while it waited`() async throws {
     let database = try await TestDatabase(.postgres)
     let outcomes = try await blockedWrites(
       in: database, on: "clients", count: 1, meanwhile: "UPDATE devices SET is_active = false"
@@ -77,8 +77,8 @@ import Testing
     #expect(outcomes == [nil: 1])
   }
 
-  @Test("Presence that waited does not go back")
-  func presence() async throws {
+  @Test
+  func `Presence that waited does not go back`() async throws {
     let later = "last_seen = '2026-01-01T00:00:00Z', last_ack = '2026-01-01T00:00:00Z'"
     let database = try await TestDatabase(.postgres)
     let outcomes = try await blockedWrites(
@@ -93,8 +93,8 @@ import Testing
     #expect(try await database.sql("SELECT last_poll < last_seen FROM devices") == "t")
   }
 
-  @Test("Of acknowledgements that waited, one is the first; all hear that the delivery is known")
-  func acknowledgements() async throws {
+  @Test
+  func `Of acknowledgements that waited, one is the first; all hear that the delivery is known`() async throws {
     let database = try await TestDatabase(.postgres)
     try await RunningPostgresStore.with(database.location) { running in
       // Each on a connection of its own.
@@ -155,10 +155,10 @@ import Testing
     }
   }
 
-  @Test(
-    "Clearing passes over an expired row that another transaction holds, and does not wait for it",
-    arguments: ExpiredRows.allCases)
-  func clearing(_ rows: ExpiredRows) async throws {
+  @Test(arguments: ExpiredRows.allCases)
+  func `Clearing passes over an expired row that another transaction holds, and does not wait for it`(
+    _ rows: ExpiredRows
+  ) async throws {
     let database = try await TestDatabase(.postgres)
     try await RunningPostgresStore.with(database.location) { running in
       await running.waitUntilConnected()

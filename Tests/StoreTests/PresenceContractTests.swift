@@ -2,8 +2,8 @@ import Registry
 import Testing
 
 @Suite("Every store: presence") struct PresenceContractTests {
-  @Test("Presence is stored, and what is not known is left", arguments: StoreKind.allCases)
-  func record(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Presence is stored, and what is not known is left`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let (id, _) = try await store.addDevice()
       let times = (1...4).map { noon.plus(seconds: $0) }
@@ -19,8 +19,8 @@ import Testing
     }
   }
 
-  @Test("Presence never goes back, each time by itself", arguments: StoreKind.allCases)
-  func neverBack(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Presence never goes back, each time by itself`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let (id, _) = try await store.addDevice()
       let (early, middle, late) = (noon, noon.plus(milliseconds: 1), noon.plus(milliseconds: 2))
@@ -32,8 +32,8 @@ import Testing
     }
   }
 
-  @Test("Presence of many devices, of which some are gone", arguments: StoreKind.allCases)
-  func many(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Presence of many devices, of which some are gone`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       try await store.insertClient(client("alice"))
       var presence = [newID(): Presence(lastSeen: noon), newID(): Presence(lastSeen: noon)]
@@ -52,8 +52,8 @@ import Testing
     }
   }
 
-  @Test("Presence that is told sixteen times at once ends at the latest", arguments: StoreKind.allCases)
-  func race(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Presence that is told sixteen times at once ends at the latest`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let ids = try await store.addDevices(20)
       // Each has the devices in an order of its own: dictionaries do.

@@ -20,8 +20,8 @@ import Testing
     case tokensTimeByHand = "UPDATE device_tokens SET expires_at = 0"
   }
 
-  @Test("A device's credentials", arguments: Change.allCases)
-  func credentials(_ change: Change) async throws {
+  @Test(arguments: Change.allCases)
+  func `A device's credentials`(_ change: Change) async throws {
     let file = try await TestDatabase(.sqlite)
     let now = try await file.clock()
     let (second, hash) = (verifier(), newHash())
@@ -49,8 +49,9 @@ import Testing
     }
   }
 
-  @Test("Not told: presence, names, what is new, what stays the same, and tokens that had expired")
-  func silence() async throws {
+  @Test
+  func `Not told: presence, names, what is new, what stays the same, and tokens that had expired`() async throws
+  {
     let file = try await TestDatabase(.sqlite)
     try await withWatcher(on: file) { watched in
       try await file.withStore { store in
@@ -73,8 +74,8 @@ import Testing
     }
   }
 
-  @Test("Signals, to each of their devices and no other")
-  func signals() async throws {
+  @Test
+  func `Signals, to each of their devices and no other`() async throws {
     let file = try await TestDatabase(.sqlite)
     try await withWatcher(on: file) { watched in
       let ids = try await file.withStore { store in
@@ -88,8 +89,10 @@ import Testing
     }
   }
 
-  @Test("What was before the start is not told, and everything behind it is, in as many reads as it takes")
-  func manyChanges() async throws {
+  @Test
+  func `What was before the start is not told, and everything behind it is, in as many reads as it takes`()
+    async throws
+  {
     let file = try await TestDatabase(.sqlite)
     try await file.logChanges(700)
     try await withWatcher(on: file) { watched in
@@ -101,8 +104,8 @@ import Testing
     }
   }
 
-  @Test("More than the log holds: changes were missed, and those that follow are told")
-  func trimmedLog() async throws {
+  @Test
+  func `More than the log holds: changes were missed, and those that follow are told`() async throws {
     let file = try await TestDatabase(.sqlite)
     try await withWatcher(on: file) { watched in
       try await file.logChanges(10_001)
@@ -114,8 +117,8 @@ import Testing
     }
   }
 
-  @Test("A log that was emptied before it was read: changes were missed")
-  func emptiedLog() async throws {
+  @Test
+  func `A log that was emptied before it was read: changes were missed`() async throws {
     let file = try await TestDatabase(.sqlite)
     try await withWatcher(on: file) { watched in
       let other = try SQLiteConnection(path: file.location, isReader: false, busyTimeoutMilliseconds: 5000)
@@ -131,8 +134,10 @@ import Testing
     }
   }
 
-  @Test("Reads that fail end the trust; when they do again, changes were missed, and trust is back")
-  func blindness() async throws {
+  @Test
+  func `Reads that fail end the trust; when they do again, changes were missed, and trust is back`()
+    async throws
+  {
     let file = try await TestDatabase(.sqlite)
     try await file.logChanges(1)
     try await withWatcher(on: file) { watched in
@@ -145,8 +150,8 @@ import Testing
     }
   }
 
-  @Test("Trust reaches a second ahead at the most, and a closed watcher tells nothing more")
-  func closing() async throws {
+  @Test
+  func `Trust reaches a second ahead at the most, and a closed watcher tells nothing more`() async throws {
     let file = try await TestDatabase(.sqlite)
     try await withWatcher(on: file) { watched in
       let first = watched.observer.trustedUntil

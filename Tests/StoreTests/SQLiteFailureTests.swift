@@ -8,8 +8,8 @@ import Testing
 @testable import SQLiteStore
 
 @Suite("SQLite: the file", .timeLimit(.minutes(1))) struct SQLiteFileTests {
-  @Test("A file that is opened again has what was stored")
-  func reopening() async throws {
+  @Test
+  func `A file that is opened again has what was stored`() async throws {
     let database = try await TestDatabase(.sqlite)
     let one = try await database.withStore { store in
       try await store.insertClient(client("alice"))
@@ -21,8 +21,8 @@ import Testing
     }
   }
 
-  @Test("What another connection wrote is seen at once, in both directions")
-  func otherConnections() async throws {
+  @Test
+  func `What another connection wrote is seen at once, in both directions`() async throws {
     let database = try await TestDatabase(.sqlite)
     try await database.withStore { store in
       try await store.insertClient(client("alice"))
@@ -35,8 +35,8 @@ import Testing
     }
   }
 
-  @Test("Its files are its owner's alone, and so are the folders made for it")
-  func modes() async throws {
+  @Test
+  func `Its files are its owner's alone, and so are the folders made for it`() async throws {
     let directory = TemporaryDirectory()
     let path = "\(directory.path)/a/b/registry.db"
     _ = try SQLiteMigrator.migrate(path: path)
@@ -49,8 +49,8 @@ import Testing
     database.close()
   }
 
-  @Test("A path in the working folder needs no folder, and a name without a slash is one")
-  func relativePath() throws {
+  @Test
+  func `A path in the working folder needs no folder, and a name without a slash is one`() throws {
     let name = "test-\(newID()).db"
     defer { unlink(name) }
     try SQLiteFile.create(name)
@@ -59,8 +59,8 @@ import Testing
     try SQLiteFile.create(name)
   }
 
-  @Test("A file that cannot be created is named, with the reason")
-  func notCreated() {
+  @Test
+  func `A file that cannot be created is named, with the reason`() {
     let error = #expect(throws: SQLiteFileError.self) { try SQLiteDatabase(path: "/dev/null/registry.db") }
     #expect(error == SQLiteFileError(path: "/dev/null/registry.db", errorNumber: ENOTDIR))
     #expect(error?.description == "cannot create /dev/null/registry.db: Not a directory")
@@ -69,16 +69,16 @@ import Testing
     }
   }
 
-  @Test("A folder in the file's place is unavailable")
-  func folderInPlace() throws {
+  @Test
+  func `A folder in the file's place is unavailable`() throws {
     let directory = TemporaryDirectory()
     #expect(throws: MigrationFailed.self) { try migrationFailure(at: directory.path) }
     let error = #expect(throws: RegistryError.self) { try SQLiteDatabase(path: directory.path) }
     #expect(isUnavailable(error))
   }
 
-  @Test("A file that is no database is a fault, and left as it is")
-  func noDatabase() throws {
+  @Test
+  func `A file that is no database is a fault, and left as it is`() throws {
     let directory = TemporaryDirectory()
     let path = "\(directory.path)/registry.db"
     let text = String(repeating: "this is a text\n", count: 100)
@@ -109,8 +109,10 @@ import Testing
 }
 
 @Suite("SQLite: reads that are asked for together", .timeLimit(.minutes(1))) struct SQLiteReadTests {
-  @Test("They see one state of the database, with all that was committed before the last of them was asked for")
-  func oneState() async throws {
+  @Test
+  func `They see one state of the database, with all that was committed before the last of them was asked for`()
+    async throws
+  {
     try await withRunningStore { running in
       // Used on the loop alone.
       nonisolated(unsafe) let other = try SQLiteConnection(
@@ -127,8 +129,8 @@ import Testing
     }
   }
 
-  @Test("One that fails fails alone, and the log that they held can be emptied then")
-  func oneFailure() async throws {
+  @Test
+  func `One that fails fails alone, and the log that they held can be emptied then`() async throws {
     try await withRunningStore { running in
       try await running.execute("UPDATE clients SET email = 'alice@example.com'")
       try await running.run { store in
@@ -148,8 +150,8 @@ import Testing
     }
   }
 
-  @Test("A store that is closed meanwhile answers none of them")
-  func closed() async throws {
+  @Test
+  func `A store that is closed meanwhile answers none of them`() async throws {
     try await withRunningStore { running in
       await running.loop.run {
         async let first = Self.error { _ = try await running.store.client(alice) }
@@ -168,8 +170,8 @@ import Testing
 }
 
 @Suite("SQLite: writes that wait", .timeLimit(.minutes(1))) struct SQLiteSharedCommitTests {
-  @Test("They share a commit, and one that fails undoes what it did, and no other")
-  func sharedCommit() async throws {
+  @Test
+  func `They share a commit, and one that fails undoes what it did, and no other`() async throws {
     try await withRunningStore { running in
       let before = commits(behind: running.path)
       let outcomes = try await running.outcomes(12) { store, number in
@@ -191,8 +193,10 @@ import Testing
     }
   }
 
-  @Test("Where there is no room for all of them, those that are stored are acknowledged, and no others")
-  func fullDatabase() async throws {
+  @Test
+  func `Where there is no room for all of them, those that are stored are acknowledged, and no others`()
+    async throws
+  {
     try await withRunningStore { running in
       try await running.leaveNoRoom()
       let id = String(repeating: "c", count: 60)
@@ -217,8 +221,8 @@ import Testing
 }
 
 @Suite("SQLite: writes that cannot be done", .timeLimit(.minutes(1))) struct SQLiteFailureTests {
-  @Test("A writer in another process is waited for in bounded time, and reads go on")
-  func lockedWriter() async throws {
+  @Test
+  func `A writer in another process is waited for in bounded time, and reads go on`() async throws {
     try await withRunningStore(busyTimeoutMilliseconds: 200) { running in
       let other = try SQLiteConnection(path: running.path, isReader: false, busyTimeoutMilliseconds: 0)
       try other.execute("BEGIN IMMEDIATE; INSERT INTO clients (id, created_at) VALUES ('bob', 0)")
@@ -234,8 +238,8 @@ import Testing
     }
   }
 
-  @Test("A full disk is unavailable, reads go on, and writes do again when there is room")
-  func fullDatabase() async throws {
+  @Test
+  func `A full disk is unavailable, reads go on, and writes do again when there is room`() async throws {
     try await withRunningStore { running in
       try await running.leaveNoRoom()
       var error: RegistryError?
@@ -254,8 +258,8 @@ import Testing
     }
   }
 
-  @Test("A database that became read-only is unavailable for writes, and reads go on")
-  func readOnly() async throws {
+  @Test
+  func `A database that became read-only is unavailable for writes, and reads go on`() async throws {
     try await withRunningStore { running in
       try await running.execute("PRAGMA query_only = ON")
       let error = await running.error { try await $0.add("one") }
@@ -266,8 +270,8 @@ import Testing
     }
   }
 
-  @Test("Writes past the queue's length are refused, and no others")
-  func fullQueue() async throws {
+  @Test
+  func `Writes past the queue's length are refused, and no others`() async throws {
     try await withRunningStore { running in
       let gate = Gate()
       let held = Task { await running.hold(gate) }
@@ -299,8 +303,8 @@ import Testing
     }
   }
 
-  @Test("A write whose turn comes too late is refused, and not done")
-  func lateTurn() async throws {
+  @Test
+  func `A write whose turn comes too late is refused, and not done`() async throws {
     try await withRunningStore(maximumWaitMilliseconds: 20) { running in
       let gate = Gate()
       let held = Task { await running.hold(gate) }
@@ -317,8 +321,8 @@ import Testing
     }
   }
 
-  @Test("A closed store answers nothing, and a closed database writes nothing")
-  func closed() async throws {
+  @Test
+  func `A closed store answers nothing, and a closed database writes nothing`() async throws {
     try await withRunningStore { running in
       await running.store.close()
       #expect(await running.error { try await $0.ping() } == .unavailable(cause: "the store was closed"))

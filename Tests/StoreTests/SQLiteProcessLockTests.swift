@@ -10,8 +10,8 @@ struct SQLiteProcessLockTests {
   private let directory = TemporaryDirectory()
   private var path: String { "\(directory.path)/data/registry.db" }
 
-  @Test("A process with a memory of its own is alone, and the next one is told what to do")
-  func exclusive() throws {
+  @Test
+  func `A process with a memory of its own is alone, and the next one is told what to do`() throws {
     let lock = try SQLiteProcessLock(databasePath: path, mode: .exclusive)
     for mode in [SQLiteProcessLock.Mode.exclusive, .shared] {
       let error = #expect(throws: SQLiteProcessLockError.self) {
@@ -23,8 +23,8 @@ struct SQLiteProcessLockTests {
     withExtendedLifetime(lock) {}
   }
 
-  @Test("Processes that share their memory serve together, and none without it beside them")
-  func shared() throws {
+  @Test
+  func `Processes that share their memory serve together, and none without it beside them`() throws {
     let locks = try (0..<3).map { _ in try SQLiteProcessLock(databasePath: path, mode: .shared) }
     #expect(throws: SQLiteProcessLockError.self) {
       try SQLiteProcessLock(databasePath: path, mode: .exclusive)
@@ -32,8 +32,8 @@ struct SQLiteProcessLockTests {
     withExtendedLifetime(locks) {}
   }
 
-  @Test("When the lock's owner goes, the next one has it")
-  func release() throws {
+  @Test
+  func `When the lock's owner goes, the next one has it`() throws {
     var lock: SQLiteProcessLock? = try SQLiteProcessLock(databasePath: path, mode: .exclusive)
     #expect(throws: SQLiteProcessLockError.self) {
       try SQLiteProcessLock(databasePath: path, mode: .exclusive)
@@ -44,8 +44,8 @@ struct SQLiteProcessLockTests {
     withExtendedLifetime(lock) {}
   }
 
-  @Test("Another process's lock counts, and ends with it")
-  func otherProcess() async throws {
+  @Test
+  func `Another process's lock counts, and ends with it`() async throws {
     withExtendedLifetime(try SQLiteProcessLock(databasePath: path, mode: .shared)) {}
     let program = try Program(
       ["--no-fork", "\(path)-serve.lock", "/bin/sh", "-c", "echo held; exec sleep 60"],
@@ -59,16 +59,16 @@ struct SQLiteProcessLockTests {
     withExtendedLifetime(try SQLiteProcessLock(databasePath: path, mode: .exclusive)) {}
   }
 
-  @Test("The lock is a file beside the database, its owner's alone, and stays")
-  func file() throws {
+  @Test
+  func `The lock is a file beside the database, its owner's alone, and stays`() throws {
     withExtendedLifetime(try SQLiteProcessLock(databasePath: path, mode: .exclusive)) {}
     var status = stat()
     #expect(stat("\(path)-serve.lock", &status) == 0 && status.st_mode & 0o777 == 0o600)
     #expect(stat(path, &status) == 0 && status.st_mode & 0o777 == 0o600)
   }
 
-  @Test("A link to the database leads to the same lock")
-  func link() throws {
+  @Test
+  func `A link to the database leads to the same lock`() throws {
     let lock = try SQLiteProcessLock(databasePath: path, mode: .exclusive)
     let link = "\(directory.path)/link.db"
     #expect(symlink("data/registry.db", link) == 0)
@@ -76,8 +76,8 @@ struct SQLiteProcessLockTests {
     withExtendedLifetime(lock) {}
   }
 
-  @Test("A lock that cannot be made is named, and no link is followed in its place")
-  func notMade() throws {
+  @Test
+  func `A lock that cannot be made is named, and no link is followed in its place`() throws {
     #expect(throws: SQLiteFileError(path: "/dev/null/registry.db", errorNumber: ENOTDIR)) {
       try SQLiteProcessLock(databasePath: "/dev/null/registry.db", mode: .exclusive)
     }

@@ -3,8 +3,8 @@ import Registry
 import Testing
 
 @Suite("Every database: what hand-written SQL meets") struct SchemaTests {
-  @Test("The constraints hold", arguments: StoreKind.allCases)
-  func constraints(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `The constraints hold`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       try await store.insertClient(client("alice"))
@@ -48,8 +48,8 @@ import Testing
     }
   }
 
-  @Test("The first and the last time that can be shown are stored", arguments: StoreKind.allCases)
-  func times(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `The first and the last time that can be shown are stored`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       try await store.insertClient(client("alice"))
       for milliseconds: Int64 in [0, 253_402_300_799_999] {
@@ -59,8 +59,8 @@ import Testing
     }
   }
 
-  @Test("The constraints on credentials and signals hold", arguments: StoreKind.allCases)
-  func credentialsAndSignals(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `The constraints on credentials and signals hold`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     let signal = newSignal()
     let device = try await database.withStore { store in
@@ -138,8 +138,8 @@ import Testing
     ] { try await database.sql(statement) }
   }
 
-  @Test("A database of the first migration keeps its data, and can rotate", arguments: StoreKind.allCases)
-  func secondMigration(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `A database of the first migration keeps its data, and can rotate`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind, isMigrated: false)
     let (first, second) = (verifier(), verifier())
     let one = try newDevice("one")
@@ -172,8 +172,10 @@ import Testing
     #expect(try await database.sql("SELECT count(*) FROM devices") == "0")
   }
 
-  @Test("SQLite: signals, deliveries and tokens go without foreign keys, and no text hides behind a NUL")
-  func sqliteShellCascades() async throws {
+  @Test
+  func `SQLite: signals, deliveries and tokens go without foreign keys, and no text hides behind a NUL`()
+    async throws
+  {
     let database = try await TestDatabase(.sqlite)
     let (id, other) = try await database.withStore { store in
       let (id, secret) = try await store.addDevice()
@@ -208,8 +210,10 @@ import Testing
     #expect(try await count("devices") == "0")
   }
 
-  @Test("SQLite: REPLACE does not undo a revocation, and a client's devices go without foreign keys")
-  func sqliteShell() async throws {
+  @Test
+  func `SQLite: REPLACE does not undo a revocation, and a client's devices go without foreign keys`()
+    async throws
+  {
     let database = try await TestDatabase(.sqlite)
     let device = try await database.withStore { store in
       try await store.insertClient(client("alice"))
@@ -236,8 +240,8 @@ import Testing
     }
   }
 
-  @Test("PostgreSQL: TRUNCATE is counted", arguments: ["devices CASCADE", "clients CASCADE"])
-  func truncate(_ tables: String) async throws {
+  @Test(arguments: ["devices CASCADE", "clients CASCADE"])
+  func `PostgreSQL: TRUNCATE is counted`(_ tables: String) async throws {
     let database = try await TestDatabase(.postgres)
     try await database.withStore { store in
       try await store.insertClient(client("alice"))
@@ -249,8 +253,8 @@ import Testing
         == (tables.hasPrefix("devices") ? "0" : ""))
   }
 
-  @Test("The secret's hash is stored", arguments: StoreKind.allCases)
-  func hash(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `The secret's hash is stored`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     let secret = verifier()
     try await database.withStore { store in
@@ -260,9 +264,10 @@ import Testing
     #expect(try await database.sql("SELECT hmac_key_hash FROM devices") == secret.hmacKeyHash)
   }
 
-  @Test(
-    "Migrations run once, and processes that start at once wait for each other", arguments: StoreKind.allCases)
-  func once(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Migrations run once, and processes that start at once wait for each other`(_ kind: StoreKind)
+    async throws
+  {
     let database = try await TestDatabase(kind, isMigrated: false)
     let applied = try await withThrowingTaskGroup(of: [String].self) { group in
       for _ in 0..<3 { group.addTask { try await database.migrate() } }
@@ -273,8 +278,8 @@ import Testing
     #expect(try await database.migrate() == [])
   }
 
-  @Test("A migration that changed, is unknown or comes too late is refused", arguments: StoreKind.allCases)
-  func refused(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `A migration that changed, is unknown or comes too late is refused`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     let known = database.kind.migrations
     func migration(_ number: Int, _ name: String, _ sql: String) -> Migration {

@@ -2,8 +2,8 @@ import Registry
 import Testing
 
 @Suite("Every store: signals") struct SignalContractTests {
-  @Test("A signal comes back byte for byte, with a delivery for each device", arguments: StoreKind.allCases)
-  func roundTrip(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `A signal comes back byte for byte, with a delivery for each device`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let ids = try await store.addDevices(3)
       let text = "{ \"symbol\" : \"EURUSD\",\n\t\"comment\":\"Grüße 🚀 'x' \\u0041\\\\\" }"
@@ -18,10 +18,10 @@ import Testing
     }
   }
 
-  @Test(
-    "The largest payload is stored, and one byte more is refused by the database", arguments: StoreKind.allCases
-  )
-  func largestPayload(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `The largest payload is stored, and one byte more is refused by the database`(_ kind: StoreKind)
+    async throws
+  {
     try await withStore(kind) { store in
       let ids = try await store.addDevices(1)
       // Of two bytes each: bytes count, not characters.
@@ -41,8 +41,8 @@ import Testing
     }
   }
 
-  @Test("A signal to all goes to the client's devices that are active now", arguments: StoreKind.allCases)
-  func all(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `A signal to all goes to the client's devices that are active now`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let ids = try await store.addDevices(4)
@@ -59,8 +59,8 @@ import Testing
     }
   }
 
-  @Test("A signal to all of no devices is stored", arguments: StoreKind.allCases)
-  func allOfNone(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `A signal to all of no devices is stored`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       try await store.insertClient(client("alice"))
       let signal = newSignal()
@@ -69,8 +69,8 @@ import Testing
     }
   }
 
-  @Test("A signal goes to all 1,000 devices that it may name", arguments: StoreKind.allCases)
-  func mostAddressees(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `A signal goes to all 1,000 devices that it may name`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let (number, _) = (Addressees.maximumListed, try await store.insertClient(client("alice")))
@@ -82,9 +82,9 @@ import Testing
     }
   }
 
-  @Test(
-    "What is wrong with an addressee is said in order, and nothing is stored", arguments: StoreKind.allCases)
-  func refusals(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `What is wrong with an addressee is said in order, and nothing is stored`(_ kind: StoreKind) async throws
+  {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let ids = try await store.addDevices(3)
@@ -119,8 +119,9 @@ import Testing
     #expect(try await database.sql("SELECT count(*) FROM deliveries") == "0")
   }
 
-  @Test("So many signals of a client live at once; expired ones are not counted", arguments: StoreKind.allCases)
-  func liveBound(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `So many signals of a client live at once; expired ones are not counted`(_ kind: StoreKind) async throws
+  {
     try await withStore(kind) { store in
       let ids = try await store.addDevices(1)
       try await store.insertClient(client("bob"))
@@ -136,8 +137,8 @@ import Testing
     }
   }
 
-  @Test("Sixteen signals at once where five may live: five are stored", arguments: StoreKind.allCases)
-  func liveRace(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Sixteen signals at once where five may live: five are stored`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let ids = try await store.addDevices(2)
@@ -150,10 +151,10 @@ import Testing
     #expect(try await database.sql("SELECT count(*) FROM deliveries") == "10")
   }
 
-  @Test(
-    "A signal reaches no device that is revoked at the same time, or was sent before",
-    arguments: StoreKind.allCases)
-  func revocationRace(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `A signal reaches no device that is revoked at the same time, or was sent before`(_ kind: StoreKind)
+    async throws
+  {
     try await withStore(kind) { store in
       let ids = try await store.addDevices(8)
       let outcomes = await store.outcomes(16) { index in
@@ -172,9 +173,9 @@ import Testing
     }
   }
 
-  @Test(
-    "A client's signals come newest first, and pages miss and repeat nothing", arguments: StoreKind.allCases)
-  func pages(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `A client's signals come newest first, and pages miss and repeat nothing`(_ kind: StoreKind) async throws
+  {
     try await withStore(kind) { store in
       let ids = try await store.addDevices(2)
       try await store.insertClient(client("bob"))
@@ -201,8 +202,8 @@ import Testing
     }
   }
 
-  @Test("A device's signals come oldest first until acknowledged or expired", arguments: StoreKind.allCases)
-  func pending(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `A device's signals come oldest first until acknowledged or expired`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let ids = try await store.addDevices(2)
       let end = noon.plus(seconds: 10)
@@ -223,8 +224,8 @@ import Testing
     }
   }
 
-  @Test("The first acknowledgement of a signal counts, a repeated one is known", arguments: StoreKind.allCases)
-  func acknowledge(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `The first acknowledgement of a signal counts, a repeated one is known`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let ids = try await store.addDevices(2)
       let signals = [
@@ -257,10 +258,10 @@ import Testing
     }
   }
 
-  @Test(
-    "A store tells first acknowledgements from repeated ones, and names no others",
-    arguments: StoreKind.allCases)
-  func firstAcknowledgements(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `A store tells first acknowledgements from repeated ones, and names no others`(_ kind: StoreKind)
+    async throws
+  {
     try await withStore(kind) { store in
       let ids = try await store.addDevices(1)
       let signals = [newSignal(), newSignal()]
@@ -274,8 +275,8 @@ import Testing
     }
   }
 
-  @Test("Every status is stored, and a request's most acknowledgements are", arguments: StoreKind.allCases)
-  func mostAcknowledgements(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Every status is stored, and a request's most acknowledgements are`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let ids = try await store.addDevices(1)
       var acknowledgements: [Acknowledgement] = []
@@ -295,9 +296,9 @@ import Testing
     }
   }
 
-  @Test(
-    "Sixteen acknowledgements of a signal at once: one counts, all are known", arguments: StoreKind.allCases)
-  func acknowledgementRace(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Sixteen acknowledgements of a signal at once: one counts, all are known`(_ kind: StoreKind) async throws
+  {
     try await withStore(kind) { store in
       let ids = try await store.addDevices(1)
       let signal = try await store.send(to: ids[0])
@@ -314,9 +315,10 @@ import Testing
     }
   }
 
-  @Test(
-    "A client goes with its signals, their deliveries, and its devices' tokens", arguments: StoreKind.allCases)
-  func clientCascade(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `A client goes with its signals, their deliveries, and its devices' tokens`(_ kind: StoreKind)
+    async throws
+  {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let (id, secret) = try await store.addDevice()
@@ -336,8 +338,8 @@ import Testing
     }
   }
 
-  @Test("A device goes with its deliveries, and the signal stays", arguments: StoreKind.allCases)
-  func deviceCascade(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `A device goes with its deliveries, and the signal stays`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let ids = try await store.addDevices(2)
@@ -348,8 +350,8 @@ import Testing
     }
   }
 
-  @Test("Signals that expired before a time are removed, so many at once", arguments: StoreKind.allCases)
-  func sweep(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Signals that expired before a time are removed, so many at once`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let ids = try await store.addDevices(2)

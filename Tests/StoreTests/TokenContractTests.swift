@@ -2,8 +2,8 @@ import Registry
 import Testing
 
 @Suite("Every store: access tokens") struct TokenContractTests {
-  @Test("A token stands for its device until it expires", arguments: StoreKind.allCases)
-  func roundTrip(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `A token stands for its device until it expires`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let (id, secret) = try await store.addDevice()
       let (hash, end) = (newHash(), noon.plus(seconds: 900))
@@ -17,8 +17,8 @@ import Testing
     }
   }
 
-  @Test("A token is given for the secret in force alone", arguments: StoreKind.allCases)
-  func otherSecrets(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `A token is given for the secret in force alone`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let (id, first) = try await store.addDevice()
@@ -36,8 +36,8 @@ import Testing
     }
   }
 
-  @Test("A device that may not come in is given no token", arguments: StoreKind.allCases)
-  func revoked(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `A device that may not come in is given no token`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let (id, secret) = try await store.addDevice()
@@ -57,10 +57,10 @@ import Testing
     case keyByHand, inactiveByHand, revokedByHand, deletedByHand
   }
 
-  @Test(
-    "A token ends with its secret and its device, however they end", arguments: StoreKind.allCases, End.allCases
-  )
-  func ends(_ kind: StoreKind, _ end: End) async throws {
+  @Test(arguments: StoreKind.allCases, End.allCases)
+  func `A token ends with its secret and its device, however they end`(_ kind: StoreKind, _ end: End)
+    async throws
+  {
     let database = try await TestDatabase(kind)
     let (yes, no) = kind == .postgres ? ("true", "false") : ("1", "0")
     try await database.withStore { store in
@@ -93,10 +93,10 @@ import Testing
     #expect(try await database.sql("SELECT count(*) FROM device_tokens") == left)
   }
 
-  @Test(
-    "Of too many live tokens the oldest makes room, and an expired one takes none",
-    arguments: StoreKind.allCases)
-  func room(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Of too many live tokens the oldest makes room, and an expired one takes none`(_ kind: StoreKind)
+    async throws
+  {
     try await withStore(kind) { store in
       let (id, secret) = try await store.addDevice()
       let hashes = (0..<6).map { _ in newHash() }
@@ -116,8 +116,8 @@ import Testing
     }
   }
 
-  @Test("So many tokens in so many seconds, the expired ones included", arguments: StoreKind.allCases)
-  func rate(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `So many tokens in so many seconds, the expired ones included`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let (id, secret) = try await store.addDevice()
       let other = verifier()
@@ -143,9 +143,8 @@ import Testing
     }
   }
 
-  @Test(
-    "Tokens of a clock that was ahead keep nobody from new ones", arguments: StoreKind.allCases)
-  func clockSetBack(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Tokens of a clock that was ahead keep nobody from new ones`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let (id, secret) = try await store.addDevice()
       let later = noon.plus(seconds: 3600)
@@ -166,8 +165,8 @@ import Testing
     }
   }
 
-  @Test("Sixteen tokens at once where ten may be: ten are given", arguments: StoreKind.allCases)
-  func rateRace(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Sixteen tokens at once where ten may be: ten are given`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let (id, secret) = try await store.addDevice()
@@ -180,8 +179,8 @@ import Testing
     #expect(try await database.sql("SELECT count(*) FROM device_tokens") == "10")
   }
 
-  @Test("Eight tokens at once beside ten older ones: ten are live", arguments: StoreKind.allCases)
-  func roomRace(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Eight tokens at once beside ten older ones: ten are live`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let (id, secret) = try await store.addDevice()
@@ -197,9 +196,10 @@ import Testing
     #expect(try await database.sql("SELECT count(*) FROM device_tokens") == "10")
   }
 
-  @Test(
-    "No token of the old secret outlives a rotation that comes at the same time", arguments: StoreKind.allCases)
-  func rotationRace(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `No token of the old secret outlives a rotation that comes at the same time`(_ kind: StoreKind)
+    async throws
+  {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let (id, secret) = try await store.addDevice()
@@ -215,8 +215,8 @@ import Testing
     #expect(try await database.sql("SELECT count(*) FROM device_tokens") == "0")
   }
 
-  @Test("Tokens that expired before a time are removed, so many at once", arguments: StoreKind.allCases)
-  func sweep(_ kind: StoreKind) async throws {
+  @Test(arguments: StoreKind.allCases)
+  func `Tokens that expired before a time are removed, so many at once`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let (id, secret) = try await store.addDevice()
       let hashes = (0..<6).map { _ in newHash() }
