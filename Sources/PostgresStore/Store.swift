@@ -104,23 +104,23 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
     + signalStatements
 
   /// Runs one statement, and answers all of its rows.
-  func rows<Row: Sendable>(
+  func rows<Row>(
     of statement: PostgresStatement<Row>, _ values: PostgresValue...
   ) async throws(RegistryError) -> [Row] {
-    try await answer(to: statement.prepared, values) { $0.rows(statement.row) }
+    try await answer(to: statement.prepared, values).rows(statement.row)
   }
 
   /// Runs one statement, and answers its first row, if there is one.
-  func firstRow<Row: Sendable>(
+  func firstRow<Row>(
     of statement: PostgresStatement<Row>, _ values: PostgresValue...
   ) async throws(RegistryError) -> Row? {
     try await firstRow(of: statement, values)
   }
 
-  func firstRow<Row: Sendable>(
+  func firstRow<Row>(
     of statement: PostgresStatement<Row>, _ values: [PostgresValue]
   ) async throws(RegistryError) -> Row? {
-    try await answer(to: statement.prepared, values) { $0.firstRow(statement.row) }
+    try await answer(to: statement.prepared, values).firstRow(statement.row)
   }
 
   /// Runs one statement, and answers how many rows it changed.
@@ -128,21 +128,23 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
   func run(
     _ statement: PostgresStatement<Void>, _ values: PostgresValue...
   ) async throws(RegistryError) -> Int {
-    try await answer(to: statement.prepared, values) { $0.changedRowCount }
+    try await answer(to: statement.prepared, values).changedRowCount
   }
 
-  private func answer<Value: Sendable>(
-    to statement: PreparedStatement, _ values: [PostgresValue], read: @escaping (PostgresAnswer) -> Value
-  ) async throws(RegistryError) -> Value {
+  private func answer(
+    to statement: PreparedStatement, _ values: [PostgresValue]
+  ) async throws(RegistryError) -> PostgresAnswer {
     loop.assertCurrent()
     assert(Self.statements.contains { $0 === statement }, "\(statement.name) is not in its file's statements")
-    let result: Result<Value, RegistryError> = await withUnsafeContinuation { continuation in
+    let result: Result<PostgresAnswer, PostgresFailure> = await withUnsafeContinuation { continuation in
       let request = PostgresRequest(statement: statement, values: values) { answer in
-        continuation.resume(returning: answer.map(read).mapError(\.registryError))
+        // The caller is on the same loop.
+        nonisolated(unsafe) let answer = answer
+        continuation.resume(returning: answer)
       }
       (statement.kind == .write ? writes : reads).submit(request)
     }
-    return try result.get()
+    return try result.mapError(\.registryError).get()
   }
 }
 
