@@ -1,4 +1,4 @@
-/// The algorithms that a signature can have (RFC 7518, section 3.1). The raw value is the name in `alg`.
+/// The supported signature algorithms (RFC 7518, section 3.1). The raw value is the name in `alg`.
 enum Algorithm: String {
   case hs256 = "HS256"
   case rs256 = "RS256"
@@ -13,7 +13,7 @@ enum Algorithm: String {
 
   static let rsa: [Algorithm] = [.rs256, .rs384, .rs512, .ps256, .ps384, .ps512]
 
-  /// Bytes that every signature has, where the algorithm alone tells (RFC 7518, sections 3.2 and 3.4).
+  /// The length in bytes of every signature, if the algorithm fixes it (RFC 7518, sections 3.2 and 3.4).
   var signatureLength: Int? {
     switch self {
     case .hs256: 32

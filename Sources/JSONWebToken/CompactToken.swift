@@ -2,16 +2,16 @@ internal import CCjose
 internal import Encoding
 internal import JSON
 
-/// A signed token in its compact form (RFC 7515, section 3.1), whose header was tested and whose signature was
-/// not yet.
+/// A signed token in compact form (RFC 7515, section 3.1) with a valid header. Its signature is not yet
+/// verified.
 struct CompactToken {
   private let text: String
   private let signatureLength: Int
   let algorithm: Algorithm
   let keyID: String?
 
-  /// Takes the token apart and tests all that can be tested without a key. Throws `tooLong`, `encrypted`,
-  /// `malformed`, `wrongType`, `criticalHeader`, `algorithmNotAllowed`.
+  /// Parses the token, and checks everything that needs no key. Throws `tooLong`, `encrypted`, `malformed`,
+  /// `wrongType`, `criticalHeader` or `algorithmNotAllowed`.
   init(_ text: String) throws(TokenError) {
     guard text.utf8.count <= TokenVerifier.maximumTokenLength else { throw .tooLong }
     let parts = text.utf8.split(
@@ -27,9 +27,10 @@ struct CompactToken {
     self.text = text
   }
 
-  /// The claims, once the key has verified the signature. Throws `wrongSignature`, `malformed`.
+  /// Verifies the signature, and returns the claims. Throws `wrongSignature` or `malformed`.
   func claims(verifiedBy key: VerificationKey) throws(TokenError) -> ParsedObject {
-    // cjose halves whatever length an ECDSA signature has: another length would be another spelling of it.
+    // cjose splits an ECDSA signature of any length in two halves, so another length would be a second encoding
+    // of it.
     guard algorithm.signatureLength ?? signatureLength == signatureLength else { throw .wrongSignature }
     guard let jws = cjose_jws_import(text, text.utf8.count, nil) else { throw .wrongSignature }
     defer { cjose_jws_release(jws) }
@@ -43,10 +44,10 @@ struct CompactToken {
     return claims
   }
 
-  /// Parts of an encrypted token's compact form (RFC 7516, section 3.1).
+  /// The number of parts of an encrypted token (RFC 7516, section 3.1).
   private static let partsOfEncrypted = 5
 
-  /// Keys that the token brings along or points to (`jwk`, `jku`, `x5c`, `x5u`) are not looked at.
+  /// Ignores keys that the token contains or links to (`jwk`, `jku`, `x5c`, `x5u`).
   private static func test(header: ParsedObject) throws(TokenError) -> (Algorithm, keyID: String?) {
     guard header["crit"] == nil else { throw .criticalHeader }
     switch header["typ"] {
@@ -63,7 +64,7 @@ struct CompactToken {
     }
   }
 
-  /// RFC 7519, section 5.1; RFC 9068, section 2.1; the prefix may be left out (RFC 7515, section 4.1.9).
+  /// RFC 7519, section 5.1; RFC 9068, section 2.1. The prefix is optional (RFC 7515, section 4.1.9).
   private static func isTokenType(_ type: String) -> Bool {
     ["jwt", "at+jwt", "application/jwt", "application/at+jwt"].contains(type.lowercased())
   }

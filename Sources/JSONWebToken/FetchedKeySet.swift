@@ -1,11 +1,11 @@
-/// A key set that was fetched from its URL, and how long it is fresh.
+/// A key set fetched from its URL, and how long it stays fresh.
 public struct FetchedKeySet: Sendable {
   let keys: JWKSet
   let lifetimeSeconds: Int
 
-  /// Reads the answer to a `GET` of the URL. The parameters but the first two are those of `KeySetFreshness`.
+  /// Reads the response to a `GET` of the URL. The last three parameters are those of `KeySetFreshness`.
   ///
-  /// Throws `notFetched` for another status than 200, and what is wrong with the set.
+  /// Throws `notFetched` for a status other than 200, and the errors of `JWKSet`.
   public init(
     status: Int, body: [UInt8], cacheControl: [String], ageSeconds: Int?, expiresInSeconds: Int?
   ) throws(JWKSetError) {
@@ -22,16 +22,16 @@ public struct FetchedKeySet: Sendable {
   }
 }
 
-/// How long a fetched key set is good, by its HTTP header fields (RFC 9111, section 4.2).
+/// How long a fetched key set stays fresh, by its HTTP header fields (RFC 9111, section 4.2).
 enum KeySetFreshness {
-  /// In seconds. Where the fields say nothing; and what they cannot fall below or go beyond.
+  /// The lifetime without header fields, and the bounds of every lifetime.
   static let defaultSeconds = 5 * 60
   static let boundsSeconds = 10...24 * 60 * 60
 
   /// - Parameters:
-  ///   - cacheControl: the field lines.
-  ///   - ageSeconds: the `Age`, by which a cache on the way already used the lifetime up.
-  ///   - expiresInSeconds: `Expires` less `Date`, or less the time now.
+  ///   - cacheControl: the `Cache-Control` field lines.
+  ///   - ageSeconds: `Age`, the part of the lifetime that passed in caches.
+  ///   - expiresInSeconds: `Expires` minus `Date`, or minus the current time.
   static func seconds(cacheControl: [String], ageSeconds: Int?, expiresInSeconds: Int?) -> Int {
     let directives = cacheControl.joined(separator: ",").lowercased().split(separator: ",")
       .map { $0.filter { $0 != " " && $0 != "\t" && $0 != "\"" } }

@@ -1,28 +1,28 @@
 internal import JSON
 
-/// A JSON Web Key Set (RFC 7517): the public keys that tokens may be signed with.
+/// A JSON Web Key Set (RFC 7517): the public keys that verify tokens.
 public struct JWKSet: Sendable {
   let keys: [VerificationKey]
-  /// Why keys of the set are not used, one line each, for the log: symmetric ones, short ones, ones for
-  /// encryption. A token that names such a key does not verify.
+  /// Why keys of the set are not used, one line each, for the log: symmetric, short and encryption keys. A
+  /// token that names such a key does not verify.
   public let refusals: [String]
 
-  /// Keys that a set may have.
+  /// The maximum number of keys in a set.
   public static let maximumKeys = 100
-  /// Bytes that a set may have.
+  /// The maximum length of a set in bytes.
   public static let maximumLength = 256 * 1024
 
-  /// Keys that verify.
+  /// The number of usable keys.
   public var count: Int { keys.count }
 
-  /// Reads a set that is configured. Throws when it is none, or when no key in it can be used.
+  /// Reads a configured set. Throws if it is invalid or has no usable key.
   public init(json: [UInt8]) throws(JWKSetError) {
     try self.init(published: json)
     guard !keys.isEmpty else { throw .noUsableKey(refusals: refusals) }
   }
 
-  /// Reads a set that a provider publishes. It may be without a key that can be used: so a provider withdraws its
-  /// keys. Throws when it is none.
+  /// Reads a set that a provider publishes. It may have no usable key: that is how a provider withdraws its
+  /// keys. Throws if it is invalid.
   init(published json: [UInt8]) throws(JWKSetError) {
     guard json.count <= Self.maximumLength else { throw .tooLarge }
     guard case .object(let set)? = try? ParsedJSON(json), case .array(let elements) = set["keys"]
@@ -43,17 +43,17 @@ public struct JWKSet: Sendable {
   }
 }
 
-/// Why there is no key set.
+/// Why a key set cannot be used.
 public enum JWKSetError: Error, Hashable, Sendable, CustomStringConvertible {
   /// It has more than `JWKSet.maximumLength` bytes.
   case tooLarge
-  /// It is not a JSON object with an array `keys`, or has a member twice.
+  /// It is not a JSON object with an array `keys`, or it has a duplicate member.
   case notAKeySet
   case tooManyKeys(Int)
   case noUsableKey(refusals: [String])
   /// The URL does not begin with `https://`.
   case notHTTPS
-  /// It could not be fetched. The reason is for the log.
+  /// Fetching it failed. The reason is for the log.
   case notFetched(reason: String)
 
   public var description: String {

@@ -1,19 +1,19 @@
 internal import Synchronization
 
-/// What became of fetching a key set, for the log and the metrics.
+/// The result of fetching a key set, for the log and the metrics.
 public enum KeySetEvent: Hashable, Sendable {
-  /// New keys are in force; none, where the set has none that can be used. `refusals` has a line for each key of the
-  /// set that is not used.
+  /// The fetched keys replace the previous ones, even if none is usable. `refusals` has one line for each
+  /// unused key of the set.
   case fetched(keys: Int, refusals: [String], lifetimeSeconds: Int)
-  /// The keys from before stay in force, if there are any.
+  /// The previous keys, if any, stay in use.
   case failed(JWKSetError)
 }
 
-/// A key set at a URL. It is fetched at the start, when its lifetime is over, and when a token names a key that it
-/// does not have; never more often than every `minimumIntervalMilliseconds`. All who wait at one time wait for the same
-/// fetch. A fetch that fails leaves the keys as they are; a set without a usable key takes them out of force.
+/// A key set at a URL. It is fetched at the start, when its lifetime ends, and when a token names an unknown
+/// key, but at most once in `minimumIntervalMilliseconds`. Concurrent callers share one fetch. If a fetch
+/// fails, the previous keys stay in use; a set without a usable key replaces them.
 public final class RemoteJWKSet: Sendable {
-  /// Fetches the set, within a time and a size that have bounds.
+  /// Fetches the set. The implementation limits its time and size.
   public typealias Fetch = @Sendable () async throws(JWKSetError) -> FetchedKeySet
 
   private struct State {
@@ -32,17 +32,17 @@ public final class RemoteJWKSet: Sendable {
   private let monotonicMilliseconds: @Sendable () -> Int64
   private let report: @Sendable (KeySetEvent) -> Void
 
-  /// Between the starts of two fetches.
+  /// The minimum time between the starts of two fetches.
   public static let minimumIntervalMilliseconds: Int64 = 10_000
-  /// Requests that wait for a fetch at one time; more get `keysUnavailable`.
+  /// Requests that wait for one fetch. More fail as `keysUnavailable`.
   public static let maximumWaiting = 1000
-  /// How often `run` looks whether a fetch is due.
+  /// The interval at which `run` checks whether a fetch is due.
   static let checkIntervalMilliseconds = 1000
 
-  /// Nothing is fetched yet.
+  /// Does not fetch yet.
   ///
   /// - Parameters:
-  ///   - executor: where fetches run, and their answers are read; nil: on the threads of Swift's pool.
+  ///   - executor: runs fetches and parses their responses; nil: Swift's thread pool.
   ///   - monotonicMilliseconds: a monotonic clock.
   public init(
     on executor: (any TaskExecutor)? = nil, monotonicMilliseconds: @escaping @Sendable () -> Int64,
@@ -56,10 +56,10 @@ public final class RemoteJWKSet: Sendable {
 
   var current: JWKSet? { state.withLock { $0.keys } }
 
-  /// How many sets there were.
+  /// The number of sets fetched so far.
   var generation: Int { state.withLock { $0.generation } }
 
-  /// Fetches the set if that is due: at first, and when its lifetime is over. A fetch that failed is due again
+  /// Fetches the set if that is due: at first, and when its lifetime has ended. A failed fetch is due again
   /// after the minimum interval.
   public func refreshIfDue() async {
     let now = monotonicMilliseconds()
@@ -67,7 +67,8 @@ public final class RemoteJWKSet: Sendable {
     _ = await waitForFetch()
   }
 
-  /// Keeps the set fresh until the task is cancelled: a background service. `sleep` waits for milliseconds.
+  /// A background service that keeps the set fresh until the task is cancelled. `sleep` waits for the given
+  /// time.
   public func run(sleep: (_ milliseconds: Int) async -> Void) async {
     while !Task.isCancelled {
       await refreshIfDue()
@@ -75,8 +76,8 @@ public final class RemoteJWKSet: Sendable {
     }
   }
 
-  /// The keys after a fetch, unless one was made just now. Throws `keysUnavailable` where the last fetch failed:
-  /// what is unknown may then be a key that is new.
+  /// Fetches the keys again, unless that was done within the minimum interval, and returns them. Throws
+  /// `keysUnavailable` if the last fetch failed: an unknown key may then be a new one.
   func refetched() async throws(TokenError) -> JWKSet {
     guard await waitForFetch() else { throw .keysUnavailable }
     let keys = state.withLock { $0.lastFetchFailed ? nil : $0.keys }
@@ -84,7 +85,7 @@ public final class RemoteJWKSet: Sendable {
     return keys
   }
 
-  /// Joins the fetch that is in progress, or starts one unless the last is too fresh. False if too many wait.
+  /// Joins the running fetch, or starts one unless the minimum interval has not passed. False if too many wait.
   private func waitForFetch() async -> Bool {
     enum Decision {
       case wait(Task<Void, Never>), tooFresh, tooMany

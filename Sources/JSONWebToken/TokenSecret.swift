@@ -2,14 +2,14 @@ internal import CCjose
 public import Encoding
 internal import Glibc
 
-/// The shared key of tokens signed with HS256, which both signs and verifies.
+/// The shared key that signs and verifies HS256 tokens.
 public final class TokenSecret: Redacted, Sendable {
   let key: VerificationKey
 
-  /// RFC 7518, section 3.2: a key at least as long as the hash.
+  /// RFC 7518, section 3.2: the key is at least as long as the hash.
   public static let minimumLength = 32
 
-  /// Nil unless there are at least `minimumLength` bytes. The secret is copied; the caller wipes its own.
+  /// Nil if there are fewer than `minimumLength` bytes. The secret is copied; the caller wipes its own copy.
   public init?(_ bytes: some Sequence<UInt8>) {
     var copy = Array(bytes)
     defer { copy.withUnsafeMutableBytes { if let start = $0.baseAddress { explicit_bzero(start, $0.count) } } }

@@ -1,22 +1,23 @@
 internal import CCjose
 internal import Glibc
 
-/// Signs tokens with the shared secret: for trials, for tests, and for services without an identity provider.
+/// Signs tokens with the shared secret, for trials, for tests, and for services without an identity provider.
 public struct TokenSigner: Sendable {
   private let secret: TokenSecret
   private let issuer: String?
   private let audience: String?
 
   /// - Parameters:
-  ///   - issuer: the `iss` that the service demands, if it does.
-  ///   - audience: the `aud` that the service demands, if it does.
+  ///   - issuer: the `iss` that the service requires, if any.
+  ///   - audience: the `aud` that the service requires, if any.
   public init(secret: TokenSecret, issuer: String? = nil, audience: String? = nil) {
     self.secret = secret
     self.issuer = issuer
     self.audience = audience
   }
 
-  /// A token in compact form, signed with HS256. Nil if a text is not valid JSON: a NUL is in it.
+  /// Signs a token in compact form with HS256. Returns nil if a text contains a NUL, which would end its C
+  /// string.
   ///
   /// - Parameters:
   ///   - scope: names separated by spaces (RFC 8693, section 4.2).
@@ -51,7 +52,7 @@ public struct TokenSigner: Sendable {
     else { return nil }
     defer { cjose_jws_release(jws) }
     var text: UnsafePointer<CChar>?
-    // The text stays cjose's own.
+    // cjose owns the text.
     guard cjose_jws_export(jws, &text, nil), let text else { return nil }
     return String(cString: text)
   }

@@ -1,19 +1,19 @@
-/// Verifies the JSON Web Tokens (RFC 7519) of owners, as RFC 8725 advises: the key decides the algorithm and the
-/// token chooses neither. One for all threads.
+/// Verifies the JSON Web Tokens (RFC 7519) of owners, following RFC 8725: the key determines the algorithm, and
+/// the token chooses neither. All threads share one.
 public final class TokenVerifier: Sendable {
   private let secret: TokenSecret?
   private let fileKeys: JWKSet?
   private let remoteKeys: RemoteJWKSet?
   private let rules: ClaimRules
 
-  /// Bytes that a token may have.
+  /// The maximum length of a token in bytes.
   public static let maximumTokenLength = 8 * 1024
 
   /// - Parameters:
   ///   - secret: verifies HS256, whatever `kid` a token has.
-  ///   - keys: verify the other algorithms, together with `remoteKeys`.
-  ///   - issuer: what `iss` must be; nil: anything.
-  ///   - audience: what `aud` must be or hold; nil: a token that has an `aud` is refused.
+  ///   - keys: verify the other algorithms, as `remoteKeys` do.
+  ///   - issuer: the required `iss`; nil: any.
+  ///   - audience: must be in `aud`; nil: a token with an `aud` is refused.
   public init(
     secret: TokenSecret?, keys: JWKSet? = nil, remoteKeys: RemoteJWKSet? = nil,
     issuer: String? = nil, audience: String? = nil
@@ -25,11 +25,11 @@ public final class TokenVerifier: Sendable {
     rules = ClaimRules(issuer: issuer, audience: audience)
   }
 
-  /// Changes when keys do: what was verified under another generation must be verified anew.
+  /// Changes when the keys change: a result under another generation is no longer valid.
   public var keyGeneration: Int { remoteKeys?.generation ?? 0 }
 
-  /// Verifies a token in compact form at a time. It waits only where the token names an unknown key and the keys
-  /// come from a URL, for one fetch at most. Throws what is wrong with the token, and `keysUnavailable`.
+  /// Verifies a token in compact form. It waits only if the token names an unknown key and the keys come from a
+  /// URL, and then for at most one fetch. Throws the token's error, or `keysUnavailable`.
   public func verify(_ token: String, nowMilliseconds: Int64) async throws(TokenError) -> VerifiedToken {
     let token = try CompactToken(token)
     let key = try await key(for: token)
@@ -47,18 +47,18 @@ public final class TokenVerifier: Sendable {
       return try Self.key(for: token, among: known)
     } catch .unknownKey {
       guard let remoteKeys else { throw .unknownKey }
-      // Without a kid, only the very first keys are waited for: such a token does not tell of a rotation.
+      // A token without a kid does not indicate a key rotation, so it waits only for the first fetch.
       guard token.keyID != nil || remoteKeys.current == nil else { throw .unknownKey }
       let fetched = try await remoteKeys.refetched()
       return try Self.key(for: token, among: (fileKeys?.keys ?? []) + fetched.keys)
     }
   }
 
-  /// The one key that the token means. Throws `unknownKey`, `ambiguousKey`, `algorithmDoesNotFitKey`.
+  /// The key that verifies the token. Throws `unknownKey`, `ambiguousKey` or `algorithmDoesNotFitKey`.
   private static func key(
     for token: CompactToken, among keys: [VerificationKey]
   ) throws(TokenError) -> VerificationKey {
-    // Bytes are compared: Swift's strings are equal where only their scalars differ.
+    // Compare bytes: Swift's strings compare equal if they are canonically equivalent.
     let named = keys.filter { key in
       token.keyID.map { id in key.id.map { $0.utf8.elementsEqual(id.utf8) } ?? false } ?? true
     }

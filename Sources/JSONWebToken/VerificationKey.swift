@@ -2,16 +2,16 @@ internal import CCjose
 internal import Encoding
 internal import JSON
 
-/// A key that verifies signatures, and the algorithms that it is for. It never changes.
+/// An immutable key that verifies signatures, and the algorithms that it is for.
 ///
-/// The pointer may be shared by threads: verifying only reads a cjose key, and OpenSSL guards what it caches.
+/// Threads may share the pointer: verifying only reads a cjose key, and OpenSSL locks what it caches.
 final class VerificationKey: Sendable {
   /// The `kid` (RFC 7517, section 4.5).
   let id: String?
   let algorithms: [Algorithm]
   nonisolated(unsafe) let jwk: OpaquePointer
 
-  /// Takes the cjose key over.
+  /// Takes ownership of the cjose key.
   init(owning jwk: OpaquePointer, id: String?, algorithms: [Algorithm]) {
     self.jwk = jwk
     self.id = id
@@ -22,12 +22,12 @@ final class VerificationKey: Sendable {
 }
 
 extension VerificationKey {
-  /// RFC 7518, section 3.3: 2048 bits or more. Longer than the upper bound only makes verifying slow.
+  /// RFC 7518, section 3.3: at least 2048 bits. The upper bound limits the cost of verifying.
   static let rsaBits = 2048...8192
-  /// Longer public exponents only make verifying slow.
+  /// Bytes of the public exponent. The bound limits the cost of verifying.
   static let maximumExponentLength = 8
 
-  /// Reads the public part of a JSON Web Key (RFC 7517). Throws what is wrong with it.
+  /// Reads the public part of a JSON Web Key (RFC 7517). Throws why it is not usable.
   convenience init(_ members: ParsedObject) throws(KeyRefusal) {
     let id = try members.text("kid", orAbsent: true)
     guard case .string(let type) = members["kty"] else { throw .init("it has no kty") }
@@ -36,10 +36,10 @@ extension VerificationKey {
     switch type {
     case "RSA": (jwk, possible) = (try Self.rsaKey(members), Algorithm.rsa)
     case "EC": (jwk, possible) = try Self.ellipticCurveKey(members)
-    case "oct": throw .init("it is symmetric, and who can read a key set could sign with it")
+    case "oct": throw .init("it is symmetric, so anyone who reads the key set could sign tokens")
     default: throw .init("its kty is neither RSA nor EC")
     }
-    // From here on the key is released with self, however the initialiser ends.
+    // From here on `self` owns the key, also if the initialiser throws.
     let algorithms = Result { () throws(KeyRefusal) in try members.algorithms(among: possible) }
     self.init(owning: jwk, id: id, algorithms: (try? algorithms.get()) ?? [])
     _ = try algorithms.get()
@@ -76,7 +76,7 @@ extension VerificationKey {
     case "P-256": (curve, algorithm) = (CJOSE_JWK_EC_P_256, .es256)
     case "P-384": (curve, algorithm) = (CJOSE_JWK_EC_P_384, .es384)
     case "P-521": (curve, algorithm) = (CJOSE_JWK_EC_P_521, .es512)
-    default: throw .init("its curve is none of P-256, P-384 and P-521")
+    default: throw .init("its curve is not P-256, P-384 or P-521")
     }
     var x = try members.bytes("x")
     var y = try members.bytes("y")
@@ -99,7 +99,7 @@ extension VerificationKey {
   }
 }
 
-/// Why a key of a set is not used. It completes the sentence that the key begins.
+/// Why a key of a set is not used. The reason follows "key N is not used: ".
 struct KeyRefusal: Error {
   let reason: String
 
@@ -124,15 +124,15 @@ extension ParsedObject {
     return bytes
   }
 
-  /// What the key may be used for, by its own word (RFC 7517, sections 4.2 to 4.4).
+  /// The algorithms that `use`, `key_ops` and `alg` permit (RFC 7517, sections 4.2 to 4.4).
   fileprivate func algorithms(among possible: [Algorithm]) throws(KeyRefusal) -> [Algorithm] {
     if let use = try text("use", orAbsent: true), use != "sig" { throw .init("its use is not sig") }
     if let operations = self["key_ops"], operations.strings?.contains("verify") != true {
-      throw .init("verify is not among its key_ops")
+      throw .init("its key_ops do not contain verify")
     }
     guard let name = try text("alg", orAbsent: true) else { return possible }
     guard let algorithm = Algorithm(rawValue: name), possible.contains(algorithm) else {
-      throw .init("its alg does not fit it")
+      throw .init("its alg does not match its type")
     }
     return [algorithm]
   }

@@ -1,24 +1,24 @@
 internal import JSON
 
-/// What a token says whose signature, times, issuer and audience are good. Only a verifier makes one.
+/// The content of a token with a valid signature, time, issuer and audience. Only a verifier creates one.
 public struct VerifiedToken: Hashable, Sendable {
-  /// `sub`: whom the token is for. Not empty.
+  /// `sub`: whom the token identifies. Not empty.
   public let subject: String
   /// The members of `scope` (RFC 8693, section 4.2).
   public let scopes: Set<String>
-  /// `exp` in milliseconds since 1970; the verifier's leeway comes on top.
+  /// `exp` in milliseconds since 1970, without the verifier's leeway.
   public let expiresAtMilliseconds: Int64
 }
 
-/// What a token must say to be good here.
+/// The rules for valid claims.
 struct ClaimRules: Sendable {
   let issuer: String?
   let audience: String?
 
-  /// How far another clock may be off, in seconds.
+  /// The tolerated difference between clocks, in seconds.
   static let leewaySeconds = 30.0
 
-  /// Tests the claims at a time. Throws `missing`, `wrongForm`, and what is named after each claim.
+  /// Checks the claims. Throws `missing`, `wrongForm`, or the claim's own error.
   func verify(_ claims: ParsedObject, nowMilliseconds: Int64) throws(TokenError) -> VerifiedToken {
     let now = Double(nowMilliseconds) / 1000
     guard let expiry = try claims.seconds(.exp) else { throw .missing(.exp) }
@@ -78,7 +78,7 @@ extension ParsedObject {
 }
 
 extension ParsedJSON {
-  /// The array's elements if all of them are strings.
+  /// The elements of an array of strings; nil for any other value.
   var strings: [String]? {
     guard case .array(let elements) = self else { return nil }
     let strings = elements.compactMap { if case .string(let text) = $0 { text } else { nil } }

@@ -2,29 +2,29 @@ internal import CPostgres
 public import EventLoop
 public import Registry
 
-/// Tells an observer what changes in the database, and holds the lock of the process. There is one for each process, with a
-/// separate connection, which reconnects until `close`.
+/// Notifies an observer of changes in the database, and holds the process lock. Each process has one, with a
+/// separate connection that reconnects until `close`.
 ///
-/// It listens to the notifications that the database's triggers send for every change, those of this process included. A
-/// heartbeat shows that it still receives them: one that is answered is valid for `trustMilliseconds` from when it was sent.
-/// After a new connection listens, the observer learns that changes may have been missed, and then trusts it.
+/// It listens to the notifications that the database's triggers send for every change, including changes by
+/// this process. An answered heartbeat proves that notifications still arrive: the observer may trust its state
+/// for `trustMilliseconds` from when the heartbeat was sent. After a reconnection it calls `changesMissed`.
 ///
-/// `@unchecked Sendable`: everything mutable is confined to `loop`. `start` and `close` go there; the callbacks of
-/// timer and watch run there; the task that connects prefers that loop, and only a `PostgresHandle` comes back from
-/// the worker.
+/// `@unchecked Sendable`: all mutable state is confined to `loop`. `start` and `close` switch to it; timer and
+/// watch callbacks run on it; the connecting task prefers it, and only a `PostgresHandle` comes back from the
+/// worker.
 public final class PostgresChangeListener: ClosableService, @unchecked Sendable {
-  /// For how long an answered heartbeat is good.
+  /// How long the observer may trust its state after an answered heartbeat was sent.
   static let trustMilliseconds: Int64 = 1000
   static let heartbeatMilliseconds: Int64 = 250
-  /// Within this time a heartbeat is answered, or the connection is given up.
+  /// The connection is dropped when a heartbeat takes longer.
   static let heartbeatDeadlineMilliseconds: Int64 = 1000
-  /// The same for the first query of a connection.
+  /// The connection is dropped when its first query takes longer.
   static let setUpDeadlineMilliseconds: Int64 = 5000
   /// How long `start` waits for the database.
   static let startMilliseconds: Int64 = 10_000
-  /// How long `start` waits for the lock: the server takes a moment to notice that a process has ended.
+  /// How long `start` waits for the lock: the server notices the end of another process with a delay.
   static let lockMilliseconds: Int64 = 1000
-  /// How often heartbeats, deadlines and attempts to reconnect are looked at.
+  /// The interval at which heartbeats, deadlines and reconnection are checked.
   static let tickMilliseconds = 50
 
   /// What `start` waits for: the first connection, and the lock.
@@ -43,9 +43,9 @@ public final class PostgresChangeListener: ClosableService, @unchecked Sendable 
   private let report: @Sendable (PostgresEvent) -> Void
 
   private var reconnection: Reconnection
-  /// There is one while the connection is set up or listens.
+  /// Non-nil while the connection is being set up or listens.
   private var link: PostgresListenerLink?
-  /// When the query that is in progress was sent: the first one of the connection, or a heartbeat.
+  /// When the pending query was sent: the first one of the connection, or a heartbeat.
   private var sentAtMilliseconds: Int64?
   private var nextBeatMilliseconds: Int64 = 0
   private var timer: Timer?
@@ -53,12 +53,12 @@ public final class PostgresChangeListener: ClosableService, @unchecked Sendable 
   private var isLockHeld = false
 
   /// - Parameters:
-  ///   - url: any URL that libpq reads, several hosts included.
-  ///   - lock: `exclusive` for a process that remembers nonces in its own memory.
-  ///   - onLock: called on the loop each time that the lock was taken, and each time that it was lost.
-  ///   - report: called on the loop when the connection was made or lost.
+  ///   - url: any URL that libpq accepts, including one with several hosts.
+  ///   - lock: `exclusive` for a process that keeps nonces in its own memory.
+  ///   - onLock: called on the loop when the lock is acquired (true) or lost (false).
+  ///   - report: called on the loop when the connection is made or lost.
   ///
-  /// Throws `PostgresURLError`, and `EventLoopError` when the system has no thread left.
+  /// Throws `PostgresURLError`, or `EventLoopError` if no thread can be created.
   public init(
     url: String, loop: EventLoop, lock: PostgresProcessLock, observer: any ChangeObserver,
     onLock: @escaping @Sendable (Bool) -> Void, report: @escaping @Sendable (PostgresEvent) -> Void = { _ in }
@@ -73,10 +73,11 @@ public final class PostgresChangeListener: ClosableService, @unchecked Sendable 
     self.report = report
   }
 
-  /// Connects, and waits until it listens and holds the lock. From any task, once; the loop must run.
+  /// Connects, and waits until the connection listens and holds the lock. Call it once, from any task; the loop
+  /// must run.
   ///
-  /// Throws `PostgresProcessLockError` where another process holds the lock, and `RegistryError.unavailable` where the
-  /// database does not answer in time. Then it is closed.
+  /// Throws `PostgresProcessLockError` if another process holds the lock, and `RegistryError.unavailable` if
+  /// the database does not answer in time. The listener is closed after an error.
   public func start() async throws {
     let result: Result<Void, any Error> = await loop.run { [self] in
       await withUnsafeContinuation { continuation in begin { continuation.resume(returning: $0) } }
@@ -85,15 +86,14 @@ public final class PostgresChangeListener: ClosableService, @unchecked Sendable 
     try result.get()
   }
 
-  /// Ends the connection, and with it the lock. From any task; the loop must run, and is to be stopped only
-  /// afterwards.
+  /// Closes the connection, which releases the lock. Call it from any task, before the loop stops.
   public func close() async {
     await loop.run { [self] in
       timer?.close()
       timer = nil
       drop(PostgresFailure(message: "the listener was closed"), isFinal: true)
     }
-    // A worker may be waiting for a server that does not answer: that must hold up neither loop nor caller.
+    // A worker may be blocked on an unresponsive server; neither the loop nor the caller waits for it.
     workers.abandon()
   }
 
@@ -109,7 +109,6 @@ public final class PostgresChangeListener: ClosableService, @unchecked Sendable 
     }
   }
 
-  /// Does what is due by now.
   private func advance(to now: Int64) {
     switch reconnection.duty(at: now, deadlineMilliseconds: answerDeadlineMilliseconds) {
     case .connect: connect()
@@ -165,15 +164,15 @@ public final class PostgresChangeListener: ClosableService, @unchecked Sendable 
 
   // MARK: Listening
 
-  /// A heartbeat is also an attempt at the lock, for as long as it is not held.
+  /// Until the lock is held, each heartbeat also tries to acquire it.
   private func beat(at now: Int64) { send(isLockHeld ? "SELECT true" : lock.sql, at: now) }
 
   private func receive() {
     guard let link else { return }
     let isOpen = link.readAvailable()
     let answer = sentAtMilliseconds.flatMap { sentAt in link.takeAnswer().map { (sentAt, $0) } }
-    while let notification = link.nextNotification() { notification.tell(observer) }
-    // The observer must learn of a notification before the answer that follows it extends its trust.
+    while let notification = link.nextNotification() { notification.notify(observer) }
+    // Deliver notifications before the answer that follows them extends the observer's trust.
     switch answer {
     case (let sentAt, .success(let isLockHeld))?: finishQuery(sentAt: sentAt, isLockHeld)
     case (_, .failure(let failure))?: return drop(failure)
@@ -187,7 +186,6 @@ public final class PostgresChangeListener: ClosableService, @unchecked Sendable 
       reconnection.prepared()
       report(.connected)
       observer.changesMissed()
-      // From now on `start` waits for the lock.
       start?.deadlineMilliseconds = MonotonicClock.milliseconds + Self.lockMilliseconds
     }
     sentAtMilliseconds = nil
@@ -203,7 +201,6 @@ public final class PostgresChangeListener: ClosableService, @unchecked Sendable 
     onLock(isHeld)
   }
 
-  /// Whether the connection's first query was answered.
   private var isListening: Bool { reconnection.isReady }
 
   private var answerDeadlineMilliseconds: Int64? {
@@ -214,13 +211,13 @@ public final class PostgresChangeListener: ClosableService, @unchecked Sendable 
 
   // MARK: Losing the connection
 
-  /// There is no answer in time, unless it has arrived and this loop had no time to read it.
+  /// The deadline has passed. The answer may have arrived without the loop having read it, so this reads first.
   private func giveUp() {
     receive()
     if sentAtMilliseconds != nil { drop(PostgresFailure(message: "no answer in time")) }
   }
 
-  /// Gives the connection up, and plans the next attempt.
+  /// Drops the connection, and schedules the next attempt.
   private func drop(_ failure: PostgresFailure, isFinal: Bool = false) {
     guard reconnection.state != .closed else { return }
     let wasListening = isListening

@@ -5,7 +5,7 @@ extension PostgresStore {
     insertClient.prepared, selectClient.prepared, selectClients.prepared, deleteClient.prepared,
   ]
 
-  /// An address that hand-written SQL spoiled is shown as none.
+  /// An email address that hand-written SQL made invalid is read as nil.
   private static let clientColumns = PostgresColumns("id, email, telegram_id, created_at") {
     Client(
       id: $0.clientID(), email: $0.optionalText().flatMap { Email($0) }, telegramID: $0.optionalInteger(),

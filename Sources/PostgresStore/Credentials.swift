@@ -5,7 +5,8 @@ extension PostgresStore {
     hasDevices.prepared, selectCredentials.prepared, rotateSecret.prepared, promoteNextSecret.prepared,
   ]
 
-  /// The database's constraints hold that the next secret is there in whole or not at all, and the lengths.
+  /// Database constraints guarantee the lengths, and that the columns of the next secret are all set or all
+  /// null.
   static let credentialColumns = PostgresColumns(
     """
     id, client_id, is_active, hmac_key_hash, stored_key, server_key,
@@ -40,8 +41,8 @@ extension PostgresStore {
       .timestamp(change.time))
   }
 
-  /// Where the grace is over already, `$6 <= $7`, the new secret replaces the one in force. LEAST ignores a null:
-  /// without a rotation under way, the end is the new one.
+  /// Without a grace period, `$6 <= $7`, the new secret replaces the current one. LEAST ignores a null: if no
+  /// rotation is pending, the grace period ends at `$6`.
   static let rotateSecret = PostgresStatement(
     .write,
     """

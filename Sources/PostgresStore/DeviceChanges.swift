@@ -1,28 +1,25 @@
 internal import EventLoop
 internal import Registry
 
-/// Changes of one kind to devices, made together: those that arrive while a statement is under way share the next one.
+/// Batches changes of one kind to devices: changes that arrive while a statement runs share the next one.
 ///
-/// Together they wait for the disk once, and cost one round trip. A transaction that notifies (NOTIFY) commits only when
-/// the one before it is on disk (PreCommit_Notify in PostgreSQL's async.c): one by one, such changes would wait for the
-/// disk in turn on whatever connection.
+/// A batch waits for the disk once, and costs one round trip. A transaction that uses NOTIFY commits only when
+/// the previous one is on disk (PreCommit_Notify in PostgreSQL's async.c). Sent one by one, such changes would
+/// wait for the disk one after another, whatever connection they use.
 ///
-/// No change may hold up another. So the statement skips devices that another transaction has locked. A change that it
-/// did not make, or that was rolled back with it, is then made alone, which also tells why it fails.
-///
-/// `@unchecked Sendable`: confined to `loop`.
+/// No change may block another. So the statement skips devices that another transaction has locked. A change
+/// that was skipped, or rolled back with the batch, is then made alone, which also gives its own error.
 final class PostgresDeviceChanges: @unchecked Sendable {
   private struct Pending {
     let id: DeviceID
     /// The parameters of `alone`.
     let values: [PostgresValue]
-    /// Called on the loop, with the device if this is what changed it.
+    /// Called on the loop, with the device if this change updated it.
     let complete: (Result<Device?, RegistryError>) -> Void
   }
 
-  /// Changes that wait for the next statement. More are refused.
+  /// Waiting changes. More are refused.
   static let maximumWaiting = 1024
-  /// Changes of one statement.
   static let maximumPerStatement = 256
 
   private let name: String
@@ -32,13 +29,14 @@ final class PostgresDeviceChanges: @unchecked Sendable {
   private let loop: EventLoop
   private let lane: PostgresLane
   private var waiting: [Pending] = []
-  private var isUnderWay = false
+  private var isRunning = false
 
   /// - Parameters:
-  ///   - name: what the changes are called in errors.
-  ///   - together: takes an array of each parameter of `alone`; and skips devices that others have locked.
+  ///   - name: names the queue in errors.
+  ///   - together: takes an array for each parameter of `alone`, and skips devices that other transactions have
+  ///     locked.
   ///   - alone: changes one device.
-  ///   - types: of the parameters.
+  ///   - types: the types of the parameters.
   init(
     _ name: String, together: PostgresStatement<Device>, alone: PostgresStatement<Device>,
     of types: [PostgresValue.ElementType], on loop: EventLoop, lane: PostgresLane
@@ -54,7 +52,7 @@ final class PostgresDeviceChanges: @unchecked Sendable {
   /// Changes that wait for the next statement.
   var waitingCount: Int { waiting.count }
 
-  /// Makes a change. Nil where there is nothing to change: no such device of that owner that is not revoked.
+  /// Makes a change. Returns nil if the owner has no such unrevoked device.
   func make(_ id: DeviceID, _ values: PostgresValue...) async throws(RegistryError) -> Device? {
     loop.assertCurrent()
     precondition(values.count == types.count)
@@ -63,14 +61,14 @@ final class PostgresDeviceChanges: @unchecked Sendable {
         return continuation.resume(returning: .failure(.overloaded(queue: "postgres \(name)")))
       }
       waiting.append(Pending(id: id, values: values) { continuation.resume(returning: $0) })
-      if !isUnderWay { planNext() }
+      if !isRunning { planNext() }
     }
     return try result.get()
   }
 
-  /// All that arrive in this pass of the loop go together.
+  /// Sends one statement at the end of the loop's pass, for all changes that arrived in the pass.
   private func planNext() {
-    isUnderWay = true
+    isRunning = true
     loop.atEndOfPass { [self] in
       let changes = takeNext()
       let values = types.enumerated().map { index, type in
@@ -79,13 +77,14 @@ final class PostgresDeviceChanges: @unchecked Sendable {
       lane.submit(
         PostgresRequest(statement: together.prepared, values: values) { answer in
           self.finish(changes, answer)
-          self.isUnderWay = false
+          self.isRunning = false
           if !self.waiting.isEmpty { self.planNext() }
         })
     }
   }
 
-  /// Of different devices: one statement changes a row once. Others of the same device stay for the next.
+  /// At most one change for each device, since a statement changes a row once. The others wait for the next
+  /// statement.
   private func takeNext() -> [Pending] {
     var (next, rest): ([Pending], [Pending]) = ([], [])
     var ids: Set<DeviceID> = []

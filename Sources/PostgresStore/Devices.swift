@@ -7,7 +7,7 @@ extension PostgresStore {
     revokeDevices.prepared,
   ]
 
-  /// What the database's constraints hold is not tested again.
+  /// Reading does not validate again what database constraints guarantee.
   static let deviceColumns = PostgresColumns(
     "id, client_id, device_name, is_active, revoked, last_poll, last_ack, last_seen, created_at, updated_at"
   ) {
@@ -17,7 +17,7 @@ extension PostgresStore {
       createdAt: $0.time(), updatedAt: $0.time())
   }
 
-  /// What goes into `deviceColumns`.
+  /// The values of `deviceColumns`.
   private static func values(of device: Device) -> [PostgresValue] {
     [
       .uuid(device.id), .text(device.clientID.text), .text(device.deviceName.text), .bool(device.isActive),
@@ -62,8 +62,8 @@ extension PostgresStore {
     guard found.isCreated else { throw .tooManyDevices(limit: maxDevices) }
   }
 
-  /// Registrations of one client wait for each other at its row. The next one sees the new count: after a wait for a
-  /// lock, PostgreSQL reads the row anew (manual, section 13.2.1).
+  /// Concurrent registrations of one client wait for its row lock. Each then sees the new count: after waiting
+  /// for a lock, PostgreSQL reads the row again (manual, section 13.2.1).
   static let insertDevice = PostgresStatement(
     .write,
     """
@@ -147,8 +147,8 @@ extension PostgresStore {
     RETURNING devices.\(deviceColumns)
     """, row: deviceColumns.read)
 
-  /// The devices with these ids ($1) and owners ($2) that are not revoked, locked, with what is given for each. Devices
-  /// that another transaction has locked are left out.
+  /// Locks the unrevoked devices with these ids ($1) and owners ($2), and joins them with `given`. Skips
+  /// devices that another transaction has locked.
   private static func withFound(given: String, as columns: String) -> String {
     """
     WITH found AS (

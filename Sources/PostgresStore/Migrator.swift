@@ -1,8 +1,8 @@
 internal import CPostgres
 internal import Migrations
 
-/// Brings a PostgreSQL database up to date. Waits for the server, so it runs before an event loop serves, or off
-/// it.
+/// Applies migrations to a PostgreSQL database. It blocks, so call it before an event loop runs, or on another
+/// thread.
 public enum PostgresMigrator {
   static let migrations = [
     Migration(
@@ -13,13 +13,13 @@ public enum PostgresMigrator {
       number: 3, name: "tokens_of_a_wrong_clock", sql: PackageResources._003_tokens_of_a_wrong_clock_sql),
   ]
 
-  /// Any number, the same in every version: whoever migrates this database holds this advisory lock.
+  /// The advisory lock of a migrating process. The number is arbitrary, and the same in every version.
   static let lockKey: Int64 = 0x6465_7669_6365_7301
   /// How long to wait for another process that migrates.
   static let lockTimeoutMilliseconds = 60_000
 
-  /// Applies what is missing, each migration in a transaction of its own, and answers their labels. When several
-  /// processes start at once, one applies and the others wait.
+  /// Applies the missing migrations, each in a separate transaction, and returns their labels. When several
+  /// processes start at once, one applies them and the others wait.
   ///
   /// Throws `MigrationError`, `PostgresURLError`.
   public static func migrate(url: String) throws -> [String] {
@@ -31,7 +31,7 @@ public enum PostgresMigrator {
     let session: PostgresSession
     do throws(PostgresFailure) {
       session = try PostgresSession(parameters)
-      // A migration of a large table may take long; waiting for the lock may not.
+      // Migrating a large table may take long; waiting for the lock must not.
       try session.run("SET statement_timeout = 0")
       try session.run("SET client_min_messages = warning")
       try session.run("SET lock_timeout = \(lockTimeoutMilliseconds)")
@@ -49,7 +49,7 @@ public enum PostgresMigrator {
     } catch {
       throw MigrationError.unavailable(cause: error.description)
     }
-    // The lock goes with the session.
+    // The lock is released when the session ends.
     let pending = try migrations.pending(after: applied(session))
     for migration in pending { try apply(migration, session) }
     return pending.map(\.label)
@@ -73,13 +73,13 @@ public enum PostgresMigrator {
         [.int8(Int64(migration.number)), .text(migration.name), .text(migration.checksum)])
       try session.run("COMMIT")
     } catch {
-      // The transaction goes with the session, which the caller gives up.
+      // The transaction is rolled back when the caller drops the session.
       throw .refused(migration.label, cause: error.description)
     }
   }
 }
 
-/// A connection whose every call waits for its answer.
+/// A blocking connection.
 private final class PostgresSession {
   private let handle: PostgresHandle
 
@@ -108,7 +108,7 @@ private final class PostgresSession {
       })
   }
 
-  /// Several statements in one text, without parameters.
+  /// Runs several statements without parameters.
   func runScript(_ sql: String) throws(PostgresFailure) {
     _ = try check(PQexec(handle.pointer, sql))
   }

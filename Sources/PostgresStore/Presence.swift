@@ -13,8 +13,8 @@ extension PostgresStore {
       .array(of: .timestamp, entries.map { .timestamp(orNull: $0.value.lastAck) }))
   }
 
-  /// Processes that record the presence of the same devices lock them in the same order, so that no two wait for each
-  /// other. GREATEST ignores nulls.
+  /// Rows are locked in the order of their ids, so that concurrent calls cannot deadlock. GREATEST ignores
+  /// nulls.
   static let recordPresence = PostgresStatement(
     .write,
     """

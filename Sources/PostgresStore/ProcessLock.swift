@@ -1,15 +1,15 @@
-/// How a process that serves requests shares its database with others.
+/// Whether other processes may serve the same database.
 public enum PostgresProcessLock: Sendable {
-  /// With no other: it alone remembers the nonces of signed requests.
+  /// No other process may: this one keeps the nonces of signed requests in its own memory.
   case exclusive
-  /// With others that hold it so, and remember them together.
+  /// Other processes with a shared lock may: they share a store of nonces.
   case shared
 
-  /// Any number, the same in every version: whoever serves this database holds this advisory lock. PostgreSQL
-  /// keeps advisory locks for each database apart.
+  /// The advisory lock of a serving process. The number is arbitrary, and the same in every version. PostgreSQL
+  /// keeps the advisory locks of each database apart.
   static let key: Int64 = 0x6465_7669_6365_7302
 
-  /// Takes the lock for as long as the session lasts, if it is to be had now; answers whether it was.
+  /// Tries to acquire the lock for the session, without waiting. Returns whether it was acquired.
   var sql: String {
     switch self {
     case .exclusive: "SELECT pg_try_advisory_lock(\(Self.key))"
@@ -18,9 +18,9 @@ public enum PostgresProcessLock: Sendable {
   }
 }
 
-/// Another process serves the database, and one of the two remembers nonces by itself.
+/// Another process serves the database, and at least one of the two keeps nonces in its own memory.
 public struct PostgresProcessLockError: Error, Hashable, CustomStringConvertible {
   public var description: String {
-    "another process serves this database; stop it, or give all of them one REPLAY_STORE=redis://..."
+    "another process serves this database; stop it, or set the same REPLAY_STORE=redis://... for all processes"
   }
 }

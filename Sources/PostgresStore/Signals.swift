@@ -44,7 +44,7 @@ extension PostgresStore {
   public func signals(
     of clientID: ClientID, after cursor: SignalCursor?, limit: Int
   ) async throws(RegistryError) -> [SignalSummary] {
-    // After every id that the registry makes.
+    // Sorts after every id that the registry creates.
     let start = cursor?.id ?? SignalID(high: .max, low: .max)
     return try await rows(of: Self.selectSignals, .text(clientID.text), .uuid(start), .int8(Int64(limit)))
   }
@@ -106,8 +106,8 @@ extension PostgresStore {
         .array(of: .text, acknowledgements.map { .text(orNull: $0.error) }), .timestamp(change.time)))
   }
 
-  /// Requests that acknowledge the same signals lock them in the same order, so that no two wait for each other. The
-  /// second one finds `acked_at` set: after a wait for a lock, PostgreSQL reads the row anew (manual, section 13.2.1).
+  /// Rows are locked in the order of their ids, so that concurrent requests cannot deadlock. The second request
+  /// finds `acked_at` set: after waiting for a lock, PostgreSQL reads the row again (manual, section 13.2.1).
   static let acknowledge = PostgresStatement(
     .write,
     """
@@ -131,7 +131,7 @@ extension PostgresStore {
     try await run(Self.removeSignals, .timestamp(time), .int8(Int64(limit)))
   }
 
-  /// Leaves out what another process removes at this moment.
+  /// Skips rows that another process is removing.
   static let removeSignals = PostgresStatement(
     .write,
     """
@@ -142,8 +142,8 @@ extension PostgresStore {
 }
 
 extension PostgresRow {
-  /// The columns signal_id, status, broker_ticket and error of a delivery; nil without a status. The database's
-  /// constraints allow no other words than those of `Status`.
+  /// Reads signal_id, status, broker_ticket and error of a delivery; nil if the status is null. Database
+  /// constraints allow only the values of `Status`.
   fileprivate mutating func optionalAcknowledgement() -> Acknowledgement? {
     let (signalID, status, ticket, error) = (id() as SignalID, optionalText(), optionalText(), optionalText())
     return status.map {

@@ -2,12 +2,12 @@ public import EventLoop
 public import Registry
 private import Synchronization
 
-/// The registry's data in PostgreSQL. One for each event loop, with connections of its own.
+/// The registry's data in PostgreSQL. Each event loop has its own store with its own connections.
 ///
-/// `@unchecked Sendable`: everything mutable but `lastLook` is confined to `loop`. `start` and `close` go there; every
-/// operation begins with `loop.assertCurrent()`, and the callbacks that complete it run there too.
+/// `@unchecked Sendable`: all mutable state except `lastLook` is confined to `loop`. `start` and `close` switch
+/// to it; every operation begins with `loop.assertCurrent()`, and its completion callbacks run there too.
 public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sendable {
-  /// How often deadlines and attempts to reconnect are looked at.
+  /// The interval at which deadlines and reconnection are checked.
   static let tickMilliseconds = 50
 
   let loop: EventLoop
@@ -20,11 +20,12 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
   private let lastLook = Mutex(PostgresPool())
 
   /// - Parameters:
-  ///   - url: any URL that libpq reads, several hosts included.
-  ///   - loops: how many event loops the process has, each with a store: they share a bound on connections.
-  ///   - report: called on the loop when a connection was made or lost.
+  ///   - url: any URL that libpq accepts, including one with several hosts.
+  ///   - loops: the number of event loops in the process. Each has a store, and the stores share a limit on
+  ///     connections.
+  ///   - report: called on the loop when a connection is made or lost.
   ///
-  /// Throws `PostgresURLError`, and `EventLoopError` when the system has no thread left.
+  /// Throws `PostgresURLError`, or `EventLoopError` if no thread can be created.
   public convenience init(
     url: String, loop: EventLoop, loops: Int,
     report: @escaping @Sendable (PostgresEvent) -> Void = { _ in }
@@ -58,8 +59,8 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
       on: loop, lane: writes)
   }
 
-  /// Begins to connect, and goes on reconnecting until `close`. Called on the loop, once. Requests may follow at
-  /// once: they wait for the connection.
+  /// Starts connecting, and reconnects until `close`. Call it once, on the loop. Operations may follow
+  /// immediately: they wait for the connection.
   public func start() {
     loop.assertCurrent()
     precondition(timer == nil, "started twice")
@@ -71,8 +72,8 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
     advance()
   }
 
-  /// Ends all connections; what is still pending fails as `unavailable`. From any task; the loop must run, and
-  /// is to be stopped only afterwards.
+  /// Closes all connections. Pending operations fail as `unavailable`. Call it from any task, before the loop
+  /// stops.
   public func close() async {
     await loop.run { [self] in
       timer?.close()
@@ -80,7 +81,7 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
       reads.close()
       writes.close()
     }
-    // A worker may be waiting for a server that does not answer: that must hold up neither loop nor caller.
+    // A worker may be blocked on an unresponsive server; neither the loop nor the caller waits for it.
     workers.abandon()
   }
 
@@ -94,7 +95,7 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
     lastLook.withLock { $0 = pool }
   }
 
-  /// The connections, as they were about 50 ms ago. From any thread, without waiting for the loop.
+  /// The state of the connections up to 50 ms ago. Any thread may read it, without waiting for the loop.
   public var pool: PostgresPool { lastLook.withLock { $0 } }
 
   // MARK: Running statements
@@ -103,14 +104,14 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
     clientStatements + deviceStatements + credentialStatements + tokenStatements + presenceStatements
     + signalStatements
 
-  /// Runs one statement, and answers all of its rows.
+  /// Runs one statement, and returns all rows.
   func rows<Row>(
     of statement: PostgresStatement<Row>, _ values: PostgresValue...
   ) async throws(RegistryError) -> [Row] {
     try await answer(to: statement.prepared, values).rows(statement.row)
   }
 
-  /// Runs one statement, and answers its first row, if there is one.
+  /// Runs one statement, and returns its first row, if any.
   func firstRow<Row>(
     of statement: PostgresStatement<Row>, _ values: PostgresValue...
   ) async throws(RegistryError) -> Row? {
@@ -123,7 +124,7 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
     try await answer(to: statement.prepared, values).firstRow(statement.row)
   }
 
-  /// Runs one statement, and answers how many rows it changed.
+  /// Runs one statement, and returns how many rows it changed.
   @discardableResult
   func run(
     _ statement: PostgresStatement<Void>, _ values: PostgresValue...
@@ -148,11 +149,12 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
   }
 }
 
-/// The connections of a store and what waits for them, as they were at its last look at them.
+/// A snapshot of a store's connections and queues.
 public struct PostgresPool: Hashable, Sendable {
   public var reads = PostgresLaneState()
   public var writes = PostgresLaneState()
-  /// Renames that wait for the statement before theirs, and revocations likewise.
+  /// Renames that wait for the running statement to end.
   public var waitingRenames = 0
+  /// Revocations that wait for the running statement to end.
   public var waitingRevocations = 0
 }

@@ -42,7 +42,7 @@ extension PostgresStore {
     try await run(Self.removeTokens, .timestamp(time), .int8(Int64(limit)))
   }
 
-  /// Leaves out what another process removes at this moment.
+  /// Skips rows that another process is removing.
   static let removeTokens = PostgresStatement(
     .write,
     """

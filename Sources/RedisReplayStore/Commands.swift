@@ -3,7 +3,7 @@ internal import EventLoop
 
 /// A command's arguments, which may hold any bytes.
 struct RedisCommand {
-  /// All arguments, one after the other.
+  /// The concatenated arguments.
   private var bytes: [UInt8] = []
   private var lengths: [Int] = []
 
@@ -15,7 +15,7 @@ struct RedisCommand {
     }
   }
 
-  /// Lends what `redisAsyncCommandArgv` takes.
+  /// Calls `body` with the arguments of `redisAsyncCommandArgv`.
   func withArguments<Result>(
     _ body: (Int32, UnsafeMutablePointer<UnsafePointer<CChar>?>, UnsafePointer<Int>) -> Result
   ) -> Result {
@@ -36,18 +36,18 @@ struct RedisCommand {
   }
 }
 
-/// What Redis answered to one command.
+/// The answer to one command.
 enum RedisAnswer: Hashable {
   /// A status or a string.
   case text(String)
-  /// There is no such key, or the condition of a command was not met.
+  /// The key does not exist, or the condition of the command was not met.
   case none
-  /// An error: its first word, and all of it.
+  /// An error: its first word, and the whole message.
   case refused(code: String, message: String)
-  /// A number or a list, which no command here asks for.
+  /// A number or a list, which no command here returns.
   case other
 
-  /// Bytes of an error that are kept.
+  /// Error messages are truncated to this number of bytes.
   static let maximumMessageLength = 200
 
   /// Copies the reply, which hiredis frees.
@@ -66,38 +66,38 @@ enum RedisAnswer: Hashable {
     }
   }
 
-  /// What is wrong with an answer that was not expected.
+  /// The error to report for an unexpected answer.
   var failure: RedisFailure {
     switch self {
     case .refused(_, let message): RedisFailure("Redis refused: \(message)")
-    case .text, .none, .other: RedisFailure("Redis gave an answer that does not fit the command")
+    case .text, .none, .other: RedisFailure("unexpected answer from Redis")
     }
   }
 
   static let ok = RedisAnswer.text("OK")
 }
 
-/// Commands that are sent together, and the answers, which come in the same order.
+/// Commands that are sent together, and their answers in the same order.
 struct RedisExchange {
   let answersExpected: Int
   let deadlineMilliseconds: Int64
   var answers: [RedisAnswer] = []
-  /// Called exactly once, on the loop; with as many answers as there were commands.
+  /// Called exactly once, on the loop, with one answer for each command.
   let complete: (Result<[RedisAnswer], RedisFailure>) -> Void
 }
 
-/// What was sent on one connection and is not yet answered, oldest first.
+/// The unanswered exchanges of one connection, oldest first.
 struct RedisPipeline {
   private var exchanges = Queue<RedisExchange>()
 
   var count: Int { exchanges.count }
 
-  /// When the oldest must be answered; nil if there is none.
+  /// The deadline of the oldest exchange; nil if there is none.
   var deadlineMilliseconds: Int64? { exchanges.first?.deadlineMilliseconds }
 
   mutating func append(_ exchange: RedisExchange) { exchanges.append(exchange) }
 
-  /// Takes an answer, and returns the exchange that it completes, if there is one.
+  /// Adds an answer, and returns the exchange that it completes, if any.
   mutating func receive(_ answer: RedisAnswer) -> RedisExchange? {
     precondition(count > 0, "an answer to nothing")
     exchanges.first!.answers.append(answer)
@@ -105,6 +105,6 @@ struct RedisPipeline {
     return oldest.answers.count == oldest.answersExpected ? exchanges.removeFirst() : nil
   }
 
-  /// Empties the pipeline, and returns what was not complete, oldest first.
+  /// Removes and returns all incomplete exchanges, oldest first.
   mutating func removeAll() -> [RedisExchange] { exchanges.removeAll() }
 }

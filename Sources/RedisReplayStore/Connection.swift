@@ -1,23 +1,23 @@
 internal import EventLoop
 
-/// One connection to Redis, which connects, breaks and reconnects until it is closed; `advance(to:)` drives it. It knows
-/// no command.
+/// One connection to Redis, which reconnects until it is closed; `advance(to:)` drives it. The session decides
+/// which commands it sends.
 ///
-/// `@unchecked Sendable`: confined to `loop`. Its methods are called there, and so are the callbacks of its link and the
-/// task that looks up the host.
+/// `@unchecked Sendable`: confined to `loop`. Its methods, the callbacks of its link and the task that looks up
+/// the host run there.
 final class RedisConnection: @unchecked Sendable {
   private let url: RedisURL
   private let limits: RedisLimits
   private let loop: EventLoop
-  /// Called for each connection, to set it up: with commands, and then `becomeReady` or `giveUp`.
+  /// Called for each new connection. Sends the set-up commands, and then calls `becomeReady` or `giveUp`.
   var whenOpened: () -> Void = {}
-  /// Called when a connection could not be made or set up, and when one that was ready broke.
+  /// Called when connecting or set-up failed, and when a ready connection broke.
   var whenLost: (_ failure: RedisFailure, _ wasReady: Bool) -> Void = { _, _ in }
 
   private var reconnection: Reconnection
-  /// There is one while the connection is set up or ready.
+  /// Non-nil while the connection is being set up or ready.
   private var link: RedisLink?
-  /// Addresses of the host that this attempt has not tried.
+  /// Addresses of the host that this attempt has not tried yet.
   private var addressesLeft: ArraySlice<String> = []
   private var pipeline = RedisPipeline()
 
@@ -34,8 +34,8 @@ final class RedisConnection: @unchecked Sendable {
 
   var isFull: Bool { pendingCount >= limits.pending }
 
-  /// Sends the commands together, which the caller does only while there is a connection. Completes on the loop,
-  /// and perhaps before it returns.
+  /// Sends the commands together. The connection must be open. Completes on the loop, possibly before this
+  /// returns.
   func send(
     _ commands: [RedisCommand], _ complete: @escaping (Result<[RedisAnswer], RedisFailure>) -> Void
   ) {
@@ -47,16 +47,16 @@ final class RedisConnection: @unchecked Sendable {
     }
   }
 
-  /// The connection is set up.
+  /// Called when the connection is set up.
   func becomeReady() { reconnection.prepared() }
 
-  /// Ends the connection, because of what Redis said on it, and plans the next attempt.
+  /// Drops the connection because of an answer, and schedules the next attempt.
   func giveUp(_ failure: RedisFailure) {
     guard link != nil else { return }
     drop(failure)
   }
 
-  /// Does what is due by now: connects, or gives up a connection whose answer is overdue.
+  /// Connects if an attempt is due, and drops the connection if an answer is overdue.
   func advance(to now: Int64) {
     switch reconnection.duty(at: now, deadlineMilliseconds: pipeline.deadlineMilliseconds) {
     case .connect: connect()
@@ -84,18 +84,18 @@ final class RedisConnection: @unchecked Sendable {
     }
   }
 
-  /// hiredis itself would block the loop for a look-up.
+  /// The loop looks up the host, since hiredis would block for that.
   private func addresses() async -> Result<[String], RedisFailure> {
     do throws(EventLoopError) {
       return .success(try await loop.addresses(ofHost: url.host, maximum: RedisLimits.addresses))
     } catch {
-      return .failure(RedisFailure("no address of the host: \(error)"))
+      return .failure(RedisFailure("host lookup failed: \(error)"))
     }
   }
 
-  /// Tries the next address.
+  /// Tries the remaining addresses in order.
   private func open() throws(RedisFailure) {
-    var failure = RedisFailure("no address of the host")
+    var failure = RedisFailure("the host has no address")
     while let address = addressesLeft.popFirst() {
       do throws(RedisFailure) {
         link = try RedisLink(
@@ -122,7 +122,7 @@ final class RedisConnection: @unchecked Sendable {
 
   // MARK: Losing the connection
 
-  /// The connection broke, or hangs. Another address of the host may do better.
+  /// The connection broke or hangs: tries the host's next address, if set-up was not complete.
   private func lose(_ failure: RedisFailure) {
     guard reconnection.state == .preparing, !addressesLeft.isEmpty else { return drop(failure) }
     link?.close()
@@ -132,7 +132,7 @@ final class RedisConnection: @unchecked Sendable {
     do throws(RedisFailure) { try open() } catch { drop(error) }
   }
 
-  /// Gives the connection up, fails everything that waits for it, and plans the next attempt.
+  /// Drops the connection, fails all pending requests, and schedules the next attempt.
   private func drop(_ failure: RedisFailure, isFinal: Bool = false) {
     guard reconnection.state != .closed else { return }
     let wasReady = isReady

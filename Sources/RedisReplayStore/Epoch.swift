@@ -1,15 +1,15 @@
 internal import Encoding
 internal import Registry
 
-/// The time from which a Redis remembers. All processes share it, as the value of a key that disappears with the nonces
-/// when Redis is emptied. Its random part tells one emptying from the next.
+/// The time since which a Redis has kept every nonce. All processes share it, as the value of a key that is
+/// lost with the nonces when Redis is emptied. The random part makes each epoch distinct.
 struct RedisEpoch: Hashable {
   let start: Timestamp
-  /// The value in Redis.
+  /// The value of the key in Redis.
   let value: String
 
-  /// How far the `created` of a signature may be ahead of a server's clock. What was created up to that long after the
-  /// start may have been used before it.
+  /// How far the `created` of a signature may be ahead of a server's clock. A signature created up to that long
+  /// after the start may have been used before it.
   static let creationAheadMilliseconds = Int64(AuthenticationService.maximumLeadSeconds) * 1000
 
   private static let latestStart: Int64 = 253_402_300_799_999
@@ -31,12 +31,12 @@ struct RedisEpoch: Hashable {
     self.value = value
   }
 
-  /// Whether a nonce of this creation would be remembered if it had been used.
+  /// Whether Redis would still have the nonce of a signature created at this time.
   func covers(_ created: Timestamp) -> Bool {
     created.millisecondsSince1970 > start.millisecondsSince1970 + Self.creationAheadMilliseconds
   }
 
-  /// Seconds until what is created then is covered.
+  /// Seconds until newly created signatures are covered.
   func secondsLeft(at now: Timestamp) -> Int {
     let left = start.millisecondsSince1970 + Self.creationAheadMilliseconds - now.millisecondsSince1970
     return max(1, Int((left + 1000) / 1000))

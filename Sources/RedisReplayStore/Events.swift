@@ -1,17 +1,17 @@
-/// What the store reports of its Redis, for the log. No cause holds a password.
+/// A change in the state of the connection or of Redis, for the log. No cause contains a password.
 public enum RedisEvent: Sendable, Hashable {
   case connected
   case connectFailed(cause: String)
   case lost(cause: String)
-  /// Redis forgot what it held, or is another server: nonces from before are refused.
+  /// Redis lost its nonces, or is another server. Signatures created before are refused.
   case emptied
-  /// Redis may forget nonces when its memory is full, so none is accepted.
+  /// Redis may evict nonces when its memory is full, so all requests are refused.
   case evictionPolicy(cause: String)
-  /// Redis does not say whether it may forget nonces. They are accepted anyway.
+  /// Redis does not report whether it may evict nonces. Requests are accepted anyway.
   case uninspected(cause: String)
 }
 
-/// What Redis or hiredis said went wrong. Safe to log.
+/// An error of Redis or hiredis. Safe to log.
 struct RedisFailure: Error, Hashable, CustomStringConvertible {
   enum Kind { case failure, evictionPolicy }
 

@@ -1,11 +1,11 @@
 internal import CHiredis
 internal import EventLoop
 
-/// The one owner of a `redisAsyncContext`, and the watch on its socket. Used on one loop.
+/// Owns a `redisAsyncContext`, and the watch on its socket. Used on one loop.
 ///
-/// hiredis frees the context itself when the connection breaks, and inside a callback only when that has returned.
-/// Before it does, it calls `cleanup`, once: there the watch ends and the pointer is forgotten. Until then the
-/// context holds a reference to this object.
+/// hiredis frees the context when the connection breaks; inside a callback, only after the callback has
+/// returned. Before that it calls `cleanup` once, which stops the watch and clears the pointer. Until then the
+/// context holds a strong reference to this object.
 final class RedisLink {
   private let loop: EventLoop
   private let watch: DescriptorWatch
@@ -17,11 +17,11 @@ final class RedisLink {
   private let whenAnswered: (RedisAnswer) -> Void
   private let whenLost: (RedisFailure) -> Void
 
-  /// Begins to connect. Commands may follow at once: they are sent when the connection is made.
+  /// Starts connecting. Commands may follow immediately; they are sent when the connection is made.
   /// - Parameters:
-  ///   - address: an IP address as text, so that hiredis has no name to look up.
+  ///   - address: an IP address in text form, so that hiredis does not look up a name.
   ///   - whenAnswered: called for each command, in the order of sending.
-  ///   - whenLost: called once, if the connection cannot be made or breaks; then nothing else is called.
+  ///   - whenLost: called once if connecting fails or the connection breaks; no other callback follows.
   init(
     address: String, port: UInt16, on loop: EventLoop, whenAnswered: @escaping (RedisAnswer) -> Void,
     whenLost: @escaping (RedisFailure) -> Void
@@ -47,7 +47,7 @@ final class RedisLink {
     watch.start(for: []) { [weak self] in self?.handle($0) }
   }
 
-  /// Sends the command, or lets it wait until the connection is made. False where the connection broke.
+  /// Sends the command, or queues it until the connection is made. False if the connection broke.
   func send(_ command: RedisCommand) -> Bool {
     guard !isClosed, let context else { return false }
     return command.withArguments { count, arguments, lengths in
@@ -57,7 +57,7 @@ final class RedisLink {
     }
   }
 
-  /// Ends the connection. Nothing is called any more.
+  /// Closes the connection. No callback follows.
   func close() {
     guard !isClosed else { return }
     isClosed = true
@@ -66,7 +66,7 @@ final class RedisLink {
 
   // MARK: hiredis calls
 
-  /// The hooks by which hiredis says what it waits for.
+  /// Installs the hooks through which hiredis asks for readiness events.
   private func attach(_ context: UnsafeMutablePointer<redisAsyncContext>) {
     let me = Unmanaged.passRetained(self).toOpaque()
     context.pointee.data = me
@@ -82,7 +82,7 @@ final class RedisLink {
     data.map { Unmanaged<RedisLink>.fromOpaque($0).takeUnretainedValue() }
   }
 
-  /// A reply is null where the connection ended first: `cleanUp` reports that, once for all of them.
+  /// A null reply means that the connection ended; `cleanUp` reports that once.
   private func takeReply(_ reply: UnsafeMutableRawPointer?) {
     guard !isClosed, let reply else { return }
     whenAnswered(RedisAnswer(reply.assumingMemoryBound(to: redisReply.self).pointee))
@@ -93,8 +93,8 @@ final class RedisLink {
     watch.change(to: interest)
   }
 
-  /// One write at the end of the pass sends what its tasks have queued. The loop waits for room only while the connection
-  /// is being made, and where the socket is full.
+  /// One write at the end of the pass sends everything that the pass queued. The loop waits for writability
+  /// only while connecting, and while the socket is full.
   private func planWrite() {
     guard let context else { return }
     guard context.pointee.c.flags & REDIS_CONNECTED != 0, !isWriting else {
@@ -112,7 +112,7 @@ final class RedisLink {
     guard let context else { return }
     self.context = nil
     watch.close()
-    // Nothing calls back from here on, whatever else hiredis does before it frees the context.
+    // From here on hiredis cannot call back, whatever it does before it frees the context.
     context.pointee.data = nil
     context.pointee.ev = .init()
     defer { Unmanaged.passUnretained(self).release() }

@@ -1,12 +1,12 @@
-/// What is needed of the answer to `INFO`. Hosted services forbid `CONFIG GET`; and only `INFO` tells a replica, and one run
-/// of a server from the next.
+/// The fields of `INFO` that the store needs. Hosted services forbid `CONFIG GET`, and only `INFO` identifies a
+/// replica and a restart of the server.
 struct RedisServerInfo {
-  /// 40 characters, new at each start of a server.
+  /// 40 characters, which change at each start of the server.
   let runID: String
-  /// Why this Redis cannot keep nonces; nil where it can.
+  /// Why this Redis cannot keep nonces reliably; nil if it can.
   let objection: RedisFailure?
 
-  /// Lines of `name:value`, and headings. Nil where a line that is needed is missing.
+  /// Reads lines of `name:value`, and skips headings. Nil if a required field is missing.
   init?(_ text: String) {
     var values: [Substring: Substring] = [:]
     for line in text.split(whereSeparator: \.isNewline) {

@@ -1,7 +1,7 @@
 internal import EventLoop
 internal import Registry
 
-/// One nonce that awaits its answer, which it gets exactly once.
+/// One nonce to store. It is completed exactly once.
 struct RedisRequest {
   let nonce: String
   let deviceID: DeviceID
@@ -11,7 +11,7 @@ struct RedisRequest {
   let complete: (Result<Bool, RegistryError>) -> Void
 }
 
-/// The session of a store with Redis: its set-up, the epoch, and the nonces. Used on one loop.
+/// The protocol of the store on a connection: set-up, epoch and nonces. Used on one loop.
 final class RedisSession {
   private struct Waiting {
     let request: RedisRequest
@@ -24,25 +24,25 @@ final class RedisSession {
   private let clock: any Clock
   private let random: any RandomSource
   private let report: @Sendable (RedisEvent) -> Void
-  /// Asked once, for the first epoch that this store writes.
+  /// Called once, for the first epoch that this store writes.
   private var isFirstStart: (@Sendable () -> Bool)?
 
   private var epochKey = RedisSession.epochKeyPrefix
   private var epoch: RedisEpoch?
   private var isEpochBeingWritten = false
-  /// Why the last attempt to connect failed; nil while none did since there was a connection.
+  /// Why the last connection attempt failed; nil if none has failed since the last connection.
   private var lastFailure: RedisFailure?
   private var nextInspectionMilliseconds: Int64 = 0
   private var waiting: [Waiting] = []
   private var isClosed = false
 
   static let nonceKeyPrefix = "device-registry:nonce:"
-  /// The server's run ID follows, where it is known. A server that starts again may have lost its newest nonces and yet
-  /// hold an old epoch; so may a replica that is promoted.
+  /// A prefix of the server's run ID, if it is known. After a restart a server may have lost its newest nonces
+  /// but still hold the old epoch; so may a promoted replica.
   static let epochKeyPrefix = "device-registry:epoch:"
-  /// How long nonces outlive their expiry, for processes whose clocks differ.
+  /// How long nonces are kept after their expiry, since the clocks of processes differ.
   static let expiryMarginMilliseconds: Int64 = 10_000
-  /// When to try again, where Redis gives no other time.
+  /// The `Retry-After` if no better value is known.
   static let retryAfterSeconds = 2
 
   init(
@@ -61,15 +61,12 @@ final class RedisSession {
     connection.whenLost = { [weak self] in self?.lost($0, wasReady: $1) }
   }
 
-  /// What was sent and is not yet answered.
-  var pendingCount: Int { connection.pendingCount }
-
   var state: RedisState {
     RedisState(
       isReady: connection.isReady, pendingRequests: connection.pendingCount, waitingRequests: waiting.count)
   }
 
-  /// Sends the request, or lets it wait for a connection unless the last attempt to connect failed.
+  /// Sends the request, or queues it for a connection unless the last attempt to connect failed.
   func remember(_ request: RedisRequest) {
     if isClosed {
       request.complete(.failure(unavailable("the store was closed")))
@@ -85,7 +82,7 @@ final class RedisSession {
     }
   }
 
-  /// Does what is due by now.
+  /// Advances the connection, fails requests that waited too long, and inspects Redis when that is due.
   func advance(to now: Int64) {
     connection.advance(to: now)
     let due = waiting.prefix { $0.deadlineMilliseconds <= now }
@@ -114,7 +111,7 @@ final class RedisSession {
     connection.send(commands) { [self] result in
       guard let answers = try? result.get() else { return }
       if answers.count == 3, case .refused(let code, _) = answers[0] {
-        // Redis repeats the arguments of a command that it does not know: no more than the error's first word.
+        // Redis repeats the arguments of an unknown command, so only the error's first word is reported.
         return connection.giveUp(RedisFailure("Redis refused user or password: \(code)"))
       }
       let select = answers[answers.count - 2]
@@ -123,12 +120,12 @@ final class RedisSession {
     }
   }
 
-  /// Whether this Redis may go on being used. Learns which run of the server it is.
+  /// Whether this Redis can be used. Also stores the run ID of the server.
   private func inspect(_ answer: RedisAnswer) -> Bool {
     switch answer {
     case .text(let text):
       guard let info = RedisServerInfo(text) else {
-        goOnUninspected("INFO lacks run_id, role, maxmemory or maxmemory_policy")
+        continueUninspected("INFO lacks run_id, role, maxmemory or maxmemory_policy")
         return true
       }
       if let objection = info.objection {
@@ -139,7 +136,7 @@ final class RedisSession {
       nextInspectionMilliseconds = MonotonicClock.milliseconds + limits.inspectionMilliseconds
       return true
     case .refused("NOPERM", let message), .refused("ERR", let message):
-      goOnUninspected(message)
+      continueUninspected(message)
       return true
     case .refused, .none, .other:
       connection.giveUp(answer.failure)
@@ -147,7 +144,7 @@ final class RedisSession {
     }
   }
 
-  private func goOnUninspected(_ cause: String) {
+  private func continueUninspected(_ cause: String) {
     report(.uninspected(cause: cause))
     epochKey = Self.epochKeyPrefix
     nextInspectionMilliseconds = .max
@@ -174,7 +171,7 @@ final class RedisSession {
     }
   }
 
-  /// Redis holds no epoch: it remembers from now on, or from when another process wrote one first.
+  /// Redis has no epoch: it starts now, unless another process writes one first.
   private func writeEpoch() {
     guard !isEpochBeingWritten else { return }
     isEpochBeingWritten = true
@@ -191,7 +188,7 @@ final class RedisSession {
     }
   }
 
-  /// Takes the epoch that Redis holds. With it a new connection is ready.
+  /// Uses the epoch that Redis holds; a new connection is then ready.
   private func adoptEpoch(_ answer: RedisAnswer) {
     guard case .text(let value) = answer, let found = RedisEpoch(value: value) else {
       return connection.giveUp(answer.failure)
@@ -215,7 +212,7 @@ final class RedisSession {
 
   // MARK: Nonces
 
-  /// Stores the nonce, and then reads the epoch, which shows whether Redis was emptied in between.
+  /// Stores the nonce, and then reads the epoch, which shows whether Redis was emptied before.
   private func send(_ request: RedisRequest) {
     guard !connection.isFull else {
       return request.complete(.failure(.overloaded(queue: "redis commands")))
@@ -237,13 +234,13 @@ final class RedisSession {
   private func finish(_ request: RedisRequest, stored: RedisAnswer, epoch answer: RedisAnswer) {
     if case .refused(let code, _) = stored {
       request.complete(.failure(unavailable(stored.failure.description)))
-      // No longer the master, starting, or no longer sure of us: another connection may do better.
+      // No longer the master, starting up, or no longer authenticated: another connection may work.
       if ["READONLY", "LOADING", "NOAUTH"].contains(code) { connection.giveUp(stored.failure) }
       return
     }
     switch answer {
     case .none:
-      // Whether the nonce went with the rest is not known, so it counts as lost.
+      // The nonce may have been lost with the epoch, so it counts as lost.
       let now = clock.now()
       request.complete(
         .failure(emptied(leftSeconds: RedisEpoch(start: now, random: random).secondsLeft(at: now))))
@@ -278,7 +275,7 @@ final class RedisSession {
     case (.failure, true): report(.lost(cause: failure.description))
     case (.failure, false): report(.connectFailed(cause: failure.description))
     }
-    // After a loss a new connection is worth waiting for; not where Redis itself is the trouble.
+    // After a loss requests wait for the new connection, unless Redis itself cannot be used.
     guard !wasReady || failure.kind == .evictionPolicy else { return }
     lastFailure = failure
     failWaiting(failure.description)
@@ -296,7 +293,7 @@ final class RedisSession {
 
   private func emptied(leftSeconds: Int) -> RegistryError {
     .replayUnavailable(
-      cause: "Redis remembers only since after the signature may have been used", retryAfterSeconds: leftSeconds
+      cause: "Redis was emptied or restarted, and may have lost this nonce", retryAfterSeconds: leftSeconds
     )
   }
 }

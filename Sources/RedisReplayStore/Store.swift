@@ -2,18 +2,18 @@ public import EventLoop
 public import Registry
 private import Synchronization
 
-/// The nonces of signed requests in a Redis that several processes share. There is one for each event loop, with a
-/// separate connection.
+/// The nonces of signed requests in a Redis that several processes share. Each event loop has its own store and
+/// connection.
 ///
-/// A nonce is accepted only if Redis has remembered since before the signature can have been used. Therefore Redis keeps an
-/// epoch with the nonces: the time from which it remembers. The epoch is read after each nonce is stored. A Redis that was
-/// emptied, was started again, or took over from another refuses what was created up to 5 s after that. One that replicates
-/// may lose its newest nonces unnoticed only while two servers take themselves for the master.
+/// A nonce is accepted only if Redis has kept every nonce since before the signature can have been used. So
+/// Redis also holds an epoch: the time since which it has kept every nonce. The store reads the epoch after it
+/// stores a nonce. If Redis was emptied, restarted or failed over, signatures created up to 5 s after that are
+/// refused. A replicated Redis may lose its newest nonces unnoticed only while two servers act as master.
 ///
-/// `@unchecked Sendable`: everything mutable but `lastLook` is confined to `loop`. `start` and `close` go there;
-/// `remember` begins with `loop.assertCurrent()`, and the callback that completes it runs there too.
+/// `@unchecked Sendable`: all mutable state except `lastLook` is confined to `loop`. `start` and `close` switch
+/// to it; `remember` begins with `loop.assertCurrent()`, and its completion callback runs there too.
 public final class RedisReplayStore: ReplayStore, ClosableService, @unchecked Sendable {
-  /// How often deadlines and attempts to reconnect are looked at.
+  /// The interval at which deadlines and reconnection are checked.
   static let tickMilliseconds = 50
 
   private let loop: EventLoop
@@ -22,9 +22,10 @@ public final class RedisReplayStore: ReplayStore, ClosableService, @unchecked Se
   private let lastLook = Mutex(RedisState())
 
   /// - Parameters:
-  ///   - isFirstStart: whether there was no device yet when the process started, so that no nonce can have been
-  ///     used. Asked at most once, on the loop, and only if the first Redis that is reached holds no epoch.
-  ///   - report: called on the loop when a connection was made or lost, or Redis is not as it should be.
+  ///   - isFirstStart: whether there was no device when the process started, so that no nonce can have been
+  ///     used. Called at most once, on the loop, and only if the first Redis that is reached holds no epoch.
+  ///   - report: called on the loop when a connection is made or lost, and when Redis is misconfigured or was
+  ///     emptied.
   public convenience init(
     url: RedisURL, loop: EventLoop, clock: any Clock, random: any RandomSource,
     isFirstStart: @escaping @Sendable () -> Bool, report: @escaping @Sendable (RedisEvent) -> Void = { _ in }
@@ -45,8 +46,8 @@ public final class RedisReplayStore: ReplayStore, ClosableService, @unchecked Se
       report: report)
   }
 
-  /// Begins to connect, and reconnects until `close`. Called on the loop, once. Requests may follow at once: they wait
-  /// for the connection.
+  /// Starts connecting, and reconnects until `close`. Call it once, on the loop. Requests may follow
+  /// immediately: they wait for the connection.
   public func start() {
     loop.assertCurrent()
     precondition(timer == nil, "started twice")
@@ -62,11 +63,11 @@ public final class RedisReplayStore: ReplayStore, ClosableService, @unchecked Se
     lastLook.withLock { $0 = session.state }
   }
 
-  /// The connection, as it was up to 50 ms ago. From any thread, without waiting for the loop.
+  /// The state of the connection up to 50 ms ago. Any thread may read it, without waiting for the loop.
   public var state: RedisState { lastLook.withLock { $0 } }
 
-  /// Ends the connection; what is still pending fails as `replayUnavailable`. From any task; the loop must run, and
-  /// is to be stopped only afterwards.
+  /// Closes the connection. Pending requests fail as `replayUnavailable`. Call it from any task, before the
+  /// loop stops.
   public func close() async {
     await loop.run { [self] in
       timer?.close()
@@ -75,7 +76,7 @@ public final class RedisReplayStore: ReplayStore, ClosableService, @unchecked Se
     }
   }
 
-  /// Throws `replayUnavailable` and `overloaded`, within 2 s. Called on the loop.
+  /// Throws `replayUnavailable` or `overloaded`, within 2 s. Call it on the loop.
   public func remember(
     nonce: String, of deviceID: DeviceID, created: Timestamp, until expiry: Timestamp
   ) async throws(RegistryError) -> Bool {
@@ -90,12 +91,12 @@ public final class RedisReplayStore: ReplayStore, ClosableService, @unchecked Se
   }
 }
 
-/// A store's connection to Redis and what waits for it, as they were at its last look at them.
+/// A snapshot of a store's connection and queue.
 public struct RedisState: Hashable, Sendable {
   /// Whether the connection can be used.
   public var isReady = false
-  /// What was sent and is not answered.
+  /// Unanswered requests.
   public var pendingRequests = 0
-  /// Nonces that wait for the connection.
+  /// Requests that wait for the connection.
   public var waitingRequests = 0
 }

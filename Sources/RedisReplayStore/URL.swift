@@ -1,24 +1,24 @@
 public import Encoding
 
-/// The address of a Redis, and credentials: `redis://[user:password@]host:port/db`. The user's name and the database may
-/// be omitted. User and password are percent-decoded once (RFC 3986, section 2.1).
+/// The URL of a Redis: `redis://[user:password@]host:port/db`. The user and the database are optional. User and
+/// password are percent-decoded once (RFC 3986, section 2.1).
 public struct RedisURL: Sendable, Redacted {
-  /// A name or an IP address, an IPv6 address without its brackets.
+  /// A name or an IP address; an IPv6 address without brackets.
   let host: String
   let port: UInt16
   /// Empty for Redis' default user.
   let user: String
-  /// Empty where the URL has none.
+  /// Empty if the URL has none.
   let password: String
   let database: Int
 
   private static let scheme = "redis://"
-  /// A name of the DNS has no more (RFC 1035, section 2.3.4).
+  /// The maximum length of a DNS name (RFC 1035, section 2.3.4).
   static let maximumHostLength = 255
   /// Redis counts its databases in an `int`.
   static let maximumDatabase = Int(Int32.max)
 
-  /// Nil for anything that is not of the form.
+  /// Nil if the text does not have this form.
   public init?(_ text: String) {
     guard text.hasPrefix(Self.scheme) else { return nil }
     let rest = text.dropFirst(Self.scheme.count)

@@ -1,52 +1,46 @@
 public import EventLoop
 public import Registry
 
-/// Tells an observer what changed in the database, whichever connection changed it: another process's, another
-/// loop's, or the sqlite3 shell's.
+/// Notifies an observer of changes in the database, whichever connection makes them: in another process, on
+/// another loop, or in the sqlite3 shell.
 ///
-/// Every 20 ms it asks SQLite whether any other connection committed (https://sqlite.org/pragma.html#pragma_data_version),
-/// which reads a page of shared memory; only where one did, it reads the log of changes that triggers keep.
+/// Every 20 ms it asks SQLite whether another connection committed
+/// (https://sqlite.org/pragma.html#pragma_data_version). That reads one page of shared memory. Only if one did,
+/// the watcher reads the change log that triggers write.
 ///
-/// `@unchecked Sendable`: its state is confined to `loop`, as `loop.assertCurrent()` sees to.
+/// `@unchecked Sendable`: its state is confined to `loop`, which `loop.assertCurrent()` checks.
 public final class SQLiteChangeWatcher: ClosableService, @unchecked Sendable {
-  /// How often it looks.
   static let intervalMilliseconds = 20
-  /// For how long after a look the observer may trust that it missed nothing.
+  /// How long after a check the observer may trust its state.
   static let trustMilliseconds: Int64 = 1000
-  /// Changes that are read at once.
   static let maximumChangesPerRead = 500
 
   private let loop: EventLoop
   private let observer: any ChangeObserver
   private var connection: SQLiteConnection?
   private var timer: Timer?
-  /// What was seen last; nil until the first look.
+  /// The position of the last check; nil before the first.
   private var seen: Position?
-  /// Whether the last look failed: what happened meanwhile may be gone from the log.
+  /// Whether the last check failed: the log may since have dropped entries.
   private var isBlind = false
 
   private struct Position {
-    /// What `PRAGMA data_version` said on this connection.
+    /// The value of `PRAGMA data_version` on this connection.
     var dataVersion: Int64
-    /// The number of the last change that was told.
+    /// The number of the last change that the observer was notified of.
     var sequence: Int64
   }
 
-  /// Opens the file once more. Throws `RegistryError.unavailable`.
+  /// Opens a separate connection. Throws `RegistryError.unavailable`.
   public init(
     database: SQLiteDatabase, loop: EventLoop, observer: any ChangeObserver
   ) throws(RegistryError) {
     self.loop = loop
     self.observer = observer
-    do throws(SQLiteFailure) {
-      connection = try SQLiteConnection(
-        path: database.path, isReader: true, busyTimeoutMilliseconds: SQLiteStore.busyTimeoutMilliseconds)
-    } catch {
-      throw error.registryError
-    }
+    connection = try database.openReader()
   }
 
-  /// Looks, and goes on looking until it is closed. What changed before is not told. The caller is on the loop.
+  /// Checks now and periodically until `close`. Earlier changes are not reported. Call it once, on the loop.
   public func start() {
     loop.assertCurrent()
     precondition(timer == nil, "a watcher is started once")
@@ -58,7 +52,7 @@ public final class SQLiteChangeWatcher: ClosableService, @unchecked Sendable {
     self.timer = timer
   }
 
-  /// Closes its connection. The observer hears nothing from then on.
+  /// Closes the connection. The observer gets no further calls.
   public func close() async {
     await loop.run { [self] in
       timer?.close()
@@ -71,9 +65,9 @@ public final class SQLiteChangeWatcher: ClosableService, @unchecked Sendable {
     guard let connection else { return }
     let began = MonotonicClock.milliseconds
     do throws(SQLiteFailure) {
-      try tellChanges(connection)
+      try reportChanges(connection)
     } catch {
-      // Without a word the observer's trust runs out.
+      // Without a call the observer's trust expires.
       isBlind = true
       return
     }
@@ -84,19 +78,19 @@ public final class SQLiteChangeWatcher: ClosableService, @unchecked Sendable {
     observer.trust(untilMilliseconds: began + Self.trustMilliseconds)
   }
 
-  private func tellChanges(_ connection: SQLiteConnection) throws(SQLiteFailure) {
-    // Asked before the log is read: what is committed in between moves it again.
+  private func reportChanges(_ connection: SQLiteConnection) throws(SQLiteFailure) {
+    // Read the version before the log: a commit in between changes it again.
     let dataVersion = try connection.execute(Self.selectDataVersion)[0]
     guard dataVersion != seen?.dataVersion else { return }
     let newest = try connection.execute(Self.selectNewest).first ?? 0
     if var sequence = seen?.sequence {
-      // Each turn comes nearer to the newest, and the log's length bounds their number.
-      while sequence != newest { sequence = try tellChanges(after: sequence, upTo: newest, connection) }
+      // Each iteration advances towards `newest`; the length of the log bounds their number.
+      while sequence != newest { sequence = try reportChanges(after: sequence, upTo: newest, connection) }
     }
     seen = Position(dataVersion: dataVersion, sequence: newest)
   }
 
-  /// The number that was given last; it stays when the log is emptied.
+  /// The last assigned number, which stays when the log is emptied.
   private static let selectNewest = SQLiteStatement(
     "SELECT seq FROM sqlite_sequence WHERE name = 'device_changes'"
   ) { $0.integer() }
@@ -121,9 +115,9 @@ public final class SQLiteChangeWatcher: ClosableService, @unchecked Sendable {
     let signalID: SignalID?
   }
 
-  /// Tells the next changes, and answers the number of the last. Where the log has a gap, or counts anew since
-  /// another file took its place, the observer hears that it missed some.
-  private func tellChanges(
+  /// Reports the next changes, and returns the number of the last one. If the log has a gap, or its numbers
+  /// restarted because the file was replaced, it calls `changesMissed`.
+  private func reportChanges(
     after sequence: Int64, upTo newest: Int64, _ connection: SQLiteConnection
   ) throws(SQLiteFailure) -> Int64 {
     let changes = try connection.execute(

@@ -1,7 +1,7 @@
 public import Registry
 
 extension SQLiteStore {
-  /// An address that hand-written SQL spoiled is shown as none.
+  /// An email address that hand-written SQL made invalid is read as nil.
   private static let clientColumns = SQLiteColumns("id, email, telegram_id, created_at") {
     Client(
       id: $0.clientID(), email: $0.optionalText().flatMap { Email($0) }, telegramID: $0.optionalInteger(),
@@ -14,7 +14,7 @@ extension SQLiteStore {
         Self.insertClient, .text(client.id.text), .text(client.email?.text), .integer(client.telegramID),
         .time(client.createdAt)
       ) { (_) throws(RegistryError) in
-        // There are two unique indexes: the id's and the address's.
+        // There are two unique indexes: id and email.
         try writer.hasRow(Self.hasClient, .text(client.id.text)) ? .clientIDTaken : .clientEmailTaken
       }
     }

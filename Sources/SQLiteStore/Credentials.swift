@@ -1,7 +1,8 @@
 public import Registry
 
 extension SQLiteStore {
-  /// The database's constraints hold that the next secret is there in whole or not at all, and the lengths.
+  /// Database constraints guarantee the lengths, and that the columns of the next secret are all set or all
+  /// null.
   static let credentialColumns = SQLiteColumns(
     """
     devices.id, client_id, is_active AND NOT revoked, hmac_key_hash, stored_key, server_key,
@@ -38,7 +39,7 @@ extension SQLiteStore {
     }
   }
 
-  /// The end of a rotation that is under way is never put off.
+  /// Never extends the grace period of a pending rotation.
   static let beginRotation = SQLiteStatement(
     """
     UPDATE devices SET next_hmac_key_hash = ?3, next_stored_key = ?4, next_server_key = ?5, updated_at = ?6,

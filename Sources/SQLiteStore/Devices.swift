@@ -1,7 +1,7 @@
 public import Registry
 
 extension SQLiteStore {
-  /// What the database's constraints hold is not tested again.
+  /// Reading does not validate again what database constraints guarantee.
   static let deviceColumns = SQLiteColumns(
     "id, client_id, device_name, is_active, revoked, last_poll, last_ack, last_seen, created_at, updated_at"
   ) {
@@ -11,7 +11,7 @@ extension SQLiteStore {
       createdAt: $0.time(), updatedAt: $0.time())
   }
 
-  /// What goes into `deviceColumns`.
+  /// The values of `deviceColumns`.
   private static func values(of device: Device) -> [SQLiteValue] {
     [
       .id(device.id), .text(device.clientID.text), .text(device.deviceName.text), .bool(device.isActive),
@@ -54,7 +54,7 @@ extension SQLiteStore {
       ] + Self.values(of: device)
     try await database.write { (writer) throws(RegistryError) in
       let created = try writer.run(Self.insertDevice, values) { (failure) throws(RegistryError) in
-        // The violated index is the name's, unless nobody has the name.
+        // If no device has the name, another index was violated.
         try writer.hasRow(Self.hasDeviceName, owner, .text(device.deviceName.text))
           ? .deviceNameTaken : failure.registryError
       }
@@ -98,7 +98,7 @@ extension SQLiteStore {
     _ id: DeviceID, of owner: ClientID, to deviceName: DeviceName, change: Change
   ) async throws(RegistryError) -> Device? {
     try await database.write { (writer) throws(RegistryError) in
-      // The name's index is the only one that this statement can violate.
+      // This statement can violate only the unique index on names.
       try writer.firstRow(
         of: Self.renameDevice, .id(id), .text(owner.text), .text(deviceName.text), .time(change.time),
         uniqueViolation: { _ in .deviceNameTaken })

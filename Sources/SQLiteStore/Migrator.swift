@@ -1,7 +1,7 @@
 internal import Migrations
 
-/// Brings a SQLite file up to date, and creates it where it is missing. Waits for the disk, so it runs before an
-/// event loop serves, or off it.
+/// Applies migrations to a SQLite file, and creates it if necessary. It blocks, so call it before an event loop
+/// runs, or on another thread.
 public enum SQLiteMigrator {
   static let migrations = [
     Migration(
@@ -13,8 +13,8 @@ public enum SQLiteMigrator {
   /// How long to wait for another process that migrates or writes.
   static let busyTimeoutMilliseconds: Int32 = 60_000
 
-  /// Applies what is missing, each migration in a transaction of its own that holds the file's write lock, and
-  /// answers their labels. When several processes start at once, the others wait.
+  /// Applies the missing migrations, each in a separate transaction that holds the file's write lock, and
+  /// returns their labels. When several processes start at once, one applies them and the others wait.
   ///
   /// Throws `MigrationError`, `SQLiteFileError`.
   public static func migrate(path: String) throws -> [String] {
@@ -35,7 +35,8 @@ public enum SQLiteMigrator {
     return labels
   }
 
-  /// Nil when nothing is missing. A failure leaves its transaction to the connection, which its owner gives up.
+  /// Returns nil when none is missing. After an error the transaction stays open; the caller drops the
+  /// connection.
   private static func applyNext(
     of migrations: [Migration], _ connection: SQLiteConnection
   ) throws(MigrationError) -> String? {

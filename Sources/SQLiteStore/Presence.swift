@@ -13,7 +13,7 @@ extension SQLiteStore {
     }
   }
 
-  /// A comparison with NULL is not true: a time that is not known changes nothing.
+  /// A comparison with NULL is not true, so a null parameter changes nothing.
   static let recordPresence = SQLiteStatement(
     """
     UPDATE devices SET

@@ -1,27 +1,28 @@
 public import EventLoop
 private import Glibc
 
-/// A lock on a file beside the database, which tells the processes that serve it of each other. The system
-/// releases it when its process ends, however that ends.
+/// A lock on a file next to the database, by which serving processes detect each other. The system releases it
+/// when the process ends, even after a crash.
 public final class SQLiteProcessLock: ClosableService {
   public enum Mode: Sendable {
-    /// For a process that alone remembers the nonces of requests.
+    /// For a process that keeps the nonces of signed requests in its own memory.
     case exclusive
-    /// For processes that remember them in one place.
+    /// For processes that share a store of nonces.
     case shared
   }
 
   private let descriptor: Int32
 
-  /// Takes the lock, and does not wait for it. Creates the database's file where it is missing: the lock lies
-  /// beside the file that the path leads to in the end, so that a link to it leads to the same lock.
+  /// Acquires the lock without waiting, and creates the database file if necessary. Symbolic links are resolved
+  /// first, so every link to a database uses the same lock.
   ///
-  /// Throws `SQLiteProcessLockError` where another process holds it in a mode that excludes this one,
-  /// `SQLiteFileError` where its file cannot be created.
+  /// Throws `SQLiteProcessLockError` if another process holds the lock in a conflicting mode, and
+  /// `SQLiteFileError` if the lock file cannot be created.
   public init(databasePath: String, mode: Mode) throws {
     try SQLiteFile.create(databasePath)
     let path = try SQLiteFile.resolve(databasePath) + "-serve.lock"
-    // flock(2) and not fcntl(2): the lock is the descriptor's own, and no other descriptor's end releases it.
+    // flock(2), not fcntl(2): the lock belongs to the descriptor, and closing another descriptor does not
+    // release it.
     let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)
     guard descriptor >= 0 else { throw SQLiteFileError(path: path, errorNumber: errno) }
     guard flock(descriptor, (mode == .exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB) == 0 else {
@@ -30,26 +31,26 @@ public final class SQLiteProcessLock: ClosableService {
       throw errorNumber == EWOULDBLOCK
         ? SQLiteProcessLockError(path: path) : SQLiteFileError(path: path, errorNumber: errorNumber)
     }
-    // Last: an initialiser that throws with all set would run deinit too.
+    // Assigned last: an initialiser that throws after setting all properties would run deinit.
     self.descriptor = descriptor
   }
 
   /// Releases the lock.
   public func close() async { flock(descriptor, LOCK_UN) }
 
-  /// The file stays: were it removed, one process could lock the file that is gone and another one a new file.
+  /// The file stays: if it were removed, one process could lock the removed file and another a new one.
   deinit { Glibc.close(descriptor) }
 }
 
-/// Another process serves the database, and one of the two remembers nonces by itself.
+/// Another process serves the database, and at least one of the two keeps nonces in its own memory.
 public struct SQLiteProcessLockError: Error, Hashable, CustomStringConvertible {
-  /// Of the lock's file.
+  /// The path of the lock file.
   public let path: String
 
   public var description: String {
     """
-    another process serves this database (it holds \(path)); stop it, or give all of them one \
-    REPLAY_STORE=redis://...
+    another process serves this database (it holds \(path)); stop it, or set the same \
+    REPLAY_STORE=redis://... for all processes
     """
   }
 }

@@ -33,7 +33,7 @@ extension SQLiteStore {
       .integer(Int64(limit)))
   }
 
-  /// Ids consist of hexadecimal digits.
+  /// Sorts after every id: ids consist of hexadecimal digits.
   private static let afterAllIDs = "g"
 
   static let selectSignals = SQLiteStatement(
@@ -72,7 +72,7 @@ extension SQLiteStore {
     try await rows(of: Self.selectPendingSignals, .id(id), .time(time), .integer(Int64(limit)))
   }
 
-  /// The index is named because SQLite might choose the one of all deliveries, acknowledged ones included.
+  /// Without INDEXED BY, SQLite might choose the index of all deliveries, including acknowledged ones.
   static let selectPendingSignals = SQLiteStatement(
     """
     SELECT \(signalColumns) FROM deliveries INDEXED BY ix_deliveries_pending CROSS JOIN signals ON id = signal_id
@@ -115,7 +115,7 @@ extension SQLiteStore {
 }
 
 extension SQLiteConnection {
-  /// Throws `deviceNotFound`, `notOwner`, `deviceRevoked` where any of the devices is so, in this order.
+  /// Throws `deviceNotFound`, `notOwner` or `deviceRevoked`, in this order of precedence.
   fileprivate func checkAddressees(_ ids: [DeviceID], of owner: ClientID) throws(RegistryError) {
     var (isForeign, isRevoked) = (false, false)
     for id in ids {
@@ -131,7 +131,7 @@ extension SQLiteConnection {
     "SELECT client_id, is_active AND NOT revoked FROM devices WHERE id = ?1"
   ) { (owner: $0.clientID(), isActive: $0.bool()) }
 
-  /// Stores the signal and its deliveries, and answers how many those are.
+  /// Stores the signal and its deliveries, and returns the number of deliveries.
   fileprivate func insert(_ signal: Signal, to addressees: Addressees) throws(RegistryError) -> Int {
     let owner = SQLiteValue.text(signal.clientID.text)
     let count: Int64 =
@@ -168,8 +168,8 @@ extension SQLiteConnection {
     SELECT ?1, id FROM devices WHERE client_id = ?2 AND is_active AND NOT revoked
     """)
 
-  /// Stores the acknowledgement if it is the first of the delivery, and answers whether it is; nil where the signal was not
-  /// sent to the device.
+  /// Stores the acknowledgement if it is the delivery's first, and returns whether it was; nil if the signal
+  /// was not sent to the device.
   fileprivate func acknowledge(
     _ acknowledgement: Acknowledgement, by id: DeviceID, at time: Timestamp
   ) throws(RegistryError) -> Bool? {
@@ -186,8 +186,8 @@ extension SQLiteConnection {
 }
 
 extension SQLiteRow {
-  /// The columns signal_id, status, broker_ticket and error of a delivery; nil without a status. The database's
-  /// constraints allow no other words than those of `Status`.
+  /// Reads signal_id, status, broker_ticket and error of a delivery; nil if the status is null. Database
+  /// constraints allow only the values of `Status`.
   fileprivate mutating func optionalAcknowledgement() -> Acknowledgement? {
     let (signalID, status, ticket, error) = (id() as SignalID, optionalText(), optionalText(), optionalText())
     return status.map {

@@ -1,51 +1,43 @@
 public import EventLoop
 public import Registry
 
-/// The registry's data in a SQLite file. One for each event loop.
+/// The registry's data in a SQLite file. Each event loop has its own store.
 ///
-/// Reads run on the loop: they come from memory or the system's cache and take microseconds. All that one pass of the
-/// loop asks for share a transaction, since to begin one takes locks that all processes and loops share, and a look at
-/// the file: more than most reads. Writes wait for the disk, so the database's one writer does them.
+/// Reads run on the loop: they are served from memory or the system's cache and take microseconds. All reads of
+/// one pass of the loop share a transaction. Beginning one takes locks that all processes and loops share, and
+/// checks the file, which costs more than most reads. Writes wait for the disk, so the database's writer thread
+/// runs them.
 ///
-/// `@unchecked Sendable`: `reader` and `reads` are confined to `loop`, as `loop.assertCurrent()` sees to.
+/// `@unchecked Sendable`: `reader` and `reads` are confined to `loop`, which `loop.assertCurrent()` checks.
 public final class SQLiteStore: RegistryStore, ClosableService, @unchecked Sendable {
-  /// How long a read may hold up the loop for a lock. In WAL mode it waits only while another process opens,
-  /// recovers or closes the file.
-  static let busyTimeoutMilliseconds: Int32 = 100
-
   let database: SQLiteDatabase
   private let loop: EventLoop
   private var reader: SQLiteConnection?
-  /// What was asked for in this pass of the loop: each reads, and goes on where it was asked. They are as many as the
-  /// requests that the loop takes in a pass.
+  /// The reads of this pass of the loop. Each resumes its caller. The number of requests that the loop reads in
+  /// one pass bounds their number.
   private var reads: [(SQLiteConnection?) -> Void] = []
 
-  /// Opens the file once more, for this loop's reads. Throws `RegistryError.unavailable`.
+  /// Opens a separate connection for this loop's reads. Throws `RegistryError.unavailable`.
   public init(database: SQLiteDatabase, loop: EventLoop) throws(RegistryError) {
     self.database = database
     self.loop = loop
-    do throws(SQLiteFailure) {
-      reader = try SQLiteConnection(
-        path: database.path, isReader: true, busyTimeoutMilliseconds: Self.busyTimeoutMilliseconds)
-    } catch {
-      throw error.registryError
-    }
+    reader = try database.openReader()
   }
 
-  /// Closes the loop's connection; reads fail as `unavailable` from then on. The database closes for itself.
+  /// Closes the loop's connection; later reads fail as `unavailable`. The database is closed separately.
   public func close() async {
     await loop.run { [self] in reader = nil }
   }
 
-  /// Runs one reading statement at the end of the loop's pass, so that it sees what was committed before the call, and
-  /// answers all of its rows.
+  /// Runs one read at the end of the loop's pass, so that it sees everything committed before the call, and
+  /// returns all rows.
   func rows<Row: Sendable>(
     of statement: SQLiteStatement<Row>, _ values: SQLiteValue...
   ) async throws(RegistryError) -> [Row] {
     try await read(statement, values)
   }
 
-  /// As `rows`; answers the first one, if there is one.
+  /// Like `rows`; returns the first row, if any.
   func firstRow<Row: Sendable>(
     of statement: SQLiteStatement<Row>, _ values: SQLiteValue...
   ) async throws(RegistryError) -> Row? {
@@ -74,8 +66,8 @@ public final class SQLiteStore: RegistryStore, ClosableService, @unchecked Senda
     }
   }
 
-  /// Without a transaction each read has its own, so it matters to none of them where none can be had. After some
-  /// errors SQLite has ended it already.
+  /// If BEGIN fails, each read runs in its own transaction, which is also correct. After some errors SQLite has
+  /// already ended the shared one.
   private func runReads() {
     var reads: [(SQLiteConnection?) -> Void] = []
     swap(&reads, &self.reads)

@@ -25,8 +25,8 @@ extension SQLiteStore {
       AND (grace_expires_at IS NULL OR grace_expires_at > ?3)
     """)
 
-  /// The token that must leave the window, from ?2 to ?4, before another one may be stored. Those of a clock that was
-  /// ahead do not count.
+  /// The token that must leave the window, from ?2 to ?4, before another may be stored. Tokens created after
+  /// ?4, by a clock that was ahead, do not count.
   static let selectBlockingToken = SQLiteStatement(
     """
     SELECT created_at FROM device_tokens WHERE device_id = ?1 AND created_at > ?2 AND created_at <= ?4
@@ -34,7 +34,7 @@ extension SQLiteStore {
     """
   ) { $0.integer() }
 
-  /// Leaves the ?3 newest of the tokens that are live at ?2.
+  /// Keeps the ?3 newest of the tokens that are live at ?2.
   static let removeOldestTokens = SQLiteStatement(
     """
     DELETE FROM device_tokens WHERE token_hash IN (
@@ -73,7 +73,8 @@ extension SQLiteStore {
 }
 
 extension SQLiteConnection {
-  /// Throws `tooManyTokens` if `limit` tokens were stored in the window that ends at `time`, expired ones included.
+  /// Throws `tooManyTokens` if `limit` tokens, including expired ones, were stored in the window that ends at
+  /// `time`.
   fileprivate func checkTokenRate(
     of id: DeviceID, at time: Timestamp, limit: Int, windowSeconds: Int
   ) throws(RegistryError) {

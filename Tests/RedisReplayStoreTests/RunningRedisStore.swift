@@ -6,7 +6,7 @@ import Testing
 
 @testable import RedisReplayStore
 
-/// A store on a separate loop, and what it reports of its Redis.
+/// A store on a separate loop, and its events.
 final class RunningRedisStore: Sendable {
   let store: RedisReplayStore
   let loop: EventLoop
@@ -18,7 +18,7 @@ final class RunningRedisStore: Sendable {
     let events = Mutex<[RedisEvent]>([])
   }
 
-  /// Lends a store, and closes it.
+  /// Calls the body with a store, and closes it.
   static func with(
     _ url: String, limits: RedisLimits = RedisLimits(), clock: TestClock = TestClock(),
     isFirstStart: Bool = true,
@@ -46,7 +46,7 @@ final class RunningRedisStore: Sendable {
     }
   }
 
-  /// Whether the nonce is new; created now, or that many milliseconds later.
+  /// Whether the nonce is accepted, with a signature created that many milliseconds from now.
   func remember(
     _ nonce: String = "nonce-01", of device: DeviceID = one, createdAfterMilliseconds: Int64 = 0
   ) async throws -> Bool {
@@ -56,7 +56,7 @@ final class RunningRedisStore: Sendable {
     }
   }
 
-  /// The error that `remember` ends with; nil for none.
+  /// The error that `remember` throws, or nil.
   func error(_ nonce: String = "nonce-01", createdAfterMilliseconds: Int64 = 0) async -> RegistryError? {
     do {
       _ = try await remember(nonce, createdAfterMilliseconds: createdAfterMilliseconds)
@@ -66,17 +66,17 @@ final class RunningRedisStore: Sendable {
     return nil
   }
 
-  /// Waits until one more event of the kind came.
+  /// Waits for one more event of the kind.
   func waitForEvent(_ isWanted: (RedisEvent) -> Bool) async {
     for await event in events where isWanted(event) { return }
   }
 
-  /// Waits until something was sent to Redis that is not yet answered.
+  /// Waits until a request is pending.
   func waitUntilPending() async throws {
-    try await wait { await loop.run { [store] in store.session.pendingCount } > 0 }
+    try await wait { await loop.run { [store] in store.session.state.pendingRequests } > 0 }
   }
 
-  /// Everything that was reported so far.
+  /// All events so far.
   var eventsSoFar: [RedisEvent] { told.events.withLock { $0 } }
 }
 
@@ -126,7 +126,7 @@ extension RedisServer {
   }
 }
 
-/// Whether it is not known if the nonce was used, and how many seconds are left; nil for any other outcome.
+/// The seconds of `replayUnavailable`; nil for any other result.
 func secondsLeft(_ error: RegistryError?) -> Int? {
   if case .replayUnavailable(_, let seconds) = error { seconds } else { nil }
 }
@@ -135,7 +135,7 @@ func cause(_ error: RegistryError?) -> String? {
   if case .replayUnavailable(let cause, _) = error { cause } else { nil }
 }
 
-/// Stops the clock that a bounded wait is held against.
+/// The time that the body takes.
 func elapsedMilliseconds(_ body: () async throws -> Void) async rethrows -> Int64 {
   let start = MonotonicClock.milliseconds
   try await body()

@@ -1,19 +1,18 @@
 internal import CPostgres
 internal import Registry
 
-/// The one owner of a `PGresult`: the rows of one statement, in binary format. Used on one loop.
+/// Owns a `PGresult`: the rows of one statement, in binary format. Used on one loop.
 final class PostgresAnswer {
   private let result: OpaquePointer
 
-  /// Takes the result over.
+  /// Takes ownership of the result.
   init(_ result: OpaquePointer) { self.result = result }
 
   deinit { PQclear(result) }
 
-  /// Rows that INSERT, UPDATE or DELETE changed.
+  /// The number of rows that INSERT, UPDATE or DELETE changed.
   var changedRowCount: Int { Int(String(cString: PQcmdTuples(result))) ?? 0 }
 
-  /// All rows, in order.
   func rows<Value>(_ read: (inout PostgresRow) -> Value) -> [Value] {
     (0..<PQntuples(result)).map { index in
       var row = PostgresRow(result: result, index: index)
@@ -28,10 +27,10 @@ final class PostgresAnswer {
   }
 }
 
-/// Reads the columns of one row in their order. Valid as long as its answer.
+/// Reads the columns of one row from left to right. Valid while its answer exists.
 ///
-/// Our own statements say which column has which type and may be null, so a mismatch is a mistake in the statement, and
-/// stops the program in the first test that runs it.
+/// Each statement fixes the types of its columns and which may be null. A mismatch is a programming error, and
+/// stops the program in the first test that runs the statement.
 struct PostgresRow {
   fileprivate let result: OpaquePointer
   fileprivate let index: Int32
@@ -81,7 +80,7 @@ struct PostgresRow {
     }
   }
 
-  /// The next column's bytes; nil for a null.
+  /// The next column's bytes; nil if it is null.
   private mutating func next() -> UnsafeRawBufferPointer? {
     precondition(column < PQnfields(result))
     defer { column += 1 }

@@ -2,21 +2,20 @@ internal import CPostgres
 internal import EventLoop
 internal import Registry
 
-/// One statement with its parameters, which gets its answer exactly once.
+/// One statement with its parameters. It is completed exactly once.
 struct PostgresRequest {
   let statement: PreparedStatement
   let values: [PostgresValue]
-  /// How often it may be sent again because a neighbour failed.
+  /// Remaining retries after another read of the same synchronisation point failed.
   var repetitionsLeft = 3
   /// Called on the loop.
   let complete: (Result<PostgresAnswer, PostgresFailure>) -> Void
 }
 
-/// One connection to the server, in pipeline mode. It connects, breaks and reconnects until it is closed; `advance(to:)`
-/// drives it.
+/// One connection to the server, in pipeline mode. It reconnects until it is closed; `advance(to:)` drives it.
 ///
-/// `@unchecked Sendable`: confined to `loop`. Its methods are called there, and so are the callbacks of its
-/// watch; the task that connects prefers that loop, and only a `PostgresHandle` comes back from the worker.
+/// `@unchecked Sendable`: confined to `loop`. Its methods and the callbacks of its watch run there; the
+/// connecting task prefers that loop, and only a `PostgresHandle` comes back from the worker.
 final class PostgresConnection: @unchecked Sendable {
   private enum Step {
     case setUp
@@ -30,11 +29,11 @@ final class PostgresConnection: @unchecked Sendable {
   private let statements: [PreparedStatement]
   private let limits: PostgresLimits
   private let report: @Sendable (PostgresEvent) -> Void
-  /// Called each time the connection can be used.
+  /// Called when the connection becomes ready.
   var whenReady: () -> Void = {}
 
   private var reconnection: Reconnection
-  /// There is one while the connection is prepared or ready.
+  /// Non-nil while the connection is being prepared or ready.
   private var link: PostgresLink?
   private var pipeline = Pipeline<Step, Result<PostgresAnswer, PostgresFailure>>()
   private var isPointPlanned = false
@@ -60,7 +59,7 @@ final class PostgresConnection: @unchecked Sendable {
 
   var isFull: Bool { pipeline.count >= limits.pendingPerConnection }
 
-  /// Sends the request, which the caller does only while the connection is ready.
+  /// Sends the request. The connection must be ready.
   func send(_ request: PostgresRequest) {
     guard isReady, let link else { preconditionFailure("not ready") }
     guard !isFull else {
@@ -76,7 +75,7 @@ final class PostgresConnection: @unchecked Sendable {
     if !link.send(request.statement, request.values) { drop(link.failure) }
   }
 
-  /// Does what is due by now: connects, or gives up a connection whose answer is overdue.
+  /// Connects if an attempt is due, and drops the connection if an answer is overdue.
   func advance(to now: Int64) {
     switch reconnection.duty(at: now, deadlineMilliseconds: pipeline.deadlineMilliseconds) {
     case .connect: connect()
@@ -120,7 +119,7 @@ final class PostgresConnection: @unchecked Sendable {
 
   private var nextDeadline: Int64 { MonotonicClock.milliseconds + limits.statementDeadlineMilliseconds }
 
-  /// All reads of this pass of the loop share a synchronisation point.
+  /// All reads of one pass of the loop share a synchronisation point.
   private func planPoint(on link: PostgresLink) {
     guard !isPointPlanned else { return }
     isPointPlanned = true
@@ -140,7 +139,7 @@ final class PostgresConnection: @unchecked Sendable {
   private func receive() {
     guard let link else { return }
     let isOpen = link.readAvailable()
-    // What came before the connection broke counts all the same, the server's reason for it included.
+    // Handle what arrived before the connection broke: it may include the server's reason.
     while pipeline.count > 0, let event = link.nextEvent() {
       if case .failure(.failure(let failure)) = event, failure.isFatal { return drop(failure) }
       guard let finished = pipeline.receive(event) else { continue }
@@ -154,12 +153,12 @@ final class PostgresConnection: @unchecked Sendable {
     if !isOpen || !link.flush() { drop(link.failure) }
   }
 
-  /// Sends a read again that the server skipped, because one before it failed.
+  /// Retries a read that the server skipped because an earlier one failed.
   private func repeatRead(_ step: Step) {
     guard case .request(var request) = step else { return }
     guard request.repetitionsLeft > 0, isReady else {
       return request.complete(
-        .failure(PostgresFailure(message: "reads beside this one failed again and again")))
+        .failure(PostgresFailure(message: "other reads in the pipeline failed repeatedly")))
     }
     request.repetitionsLeft -= 1
     send(request)
@@ -186,7 +185,7 @@ final class PostgresConnection: @unchecked Sendable {
 
   // MARK: Losing the connection
 
-  /// Gives the connection up, fails everything that waits for it, and plans the next attempt.
+  /// Drops the connection, fails all pending requests, and schedules the next attempt.
   private func drop(_ failure: PostgresFailure, isFinal: Bool = false) {
     guard state != .closed else { return }
     let wasReady = isReady
@@ -204,7 +203,7 @@ final class PostgresConnection: @unchecked Sendable {
   }
 }
 
-/// What the store tells about its connections, for the log.
+/// A change in the state of a connection, for the log.
 public enum PostgresEvent: Sendable, Hashable {
   case connected
   case connectFailed(cause: String)

@@ -1,17 +1,17 @@
 internal import CPostgres
 internal import Registry
 
-/// What PostgreSQL or libpq said went wrong, taken at once, or what kept a statement from them. Safe to log: it holds no
-/// parameter's value.
+/// An error of PostgreSQL or libpq, or the reason why a statement was not sent. Safe to log: it contains no
+/// parameter values.
 struct PostgresFailure: Error, CustomStringConvertible {
-  /// Five characters (PostgreSQL's manual, appendix A). Empty where libpq itself failed.
+  /// Five characters (PostgreSQL's manual, appendix A). Empty for an error of libpq.
   let sqlState: String
-  /// The constraint that was violated, if one was.
+  /// The violated constraint, or empty.
   let constraint: String
   let message: String
-  /// Whether it ended the session already.
+  /// Whether the error ended the session.
   let isFatal: Bool
-  /// The queue of ours that was full, if that was it: then nothing was sent.
+  /// The store's own queue that was full, if the statement was not sent for that reason.
   private let fullQueue: String?
 
   init(fullQueue: String) {
@@ -26,20 +26,18 @@ struct PostgresFailure: Error, CustomStringConvertible {
     self.message = message
   }
 
-  /// The server refused a statement.
   init(result: OpaquePointer) {
     fullQueue = nil
     sqlState = Self.field(UInt8(ascii: "C"), of: result)
     constraint = Self.field(UInt8(ascii: "n"), of: result)
-    // Not translated, unlike the severity that is shown.
+    // PG_DIAG_SEVERITY_NONLOCALIZED: the server translates the other severity field.
     isFatal = ["FATAL", "PANIC"].contains(Self.field(UInt8(ascii: "V"), of: result))
     let primary = Self.field(UInt8(ascii: "M"), of: result)
-    // Class 22 is about values, and quotes them. A failure of libpq's own has no fields.
+    // Messages of class 22 quote values. An error of libpq has no fields.
     message =
       sqlState.hasPrefix("22") ? "data exception" : primary.isEmpty ? "connection lost" : primary
   }
 
-  /// The connection could not be made, or broke.
   init(lost connection: OpaquePointer) {
     let text = PQerrorMessage(connection).map { String(cString: $0) } ?? ""
     let lines = text.split(separator: "\n").map { $0.drop(while: \.isWhitespace) }
@@ -57,19 +55,18 @@ struct PostgresFailure: Error, CustomStringConvertible {
     return text
   }
 
-  /// Whether the session is of no more use: it is ending, the server has become read-only (a failover), or our
-  /// prepared statements are gone.
+  /// Whether the session can no longer be used: it is ending, the server has become read-only (a failover), or
+  /// the prepared statements are gone.
   var endsSession: Bool {
     isFatal || sqlState.hasPrefix("08") || ["57P01", "57P02", "57P03", "25006", "26000"].contains(sqlState)
   }
 
-  /// Whether one row of several may be the cause: its value, or a lock that another transaction has and that led to a
-  /// deadlock or to the statement's time-out.
+  /// Whether a single row of the batch may be the cause: its value, or a lock of another transaction that led
+  /// to a deadlock or to the statement timeout.
   var mayBeOfOneRow: Bool {
     ["22", "23", "40"].contains(sqlState.prefix(2)) || sqlState == "57014"
   }
 
-  /// What the domain is told.
   var registryError: RegistryError {
     if let fullQueue { return .overloaded(queue: fullQueue) }
     return switch (sqlState, constraint) {
@@ -77,7 +74,8 @@ struct PostgresFailure: Error, CustomStringConvertible {
     case ("23505", "clients_pkey"): .clientIDTaken
     case ("23505", "clients_email_unique"): .clientEmailTaken
     case ("23503", "devices_client_fkey"), ("23503", "signals_client_fkey"): .clientNotFound
-    // Empty: the connection. 57014: statement_timeout. 55P03: lock_timeout. 53: out of memory, disk or connections. 40: try again.
+    // Empty: connection. 57014: statement_timeout. 55P03: lock_timeout. 53: out of memory, disk or connections.
+    // 40: retry.
     case ("", _), ("57014", _), ("55P03", _): .unavailable(cause: description)
     case _ where endsSession || sqlState.hasPrefix("53") || sqlState.hasPrefix("40"):
       .unavailable(cause: description)

@@ -1,15 +1,15 @@
 internal import CPostgres
 internal import EventLoop
 
-/// The one owner of a `PGconn`, which it closes when it goes.
+/// Owns a `PGconn`, and closes it in `deinit`.
 ///
 /// `@unchecked Sendable`: libpq allows any thread to use a connection, but only one at a time ("Behavior in
-/// Threaded Programs"). A handle is made on a worker thread, handed over once, and used by its receiver alone.
+/// Threaded Programs"). A worker thread creates a handle and passes it on once; only the receiver uses it.
 final class PostgresHandle: @unchecked Sendable {
   let pointer: OpaquePointer
 
-  /// Connects, and waits for it: at most `connect_timeout` for each host, and for the look-up of names. Not for
-  /// an event loop, since libpq offers no way to look up a name without waiting.
+  /// Connects, and blocks: at most `connect_timeout` for each host, and for each name lookup. Not for an event
+  /// loop: libpq has no non-blocking name lookup.
   init(connecting parameters: PostgresParameters) throws(PostgresFailure) {
     let connection = parameters.withKeywordsAndValues { PQconnectdbParams($0, $1, 0) }
     guard let connection else { throw PostgresFailure(message: "no memory for a connection") }
@@ -24,8 +24,7 @@ final class PostgresHandle: @unchecked Sendable {
 
   deinit { PQfinish(pointer) }
 
-  /// Connects on a thread of the pool.
-  /// - Parameter refusal: what it means where the pool takes no work.
+  /// Connects on a thread of the pool. `refusal` is the error message if the pool's queue is full or closed.
   static func connect(
     _ parameters: PostgresParameters, on workers: WorkerPool, whenRefused refusal: String
   ) async -> Result<PostgresHandle, PostgresFailure> {
@@ -43,4 +42,12 @@ final class PostgresHandle: @unchecked Sendable {
   }
 
   var isBroken: Bool { PQstatus(pointer) != CONNECTION_OK }
+
+  /// Writes the buffer, and watches for writability while the socket is full. False if the connection broke.
+  func flush(_ watch: DescriptorWatch) -> Bool {
+    let status = PQflush(pointer)
+    guard status >= 0 else { return false }
+    watch.change(to: status == 1 ? [.readable, .writable] : .readable)
+    return true
+  }
 }

@@ -1,8 +1,8 @@
 internal import EventLoop
 internal import Registry
 
-/// A few connections for statements of one kind, and the requests that wait while none of them is up. Used on
-/// one loop.
+/// The connections for statements of one kind, and the requests that wait while none is ready. Used on one
+/// loop.
 final class PostgresLane {
   private struct Waiting {
     let request: PostgresRequest
@@ -22,7 +22,7 @@ final class PostgresLane {
     }
   }
 
-  /// Sends the request on the connection with the least to do, or lets it wait for one.
+  /// Sends the request on the least loaded connection, or queues it until one is ready.
   func submit(_ request: PostgresRequest) {
     if isClosed {
       request.complete(.failure(PostgresFailure(message: "the store was closed")))
@@ -36,7 +36,7 @@ final class PostgresLane {
     }
   }
 
-  /// Does what is due by now.
+  /// Advances the connections, and fails requests that waited too long.
   func advance(to now: Int64) {
     for connection in connections { connection.advance(to: now) }
     while let first = waiting.first, first.deadlineMilliseconds <= now {
@@ -75,7 +75,7 @@ final class PostgresLane {
     return best
   }
 
-  /// A full connection leaves the rest waiting for its neighbours, or for their deadline.
+  /// When all connections are full, the remaining requests wait for another one or for their deadline.
   private func sendWaiting() {
     while let connection = leastLoaded, !connection.isFull,
       let first = waiting.removeFirst()
@@ -85,15 +85,15 @@ final class PostgresLane {
   }
 }
 
-/// Connections for statements of one kind, and what waits for them.
+/// A snapshot of the connections for statements of one kind, and their queue.
 public struct PostgresLaneState: Hashable, Sendable {
-  /// Can be used.
+  /// Connections that can be used.
   public var ready = 0
-  /// Being made.
+  /// Connections that are being made.
   public var connecting = 0
-  /// Lost, or never made; tried again in time.
+  /// Connections that are down, until the next attempt.
   public var down = 0
-  /// Statements that were sent and are not answered.
+  /// Sent statements without an answer.
   public var pendingStatements = 0
   /// Requests that wait for a connection.
   public var waitingRequests = 0

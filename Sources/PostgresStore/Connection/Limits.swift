@@ -1,31 +1,31 @@
-/// How much one store holds and how long it waits.
+/// The limits and timeouts of one store.
 struct PostgresLimits: Sendable {
-  /// Reads are pipelined, and two connections keep two of the server's processes busy.
+  /// Reads are pipelined; two connections keep two server processes busy.
   var readConnections = 2
-  /// A connection's commits wait for the disk one after another, so writes spread over more of them; commits
-  /// that come together share one write to disk.
+  /// The commits of one connection wait for the disk one after another, so writes are spread over more
+  /// connections; simultaneous commits share one disk write.
   var writeConnections = 8
 
-  /// Statements that one connection has sent and that are not yet answered. More are refused.
+  /// Unanswered statements of one connection. More are refused.
   var pendingPerConnection = 512
-  /// Within this time a statement is answered, or the connection is given up.
+  /// The connection is dropped when an answer takes longer.
   var statementDeadlineMilliseconds: Int64 = 5000
 
-  /// Requests of one lane that wait for a connection to be made. More are refused.
+  /// Requests of one lane that wait for a connection. More are refused.
   var waiting = 1024
-  /// How long a request waits for a connection to be made.
+  /// How long a request waits for a connection.
   var waitMilliseconds: Int64 = 2000
 
-  /// Waits between attempts to connect: doubled after each failure.
+  /// The delay between connection attempts; it doubles after each failure.
   var backoffMilliseconds: ClosedRange<Int64> = 50...1000
 }
 
 extension PostgresLimits {
-  /// Connections for reads that all stores of a process have together, and likewise for writes; but each store
-  /// has one of each. PostgreSQL allows 100 in all by default.
+  /// The limit on read connections of all stores in a process, and on write connections. Each store has at
+  /// least one of each. PostgreSQL allows 100 connections by default.
   static let connectionsPerProcess = 32
 
-  /// For one of as many stores as the process has loops.
+  /// The limits of one store in a process with this number of loops.
   init(loops: Int) {
     self.init()
     let share = Self.connectionsPerProcess / max(1, loops)

@@ -2,23 +2,23 @@ internal import CPostgres
 internal import EventLoop
 private import Registry
 
-/// A live connection's calls to libpq, non-blocking and in pipeline mode, and the watch on its socket.
-/// Used on one loop. Each sender answers false where the connection broke; `failure` says how.
+/// The non-blocking libpq calls of a live connection in pipeline mode, and the watch on its socket. Used on one
+/// loop. The sending methods return false if the connection broke; `failure` gives the reason.
 final class PostgresLink {
   private let handle: PostgresHandle
   private let watch: DescriptorWatch
   private let loop: EventLoop
   private var isFlushPlanned = false
   private var isClosed = false
-  /// Parameters of the statement that is being sent; kept for its capacity.
+  /// The encoded parameters of one statement; kept for its capacity.
   private var encoded: [UInt8] = []
 
   private static let binary: Int32 = 1
 
-  /// Below our own deadline, so that a slow statement fails alone and its neighbours live.
+  /// Shorter than the statement deadline, so that a slow statement fails alone and not with its connection.
   private static let statementTimeoutMilliseconds = 4000
 
-  /// Settings of a session that the URL, the role or the database left open.
+  /// Session settings that the URL, the role and the database did not set.
   private static let sessionSetup = """
     SELECT set_config('default_transaction_isolation', 'read committed', false),
       CASE current_setting('statement_timeout') WHEN '0'
@@ -42,13 +42,11 @@ final class PostgresLink {
     watch.start(for: .readable) { _ in whenReadable() }
   }
 
-  /// Ends the session. The socket goes with the handle, after its watch.
+  /// Stops the watch. The handle's `deinit` then closes the socket.
   func close() {
     isClosed = true
     watch.close()
   }
-
-  var isBroken: Bool { handle.isBroken }
 
   var failure: PostgresFailure { PostgresFailure(lost: handle.pointer) }
 
@@ -64,16 +62,16 @@ final class PostgresLink {
     synchronise(PQsendPrepare(handle.pointer, statement.name, statement.sql, 0, nil))
   }
 
-  /// Sends a statement: a write with a synchronisation point after it. Reads are only buffered, until
-  /// `synchronise` puts one point after them all: libpq makes a system call for each point.
+  /// Sends a statement, and a synchronisation point if it is a write. Reads are only buffered until
+  /// `synchronise` adds one point for all of them: libpq makes a system call for each point.
   func send(_ statement: PreparedStatement, _ values: [PostgresValue]) -> Bool {
     encoded.removeAll(keepingCapacity: true)
-    // Where each value lies in `encoded`; nil for a null.
+    // The position of each value in `encoded`; nil for a null.
     let ranges = values.map { value -> Range<Int>? in
       let start = encoded.count
       return value.encode(into: &encoded) ? start..<encoded.count : nil
     }
-    // An empty text needs a pointer too, or it would be a null.
+    // An empty text also needs a non-null pointer; libpq reads a null pointer as NULL.
     encoded.append(0)
     let lengths = ranges.map { Int32($0?.count ?? 0) }
     let formats = [Int32](repeating: Self.binary, count: values.count)
@@ -88,47 +86,43 @@ final class PostgresLink {
     return statement.kind == .write ? synchronise(status) : status == 1
   }
 
-  /// Ends a group of reads.
+  /// Adds the synchronisation point of the buffered reads.
   func synchronise() -> Bool { synchronise(1) }
 
-  /// Puts a synchronisation point after what was sent, if it could be.
+  /// Adds a synchronisation point if the statement was sent.
   private func synchronise(_ status: Int32) -> Bool {
     guard status == 1, PQpipelineSync(handle.pointer) == 1 else { return false }
     planFlush()
     return true
   }
 
-  /// What libpq could not write at once goes out after the tasks of this pass.
+  /// Flushes once, after all tasks of this pass of the loop.
   private func planFlush() {
     guard !isFlushPlanned else { return }
     isFlushPlanned = true
     loop.atEndOfPass { [self] in
       isFlushPlanned = false
-      // A failure shows at the next read, which the broken socket causes.
+      // On failure the socket becomes readable, and the next read reports it.
       if !isClosed { _ = flush() }
     }
   }
 
-  /// Writes what is buffered, and waits for room where the socket is full.
-  func flush() -> Bool {
-    let status = PQflush(handle.pointer)
-    guard status >= 0 else { return false }
-    watch.change(to: status == 1 ? [.readable, .writable] : .readable)
-    return true
-  }
+  func flush() -> Bool { handle.flush(watch) }
 
   // MARK: Receiving
 
   func readAvailable() -> Bool { PQconsumeInput(handle.pointer) == 1 }
 
-  /// What has arrived in whole; nil when more must be read. Called only while a statement is pending: libpq
-  /// ends each statement's results with a null pointer, and without a statement there would be no end of those.
+  /// The next complete result; nil if more input is needed. Call it only while a statement is pending: libpq
+  /// ends the results of each statement with a null pointer, and without a statement it returns only null
+  /// pointers.
   func nextEvent() -> PipelineEvent<Result<PostgresAnswer, PostgresFailure>>? {
     var nullCount = 0
     while PQisBusy(handle.pointer) == 0 {
       guard let result = PQgetResult(handle.pointer) else {
         nullCount += 1
-        // Between two statements there is one; more of them, and a broken connection has no more to give.
+        // One null pointer separates two statements; several on a broken connection mean that it has no more
+        // results.
         if nullCount > 1, handle.isBroken { return nil }
         continue
       }

@@ -1,12 +1,12 @@
 internal import CPostgres
 internal import EventLoop
 
-/// A live connection that listens: its calls to libpq, non-blocking, with one query at a time, and the watch on its
-/// socket. Used on one loop.
+/// The non-blocking libpq calls of a listening connection, one query at a time, and the watch on its socket.
+/// Used on one loop.
 final class PostgresListenerLink {
   private let handle: PostgresHandle
   private let watch: DescriptorWatch
-  /// What the query that is in progress has answered so far.
+  /// The result of the pending query so far.
   private var outcome: Result<Bool, PostgresFailure>?
 
   init(
@@ -22,30 +22,24 @@ final class PostgresListenerLink {
     watch.start(for: .readable) { _ in whenReadable() }
   }
 
-  /// Ends the session. The socket goes with the handle, after its watch.
+  /// Stops the watch. The handle's `deinit` then closes the socket.
   func close() { watch.close() }
 
   var failure: PostgresFailure { PostgresFailure(lost: handle.pointer) }
 
-  /// Sends a query, one statement or several, whose last one answers a boolean. False where the connection broke.
+  /// Sends one or several statements; the last one returns a boolean. False if the connection broke.
   func send(_ sql: String) -> Bool {
     outcome = nil
     return PQsendQuery(handle.pointer, sql) == 1 && flush()
   }
 
-  /// Writes what is buffered, and waits for room where the socket is full. False where the connection broke.
-  func flush() -> Bool {
-    let status = PQflush(handle.pointer)
-    guard status >= 0 else { return false }
-    watch.change(to: status == 1 ? [.readable, .writable] : .readable)
-    return true
-  }
+  func flush() -> Bool { handle.flush(watch) }
 
-  /// Reads what has arrived. False where the connection broke; what came before counts all the same.
+  /// Reads available input. False if the connection broke; results that arrived before are still valid.
   func readAvailable() -> Bool { PQconsumeInput(handle.pointer) == 1 }
 
-  /// The answer to the query, once it is there in whole, and so committed; nil before. Called only while a query is
-  /// in progress: libpq marks its end with a null pointer, and without a query it returns nothing else.
+  /// The complete (and so committed) answer to the query; nil before. Call it only while a query is pending:
+  /// libpq ends its results with a null pointer, and without a query it returns only null pointers.
   func takeAnswer() -> Result<Bool, PostgresFailure>? {
     while PQisBusy(handle.pointer) == 0 {
       guard let result = PQgetResult(handle.pointer) else {
@@ -55,7 +49,7 @@ final class PostgresListenerLink {
       switch PQresultStatus(result) {
       case PGRES_COMMAND_OK: break
       case PGRES_TUPLES_OK:
-        // In text, as answers to queries without parameters come.
+        // Results of queries without parameters are in text format.
         let isTrue = PQntuples(result) == 1 && String(cString: PQgetvalue(result, 0, 0)) == "t"
         outcome = .success(isTrue)
       default: outcome = .failure(PostgresFailure(result: result))
@@ -64,7 +58,7 @@ final class PostgresListenerLink {
     return nil
   }
 
-  /// The next notification that has arrived.
+  /// The next received notification.
   func nextNotification() -> PostgresNotification? {
     guard let notification = PQnotifies(handle.pointer) else { return nil }
     defer { PQfreemem(notification) }

@@ -1,19 +1,18 @@
 internal import Registry
 
-/// What a trigger of the database tells, or hand-written SQL.
+/// A notification from a trigger or from hand-written SQL.
 enum PostgresNotification: Hashable {
-  /// These devices' secrets, tokens or state changed, or they are gone.
+  /// The secret, tokens or state of these devices changed, or the devices were deleted.
   case credentialsChanged([DeviceID])
-  /// There are new signals for these devices.
   case signalsArrived([DeviceID])
   /// Anything may have changed.
   case anythingChanged
 
-  /// The channels, which the migrations name too.
+  /// The channel names; the migrations use them too.
   static let credentialsChannel = "device_registry_credentials"
   static let signalsChannel = "device_registry_signals"
 
-  /// Reads devices' ids with commas between them. Whatever is not that may mean anything.
+  /// Reads comma-separated device ids. Any other payload or channel means `anythingChanged`.
   init(channel: String, payload: String) {
     let ids = payload.split(separator: ",", omittingEmptySubsequences: false).map { DeviceID(String($0)) }
     let known = ids.compactMap { $0 }
@@ -24,7 +23,7 @@ enum PostgresNotification: Hashable {
     }
   }
 
-  func tell(_ observer: any ChangeObserver) {
+  func notify(_ observer: any ChangeObserver) {
     switch self {
     case .credentialsChanged(let ids): for id in ids { observer.credentialsChanged(of: id) }
     case .signalsArrived(let ids): for id in ids { observer.signalsArrived(for: id) }

@@ -2,18 +2,17 @@ internal import CPostgres
 internal import Encoding
 internal import Glibc
 
-/// What libpq is told to connect with: the user's URL, and our defaults where the URL leaves a setting open.
+/// The connection parameters for libpq: the user's URL, and our defaults for settings that the URL omits.
 ///
-/// It holds the password, of which no error carries any part.
+/// They contain the password. No error contains any part of it.
 struct PostgresParameters: Sendable, Redacted {
   private var settings: [String: String]
 
-  /// Seconds for one host to answer; libpq tries the URL's hosts in turn.
+  /// The timeout for one host; libpq tries the URL's hosts one after another.
   static let connectTimeoutSeconds = 3
-  /// How long sent bytes may stay unacknowledged before the system gives the connection up.
+  /// How long sent data may stay unacknowledged before the system drops the connection.
   static let tcpUserTimeoutMilliseconds = 5000
-  /// After so many seconds of silence the system asks whether the other side is still there, again after so many, so
-  /// many times in all.
+  /// TCP keepalive: seconds of silence before the first probe, seconds between probes, and number of probes.
   static let (keepaliveIdleSeconds, keepaliveIntervalSeconds, keepaliveCount) = (5, 2, 3)
 
   private static let defaults = [
@@ -25,9 +24,9 @@ struct PostgresParameters: Sendable, Redacted {
     "keepalives_count": "\(keepaliveCount)",
   ]
 
-  /// Sets the same on the server's side of a session; expressions for a SELECT. Left to itself, a server takes hours to
-  /// notice that the other side is out of reach, and until then the session keeps its locks and its place among the
-  /// connections that there may be. On Unix sockets these settings mean nothing.
+  /// Expressions for a SELECT that set the same TCP timeouts on the server. By default a server takes hours to
+  /// notice an unreachable client, and until then the session keeps its locks and its connection slot. Unix
+  /// sockets ignore these settings.
   static let serverSideSetup = """
     set_config('tcp_user_timeout', '\(tcpUserTimeoutMilliseconds)', false),
     set_config('tcp_keepalives_idle', '\(keepaliveIdleSeconds)', false),
@@ -35,7 +34,7 @@ struct PostgresParameters: Sendable, Redacted {
     set_config('tcp_keepalives_count', '\(keepaliveCount)', false)
     """
 
-  /// Reads any URL or connection string that libpq reads.
+  /// Reads any URL or connection string that libpq accepts.
   init(url: String) throws(PostgresURLError) {
     guard let options = PQconninfoParse(url, nil) else { throw PostgresURLError() }
     defer { PQconninfoFree(options) }
@@ -45,11 +44,11 @@ struct PostgresParameters: Sendable, Redacted {
       if let value = option.pointee.val { settings[String(cString: keyword)] = String(cString: value) }
       option += 1
     }
-    // libpq repeats a wrong port in its message, and in a badly escaped URL that is part of the password.
+    // libpq's error message quotes an invalid port, which in a badly escaped URL is part of the password.
     let ports = settings["port", default: ""].split(separator: ",")
     guard ports.allSatisfy({ (1...65535).contains(Int($0) ?? 0) }) else { throw PostgresURLError() }
     settings.merge(Self.defaults) { given, _ in given }
-    // For libpq, 0 is no limit, and every wait has one here.
+    // libpq reads 0 as no limit; every wait here has one.
     if (settings["connect_timeout"].flatMap { Int($0) } ?? 0) <= 0 {
       settings["connect_timeout"] = "\(Self.connectTimeoutSeconds)"
     }
@@ -62,7 +61,7 @@ struct PostgresParameters: Sendable, Redacted {
 
   subscript(keyword: String) -> String? { settings[keyword] }
 
-  /// Lends what `PQconnectdbParams` takes: keywords and values, each ended by a null pointer.
+  /// Calls `body` with the keywords and values for `PQconnectdbParams`, each array ended by a null pointer.
   func withKeywordsAndValues<Result>(
     _ body: ([UnsafePointer<CChar>?], [UnsafePointer<CChar>?]) -> Result
   ) -> Result {
@@ -79,8 +78,8 @@ struct PostgresParameters: Sendable, Redacted {
   }
 }
 
-/// The database's URL is not one that libpq reads. It does not say what is wrong with it, since that could be
-/// a piece of the password.
+/// libpq does not accept the database URL. The description gives no detail, which could contain part of the
+/// password.
 public struct PostgresURLError: Error, CustomStringConvertible {
   public var description: String {
     "not a PostgreSQL URL of the form postgresql://user:password@host:port/database "

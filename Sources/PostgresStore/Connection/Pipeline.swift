@@ -1,27 +1,27 @@
 internal import EventLoop
 
-/// The bookkeeping of libpq's pipeline mode, apart from any socket: which statement a result belongs to, and
-/// when it is over.
+/// The bookkeeping of libpq's pipeline mode, independent of any socket: which statement a result belongs to,
+/// and when the statement has completed.
 ///
-/// A write is followed by a synchronisation point of its own, which is where PostgreSQL commits it. So it is over
-/// at its point and not at its result: an error in between, from the commit, takes the result's place, and no
-/// neighbour shares it. Reads share a point: each is over at its result, and one that fails makes the server skip
-/// those between it and the point, which can be sent again.
+/// Each write has its own synchronisation point, at which PostgreSQL commits it. So a write completes at its
+/// point, not at its result: an error between the two, from the commit, replaces the result, and affects no
+/// other statement. Reads share a point: each completes at its result. A read that fails makes the server skip
+/// the reads between it and the point; those can be sent again.
 struct Pipeline<Statement, Outcome> {
   private enum Entry {
     case write(Statement, deadlineMilliseconds: Int64)
     case read(Statement, deadlineMilliseconds: Int64)
-    /// The point that reads share.
+    /// The synchronisation point that the preceding reads share.
     case point(deadlineMilliseconds: Int64)
   }
 
   private var entries = Queue<Entry>()
   private var outcome: Outcome?
 
-  /// Statements and points that were sent and are not over.
+  /// Pending statements and points.
   var count: Int { entries.count }
 
-  /// When the oldest must be over; nil if there is none.
+  /// The deadline of the oldest entry; nil if there is none.
   var deadlineMilliseconds: Int64? {
     switch entries.first {
     case .write(_, let deadline), .read(_, let deadline), .point(let deadline): deadline
@@ -29,23 +29,23 @@ struct Pipeline<Statement, Outcome> {
     }
   }
 
-  /// A statement with a point of its own.
+  /// Adds a write, which has its own point.
   mutating func append(_ statement: Statement, deadlineMilliseconds: Int64) {
     entries.append(.write(statement, deadlineMilliseconds: deadlineMilliseconds))
   }
 
-  /// A statement that will share a point.
+  /// Adds a read, which shares a point.
   mutating func append(read statement: Statement, deadlineMilliseconds: Int64) {
     entries.append(.read(statement, deadlineMilliseconds: deadlineMilliseconds))
   }
 
-  /// The point of the reads since the last one.
+  /// Adds the point that the reads since the last point share.
   mutating func appendPoint(deadlineMilliseconds: Int64) {
     entries.append(.point(deadlineMilliseconds: deadlineMilliseconds))
   }
 
-  /// Takes what libpq handed out, and answers the statement that is over with it, if one is. The outcome is nil
-  /// where the server skipped a read, and else only if it broke the protocol.
+  /// Handles an event, and returns the statement that it completes, if any. The outcome is nil if the server
+  /// skipped a read, or violated the protocol.
   mutating func receive(_ event: PipelineEvent<Outcome>) -> (statement: Statement, outcome: Outcome?)? {
     switch (event, entries.first) {
     case (.result(let result), .read(let statement, _)), (.failure(let result), .read(let statement, _)):
@@ -71,7 +71,7 @@ struct Pipeline<Statement, Outcome> {
     }
   }
 
-  /// Forgets everything, and answers what was not over, oldest first.
+  /// Removes all entries, and returns the pending statements, oldest first.
   mutating func removeAll() -> [Statement] {
     outcome = nil
     return entries.removeAll().compactMap { entry in
@@ -83,11 +83,11 @@ struct Pipeline<Statement, Outcome> {
   }
 }
 
-/// What libpq handed out.
+/// A result that libpq returned.
 enum PipelineEvent<Outcome> {
   case result(Outcome)
   case failure(Outcome)
-  /// A statement before it, of the same point, failed.
+  /// An earlier statement of the same point failed.
   case skipped
   case synchronised
 }

@@ -1,9 +1,9 @@
-/// A statement as a value, declared beside the operation that runs it: its SQL, and how its rows are read.
+/// A statement as a value, declared next to the operation that runs it: its SQL, and how to read its rows.
 ///
-/// An operation also lists its statements in its file's `statements`; `PostgresStore.run` refuses others in debug builds.
+/// Each file lists its statements in `...Statements`; debug builds refuse to run any other.
 struct PostgresStatement<Row>: Sendable {
   let prepared: PreparedStatement
-  /// Reads a row's columns in their order.
+  /// Reads the columns of a row from left to right.
   let row: @Sendable (inout PostgresRow) -> Row
 
   init(
@@ -16,20 +16,21 @@ struct PostgresStatement<Row>: Sendable {
 }
 
 extension PostgresStatement<Void> {
-  /// A statement whose rows are not read.
+  /// A statement without rows to read.
   init(_ kind: PreparedStatement.Kind, _ sql: String, file: String = #fileID, line: Int = #line) {
     self.init(kind, sql, file: file, line: line) { _ in }
   }
 }
 
-/// What a connection knows of a statement. Each connection of a lane prepares all statements of its kind before it is
-/// ready: a connection to a database with another schema never is, and no request waits for a statement to be prepared.
+/// The part of a statement that a connection needs. Each connection of a lane prepares all statements of its
+/// kind before it is ready. So a connection to a database with another schema never becomes ready, and no
+/// request waits for a statement to be prepared.
 final class PreparedStatement: Sendable {
   enum Kind { case read, write }
 
-  /// Where it is declared, such as `PostgresStore/Devices.swift:42`. The server's logs and pg_prepared_statements show it.
+  /// The place of its declaration, such as `PostgresStore/Devices.swift:42`, for server logs and
+  /// pg_prepared_statements.
   let name: String
-  /// A write waits for the disk.
   let kind: Kind
   let sql: String
 
@@ -40,9 +41,9 @@ final class PreparedStatement: Sendable {
   }
 }
 
-/// Columns of a SELECT, INSERT or RETURNING, and what reads them in the same order.
+/// Columns of a SELECT, INSERT or RETURNING, and how to read them in the same order.
 struct PostgresColumns<Value>: Sendable, CustomStringConvertible {
-  /// Their names, with commas between them.
+  /// The column names, separated by commas.
   let description: String
   let read: @Sendable (inout PostgresRow) -> Value
 
@@ -51,7 +52,7 @@ struct PostgresColumns<Value>: Sendable, CustomStringConvertible {
     self.read = read
   }
 
-  /// A parameter for each of them: `$6, $7` and so on.
+  /// The columns' parameters: `$6, $7` and so on.
   func parameters(from first: Int) -> String {
     let count = description.split(separator: ",").count
     return (first..<first + count).map { "$\($0)" }.joined(separator: ", ")

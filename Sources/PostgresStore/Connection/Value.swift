@@ -11,10 +11,10 @@ enum PostgresValue {
   case timestamp(Timestamp)
   /// `-infinity`, before every other time.
   case earliest
-  /// With one dimension; each element is of this type or null.
+  /// One-dimensional; each element has this type or is null.
   case array(of: ElementType, [PostgresValue])
 
-  /// The type's number in PostgreSQL's catalogue, pg_type.
+  /// The type's OID in pg_type.
   enum ElementType: Int32 {
     case text = 25
     case timestamp = 1184
@@ -29,7 +29,7 @@ enum PostgresValue {
     .array(of: .uuid, ids.map { .uuid($0) })
   }
 
-  /// Appends the bytes; false for a null, which has none.
+  /// Appends the encoded bytes; returns false for a null, which has none.
   func encode(into buffer: inout [UInt8]) -> Bool {
     switch self {
     case .null: return false
@@ -47,8 +47,9 @@ enum PostgresValue {
     return true
   }
 
-  /// As `array_recv` of PostgreSQL's arrayfuncs.c reads it: how many dimensions, whether there are nulls, the type;
-  /// of each dimension its length and first index; of each element its length, -1 for a null, and its bytes.
+  /// The format that `array_recv` in PostgreSQL's arrayfuncs.c reads: the number of dimensions, a flag for
+  /// nulls, and the element type; the length and first index of each dimension; the length (-1 for a null) and
+  /// bytes of each element.
   private static func append(_ elements: [PostgresValue], of type: ElementType, to buffer: inout [UInt8]) {
     append(Int32(elements.isEmpty ? 0 : 1), to: &buffer)
     append(Int32(elements.contains(where: \.isNull) ? 1 : 0), to: &buffer)
@@ -78,10 +79,10 @@ enum PostgresValue {
 enum PostgresTime {
   private static let epochMilliseconds: Int64 = 946_684_800_000
 
-  /// What PostgreSQL can hold, 4714 BC to AD 294276.
+  /// The finite range of `timestamptz`, 4714 BC to AD 294276.
   private static let range: ClosedRange<Int64> = -211_813_488_000_000_000...9_223_371_331_199_999_999
 
-  /// A time that PostgreSQL cannot hold becomes its `-infinity` or `infinity`: a cursor may hold any.
+  /// A time outside the range becomes `-infinity` or `infinity`: a cursor may contain any time.
   static func microseconds(of time: Timestamp) -> Int64 {
     let infinity = time.millisecondsSince1970 < 0 ? Int64.min : Int64.max
     let (milliseconds, below) = time.millisecondsSince1970.subtractingReportingOverflow(epochMilliseconds)

@@ -1,22 +1,18 @@
 internal import CSQLite
 internal import Registry
 
-/// The one owner of an `sqlite3` and its prepared statements. Used by one thread at a time, which is what
-/// SQLITE_OPEN_NOMUTEX demands (https://sqlite.org/threadsafe.html): the owner says which.
+/// Owns an `sqlite3` and its prepared statements. SQLITE_OPEN_NOMUTEX requires that only one thread at a time
+/// uses it (https://sqlite.org/threadsafe.html): the owner guarantees that.
 final class SQLiteConnection {
-  /// Memory for pages, as far as there are so many: enough for the upper pages of all indexes of a million devices.
+  /// The limit of the page cache: enough for the upper pages of all indexes of a million devices.
   private static let maximumCacheKiB = 8192
 
   private let pointer: OpaquePointer
-  /// By SQL; as many as the store has statements.
+  /// Keyed by SQL; bounded by the number of the store's statements.
   private var prepared: [String: OpaquePointer] = [:]
 
-  /// Opens a file that exists.
-  ///
-  /// - Parameters:
-  ///   - path: a file's path.
-  ///   - isReader: whether it is used to read alone.
-  ///   - busyTimeoutMilliseconds: how long a statement waits for another connection's lock.
+  /// Opens an existing file. `busyTimeoutMilliseconds` is how long a statement waits for another connection's
+  /// lock.
   init(path: String, isReader: Bool, busyTimeoutMilliseconds: Int32) throws(SQLiteFailure) {
     _ = Self.isConfigured
     var opened: OpaquePointer?
@@ -28,9 +24,9 @@ final class SQLiteConnection {
     }
     pointer = opened
     sqlite3_busy_timeout(opened, busyTimeoutMilliseconds)
-    // Write-ahead logging lets readers and the writer pass each other; FULL makes each commit durable.
-    // trusted_schema off: a doctored file cannot make us run functions with side effects.
-    // cache_size is negative where it is in KiB.
+    // WAL lets readers and the writer run at the same time; synchronous = FULL makes each commit durable.
+    // trusted_schema = OFF: a manipulated file cannot make SQLite call functions with side effects.
+    // A negative cache_size is in KiB.
     try execute(
       """
       PRAGMA trusted_schema = OFF;
@@ -42,8 +38,8 @@ final class SQLiteConnection {
       """)
   }
 
-  /// SQLite counts the memory that it has, for us to ask, and takes a lock of the whole process for it each time: all
-  /// loops read at once. False where it was used before this.
+  /// Disables SQLite's memory statistics, which take a process-wide lock for each allocation; all loops read at
+  /// once. False if SQLite was already in use.
   private static let isConfigured = sqlite3_config_memstatus(0) == SQLITE_OK
 
   deinit {
@@ -51,21 +47,20 @@ final class SQLiteConnection {
     sqlite3_close_v2(pointer)
   }
 
-  /// Whether a transaction was begun and has not ended.
   var isInTransaction: Bool { sqlite3_get_autocommit(pointer) == 0 }
 
-  /// Runs statements that have neither parameters nor rows worth reading.
+  /// Runs statements without parameters and rows.
   func execute(_ script: String) throws(SQLiteFailure) {
     let status = sqlite3_exec(pointer, script, nil, nil, nil)
     guard status == SQLITE_OK else { throw SQLiteFailure(status) }
   }
 
-  /// Runs one statement to its end, and reads each of its rows. It is prepared once and kept.
+  /// Runs one statement to its end, and returns its rows. The prepared statement is cached.
   func execute<Row>(
     _ statement: SQLiteStatement<Row>, _ values: [SQLiteValue] = []
   ) throws(SQLiteFailure) -> [Row] {
     let prepared = try prepare(statement.sql)
-    // Ends the statement's transaction: the commit has taken place when `step` said DONE.
+    // Ends the statement's transaction; after SQLITE_DONE it is already committed.
     defer {
       sqlite3_reset(prepared)
       sqlite3_clear_bindings(prepared)
@@ -100,10 +95,10 @@ final class SQLiteConnection {
 // MARK: Writing
 
 extension SQLiteConnection {
-  /// What a unique violation of a statement means.
+  /// Maps a unique violation of a statement to an error.
   typealias UniqueViolation = (SQLiteFailure) throws(RegistryError) -> RegistryError
 
-  /// Runs one statement, and answers all of its rows.
+  /// Runs one statement, and returns all rows.
   func rows<Row>(
     of statement: SQLiteStatement<Row>, _ values: [SQLiteValue],
     uniqueViolation explain: UniqueViolation = { $0.registryError }
@@ -115,7 +110,7 @@ extension SQLiteConnection {
     }
   }
 
-  /// Runs one statement, and answers its first row, if there is one.
+  /// Runs one statement, and returns its first row, if any.
   func firstRow<Row>(
     of statement: SQLiteStatement<Row>, _ values: SQLiteValue...,
     uniqueViolation explain: UniqueViolation = { $0.registryError }
@@ -123,12 +118,13 @@ extension SQLiteConnection {
     try rows(of: statement, values, uniqueViolation: explain).first
   }
 
-  /// Whether the statement has a row.
+  /// Whether the statement returns a row.
   func hasRow(_ statement: SQLiteStatement<Void>, _ values: SQLiteValue...) throws(RegistryError) -> Bool {
     try !rows(of: statement, values).isEmpty
   }
 
-  /// Runs an INSERT, UPDATE or DELETE, and answers how many rows it changed, without those that triggers changed.
+  /// Runs an INSERT, UPDATE or DELETE, and returns how many rows it changed, not counting rows that triggers
+  /// changed.
   @discardableResult
   func run(
     _ statement: SQLiteStatement<Void>, _ values: SQLiteValue...,
@@ -146,9 +142,9 @@ extension SQLiteConnection {
     return Int(sqlite3_changes64(pointer))
   }
 
-  /// Runs `body` so that an error undoes all that it wrote, and what it reads stays true until it writes.
+  /// Runs `body` in a transaction: an error undoes all its writes, and no other connection writes meanwhile.
   func transaction<Value>(_ body: () throws(RegistryError) -> Value) throws(RegistryError) -> Value {
-    // Inside one that several writes share.
+    // Nested in a transaction that several writes share.
     let isNested = isInTransaction
     if isNested { try runOrder("SAVEPOINT write") } else { try begin() }
     do throws(RegistryError) {
@@ -156,7 +152,7 @@ extension SQLiteConnection {
       if isNested { try runOrder("RELEASE write") } else { try commit() }
       return value
     } catch {
-      // After a full disk and the like SQLite has rolled back already.
+      // After errors such as a full disk SQLite has already rolled back.
       for order in isNested ? ["ROLLBACK TO write", "RELEASE write"] : ["ROLLBACK"] where isInTransaction {
         try? runOrder(order)
       }
@@ -167,7 +163,7 @@ extension SQLiteConnection {
   /// Begins a transaction that holds the write lock from its start.
   func begin() throws(RegistryError) { try runOrder("BEGIN IMMEDIATE") }
 
-  /// Commits the transaction, or ends it without: then all of it is undone.
+  /// Commits the transaction, or rolls it back if that fails.
   func commit() throws(RegistryError) {
     do throws(RegistryError) {
       try runOrder("COMMIT")

@@ -3,30 +3,34 @@ internal import Registry
 
 /// A database file with its one writer, shared by the stores of all loops.
 ///
-/// Each commit waits for the disk, so writes that wait share one: they are done one after another in a transaction, and
-/// answered when it is committed.
+/// Each commit waits for the disk, so queued writes share one: they run one after another in a transaction, and
+/// are answered when it is committed.
 ///
-/// `@unchecked Sendable`: the writer's connection and `unanswered` are used on the one thread of `pool` alone, and given
-/// up when that thread has ended. `path` does not change.
+/// `@unchecked Sendable`: only the single thread of `pool` uses the writer's connection and `unanswered`, and
+/// `close` releases the connection after that thread has ended. `path` is constant.
 public final class SQLiteDatabase: @unchecked Sendable {
-  /// Writes that wait for the writer. More are refused.
+  /// Waiting writes. More are refused.
   static let maximumQueueLength = 512
-  /// A write that waited longer is refused when its turn comes, without being done.
+  /// A write that waited longer is refused, and not executed.
   static let maximumWaitMilliseconds: Int64 = 5000
-  /// How long a write waits for another process that writes.
+  /// How long a write waits for the lock of another process.
   static let busyTimeoutMilliseconds: Int32 = 4000
-  /// Writes that share a commit at the most. The first of them waits for the last.
+  /// How long a read may block its loop on a lock. In WAL mode it blocks only while another process opens,
+  /// recovers or closes the file.
+  static let readerBusyTimeoutMilliseconds: Int32 = 100
+  /// The maximum of writes that share a commit. The first of them waits for the last.
   static let maximumWritesPerCommit = 64
 
-  let path: String
+  private let path: String
   private let pool: WorkerPool
   private var writer: SQLiteConnection?
   private let maximumWaitMilliseconds: Int64
-  /// Writes that were done and are not committed. Each is told why it was undone, or nil, and answers.
+  /// Completions of writes that are executed but not committed. The argument is the error that undid the write,
+  /// or nil.
   private var unanswered: [(RegistryError?) -> Void] = []
 
-  /// Opens the file, whose migrations are done. Throws `SQLiteFileError`, `RegistryError.unavailable`, and
-  /// `EventLoopError` when the system has no thread left.
+  /// Opens a migrated file. Throws `SQLiteFileError`, `RegistryError.unavailable`, or `EventLoopError` if no
+  /// thread can be created.
   public convenience init(path: String) throws {
     try self.init(
       path: path, busyTimeoutMilliseconds: Self.busyTimeoutMilliseconds,
@@ -47,18 +51,28 @@ public final class SQLiteDatabase: @unchecked Sendable {
       name: "sqlite-writer", threads: 1, maximumQueueLength: Self.maximumQueueLength)
   }
 
-  /// Finishes what is queued, and closes the file. Waits, so not from an event loop; after it, writes are
-  /// refused.
+  /// Finishes queued writes, and closes the file. It blocks, so do not call it on an event loop. Later writes
+  /// are refused.
   public func close() {
     pool.shutDown()
     writer = nil
   }
 
-  /// Writes that wait for the writer now. From any thread.
+  /// Opens a separate connection for reads.
+  func openReader() throws(RegistryError) -> SQLiteConnection {
+    do throws(SQLiteFailure) {
+      return try SQLiteConnection(
+        path: path, isReader: true, busyTimeoutMilliseconds: Self.readerBusyTimeoutMilliseconds)
+    } catch {
+      throw error.registryError
+    }
+  }
+
+  /// The number of waiting writes. Any thread may read it.
   public var waitingWrites: Int { pool.queueLength }
 
-  /// Lends the writer's connection to `body`, on the writer's thread. An error of `body` undoes nothing of what it wrote
-  /// before: where it writes more than once it does so in a `transaction`.
+  /// Calls `body` with the writer's connection, on the writer's thread. An error thrown by `body` does not undo
+  /// its earlier writes: a `body` with several writes uses `transaction`.
   func write<Value: Sendable>(
     _ body: @escaping @Sendable (SQLiteConnection) throws(RegistryError) -> Value
   ) async throws(RegistryError) -> Value {
@@ -89,7 +103,7 @@ public final class SQLiteDatabase: @unchecked Sendable {
     }
   }
 
-  /// Each of the writes that wait has its turn on this thread, so that what is not committed now will be.
+  /// Commits when the queue is empty or the transaction is full; otherwise a queued write commits later.
   private func answerWhenCommitted(_ answer: @escaping (RegistryError?) -> Void) {
     guard let writer, writer.isInTransaction else { return answer(nil) }
     unanswered.append(answer)
@@ -109,7 +123,7 @@ public final class SQLiteDatabase: @unchecked Sendable {
   }
 
   private static let full = RegistryError.overloaded(queue: "sqlite writer")
-  /// After a full disk and the like SQLite undoes the whole transaction by itself.
+  /// After errors such as a full disk SQLite rolls back the whole transaction.
   private static let undone = RegistryError.unavailable(
-    cause: "SQLite undid a commit that this write had a part in")
+    cause: "SQLite rolled back the transaction that contained this write")
 }

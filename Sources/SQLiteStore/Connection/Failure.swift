@@ -1,8 +1,8 @@
 internal import CSQLite
 internal import Registry
 
-/// What SQLite said went wrong: its extended result code, taken at once (https://sqlite.org/rescode.html).
-/// Safe to log: it holds no parameter's value.
+/// An extended result code of SQLite (https://sqlite.org/rescode.html). Safe to log: it contains no parameter
+/// values.
 struct SQLiteFailure: Error, CustomStringConvertible {
   let extendedCode: Int32
 
@@ -16,8 +16,8 @@ struct SQLiteFailure: Error, CustomStringConvertible {
   /// SQLite's fixed text for the code.
   var description: String { "SQLite \(extendedCode) \(String(cString: sqlite3_errstr(extendedCode)))" }
 
-  /// What the domain is told. A unique violation is told apart by the statement that met it. A foreign key's is a
-  /// fault: SQLite does not say which key it was, so each write looks for itself whether what it refers to is there.
+  /// The statement decides what a unique violation means. A foreign key violation is a fault: SQLite does not
+  /// say which key it was, so each write checks that the rows it refers to exist.
   var registryError: RegistryError {
     switch extendedCode & 0xFF {
     case SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL, SQLITE_IOERR, SQLITE_READONLY, SQLITE_CANTOPEN,

@@ -1,13 +1,13 @@
 private import Glibc
 
-/// The database's file: where it is, and that others cannot read it.
+/// Creates and resolves the path of the database file.
 enum SQLiteFile {
-  /// Creates the file, mode 0600, and the folders above it, mode 0700, where they are missing. SQLite gives the
-  /// files it puts beside it the same mode.
+  /// Creates the file (mode 0600) and its missing parent folders (mode 0700). SQLite gives the files that it
+  /// creates next to it the same mode.
   static func create(_ path: String) throws(SQLiteFileError) {
     try createFolder(above: path)
-    // Never opens a file that exists: closing any descriptor of it would drop the locks that this process's
-    // connections hold on it (fcntl(2)).
+    // O_EXCL: never open an existing file. Closing any descriptor of it would release the locks that this
+    // process's connections hold (fcntl(2)).
     let descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
     if descriptor >= 0 {
       close(descriptor)
@@ -16,7 +16,7 @@ enum SQLiteFile {
     }
   }
 
-  /// The path of an existing file, absolute and without links.
+  /// The absolute path of an existing file, with symbolic links resolved.
   static func resolve(_ path: String) throws(SQLiteFileError) -> String {
     guard let resolved = realpath(path, nil) else { throw SQLiteFileError(path: path, errorNumber: errno) }
     defer { free(resolved) }
@@ -37,7 +37,7 @@ enum SQLiteFile {
 /// The database's file or folder cannot be created.
 public struct SQLiteFileError: Error, Hashable, CustomStringConvertible {
   public let path: String
-  /// As in errno(3).
+  /// The value of errno(3).
   public let errorNumber: Int32
 
   public var description: String { "cannot create \(path): \(String(cString: strerror(errorNumber)))" }

@@ -1,8 +1,8 @@
-/// A statement as a value, declared beside the operation that runs it: its SQL, and how its rows are read. A connection
-/// prepares it when it first runs it, and keeps it.
+/// A statement as a value, declared next to the operation that runs it: its SQL, and how to read its rows. A
+/// connection prepares it at first use, and caches it.
 struct SQLiteStatement<Row>: Sendable {
   let sql: String
-  /// Reads a row's columns in their order.
+  /// Reads the columns of a row from left to right.
   let row: @Sendable (inout SQLiteRow) -> Row
 
   init(_ sql: String, row: @escaping @Sendable (inout SQLiteRow) -> Row) {
@@ -12,13 +12,13 @@ struct SQLiteStatement<Row>: Sendable {
 }
 
 extension SQLiteStatement<Void> {
-  /// A statement whose rows are not read.
+  /// A statement without rows to read.
   init(_ sql: String) { self.init(sql) { _ in } }
 }
 
-/// Columns of a SELECT, INSERT or RETURNING, and what reads them in the same order.
+/// Columns of a SELECT, INSERT or RETURNING, and how to read them in the same order.
 struct SQLiteColumns<Value>: Sendable, CustomStringConvertible {
-  /// Their names, with commas between them.
+  /// The column names, separated by commas.
   let description: String
   let read: @Sendable (inout SQLiteRow) -> Value
 
@@ -27,7 +27,7 @@ struct SQLiteColumns<Value>: Sendable, CustomStringConvertible {
     self.read = read
   }
 
-  /// A parameter for each of them: `?6, ?7` and so on.
+  /// The columns' parameters: `?6, ?7` and so on.
   func parameters(from first: Int) -> String {
     let count = description.split(separator: ",").count
     return (first..<first + count).map { "?\($0)" }.joined(separator: ", ")

@@ -1,11 +1,11 @@
 internal import CSQLite
 internal import Registry
 
-/// A parameter.
+/// A parameter of a statement.
 enum SQLiteValue: Sendable {
   case null
   case text(String)
-  /// Text, as its UTF-8 bytes.
+  /// Text given as UTF-8 bytes.
   case utf8([UInt8])
   case blob([UInt8])
   case integer(Int64)
@@ -17,10 +17,10 @@ enum SQLiteValue: Sendable {
   static func bool(_ value: Bool) -> SQLiteValue { .integer(value ? 1 : 0) }
   static func integer(_ value: Int64?) -> SQLiteValue { value.map { .integer($0) } ?? .null }
 
-  /// SQLITE_TRANSIENT, a macro that Swift cannot read: SQLite copies the bytes before the call returns.
+  /// SQLITE_TRANSIENT, a macro that Swift does not import: SQLite copies the bytes before the call returns.
   private nonisolated(unsafe) static let copied = unsafeBitCast(-1, to: sqlite3_destructor_type.self)
 
-  /// Sets the parameter with this number, counted from 1, and answers a result code.
+  /// Binds the value to a parameter, numbered from 1, and returns a result code.
   func bind(to statement: OpaquePointer, at number: Int32) -> Int32 {
     switch self {
     case .null: sqlite3_bind_null(statement, number)
@@ -36,7 +36,7 @@ enum SQLiteValue: Sendable {
   }
 }
 
-/// Reads the columns of the current row in their order. Valid until the statement moves on.
+/// Reads the columns of the current row from left to right. Valid until the next step of the statement.
 struct SQLiteRow {
   private let statement: OpaquePointer
   private var column: Int32 = 0
@@ -53,7 +53,6 @@ struct SQLiteRow {
 
   mutating func optionalText() -> String? { isNull ? skip() : text() }
 
-  /// A text's UTF-8 bytes.
   mutating func utf8() -> [UInt8] { Array(bytesOfText()) }
 
   /// Empty for a null.
@@ -67,7 +66,7 @@ struct SQLiteRow {
 
   mutating func optionalTime() -> Timestamp? { isNull ? skip() : time() }
 
-  /// An id, which the database's constraints hold to its form.
+  /// Database constraints guarantee the form of ids.
   mutating func id<Entity>() -> Identifier<Entity> { Identifier(utf8: bytesOfText())! }
 
   mutating func clientID() -> ClientID { ClientID(text())! }
@@ -85,10 +84,10 @@ struct SQLiteRow {
     return column
   }
 
-  /// A text's bytes in SQLite's memory.
+  /// The text's bytes in SQLite's memory.
   private mutating func bytesOfText() -> UnsafeBufferPointer<UInt8> {
     let column = next()
-    // The pointer before the length (sqlite3_column_bytes, in SQLite's documentation).
+    // Fetch the pointer before the length (SQLite's documentation of sqlite3_column_bytes).
     let start = sqlite3_column_text(statement, column)
     return UnsafeBufferPointer(start: start, count: Int(sqlite3_column_bytes(statement, column)))
   }
