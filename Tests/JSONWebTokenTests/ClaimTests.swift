@@ -12,7 +12,7 @@ struct ClaimTests {
   }
 
   @Test
-  func `A good token tells its subject, scopes and expiry`() async throws {
+  func `A valid token has a subject, scopes and an expiry`() async throws {
     let token = try await verify(
       #"{"sub":"c","exp":1893456060.5,"scope":"registry:admin  other","iat":1893456000}"#)
     #expect(token.subject == "c")
@@ -49,7 +49,7 @@ struct ClaimTests {
       (#"{"sub":"c","exp":1893456060,"iat":1893456030.5}"#, .issuedInTheFuture),
       (#"{"sub":"c","exp":9223372036854775807}"#, nil),
     ] as [(String, TokenError?)])
-  func `30 s of leeway, and no more`(claims: String, error: TokenError?) async {
+  func `Times have a leeway of 30 s`(claims: String, error: TokenError?) async {
     await expect(error) { () async throws(TokenError) in try await verify(claims) }
   }
 
@@ -70,12 +70,12 @@ struct ClaimTests {
       (#"{"sub":"c","exp":1e999}"#, .malformed(.claims)), (#"["sub"]"#, .malformed(.claims)),
       ("", .malformed(.claims)),
     ] as [(String, TokenError)])
-  func `Claims that are missing or not of their form`(claims: String, error: TokenError) async {
+  func `Missing and malformed claims are refused`(claims: String, error: TokenError) async {
     await expect(error) { () async throws(TokenError) in try await verify(claims) }
   }
 
   @Test
-  func `The issuer is demanded when one is set`() async {
+  func `The issuer is required if one is configured`() async {
     let verifier = TokenVerifier(secret: TokenSecret(secretText.utf8)!, issuer: "https://id.example")
     let cases: [(String, TokenError?)] = [
       (#","iss":"https://id.example""#, nil), ("", .missing(.iss)), (#","iss":1"#, .wrongForm(.iss)),
@@ -89,7 +89,7 @@ struct ClaimTests {
   }
 
   @Test
-  func `The audience is demanded when one is set, and refused when none is`() async {
+  func `The audience is required if one is configured, and refused if none is`() async {
     let verifier = TokenVerifier(secret: TokenSecret(secretText.utf8)!, audience: "registry")
     let cases: [(String, TokenError?, TokenError?)] = [
       (#","aud":"registry""#, nil, .unexpectedAudience),
@@ -106,7 +106,7 @@ struct ClaimTests {
   }
 }
 
-/// Expects the error, or none.
+/// Expects the error, or success if it is nil.
 func expect(
   _ error: TokenError?, at location: SourceLocation = #_sourceLocation,
   _ verify: () async throws(TokenError) -> VerifiedToken

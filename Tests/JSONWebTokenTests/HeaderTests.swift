@@ -26,12 +26,12 @@ struct HeaderTests {
       (#"{"alg":"HS256","crit":[]}"#, .criticalHeader), (#"{"alg":"none","alg":"HS256"}"#, .malformed(.header)),
       (#"{"alg":"HS256"}x"#, .malformed(.header)), (#"[]"#, .malformed(.header)),
     ] as [(String, TokenError?)])
-  func `The header is tested before the signature`(header: String, error: TokenError?) async {
+  func `The header is checked before the signature`(header: String, error: TokenError?) async {
     await expectError(error, hmacToken(header: header, claims: goodClaims))
   }
 
   @Test
-  func `A token without a signature, a changed one, and one of another secret`() async {
+  func `A missing, changed or foreign signature is refused`() async {
     let good = hmacToken(claims: goodClaims)
     await expectError(nil, good)
     let parts = good.split(separator: ".")
@@ -45,7 +45,7 @@ struct HeaderTests {
   }
 
   @Test
-  func `What is not three parts in canonical base64url`() async {
+  func `Only three parts in canonical base64url are accepted`() async {
     let good = hmacToken(claims: goodClaims)
     for token in [
       "", ".", "..", "a.b", good + ".", good + "=", good + "\n", " " + good, good + ".a", "+/.e30.e30",
@@ -55,7 +55,7 @@ struct HeaderTests {
     }
     await expectError(.encrypted, "a.b.c.d.e")
     await expectError(.malformed(.structure), "a.b.c.d.e.f")
-    // 32 bytes leave two bits of the last character unused: setting them spells the same bytes another way.
+    // In 32 bytes two bits of the last character are unused: setting them encodes the same bytes differently.
     let last = good.unicodeScalars.last!
     #expect("AEIMQUYcgkosw048".unicodeScalars.contains(last))
     await expectError(.malformed(.structure), good.dropLast() + String(Unicode.Scalar(last.value + 1)!))
@@ -68,7 +68,7 @@ struct HeaderTests {
   }
 
   @Test
-  func `Errors tell why in characters that error_description allows`() {
+  func `Descriptions of errors contain only characters that error_description allows`() {
     let errors: [TokenError] = [
       .tooLong, .malformed(.structure), .malformed(.header), .encrypted, .wrongType, .criticalHeader,
       .algorithmNotAllowed, .unknownKey, .ambiguousKey, .algorithmDoesNotFitKey, .keysUnavailable,
@@ -87,7 +87,7 @@ struct TokenSignerTests {
   private let secret = TokenSecret(secretText.utf8)!
 
   @Test
-  func `What is signed verifies, with the issuer and audience that are demanded`() async throws {
+  func `A signed token verifies, with the required issuer and audience`() async throws {
     let signer = TokenSigner(secret: secret, issuer: "me", audience: "registry")
     let text = try #require(
       signer.sign(subject: "ü\"c", scope: "registry:admin", issuedAtSeconds: now, lifetimeSeconds: 60))
@@ -102,7 +102,7 @@ struct TokenSignerTests {
   }
 
   @Test
-  func `What cannot be a token is not signed`() {
+  func `Texts with a NUL and an overflowing expiry are not signed`() {
     let signer = TokenSigner(secret: secret)
     #expect(signer.sign(subject: "a\u{0}b", issuedAtSeconds: now, lifetimeSeconds: 60) == nil)
     #expect(signer.sign(subject: "a", issuedAtSeconds: .max, lifetimeSeconds: 60) == nil)

@@ -42,7 +42,7 @@ private final class KeyServer: Sendable {
     loop.stop()
   }
 
-  /// Trusts the server's own certificate alone.
+  /// Trusts only the server's certificate.
   func request(_ path: String) -> WebClient.Request {
     var request = WebClient.Request(url: "https://localhost:\(server.port)/\(path)")
     request.certificateFile = certificate
@@ -68,7 +68,7 @@ struct KeySetDownloadTests {
   private let keys = keySet(TestKey.p256.jwk(#""kid":"a""#))
 
   @Test
-  func `Keys come with their lifetime, and every other answer is refused`() async throws {
+  func `A response has keys and a lifetime, and every other response is refused`() async throws {
     try await KeyServer.with(keySet: keys) { server in
       let lifetimes = [("keys", 300), ("max-age", 70), ("expires", 120), ("expired", 10)]
       for (path, seconds) in lifetimes {
@@ -87,7 +87,7 @@ struct KeySetDownloadTests {
   }
 
   @Test
-  func `A certificate that is not trusted, or is another host's, ends it`() async throws {
+  func `An untrusted certificate, or one of another host, is refused`() async throws {
     try await KeyServer.with(keySet: keys) { server in
       try await KeyServer.with(keySet: keys, host: "elsewhere.example") { other in
         let refused = JWKSetError.notFetched(reason: "SSL peer certificate or SSH remote key was not OK")
@@ -105,7 +105,7 @@ struct KeySetDownloadTests {
   }
 
   @Test
-  func `Tokens verify under keys that were fetched`() async throws {
+  func `Tokens verify with fetched keys`() async throws {
     try await KeyServer.with(keySet: keys) { server in
       let keys = RemoteJWKSet(monotonicMilliseconds: { 0 }, report: { _ in }) { () throws(JWKSetError) in
         try await server.fetch("keys")
@@ -125,7 +125,7 @@ struct KeySetDownloadTests {
   }
 
   @Test(arguments: ["http://localhost/keys", "file:///etc/passwd", "", "localhost"])
-  func `Only https will do`(url: String) async throws {
+  func `Only https is accepted`(url: String) async throws {
     try await KeyServer.with(keySet: keys) { server in
       await server.expect(.notHTTPS, WebClient.Request(url: url))
     }

@@ -14,7 +14,7 @@ struct KeySetTests {
   }
 
   @Test(arguments: ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"])
-  func `Every algorithm verifies under its key, and not under another's key`(algorithm: String) async throws {
+  func `Every algorithm verifies with its key, and not with another key`(algorithm: String) async throws {
     let key = ["ES256": TestKey.p256, "ES384": .p384, "ES512": .p521][algorithm] ?? .rsa
     let id = #""kid":"a""#
     try await expectError(nil, token(key, algorithm, kid: "a"), key.jwk(id))
@@ -30,7 +30,7 @@ struct KeySetTests {
   }
 
   @Test
-  func `The kid selects the key, and the key its algorithm`() async throws {
+  func `The kid selects the key, and the key determines the algorithm`() async throws {
     let (rsa, other) = (TestKey.rsa.jwk(#""kid":"a""#), TestKey.otherRSA.jwk(#""kid":"b""#))
     let curve = TestKey.p256.jwk(#""kid":"c""#)
     try await expectError(nil, token(.otherRSA, "RS256", kid: "b"), rsa, other)
@@ -48,7 +48,7 @@ struct KeySetTests {
   }
 
   @Test
-  func `A public key is never an HMAC key`() async throws {
+  func `A public key is not accepted as an HMAC key`() async throws {
     let jwk = TestKey.rsa.jwk(#""kid":"a""#)
     let forged = hmacToken(header: #"{"alg":"HS256","kid":"a"}"#, claims: goodClaims, secret: Array(jwk.utf8))
     try await expectError(.wrongSignature, forged, jwk)
@@ -73,7 +73,7 @@ struct KeySetTests {
     (TestKey.rsa.jwk().replacing("AQAB", with: "AQ"), "exponent"),
     (TestKey.rsa.jwk().replacing("AQAB", with: "AQAA"), "exponent"),
   ])
-  func `Keys that are not used`(key: String, reason: String) throws {
+  func `Unusable keys are listed with the reason`(key: String, reason: String) throws {
     let set = try JWKSet(json: keySet(key, TestKey.p384.jwk()))
     #expect(set.count == 1)
     #expect(set.refusals.count == 1 && set.refusals[0].contains(reason), "\(set.refusals)")
@@ -82,7 +82,7 @@ struct KeySetTests {
   }
 
   @Test
-  func `What is no key set says so`() {
+  func `Invalid key sets have distinct errors`() {
     for text in ["", "[]", "{}", #"{"keys":{}}"#, #"{"keys":[],"keys":[]}"#, #"{"keys":[]} x"#] {
       #expect(throws: JWKSetError.notAKeySet) { try JWKSet(json: Array(text.utf8)) }
     }

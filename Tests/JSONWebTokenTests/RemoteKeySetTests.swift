@@ -13,7 +13,7 @@ private final class Provider: Sendable {
   }
   let state = Mutex(State())
 
-  /// - Parameter gate: when the fetch begins.
+  /// - Parameter gate: delays the fetch until it opens.
   func keys(gate: Gate? = nil) -> RemoteJWKSet {
     RemoteJWKSet(
       monotonicMilliseconds: { self.state.withLock { $0.time } },
@@ -38,7 +38,7 @@ private final class Provider: Sendable {
   var fetches: Int { state.withLock { $0.fetches } }
 }
 
-/// Fetches begin when the test says so.
+/// Delays fetches until the test opens it.
 private final class Gate: Sendable {
   private let (opening, opener) = AsyncStream.makeStream(of: Void.self)
   func open() { opener.finish() }
@@ -61,7 +61,7 @@ struct RemoteKeySetTests {
   }
 
   @Test
-  func `Fetched at first, and again when their lifetime is over, which takes a removed key out of force`()
+  func `Keys are fetched at first, and again when their lifetime ends; removed keys no longer verify`()
     async throws
   {
     let keys = provider.keys()
@@ -82,7 +82,7 @@ struct RemoteKeySetTests {
   }
 
   @Test
-  func `Fetched on an unknown kid, at most once in 10 s`() async throws {
+  func `Keys are fetched on an unknown kid, at most once in 10 s`() async throws {
     let keys = provider.keys()
     try provider.publish(keyA)
     await keys.refreshIfDue()
@@ -95,14 +95,14 @@ struct RemoteKeySetTests {
     #expect(provider.fetches == 2)
     await expectError(.unknownKey, token(.rsa, "RS256", kid: "z"), keys)
     #expect(provider.fetches == 2)
-    // A token without a kid that no key fits does not make us fetch.
+    // A token without a kid does not cause a fetch.
     provider.pass(milliseconds: 20_000)
     await expectError(.unknownKey, token(.p256, "ES256"), keys)
     #expect(provider.fetches == 2)
   }
 
   @Test
-  func `A fetch that fails leaves the keys, and is tried again after 10 s`() async throws {
+  func `A failed fetch keeps the keys, and is retried after 10 s`() async throws {
     let keys = provider.keys()
     try provider.publish(keyA, lifetimeSeconds: 10)
     await keys.refreshIfDue()
@@ -119,7 +119,7 @@ struct RemoteKeySetTests {
   }
 
   @Test(arguments: ["", #"{"kty":"oct","k":"AAAA"}"#])
-  func `A set without a usable key takes the keys out of force`(key: String) async throws {
+  func `A set without a usable key replaces the keys`(key: String) async throws {
     let keys = provider.keys()
     try provider.publish(keyA, lifetimeSeconds: 10)
     await keys.refreshIfDue()
@@ -141,7 +141,7 @@ struct RemoteKeySetTests {
   }
 
   @Test
-  func `After a fetch that failed nobody is told that a key is unknown, until one succeeds`() async throws {
+  func `After a failed fetch keys are unavailable rather than unknown, until a fetch succeeds`() async throws {
     let keys = provider.keys()
     try provider.publish(keyA)
     await keys.refreshIfDue()
@@ -157,7 +157,7 @@ struct RemoteKeySetTests {
   }
 
   @Test
-  func `Before the first keys nobody is told that a key is unknown`() async throws {
+  func `Before the first fetch keys are unavailable rather than unknown`() async throws {
     let keys = provider.keys()
     await expectError(.keysUnavailable, tokenA, keys)
     await expectError(.keysUnavailable, tokenA, keys)
@@ -168,7 +168,7 @@ struct RemoteKeySetTests {
   }
 
   @Test
-  func `Many that wait share one fetch, and past a bound none waits`() async throws {
+  func `Concurrent requests share one fetch, up to a limit`() async throws {
     let gate = Gate()
     let keys = provider.keys(gate: gate)
     try provider.publish(keyA)
@@ -176,7 +176,7 @@ struct RemoteKeySetTests {
       for _ in 0...RemoteJWKSet.maximumWaiting {
         group.addTask { (try? await keys.refetched()) != nil }
       }
-      // All but one wait for the gate: the first to end is the one too many.
+      // All but one wait for the gate: the first to end is the one beyond the limit.
       var results = [await group.next()!]
       gate.open()
       for await result in group { results.append(result) }
@@ -187,7 +187,7 @@ struct RemoteKeySetTests {
   }
 
   @Test
-  func `Keys of a file and of a URL count together`() async throws {
+  func `Keys of a file and of a URL are used together`() async throws {
     let keys = provider.keys()
     try provider.publish(keyB)
     await keys.refreshIfDue()
@@ -200,7 +200,7 @@ struct RemoteKeySetTests {
   }
 
   @Test
-  func `The background service looks every second until it is cancelled`() async throws {
+  func `The background service checks every second until it is cancelled`() async throws {
     let keys = provider.keys()
     try provider.publish(keyA, lifetimeSeconds: 10)
     await Task {
@@ -220,7 +220,7 @@ struct RemoteKeySetTests {
       (["max-age=60, no-cache"], nil, nil, 10), ([], nil, 120, 120), ([], nil, -5, 10),
       (["max-age=60"], -9, nil, 60), (["max-age=-9223372036854775808"], Int.max, nil, 10),
     ] as [([String], Int?, Int?, Int)])
-  func `The header fields say how long keys are good, between 10 s and a day`(
+  func `The header fields set the lifetime of keys, between 10 s and a day`(
     cacheControl: [String], age: Int?, expires: Int?, seconds: Int
   ) {
     #expect(

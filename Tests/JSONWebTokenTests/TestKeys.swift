@@ -1,6 +1,6 @@
 import COpenSSL
 
-/// A key pair made by OpenSSL, which signs without the code under test.
+/// A key pair of OpenSSL, which signs independently of the code under test.
 final class TestKey: Sendable {
   nonisolated(unsafe) private let key: OpaquePointer
   private let coordinateLength: Int
@@ -31,7 +31,7 @@ final class TestKey: Sendable {
     return key!
   }
 
-  /// The public JSON Web Key; `members` are JSON text that is put before its own.
+  /// The public JSON Web Key, with `members` as JSON text before its own.
   func jwk(_ members: String = "", curve: String? = nil) -> String {
     let own =
       if coordinateLength == 0 {
@@ -53,7 +53,7 @@ final class TestKey: Sendable {
     return bigEndian(number!, length: length ?? Int(BN_num_bits(number) + 7) / 8)
   }
 
-  /// A JWS signature: `RS256` and so on.
+  /// A JWS signature with an algorithm such as `RS256`.
   func sign(_ message: String, _ algorithm: String) -> [UInt8] {
     let context = EVP_MD_CTX_new()
     defer { EVP_MD_CTX_free(context) }
@@ -72,7 +72,7 @@ final class TestKey: Sendable {
     return algorithm.hasPrefix("ES") ? concatenated(signature) : signature
   }
 
-  /// Of the DER form the two numbers side by side (RFC 7518, section 3.4).
+  /// The two numbers of the DER form, concatenated (RFC 7518, section 3.4).
   private func concatenated(_ der: [UInt8]) -> [UInt8] {
     der.withUnsafeBufferPointer { der in
       var start = der.baseAddress
@@ -100,7 +100,7 @@ func base64URL(_ bytes: some Sequence<UInt8>) -> String {
 
 let secretText = "an example secret of more than 32 bytes"
 
-/// A token signed with HS256 by OpenSSL, of any header and claims.
+/// A token with any header and claims, signed by OpenSSL with HS256.
 func hmacToken(header: String = #"{"alg":"HS256"}"#, claims: String, secret: [UInt8] = Array(secretText.utf8))
   -> String
 {
@@ -110,13 +110,13 @@ func hmacToken(header: String = #"{"alg":"HS256"}"#, claims: String, secret: [UI
   return message + "." + base64URL(code)
 }
 
-/// A token signed with a key pair by OpenSSL.
+/// A token signed by OpenSSL with a key pair.
 func token(_ key: TestKey, _ algorithm: String, kid: String? = nil, signedAs: String? = nil) -> String {
   let header = #"{"alg":"\#(algorithm)"\#(kid.map { #","kid":"\#($0)""# } ?? "")}"#
   let message = base64URL(header.utf8) + "." + base64URL(goodClaims.utf8)
   return message + "." + base64URL(key.sign(message, signedAs ?? algorithm))
 }
 
-/// The tests' time: 2030-01-01, in seconds.
+/// The time of the tests: 2030-01-01, in seconds.
 let now: Int64 = 1_893_456_000
 let goodClaims = #"{"sub":"client-1","exp":1893456060}"#

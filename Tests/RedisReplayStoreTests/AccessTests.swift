@@ -4,7 +4,7 @@ import Testing
 
 @testable import RedisReplayStore
 
-@Suite("Redis: who may come, and which Redis will do", .timeLimit(.minutes(1))) struct AccessTests {
+@Suite("Redis: authentication and server checks", .timeLimit(.minutes(1))) struct AccessTests {
   private static let password = "p%40ss:w%2Frd"
   private static let decoded = "p@ss:w/rd"
 
@@ -29,7 +29,9 @@ import Testing
   }
 
   @Test(arguments: ["", "right", "other"])
-  func `A wrong password, none, or one too many: no nonce, and no event tells it`(_ expected: String)
+  func `With a wrong, missing or unexpected password no nonce is accepted, and no event contains it`(
+    _ expected: String
+  )
     async throws
   {
     try await RedisServer.with(password: expected) { server in
@@ -46,7 +48,7 @@ import Testing
   }
 
   @Test
-  func `A Redis that does not know AUTH repeats the password; no event does`() async throws {
+  func `A Redis that does not support AUTH repeats the password; no event contains it`() async throws {
     try await RedisServer.with(settings: ["--rename-command", "AUTH", "NOAUTH"]) { server in
       #expect(await server.run("AUTH wrong-secret").contains("wrong-secret"))
       try await RunningRedisStore.with(server.url(":wrong-secret@")) { running in
@@ -59,7 +61,9 @@ import Testing
   }
 
   @Test(arguments: ["allkeys-lru", "volatile-ttl"])
-  func `A Redis that may forget nonces accepts none, until it is set right`(_ policy: String) async throws {
+  func `With an eviction policy no nonce is accepted, until the policy is corrected`(_ policy: String)
+    async throws
+  {
     let settings = ["--maxmemory", "100mb", "--maxmemory-policy", policy]
     try await RedisServer.with(settings: settings) { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
@@ -74,7 +78,7 @@ import Testing
   }
 
   @Test
-  func `A Redis that begins to forget is noticed`() async throws {
+  func `A change to an eviction policy is detected`() async throws {
     var limits = RedisLimits()
     limits.inspectionMilliseconds = 100
     try await RedisServer.with { server in
@@ -88,7 +92,7 @@ import Testing
   }
 
   @Test
-  func `A policy that forgets does not matter where memory has no limit`() async throws {
+  func `An eviction policy is accepted if memory has no limit`() async throws {
     try await RedisServer.with(settings: ["--maxmemory-policy", "allkeys-lru"]) { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
         #expect(try await running.remember())
@@ -97,7 +101,7 @@ import Testing
   }
 
   @Test
-  func `Where Redis may not be inspected, that is reported, and nonces are accepted`() async throws {
+  func `If INFO is forbidden, that is reported, and nonces are accepted`() async throws {
     try await RedisServer.with { server in
       #expect(await server.run("ACL SETUSER registry on >secret ~device-registry:* +@all -@dangerous") == "OK")
       try await RunningRedisStore.with(server.url("registry:secret@")) { running async throws in
@@ -110,7 +114,7 @@ import Testing
   }
 
   @Test
-  func `A user that may not write is reported`() async throws {
+  func `A user without write permission is reported`() async throws {
     try await RedisServer.with { server in
       #expect(await server.run("ACL SETUSER registry on >secret ~device-registry:* +@all -set") == "OK")
       try await RunningRedisStore.with(server.url("registry:secret@")) { running in

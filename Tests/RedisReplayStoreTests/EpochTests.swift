@@ -4,9 +4,9 @@ import Testing
 
 @testable import RedisReplayStore
 
-@Suite("Redis: since when it remembers", .timeLimit(.minutes(1))) struct EpochTests {
+@Suite("Redis: the epoch", .timeLimit(.minutes(1))) struct EpochTests {
   @Test
-  func `The very first start accepts at once, and so do later processes`() async throws {
+  func `The first start accepts nonces immediately, and so do later processes`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
         #expect(try await running.remember("nonce-01", createdAfterMilliseconds: -300_000))
@@ -19,7 +19,7 @@ import Testing
   }
 
   @Test
-  func `An empty Redis is not trusted for what may have been used before`() async throws {
+  func `An empty Redis refuses signatures that may have been used before`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url(), isFirstStart: false) { running async throws in
         await running.waitForEvent { $0 == .connected }
@@ -35,7 +35,8 @@ import Testing
   }
 
   @Test
-  func `An emptying shows at the next request, even to who was the first start of all`() async throws {
+  func `The next request detects that Redis was emptied, also in the process of the first start`() async throws
+  {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
         #expect(try await running.remember("nonce-01"))
@@ -52,7 +53,7 @@ import Testing
   }
 
   @Test
-  func `An emptying that another process saw first is judged by that process' time`() async throws {
+  func `The process that first detects that Redis was emptied sets the epoch for all`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { left in
         try await RunningRedisStore.with(server.url(), clock: left.clock) { right async throws in
@@ -73,7 +74,7 @@ import Testing
   }
 
   @Test
-  func `Many requests at once see one emptying`() async throws {
+  func `Concurrent requests report once that Redis was emptied`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
         #expect(try await running.remember())
@@ -89,7 +90,7 @@ import Testing
   }
 
   @Test
-  func `A Redis that starts again from an old file is not trusted with what it forgot`() async throws {
+  func `A Redis that restarts from an old file refuses signatures from before`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
         #expect(try await running.remember("nonce-01"))
@@ -109,7 +110,7 @@ import Testing
   }
 
   @Test
-  func `An epoch that is none is not trusted`() async throws {
+  func `An invalid epoch is refused`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
         #expect(try await running.remember())
@@ -129,12 +130,12 @@ import Testing
   @Test(arguments: [
     "", "0", "-", "1-2-3", "-1-a", "a-b", "253402300800000-a", "99999999999999999999-a", " 1-a",
   ])
-  func `Only a time and a random part make an epoch`(_ value: String) {
+  func `An epoch consists of a time and a random part`(_ value: String) {
     #expect(RedisEpoch(value: value) == nil)
   }
 
   @Test
-  func `An epoch is read as it was written, and no two are alike`() throws {
+  func `An epoch is read back unchanged, and each is distinct`() throws {
     let start = Timestamp(millisecondsSince1970: 1_764_000_000_123)
     let epoch = RedisEpoch(start: start, random: TestRandom())
     #expect(RedisEpoch(value: epoch.value) == epoch)

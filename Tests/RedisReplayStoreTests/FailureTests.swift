@@ -4,9 +4,9 @@ import Testing
 
 @testable import RedisReplayStore
 
-@Suite("Redis: a server that goes away", .timeLimit(.minutes(1))) struct FailureTests {
+@Suite("Redis: the server stops or hangs", .timeLimit(.minutes(1))) struct FailureTests {
   @Test
-  func `A stopped server is unavailable in bounded time, and is used again automatically, with a new epoch`()
+  func `Requests fail within the deadline while the server is stopped, and then work with a new epoch`()
     async throws
   {
     try await RedisServer.with { server in
@@ -30,7 +30,7 @@ import Testing
   }
 
   @Test
-  func `A server that hangs meets the deadline, and is used again automatically`() async throws {
+  func `Requests to a hanging server meet the deadline, and the store reconnects`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
         await running.waitForEvent { $0 == .connected }
@@ -49,7 +49,7 @@ import Testing
   }
 
   @Test
-  func `A store closes at once while it waits for a server that hangs`() async throws {
+  func `A store closes immediately while it waits for a hanging server`() async throws {
     var limits = RedisLimits()
     limits.commandDeadlineMilliseconds = 60_000
     try await RedisServer.with { server in
@@ -58,7 +58,7 @@ import Testing
         await server.freeze()
         let elapsed = try await elapsedMilliseconds {
           async let pending = running.error("nonce-01")
-          // Behind the request on the loop, so that it is pending.
+          // Runs on the loop after the request, which is then pending.
           try await running.waitUntilPending()
           await running.store.close()
           #expect(cause(await pending) == "the store was closed")
@@ -70,7 +70,8 @@ import Testing
   }
 
   @Test(arguments: [1, 3])
-  func `Requests wait for the first connection, a limited number for a limited time`(_ count: Int) async throws
+  func `A limited number of requests waits for the first connection for a limited time`(_ count: Int)
+    async throws
   {
     var limits = RedisLimits()
     limits.waiting = 3
@@ -93,7 +94,7 @@ import Testing
   }
 
   @Test(arguments: ["redis://127.0.0.1:1/0", "redis://[::1]:1/0", "redis://name.invalid:6379/0"])
-  func `A server out of reach is unavailable in bounded time`(_ url: String) async throws {
+  func `Requests fail within the deadline when the server is unreachable`(_ url: String) async throws {
     try await RunningRedisStore.with(url) { running in
       let elapsed = await elapsedMilliseconds {
         for _ in 0..<3 { #expect(secondsLeft(await running.error()) == 2) }
@@ -107,7 +108,7 @@ import Testing
   @Test
   func `A host's name is looked up, and each of its addresses is tried`() async throws {
     try await RedisServer.with { server in
-      // The server listens at 127.0.0.1 alone, and ::1 may come first.
+      // The server listens only on 127.0.0.1, and ::1 may be tried first.
       try await RunningRedisStore.with("redis://localhost:\(server.port)") { running async throws in
         #expect(try await running.remember())
         #expect(running.eventsSoFar == [.connected])
@@ -116,7 +117,7 @@ import Testing
   }
 
   @Test
-  func `A server that has become a replica takes no nonce until it is the master again`() async throws {
+  func `A server that became a replica accepts no nonce until it is the master again`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
         #expect(try await running.remember("nonce-01"))
@@ -136,7 +137,7 @@ import Testing
   }
 
   @Test
-  func `A full memory takes no nonce, and room is used again`() async throws {
+  func `With full memory no nonce is accepted until there is room`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
         await running.waitForEvent { $0 == .connected }
@@ -150,7 +151,7 @@ import Testing
   }
 
   @Test
-  func `Connections that are cut are made again each time`() async throws {
+  func `The store reconnects each time its connection is lost`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
         for round in 0..<5 {

@@ -6,7 +6,7 @@ import Testing
 
 @Suite("Redis: nonces", .timeLimit(.minutes(1))) struct NonceTests {
   @Test
-  func `A nonce is new once, for each device`() async throws {
+  func `A nonce is accepted once for each device`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
         #expect(try await running.remember("nonce-01"))
@@ -19,7 +19,7 @@ import Testing
   }
 
   @Test
-  func `Sixteen at once on two loops: one is first`() async throws {
+  func `Of sixteen concurrent requests on two loops one is accepted`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { left in
         try await RunningRedisStore.with(server.url()) { right in
@@ -39,7 +39,7 @@ import Testing
   }
 
   @Test
-  func `A nonce is kept until its expiry and 10 s more, and at least so long`() async throws {
+  func `A nonce is kept until 10 s after its expiry, and for at least 10 s`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running in
         _ = try await running.remember("nonce-01")
@@ -55,20 +55,19 @@ import Testing
   @Test(arguments: [
     "a\0b", "a\r\nFLUSHALL\r\n", "a b\"'*$", "\u{1F511}", "", String(repeating: "n", count: 100_000),
   ])
-  func `Nonces of any bytes and any length are kept apart`(_ nonce: String) async throws {
+  func `Nonces of any bytes and length are distinguished`(_ nonce: String) async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url()) { running async throws in
         #expect(try await running.remember(nonce))
         #expect(try await running.remember(nonce + "\0"))
         #expect(try await running.remember(nonce) == false)
-        // Two nonces and the epoch.
         #expect(await server.run("DBSIZE") == "3")
       }
     }
   }
 
   @Test
-  func `As many as may be pending go out at once; what comes on top is refused`() async throws {
+  func `Requests are pipelined up to the pending limit; more are refused`() async throws {
     var limits = RedisLimits()
     limits.pending = 8
     limits.commandDeadlineMilliseconds = 300
@@ -89,7 +88,7 @@ import Testing
   }
 
   @Test
-  func `The database that the URL names is used`() async throws {
+  func `The database in the URL is used`() async throws {
     try await RedisServer.with { server in
       try await RunningRedisStore.with(server.url(database: 3)) { running async throws in
         #expect(try await running.remember())

@@ -11,7 +11,7 @@ import Testing
   }
 
   @Test(arguments: ["redis://10.0.0.1:6379", "redis://10.0.0.1:6379/"])
-  func `Without a database it is the first`(_ text: String) throws {
+  func `The default database is 0`(_ text: String) throws {
     let url = try #require(RedisURL(text))
     #expect((url.host, url.database) == ("10.0.0.1", 0))
   }
@@ -25,7 +25,7 @@ import Testing
   }
 
   @Test
-  func `An IPv6 address stands in brackets`() throws {
+  func `An IPv6 address is in brackets`() throws {
     #expect(try #require(RedisURL("redis://[::1]:6379/0")).host == "::1")
   }
 
@@ -40,10 +40,10 @@ import Testing
     "redis://::1:6379/0",
     "redis://[]:1/0", "redis://[h]:1/0", "redis://[::1]6379/0", "redis://h\0:1/0", " redis://h:1/0",
   ])
-  func `What is not of the form is none`(_ text: String) { #expect(RedisURL(text) == nil) }
+  func `Any other form is refused`(_ text: String) { #expect(RedisURL(text) == nil) }
 
   @Test
-  func `It prints without its password`() throws {
+  func `A URL prints without its password`() throws {
     let url = try #require(RedisURL("redis://user:hunter2@h:1/0"))
     var dumped = ""
     dump(url, to: &dumped)

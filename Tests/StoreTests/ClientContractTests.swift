@@ -3,7 +3,7 @@ import Testing
 
 @Suite("Every store: clients") struct ClientContractTests {
   @Test(arguments: StoreKind.allCases)
-  func `A client comes back as it was stored`(_ kind: StoreKind) async throws {
+  func `A stored client is read back unchanged`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let full = client("alice", email: "Alice@Example.org", telegramID: .max)
       let bare = client("!~%'\"\\")
@@ -17,7 +17,9 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Ids are unique, and addresses but for the case of ASCII letters`(_ kind: StoreKind) async throws {
+  func `Ids and email addresses are unique; addresses ignore the case of ASCII letters`(_ kind: StoreKind)
+    async throws
+  {
     try await withStore(kind) { store in
       try await store.insertClient(client("alice", email: "a@example.org"))
       await #expect(throws: RegistryError.clientIDTaken) { try await store.insertClient(client("alice")) }
@@ -35,7 +37,9 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Clients come in pages, oldest first, then by the bytes of their id`(_ kind: StoreKind) async throws {
+  func `Clients are listed in pages, oldest first, then by the bytes of their id`(_ kind: StoreKind)
+    async throws
+  {
     try await withStore(kind) { store in
       let early = Timestamp(millisecondsSince1970: 5)
       for id in ["b", "Z", "a", "_"] { try await store.insertClient(client(id)) }
@@ -48,7 +52,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `A client goes with its devices`(_ kind: StoreKind) async throws {
+  func `Deleting a client deletes its devices`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       try await store.insertClient(client("alice"))

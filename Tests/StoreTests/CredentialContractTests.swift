@@ -3,7 +3,7 @@ import Testing
 
 @Suite("Every store: credentials") struct CredentialContractTests {
   @Test(arguments: StoreKind.allCases)
-  func `It is known whether there are devices`(_ kind: StoreKind) async throws {
+  func `hasDevices is true once a device exists`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       #expect(try await store.hasDevices() == false)
       try await store.insertClient(client("alice"))
@@ -16,7 +16,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `A device's credentials are its secret's, and say whether it may come in`(_ kind: StoreKind) async throws
+  func `Credentials hold the secret's verifier and whether the device is active`(_ kind: StoreKind) async throws
   {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
@@ -38,7 +38,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `A rotation gives a next secret, and leaves the one in force`(_ kind: StoreKind) async throws {
+  func `A rotation adds a next secret, and keeps the current one`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let (id, first) = try await store.addDevice()
       let (second, end) = (verifier(), noon.plus(seconds: 3600))
@@ -55,8 +55,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Only its owner rotates a device's secret, and none of a revoked device`(_ kind: StoreKind) async throws
-  {
+  func `Only the owner rotates a secret, and not that of a revoked device`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let (id, first) = try await store.addDevice()
       try await store.insertClient(client("bob"))
@@ -75,10 +74,12 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Rotating again replaces the next secret, and never puts the end off`(_ kind: StoreKind) async throws {
+  func `Rotating again replaces the next secret, and never extends the grace period`(_ kind: StoreKind)
+    async throws
+  {
     try await withStore(kind) { store in
       let (id, first) = try await store.addDevice()
-      // Seconds behind noon: when it is rotated, until when, and what the end then is.
+      // Seconds after noon: the time of the rotation, its requested end, and the expected end.
       for (now, wanted, end): (Int64, Int64, Int64) in [
         (0, 100, 100), (1, 200, 100), (2, 50, 50), (3, 50, 50), (60, 300, 50), (70, 80, 50),
       ] {
@@ -94,11 +95,13 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Without grace the new secret is in force at once, and nothing is next`(_ kind: StoreKind) async throws {
+  func `Without a grace period the new secret replaces the current one immediately`(_ kind: StoreKind)
+    async throws
+  {
     try await withStore(kind) { store in
       let (id, _) = try await store.addDevice()
       for grace in [noon, noon.plus(seconds: -1)] {
-        // A rotation that is under way ends with it.
+        // It also ends a pending rotation.
         _ = try await store.rotate(id, until: noon.plus(seconds: 60))
         let new = verifier()
         let rotated = try await store.rotateSecret(
@@ -113,8 +116,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `The next secret comes into force once, and moves no time of the device`(_ kind: StoreKind) async throws
-  {
+  func `The next secret is promoted once, and changes no time of the device`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let (id, first) = try await store.addDevice()
       #expect(try await store.promoteNextSecret(of: id, storedKey: first.storedKey) == false)
@@ -137,7 +139,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `No secret of a device that may not come in comes into force`(_ kind: StoreKind) async throws {
+  func `The next secret of an inactive device is not promoted`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let (id, first) = try await store.addDevice()
@@ -152,7 +154,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Eight first uses of a secret and eight rotations at once leave one order`(_ kind: StoreKind)
+  func `Eight concurrent promotions and eight rotations are serialised`(_ kind: StoreKind)
     async throws
   {
     try await withStore(kind) { store in
@@ -173,7 +175,7 @@ import Testing
         }
         return try await group.reduce(0, +)
       }
-      // Whoever used the second secret did so before it was replaced, and only one was the first.
+      // The second secret can only be promoted before it is replaced, and only once.
       let found = try #require(try await store.credentials(of: id))
       #expect(promotions <= 1)
       #expect(found.current == (promotions == 1 ? second : first))
@@ -183,7 +185,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Sixteen first uses of a secret at once: one is the first`(_ kind: StoreKind) async throws {
+  func `Of sixteen concurrent promotions one succeeds`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let (id, _) = try await store.addDevice()
       let second = verifier()
@@ -203,14 +205,14 @@ import Testing
 }
 
 extension RegistryStore {
-  /// Stores the client alice and a device of hers.
+  /// Stores the client alice and one of her devices.
   func addDevice() async throws -> (id: DeviceID, secret: SecretVerifier) {
     try await insertClient(StoreTests.client("alice"))
     let secret = verifier()
     return (try await add("one", verifier: secret).id, secret)
   }
 
-  /// Rotates, and answers when the secret in force ends.
+  /// Rotates, and returns the end of the grace period.
   func rotate(
     _ id: DeviceID, of owner: ClientID = alice, to secret: SecretVerifier = verifier(),
     until graceExpiresAt: Timestamp, at time: Timestamp = noon

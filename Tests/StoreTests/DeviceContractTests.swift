@@ -3,7 +3,7 @@ import Testing
 
 @Suite("Every store: devices") struct DeviceContractTests {
   @Test(arguments: StoreKind.allCases)
-  func `A device comes back as it was stored`(_ kind: StoreKind) async throws {
+  func `A stored device is read back unchanged`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       try await store.insertClient(client("alice"))
       let times = (1...5).map { Timestamp(millisecondsSince1970: noon.millisecondsSince1970 + $0 * 1001) }
@@ -19,7 +19,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `A name of 100 scalars is stored, 101 are refused by the database`(_ kind: StoreKind) async throws {
+  func `The database stores a name of 100 scalars, and refuses 101`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       try await store.insertClient(client("alice"))
       let longest = String(repeating: "🛰", count: 100)
@@ -70,7 +70,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Of those who revoke a device at once one did it, and only its owner`(_ kind: StoreKind) async throws {
+  func `Of concurrent revocations one succeeds, and only the owner's`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let ids = try await store.addDevices(20)
       let revoked = try await withThrowingTaskGroup(of: Device?.self) { group in
@@ -107,7 +107,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Twelve registrations of one name at once: one succeeds`(_ kind: StoreKind) async throws {
+  func `Of twelve concurrent registrations of one name one succeeds`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       try await store.insertClient(client("alice"))
       let outcomes = await store.outcomes(12) { _ in try await store.add("same") }
@@ -116,7 +116,8 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Twelve registrations at once where five may be: five succeed`(_ kind: StoreKind) async throws {
+  func `Of twelve concurrent registrations five succeed where the limit is five`(_ kind: StoreKind) async throws
+  {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       try await store.insertClient(client("alice"))
@@ -128,7 +129,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Revoked devices count, and too many goes before a taken name`(_ kind: StoreKind) async throws {
+  func `Revoked devices count; the device limit is checked before the name`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       try await store.insertClient(client("alice"))
       let first = try await store.add("one")
@@ -143,7 +144,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `A list is ordered by age, then id, and its pages miss and repeat nothing`(_ kind: StoreKind)
+  func `A list is ordered by age, then id, and its pages neither skip nor repeat`(_ kind: StoreKind)
     async throws
   {
     try await withStore(kind) { store in
@@ -152,7 +153,7 @@ import Testing
       try await store.add("not mine", of: "bob")
       var expected: [Device] = []
       for index in 0..<20 {
-        // Four times, five devices at each.
+        // Four creation times, with five devices each.
         let time = Timestamp(millisecondsSince1970: noon.millisecondsSince1970 - Int64(index % 4))
         expected.append(try await store.add("device \(index)", at: time))
       }
@@ -174,7 +175,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Renaming answers the device as it then is`(_ kind: StoreKind) async throws {
+  func `Renaming returns the renamed device`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       try await store.insertClient(client("alice"))
       try await store.insertClient(client("bob"))
@@ -195,7 +196,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Of renames at once each ends as it would alone`(_ kind: StoreKind) async throws {
+  func `Concurrent renames have the same results as separate ones`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let ids = try await store.addDevices(20)
       try await store.add("taken")
@@ -223,7 +224,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Twelve devices that are given one name at once: one gets it`(_ kind: StoreKind) async throws {
+  func `Of twelve concurrent renames to one name one succeeds`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let ids = try await store.addDevices(12)
       let outcomes = await store.outcomes(12) {
@@ -234,7 +235,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Twelve names that one device is given at once: it has had each`(_ kind: StoreKind) async throws {
+  func `Twelve concurrent renames of one device all succeed`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       try await store.insertClient(client("alice"))
       let id = try await store.add("one").id

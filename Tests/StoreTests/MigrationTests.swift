@@ -2,7 +2,7 @@ import FoundationEssentials
 import Migrations
 import Testing
 
-@Suite("Migrations: which are missing, and what is wrong") struct MigrationTests {
+@Suite("Migrations: pending ones, and errors") struct MigrationTests {
   private let known = [
     Migration(number: 2, name: "second", sql: Array("SELECT 2".utf8)),
     Migration(number: 1, name: "first", sql: Array("SELECT 1".utf8)),
@@ -14,14 +14,14 @@ import Testing
   }
 
   @Test
-  func `What is missing comes in order`() throws {
+  func `Missing migrations are returned in order`() throws {
     #expect(try known.pending(after: []).map(\.label) == ["0001_first", "0002_second"])
     #expect(try known.pending(after: [applied(known[1])]).map(\.label) == ["0002_second"])
     #expect(try known.pending(after: known.map { applied($0) }).isEmpty)
   }
 
   @Test
-  func `A newer database: run the version that knows its migration`() {
+  func `An unknown migration: run the newer version`() {
     let newer = AppliedMigration(number: 3, name: "third", checksum: "0")
     let error = #expect(throws: MigrationError.self) { try known.pending(after: [newer]) }
     #expect(error == .unknown("0003_third"))
@@ -29,7 +29,7 @@ import Testing
   }
 
   @Test
-  func `A changed migration: restore it, and write a new one`() {
+  func `A changed migration: restore it, and add a new one`() {
     let error = #expect(throws: MigrationError.self) {
       try known.pending(after: [applied(known[1], checksum: "0")])
     }
@@ -38,7 +38,7 @@ import Testing
   }
 
   @Test
-  func `A migration that comes too late: give it the next number`() {
+  func `A migration before an applied one: give it the next number`() {
     let error = #expect(throws: MigrationError.self) { try known.pending(after: [applied(known[0])]) }
     #expect(error == .outOfOrder("0001_first"))
     #expect(error?.description.contains("give it the next free number") == true)
@@ -52,7 +52,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `A store lists the files of its folder, all of them and in order`(_ kind: StoreKind) throws {
+  func `A store lists all files of its migrations folder in order`(_ kind: StoreKind) throws {
     let store = kind == .postgres ? "PostgresStore" : "SQLiteStore"
     let folder = URL(filePath: #filePath).appending(path: "../../../Sources/\(store)/Migrations").standardized
     let files = try FileManager.default.contentsOfDirectory(atPath: folder.path).sorted()

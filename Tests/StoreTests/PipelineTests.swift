@@ -2,7 +2,7 @@ import Testing
 
 @testable import PostgresStore
 
-@Suite("Pipeline: whose answer it is") struct PipelineTests {
+@Suite("Pipeline: results belong to their statements") struct PipelineTests {
   private func pipeline(_ statements: String...) -> Pipeline<String, Int> {
     var pipeline = Pipeline<String, Int>()
     for (index, statement) in statements.enumerated() {
@@ -12,7 +12,7 @@ import Testing
   }
 
   @Test
-  func `Statements are over in their order, at their synchronisation point`() {
+  func `Statements complete in order, at their synchronisation point`() {
     var pipeline = pipeline("a", "b")
     #expect(pipeline.count == 2 && pipeline.deadlineMilliseconds == 0)
     #expect(pipeline.receive(.result(1)) == nil)
@@ -26,7 +26,7 @@ import Testing
   }
 
   @Test
-  func `A failure takes the place of the result before it: the commit failed`() {
+  func `A failed commit replaces the result before it`() {
     var pipeline = pipeline("a", "b")
     #expect(pipeline.receive(.result(1)) == nil)
     #expect(pipeline.receive(.failure(-1)) == nil)
@@ -44,7 +44,7 @@ import Testing
   }
 
   @Test
-  func `A server that breaks the protocol gives no outcome, and no statement twice`() {
+  func `A protocol violation gives no outcome, and completes no statement twice`() {
     var pipeline = pipeline("a")
     let first = pipeline.receive(.synchronised)
     #expect(first?.statement == "a" && first?.outcome == nil)
@@ -52,7 +52,7 @@ import Testing
   }
 
   @Test
-  func `What is given up is answered once, oldest first, and its result is forgotten`() {
+  func `removeAll returns each statement once, oldest first, and drops its result`() {
     var pipeline = pipeline("a", "b", "c")
     #expect(pipeline.receive(.result(1)) == nil)
     #expect(pipeline.removeAll() == ["a", "b", "c"])

@@ -4,7 +4,7 @@ import Testing
 @testable import PostgresStore
 @testable import SQLiteStore
 
-@Suite("Queries use their index, and neither sort nor scan") struct PlanTests {
+@Suite("Query plans use an index, without sort or scan") struct PlanTests {
   /// A statement, its example parameters, and the index that serves it.
   @Test(arguments: [
     (PostgresStore.selectDevice.prepared, "gen_random_uuid()", "devices_pkey"),
@@ -50,7 +50,7 @@ import Testing
     #expect(!plan.contains("Sort") && !plan.contains("Seq Scan"), "\(plan)")
   }
 
-  /// Enough for a scan to cost more than an index.
+  /// Enough rows for a scan to cost more than an index.
   private static let manyRows = """
     INSERT INTO clients (id, created_at) SELECT 'client' || i, now() - i * interval '1 s'
       FROM generate_series(1, 500) i;

@@ -6,9 +6,9 @@ import Testing
 
 @testable import PostgresStore
 
-@Suite("PostgreSQL: changes are heard, whoever makes them", .timeLimit(.minutes(2)))
+@Suite("PostgreSQL: the listener reports changes, whichever session makes them", .timeLimit(.minutes(2)))
 struct PostgresChangeListenerTests {
-  /// What changes a device's credentials. Those with a text are SQL by hand.
+  /// Changes of a device's credentials. Those with a text are hand-written SQL.
   enum Change: String, CaseIterable {
     case rotation, rotationAtOnce, promotion, revocation, deletionOfClient, roomForToken
     case revokedByHand = "UPDATE devices SET revoked = true, is_active = false"
@@ -22,7 +22,7 @@ struct PostgresChangeListenerTests {
   }
 
   @Test(arguments: Change.allCases)
-  func `A device's credentials`(_ change: Change) async throws {
+  func `Changes of a device's credentials are reported`(_ change: Change) async throws {
     let database = try await TestDatabase(.postgres)
     let now = Timestamp(
       millisecondsSince1970: Int64(
@@ -51,8 +51,7 @@ struct PostgresChangeListenerTests {
   }
 
   @Test
-  func `Not told: presence, names, what is new, what stays the same, and tokens that had expired`() async throws
-  {
+  func `Presence, names, new rows, unchanged rows and expired tokens are not reported`() async throws {
     let database = try await TestDatabase(.postgres)
     try await RunningListener.with(database) { listening in
       try await database.withStore { store in
@@ -68,7 +67,7 @@ struct PostgresChangeListenerTests {
   }
 
   @Test
-  func `Signals, to each of their devices and no other; not what becomes of them`() async throws {
+  func `A new signal is reported to its devices only, and acknowledgements are not`() async throws {
     let database = try await TestDatabase(.postgres)
     try await RunningListener.with(database) { listening in
       let ids = try await database.withStore { store in
@@ -87,7 +86,7 @@ struct PostgresChangeListenerTests {
   }
 
   @Test
-  func `Many devices at once, in as many notifications as it takes`() async throws {
+  func `Many devices are reported in several notifications`() async throws {
     let database = try await TestDatabase(.postgres)
     try await database.sql("INSERT INTO clients (id, created_at) VALUES ('alice', now())")
     try await database.sql(
@@ -112,7 +111,7 @@ struct PostgresChangeListenerTests {
     "SELECT pg_notify('device_registry_credentials', '*')",
     "SELECT pg_notify('device_registry_credentials', '')", "SELECT pg_notify('device_registry_signals', 'x')",
   ])
-  func `What may mean anything: everything may have changed`(_ statement: String) async throws {
+  func `TRUNCATE and unknown payloads mean that anything may have changed`(_ statement: String) async throws {
     let database = try await TestDatabase(.postgres)
     try await RunningListener.with(database) { listening in
       try await listening.session.run(statement)
@@ -122,7 +121,7 @@ struct PostgresChangeListenerTests {
   }
 
   @Test
-  func `What is undone is not told, and what is not committed yet neither`() async throws {
+  func `Changes are reported at commit, and not after a rollback`() async throws {
     let database = try await TestDatabase(.postgres)
     let id = try await database.withStore { try await $0.addDevice().id }
     try await RunningListener.with(database) { listening in
@@ -138,7 +137,7 @@ struct PostgresChangeListenerTests {
 
   @Test
   func
-    `Trust reaches a second ahead at the most, goes on while heartbeats are answered, and ends with the listener`()
+    `Trust lasts at most a second, is extended by answered heartbeats, and ends with the listener`()
     async throws
   {
     let database = try await TestDatabase(.postgres)
@@ -154,7 +153,7 @@ struct PostgresChangeListenerTests {
 
   @Test
   func
-    `A connection that is cut ends the trust; the next one listens, tells that changes were missed, is trusted`()
+    `A lost connection ends the trust; after the reconnection changes were missed, and trust is back`()
     async throws
   {
     let database = try await TestDatabase(.postgres)
@@ -174,7 +173,7 @@ struct PostgresChangeListenerTests {
   }
 
   @Test
-  func `A connection that hangs ends the trust within a second of its last word, and another takes its place`()
+  func `Trust ends within a second of the last answer of a hanging connection, and the listener reconnects`()
     async throws
   {
     let database = try await TestDatabase(.postgres)
@@ -184,7 +183,7 @@ struct PostgresChangeListenerTests {
       #expect(kill(backend, SIGSTOP) == 0)
       defer { kill(backend, SIGCONT) }
       let frozenAt = MonotonicClock.milliseconds
-      // What is heard of by nobody.
+      // A change that no listener reports.
       try await listening.session.run("UPDATE devices SET server_key = sha256(server_key)")
       try await wait { listening.observer.words.contains(.distrusted) }
       #expect(listening.observer.trustBeforeLoss <= frozenAt + PostgresChangeListener.trustMilliseconds)
@@ -196,7 +195,7 @@ struct PostgresChangeListenerTests {
   }
 
   @Test
-  func `While the server is gone nothing is trusted; when it is back, changes were missed`() async throws {
+  func `Trust ends while the server is down; afterwards changes were missed`() async throws {
     try await PostgresCluster.with { cluster in
       let database = try await TestDatabase(.postgres, on: cluster)
       try await RunningListener.with(database) { listening in
@@ -211,7 +210,7 @@ struct PostgresChangeListenerTests {
   }
 
   @Test
-  func `A URL that is none is refused`() async throws {
+  func `An invalid URL is refused`() async throws {
     let loop = try EventLoop(name: "test")
     defer { loop.stop() }
     #expect(throws: PostgresURLError.self) {
@@ -221,10 +220,10 @@ struct PostgresChangeListenerTests {
   }
 }
 
-@Suite("PostgreSQL: processes that serve a database know of each other", .timeLimit(.minutes(2)))
+@Suite("PostgreSQL: the process lock", .timeLimit(.minutes(2)))
 struct PostgresProcessLockTests {
   @Test
-  func `A process with a memory of its own is alone, and the next one is told what to do`() async throws {
+  func `An exclusive lock excludes other processes, and their error says what to do`() async throws {
     let database = try await TestDatabase(.postgres)
     try await RunningListener.with(database, lock: .exclusive) { listening in
       for lock in [PostgresProcessLock.exclusive, .shared] {
@@ -235,13 +234,13 @@ struct PostgresProcessLockTests {
         #expect(error?.description.contains("REPLAY_STORE=redis://") == true)
       }
       #expect(listening.locks == [true])
-      // Another database of the same server is another matter.
+      // Each database of a server has its own lock.
       try await RunningListener.with(TestDatabase(.postgres), lock: .exclusive) { _ in }
     }
   }
 
   @Test
-  func `Processes that share their memory serve together, and none without it beside them`() async throws {
+  func `Shared locks coexist, and exclude an exclusive one`() async throws {
     let database = try await TestDatabase(.postgres)
     try await RunningListener.with(database) { _ in
       try await RunningListener.with(database) { _ in
@@ -253,11 +252,11 @@ struct PostgresProcessLockTests {
   }
 
   @Test
-  func `When the lock's owner goes, the next one has it`() async throws {
+  func `Another process can acquire a released lock`() async throws {
     let database = try await TestDatabase(.postgres)
     for lock in [PostgresProcessLock.exclusive, .exclusive, .shared, .exclusive] {
       try await RunningListener.with(database, lock: lock) { listening in #expect(listening.locks == [true]) }
-      // The server takes a moment to notice.
+      // The server notices the end of the session with a delay.
       let session = await SQLSession(database.location)
       try await wait {
         try await session.run("SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND database = \(Self.oid)")
@@ -269,18 +268,17 @@ struct PostgresProcessLockTests {
   private static let oid = "(SELECT oid FROM pg_database WHERE datname = current_database())"
 
   @Test
-  func `A lock that another one took is told as lost, tried for, and told when it is held again`() async throws
-  {
+  func `A lost lock is reported, retried, and reported when it is acquired again`() async throws {
     let database = try await TestDatabase(.postgres)
     try await RunningListener.with(database, lock: .exclusive) { listening in
       let other = await SQLSession(database.location)
-      // Next in line, so that it has the lock before the listener is back.
+      // Waits for the lock, so that it acquires it before the listener reconnects.
       async let taken = other.run("SELECT pg_advisory_lock(\(PostgresProcessLock.key))")
       try await listening.session.waitForBlockedStatements()
       try await listening.cut()
       _ = try await taken
       try await wait { listening.locks == [true, false] }
-      // Changes are heard all the same, through several heartbeats.
+      // Changes are still reported, during several heartbeats.
       try await wait { listening.observer.words.suffix(2) == [.missed, .trusted] }
       let trusted = listening.observer.trustedUntil
       try await wait {

@@ -4,7 +4,7 @@ import Testing
 
 @testable import PostgresStore
 
-@Suite("PostgreSQL: changes of devices go together", .timeLimit(.minutes(1))) struct PostgresDeviceChangesTests
+@Suite("PostgreSQL: changes of devices are batched", .timeLimit(.minutes(1))) struct PostgresDeviceChangesTests
 {
   enum Kind: CaseIterable {
     case rename, revocation
@@ -19,7 +19,7 @@ import Testing
     }
   }
 
-  /// Lends a store, some of alice's devices, and a session beside it.
+  /// Calls the body with a store, some of alice's devices, and a separate session.
   private func withDevices(
     _ count: Int, options: String = "",
     _ body: (RunningPostgresStore, [DeviceID], SQLSession) async throws -> Void
@@ -33,20 +33,21 @@ import Testing
   }
 
   @Test(arguments: Kind.allCases)
-  func `Those of one pass of the loop are one transaction`(_ kind: Kind) async throws {
+  func `Changes of one pass of the loop share a transaction`(_ kind: Kind) async throws {
     try await withDevices(40) { running, ids, session in
       let outcomes = try await running.onLoop { store in
         await store.outcomes(40) { try await kind.make(ids[$0], in: store) }
       }
       #expect(outcomes == [nil: 40])
-      // The transaction that made a row.
+      // The id of the transaction that wrote the row.
       #expect(try await session.run("SELECT count(DISTINCT xmin::text) FROM devices") == ["1"])
     }
   }
 
   @Test(arguments: Kind.allCases)
-  func `A device that another transaction has locked holds up no other`(_ kind: Kind) async throws {
-    // A statement of several that waited for the lock would give up, and the others go on, before the test noticed.
+  func `A device that another transaction has locked does not block other devices`(_ kind: Kind) async throws {
+    // If the batch waited for the lock, it would time out, and the other changes would be made before the test
+    // noticed.
     try await withDevices(20, options: "&options=-c%20statement_timeout%3D1min") { running, ids, session in
       try await session.run("BEGIN; SELECT 1 FROM devices WHERE id = '\(ids[7])' FOR UPDATE")
       async let held: Void = running.onLoop { try await kind.make(ids[7], in: $0) }
@@ -64,7 +65,7 @@ import Testing
   }
 
   @Test(arguments: [true, false])
-  func `A name that another transaction has taken, or gives back, is waited for`(_ isTaken: Bool) async throws {
+  func `A rename waits for a transaction that takes or releases the name`(_ isTaken: Bool) async throws {
     try await withDevices(3) { running, ids, session in
       try await session.run("BEGIN; UPDATE devices SET device_name = 'uno' WHERE id = '\(ids[2])'")
       async let outcomes = running.onLoop { store in
@@ -79,8 +80,8 @@ import Testing
   }
 
   @Test
-  func `Of a deadlock with another transaction only the rename that is in it hears`() async throws {
-    // The statement looks for one after two seconds, the session would after ten.
+  func `A deadlock with another transaction fails only the rename in it`() async throws {
+    // The statement checks for a deadlock after two seconds, the session after ten.
     try await withDevices(3, options: "&options=-c%20deadlock_timeout%3D2s") { running, ids, session in
       try await session.run("SET deadlock_timeout = '10s'")
       try await session.run("BEGIN; UPDATE devices SET device_name = 'uno' WHERE id = '\(ids[2])'")

@@ -4,9 +4,9 @@ import Testing
 
 @testable import PostgresStore
 
-@Suite("PostgreSQL: a server that goes away", .timeLimit(.minutes(1))) struct PostgresFailureTests {
+@Suite("PostgreSQL: the server stops or hangs", .timeLimit(.minutes(1))) struct PostgresFailureTests {
   @Test
-  func `Ended sessions fail what is pending, and the next operations have new ones`() async throws {
+  func `Terminated sessions fail pending operations, and later ones reconnect`() async throws {
     let database = try await TestDatabase(.postgres)
     try await RunningPostgresStore.with(database.location) { running in
       await running.waitUntilConnected()
@@ -32,7 +32,7 @@ import Testing
   }
 
   @Test
-  func `A stopped server is unavailable in bounded time, and comes back by itself`() async throws {
+  func `Operations fail within the deadline while the server is stopped, and then work again`() async throws {
     try await PostgresCluster.with { cluster in
       let database = try await TestDatabase(.postgres, on: cluster)
       var limits = PostgresLimits()
@@ -57,7 +57,7 @@ import Testing
   }
 
   @Test
-  func `A server that hangs meets the deadline, and what it lost comes back by itself`() async throws {
+  func `Operations on a hanging server meet the deadline, and the store reconnects`() async throws {
     try await PostgresCluster.with { cluster in
       let database = try await TestDatabase(.postgres, on: cluster)
       var limits = PostgresLimits()
@@ -74,10 +74,10 @@ import Testing
         }
         #expect((1000..<stretched(15_000)).contains(elapsed))
         await cluster.thaw()
-        // One connection of each lane was given up; the others never learnt of it.
+        // One connection of each lane was dropped; the others did not notice.
         await running.wait(for: 2) { $0 == .connected }
         try await running.run { try await $0.ping() }
-        // Whether the write took place was not known: it waited in the server's socket.
+        // The outcome of the write was unknown: it waited in the server's socket.
         let error = await running.error { try await $0.add("one") }
         #expect(error == nil || error == .deviceNameTaken)
       }
@@ -85,7 +85,7 @@ import Testing
   }
 
   @Test
-  func `A store closes at once while it waits for a server that hangs`() async throws {
+  func `A store closes immediately while it connects to a hanging server`() async throws {
     let listener = SilentListener()
     var limits = PostgresLimits()
     limits.waitMilliseconds = 60_000
@@ -106,7 +106,7 @@ import Testing
     "postgresql:///x?host=/nonexistent&user=x", "postgresql://127.0.0.1:1/x?user=x",
     "postgresql://name.invalid/x?user=x",
   ])
-  func `A server out of reach is unavailable in bounded time`(_ url: String) async throws {
+  func `Operations fail within the deadline when the server is unreachable`(_ url: String) async throws {
     var limits = PostgresLimits()
     limits.waitMilliseconds = 100
     try await RunningPostgresStore.with(url, limits: limits) { running in
@@ -119,7 +119,7 @@ import Testing
   }
 
   @Test
-  func `A server that accepts and says nothing is unavailable in bounded time`() async throws {
+  func `Operations fail within the deadline when the server accepts but never answers`() async throws {
     let listener = SilentListener()
     var limits = PostgresLimits()
     limits.waitMilliseconds = 100
@@ -131,7 +131,7 @@ import Testing
   }
 
   @Test
-  func `Of several hosts, one that refuses is passed over`() async throws {
+  func `Hosts that refuse the connection are skipped`() async throws {
     let database = try await TestDatabase(.postgres)
     let url = database.location.replacing("host=", with: "host=/nonexistent,")
     try await RunningPostgresStore.with(url) { running in
@@ -141,9 +141,9 @@ import Testing
   }
 }
 
-@Suite("PostgreSQL: a server that refuses", .timeLimit(.minutes(1))) struct PostgresRefusalTests {
+@Suite("PostgreSQL: the server refuses statements", .timeLimit(.minutes(1))) struct PostgresRefusalTests {
   @Test
-  func `A server that became read-only is unavailable for writes, until it is not`() async throws {
+  func `Writes to a read-only server are unavailable until it is writable again`() async throws {
     let database = try await TestDatabase(.postgres)
     let session = await SQLSession(database.location)
     let name = try await session.run("SELECT current_database()")[0]
@@ -154,7 +154,7 @@ import Testing
       #expect(try await running.run { try await $0.client(alice) } == nil)
       try await session.run("SET default_transaction_read_only = off")
       try await session.run("ALTER DATABASE \(name) RESET default_transaction_read_only")
-      // Each refused write gives its session up, so that soon all are new.
+      // Each refused write drops its session, so soon all sessions are new.
       var refusals = 0
       while await running.error({ try await $0.insertClient(client("alice")) }) != nil, refusals < 10 {
         refusals += 1
@@ -164,7 +164,7 @@ import Testing
   }
 
   @Test
-  func `Of several hosts, one that is read-only is not connected to`() async throws {
+  func `Read-only hosts are skipped`() async throws {
     let database = try await TestDatabase(.postgres)
     let session = await SQLSession(database.location)
     let name = try await session.run("SELECT current_database()")[0]
@@ -181,7 +181,7 @@ import Testing
   }
 
   @Test
-  func `A database without its tables is unavailable, and the log learns why`() async throws {
+  func `A database without tables is unavailable, and the event gives the reason`() async throws {
     let database = try await TestDatabase(.postgres, isMigrated: false)
     var limits = PostgresLimits()
     limits.waitMilliseconds = 100
@@ -194,7 +194,7 @@ import Testing
   }
 
   @Test
-  func `A connection of which one statement does not fit the schema is not ready; once it fits, it is`()
+  func `A connection is ready only when all statements fit the schema`()
     async throws
   {
     let database = try await TestDatabase(.postgres)
@@ -213,7 +213,7 @@ import Testing
   }
 
   @Test
-  func `One statement's error leaves its neighbours in the pipeline alone`() async throws {
+  func `An error does not affect other statements in the pipeline`() async throws {
     let database = try await TestDatabase(.postgres)
     var limits = PostgresLimits()
     limits.writeConnections = 1
@@ -230,7 +230,7 @@ import Testing
   }
 
   @Test
-  func `A statement that the server cancels is unavailable, alone`() async throws {
+  func `Only the statement that the server cancels is unavailable`() async throws {
     let database = try await TestDatabase(.postgres)
     var limits = PostgresLimits()
     limits.writeConnections = 1
@@ -244,7 +244,7 @@ import Testing
       async let blocked = running.error { store in
         _ = try await store.renameDevice(one.id, of: alice, to: DeviceName("uno"), at: noon)
       }
-      // Its neighbour on the same connection, sent before, behind or while it waits.
+      // Another statement on the same connection, sent before, after or while it waits.
       let renamed = try await running.run {
         try await $0.renameDevice(two.id, of: alice, to: DeviceName("due"), at: noon)
       }
@@ -255,7 +255,7 @@ import Testing
   }
 
   @Test
-  func `More statements than a connection may have pending are refused, and no others`() async throws {
+  func `Only statements beyond the pending limit of a connection are refused`() async throws {
     let database = try await TestDatabase(.postgres)
     var limits = PostgresLimits()
     limits.writeConnections = 2
@@ -282,7 +282,7 @@ import Testing
   }
 
   @Test
-  func `More requests than may wait for a connection are refused, and the rest when their time is over`()
+  func `Requests beyond the waiting limit are refused, and the others time out`()
     async throws
   {
     var limits = PostgresLimits()

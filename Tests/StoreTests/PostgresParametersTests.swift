@@ -3,9 +3,9 @@ import Testing
 
 @testable import PostgresStore
 
-@Suite("PostgreSQL: what the URL says and what it leaves open") struct PostgresParametersTests {
+@Suite("PostgreSQL: connection parameters") struct PostgresParametersTests {
   @Test
-  func `Defaults stand where the URL sets nothing`() throws {
+  func `Settings that the URL omits have defaults`() throws {
     let parameters = try PostgresParameters(url: "postgresql://user:pw@db:5433/name")
     #expect(parameters["host"] == "db" && parameters["port"] == "5433" && parameters["dbname"] == "name")
     #expect(parameters["connect_timeout"] == "3" && parameters["tcp_user_timeout"] == "5000")
@@ -14,7 +14,7 @@ import Testing
   }
 
   @Test
-  func `The URL wins, but for limits that are none and the encoding`() throws {
+  func `The URL overrides defaults, except unlimited timeouts and the encoding`() throws {
     let url = "postgresql://db/x?connect_timeout=9&application_name=mine&keepalives_idle=60"
     let parameters = try PostgresParameters(url: url)
     #expect(parameters["connect_timeout"] == "9" && parameters["application_name"] == "mine")
@@ -26,7 +26,7 @@ import Testing
   }
 
   @Test
-  func `Several hosts: the one that can be written to, unless the URL says otherwise`() throws {
+  func `With several hosts the writable one is used, unless the URL says otherwise`() throws {
     for url in ["postgresql://a,b:5433/x", "host=a,b", "hostaddr=10.0.0.1,10.0.0.2"] {
       #expect(try PostgresParameters(url: url)["target_session_attrs"] == "read-write", "\(url)")
     }
@@ -40,14 +40,14 @@ import Testing
     "postgresql://user:pass-word/rest@db/x", "postgresql://user:pass-word@db:70000/x",
     "postgresql://user:pass-word@db/x?nonsense=1",
   ])
-  func `A malformed URL is refused, without a piece of its password`(_ url: String) {
+  func `The error for a malformed URL contains no part of the password`(_ url: String) {
     let error = #expect(throws: PostgresURLError.self) { try PostgresParameters(url: url) }
     let text = error?.description ?? ""
     #expect(!text.contains("pass-word") && text.contains("postgresql://user:password@host:port/database"))
   }
 
   @Test
-  func `They print as redacted`() throws {
+  func `Parameters print as redacted`() throws {
     let parameters = try PostgresParameters(url: "postgresql://user:pass-word@db/x")
     var dumped = ""
     dump(parameters, to: &dumped)
@@ -62,7 +62,7 @@ import Testing
       (946_684_800_000, 0), (946_684_800_001, 1000), (946_684_799_999, -1000), (0, -946_684_800_000_000),
       (-1, -946_684_800_001_000),
     ] as [(Int64, Int64)])
-  func `Milliseconds since 1970 are microseconds since 2000, and back`(
+  func `Milliseconds since 1970 convert to microseconds since 2000 and back`(
     _ milliseconds: Int64, _ microseconds: Int64
   ) {
     let time = Timestamp(millisecondsSince1970: milliseconds)
@@ -79,7 +79,7 @@ import Testing
   }
 
   @Test
-  func `What PostgreSQL cannot hold is infinite`() {
+  func `Times out of PostgreSQL's range become infinite`() {
     for (milliseconds, expected) in [
       (Int64.min, Int64.min), (.max, .max), (-300_000_000_000_000, .min), (9_300_000_000_000_000, .max),
     ] as [(Int64, Int64)] {
@@ -88,9 +88,9 @@ import Testing
   }
 }
 
-@Suite("PostgreSQL: connections") struct PostgresLimitsTests {
+@Suite("PostgreSQL: the number of connections") struct PostgresLimitsTests {
   @Test(arguments: [(1, 2, 8), (4, 2, 8), (8, 2, 4), (10, 2, 3), (16, 2, 2), (32, 1, 1), (64, 1, 1), (0, 2, 8)])
-  func `A process has few of them, however many loops it has, and every loop has one of each kind`(
+  func `The number per process is bounded, and every loop has one of each kind`(
     _ loops: Int, _ reads: Int, _ writes: Int
   ) {
     let limits = PostgresLimits(loops: loops)

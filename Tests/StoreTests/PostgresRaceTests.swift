@@ -4,10 +4,10 @@ import Testing
 
 @testable import PostgresStore
 
-/// Statements that wait for each other's locks, on connections of their own.
-@Suite("PostgreSQL: two writes at once", .timeLimit(.minutes(1))) struct PostgresRaceTests {
+/// Statements on separate connections that wait for each other's locks.
+@Suite("PostgreSQL: concurrent writes", .timeLimit(.minutes(1))) struct PostgresRaceTests {
   @Test
-  func `Tokens that waited for the device's row count those that came meanwhile`() async throws {
+  func `Tokens that waited for the device's row count tokens stored meanwhile`() async throws {
     let database = try await TestDatabase(.postgres)
     let outcomes = try await blockedWrites(in: database, on: "devices", count: 4) {
       store, device, key, number in
@@ -21,7 +21,7 @@ import Testing
   }
 
   @Test
-  func `Signals that waited for the client's row count those that came meanwhile`() async throws {
+  func `Signals that waited for the client's row count signals stored meanwhile`() async throws {
     let database = try await TestDatabase(.postgres)
     let outcomes = try await blockedWrites(in: database, on: "clients", count: 4) { store, device, _, _ in
       _ = try await store.insertSignal(signal(), to: .devices([device.id]), maxLive: 3)
@@ -36,7 +36,7 @@ import Testing
     "next_hmac_key_hash = '$argon2id$', next_stored_key = sha256('a'), next_server_key = sha256('b'), "
       + "grace_expires_at = '2000-01-01T00:00:00Z'",
   ])
-  func `A token whose device is revoked, or gets its next secret, while it waits is not stored`(
+  func `A token is not stored if its device is revoked or rotated while it waits`(
     _ change: String
   ) async throws {
     let database = try await TestDatabase(.postgres)
@@ -54,7 +54,7 @@ import Testing
   }
 
   @Test
-  func `A signal whose client is deleted while it waits is not stored`() async throws {
+  func `A signal is not stored if its client is deleted while it waits`() async throws {
     let database = try await TestDatabase(.postgres)
     let outcomes = try await blockedWrites(
       in: database, on: "clients", count: 1, meanwhile: "DELETE FROM clients"
@@ -66,7 +66,7 @@ import Testing
   }
 
   @Test
-  func `A signal to all sees which devices came and went while it waited`() async throws {
+  func `A signal to all uses the devices that are active after it waited`() async throws {
     let database = try await TestDatabase(.postgres)
     let outcomes = try await blockedWrites(
       in: database, on: "clients", count: 1, meanwhile: "UPDATE devices SET is_active = false"
@@ -78,7 +78,7 @@ import Testing
   }
 
   @Test
-  func `Presence that waited does not go back`() async throws {
+  func `Presence that waited does not overwrite newer presence`() async throws {
     let later = "last_seen = '2026-01-01T00:00:00Z', last_ack = '2026-01-01T00:00:00Z'"
     let database = try await TestDatabase(.postgres)
     let outcomes = try await blockedWrites(
@@ -94,10 +94,10 @@ import Testing
   }
 
   @Test
-  func `Of acknowledgements that waited, one is the first; all hear that the delivery is known`() async throws {
+  func `Of acknowledgements that waited one is the first, and the others are repeated`() async throws {
     let database = try await TestDatabase(.postgres)
     try await RunningPostgresStore.with(database.location) { running in
-      // Each on a connection of its own.
+      // Each uses a separate connection.
       await running.waitUntilConnected()
       let (device, _) = try await running.addDevice()
       let signals = [signal(), signal()]
@@ -108,7 +108,7 @@ import Testing
       try await session.run("BEGIN; SELECT 1 FROM deliveries FOR UPDATE")
       async let outcomes = running.onLoop { store in
         await store.outcomes(4) { number in
-          // In any order: they lock in the same one.
+          // In random order: the statement locks rows in a fixed order.
           let ids = signals.map(\.id)
           let known = try await store.acknowledge(
             (number.isMultiple(of: 2) ? ids : ids.reversed()).map {
@@ -125,12 +125,12 @@ import Testing
     }
   }
 
-  /// What is cleared away once it has expired.
+  /// Rows that are removed after they expire.
   enum ExpiredRows: String, CaseIterable {
     case signals
     case tokens = "device_tokens"
 
-    /// Stores two that have expired by noon.
+    /// Stores two rows that have expired by noon.
     func add(of device: Device, storedKey: [UInt8], to store: PostgresStore) async throws {
       for age: Int64 in [120, 60] {
         let time = noon.plus(seconds: -age)
@@ -146,7 +146,7 @@ import Testing
       }
     }
 
-    /// Removes one at the most, and answers how many.
+    /// Removes at most one row, and returns how many it removed.
     func clear(in store: PostgresStore) async throws -> Int {
       switch self {
       case .signals: try await store.removeSignals(expiredBefore: noon, limit: 1)
@@ -156,7 +156,7 @@ import Testing
   }
 
   @Test(arguments: ExpiredRows.allCases)
-  func `Clearing passes over an expired row that another transaction holds, and does not wait for it`(
+  func `Removal skips an expired row that another transaction has locked`(
     _ rows: ExpiredRows
   ) async throws {
     let database = try await TestDatabase(.postgres)
@@ -166,7 +166,7 @@ import Testing
       try await running.onLoop { try await rows.add(of: device, storedKey: storedKey, to: $0) }
       let session = await SQLSession(database.location)
       let oldest = "SELECT expires_at FROM \(rows.rawValue) ORDER BY expires_at LIMIT 1"
-      // The one that is cleared first otherwise. A statement that waited for it would time out.
+      // The row that would be removed first. A statement that waited for it would time out.
       let held = try await session.run("BEGIN; \(oldest) FOR UPDATE")
       #expect(try await running.onLoop { try await rows.clear(in: $0) } == 1)
       #expect(try await running.onLoop { try await rows.clear(in: $0) } == 0)
@@ -176,8 +176,8 @@ import Testing
     }
   }
 
-  /// Locks the rows of a table, starts `count` writes that wait for it, does what happens `meanwhile`, lets them go
-  /// on, and answers how they ended.
+  /// Locks the rows of a table, starts `count` writes that wait for them, runs `meanwhile`, releases the lock,
+  /// and returns the results of the writes.
   private func blockedWrites(
     in database: TestDatabase, on table: String, count: Int, meanwhile: String = "SELECT 1",
     _ write: @escaping @Sendable (PostgresStore, Device, [UInt8], Int) async throws -> Void
@@ -218,7 +218,7 @@ extension RunningPostgresStore {
     try await loop.outcome { [store] in try await body(store) }.get()
   }
 
-  /// Stores alice, if need be, and a device of hers; answers it and its stored key.
+  /// Stores alice, if necessary, and a device of hers; returns the device and its stored key.
   func addDevice(_ name: String = "one") async throws -> (device: Device, storedKey: [UInt8]) {
     try await onLoop { store in
       if try await store.client(alice) == nil { try await store.insertClient(client("alice")) }

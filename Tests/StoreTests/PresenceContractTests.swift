@@ -3,7 +3,7 @@ import Testing
 
 @Suite("Every store: presence") struct PresenceContractTests {
   @Test(arguments: StoreKind.allCases)
-  func `Presence is stored, and what is not known is left`(_ kind: StoreKind) async throws {
+  func `Presence is stored, and unknown times do not change`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let (id, _) = try await store.addDevice()
       let times = (1...4).map { noon.plus(seconds: $0) }
@@ -20,7 +20,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Presence never goes back, each time by itself`(_ kind: StoreKind) async throws {
+  func `No time of presence moves backward`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let (id, _) = try await store.addDevice()
       let (early, middle, late) = (noon, noon.plus(milliseconds: 1), noon.plus(milliseconds: 2))
@@ -33,7 +33,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Presence of many devices, of which some are gone`(_ kind: StoreKind) async throws {
+  func `Presence of many devices is stored; deleted ones are ignored`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       try await store.insertClient(client("alice"))
       var presence = [newID(): Presence(lastSeen: noon), newID(): Presence(lastSeen: noon)]
@@ -53,10 +53,10 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Presence that is told sixteen times at once ends at the latest`(_ kind: StoreKind) async throws {
+  func `Of sixteen concurrent updates the latest presence remains`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let ids = try await store.addDevices(20)
-      // Each has the devices in an order of its own: dictionaries do.
+      // Each update has the devices in a different order, as dictionaries do.
       let outcomes = await store.outcomes(16) { index in
         let time = noon.plus(seconds: Int64(index))
         try await store.recordPresence(

@@ -1,17 +1,17 @@
 import Registry
 import Synchronization
 
-/// What an observer was told, but for the trust.
+/// The calls to an observer, except `trust`.
 struct Heard: Equatable {
   var changed: Set<DeviceID> = []
-  /// How many signals arrived for each device.
+  /// The number of calls for each device.
   var arrived: [DeviceID: Int] = [:]
   var missed = 0
 }
 
-/// Remembers what it is told.
+/// An observer that records its calls.
 final class RecordingObserver: ChangeObserver {
-  /// What it was told that concerns all devices.
+  /// Calls that concern all devices.
   enum Word { case missed, trusted, distrusted }
 
   private struct State {
@@ -24,9 +24,9 @@ final class RecordingObserver: ChangeObserver {
 
   var heard: Heard { state.withLock { $0.heard } }
   var trustedUntil: Int64 { state.withLock { $0.trustedUntil } }
-  /// In their order; of several equal words in a row one.
+  /// In order, without consecutive duplicates.
   var words: [Word] { state.withLock { $0.words } }
-  /// Until when it was to trust before it last was told not to.
+  /// The latest trust before the last call that ended it.
   var trustBeforeLoss: Int64 { state.withLock { $0.trustBeforeLoss } }
 
   func credentialsChanged(of id: DeviceID) { state.withLock { _ = $0.heard.changed.insert(id) } }
@@ -51,7 +51,7 @@ final class RecordingObserver: ChangeObserver {
     if state.words.last != word { state.words.append(word) }
   }
 
-  /// Answers what was heard, and forgets it.
+  /// Returns the recorded calls, and clears them.
   func take() -> Heard {
     state.withLock { state in
       defer { state.heard = Heard() }

@@ -5,11 +5,11 @@ import TestSupport
 
 @testable import PostgresStore
 
-/// A listener on a loop of its own that has started, and what it tells.
+/// A started listener on a separate loop, and its events.
 struct RunningListener: Sendable {
   let listener: PostgresChangeListener
   let observer: RecordingObserver
-  /// Another session on its database.
+  /// A separate session on its database.
   let session: SQLSession
   private let told: Told
 
@@ -17,7 +17,7 @@ struct RunningListener: Sendable {
     let locks = Mutex<[Bool]>([])
   }
 
-  /// Lends one, and closes it.
+  /// Calls the body with a listener, and closes it.
   static func with(
     _ database: TestDatabase, lock: PostgresProcessLock = .shared,
     _ body: (RunningListener) async throws -> Void
@@ -31,7 +31,7 @@ struct RunningListener: Sendable {
     try await listener.start()
     let running = RunningListener(
       listener: listener, observer: observer, session: await SQLSession(database.location), told: told)
-    // That it began with a clean slate is no news.
+    // Drop the initial `changesMissed`.
     _ = observer.take()
     let result: Result<Void, any Error>
     do { result = .success(try await body(running)) } catch { result = .failure(error) }
@@ -39,11 +39,11 @@ struct RunningListener: Sendable {
     try result.get()
   }
 
-  /// Each time that the lock was had, and each time that it was lost.
+  /// Each acquisition (true) and loss (false) of the lock.
   var locks: [Bool] { told.locks.withLock { $0 } }
 
-  /// What was heard of all that was committed so far, since this was last asked. Notifications come in the order
-  /// of commits: where one that is sent now was heard, all before it were.
+  /// The reports of everything committed since the last call. Notifications arrive in commit order, so once the
+  /// change that this makes is reported, all earlier ones are.
   func heard() async throws -> Heard {
     let marker = newID()
     try await session.run("SELECT pg_notify('device_registry_credentials', '\(marker)')")
@@ -53,12 +53,12 @@ struct RunningListener: Sendable {
     return heard
   }
 
-  /// The number of the process on the server that listens and holds the lock.
+  /// The process id of the server session that listens and holds the lock.
   func backend() async throws -> Int32 {
     Int32(try await session.run("SELECT pid FROM (\(Self.holders)) AS holders")[0])!
   }
 
-  /// Ends the session that listens.
+  /// Terminates the session that listens.
   func cut() async throws {
     try await session.run("SELECT pg_terminate_backend(pid) FROM (\(Self.holders)) AS holders")
   }

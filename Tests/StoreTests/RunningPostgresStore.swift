@@ -4,13 +4,13 @@ import Testing
 
 @testable import PostgresStore
 
-/// A store on a loop of its own, and what it tells about its connections.
+/// A store on a separate loop, and its events.
 final class RunningPostgresStore: RunningStore {
   let store: PostgresStore
   let loop: EventLoop
   private let events: AsyncStream<PostgresEvent>
 
-  /// Lends a store, and closes it.
+  /// Calls the body with a store, and closes it.
   static func with(
     _ url: String, limits: PostgresLimits = PostgresLimits(),
     _ body: (RunningPostgresStore) async throws -> Void
@@ -31,7 +31,7 @@ final class RunningPostgresStore: RunningStore {
     store = try PostgresStore(url: url, loop: loop, limits: limits) { continuation.yield($0) }
   }
 
-  /// Waits until `count` more events of the kind came.
+  /// Waits for `count` more events of the kind.
   func wait(for count: Int = 1, _ isWanted: (PostgresEvent) -> Bool) async {
     var left = count
     for await event in events where isWanted(event) {
@@ -40,14 +40,14 @@ final class RunningPostgresStore: RunningStore {
     }
   }
 
-  /// Waits until all connections are made.
+  /// Waits until all connections are ready.
   func waitUntilConnected(_ limits: PostgresLimits = PostgresLimits()) async {
     await wait(for: limits.connections) { $0 == .connected }
   }
 }
 
 extension PostgresLimits {
-  /// Of one store.
+  /// The number of connections of one store.
   var connections: Int { readConnections + writeConnections }
 }
 
@@ -56,7 +56,7 @@ extension PostgresEvent {
   var isRefusal: Bool { if case .connectFailed = self { true } else { false } }
 }
 
-/// Stops the clock that a bounded wait is held against.
+/// The time that the body takes.
 func elapsedMilliseconds(_ body: () async throws -> Void) async rethrows -> Int64 {
   let start = MonotonicClock.milliseconds
   try await body()

@@ -1,7 +1,7 @@
 import EventLoop
 import Registry
 
-/// A store on a loop of its own.
+/// A store on a separate loop.
 protocol RunningStore: Sendable {
   associatedtype Store: RegistryStore
   var loop: EventLoop { get }
@@ -16,7 +16,7 @@ extension RunningStore {
     try await loop.outcome { [store] in try await body(store) }.get()
   }
 
-  /// The error that an operation ends with; nil for none.
+  /// The error that an operation throws, or nil.
   func error(
     _ body: @escaping @Sendable (any RegistryStore) async throws -> Void
   ) async -> RegistryError? {

@@ -5,7 +5,7 @@ struct SQLRefused: Error {
   let message: String
 }
 
-/// A session for hand-written SQL, which may hold locks. Its calls block threads of their own.
+/// A session for hand-written SQL, which may hold locks. Its calls block separate threads.
 ///
 /// `@unchecked Sendable`: a test makes one call after another.
 final class SQLSession: @unchecked Sendable {
@@ -16,14 +16,14 @@ final class SQLSession: @unchecked Sendable {
     self.connection = connection
   }
 
-  /// On its way from one thread to another.
+  /// Passes the handle from one thread to another.
   private struct Connection: @unchecked Sendable {
     let pointer: OpaquePointer?
   }
 
   deinit { PQfinish(connection) }
 
-  /// Answers the first column of each row that is not null.
+  /// Returns the first column of each row where it is not null.
   @discardableResult
   func run(_ text: String) async throws(SQLRefused) -> [String] {
     try await onOwnThread { [self] () throws(SQLRefused) in
@@ -38,7 +38,7 @@ final class SQLSession: @unchecked Sendable {
     }
   }
 
-  /// Waits until so many statements on the database wait for a lock.
+  /// Waits until `count` statements on the database wait for a lock.
   func waitForBlockedStatements(_ count: Int = 1) async throws {
     try await wait {
       try await run(
@@ -48,7 +48,7 @@ final class SQLSession: @unchecked Sendable {
     }
   }
 
-  /// Ends the store's sessions on this database, and answers how many there were.
+  /// Terminates the store's sessions on this database, and returns their number.
   func terminateStore() async throws -> Int {
     try await run(
       """

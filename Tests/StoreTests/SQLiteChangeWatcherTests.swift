@@ -6,8 +6,9 @@ import Testing
 
 @testable import SQLiteStore
 
-@Suite("SQLite: changes that others make are heard", .timeLimit(.minutes(1))) struct SQLiteChangeWatcherTests {
-  /// What changes a device's credentials. Those with a text are SQL by hand.
+@Suite("SQLite: the watcher reports changes by other connections", .timeLimit(.minutes(1)))
+struct SQLiteChangeWatcherTests {
+  /// Changes of a device's credentials. Those with a text are hand-written SQL.
   enum Change: String, CaseIterable {
     case rotation, rotationAtOnce, promotion, revocation, deletionOfClient, roomForToken
     case revokedByHand = "UPDATE devices SET revoked = 1, is_active = 0"
@@ -21,7 +22,7 @@ import Testing
   }
 
   @Test(arguments: Change.allCases)
-  func `A device's credentials`(_ change: Change) async throws {
+  func `Changes of a device's credentials are reported`(_ change: Change) async throws {
     let file = try await TestDatabase(.sqlite)
     let now = try await file.clock()
     let (second, hash) = (verifier(), newHash())
@@ -50,8 +51,7 @@ import Testing
   }
 
   @Test
-  func `Not told: presence, names, what is new, what stays the same, and tokens that had expired`() async throws
-  {
+  func `Presence, names, new rows, unchanged rows and expired tokens are not reported`() async throws {
     let file = try await TestDatabase(.sqlite)
     try await withWatcher(on: file) { watched in
       try await file.withStore { store in
@@ -63,7 +63,7 @@ import Testing
         try await file.sql("UPDATE devices SET is_active = 1, revoked = 0, stored_key = stored_key")
         #expect(try await store.removeTokens(expiredBefore: noon, limit: 10) == 1)
         let signal = try await store.send(to: id)
-        // The signal itself is told, unless it is gone again by the next look: so before anything else happens.
+        // A signal is reported only if it still exists at the next check, so wait for that first.
         #expect(try await watched.heard() == Heard(arrived: [id: 1]))
         _ = try await store.acknowledge(
           [Acknowledgement(signalID: signal.id, status: .placed, brokerTicket: nil, error: nil)], by: id,
@@ -75,7 +75,7 @@ import Testing
   }
 
   @Test
-  func `Signals, to each of their devices and no other`() async throws {
+  func `A new signal is reported to its devices only`() async throws {
     let file = try await TestDatabase(.sqlite)
     try await withWatcher(on: file) { watched in
       let ids = try await file.withStore { store in
@@ -90,7 +90,7 @@ import Testing
   }
 
   @Test
-  func `What was before the start is not told, and everything behind it is, in as many reads as it takes`()
+  func `All changes since the start are reported, in several reads, and none from before`()
     async throws
   {
     let file = try await TestDatabase(.sqlite)
@@ -105,7 +105,7 @@ import Testing
   }
 
   @Test
-  func `More than the log holds: changes were missed, and those that follow are told`() async throws {
+  func `When the log overflows, changes were missed; later changes are reported`() async throws {
     let file = try await TestDatabase(.sqlite)
     try await withWatcher(on: file) { watched in
       try await file.logChanges(10_001)
@@ -118,7 +118,7 @@ import Testing
   }
 
   @Test
-  func `A log that was emptied before it was read: changes were missed`() async throws {
+  func `When the log is emptied before it is read, changes were missed`() async throws {
     let file = try await TestDatabase(.sqlite)
     try await withWatcher(on: file) { watched in
       let other = try SQLiteConnection(path: file.location, isReader: false, busyTimeoutMilliseconds: 5000)
@@ -135,7 +135,7 @@ import Testing
   }
 
   @Test
-  func `Reads that fail end the trust; when they do again, changes were missed, and trust is back`()
+  func `Failed reads end the trust; when they succeed again, changes were missed, and trust is back`()
     async throws
   {
     let file = try await TestDatabase(.sqlite)
@@ -151,7 +151,7 @@ import Testing
   }
 
   @Test
-  func `Trust reaches a second ahead at the most, and a closed watcher tells nothing more`() async throws {
+  func `Trust lasts at most a second, and a closed watcher reports nothing`() async throws {
     let file = try await TestDatabase(.sqlite)
     try await withWatcher(on: file) { watched in
       let first = watched.observer.trustedUntil
@@ -171,13 +171,13 @@ private struct Watched: Sendable {
   let watcher: SQLiteChangeWatcher
   let observer: RecordingObserver
 
-  /// What was heard of all that was done so far, since this was last asked. The log has its order: where a
-  /// change that is made now was heard, all before it were.
+  /// The reports of everything done since the last call. The log is ordered, so once the change that this makes
+  /// is reported, all earlier ones are.
   func heard() async throws -> Heard {
     let marker = newID()
     try await file.sql("INSERT INTO device_changes (device_id) VALUES ('\(marker)')")
     try await wait { observer.heard.changed.contains(marker) }
-    // The look that told of it has told the rest too once the loop has its next turn.
+    // The check that reported it has reported the rest once the loop runs again.
     await loop.run {}
     var heard = observer.take()
     heard.changed.remove(marker)
@@ -185,7 +185,7 @@ private struct Watched: Sendable {
   }
 }
 
-/// Lends a watcher that has started.
+/// Calls the body with a started watcher.
 private func withWatcher(on file: TestDatabase, _ body: (Watched) async throws -> Void) async throws {
   let database = try SQLiteDatabase(path: file.location)
   defer { database.close() }
@@ -205,13 +205,13 @@ private func withWatcher(on file: TestDatabase, _ body: (Watched) async throws -
 }
 
 extension TestDatabase {
-  /// What time it is for SQLite.
+  /// SQLite's current time.
   fileprivate func clock() async throws -> Timestamp {
     let text = try await sql("SELECT CAST((julianday('now') - 2440587.5) * 86400000 AS INTEGER)")
     return Timestamp(millisecondsSince1970: Int64(text!)!)
   }
 
-  /// Notes so many changes, each of another device.
+  /// Logs `number` changes, each of another device.
   fileprivate func logChanges(_ number: Int) async throws {
     try await sql(
       """

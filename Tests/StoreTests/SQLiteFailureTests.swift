@@ -9,7 +9,7 @@ import Testing
 
 @Suite("SQLite: the file", .timeLimit(.minutes(1))) struct SQLiteFileTests {
   @Test
-  func `A file that is opened again has what was stored`() async throws {
+  func `A reopened file has the stored data`() async throws {
     let database = try await TestDatabase(.sqlite)
     let one = try await database.withStore { store in
       try await store.insertClient(client("alice"))
@@ -22,7 +22,7 @@ import Testing
   }
 
   @Test
-  func `What another connection wrote is seen at once, in both directions`() async throws {
+  func `A write by another connection is visible immediately, in both directions`() async throws {
     let database = try await TestDatabase(.sqlite)
     try await database.withStore { store in
       try await store.insertClient(client("alice"))
@@ -36,7 +36,7 @@ import Testing
   }
 
   @Test
-  func `Its files are its owner's alone, and so are the folders made for it`() async throws {
+  func `Only the owner can access the files and the folders created for them`() async throws {
     let directory = TemporaryDirectory()
     let path = "\(directory.path)/a/b/registry.db"
     _ = try SQLiteMigrator.migrate(path: path)
@@ -50,17 +50,17 @@ import Testing
   }
 
   @Test
-  func `A path in the working folder needs no folder, and a name without a slash is one`() throws {
+  func `A path in the working folder creates no folder`() throws {
     let name = "test-\(newID()).db"
     defer { unlink(name) }
     try SQLiteFile.create(name)
     #expect(mode(of: name) == 0o600)
-    // Creating again leaves the file alone.
+    // Creating the file again does not change it.
     try SQLiteFile.create(name)
   }
 
   @Test
-  func `A file that cannot be created is named, with the reason`() {
+  func `The error for a file that cannot be created has its path and the reason`() {
     let error = #expect(throws: SQLiteFileError.self) { try SQLiteDatabase(path: "/dev/null/registry.db") }
     #expect(error == SQLiteFileError(path: "/dev/null/registry.db", errorNumber: ENOTDIR))
     #expect(error?.description == "cannot create /dev/null/registry.db: Not a directory")
@@ -70,7 +70,7 @@ import Testing
   }
 
   @Test
-  func `A folder in the file's place is unavailable`() throws {
+  func `A folder at the file's path is unavailable`() throws {
     let directory = TemporaryDirectory()
     #expect(throws: MigrationFailed.self) { try migrationFailure(at: directory.path) }
     let error = #expect(throws: RegistryError.self) { try SQLiteDatabase(path: directory.path) }
@@ -78,7 +78,7 @@ import Testing
   }
 
   @Test
-  func `A file that is no database is a fault, and left as it is`() throws {
+  func `A file that is not a database is a fault, and is not changed`() throws {
     let directory = TemporaryDirectory()
     let path = "\(directory.path)/registry.db"
     let text = String(repeating: "this is a text\n", count: 100)
@@ -108,13 +108,13 @@ import Testing
   }
 }
 
-@Suite("SQLite: reads that are asked for together", .timeLimit(.minutes(1))) struct SQLiteReadTests {
+@Suite("SQLite: reads of one pass of the loop", .timeLimit(.minutes(1))) struct SQLiteReadTests {
   @Test
-  func `They see one state of the database, with all that was committed before the last of them was asked for`()
+  func `They see one state of the database, with everything committed before the last of them was called`()
     async throws
   {
     try await withRunningStore { running in
-      // Used on the loop alone.
+      // Used only on the loop.
       nonisolated(unsafe) let other = try SQLiteConnection(
         path: running.path, isReader: false, busyTimeoutMilliseconds: 0)
       let found = try await running.run { store in
@@ -130,7 +130,7 @@ import Testing
   }
 
   @Test
-  func `One that fails fails alone, and the log that they held can be emptied then`() async throws {
+  func `An error affects one read only, and a checkpoint can truncate the WAL afterwards`() async throws {
     try await withRunningStore { running in
       try await running.execute("UPDATE clients SET email = 'alice@example.com'")
       try await running.run { store in
@@ -151,7 +151,7 @@ import Testing
   }
 
   @Test
-  func `A store that is closed meanwhile answers none of them`() async throws {
+  func `They fail if the store is closed meanwhile`() async throws {
     try await withRunningStore { running in
       await running.loop.run {
         async let first = Self.error { _ = try await running.store.client(alice) }
@@ -169,9 +169,9 @@ import Testing
   }
 }
 
-@Suite("SQLite: writes that wait", .timeLimit(.minutes(1))) struct SQLiteSharedCommitTests {
+@Suite("SQLite: queued writes", .timeLimit(.minutes(1))) struct SQLiteSharedCommitTests {
   @Test
-  func `They share a commit, and one that fails undoes what it did, and no other`() async throws {
+  func `They share a commit, and an error undoes only its own write`() async throws {
     try await withRunningStore { running in
       let before = commits(behind: running.path)
       let outcomes = try await running.outcomes(12) { store, number in
@@ -194,7 +194,7 @@ import Testing
   }
 
   @Test
-  func `Where there is no room for all of them, those that are stored are acknowledged, and no others`()
+  func `On a full disk exactly the writes that are stored succeed`()
     async throws
   {
     try await withRunningStore { running in
@@ -210,7 +210,8 @@ import Testing
     }
   }
 
-  /// Commits in the write-ahead log: frames that say how long the database is then (https://sqlite.org/fileformat.html).
+  /// Commits in the write-ahead log: frames that say how long the database is then
+  /// (https://sqlite.org/fileformat.html).
   private func commits(behind path: String) -> Int {
     let log = FileManager.default.contents(atPath: path + "-wal").map { [UInt8]($0) } ?? []
     let (header, frameHeader, page) = (32, 24, 4096)
@@ -220,9 +221,9 @@ import Testing
   }
 }
 
-@Suite("SQLite: writes that cannot be done", .timeLimit(.minutes(1))) struct SQLiteFailureTests {
+@Suite("SQLite: failing writes", .timeLimit(.minutes(1))) struct SQLiteFailureTests {
   @Test
-  func `A writer in another process is waited for in bounded time, and reads go on`() async throws {
+  func `A write waits a bounded time for another process, and reads continue`() async throws {
     try await withRunningStore(busyTimeoutMilliseconds: 200) { running in
       let other = try SQLiteConnection(path: running.path, isReader: false, busyTimeoutMilliseconds: 0)
       try other.execute("BEGIN IMMEDIATE; INSERT INTO clients (id, created_at) VALUES ('bob', 0)")
@@ -239,7 +240,7 @@ import Testing
   }
 
   @Test
-  func `A full disk is unavailable, reads go on, and writes do again when there is room`() async throws {
+  func `On a full disk writes are unavailable until there is room, and reads continue`() async throws {
     try await withRunningStore { running in
       try await running.leaveNoRoom()
       var error: RegistryError?
@@ -259,7 +260,7 @@ import Testing
   }
 
   @Test
-  func `A database that became read-only is unavailable for writes, and reads go on`() async throws {
+  func `Writes to a read-only database are unavailable, and reads continue`() async throws {
     try await withRunningStore { running in
       try await running.execute("PRAGMA query_only = ON")
       let error = await running.error { try await $0.add("one") }
@@ -271,7 +272,7 @@ import Testing
   }
 
   @Test
-  func `Writes past the queue's length are refused, and no others`() async throws {
+  func `Only writes beyond the length of the queue are refused`() async throws {
     try await withRunningStore { running in
       let gate = Gate()
       let held = Task { await running.hold(gate) }
@@ -287,7 +288,7 @@ import Testing
                 return nil
               }
             }
-            // The refused come first: the writer is held.
+            // The refused writes end first: the writer is blocked.
             for _ in 0..<5 {
               let error = await group.next()!
               #expect(error == .overloaded(queue: "sqlite writer"))
@@ -304,7 +305,7 @@ import Testing
   }
 
   @Test
-  func `A write whose turn comes too late is refused, and not done`() async throws {
+  func `A write that waited too long is refused, and not executed`() async throws {
     try await withRunningStore(maximumWaitMilliseconds: 20) { running in
       let gate = Gate()
       let held = Task { await running.hold(gate) }
@@ -322,7 +323,7 @@ import Testing
   }
 
   @Test
-  func `A closed store answers nothing, and a closed database writes nothing`() async throws {
+  func `A closed store refuses reads, and a closed database refuses writes`() async throws {
     try await withRunningStore { running in
       await running.store.close()
       #expect(await running.error { try await $0.ping() } == .unavailable(cause: "the store was closed"))
@@ -332,7 +333,7 @@ import Testing
   }
 }
 
-/// A store on a loop of its own, whose database has the client alice.
+/// A store on a separate loop, whose database has the client alice.
 private final class RunningSQLiteStore: RunningStore {
   let path: String
   let database: SQLiteDatabase
@@ -348,14 +349,14 @@ private final class RunningSQLiteStore: RunningStore {
     store = try SQLiteStore(database: database, loop: loop)
   }
 
-  /// Runs SQL on the writer's own connection.
+  /// Runs SQL on the writer's connection.
   func execute(_ sql: String) async throws {
     try await database.write { (writer) throws(RegistryError) in
       do throws(SQLiteFailure) { try writer.execute(sql) } catch { throw error.registryError }
     }
   }
 
-  /// The file may have no page more than it has.
+  /// Limits the file to its current number of pages.
   func leaveNoRoom() async throws {
     let pages = try await database.write { (writer) throws(RegistryError) in
       try writer.rows(of: SQLiteStatement("PRAGMA page_count") { $0.integer() }, [])[0]
@@ -363,7 +364,7 @@ private final class RunningSQLiteStore: RunningStore {
     try await execute("PRAGMA max_page_count = \(pages)")
   }
 
-  /// The errors of so many writes that all wait for the writer before the first of them is done, with their number.
+  /// Runs `count` writes that all wait for the writer before it runs the first, and counts them by error.
   func outcomes(
     _ count: Int, _ body: @escaping @Sendable (any RegistryStore, Int) async throws -> Void
   ) async throws -> [RegistryError?: Int] {
@@ -383,9 +384,9 @@ private final class RunningSQLiteStore: RunningStore {
     return await outcomes
   }
 
-  /// Keeps the writer busy until the gate opens.
+  /// Blocks the writer until the gate opens.
   func hold(_ gate: Gate) async {
-    // On a busy machine its own turn may come too late.
+    // On a busy machine the blocking write itself may wait too long.
     while (try? await database.write { (_) throws(RegistryError) in gate.pass() }) == nil {}
   }
 }
@@ -407,7 +408,7 @@ private func withRunningStore(
   try result.get()
 }
 
-/// Where a thread waits until a test lets it go on.
+/// Blocks a thread until the test opens it.
 ///
 /// `@unchecked Sendable`: a semaphore may be used from any thread.
 private final class Gate: @unchecked Sendable {

@@ -5,13 +5,13 @@ import Testing
 
 @testable import SQLiteStore
 
-@Suite("SQLite: processes that serve a database know of each other", .timeLimit(.minutes(1)))
+@Suite("SQLite: the process lock", .timeLimit(.minutes(1)))
 struct SQLiteProcessLockTests {
   private let directory = TemporaryDirectory()
   private var path: String { "\(directory.path)/data/registry.db" }
 
   @Test
-  func `A process with a memory of its own is alone, and the next one is told what to do`() throws {
+  func `An exclusive lock excludes other processes, and their error says what to do`() throws {
     let lock = try SQLiteProcessLock(databasePath: path, mode: .exclusive)
     for mode in [SQLiteProcessLock.Mode.exclusive, .shared] {
       let error = #expect(throws: SQLiteProcessLockError.self) {
@@ -24,7 +24,7 @@ struct SQLiteProcessLockTests {
   }
 
   @Test
-  func `Processes that share their memory serve together, and none without it beside them`() throws {
+  func `Shared locks coexist, and exclude an exclusive one`() throws {
     let locks = try (0..<3).map { _ in try SQLiteProcessLock(databasePath: path, mode: .shared) }
     #expect(throws: SQLiteProcessLockError.self) {
       try SQLiteProcessLock(databasePath: path, mode: .exclusive)
@@ -33,7 +33,7 @@ struct SQLiteProcessLockTests {
   }
 
   @Test
-  func `When the lock's owner goes, the next one has it`() throws {
+  func `Another process can acquire a released lock`() throws {
     var lock: SQLiteProcessLock? = try SQLiteProcessLock(databasePath: path, mode: .exclusive)
     #expect(throws: SQLiteProcessLockError.self) {
       try SQLiteProcessLock(databasePath: path, mode: .exclusive)
@@ -45,7 +45,7 @@ struct SQLiteProcessLockTests {
   }
 
   @Test
-  func `Another process's lock counts, and ends with it`() async throws {
+  func `The lock works between processes, and is released when its process ends`() async throws {
     withExtendedLifetime(try SQLiteProcessLock(databasePath: path, mode: .shared)) {}
     let program = try Program(
       ["--no-fork", "\(path)-serve.lock", "/bin/sh", "-c", "echo held; exec sleep 60"],
@@ -60,7 +60,7 @@ struct SQLiteProcessLockTests {
   }
 
   @Test
-  func `The lock is a file beside the database, its owner's alone, and stays`() throws {
+  func `The lock file is next to the database, accessible only to its owner, and is kept`() throws {
     withExtendedLifetime(try SQLiteProcessLock(databasePath: path, mode: .exclusive)) {}
     var status = stat()
     #expect(stat("\(path)-serve.lock", &status) == 0 && status.st_mode & 0o777 == 0o600)
@@ -68,7 +68,7 @@ struct SQLiteProcessLockTests {
   }
 
   @Test
-  func `A link to the database leads to the same lock`() throws {
+  func `A symbolic link to the database uses the same lock`() throws {
     let lock = try SQLiteProcessLock(databasePath: path, mode: .exclusive)
     let link = "\(directory.path)/link.db"
     #expect(symlink("data/registry.db", link) == 0)
@@ -77,7 +77,8 @@ struct SQLiteProcessLockTests {
   }
 
   @Test
-  func `A lock that cannot be made is named, and no link is followed in its place`() throws {
+  func `The error for a lock file that cannot be created has its path, and a symbolic link is refused`() throws
+  {
     #expect(throws: SQLiteFileError(path: "/dev/null/registry.db", errorNumber: ENOTDIR)) {
       try SQLiteProcessLock(databasePath: "/dev/null/registry.db", mode: .exclusive)
     }

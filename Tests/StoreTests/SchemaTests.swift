@@ -2,9 +2,9 @@ import Migrations
 import Registry
 import Testing
 
-@Suite("Every database: what hand-written SQL meets") struct SchemaTests {
+@Suite("Every database: constraints, triggers and migrations") struct SchemaTests {
   @Test(arguments: StoreKind.allCases)
-  func `The constraints hold`(_ kind: StoreKind) async throws {
+  func `The constraints on clients and devices hold`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       try await store.insertClient(client("alice"))
@@ -35,7 +35,7 @@ import Testing
     #expect(try await database.sql("SELECT device_count FROM clients WHERE id = 'alice'") == "1")
   }
 
-  /// Every time column, set to just before the first time that is allowed and just behind the last.
+  /// Every time column, set to just before the first allowed time and just after the last.
   private static func badTimes(_ kind: StoreKind) -> [String] {
     let times =
       kind == .postgres
@@ -49,7 +49,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `The first and the last time that can be shown are stored`(_ kind: StoreKind) async throws {
+  func `The first and the last allowed time are stored`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       try await store.insertClient(client("alice"))
       for milliseconds: Int64 in [0, 253_402_300_799_999] {
@@ -80,13 +80,13 @@ import Testing
       "next_hmac_key_hash = '$argon2id$x'", "next_stored_key = \(bytes(32))", "next_server_key = \(bytes(32))",
       "grace_expires_at = \(time)",
     ]
-    // A rotation is whole, or there is none.
+    // The columns of a rotation are all set or all null.
     var refused = rotation.indices.flatMap { index in
       var rest = rotation
       let one = rest.remove(at: index)
       return ["UPDATE devices SET \(one)", "UPDATE devices SET \(rest.joined(separator: ", "))"]
     }
-    // One of its values is wrong.
+    // One of the columns is invalid.
     for (index, wrong) in [
       "next_hmac_key_hash = 'secret'", "next_stored_key = \(bytes(31))", "next_server_key = \(bytes(33))",
       "grace_expires_at = \(tooEarly)",
@@ -117,7 +117,7 @@ import Testing
       "INSERT INTO deliveries (signal_id, device_id) VALUES ('\(signal.id)', '\(device)')",
     ]
     if kind == .postgres {
-      // In the sqlite3 shell foreign keys are off.
+      // The sqlite3 shell does not enforce foreign keys by default.
       refused += [
         "UPDATE device_tokens SET device_id = '\(unknown)'",
         "UPDATE signals SET client_id = 'carol'",
@@ -128,7 +128,7 @@ import Testing
     for statement in refused {
       await #expect(throws: SQLRefused.self, "\(statement)") { try await database.sql(statement) }
     }
-    // What is at the bounds is stored.
+    // Values at the bounds are stored.
     for statement in [
       "UPDATE devices SET \(rotation.joined(separator: ", "))",
       "UPDATE signals SET payload = \(text(16_384))",
@@ -139,7 +139,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `A database of the first migration keeps its data, and can rotate`(_ kind: StoreKind) async throws {
+  func `Later migrations keep the data of the first, whose devices can rotate`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind, isMigrated: false)
     let (first, second) = (verifier(), verifier())
     let one = try newDevice("one")
@@ -173,7 +173,7 @@ import Testing
   }
 
   @Test
-  func `SQLite: signals, deliveries and tokens go without foreign keys, and no text hides behind a NUL`()
+  func `SQLite: deletions cascade without foreign keys, and no text contains a NUL`()
     async throws
   {
     let database = try await TestDatabase(.sqlite)
@@ -197,7 +197,7 @@ import Testing
     func count(_ table: String) async throws -> String? {
       try await database.sql("SELECT count(*) FROM \(table)")
     }
-    // A connection of its own has foreign_keys off.
+    // Foreign keys are off on a separate connection.
     try await database.sql("DELETE FROM devices WHERE id = '\(id)'")
     #expect(try await count("device_tokens") == "0")
     #expect(try await count("signals") == "2")
@@ -211,7 +211,7 @@ import Testing
   }
 
   @Test
-  func `SQLite: REPLACE does not undo a revocation, and a client's devices go without foreign keys`()
+  func `SQLite: REPLACE does not undo a revocation, and deleting a client cascades without foreign keys`()
     async throws
   {
     let database = try await TestDatabase(.sqlite)
@@ -231,7 +231,7 @@ import Testing
     }
     #expect(refused?.message == "a device with this id exists")
     #expect(try await database.sql("SELECT revoked FROM devices WHERE id = '\(device.id)'") == "1")
-    // A connection of its own has foreign_keys off.
+    // Foreign keys are off on a separate connection.
     try await database.sql("DELETE FROM clients WHERE id = 'alice'")
     #expect(try await database.sql("SELECT group_concat(device_name) FROM devices") == "kept")
     #expect(try await database.sql("SELECT device_count FROM clients") == "1")
@@ -241,7 +241,7 @@ import Testing
   }
 
   @Test(arguments: ["devices CASCADE", "clients CASCADE"])
-  func `PostgreSQL: TRUNCATE is counted`(_ tables: String) async throws {
+  func `PostgreSQL: TRUNCATE updates the device count`(_ tables: String) async throws {
     let database = try await TestDatabase(.postgres)
     try await database.withStore { store in
       try await store.insertClient(client("alice"))
@@ -273,13 +273,15 @@ import Testing
       for _ in 0..<3 { group.addTask { try await database.migrate() } }
       return try await group.reduce([], +)
     }
-    // Who comes in between two of them may do the second, and be done first.
+    // Another process may apply the second one in between, and end first.
     #expect(applied.sorted() == database.kind.migrations.map(\.label))
     #expect(try await database.migrate() == [])
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `A migration that changed, is unknown or comes too late is refused`(_ kind: StoreKind) async throws {
+  func `A migration that changed, is unknown or precedes an applied one is refused`(_ kind: StoreKind)
+    async throws
+  {
     let database = try await TestDatabase(kind)
     let known = database.kind.migrations
     func migration(_ number: Int, _ name: String, _ sql: String) -> Migration {
@@ -290,7 +292,7 @@ import Testing
     }
     await #expect(throws: MigrationError.unknown("0001_clients_and_devices")) { try await database.migrate([]) }
 
-    // The number after the next is taken first.
+    // A later number is applied first.
     let late = migration(known.count + 1, "late", "SELECT 1")
     let early = migration(known.count + 2, "early", "CREATE TABLE early (id integer)")
     #expect(try await database.migrate(known + [early]) == [early.label])

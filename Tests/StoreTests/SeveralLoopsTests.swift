@@ -5,17 +5,17 @@ import Testing
 @testable import PostgresStore
 @testable import SQLiteStore
 
-/// Two stores on one database, each on a loop of its own, as in a process with two cores.
-@Suite("Every store: two loops at once", .timeLimit(.minutes(1))) struct SeveralLoopsTests {
+/// Two stores on one database, each on a separate loop, as in a process with two cores.
+@Suite("Every store: two concurrent loops", .timeLimit(.minutes(1))) struct SeveralLoopsTests {
   @Test(arguments: StoreKind.allCases)
-  func `Twelve registrations of one name: one succeeds`(_ kind: StoreKind) async throws {
+  func `Of twelve registrations of one name one succeeds`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     let outcomes = try await race(database) { store, _ in try await store.add("same") }
     #expect(outcomes == [nil: 1, .deviceNameTaken: 11])
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Twelve registrations where five may be: five succeed`(_ kind: StoreKind) async throws {
+  func `Of twelve registrations five succeed where the limit is five`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     let outcomes = try await race(database) { try await $0.add("device \($1)", maxDevices: 5) }
     #expect(outcomes == [nil: 5, .tooManyDevices(limit: 5): 7])

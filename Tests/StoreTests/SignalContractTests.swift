@@ -3,7 +3,7 @@ import Testing
 
 @Suite("Every store: signals") struct SignalContractTests {
   @Test(arguments: StoreKind.allCases)
-  func `A signal comes back byte for byte, with a delivery for each device`(_ kind: StoreKind) async throws {
+  func `A signal is read back byte for byte, with a delivery for each device`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let ids = try await store.addDevices(3)
       let text = "{ \"symbol\" : \"EURUSD\",\n\t\"comment\":\"Grüße 🚀 'x' \\u0041\\\\\" }"
@@ -19,12 +19,12 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `The largest payload is stored, and one byte more is refused by the database`(_ kind: StoreKind)
+  func `The database stores the largest payload, and refuses one byte more`(_ kind: StoreKind)
     async throws
   {
     try await withStore(kind) { store in
       let ids = try await store.addDevices(1)
-      // Of two bytes each: bytes count, not characters.
+      // Two bytes for each character: the limit is in bytes.
       let largest = "{\"\(String(repeating: "ü", count: 8189))\":1}"
       #expect(largest.utf8.count == Signal.maximumPayloadBytes)
       let signal = newSignal(payload: largest)
@@ -60,7 +60,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `A signal to all of no devices is stored`(_ kind: StoreKind) async throws {
+  func `A signal to all is stored for a client without devices`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       try await store.insertClient(client("alice"))
       let signal = newSignal()
@@ -70,7 +70,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `A signal goes to all 1,000 devices that it may name`(_ kind: StoreKind) async throws {
+  func `A signal can name 1,000 devices`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let (number, _) = (Addressees.maximumListed, try await store.insertClient(client("alice")))
@@ -83,8 +83,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `What is wrong with an addressee is said in order, and nothing is stored`(_ kind: StoreKind) async throws
-  {
+  func `Errors of addressees have a fixed order, and nothing is stored`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let ids = try await store.addDevices(3)
@@ -120,7 +119,8 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `So many signals of a client live at once; expired ones are not counted`(_ kind: StoreKind) async throws
+  func `The number of live signals of a client is limited; expired ones do not count`(_ kind: StoreKind)
+    async throws
   {
     try await withStore(kind) { store in
       let ids = try await store.addDevices(1)
@@ -138,7 +138,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Sixteen signals at once where five may live: five are stored`(_ kind: StoreKind) async throws {
+  func `Of sixteen concurrent signals five are stored where the limit is five`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let ids = try await store.addDevices(2)
@@ -152,7 +152,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `A signal reaches no device that is revoked at the same time, or was sent before`(_ kind: StoreKind)
+  func `A signal and a concurrent revocation are serialised`(_ kind: StoreKind)
     async throws
   {
     try await withStore(kind) { store in
@@ -174,7 +174,8 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `A client's signals come newest first, and pages miss and repeat nothing`(_ kind: StoreKind) async throws
+  func `A client's signals are listed newest first, and pages neither skip nor repeat`(_ kind: StoreKind)
+    async throws
   {
     try await withStore(kind) { store in
       let ids = try await store.addDevices(2)
@@ -203,7 +204,9 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `A device's signals come oldest first until acknowledged or expired`(_ kind: StoreKind) async throws {
+  func `A device's pending signals are returned oldest first until acknowledged or expired`(_ kind: StoreKind)
+    async throws
+  {
     try await withStore(kind) { store in
       let ids = try await store.addDevices(2)
       let end = noon.plus(seconds: 10)
@@ -225,7 +228,9 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `The first acknowledgement of a signal counts, a repeated one is known`(_ kind: StoreKind) async throws {
+  func `The first acknowledgement of a signal is stored, and a later one is a repetition`(_ kind: StoreKind)
+    async throws
+  {
     try await withStore(kind) { store in
       let ids = try await store.addDevices(2)
       let signals = [
@@ -259,7 +264,9 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `A store tells first acknowledgements from repeated ones, and names no others`(_ kind: StoreKind)
+  func `The result distinguishes first and repeated acknowledgements, and omits unknown signals`(
+    _ kind: StoreKind
+  )
     async throws
   {
     try await withStore(kind) { store in
@@ -276,7 +283,9 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Every status is stored, and a request's most acknowledgements are`(_ kind: StoreKind) async throws {
+  func `Every status, and the maximum of acknowledgements in a request, is stored`(_ kind: StoreKind)
+    async throws
+  {
     try await withStore(kind) { store in
       let ids = try await store.addDevices(1)
       var acknowledgements: [Acknowledgement] = []
@@ -297,7 +306,8 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Sixteen acknowledgements of a signal at once: one counts, all are known`(_ kind: StoreKind) async throws
+  func `Of sixteen concurrent acknowledgements one is stored, and the others are repetitions`(_ kind: StoreKind)
+    async throws
   {
     try await withStore(kind) { store in
       let ids = try await store.addDevices(1)
@@ -310,13 +320,13 @@ import Testing
       #expect(outcomes == [nil: 16])
       let stored = try #require(try await store.deliveries(of: signal.id).first)
       let winner = try #require(stored.acknowledgement?.brokerTicket.flatMap { Int64($0) })
-      // Its time is the same one's.
+      // The stored time belongs to the same acknowledgement.
       #expect(stored.ackedAt == noon.plus(seconds: winner))
     }
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `A client goes with its signals, their deliveries, and its devices' tokens`(_ kind: StoreKind)
+  func `Deleting a client deletes its signals, their deliveries, and its devices' tokens`(_ kind: StoreKind)
     async throws
   {
     let database = try await TestDatabase(kind)
@@ -339,7 +349,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `A device goes with its deliveries, and the signal stays`(_ kind: StoreKind) async throws {
+  func `Deleting a device deletes its deliveries, and keeps the signal`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let ids = try await store.addDevices(2)
@@ -351,7 +361,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Signals that expired before a time are removed, so many at once`(_ kind: StoreKind) async throws {
+  func `Signals that expired before a time are removed, up to a limit`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let ids = try await store.addDevices(2)
@@ -375,7 +385,7 @@ private func placed(_ signal: Signal) -> Acknowledgement {
 }
 
 extension TestDatabase {
-  /// Stores so many devices of the client alice by hand.
+  /// Stores `number` devices of the client alice with hand-written SQL.
   fileprivate func insertDevices(_ number: Int) async throws {
     let (id, key, time) =
       kind == .postgres

@@ -1,7 +1,7 @@
 import Glibc
 import TestSupport
 
-/// A TCP port that accepts connections and never says a word.
+/// A TCP port that accepts connections and never sends anything.
 final class SilentListener: Sendable {
   let port: UInt16
   private let descriptor: Int32
@@ -25,7 +25,7 @@ final class SilentListener: Sendable {
 
   deinit { close(descriptor) }
 
-  /// Waits until somebody connects.
+  /// Waits for a connection.
   func waitForConnection() async throws {
     var event = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
     try await wait { poll(&event, 1, 0) == 1 }

@@ -8,7 +8,7 @@ import TestSupport
 @testable import PostgresStore
 @testable import SQLiteStore
 
-/// The stores that pass the same tests.
+/// The stores; all pass the same tests.
 enum StoreKind: String, CaseIterable {
   case postgres, sqlite
 
@@ -24,7 +24,7 @@ final class TestDatabase: Sendable {
   let location: String
   private let directory = TemporaryDirectory()
 
-  /// Without its tables unless `isMigrated`; on the server that all tests share unless on another.
+  /// Without tables unless `isMigrated`; on the server that all tests share unless another is given.
   init(_ kind: StoreKind, on cluster: PostgresCluster? = nil, isMigrated: Bool = true) async throws {
     self.kind = kind
     switch kind {
@@ -51,8 +51,8 @@ final class TestDatabase: Sendable {
     }
   }
 
-  /// Runs hand-written SQL on a connection of its own. Answers the first column of the first row, or nil;
-  /// throws `SQLRefused`.
+  /// Runs hand-written SQL on a separate connection. Returns the first column of the first row, or nil; throws
+  /// `SQLRefused`.
   @discardableResult
   func sql(_ text: String) async throws(SQLRefused) -> String? {
     switch kind {
@@ -76,10 +76,10 @@ final class TestDatabase: Sendable {
     }
   }
 
-  /// Each store has six connections, and the server that all tests share has 300.
+  /// Limits concurrent stores: each has six connections, and the server that all tests share allows 300.
   private static let postgresTurns = Turns(24)
 
-  /// Lends a store, on whose loop the body runs.
+  /// Calls the body with a store, on the store's loop.
   func withStore<Value: Sendable>(
     _ body: @escaping @Sendable (any RegistryStore) async throws -> Value
   ) async throws -> Value {
@@ -107,7 +107,7 @@ final class TestDatabase: Sendable {
   }
 }
 
-/// Lets so many go on at once.
+/// Limits how many tasks run concurrently.
 private final class Turns: Sendable {
   private struct State {
     var free: Int
@@ -141,7 +141,7 @@ private final class Turns: Sendable {
   }
 }
 
-/// Lends a store on an empty database.
+/// Calls the body with a store on an empty database.
 func withStore(
   _ kind: StoreKind, _ body: @escaping @Sendable (any RegistryStore) async throws -> Void
 ) async throws {
@@ -149,7 +149,7 @@ func withStore(
 }
 
 extension EventLoop {
-  /// What became of an asynchronous body on the loop.
+  /// The result of an asynchronous body on the loop.
   func outcome<Value: Sendable>(
     _ body: @escaping @Sendable () async throws -> Value
   ) async -> Result<Value, any Error> {
@@ -176,7 +176,7 @@ func newID() -> DeviceID {
   DeviceID(high: 0x0193_6b2e_7c1f_7a4b, low: counter.add(1, ordering: .relaxed).newValue)
 }
 
-/// What is stored of a secret; each is another one's.
+/// A new secret's verifier.
 func verifier() -> SecretVerifier {
   let id = newID()
   let number = withUnsafeBytes(of: id.low.bigEndian) { Array($0) }
@@ -199,7 +199,7 @@ let alice = ClientID("alice")!
 let bob = ClientID("bob")!
 
 extension RegistryStore {
-  /// Stores a device as registered, and answers it.
+  /// Stores a new device, and returns it.
   @discardableResult
   func add(
     _ name: String, of client: String = "alice", id: DeviceID = newID(), at time: Timestamp = noon,
@@ -210,7 +210,7 @@ extension RegistryStore {
     return device
   }
 
-  /// How many of the calls ended in which way.
+  /// Counts the results of the calls.
   func outcomes(
     _ count: Int, _ body: @escaping @Sendable (Int) async throws -> Void
   ) async -> [RegistryError?: Int] {
@@ -239,7 +239,7 @@ func newSignal(
 }
 
 extension RegistryStore {
-  /// Stores the client alice and so many devices of hers, whose ids ascend.
+  /// Stores the client alice and `number` devices of hers, with ascending ids.
   func addDevices(_ number: Int) async throws -> [DeviceID] {
     try await insertClient(StoreTests.client("alice"))
     var ids: [DeviceID] = []
@@ -247,7 +247,7 @@ extension RegistryStore {
     return ids
   }
 
-  /// Stores a token as `insertToken` does, with the bounds of the service unless told otherwise.
+  /// Stores a token with `insertToken`; the default limits are those of the service.
   func addToken(
     _ hash: TokenHash = newHash(), of id: DeviceID, _ secret: SecretVerifier, at time: Timestamp = noon,
     expiresAt: Timestamp? = nil, maxLive: Int = 10, windowSeconds: Int = 60
@@ -257,7 +257,7 @@ extension RegistryStore {
       maxLive: maxLive, windowSeconds: windowSeconds)
   }
 
-  /// Stores a signal, and answers it.
+  /// Stores a signal, and returns it.
   @discardableResult
   func send(_ signal: Signal = newSignal(), to ids: DeviceID...) async throws -> Signal {
     _ = try await insertSignal(signal, to: .devices(ids), maxLive: 1000)
@@ -265,7 +265,7 @@ extension RegistryStore {
   }
 }
 
-/// Whether it is the error that says: the database is out of reach.
+/// Whether the error means that the database is unreachable.
 func isUnavailable(_ error: RegistryError?) -> Bool {
   if case .unavailable? = error { true } else { false }
 }
@@ -274,7 +274,7 @@ func isOverloaded(_ error: RegistryError?) -> Bool {
   if case .overloaded? = error { true } else { false }
 }
 
-/// Changes by someone who does not matter to the test.
+/// Changes by an arbitrary actor.
 extension RegistryStore {
   func insertClient(_ client: Client) async throws(RegistryError) {
     try await insertClient(client, change: .at(client.createdAt))
@@ -318,7 +318,7 @@ extension RegistryStore {
     try await insertSignal(signal, to: addressees, maxLive: maxLive, change: .at(signal.createdAt))
   }
 
-  /// The signals that were sent to the device.
+  /// The signals sent to the device.
   func acknowledge(
     _ acknowledgements: [Acknowledgement], by id: DeviceID, at time: Timestamp
   ) async throws(RegistryError) -> Set<SignalID> {

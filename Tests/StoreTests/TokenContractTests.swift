@@ -3,7 +3,7 @@ import Testing
 
 @Suite("Every store: access tokens") struct TokenContractTests {
   @Test(arguments: StoreKind.allCases)
-  func `A token stands for its device until it expires`(_ kind: StoreKind) async throws {
+  func `A token authenticates its device until it expires`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let (id, secret) = try await store.addDevice()
       let (hash, end) = (newHash(), noon.plus(seconds: 900))
@@ -18,7 +18,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `A token is given for the secret in force alone`(_ kind: StoreKind) async throws {
+  func `A token is stored only for the current secret`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let (id, first) = try await store.addDevice()
@@ -37,7 +37,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `A device that may not come in is given no token`(_ kind: StoreKind) async throws {
+  func `An inactive device gets no token`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let (id, secret) = try await store.addDevice()
@@ -51,14 +51,14 @@ import Testing
     }
   }
 
-  /// What ends a device's secret, or the device.
+  /// Changes that end a device's secret, or the device.
   enum End: CaseIterable {
     case promotion, rotationAtOnce, revocation, deletionOfClient
     case keyByHand, inactiveByHand, revokedByHand, deletedByHand
   }
 
   @Test(arguments: StoreKind.allCases, End.allCases)
-  func `A token ends with its secret and its device, however they end`(_ kind: StoreKind, _ end: End)
+  func `A token ends with its secret or its device, whatever ends them`(_ kind: StoreKind, _ end: End)
     async throws
   {
     let database = try await TestDatabase(kind)
@@ -70,7 +70,7 @@ import Testing
       let kept = newHash()
       _ = try await store.addToken(kept, of: neighbour.id, other)
       _ = try await store.addToken(hash, of: id, first)
-      // These end neither.
+      // These changes do not end the token.
       _ = try await store.rotate(id, to: second, until: noon.plus(seconds: 60))
       _ = try await store.renameDevice(id, of: alice, to: DeviceName("uno"), at: noon)
       try await store.recordPresence([id: Presence(lastSeen: noon)])
@@ -94,14 +94,14 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Of too many live tokens the oldest makes room, and an expired one takes none`(_ kind: StoreKind)
+  func `A new token replaces the oldest live one at the limit; expired tokens do not count`(_ kind: StoreKind)
     async throws
   {
     try await withStore(kind) { store in
       let (id, secret) = try await store.addDevice()
       let hashes = (0..<6).map { _ in newHash() }
       for (index, hash) in hashes.enumerated() {
-        // The third lives for a second.
+        // The third token lives for a second.
         let time = noon.plus(seconds: Int64(index) * 2)
         let added = try await store.addToken(
           hash, of: id, secret, at: time, expiresAt: time.plus(seconds: index == 2 ? 1 : 900), maxLive: 3,
@@ -117,7 +117,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `So many tokens in so many seconds, the expired ones included`(_ kind: StoreKind) async throws {
+  func `The rate of tokens is limited, including expired ones`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let (id, secret) = try await store.addDevice()
       let other = verifier()
@@ -134,7 +134,7 @@ import Testing
         }
       }
       #expect(try await store.addToken(of: neighbour.id, other, at: noon.plus(seconds: 30), maxLive: 3) == true)
-      // Another secret is told so, whatever the rate.
+      // A wrong secret is refused as such, whatever the rate.
       #expect(try await store.addToken(of: id, other, at: noon.plus(seconds: 30), maxLive: 3) == false)
       #expect(try await store.addToken(of: id, secret, at: noon.plus(seconds: 60), maxLive: 3) == true)
       await #expect(throws: RegistryError.tooManyTokens(retryAfterSeconds: 9)) {
@@ -144,7 +144,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Tokens of a clock that was ahead keep nobody from new ones`(_ kind: StoreKind) async throws {
+  func `Tokens created by a clock that was ahead do not block new ones`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let (id, secret) = try await store.addDevice()
       let later = noon.plus(seconds: 3600)
@@ -166,7 +166,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Sixteen tokens at once where ten may be: ten are given`(_ kind: StoreKind) async throws {
+  func `Of sixteen concurrent tokens ten are stored where the limit is ten`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let (id, secret) = try await store.addDevice()
@@ -180,7 +180,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Eight tokens at once beside ten older ones: ten are live`(_ kind: StoreKind) async throws {
+  func `After eight concurrent tokens and ten older ones ten are live`(_ kind: StoreKind) async throws {
     let database = try await TestDatabase(kind)
     try await database.withStore { store in
       let (id, secret) = try await store.addDevice()
@@ -197,7 +197,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `No token of the old secret outlives a rotation that comes at the same time`(_ kind: StoreKind)
+  func `No token of the old secret outlives a concurrent rotation`(_ kind: StoreKind)
     async throws
   {
     let database = try await TestDatabase(kind)
@@ -216,7 +216,7 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Tokens that expired before a time are removed, so many at once`(_ kind: StoreKind) async throws {
+  func `Tokens that expired before a time are removed, up to a limit`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let (id, secret) = try await store.addDevice()
       let hashes = (0..<6).map { _ in newHash() }
