@@ -1,7 +1,7 @@
 /// Base64 (RFC 4648, section 4), always padded, for bytes that are not secret, such as signatures and digests.
 ///
-/// Not on libsodium: it takes 150 ns to encode 32 bytes and 215 ns to decode them, several times as long as this code,
-/// and a signed poll does both.
+/// Not libsodium's: it takes 150 ns to encode 32 bytes and 215 ns to decode them, several times as long as this
+/// code, and a signed poll does both.
 public enum Base64 {
   private static let alphabet: StaticString = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
   private static let padding = UInt8(ascii: "=")
@@ -69,7 +69,7 @@ public enum Base64 {
         var pending: UInt32 = 0
         for (index, digit) in digits.enumerated() {
           pending = pending << 6 | UInt32(values[Int(digit)])
-          // Every four characters encode three bytes; the first of them alone completes none.
+          // Each group of four characters encodes three bytes; the first character alone completes none.
           guard index & 3 != 0 else { continue }
           bytes[count] = UInt8(truncatingIfNeeded: pending >> UInt32(6 - 2 * (index & 3)))
           count += 1

@@ -1,7 +1,7 @@
 /// Hexadecimal digits. They are written in lower case.
 public enum Hex {
-  /// The digit of a number below 16. By arithmetic, because the cache lines of a table can reveal a secret: this is
-  /// libsodium's way, whose own function writes a zero after the text, for which a secret's memory has no room.
+  /// The digit of a number below 16. It is computed, because the cache lines of a table can reveal a secret.
+  /// libsodium's own function writes a zero after the text, for which a secret's memory has no room.
   @inlinable public static func digit(_ nibble: UInt8) -> UInt8 {
     UInt8(ascii: "0") &+ nibble &+ ((9 &- nibble) >> 7) &* 39
   }

@@ -5,7 +5,7 @@ public enum JSONString {
     byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\")
   }
 
-  /// Hands the characters of a text to `append` in pieces: runs that need no escape, and escapes.
+  /// Passes the characters of a text to `append` in pieces: runs that need no escape, and escapes.
   /// - Parameter escapesDelete: whether DEL is escaped too, which JSON allows and terminals need.
   @inlinable public static func encode(
     _ text: UnsafeBufferPointer<UInt8>, escapesDelete: Bool = false,

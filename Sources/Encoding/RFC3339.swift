@@ -6,8 +6,7 @@ public enum RFC3339 {
   /// 0000-01-01T00:00:00.000Z to 9999-12-31T23:59:59.999Z: the times that RFC 3339 can write.
   private static let writable: ClosedRange<Int64> = -62_167_219_200_000...253_402_300_799_999
 
-  /// Writes `length` bytes; the year has four digits. A time outside the years 0000 to 9999 is written as the nearest one
-  /// within.
+  /// Writes `length` bytes; the year has four digits. A time outside the years 0000 to 9999 is clamped.
   ///
   /// The date is computed by the days-to-civil algorithm: years start in March, so that the leap day is a
   /// year's last, and 400 years are always 146,097 days.

@@ -1,5 +1,5 @@
-/// Writes ASCII text to memory that is large enough, for the texts of every signed poll: appending to an array or to a
-/// string tests its capacity for each piece. To write more than the memory holds stops the program.
+/// Writes ASCII text to memory that is large enough, for the texts of every signed poll: an array or a string
+/// would check its capacity for each piece. Writing beyond the memory stops the program.
 @frozen public struct TextWriter {
   @usableFromInline let buffer: UnsafeMutableBufferPointer<UInt8>
   @usableFromInline var count = 0
@@ -7,7 +7,7 @@
   /// Writes to the buffer from its start.
   @inlinable public init(_ buffer: UnsafeMutableBufferPointer<UInt8>) { self.buffer = buffer }
 
-  /// What was written.
+  /// The bytes written so far.
   @inlinable public var written: UnsafeBufferPointer<UInt8> { UnsafeBufferPointer(buffer.extracting(..<count)) }
 
   /// The memory for the next `length` bytes.
@@ -28,7 +28,7 @@
     text.withUTF8 { append($0) }
   }
 
-  /// A number that is not negative, in decimal digits.
+  /// Writes a non-negative number in decimal digits.
   @inlinable public mutating func append(_ number: Int64) {
     let number = UInt64(number)
     DecimalText.write(number, to: take(DecimalText.length(of: number)))
@@ -38,10 +38,10 @@
     Base64.encode(bytes, into: take(Base64.encodedLength(bytes.count)))
   }
 
-  /// A string of what `body` writes, `capacity` bytes at most.
+  /// The string that `body` writes, at most `capacity` bytes.
   @inlinable public static func string(capacity: Int, _ body: (inout TextWriter) -> Void) -> String {
     String(unsafeUninitializedCapacity: capacity) { buffer in
-      // The string may have more room than it was asked for.
+      // The string may provide more memory than requested.
       var writer = TextWriter(buffer)
       body(&writer)
       return writer.count

@@ -2,10 +2,10 @@ internal import CLibuv
 private import Glibc
 
 extension EventLoop {
-  /// The IP addresses of a host, as text, in the order in which the system wants them tried, up to a maximum. Called on the
-  /// loop; threads of libuv wait for the system's resolver, two at the same time in a process.
+  /// The IP addresses of a host, as text, in the order in which the system would try them, up to a maximum.
+  /// Call it on the loop; threads of libuv wait for the system's resolver, at most two at a time in a process.
   ///
-  /// Throws what the resolver says. A loop that is stopped does not wait for it, and the task then never goes on.
+  /// Throws the resolver's error. If the loop stops first, the task never resumes.
   public func addresses(ofHost host: String, maximum: Int) async throws(EventLoopError) -> [String] {
     assertCurrent()
     let result = await withUnsafeContinuation { continuation in
@@ -20,7 +20,7 @@ extension EventLoop {
   }
 }
 
-/// One request to the resolver. It keeps itself until libuv has answered.
+/// One request to the resolver. It retains itself until libuv calls back.
 private final class AddressLookUp {
   typealias Outcome = Result<[String], EventLoopError>
 

@@ -2,15 +2,14 @@ internal import CLibuv
 internal import Glibc
 internal import Synchronization
 
-/// One thread that runs one libuv loop, and a `TaskExecutor`: a task that prefers it runs on that thread
-/// between its waits, and nowhere else.
+/// One thread that runs one libuv loop, and a `TaskExecutor`: a task that prefers it runs on that thread only.
 ///
-/// What happens in a pass, in libuv's order: timers; callbacks of ready file descriptors; then the jobs of
-/// tasks that became runnable, and after them what was deferred (`atEndOfPass`), so that a pass flushes once
-/// what its many tasks wrote. Nothing that blocks may run here.
+/// A pass runs, in libuv's order: timers; callbacks of ready file descriptors; the jobs of runnable tasks; and
+/// then deferred work (`atEndOfPass`), so that a pass flushes the output of many tasks once. Nothing that
+/// blocks may run here.
 ///
-/// `@unchecked Sendable`: all mutable state but `inbox` is touched on the loop's thread alone; `inbox` is a
-/// mutex; `uv_async_send` may be called from any thread (libuv's manual, "Async handle").
+/// `@unchecked Sendable`: only the loop's thread accesses mutable state, except `inbox`, which is a mutex;
+/// `uv_async_send` may be called from any thread (libuv's manual, "Async handle").
 public final class EventLoop: TaskExecutor, @unchecked Sendable {
   let uvLoop: UnsafeMutablePointer<uv_loop_t>
   private let asyncHandle: UnsafeMutablePointer<uv_async_t>
@@ -19,11 +18,11 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
   private let idleHandle: UnsafeMutablePointer<uv_idle_t>
 
   private var thread: Thread?
-  /// Jobs that may run, from `nextJob` on.
+  /// Runnable jobs, from `nextJob` on.
   private var readyJobs: [UnownedJob] = []
   private var nextJob = 0
   private var deferred: [() -> Void] = []
-  /// Look-ups of names that libuv has not answered.
+  /// Name look-ups in progress.
   var lookUpsInProgress = 0
 
   private struct Inbox {
@@ -37,13 +36,13 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
   }
   private let inbox = Mutex(Inbox())
 
-  /// Jobs that one pass runs before the loop looks at its file descriptors again. What a herd makes runnable at once must
-  /// not hold up everything else.
+  /// The maximum number of jobs in a pass before the loop polls its file descriptors again, so that many tasks
+  /// that become runnable at once do not delay everything else.
   static let maximumJobsPerPass = 256
-  /// Jobs that run before the next event is looked at.
+  /// The maximum number of jobs before the next event.
   static let maximumJobsPerEvent = 16
 
-  /// Makes the loop and starts its thread. Throws when the system has no thread or descriptor left.
+  /// Creates the loop and starts its thread. Throws when the system has no thread or descriptor left.
   public init(name: String) throws(EventLoopError) {
     uvLoop = .allocate(capacity: 1)
     asyncHandle = .allocate(capacity: 1)
@@ -51,7 +50,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     checkHandle = .allocate(capacity: 1)
     idleHandle = .allocate(capacity: 1)
     try EventLoopError.check(uv_loop_init(uvLoop))
-    // The loop lives as long as its thread, which holds a reference: the handles' need not be counted.
+    // The thread holds a reference to the loop, so the handles' references need not be counted.
     let me = Unmanaged.passUnretained(self).toOpaque()
     try EventLoopError.check(
       uv_async_init(uvLoop, asyncHandle) { EventLoop.of($0!.pointee.data).takeInbox() })
@@ -80,25 +79,26 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     pthread_getspecific(Self.currentLoop) == UnsafeMutableRawPointer(Unmanaged.passUnretained(self).toOpaque())
   }
 
-  /// Under this key each loop's thread keeps its loop.
+  /// The thread-specific key under which a loop's thread stores its loop.
   private static let currentLoop: pthread_key_t = {
     var key = pthread_key_t()
     pthread_key_create(&key, nil)
     return key
   }()
 
-  /// Milliseconds of a clock that never goes back, as the pass began. Off the loop it means nothing.
+  /// Milliseconds of a monotonic clock at the start of the pass. Meaningless off the loop.
   public var nowMilliseconds: Int { Int(uv_now(uvLoop)) }
 
-  /// Stops the program unless the caller runs on the loop's thread: state confined to it is about to be touched.
+  /// A precondition before access to state of the loop: stops the program unless the caller is on the loop's
+  /// thread.
   public func assertCurrent() { precondition(isCurrent, "off the event loop") }
 
-  /// Runs `work` on the loop soon, in the order of the calls. Any thread may call. False, and nothing happens,
-  /// once `stop` was called.
+  /// Runs `work` on the loop soon, in the order of the calls. Any thread may call. False, without effect, after
+  /// `stop`.
   @discardableResult
   public func submit(_ work: @escaping @Sendable () -> Void) -> Bool { deliver(.call(work)) }
 
-  /// Starts a task on the loop, which the caller is on: it runs at once, up to its first wait.
+  /// Starts a task from the loop. It runs immediately, up to its first suspension.
   @discardableResult
   public func startTask(_ body: @escaping @Sendable () async -> Void) -> Task<Void, Never> {
     assertCurrent()
@@ -115,26 +115,25 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     return try await task.value.get()
   }
 
-  /// Calls `work` on the loop before it waits for events again, after the tasks that are runnable now. For
-  /// writes that are worth gathering. The caller is on the loop.
+  /// Calls `work` after the runnable tasks and before the loop waits for events again, for example to combine
+  /// writes. Call it on the loop.
   public func atEndOfPass(_ work: @escaping () -> Void) {
     assertCurrent()
     deferred.append(work)
   }
 
-  /// Runs tasks that are runnable now, some of them, and does not wait for the end of the pass: what an event of a
-  /// descriptor began is answered before the next event is looked at. Called from a handler of the loop, and not from a
-  /// task.
+  /// Runs a bounded number of runnable tasks now instead of at the end of the pass, so that an event is
+  /// answered before the next is processed. Call it from a handler of the loop, not from a task.
   public func runReadyTasks() {
     assertCurrent()
     var budget = Self.maximumJobsPerEvent
     runJobs(&budget)
   }
 
-  /// Waits on the loop, unless the task is cancelled.
+  /// Waits on the loop. Returns early if the task is cancelled.
   public func sleep(milliseconds: Int) async {
     assertCurrent()
-    // Confined to the loop, where `submit` runs what it is given.
+    // Confined to the loop: `submit` runs its closure there.
     nonisolated(unsafe) let timer = Timer(on: self)
     await withTaskCancellationHandler {
       await withUnsafeContinuation { continuation in
@@ -146,8 +145,8 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     timer.close()
   }
 
-  /// Ends the loop's thread, after what was submitted before, and waits until it is gone. Not from the loop
-  /// itself. Tasks that still wait on it never run again, so end them first.
+  /// Ends the loop's thread after all submitted work, and waits for it. Not from the loop. Tasks that still
+  /// wait on the loop never resume, so end them first.
   public func stop() {
     precondition(!isCurrent, "a loop cannot wait for itself")
     deliver(.stop)
@@ -205,7 +204,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
     }
   }
 
-  /// Runs what the callbacks of this pass made runnable.
+  /// Runs the jobs that this pass's callbacks made runnable.
   private func finishPass() {
     var budget = Self.maximumJobsPerPass
     while budget > 0, !(readyJobs.isEmpty && deferred.isEmpty) {
@@ -214,7 +213,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
       swap(&calls, &deferred)
       for call in calls { call() }
     }
-    // With an idle handle libuv polls without waiting: what is left over runs in the next pass.
+    // With an active idle handle libuv polls without waiting, so the remaining jobs run in the next pass.
     if readyJobs.isEmpty && deferred.isEmpty {
       uv_idle_stop(idleHandle)
     } else {
@@ -238,7 +237,8 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
   private func closeAllHandles() {
     uv_walk(uvLoop, { handle, _ in if uv_is_closing(handle) == 0 { uv_close(handle, nil) } }, nil)
     guard lookUpsInProgress == 0 else {
-      // The resolver may take many seconds, and its thread writes to the loop at the end: the loop's memory stays.
+      // The resolver may take many seconds, and its thread then writes to the loop: the loop's memory is not
+      // freed.
       _ = Unmanaged.passRetained(self)
       return
     }
@@ -247,7 +247,7 @@ public final class EventLoop: TaskExecutor, @unchecked Sendable {
   }
 }
 
-/// libuv or the system refused.
+/// libuv or the system returned an error.
 public struct EventLoopError: Error, CustomStringConvertible {
   public let description: String
 

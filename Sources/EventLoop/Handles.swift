@@ -1,7 +1,7 @@
 internal import CLibuv
 private import Glibc
 
-/// A timer of a loop. Used on the loop alone, and closed by its owner.
+/// A timer of a loop. Used on the loop only; its owner closes it.
 public final class Timer {
   private let handle: UnsafeMutablePointer<uv_timer_t>
   private var handler: (() -> Void)?
@@ -16,8 +16,7 @@ public final class Timer {
 
   deinit { precondition(isClosed, "a timer must be closed before it goes") }
 
-  /// Calls `handler` once after that time, or again and again where `repeatMilliseconds` is not 0. Starting a
-  /// timer again replaces what it was set to.
+  /// Calls `handler` after that time, or periodically if `repeatMilliseconds` is not 0. Replaces the setting.
   public func start(afterMilliseconds: Int, repeatMilliseconds: Int = 0, _ handler: @escaping () -> Void) {
     precondition(!isClosed)
     self.handler = handler
@@ -28,7 +27,7 @@ public final class Timer {
       UInt64(max(0, afterMilliseconds)), UInt64(max(0, repeatMilliseconds)))
   }
 
-  /// Whether the handler is still to be called.
+  /// Whether the handler will be called.
   public var isActive: Bool {
     !isClosed && handle.withMemoryRebound(to: uv_handle_t.self, capacity: 1) { uv_is_active($0) != 0 }
   }
@@ -38,7 +37,7 @@ public final class Timer {
     handler = nil
   }
 
-  /// Calls the handler now, once and for all, if it is still to come.
+  /// Calls the handler now instead of later, if it would be called, and stops the timer.
   func fire() {
     let handler = handler
     stop()
@@ -53,16 +52,15 @@ public final class Timer {
   }
 }
 
-/// Tells when a file descriptor (a socket, libpq's) is ready. Used on the loop alone, and closed by its owner before the
-/// descriptor is.
+/// Reports when a file descriptor is ready. Used on the loop only; its owner closes it before the descriptor.
 public final class DescriptorWatch {
-  /// What to wait for, or what has come.
+  /// Events to wait for, or that occurred.
   public struct Readiness: OptionSet, Sendable {
     public let rawValue: Int32
     public init(rawValue: Int32) { self.rawValue = rawValue }
     public static let readable = Readiness(rawValue: Int32(UV_READABLE.rawValue))
     public static let writable = Readiness(rawValue: Int32(UV_WRITABLE.rawValue))
-    /// The peer of a stream socket sends no more. Without `readable`, this is reported before what came earlier is read.
+    /// The peer of a stream socket sends no more. Without `readable`, earlier data may still be unread.
     public static let disconnected = Readiness(rawValue: Int32(UV_DISCONNECT.rawValue))
   }
 
@@ -87,9 +85,9 @@ public final class DescriptorWatch {
 
   deinit { precondition(isClosed, "a watch must be closed before it goes") }
 
-  /// Waits for `interest`, and calls `handler` each time some of it has come. An error of the descriptor counts
-  /// as everything that was waited for: the next call on it tells what is wrong. It also ends the waiting, until the next
-  /// `change`.
+  /// Waits for `interest`, and calls `handler` each time one of its events occurs. An error of the descriptor
+  /// reports all of `interest`: the next call on the descriptor returns the error. It also stops the waiting
+  /// until the next `change`.
   public func start(for interest: Readiness, _ handler: @escaping (Readiness) -> Void) {
     precondition(!isClosed)
     self.handler = handler
@@ -97,7 +95,7 @@ public final class DescriptorWatch {
     poll()
   }
 
-  /// Changes what is waited for; with nothing, the handler is not called. Costs a system call only where it differs.
+  /// Changes the events to wait for; none stops the handler's calls. Makes a system call only if they differ.
   public func change(to interest: Readiness) {
     guard !isClosed, interest != self.interest else { return }
     self.interest = interest
@@ -118,7 +116,7 @@ public final class DescriptorWatch {
         watch.handler?(Readiness(rawValue: events).intersection(watch.interest))
         return
       }
-      // libuv has stopped the handle.
+      // libuv has already stopped the handle.
       let interest = watch.interest
       watch.interest = []
       watch.handler?(interest)
@@ -126,7 +124,7 @@ public final class DescriptorWatch {
   }
 }
 
-/// Calls a handler when the process receives a signal. Used on the loop alone, and closed by its owner.
+/// Calls a handler when the process receives a signal. Used on the loop only; its owner closes it.
 public final class SignalWatch {
   private let handle: UnsafeMutablePointer<uv_signal_t>
   private let handler: () -> Void
@@ -153,7 +151,7 @@ public final class SignalWatch {
   }
 }
 
-/// libuv owns a handle's memory until its close callback, which comes one pass later.
+/// libuv owns a handle's memory until its close callback, one pass later.
 private func closeAndFree<Handle>(_ handle: UnsafeMutablePointer<Handle>) {
   handle.withMemoryRebound(to: uv_handle_t.self, capacity: 1) {
     guard uv_is_closing($0) == 0 else { return }

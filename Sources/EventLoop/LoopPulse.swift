@@ -1,6 +1,6 @@
 private import Synchronization
 
-/// How late a loop is: a timer that is due every so often, and by how much it fired later than that. Runs on the loop.
+/// Measures how late a loop is: by how much a periodic timer fires after it is due. Used on the loop only.
 public final class LoopPulse: Service {
   public static let intervalMilliseconds = 100
 
@@ -8,13 +8,13 @@ public final class LoopPulse: Service {
   private let observe: @Sendable (_ lateNanoseconds: UInt64) -> Void
   private let lastBeatNanoseconds = Atomic(MonotonicClock.nanoseconds)
 
-  /// - Parameter observe: called on the loop at each beat with how late it is.
+  /// - Parameter observe: called on the loop at each beat with the delay.
   public init(of loop: EventLoop, observe: @escaping @Sendable (_ lateNanoseconds: UInt64) -> Void) {
     self.loop = loop
     self.observe = observe
   }
 
-  /// Time since the last beat, which grows while the loop is stuck. From any thread, without waiting for the loop.
+  /// Time since the last beat, which grows while the loop is blocked. Any thread may call without waiting.
   public var nanosecondsSinceBeat: Int64 {
     max(0, MonotonicClock.nanoseconds - lastBeatNanoseconds.load(ordering: .relaxed))
   }

@@ -1,6 +1,6 @@
 private import Glibc
 
-/// Time that nobody sets, for deadlines. Any thread may ask.
+/// The time of a monotonic clock, for deadlines. Any thread may call.
 public enum MonotonicClock {
   public static var milliseconds: Int64 { nanoseconds / 1_000_000 }
 

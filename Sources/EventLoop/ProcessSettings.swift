@@ -1,12 +1,12 @@
 internal import CLibuv
 internal import Glibc
 
-/// What a process of event loops asks of the system, once, before its first loop.
+/// The settings of a process with event loops, applied once before its first loop.
 public enum ProcessSettings {
-  /// No core dump and no debugger of the same user (secrets are in memory); as many descriptors as the system
-  /// lets us have; a connection that is closed under a write, and a file that may not grow, are errors and not
-  /// signals, which would end the process; new files are their owner's alone; and the signals that end the service are
-  /// heard, whatever the parent had blocked.
+  /// No core dumps, and no debuggers of the same user (secrets are in memory); the maximum number of
+  /// descriptors; writes to a closed connection or beyond a file's size limit return errors instead of ending
+  /// the process by a signal; only the owner can access new files; and the signals that stop the service are
+  /// unblocked, even if the parent blocked them.
   public static func apply() {
     refuse_core_dumps()
     var none = rlimit(rlim_cur: 0, rlim_max: 0)
@@ -27,13 +27,13 @@ public enum ProcessSettings {
     sigprocmask(SIG_SETMASK, &signals, nil)
   }
 
-  /// Descriptors that this process may have open.
+  /// The maximum number of open descriptors of this process.
   public static var descriptorLimit: Int {
     var descriptors = rlimit()
     guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &descriptors) == 0 else { return 1024 }
     return Int(clamping: descriptors.rlim_cur)
   }
 
-  /// Processors that the system lets this process run on; it knows nothing of a container's quota of time.
+  /// The processors that this process may run on. A container's CPU quota is not considered.
   public static var processorCount: Int { Int(uv_available_parallelism()) }
 }

@@ -1,4 +1,4 @@
-/// First in, first out, at constant cost. Its users bound its length.
+/// A first in, first out queue with constant-time operations. Its users bound its length.
 @frozen public struct Queue<Element> {
   @usableFromInline var elements: [Element?] = []
   @usableFromInline var head = 0
@@ -7,7 +7,7 @@
 
   @inlinable public var count: Int { elements.count - head }
 
-  /// The oldest element; nil if there is none. It can be changed in place, and must not be set to nil.
+  /// The oldest element; nil if there is none. It can be changed in place, but must not be set to nil.
   @inlinable public var first: Element? {
     get { head < elements.count ? elements[head] : nil }
     _modify {
@@ -23,7 +23,7 @@
     let element = elements[head]
     elements[head] = nil
     head += 1
-    // Removed places are dropped together, when they are half of the array.
+    // Removed places are freed together, once they are half of the array.
     if head * 2 >= elements.count {
       elements.removeSubrange(..<head)
       head = 0

@@ -1,14 +1,14 @@
-/// The life of a connection that is made again each time it is lost: when an attempt is due, and when a connection is
-/// given up. It holds no socket and reads no clock: its owner reports what happened and at which time.
+/// The states of a connection that reconnects when it is lost: when to start an attempt, and when to give up a
+/// connection. It has no socket and no clock: its owner reports events and their times.
 ///
-/// A lost connection that had been ready is made again at once. After an attempt that failed the next one waits, twice as
-/// long after each further failure, up to a maximum.
+/// A connection that was ready and is lost reconnects at once. After a failed attempt the next one waits; each
+/// further failure doubles the wait, up to a maximum.
 public struct Reconnection: Sendable {
   public enum State: Hashable, Sendable {
     case disconnected(retryAtMilliseconds: Int64)
     /// An attempt is in progress, and there is no connection yet.
     case connecting
-    /// There is a connection, whose session is being set up.
+    /// Connected; the session is being set up.
     case preparing
     case ready
     case closed
@@ -16,7 +16,7 @@ public struct Reconnection: Sendable {
 
   public enum Duty: Hashable, Sendable {
     case connect
-    /// The answer that was awaited is overdue: lose the connection.
+    /// The awaited response is overdue: close the connection.
     case giveUp
   }
 
@@ -33,7 +33,7 @@ public struct Reconnection: Sendable {
   @inlinable public var isReady: Bool { if case .ready = state { true } else { false } }
 
   /// What the owner must do by that time. With `connect` the state becomes `connecting`.
-  /// - Parameter deadlineMilliseconds: when the oldest answer that is awaited must have arrived; nil: none is awaited.
+  /// - Parameter deadlineMilliseconds: when the oldest awaited response is due; nil if none is awaited.
   public mutating func duty(at now: Int64, deadlineMilliseconds: Int64?) -> Duty? {
     switch state {
     case .disconnected(let retryAt) where retryAt <= now:
@@ -44,13 +44,13 @@ public struct Reconnection: Sendable {
     }
   }
 
-  /// The attempt led to a connection.
+  /// The attempt has connected.
   public mutating func connected() {
     precondition(state == .connecting)
     state = .preparing
   }
 
-  /// The same attempt goes on without the connection that it made: to another address of the host.
+  /// The attempt continues without its connection, with another address of the host.
   public mutating func reconnecting() {
     precondition(state == .preparing)
     state = .connecting
@@ -63,7 +63,7 @@ public struct Reconnection: Sendable {
     waitMilliseconds = backoffMilliseconds.lowerBound
   }
 
-  /// The attempt failed, or the connection is lost.
+  /// The attempt failed, or the connection was lost.
   public mutating func lost(at now: Int64) {
     switch state {
     case .ready: state = .disconnected(retryAtMilliseconds: now)
@@ -74,6 +74,6 @@ public struct Reconnection: Sendable {
     }
   }
 
-  /// Ends it for good.
+  /// Ends all attempts permanently.
   public mutating func close() { state = .closed }
 }

@@ -1,12 +1,12 @@
-/// A part of the process that runs until its task is cancelled. Then it finishes what it has begun, closes what it
+/// A part of the process that runs until its task is cancelled. Then it finishes its work, closes what it
 /// opened, and returns.
 public protocol Service: Sendable {
   func run() async
 }
 
-/// A service that works when it is called, and only has to be closed.
+/// A service without work between calls, which only has to be closed.
 public protocol ClosableService: Service {
-  /// Called once, when everything that uses it has ended.
+  /// Called once, after everything that uses the service has ended.
   func close() async
 }
 
@@ -24,19 +24,19 @@ public func untilCancelled() async {
   withExtendedLifetime(continuation) {}
 }
 
-/// The services that run, in the order in which they were started. Each may use those before it, so they are shut down
-/// in reverse.
+/// The running services, in the order of their start. Each may use the earlier ones, so they are stopped in
+/// reverse.
 public struct RunningServices: Sendable {
   private var tasks: [Task<Void, Never>] = []
 
   public init() {}
 
-  /// - Parameter loop: where the service runs; nil for any thread.
+  /// - Parameter loop: the loop that runs the service; nil for any thread.
   public mutating func start(_ service: some Service, on loop: EventLoop? = nil) {
     tasks.append(Task(executorPreference: loop) { await service.run() })
   }
 
-  /// Ends one after the other, the last one first.
+  /// Stops the services one after the other, the last one first.
   public func shutDown() async {
     for task in tasks.reversed() {
       task.cancel()

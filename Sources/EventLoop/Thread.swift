@@ -1,7 +1,7 @@
 internal import CLibuv
 internal import Glibc
 
-/// A system thread that must be joined or detached, once.
+/// A system thread. Its owner must join or detach it exactly once.
 final class Thread: Sendable {
   private let thread: pthread_t
 
@@ -14,7 +14,7 @@ final class Thread: Sendable {
     }
   }
 
-  /// Starts `body` on a new thread; the system shows the first 15 bytes of the name.
+  /// Runs `body` on a new thread. The system shows the first 15 bytes of the name.
   init(name: String, body: @escaping @Sendable () -> Void) throws(EventLoopError) {
     var thread = pthread_t()
     let start = Unmanaged.passRetained(Start(name: name, body: body))
@@ -35,6 +35,6 @@ final class Thread: Sendable {
 
   func join() { pthread_join(thread, nil) }
 
-  /// Lets the system free the thread when it ends.
+  /// The system frees the thread when it ends.
   func detach() { pthread_detach(thread) }
 }

@@ -1,37 +1,37 @@
-/// A time by which something must have happened. Its owner sets, moves and removes it in a `TimerWheel`.
+/// A deadline. Its owner sets, moves and removes it in a `TimerWheel`.
 ///
 /// Not Sendable: it belongs to the loop of its wheel.
 public final class Deadline {
-  /// When it falls due, in milliseconds of the wheel's clock; `Int.max` where it is not set.
+  /// When it is due, in milliseconds of the wheel's clock; `Int.max` if it is not set.
   public fileprivate(set) var dueMilliseconds = Int.max
-  /// The tick whose slot it is in; nil where it is in none.
+  /// The tick of its slot; nil if it is in none.
   fileprivate var tick: Int?
   fileprivate unowned(unsafe) var previous: Deadline?
   fileprivate unowned(unsafe) var next: Deadline?
   fileprivate let handler: () -> Void
 
-  /// - Parameter handler: called by `TimerWheel.advance` when the deadline has passed. It may set the deadline anew.
+  /// - Parameter handler: called once the deadline has passed. It may set the deadline again.
   public init(_ handler: @escaping () -> Void) { self.handler = handler }
 
   deinit { precondition(tick == nil, "remove a deadline from its wheel before it goes") }
 }
 
-/// The deadlines of many owners, in slots by the tick in which they fall due (a hashed timer wheel).
+/// The deadlines of many owners, in slots by the tick in which they are due (a hashed timer wheel).
 ///
-/// To set, move or remove a deadline takes a constant time. To move it to a later time is a single store, because it stays
-/// in its slot until that is visited: a connection that answers thousands of requests costs the wheel next to nothing.
-/// A deadline is met one tick late at most. Not Sendable: it belongs to one loop, which calls `advance`.
+/// Setting, moving and removing a deadline take constant time. Moving it to a later time is a single store,
+/// because the deadline stays in its slot until the wheel visits it: a connection that answers thousands of
+/// requests costs the wheel almost nothing. A deadline fires at most one tick late. Not Sendable.
 public final class TimerWheel {
-  /// How late a deadline may be met.
+  /// The maximum delay of a deadline.
   public let tickMilliseconds: Int
-  /// Deadlines that are set.
+  /// The number of deadlines that are set.
   public private(set) var count = 0
   /// The head of each slot's ring.
   private let slots: [Deadline]
-  /// The tick that was visited last.
+  /// The last visited tick.
   private var currentTick: Int
 
-  /// Slots of a wheel. A deadline beyond the last one is set anew when that is visited.
+  /// The number of slots. A deadline beyond the last slot is set again when that slot is visited.
   static let slotCount = 512
 
   /// - Parameter now: the present, in milliseconds of any monotonic clock.
@@ -60,16 +60,16 @@ public final class TimerWheel {
     link(deadline, at: due)
   }
 
-  /// Takes the deadline out, so that it can go.
+  /// Removes the deadline, so that it can be freed.
   public func remove(_ deadline: Deadline) {
     deadline.dueMilliseconds = .max
     if deadline.tick != nil { unlink(deadline) }
   }
 
-  /// Calls the handlers of the deadlines that have passed.
+  /// Calls the handlers of all deadlines that have passed.
   public func advance(to now: Int) {
     let target = now / tickMilliseconds
-    // After a pause that is longer than a round, one visit to each slot finds all that is due.
+    // After a pause longer than one round, one visit to each slot finds everything that is due.
     currentTick = max(currentTick, target - Self.slotCount)
     while currentTick < target {
       currentTick += 1
@@ -78,7 +78,7 @@ public final class TimerWheel {
   }
 
   private func visit(_ slot: Deadline, _ now: Int) {
-    // What a handler sets may land in the same slot, so the slot is emptied first.
+    // A handler may add to the same slot, so the slot is emptied first.
     let due = Self.emptyRing()
     defer {
       due.previous = nil
@@ -99,7 +99,7 @@ public final class TimerWheel {
     }
   }
 
-  /// The first tick at which that time has passed; one that can be visited still.
+  /// The first tick that is not before that time and that can still be visited.
   private func tick(of milliseconds: Int) -> Int {
     let due = milliseconds / tickMilliseconds + 1
     return min(max(due, currentTick + 1), currentTick + Self.slotCount)

@@ -1,10 +1,10 @@
 internal import Glibc
 
-/// A few threads for work that blocks or computes for long, behind a queue of bounded length.
+/// A few threads for blocking or long work, with a queue of bounded length.
 ///
-/// `@unchecked Sendable`: `state` is touched under `mutex` alone.
+/// `@unchecked Sendable`: `mutex` protects `state`.
 public final class WorkerPool: @unchecked Sendable {
-  /// The queue was full, or the pool is shut down. The work was not begun.
+  /// The queue is full, or the pool is shut down. The work was not started.
   public struct Full: Error {}
 
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
@@ -15,8 +15,8 @@ public final class WorkerPool: @unchecked Sendable {
   private let maximumQueueLength: Int
 
   /// - Parameters:
-  ///   - maximumQueueLength: work that waits beside what the threads have in hand; more is refused.
-  ///   - niceness: lowers the threads' share of a busy processor (0 to 19), so that the event loops keep theirs.
+  ///   - maximumQueueLength: work that may wait, without what the threads are doing; more is rejected.
+  ///   - niceness: lowers the priority of the threads (0 to 19), so that the event loops keep theirs.
   public init(name: String, threads count: Int, maximumQueueLength: Int, niceness: Int32 = 0)
     throws(EventLoopError)
   {
@@ -29,7 +29,7 @@ public final class WorkerPool: @unchecked Sendable {
     for index in 0..<count {
       threads.append(
         try Thread(name: "\(name)-\(index)") { [self] in
-          // On Linux a niceness is a thread's own, and 0 the thread that calls (setpriority(2)).
+          // On Linux niceness belongs to a thread, and 0 is the calling thread (setpriority(2)).
           if niceness != 0 { setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, niceness) }
           work()
         })
@@ -43,7 +43,7 @@ public final class WorkerPool: @unchecked Sendable {
     wakeUp.deallocate()
   }
 
-  /// Runs `body` on one of the threads and waits for its result without blocking the caller's.
+  /// Runs `body` on one of the threads and waits for its result without blocking the caller's thread.
   public func run<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async throws(Full) -> Value {
     let result: Result<Value, Full> = await withUnsafeContinuation { continuation in
       let isAccepted = submit { continuation.resume(returning: .success(body())) }
@@ -52,8 +52,7 @@ public final class WorkerPool: @unchecked Sendable {
     return try result.get()
   }
 
-  /// Runs `body` on one of the threads, some time. False where the queue is full or the pool is shut down: then it is not
-  /// begun.
+  /// Queues `body` for a thread. False, and `body` never runs, if the queue is full or the pool is shut down.
   public func submit(_ body: @escaping @Sendable () -> Void) -> Bool {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
@@ -70,13 +69,13 @@ public final class WorkerPool: @unchecked Sendable {
     return queue.count
   }
 
-  /// Finishes what is queued, refuses more, and waits for the threads to end. Not from a thread of the pool.
+  /// Finishes queued work, rejects more, and waits for the threads to end. Not from a thread of the pool.
   public func shutDown() {
     for thread in refuseWork() { thread.join() }
   }
 
-  /// Forgets what is queued, refuses more, and waits for the threads to end. Who waits for what was queued waits for
-  /// ever: this is for when the loops have stopped and nobody can.
+  /// Drops queued work, rejects more, and waits for the threads to end. A task that awaits dropped work never
+  /// resumes, so call this after the loops have stopped.
   public func cancel() {
     pthread_mutex_lock(mutex)
     queue.removeAll()
@@ -84,13 +83,13 @@ public final class WorkerPool: @unchecked Sendable {
     shutDown()
   }
 
-  /// Finishes what is queued and refuses more, like `shutDown`, but waits for nothing: for threads that may be
-  /// stuck in a system call. From any thread.
+  /// Finishes queued work and rejects more, like `shutDown`, but does not wait, because threads may be blocked
+  /// in a system call. Any thread may call.
   public func abandon() {
     for thread in refuseWork() { thread.detach() }
   }
 
-  /// Answers the threads that are left, each once: to be joined or detached.
+  /// Returns the remaining threads, each once: join or detach them.
   private func refuseWork() -> [Thread] {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }

@@ -1,47 +1,47 @@
-/// Why the registry did not do what it was asked.
+/// Why an operation of the registry failed.
 public enum RegistryError: Error, Hashable, Sendable {
-  /// A value is not of its form. The message is for people and completes the sentence that the field begins.
+  /// A value is invalid. The message completes the sentence that starts with the field's name.
   case invalid(field: String, message: String)
 
-  /// There is no such device, it is revoked, or the secret is another: which, nobody is told.
+  /// Unknown or revoked device, or wrong secret; the caller does not learn which.
   case signatureInvalid
   /// The nonce was used before.
   case replayed
-  /// There is no such token, or it has ended.
+  /// The token does not exist or has expired.
   case tokenInvalid
 
   case clientNotFound
   case deviceNotFound
-  /// The device is another client's.
+  /// The device belongs to another client.
   case notOwner
   case signalNotFound
-  /// The signal is another client's.
+  /// The signal belongs to another client.
   case notSignalOwner
 
   /// The client's id is taken.
   case clientIDTaken
   /// The client's e-mail address is taken.
   case clientEmailTaken
-  /// Another device of the client that is not revoked has the name.
+  /// Another device of the client, which is not revoked, has the name.
   case deviceNameTaken
-  /// The device is revoked, and what was asked needs one that is not.
+  /// The device is revoked, and the operation needs one that is not.
   case deviceRevoked
-  /// The client has all the devices that it may have, revoked ones included.
+  /// The client has its maximum number of devices, revoked ones included.
   case tooManyDevices(limit: Int)
-  /// The client has all the signals that it may have.
+  /// The client has its maximum number of unexpired signals.
   case tooManySignals(limit: Int)
-  /// There were more requests than the limit allows. Nothing was done.
+  /// The rate limit is exceeded. Nothing was done.
   case rateLimited(RateLimit.Standing)
-  /// The device asked for tokens too often. Nothing was done; try again after so many seconds.
+  /// The device requested tokens too often. Nothing was done; try again after that many seconds.
   case tooManyTokens(retryAfterSeconds: Int)
 
-  /// A queue is full. Nothing was done; trying again later is safe.
+  /// A queue is full. Nothing was done; a retry is safe.
   case overloaded(queue: String)
-  /// The database cannot be reached, or did not answer in time. Whether a write took place is not known.
-  /// The cause is for the log.
+  /// The database is unreachable or did not respond in time. A write may have been committed. The cause is for
+  /// the log.
   case unavailable(cause: String)
-  /// It cannot be checked now whether a nonce was used before; try again after that many seconds. The cause is for the log.
+  /// Nonces cannot be checked now; try again after that many seconds. The cause is for the log.
   case replayUnavailable(cause: String, retryAfterSeconds: Int)
-  /// A fault of ours. The cause is for the log.
+  /// An internal error. The cause is for the log.
   case fault(cause: String)
 }

@@ -1,9 +1,9 @@
-/// The database. It holds the rules on uniqueness, references, cascades and the finality of revocation, and
-/// every write is one statement or transaction, so that no race breaks them.
+/// The database. It enforces uniqueness, references, cascades and the finality of revocation. Every write is
+/// one statement or transaction, so that concurrent requests cannot break these rules.
 ///
-/// Besides the errors that each operation names, each throws `overloaded`, `unavailable` and `fault`.
+/// Besides the errors that an operation documents, each throws `overloaded`, `unavailable` and `fault`.
 public protocol RegistryStore: ClientStore, DeviceStore, CredentialStore, TokenStore, SignalStore, PresenceStore
 {
-  /// Throws unless the database answers now.
+  /// Throws unless the database responds.
   func ping() async throws(RegistryError)
 }

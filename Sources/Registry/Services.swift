@@ -1,4 +1,4 @@
-/// The registry's rules by subject. One for each event loop, with that loop's store.
+/// The services of the registry. Each event loop has its own, with the loop's store.
 public struct Services: Sendable {
   public let clients: ClientService
   public let devices: DeviceService
@@ -10,8 +10,8 @@ public struct Services: Sendable {
   public let store: any RegistryStore
 
   /// - Parameters:
-  ///   - skewSeconds: how long before the registry's time a signature may have been made.
-  ///   - maxDevicesPerClient: devices that a client may have, revoked ones included.
+  ///   - skewSeconds: how many seconds a signature's `created` may be in the past.
+  ///   - maxDevicesPerClient: the maximum number of devices of a client, revoked ones included.
   public init(
     store: any RegistryStore, live: LiveDevices, replay: any ReplayStore, hasher: any PasswordHasher,
     limits: RateLimits, clock: any Clock, random: any RandomSource, observer: any RegistryObserver,

@@ -1,6 +1,6 @@
 internal import Encoding
 
-/// Bare items (RFC 9651, section 4.2.3.1): the first character tells the kind.
+/// Bare items (RFC 9651, section 4.2.3.1): the first character determines the type.
 extension StructuredFieldParser {
   typealias BareItem = StructuredDictionary.BareItem
 

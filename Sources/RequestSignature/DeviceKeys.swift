@@ -4,7 +4,7 @@ public import Encoding
 /// The keys with which a device signs requests and verifies answers (RFC 5802, section 3), derived from its secret
 /// once.
 ///
-/// Its memory is wiped when the last reference goes.
+/// The memory is wiped when the last reference is released.
 public final class DeviceKeys: Redacted, Sendable {
   /// The client's key, the stored key, the server's key, one after the other. Written in `init` alone.
   private nonisolated(unsafe) let keys: UnsafeMutableBufferPointer<UInt8>

@@ -58,8 +58,7 @@ public final class RequestProof: Sendable {
 }
 
 extension RequestProof: CustomStringConvertible, CustomReflectable {
-  /// Without the signature, of which nobody may keep a copy: together with the stored key it reveals the client's key
-  /// (RFC 5802, section 9).
+  /// Omits the signature: together with the stored key it reveals the client's key (RFC 5802, section 9).
   public var description: String { "signature of \(keyID), created \(created), nonce \(nonce)" }
   public var customMirror: Mirror { Mirror(self, children: []) }
 }

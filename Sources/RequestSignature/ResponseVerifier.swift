@@ -51,7 +51,7 @@ public struct ResponseVerifier: Sendable {
   }
 }
 
-/// Why an answer is not accepted as the registry's answer to this request.
+/// Why a response is rejected.
 public enum ResponseRefusal: Error, Hashable, Sendable {
   /// It has neither `Signature` nor `Signature-Input`.
   case unsigned

@@ -41,7 +41,7 @@ public struct SignatureFields: Hashable, Sendable {
 }
 
 extension SignatureFields: CustomStringConvertible, CustomReflectable {
-  /// Without the signature, which is never logged.
+  /// Omits the signature, which is never logged.
   public var description: String { signatureInput }
   public var customMirror: Mirror { Mirror(self, children: []) }
 }

@@ -35,7 +35,7 @@ struct Argon2idTests {
   }
 
   @Test(arguments: ["", "secret", "$argon2id$v=19$m=8,t=1,p=1$", "$2b$10$x"])
-  func `What is no hash verifies nothing`(text: String) {
+  func `An invalid hash verifies no password`(text: String) {
     #expect(!verify("secret", against: text))
   }
 

@@ -1,4 +1,4 @@
-/// The bytes that hexadecimal digits stand for.
+/// Decodes hexadecimal digits.
 func bytes(hex: String) -> [UInt8] {
   let digits = hex.compactMap(\.hexDigitValue)
   precondition(digits.count == hex.count && digits.count.isMultiple(of: 2))

@@ -1,7 +1,7 @@
 import Crypto
 import Testing
 
-/// Of the signature test cases: secret, stored key, server key.
+/// Secret, stored key and server key of the signature test cases.
 private let vectors: [(secret: String, storedKey: String, serverKey: String)] = [
   (
     "f352d42b71fad9c9812c0c8134ca708c6f5e746e62b18b94f097ce431b16ac2d",

@@ -47,9 +47,9 @@ import Testing
   @Test
   func `An entry that is set again is replaced and takes no second place`() {
     var cache = Self.full()
-    cache[3] = "anew"
-    #expect(cache.count == 4 && cache[3] == "anew")
-    #expect(cache.modify(3) { $0 += "!" } != nil && cache[3] == "anew!")
+    cache[3] = "new"
+    #expect(cache.count == 4 && cache[3] == "new")
+    #expect(cache.modify(3) { $0 += "!" } != nil && cache[3] == "new!")
     #expect(cache.modify(9) { $0 += "!" } == nil && cache.count == 4)
   }
 

@@ -2,7 +2,7 @@ import Registry
 import Synchronization
 import Testing
 
-/// What services told of.
+/// Records the events of the services.
 final class RecordedEvents: RegistryObserver {
   private let events = Mutex<[RegistryEvent]>([])
   private let unknown = Mutex(0)

@@ -5,14 +5,14 @@ import Testing
 /// What ends a secret and the tokens that were issued for it.
 enum SecretEnd: CaseIterable {
   case revocation, rotationWithoutGrace, clientDeletion, signatureWithNextSecret, tokenForNextSecret
-  /// By another process, of which this one is notified.
+  /// By another process; this one is notified.
   case notifiedRevocation, missedNotifications
 
   static let ownOperations: [SecretEnd] = [
     .revocation, .rotationWithoutGrace, .clientDeletion, .signatureWithNextSecret, .tokenForNextSecret,
   ]
 
-  /// The store's operation that does it, where this process does it.
+  /// The store's operation that ends the secret, if this process does it.
   var operation: InterruptibleStore.Operation {
     switch self {
     case .revocation, .notifiedRevocation, .missedNotifications: .revokeDevice
@@ -22,7 +22,7 @@ enum SecretEnd: CaseIterable {
     }
   }
 
-  /// Prepares the end, which the closure then brings about.
+  /// Prepares the end of the secret and returns a closure that ends it.
   func prepared(
     for device: ProvingDevice
   ) async throws -> @Sendable () async throws(RegistryError) -> Void {

@@ -2,7 +2,8 @@ import Registry
 import Synchronization
 import TestSupport
 
-/// Another store. Between what an operation did and its answer, a test can do something else, or take the answer away.
+/// A store around another one. A test can run code between an operation and its return, or replace its result
+/// by an error.
 final class InterruptibleStore: UnusableStore {
   enum Operation: CaseIterable {
     case credentials, tokenCredentials, pendingSignals
@@ -16,7 +17,8 @@ final class InterruptibleStore: UnusableStore {
 
   init(_ store: any RegistryStore) { self.store = store }
 
-  /// Interrupts the next operation of the kind, once it is done; where the interruption throws, so does the operation.
+  /// Runs the interruption after the next operation of the kind. If the interruption throws, so does the
+  /// operation.
   func interrupt(_ operation: Operation, _ interruption: @escaping Interruption) {
     interruptions.withLock { $0[operation] = interruption }
   }

@@ -38,7 +38,7 @@ import Testing
   }
 }
 
-/// Devices of one client, and how many were asked for at a time.
+/// The devices of one client, and the limit of each query.
 private final class ListStore: UnusableStore {
   let client = ClientID("alice")!
   let devices: [Device]

@@ -8,7 +8,7 @@ struct ParkedPollsTests {
   private let device = DeviceID(high: 1, low: 2)
 
   @Test
-  func `keeps a change that comes before it waits, and tells several as one`() async throws {
+  func `keeps a change that arrives before it waits, and reports several as one`() async throws {
     let seat = try #require(parked.takeSeat(for: device))
     for _ in 0..<2 { parked.wake(device) }
     #expect(await seat.wait(untilMilliseconds: 1) == .changed)
@@ -17,7 +17,7 @@ struct ParkedPollsTests {
   }
 
   @Test
-  func `tells a change before the end, so that a poll whose device is gone is refused; the end is for good`()
+  func `reports a change before the end, so that the poll of a deleted device fails; the end is permanent`()
     async throws
   {
     let seat = try #require(parked.takeSeat(for: device))
@@ -40,11 +40,11 @@ struct ParkedPollsTests {
   }
 
   @Test
-  func `ends where its task is cancelled, before it waits or while it does; a change is told first`()
+  func `ends when its task is cancelled, before or during the wait; a change is reported first`()
     async throws
   {
     let seat = try #require(parked.takeSeat(for: device))
-    // At once, up to its wait.
+    // Runs at once, up to its wait.
     let waiting = Task.immediate { await seat.wait(untilMilliseconds: .max / 2) }
     waiting.cancel()
     #expect(await waiting.value == .ended)
@@ -66,7 +66,7 @@ struct ParkedPollsTests {
     let seat = try #require(parked.takeSeat(for: device))
     let waiting = Task.immediate { await seat.wait(untilMilliseconds: 1000) }
     parked.endOverdue(nowMilliseconds: 999)
-    // Whatever was not ended by now is still there to be woken.
+    // Polls that have not ended can still be woken.
     parked.wake(device)
     #expect(await waiting.value == .changed)
     let again = Task.immediate { await seat.wait(untilMilliseconds: 1000) }
@@ -77,7 +77,7 @@ struct ParkedPollsTests {
   }
 
   @Test
-  func `times out where its time was over before it waits`() async throws {
+  func `times out if its deadline passed before it waits`() async throws {
     let seat = try #require(parked.takeSeat(for: device))
     parked.endOverdue(nowMilliseconds: 5000)
     let waiting = Task.immediate { await seat.wait(untilMilliseconds: 1000) }
@@ -99,7 +99,7 @@ struct ParkedPollsTests {
 
   @Test
   func
-    `times out although an older poll of the device, which was looking, waits behind it until the same time`()
+    `times out although an older poll of the device, which was querying, has the same deadline`()
     async throws
   {
     let older = try #require(parked.takeSeat(for: device))
@@ -108,7 +108,7 @@ struct ParkedPollsTests {
     #expect(await older.wait(untilMilliseconds: 1000) == .ended)
     parked.leave(older)
     parked.endOverdue(nowMilliseconds: 1000)
-    // Where the clock has not ended it, this does.
+    // Ends the poll if the clock has not.
     parked.close()
     #expect(await waiting.value == .timedOut)
   }

@@ -34,7 +34,7 @@ import Testing
     #expect(book.lagMilliseconds == 50)
   }
 
-  @Test func `What could not be written goes on growing old`() {
+  @Test func `The lag of presence that could not be written keeps growing`() {
     book.note(.called, by: device, at: now)
     clock.advance(300)
     let taken = book.take()

@@ -13,7 +13,7 @@ import Testing
   }
 
   @Test
-  func `So many are admitted at once, then one each interval`() {
+  func `A full bucket admits its limit at once, then one request each interval`() {
     let table = Self.table(5, 10)
     for left in (0..<5).reversed() {
       let outcome = table.take(1, nowNanoseconds: 0)
@@ -29,7 +29,7 @@ import Testing
   }
 
   @Test
-  func `Who was refused pays nothing for it`() {
+  func `A rejected request is not charged`() {
     let table = Self.table(1, 10)
     #expect(table.take(1, nowNanoseconds: 0).isAdmitted)
     for _ in 0..<100 { #expect(!table.take(1, nowNanoseconds: 9 * Self.second).isAdmitted) }
@@ -50,7 +50,7 @@ import Testing
   }
 
   @Test
-  func `To look takes nothing`() {
+  func `Reading the state takes no token`() {
     let table = Self.table(2, 10)
     for _ in 0..<5 { #expect(table.look(1, nowNanoseconds: 0).remaining == 2) }
     #expect(table.count(nowNanoseconds: 0) == 0)
@@ -64,7 +64,7 @@ import Testing
   }
 
   @Test
-  func `It does what a bucket does that is filled drop by drop`() {
+  func `It admits what a bucket with a continuous refill admits`() {
     var random = SeededGenerator(seed: 7)
     let table = Self.table(10, 10)
     var (drops, now, filledAt): (Int64, Int64, Int64) = (10 * Self.second, 0, 0)
@@ -114,7 +114,7 @@ import Testing
   }
 
   @Test
-  func `An address of IPv4 stands for itself, one of IPv6 for its network of 64 bits`() {
+  func `An IPv4 address has its own limit; an IPv6 address shares that of its 64-bit network`() {
     let mapped: UInt64 = 0xFFFF_0000_0000
     #expect(CallerAddress(high: 0, low: mapped | 1) != CallerAddress(high: 0, low: mapped | 2))
     #expect(CallerAddress(high: 7, low: 1) == CallerAddress(high: 7, low: 2))
@@ -123,7 +123,7 @@ import Testing
   }
 
   @Test
-  func `Clients, devices and addresses are counted apart, and where there is no limit nobody is`() throws {
+  func `Clients, devices and addresses have separate counts, and without a limit none`() throws {
     let one = RateLimit(requests: 1, windowSeconds: 60)
     let time = Mutex<Int64>(0)
     let limits = RateLimits(
@@ -149,7 +149,7 @@ import Testing
   }
 
   @Test
-  func `An address pays for what fails, and gets back what it paid for what does not`() async throws {
+  func `An address is charged for failures, and refunded for successes`() async throws {
     let limits = RateLimits(
       .init(address: RateLimit(requests: 2, windowSeconds: 60)), random: CountingRandom(),
       monotonicMilliseconds: { 0 })
@@ -176,7 +176,7 @@ import Testing
   }
 }
 
-/// Numbers that are the same each time.
+/// The same numbers in each run.
 private func hashes(_ count: Int) -> [UInt64] {
   var random = SeededGenerator(seed: 1)
   return (0..<count).map { _ in random.next() }

@@ -75,7 +75,7 @@ import Testing
   }
 
   @Test
-  func `A clock that is set back brings nothing back`() async throws {
+  func `Setting the clock back makes no nonce valid again`() async throws {
     let clock = SetClock()
     let memory = ReplayMemory(clock: clock, random: CountingRandom(), skewSeconds: 300)
     memory.hold(since: nil)
@@ -88,7 +88,7 @@ import Testing
     _ = try await memory.remember(
       nonce: "nonce-02", of: Self.device, created: clock.now(), until: clock.now() + 300_000)
     clock.advance(milliseconds: -1_000_000)
-    // Of the sixteen shards, only those that were used since have dropped it; the others still know it.
+    // Only those of the sixteen shards that were used since have dropped it; the others still have it.
     let again = try? await remember()
     #expect(again != true)
   }
@@ -99,7 +99,7 @@ import Testing
     async throws
   {
     let clock = SetClock()
-    // One nonce a shard and more, so that each has forgotten some.
+    // More nonces than shards, so that each shard has dropped some.
     let memory = ReplayMemory(clock: clock, random: CountingRandom(), skewSeconds: 300)
     memory.hold(since: nil)
     func remember(_ name: String) async -> [Bool?] {
@@ -121,13 +121,13 @@ import Testing
     clock.advance(milliseconds: 61_000)
     #expect(await remember("after").allSatisfy { $0 == true })
     #expect(await remember("after").allSatisfy { $0 == false })
-    // What was accepted ahead is still known when its time has come.
+    // A nonce that was accepted ahead of its time is still in memory when that time arrives.
     clock.advance(milliseconds: ahead - clock.now())
     #expect(await remember("ahead").allSatisfy { $0 == false })
   }
 
   @Test
-  func `Many nonces are told apart`() async throws {
+  func `Many nonces are distinguished`() async throws {
     let clock = SetClock()
     let memory = ReplayMemory(clock: clock, random: CountingRandom(), skewSeconds: 300)
     memory.hold(since: nil)

@@ -3,8 +3,8 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// What a process does while it does not hear of the database's changes.
-@Suite("A change of which nobody tells", .timeLimit(.minutes(1))) struct UnheardChangeTests {
+/// A process that is not notified of the database's changes.
+@Suite("A change without a notification", .timeLimit(.minutes(1))) struct UnheardChangeTests {
   private let id = DeviceID(high: 1, low: 1)
   private let store: OneDeviceStore
   private let live: LiveDevices
@@ -33,17 +33,17 @@ import Testing
     }
   }
 
-  /// Waits until the poll has looked for signals: by then it has a seat, and knows when its time is over.
+  /// Waits until the poll has queried signals: by then it has a seat and a deadline.
   private func untilParked() async throws {
     try await wait { store.searches.withLock(\.self) > 0 }
   }
 
   @Test
-  func `counts when the word on changes is overdue: who is gone by then is not let in`() async throws {
+  func `takes effect when notifications are overdue: a deleted device is rejected`() async throws {
     live.trust(untilMilliseconds: 1000)
     _ = try await session("nonce-01")
     store.revoke()
-    // It is remembered, and nobody said otherwise.
+    // The device is cached, and no notification arrived.
     monotonic.set(999)
     _ = try await session("nonce-02")
     monotonic.set(1000)
@@ -51,7 +51,7 @@ import Testing
   }
 
   @Test
-  func `ends a parked poll when the word on changes is overdue, and no sooner`() async throws {
+  func `ends a parked poll when notifications are overdue, and no sooner`() async throws {
     live.trust(untilMilliseconds: 1000)
     let session = try await session("nonce-01")
     let polled = Task { [signals = services.signals] () async throws(RegistryError) in
@@ -69,7 +69,7 @@ import Testing
   }
 
   @Test
-  func `does not end the poll of a device that is good: that waits for its time`() async throws {
+  func `does not end the poll of a valid device, which waits until its deadline`() async throws {
     let session = try await session("nonce-01")
     async let polled = services.signals.poll(session, waitSeconds: 30, limit: 1)
     defer { live.parked.close() }
@@ -78,12 +78,12 @@ import Testing
       let looks = store.looks.withLock(\.self)
       monotonic.set(milliseconds)
       live.tick()
-      // The poll looks for itself.
+      // The poll queries the database.
       try await wait { store.looks.withLock(\.self) > looks }
       #expect(live.parked.count == 1)
     }
     monotonic.set(30_000)
-    // It may not be back from its look yet, and then the next tick ends it.
+    // If its query has not returned yet, the next tick ends it.
     try await wait {
       live.tick()
       return live.parked.count == 0
@@ -92,13 +92,13 @@ import Testing
   }
 }
 
-/// A clock that nobody sets but the test.
+/// A monotonic clock that the test advances.
 private final class MonotonicTime: Sendable {
   let milliseconds = Mutex<Int64>(0)
   func set(_ time: Int64) { milliseconds.withLock { $0 = time } }
 }
 
-/// A database of one device, for whom nothing waits; it tells nobody of its changes.
+/// A database with one device and no signals, which sends no notifications.
 private final class OneDeviceStore: UnusableStore {
   static let key = [UInt8](repeating: 7, count: SecretVerifier.keyLength)
   let error = RegistryError.fault(cause: "not for this test")

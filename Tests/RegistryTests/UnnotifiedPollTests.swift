@@ -94,11 +94,11 @@ extension UnnotifiedRegistry {
     }
   }
 
-  /// Waits until so many polls have a seat. What changes from then on reaches them.
+  /// Waits until that many polls have a seat. Later changes wake them.
   fileprivate func untilParked(_ count: Int) async throws {
     try await wait { live.parked.count == count }
   }
 
-  /// Answers polls that still wait with no signals; one that was woken before goes on as it would.
+  /// Ends the polls that still wait, without signals; a poll that was woken before continues.
   fileprivate func endPollsThatWait() { live.parked.close() }
 }

@@ -4,17 +4,17 @@ import SQLiteStore
 import Synchronization
 import TestSupport
 
-/// The registry's services on a SQLite database, in a process that trusts what it remembers and is notified of no change in
-/// the database: what an operation does not drop from memory stays there.
+/// The registry's services on a SQLite database, in a process that trusts its cache and is not notified of
+/// changes in the database: a cached value stays unless the operation removes it.
 final class UnnotifiedRegistry: Sendable {
   static let owner = ClientID("alice")!
-  /// What is done with it is as if another process did it.
+  /// Changes made here are those of another process.
   let database: any RegistryStore
-  /// The same database, as the services use it.
+  /// The same database, for the services.
   let store: InterruptibleStore
   let live: LiveDevices
   let clock: SetClock
-  /// What the services told.
+  /// The events of the services.
   let events = RecordedEvents()
   private let services: Services
   private let monotonicMilliseconds: MonotonicTime
@@ -24,7 +24,7 @@ final class UnnotifiedRegistry: Sendable {
     let milliseconds = Atomic<Int64>(0)
   }
 
-  /// Lends a registry with one client; the body runs on its loop.
+  /// Passes a registry with one client to the body, which runs on its loop.
   static func with(_ body: @escaping @Sendable (UnnotifiedRegistry) async throws -> Void) async throws {
     let directory = TemporaryDirectory()
     let path = "\(directory.path)/registry.db"
@@ -94,7 +94,7 @@ final class UnnotifiedRegistry: Sendable {
     try await devices.createDevice(clientID: Self.owner, deviceName: DeviceName(name), change: change)
   }
 
-  /// Gives the device a new secret, and answers it.
+  /// Rotates the device's secret and returns the new one.
   func rotate(_ id: DeviceID, graceSeconds: Int) async throws(RegistryError) -> DeviceSecret {
     try await devices.rotateSecret(of: id, owner: Self.owner, graceSeconds: graceSeconds, change: change)
       .registered.secret
@@ -128,15 +128,15 @@ final class UnnotifiedRegistry: Sendable {
   }
 }
 
-/// Two ways in which a device proves itself.
+/// The two ways in which a device authenticates.
 enum Proof: CaseIterable {
   case signature, token
 
-  /// What is thrown where the proof is not valid.
+  /// The error for an invalid proof.
   var refusal: RegistryError { self == .signature ? .signatureInvalid : .tokenInvalid }
 }
 
-/// A device that proves itself in one of the ways.
+/// A device that authenticates in one of the ways.
 struct ProvingDevice: Sendable {
   let registry: UnnotifiedRegistry
   let id: DeviceID
@@ -155,7 +155,7 @@ struct ProvingDevice: Sendable {
     return try await registry.session(of: id, signedWith: secret)
   }
 
-  /// Proves itself until the process remembers it, and answers the last session.
+  /// Authenticates until the process has cached the device, and returns the last session.
   @discardableResult
   func remembered() async throws -> DeviceSession {
     _ = try await session()
@@ -177,7 +177,7 @@ private final class DifferentBytes: RandomSource {
   }
 }
 
-/// Derives by cutting: of a secret, its first half is the stored key.
+/// A hasher without cryptography: the first half of a secret is its stored key.
 private struct LegibleHasher: PasswordHasher {
   func verifier(for secret: DeviceSecret) async throws(RegistryError) -> SecretVerifier {
     let characters = secret.withCharacters(Array.init)

@@ -71,7 +71,7 @@ struct ClientValueTests {
   }
 }
 
-/// Random bytes that are not: each is one more than the one before.
+/// Predictable bytes: each is one more than the one before.
 struct CountingRandom: RandomSource {
   var start: UInt8 = 0
 

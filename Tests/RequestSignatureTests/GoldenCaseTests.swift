@@ -68,7 +68,7 @@ struct GoldenCaseTests {
     "a body in UTF-8", "a header field covered, inner spaces kept", "the target URI covered too",
     "the shortest nonce", "the longest nonce",
   ])
-  func `A request is signed to the byte, where its parameters stand in our order`(name: String) throws {
+  func `A request is signed to the byte, if its parameters are in our order`(name: String) throws {
     let golden = GoldenCase.named(name)
     var fields = golden.fields
     for name in ["content-digest", "signature-input", "signature"] { fields[name] = nil }

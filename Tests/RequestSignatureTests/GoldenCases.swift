@@ -2,8 +2,8 @@ import Foundation
 import RequestSignature
 import Testing
 
-/// The project's own signature test cases, `request-signatures.json`. Their bases were made by another
-/// implementation of RFC 9421.
+/// The project's own signature test cases, `request-signatures.json`. Another implementation of RFC 9421
+/// generated their bases.
 struct GoldenCase: Decodable, Sendable, CustomTestStringConvertible {
   let name: String
   let secret: String
@@ -70,7 +70,7 @@ extension GoldenCase {
   }
 }
 
-/// The bytes that hexadecimal digits stand for.
+/// Decodes hexadecimal digits.
 func bytes(hex: String) -> [UInt8] {
   let digits = hex.compactMap(\.hexDigitValue)
   precondition(digits.count == hex.count && digits.count.isMultiple(of: 2))

@@ -24,7 +24,7 @@ struct ParameterTests {
   }
 
   @Test
-  func `expires and tag are allowed, and told`() throws {
+  func `expires and tag are allowed, and returned`() throws {
     let input = "sig=(\"@method\" \"@path\")\(TestDevice.parameters);expires=5;tag=\"a \\\"b\\\" \\\\\""
     let proof = try #require(try RequestProof(view(fields: fields(input: input))))
     #expect(proof.expires == 5)
@@ -71,7 +71,7 @@ struct ParameterTests {
   }
 
   @Test
-  func `A time of 15 digits is read, one of 16 is none`() throws {
+  func `A time has at most 15 digits`() throws {
     #expect(malformation(parameters: "\(TestDevice.parameters);created=999999999999999") == nil)
     guard case .field = malformation(parameters: "\(TestDevice.parameters);created=1000000000000000") else {
       Issue.record("it was read")
@@ -86,7 +86,7 @@ struct TimelinessTests {
     (0, Timeliness.timely), (300, .timely), (301, .tooOld), (-5, .timely), (-6, .tooEarly),
     (999_999, .tooOld),
   ])
-  func `created lies at most the skew back and at most 5 s ahead`(age: Int, expected: Timeliness) throws {
+  func `created is at most the skew before and 5 s after the present`(age: Int, expected: Timeliness) throws {
     let proof = try #require(
       try RequestProof(view(fields: fields(input: "sig=" + TestDevice.member("@method", "@path")))))
     #expect(proof.timeliness(at: TestDevice.created + Int64(age), skewSeconds: 300, leadSeconds: 5) == expected)

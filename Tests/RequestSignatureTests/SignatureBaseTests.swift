@@ -69,7 +69,7 @@ struct StandardSignatureBaseTests {
   }
 
   @Test
-  func `B.2.5, HMAC-SHA-256, whose signature comes out`() throws {
+  func `B.2.5, HMAC-SHA-256, with the signature of the RFC`() throws {
     let member = #"("date" "@authority" "content-type");created=1618884473;keyid="test-shared-secret""#
     let base = try base("sig-b25=" + member, of: StandardMessages.request)
     #expect(

@@ -2,7 +2,7 @@ import Testing
 
 @testable import RequestSignature
 
-/// A device that signs requests as it likes, well or badly.
+/// A device that signs any request, valid or not.
 struct TestDevice {
   static let id = "0190a5c2-7d3e-7b1a-8c4d-5e6f70819203"
   static let created: Int64 = 1_893_456_000
@@ -35,7 +35,7 @@ func fields(input: String, label: String = "sig", and others: Fields = [:]) -> F
   return others.merging(["signature-input": [input], "signature": [label + any]]) { $1 }
 }
 
-/// Whether a server lets the request in, as far as form, digest and signature go.
+/// Whether a server accepts the request's form, digest and signature.
 func isAccepted(_ request: RequestView, storedKey: [UInt8]) -> Bool {
   guard let proof = try? RequestProof(request) else { return false }
   return proof.hasDigest(of: request.body) && proof.verify(storedKey: storedKey)

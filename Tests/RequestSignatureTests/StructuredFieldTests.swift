@@ -96,7 +96,7 @@ struct StructuredFieldTests {
     #"a=%"%C3%BC""#,
     #"a=%"%c3""#, #"a=%"%fg""#, #"a=%"%f""#, #"a=%"ü""#, "a=%\"\n\"",
   ])
-  func `What is none is refused`(text: String) {
+  func `Anything else is refused`(text: String) {
     #expect(throws: StructuredFieldError.self) { try read(text) }
   }
 

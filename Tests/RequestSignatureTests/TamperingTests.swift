@@ -98,8 +98,8 @@ struct TamperingTests {
     #expect(!tampered.isAccepted)
   }
 
-  /// Places where the grammar lets a byte in that says nothing: white space around the field; spaces in the list and
-  /// behind a semicolon; zeros before a number.
+  /// Places where the grammar allows a byte without meaning: white space around the field; spaces in the list
+  /// and after a semicolon; zeros before a number.
   @Test
   func `Only bytes without a meaning can be put into Signature-Input`() async throws {
     let request = try SignedRequest()
@@ -131,7 +131,8 @@ struct TamperingTests {
     #expect(surprises == [])
   }
 
-  /// Where any byte, put anywhere into a field, is taken though it means something, or is not though it does not.
+  /// Inserts each byte at each place of a field. Returns the places where a byte with meaning is accepted, or
+  /// one without is rejected.
   private func surprises(
     inserting field: String, of request: SignedRequest,
     hasNoMeaning: @escaping @Sendable (_ byte: UInt8, _ index: Int) -> Bool
@@ -197,7 +198,7 @@ struct MutationTests {
     "@-1", "?1",
   ].map { Array($0.utf8) }
 
-  /// What is accepted after all must mean what was signed.
+  /// An accepted mutation must mean the same as the signed request.
   @Test
   func `Never crash, and never make a request that says something else`() async throws {
     let original = try SignedRequest()

@@ -1,10 +1,10 @@
 internal import Encoding
 
-/// Somebody who owns devices: a signal provider's or a trading desk's customer.
+/// A customer of a signal provider or trading desk, who owns devices.
 public struct Client: Hashable, Sendable {
   public let id: ClientID
   public let email: Email?
-  /// The user id that Telegram gives, a 64-bit integer.
+  /// The 64-bit user id that Telegram assigns.
   public let telegramID: Int64?
   public let createdAt: Timestamp
 
@@ -22,7 +22,7 @@ public struct ClientID: Hashable, Sendable, CustomStringConvertible {
 
   public static let maximumLength = 64
 
-  /// Nil if the text is not of the form.
+  /// Nil if the text is not a valid id.
   public init?(_ text: String) {
     guard (1...Self.maximumLength).contains(text.utf8.count),
       text.utf8.allSatisfy(\.isVisible)
@@ -33,15 +33,14 @@ public struct ClientID: Hashable, Sendable, CustomStringConvertible {
   public var description: String { text }
 }
 
-/// An e-mail address, kept as it was given; two that differ only in the case of ASCII letters are one.
+/// An e-mail address, stored as given. The stores compare addresses without the case of ASCII letters.
 public struct Email: Hashable, Sendable, CustomStringConvertible {
   public let text: String
 
   /// RFC 5321, section 4.5.3.1.3: a path has 256 octets, two of them angle brackets.
   public static let maximumLength = 254
 
-  /// Nil if the text cannot be an address. Only its shape is tested, something on both sides of one `@` and
-  /// no white space or control character: whether it is anyone's shows when a message arrives.
+  /// Nil unless the text has characters on both sides of one `@`, no white space and no control character.
   public init?(_ text: String) {
     let parts = text.utf8.split(separator: UInt8(ascii: "@"), omittingEmptySubsequences: false)
     guard text.utf8.count <= Self.maximumLength, parts.count == 2, parts.allSatisfy({ !$0.isEmpty }),

@@ -1,11 +1,11 @@
-/// The registry's rules on clients. One for each event loop, with that loop's store.
+/// The operations on clients. Each event loop has one, with the loop's own store.
 public struct ClientService: Sendable {
   private let store: any RegistryStore
   private let live: LiveDevices
   private let random: any RandomSource
   private let observer: any RegistryObserver
 
-  /// Clients that `listClients` answers without a limit.
+  /// The page size of `listClients` when the caller gives no limit.
   public static let maximumPage = 1000
 
   public init(
@@ -17,7 +17,7 @@ public struct ClientService: Sendable {
     self.observer = observer
   }
 
-  /// Adds a client; without an id, under a new UUID. Throws `clientIDTaken`, `clientEmailTaken`.
+  /// Adds a client; generates a UUID if `id` is nil. Throws `clientIDTaken`, `clientEmailTaken`.
   public func createClient(
     id: ClientID?, email: Email?, telegramID: Int64?, change: Change
   ) async throws(RegistryError) -> Client {
@@ -43,9 +43,9 @@ public struct ClientService: Sendable {
     return Page(clients, limit: limit) { ClientCursor(createdAt: $0.createdAt, id: $0.id) }
   }
 
-  /// Removes the client, its devices and all that hangs on them. Throws `clientNotFound`.
+  /// Deletes the client with its devices and everything that belongs to them. Throws `clientNotFound`.
   public func deleteClient(_ id: ClientID, change: Change) async throws(RegistryError) {
-    // Also where it is not known whether it was done.
+    // Also after an error: the database may have committed the change.
     defer { live.credentialsChanged(ofDevicesOf: id) }
     guard try await store.deleteClient(id, change: change) else { throw .clientNotFound }
     observer.changed(RegistryEvent(.clientDeleted, by: change, of: id))

@@ -2,18 +2,18 @@ public import Encoding
 
 /// An access token (RFC 6749, section 1.4): `drt_` and 32 random bytes in base64url. Only its hash is stored.
 ///
-/// Its memory is wiped when the last reference goes.
+/// The memory is wiped when the last reference is released.
 public struct AccessToken: Redacted, Sendable {
-  /// What every token begins with, so that one that leaked is known for what it is.
+  /// The prefix of every token, by which scanners recognise a leaked token.
   public static let prefix = "drt_"
-  /// Random bytes of a token.
+  /// The number of random bytes in a token.
   public static let randomLength = 32
-  /// Characters of a token: six bits each, and the prefix.
+  /// The number of characters in a token: one for six bits, and the prefix.
   public static let textLength = 47
 
   private let characters: SecretBytes
 
-  /// Makes a new token of the random source's next 32 bytes.
+  /// Generates a token from the random source's next 32 bytes.
   public init(random: some RandomSource) {
     characters = SecretBytes(count: Self.textLength) { characters in
       SecretBytes.withRandomBytes(Self.randomLength, from: random) { bytes in
@@ -23,7 +23,7 @@ public struct AccessToken: Redacted, Sendable {
     }
   }
 
-  /// Lends the characters. What is copied out of the closure is the caller's to wipe.
+  /// Passes the characters to the closure. The caller wipes what it copies.
   public func withCharacters<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
     characters.withBytes(body)
   }

@@ -1,6 +1,6 @@
-/// The rules on who is a device. One for each event loop, with that loop's store.
+/// Authenticates devices. Each event loop has one, with the loop's own store.
 ///
-/// Whoever verifies a proof is the caller's business: this knows which keys count, and that no nonce counts twice.
+/// The caller verifies signatures; this service knows which keys are valid, and accepts each nonce once.
 public struct AuthenticationService: Sendable {
   private let store: any RegistryStore
   private let live: LiveDevices
@@ -9,10 +9,10 @@ public struct AuthenticationService: Sendable {
   private let limits: RateLimits
   private let clock: any Clock
   private let observer: any RegistryObserver
-  /// How far a signature's `created` may lie back.
+  /// How many seconds a signature's `created` may be in the past.
   public let skewSeconds: Int
 
-  /// How far a signature's `created` may lie ahead of the clock.
+  /// How many seconds a signature's `created` may be in the future.
   public static let maximumLeadSeconds = 5
 
   init(
@@ -31,13 +31,13 @@ public struct AuthenticationService: Sendable {
 
   // MARK: Signatures
 
-  /// Tests a signed request: its device, the secret that it was signed with, and that its nonce is new. From then
-  /// on the nonce is used up.
+  /// Authenticates a signed request: its device, the secret that signed it, and its nonce, which is used up
+  /// afterwards.
   ///
   /// - Parameters:
   ///   - created: when the request was signed, in seconds since 1970.
-  ///   - address: pays for what is not remembered and fails. Throws `rateLimited` where it cannot, whatever the reason
-  ///     for which the database would have to be asked.
+  ///   - address: is charged when an uncached authentication fails. Throws `rateLimited` if its limit is
+  ///     reached and the database would have to be queried.
   ///   - isSigned: whether the request was signed with the secret of a stored key.
   public func authenticate(
     _ id: DeviceID, nonce: String, created: Int64, from address: CallerAddress, requestID: String,
@@ -50,7 +50,7 @@ public struct AuthenticationService: Sendable {
     let expiry = Timestamp(millisecondsSince1970: (created + Int64(skewSeconds)) * 1000)
     let isNew = try await replay.remember(nonce: nonce, of: id, created: createdAt, until: expiry)
     guard isNew else {
-      // Counted, but never refused for it: a stranger's copies must not stand in the way of the device itself.
+      // Charged, but never rate limited: an attacker's copies must not lock out the device.
       _ = try? limits.charge(address)
       throw .replayed
     }
@@ -59,8 +59,8 @@ public struct AuthenticationService: Sendable {
 
   // MARK: Tokens
 
-  /// Tests an access token. `address` pays for one that is not remembered and not good; throws `rateLimited` where it
-  /// cannot.
+  /// Authenticates an access token. `address` is charged when an uncached token is invalid; throws
+  /// `rateLimited` if its limit is reached.
   public func authenticate(
     token: String, from address: CallerAddress, requestID: String
   ) async throws(RegistryError) -> DeviceSession {
@@ -75,29 +75,26 @@ public struct AuthenticationService: Sendable {
 
   // MARK: Sessions
 
-  /// Completes a pending rotation where the request used the new secret.
-  ///
-  /// Throws `signatureInvalid`, `tokenInvalid` where a rotation or a revocation came in between.
+  /// Completes a pending rotation if the request used the new secret. Throws `signatureInvalid` or
+  /// `tokenInvalid` if the device was rotated or revoked meanwhile.
   public func admit(_ session: DeviceSession) async throws(RegistryError) {
     guard session.usesNextSecret else { return }
     let change = session.change(at: clock.now())
     let isPromoted = try await promoteNextSecret(
       of: session.deviceID, of: session.clientID, storedKey: session.storedKey, change: change)
     if !isPromoted {
-      // Another request was faster, or the secret was replaced.
+      // Another request completed the rotation, or the secret was replaced.
       _ = try await testAgain(session)
     }
   }
 
-  /// Notes that the device was there, with a request that comes to no service: they note what they are asked.
+  /// Notes the presence of a device whose request calls no service. Services note their own requests.
   public func noteCall(by session: DeviceSession) {
     live.presence.note(.called, by: session.deviceID, at: clock.now())
   }
 
-  /// Tests whether the session's device, secret and token are as good as when it began, and answers when they end, as
-  /// far as that is known by now: a rotation may have begun meanwhile.
-  ///
-  /// Throws `signatureInvalid`, `tokenInvalid` where they are not.
+  /// Checks whether the session's device, secret and token are still valid, and returns when they expire, if
+  /// known: a rotation may have begun meanwhile. Throws `signatureInvalid` or `tokenInvalid` if they are not.
   func testAgain(_ session: DeviceSession) async throws(RegistryError) -> Timestamp? {
     let now = clock.now()
     if let hash = session.tokenHash {
@@ -112,13 +109,13 @@ public struct AuthenticationService: Sendable {
 
   // MARK: Secrets
 
-  /// Which of the device's secrets it is, of those that count now. Nil where there is no such device, it is revoked,
-  /// or it is none of them: all alike, after the same work.
+  /// The device's valid secret that matches. Nil for an unknown device, a revoked one, or a wrong secret, after
+  /// the same amount of work.
   ///
-  /// What is remembered may be from before a rotation in another process, so a secret that does not match is tested
-  /// again against the database.
+  /// The cache may be older than a rotation in another process, so a secret that does not match it is checked
+  /// against the database.
   ///
-  /// - Parameter address: pays for the look into the database unless it finds the secret; nil if it has paid already.
+  /// - Parameter address: is charged for the query unless it finds the secret; nil if already charged.
   func verifySecret(
     of id: DeviceID, from address: CallerAddress?, matches: (_ storedKey: [UInt8]) -> Bool
   ) async throws(RegistryError) -> (DeviceCredentials, Secret)? {
@@ -127,7 +124,7 @@ public struct AuthenticationService: Sendable {
     }
     return try await limits.charging(address) { () async throws(RegistryError) in
       guard let device = try await fetchCredentials(of: id), device.isActive else {
-        // The time that a device's own key would take.
+        // Takes the time that the key of a device would take.
         _ = matches(Self.nobodysKey)
         return nil
       }
@@ -135,23 +132,24 @@ public struct AuthenticationService: Sendable {
     }
   }
 
-  /// Puts the next secret in force. False if it is not the next one any more.
+  /// Makes the next secret current. False if it is no longer the next one.
   func promoteNextSecret(
     of id: DeviceID, of owner: ClientID, storedKey: [UInt8], change: Change
   ) async throws(RegistryError) -> Bool {
-    // Also where it is not known whether it was done: parked polls that authenticated with the old secret are tested again.
+    // Also after an error, because the database may have committed the change. Parked polls that used the old
+    // secret are validated again.
     defer { live.credentialsChanged(of: id) }
     let isPromoted = try await store.promoteNextSecret(of: id, storedKey: storedKey, change: change)
     if isPromoted { observer.changed(RegistryEvent(.secretPromoted, by: change, of: owner, device: id)) }
     return isPromoted
   }
 
-  /// A secret that counts.
+  /// A valid secret.
   struct Secret {
     let verifier: SecretVerifier
-    /// Whether it is the new one of a rotation, which nobody used before.
+    /// Whether it is the new, unused secret of a rotation.
     let isNext: Bool
-    /// When it ends, where that is known.
+    /// When the secret expires, if known.
     let endsAt: Timestamp?
   }
 
@@ -164,7 +162,7 @@ public struct AuthenticationService: Sendable {
     return Secret(verifier: next, isNext: true, endsAt: nil)
   }
 
-  /// The hash of no key.
+  /// A stored key that no secret has.
   private static let nobodysKey = [UInt8](repeating: 0, count: SecretVerifier.keyLength)
 
   // MARK: The cache
@@ -181,7 +179,7 @@ public struct AuthenticationService: Sendable {
     return credentials
   }
 
-  /// Nil unless the token and its device's secret are good.
+  /// Nil unless the token and its device's secret are valid.
   private func credentials(
     ofToken hash: TokenHash, at now: Timestamp, from address: CallerAddress?
   ) async throws(RegistryError) -> TokenCredentials? {
@@ -200,28 +198,27 @@ public struct AuthenticationService: Sendable {
 extension TokenCredentials {
   fileprivate func isGood(at now: Timestamp) -> Bool { now < expiresAt && device.isCurrentValid(at: now) }
 
-  /// With its time, or with the secret that it was issued on.
+  /// The expiry of the token, or of the secret that it was issued for.
   fileprivate var endsAt: Timestamp { min(expiresAt, device.graceExpiresAt ?? expiresAt) }
 }
 
-/// A request of a device that proved itself. A class, because it is handed from step to step, and each has room for it for
-/// as long as it waits.
+/// An authenticated request of a device. A class, because each step of a request stores it while it waits.
 public final class DeviceSession: Sendable {
   public let deviceID: DeviceID
   public let clientID: ClientID
-  /// The key that signs the answer to a signed request; nil where a token was presented.
+  /// The key that signs the response to a signed request; nil for a request with a token.
   public let serverKey: [UInt8]?
-  /// When the secret or the token ends, as far as it was known when the request came.
+  /// When the secret or the token expires, as known when the request arrived.
   public let endsAt: Timestamp?
   /// The `X-Request-Id` of the request.
   let requestID: String
 
-  /// Of the secret that was used, or that the token was issued on.
+  /// The stored key of the secret that was used, or that the token was issued for.
   let storedKey: [UInt8]
   let usesNextSecret: Bool
   let tokenHash: TokenHash?
 
-  /// What is said where the device, its secret or its token ended while the request was answered.
+  /// The error if the device, its secret or its token ended during the request.
   public var ended: RegistryError { tokenHash == nil ? .signatureInvalid : .tokenInvalid }
 
   fileprivate init(
@@ -250,12 +247,12 @@ public final class DeviceSession: Sendable {
 }
 
 extension DeviceSession {
-  /// A change that the device makes with this request.
+  /// A change that the device makes in this request.
   func change(at time: Timestamp) -> Change { Change(by: .device(deviceID), at: time, requestID: requestID) }
 }
 
 extension DeviceSession: CustomStringConvertible, CustomReflectable {
-  /// Without its keys.
+  /// Omits the keys.
   public var description: String { "session of \(deviceID)" }
   public var customMirror: Mirror { Mirror(self, children: []) }
 }

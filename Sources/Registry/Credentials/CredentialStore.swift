@@ -1,24 +1,24 @@
-/// The database's part on what devices prove themselves with.
+/// Stores the credentials of devices.
 public protocol CredentialStore: Sendable {
-  /// Whether there is any device at all.
+  /// Whether the database has any device.
   func hasDevices() async throws(RegistryError) -> Bool
 
   /// Nil if there is no such device.
   func credentials(of id: DeviceID) async throws(RegistryError) -> DeviceCredentials?
 
-  /// Gives the device a next secret, if it is the owner's and not revoked, and answers the device and when the
-  /// secret in force ends; nil if it is not.
+  /// Gives the device a next secret, if it belongs to the owner and is not revoked. Returns the device and when
+  /// its current secret expires; nil otherwise.
   ///
-  /// While a rotation is under way already, its next secret is replaced, and its end stays where it is unless
-  /// `graceExpiresAt` lies before it. Where `graceExpiresAt` is not after the change's time, the new secret is in force at
-  /// once, nothing is next, and the tokens of the old one are gone.
+  /// During a rotation, replaces the next secret, and keeps the current one's expiry unless `graceExpiresAt` is
+  /// earlier. If `graceExpiresAt` is not after the change's time, the new secret becomes current at once,
+  /// without a next one, and the old secret's tokens are deleted.
   func rotateSecret(
     of id: DeviceID, of owner: ClientID, to verifier: SecretVerifier, graceExpiresAt: Timestamp,
     change: Change
   ) async throws(RegistryError) -> (device: Device, graceExpiresAt: Timestamp)?
 
-  /// Puts the next secret in force, ends the one that was, and its tokens with it. False, and nothing happens,
-  /// unless the device may come in and its next secret has this stored key.
+  /// Makes the next secret current, and ends the previous one with its tokens. False, without effect, unless
+  /// the device is active and its next secret has this stored key.
   func promoteNextSecret(
     of id: DeviceID, storedKey: [UInt8], change: Change
   ) async throws(RegistryError) -> Bool

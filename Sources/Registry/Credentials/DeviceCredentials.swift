@@ -1,15 +1,14 @@
-/// All that is needed to tell whether a request is a device's. A class, because the cache hands the same to every request of
-/// a device.
+/// What authenticates a device's requests. A class, because the cache shares it among all requests of a device.
 public final class DeviceCredentials: Equatable, Sendable {
   public let deviceID: DeviceID
   public let clientID: ClientID
-  /// Whether the device may come in: active, and not revoked.
+  /// Whether the device may authenticate: active, and not revoked.
   public let isActive: Bool
-  /// Of the secret in force.
+  /// The verifier of the current secret.
   public let current: SecretVerifier
-  /// While a rotation is under way, of the new secret, which was not used yet.
+  /// During a rotation, the verifier of the new secret, which has not been used yet.
   public let next: SecretVerifier?
-  /// While a rotation is under way, when the secret in force ends at the latest.
+  /// During a rotation, when the current secret expires at the latest.
   public let graceExpiresAt: Timestamp?
 
   public init(
@@ -29,15 +28,15 @@ public final class DeviceCredentials: Equatable, Sendable {
       && left.current == right.current && left.next == right.next && left.graceExpiresAt == right.graceExpiresAt
   }
 
-  /// Whether the secret in force still counts: its device does, and a rotation's grace has not ended.
+  /// Whether the current secret is valid: the device is active, and a rotation's grace has not ended.
   public func isCurrentValid(at time: Timestamp) -> Bool {
     isActive && (graceExpiresAt.map { time < $0 } ?? true)
   }
 }
 
-/// What is stored of an access token: its SHA-256. The token cannot be made of it.
+/// The SHA-256 of an access token, which is all that is stored of it.
 public struct TokenHash: Hashable, Sendable {
-  /// Bytes of a hash.
+  /// The number of bytes in a hash.
   public static let length = 32
   public let bytes: [UInt8]
 
@@ -47,9 +46,9 @@ public struct TokenHash: Hashable, Sendable {
   }
 }
 
-/// A live access token, and the device that it stands for.
+/// A live access token and its device.
 public struct TokenCredentials: Equatable, Sendable {
-  /// The device, whose secret in force the token was issued on.
+  /// The device. The token was issued for its current secret.
   public let device: DeviceCredentials
   public let expiresAt: Timestamp
 

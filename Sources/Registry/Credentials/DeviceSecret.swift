@@ -2,16 +2,16 @@ public import Encoding
 
 /// A device's secret: 32 random bytes as 64 lower-case hexadecimal characters.
 ///
-/// Its memory is wiped when the last reference goes.
+/// The memory is wiped when the last reference is released.
 public struct DeviceSecret: Redacted, Sendable {
-  /// Characters, which are also the bytes of the HMAC key.
+  /// The number of characters, which are also the bytes of the HMAC key.
   public static let textLength = 64
-  /// Random bytes that the characters encode.
+  /// The number of random bytes that the characters encode.
   public static let randomLength = 32
 
   private let characters: SecretBytes
 
-  /// Makes a new secret of the random source's next 32 bytes.
+  /// Generates a secret from the random source's next 32 bytes.
   public init(random: some RandomSource) {
     characters = SecretBytes(count: Self.textLength) { characters in
       SecretBytes.withRandomBytes(Self.randomLength, from: random) { bytes in
@@ -20,19 +20,19 @@ public struct DeviceSecret: Redacted, Sendable {
     }
   }
 
-  /// The secret that a device presents. Nil if it has another length. The bytes are the caller's to wipe.
+  /// A secret that a device presents. Nil if its length is wrong. The caller wipes the bytes.
   public init?(presented bytes: UnsafeBufferPointer<UInt8>) {
     guard bytes.count == Self.textLength else { return nil }
     characters = SecretBytes(count: Self.textLength) { _ = $0.update(fromContentsOf: bytes) }
   }
 
-  /// Lends the characters. What is copied out of the closure is the caller's to wipe.
+  /// Passes the characters to the closure. The caller wipes what it copies.
   public func withCharacters<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
     characters.withBytes(body)
   }
 }
 
-/// All that is stored of a secret: enough to check it and what was signed with it, not enough to sign.
+/// What the registry stores of a secret: enough to verify it and its signatures, not enough to sign.
 public struct SecretVerifier: Hashable, Redacted, Sendable {
   /// The argon2id PHC string of the secret.
   public let hmacKeyHash: String
@@ -41,7 +41,7 @@ public struct SecretVerifier: Hashable, Redacted, Sendable {
   /// HMAC-SHA-256(secret, "Server Key"), 32 bytes (RFC 5802, section 3).
   public let serverKey: [UInt8]
 
-  /// Bytes of `storedKey` and of `serverKey`.
+  /// The number of bytes of `storedKey` and of `serverKey`.
   public static let keyLength = 32
 
   public init(hmacKeyHash: String, storedKey: [UInt8], serverKey: [UInt8]) {

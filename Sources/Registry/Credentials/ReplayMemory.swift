@@ -1,39 +1,38 @@
 private import Synchronization
 
-/// The nonces of signed requests, remembered by the process itself. Shared by all loops.
+/// The nonces of signed requests in the memory of this process. All loops share it.
 ///
-/// Of each nonce a keyed hash of 64 bits is kept, in a table for its time, so that old ones go all at once: some 16
-/// bytes a nonce. Ten thousand devices that poll every second leave three million of them.
+/// It keeps a keyed 64-bit hash of each nonce, in one table for each span of time, and drops whole tables:
+/// about 16 bytes a nonce. Ten thousand devices that poll every second leave three million nonces.
 ///
-/// The process alone knows them. So it must be the only one that serves its database, which a lock sees to (`hold`,
-/// `loseHold`), and for what was signed before it began it cannot vouch.
+/// No other process knows these nonces. A lock must ensure that this process alone serves the database (`hold`,
+/// `loseHold`), and signatures from before the lock was acquired are rejected.
 public final class ReplayMemory: ReplayStore {
-  /// Nonces that are remembered at once, unless told otherwise. Past it none is accepted; none is ever forgotten before
-  /// its time.
+  /// The default for `maximumNonces`. A full memory accepts no nonce; it forgets none early.
   public static let maximumNonces = 16_777_216
   private static let shardCount = 16
-  /// How far a signature may lie ahead of the clock: what was signed so far ahead may have come before the process
-  /// began.
+  /// How far in the future a signature's `created` may be. Another process may have accepted such a signature
+  /// before this one began.
   private static let leadMilliseconds = Int64(AuthenticationService.maximumLeadSeconds) * 1000
 
-  /// Nonces that may be remembered at once.
+  /// The maximum number of nonces in memory.
   public let maximumNonces: Int
   private let clock: any Clock
   private let shards: [Shard]
   private let keyedHash: KeyedHash
-  /// The time from which all nonces are remembered, in milliseconds since 1970; the largest while that is none.
+  /// The time since which all nonces are in memory, in milliseconds since 1970; `Int64.max` without the lock.
   private let heldSince = Atomic<Int64>(.max)
 
   /// - Parameters:
-  ///   - skewSeconds: for how long a nonce is remembered beyond its signature's `created`.
-  ///   - maximumNonces: each of the tables' parts takes its share of them.
+  ///   - skewSeconds: how long a nonce is kept after its signature's `created`.
+  ///   - maximumNonces: divided equally among the shards.
   public init(
     clock: any Clock, random: some RandomSource, skewSeconds: Int,
     maximumNonces: Int = ReplayMemory.maximumNonces
   ) {
     self.maximumNonces = maximumNonces
     self.clock = clock
-    // Six tables or so hold what is live: a nonce is looked for in each.
+    // About six tables are live, and each look-up reads all of them.
     let span = max(1000, Int64(skewSeconds) * 1000 / 5)
     shards = (0..<Self.shardCount).map { _ in
       Shard(spanMilliseconds: span, maximumNonces: max(1, maximumNonces / Self.shardCount))
@@ -41,16 +40,16 @@ public final class ReplayMemory: ReplayStore {
     keyedHash = KeyedHash(random: random)
   }
 
-  /// Nonces that are remembered now.
+  /// Nonces in memory now.
   public var count: Int { shards.reduce(0) { $0 + $1.count } }
 
-  /// From this moment on the process is the only one. Whatever was signed at any time counts where `time` is nil:
-  /// there was no device that could have signed.
+  /// This process has the lock from now on. If `time` is nil, signatures of any time are accepted: no device
+  /// existed that could have signed.
   public func hold(since time: Timestamp?) {
     heldSince.store(time?.millisecondsSince1970 ?? .min, ordering: .releasing)
   }
 
-  /// Another process may serve the database: no nonce is accepted until `hold`.
+  /// Another process may serve the database: rejects every nonce until `hold`.
   public func loseHold() { heldSince.store(.max, ordering: .releasing) }
 
   public func remember(
@@ -88,7 +87,7 @@ public final class ReplayMemory: ReplayStore {
   }
 }
 
-/// A part of the memory under a lock of its own.
+/// A part of the memory with its own lock.
 private final class Shard: Sendable {
   enum Outcome { case new, known, full, forgotten }
 
@@ -96,7 +95,7 @@ private final class Shard: Sendable {
     /// By span, oldest first.
     var tables: [(span: Int64, table: HashTable)] = []
     var count = 0
-    /// Of the spans before this one, nonces were forgotten.
+    /// Nonces of spans before this one were dropped.
     var firstSpan = Int64.min
   }
 
@@ -112,7 +111,7 @@ private final class Shard: Sendable {
   var count: Int { state.withLock { $0.count } }
 
   func insert(_ hash: UInt64, until expiry: Int64, now: Int64) -> Outcome {
-    // Up to and including `expiry` the signature is timely, so its span ends behind it.
+    // The signature is timely up to and including `expiry`, so its span ends after it.
     let span = expiry / spanMilliseconds
     return state.withLock { state in
       drop(before: now / spanMilliseconds, from: &state)
@@ -126,8 +125,8 @@ private final class Shard: Sendable {
     }
   }
 
-  /// A clock that is set back brings nothing back: where nonces were forgotten, none counts any more. Spans that had none
-  /// are as good as ever, so that a clock that was wrong for a while refuses nobody for as long as it was wrong.
+  /// Setting the clock back makes no dropped nonce valid again: spans whose nonces were dropped accept nothing.
+  /// Other spans still accept nonces, so a clock that was wrong for a while rejects no request afterwards.
   private func drop(before span: Int64, from state: inout State) {
     while let first = state.tables.first, first.span < span {
       state.firstSpan = first.span + 1
@@ -147,7 +146,7 @@ private final class Shard: Sendable {
   }
 }
 
-/// A set of hashes that are not 0, with open addressing. It only grows.
+/// A set of nonzero hashes with open addressing. It only grows.
 private struct HashTable {
   private var slots = [UInt64](repeating: 0, count: 64)
   private(set) var count = 0
@@ -160,10 +159,11 @@ private struct HashTable {
     count += 1
   }
 
-  /// Where the hash is, or would be. At least a quarter of the slots is empty, so the search ends.
+  /// The slot of the hash, or the slot to insert it. At least a quarter of the slots is empty, so the search
+  /// ends.
   private func slot(of hash: UInt64) -> Int {
     let mask = slots.count - 1
-    // The lowest bits chose the shard.
+    // The lowest bits select the shard.
     var index = Int(truncatingIfNeeded: hash >> 8) & mask
     while slots[index] != 0, slots[index] != hash { index = (index + 1) & mask }
     return index

@@ -1,10 +1,10 @@
-/// Remembers the nonces of signed requests (RFC 9421, section 7.2.2), so that none counts twice.
+/// Stores the nonces of signed requests (RFC 9421, section 7.2.2), so that each is accepted once.
 public protocol ReplayStore: Sendable {
-  /// Tests and stores the nonce in one step. False if the device used it before, on any process.
+  /// Checks and stores the nonce atomically. False if the device has used it before, with any process.
   ///
-  /// It is remembered at least until `expiry`. Throws `replayUnavailable` where it cannot be known whether the
-  /// nonce was used: the store is out of reach, or began to remember only after `created`; and `overloaded` where
-  /// there is no room for it.
+  /// The nonce is kept at least until `expiry`. Throws `replayUnavailable` if the check is impossible, because
+  /// the store is unreachable or has no nonces from as early as `created`; and `overloaded` if the store is
+  /// full.
   func remember(
     nonce: String, of deviceID: DeviceID, created: Timestamp, until expiry: Timestamp
   ) async throws(RegistryError) -> Bool

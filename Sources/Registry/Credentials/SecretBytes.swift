@@ -1,10 +1,10 @@
 private import Glibc
 
-/// Memory of its own for a secret, wiped when the last reference goes.
+/// Separate memory for a secret, wiped when the last reference is released.
 final class SecretBytes: Sendable {
   private nonisolated(unsafe) let bytes: UnsafeMutableBufferPointer<UInt8>
 
-  /// Lets `write` fill `count` bytes, which are zero before.
+  /// Passes `count` zeroed bytes to `write`, which fills them.
   init(count: Int, write: (UnsafeMutableBufferPointer<UInt8>) -> Void) {
     bytes = .allocate(capacity: count)
     bytes.initialize(repeating: 0)
@@ -20,7 +20,7 @@ final class SecretBytes: Sendable {
     body(UnsafeBufferPointer(bytes))
   }
 
-  /// Lends `count` random bytes, and wipes them.
+  /// Passes `count` random bytes to the closure, and wipes them afterwards.
   static func withRandomBytes(
     _ count: Int, from random: some RandomSource, _ body: (UnsafeBufferPointer<UInt8>) -> Void
   ) {

@@ -1,7 +1,7 @@
 private import Synchronization
 
-/// Issues access tokens for a device's secret: the client credentials grant (RFC 6749, section 4.4). One for each event
-/// loop, with that loop's store.
+/// Issues access tokens for a device's secret: the client credentials grant (RFC 6749, section 4.4). Each event
+/// loop has one, with the loop's own store.
 public struct TokenService: Sendable {
   private let store: any RegistryStore
   private let live: LiveDevices
@@ -11,11 +11,11 @@ public struct TokenService: Sendable {
   private let clock: any Clock
   private let random: any RandomSource
 
-  /// Seconds that a token lives, unless its secret ends sooner.
+  /// The lifetime of a token in seconds, unless its secret expires earlier.
   public static let lifetimeSeconds = 900
-  /// Tokens of one device that live at once. The oldest makes room.
+  /// Live tokens of one device. A further token replaces the oldest.
   public static let maximumLive = 10
-  /// Requests of one device that verified, within `windowSeconds`.
+  /// Token requests of one device with a valid secret, within `windowSeconds`.
   public static let maximumRequests = 10
   public static let windowSeconds = 60
 
@@ -32,19 +32,19 @@ public struct TokenService: Sendable {
     self.random = random
   }
 
-  /// A token that was issued, and how long it lives.
+  /// A new token and its lifetime.
   public struct IssuedToken: Sendable {
     public let token: AccessToken
     public let expiresInSeconds: Int
-    /// Where the address stands that asked for it; nil where there is no limit.
+    /// The state of the calling address's rate limit; nil if there is no limit.
     public let standing: RateLimit.Standing?
   }
 
-  /// Issues a token. Without an id or a secret, which could not be read as one, it does what it does for a wrong one.
+  /// Issues a token. A nil id or secret, which could not be parsed, is treated as a wrong one.
   ///
-  /// The stored key is tested before argon2id, and so is whether the device may come in: who does not know the secret
-  /// costs microseconds. `address` pays whatever comes of it, for a right secret costs most. Throws `signatureInvalid`
-  /// for whoever is not let in, `rateLimited`, `tooManyTokens` and `overloaded`.
+  /// The stored key and the device's state are checked before argon2id, so that a wrong secret costs
+  /// microseconds. `address` is always charged, because a valid secret costs most. Throws `signatureInvalid`
+  /// for an unknown device or a wrong secret, `rateLimited`, `tooManyTokens` and `overloaded`.
   public func issueToken(
     to id: DeviceID?, secret: DeviceSecret?, from address: CallerAddress, requestID: String
   ) async throws(RegistryError) -> IssuedToken {
@@ -64,7 +64,7 @@ public struct TokenService: Sendable {
     of device: DeviceCredentials, secret: AuthenticationService.Secret, requestID: String
   ) async throws(RegistryError) -> (AccessToken, expiresInSeconds: Int) {
     if secret.isNext {
-      // Whether it counts by then, `insertToken` tells.
+      // `insertToken` checks whether the secret is valid afterwards.
       _ = try await authentication.promoteNextSecret(
         of: device.deviceID, of: device.clientID, storedKey: secret.verifier.storedKey,
         change: Change(by: .device(device.deviceID), at: clock.now(), requestID: requestID))
@@ -73,12 +73,12 @@ public struct TokenService: Sendable {
     let now = clock.now()
     let longest = Int64(Self.lifetimeSeconds) * 1000
     let lifetime = min(longest, secret.endsAt.map { $0 - now } ?? longest)
-    // The oldest token may have been replaced, also where it is not known whether the new one was stored.
+    // Also after an error: the new token may have replaced the oldest.
     defer { live.credentialsChanged(of: device.deviceID) }
     let isStored = try await store.insertToken(
       token.withCharacters(hasher.hash(ofToken:)), of: device.deviceID, storedKey: secret.verifier.storedKey,
       expiresAt: now + lifetime, at: now, maxLive: Self.maximumLive, windowSeconds: Self.windowSeconds)
-    // A rotation or a revocation came in between.
+    // The secret was rotated or the device revoked meanwhile.
     guard isStored else { throw .signatureInvalid }
     live.presence.note(.called, by: device.deviceID, at: now)
     return (token, Int(max(0, lifetime / 1000)))
@@ -88,16 +88,16 @@ public struct TokenService: Sendable {
   private static let nobody = DeviceID(high: 0, low: 0)
 }
 
-/// How often devices asked for tokens of late, so that one that asks too often costs no argon2id. The database holds the
-/// same rule for all processes.
+/// How often devices recently requested tokens, so that a request over the limit costs no argon2id. The
+/// database enforces the same limit across processes.
 final class TokenRequests: Sendable {
-  /// Devices that are remembered. Those whose window is over make room.
+  /// Devices in memory. Those whose window is over are evicted first.
   static let maximumDevices = 65_536
 
   private let times = Mutex<[DeviceID: [Int64]]>([:])
 
   /// Throws `tooManyTokens`.
-  /// - Parameter now: of a clock that nobody sets, so that nobody waits for one that was wrong.
+  /// - Parameter now: a time of a monotonic clock, so that correcting the system's clock blocks no device.
   func admit(_ id: DeviceID, atMilliseconds now: Int64) throws(RegistryError) {
     let window = Int64(TokenService.windowSeconds) * 1000
     let wait: Int64? = times.withLock { times in

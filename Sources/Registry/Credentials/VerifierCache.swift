@@ -1,13 +1,13 @@
 private import Synchronization
 
-/// What the process remembers of its devices, so that a poll by a known device touches no database: the
-/// credentials, the live tokens that were seen, and whether nothing waits for the device. Shared by all loops.
+/// Caches credentials, live tokens and whether a device has no pending signals, so that a poll of a known
+/// device does not query the database. All loops share it.
 ///
-/// It is used only while the database's changes are heard (`trust`). What was fetched while a change passed by is
-/// not kept, for it may be from before the change. Only devices that may come in are remembered: everyone else
-/// costs a look into the database, whatever the reason, and so cannot tell the reason by the time.
+/// The cache is used only while the process is notified of the database's changes (`trust`). A value that was
+/// fetched while a change arrived is not cached, because it may be older than the change. Only active devices
+/// are cached: every other request queries the database, so its duration does not reveal why it fails.
 final class VerifierCache: Sendable {
-  /// Devices that are remembered. Where a shard is full, a device that was not seen of late makes room.
+  /// Cached devices. When a shard is full, a device that was not used recently is evicted.
   static let maximumEntries = 131_072
   private static let shardCount = 64
   private static let maximumEntriesPerShard = maximumEntries / shardCount
@@ -15,10 +15,10 @@ final class VerifierCache: Sendable {
   private struct Entry {
     let credentials: DeviceCredentials
     var idleness: Idleness
-    /// Live tokens that were seen, and when they end.
+    /// Live tokens that were used, and when they expire.
     var tokens: [TokenHash: Timestamp] = [:]
 
-    /// As many as may live. The one that ends first makes room, as it does in the database.
+    /// The store's maximum. The token that expires first is evicted, as in the database.
     mutating func remember(_ hash: TokenHash, until expiresAt: Timestamp) {
       if tokens.count >= TokenService.maximumLive, tokens[hash] == nil {
         tokens[tokens.min { $0.value < $1.value }!.key] = nil
@@ -28,13 +28,13 @@ final class VerifierCache: Sendable {
   }
 
   struct Idleness {
-    /// Whether nothing is waiting for the device.
+    /// Whether the device has no pending signals.
     fileprivate(set) var isIdle = false
-    /// Changes each time that a signal may have come.
+    /// Changes each time that a signal may have arrived.
     fileprivate(set) var stamp: UInt64
   }
 
-  /// Taken before a fetch: whether a change overtook it.
+  /// Taken before a fetch, to detect a change during the fetch.
   struct Ticket {
     fileprivate let changes: UInt64
   }
@@ -44,7 +44,7 @@ final class VerifierCache: Sendable {
     /// Devices of tokens. A hint: the token must be in the device's entry too.
     var devices = BoundedCache<TokenHash, DeviceID>(capacity: maximumEntriesPerShard)
     var lastStamp: UInt64 = 0
-    /// Kept here, where the lock is held anyway.
+    /// Counted here, because the lock is held anyway.
     var lookups = CacheLookups()
 
     mutating func nextStamp() -> UInt64 {
@@ -55,41 +55,41 @@ final class VerifierCache: Sendable {
 
   private let shards: [ShardLock]
   private let trustedUntil = Atomic<Int64>(0)
-  /// Changes of credentials that were heard of. It moves before an entry is dropped, so that whoever holds the
-  /// entry's shard and sees it unmoved is dropped too.
+  /// Changes of credentials so far. A change increments it before it drops entries. So if a fetch, holding the
+  /// shard's lock, finds it unchanged and stores an entry, a change in progress still drops that entry.
   private let changes = Atomic<UInt64>(0)
   private let monotonicMilliseconds: @Sendable () -> Int64
 
-  /// A mutex cannot lie in an array by itself.
+  /// A class, because an array cannot store a mutex directly.
   private final class ShardLock: Sendable {
     private let shard = Mutex(Shard())
 
     func withLock<Value>(_ body: (inout Shard) -> Value) -> Value { shard.withLock { body(&$0) } }
   }
 
-  /// - Parameter monotonicMilliseconds: a clock that nobody sets.
+  /// - Parameter monotonicMilliseconds: a monotonic clock.
   init(monotonicMilliseconds: @escaping @Sendable () -> Int64) {
     self.monotonicMilliseconds = monotonicMilliseconds
     shards = (0..<Self.shardCount).map { _ in ShardLock() }
   }
 
-  /// Whether every change up to now was heard of.
+  /// Whether the process was notified of every change up to now.
   var isTrusted: Bool { monotonicMilliseconds() < trustedUntil.load(ordering: .acquiring) }
 
   func trust(untilMilliseconds: Int64) { trustedUntil.store(untilMilliseconds, ordering: .releasing) }
 
-  /// Devices that are remembered now.
+  /// Devices in the cache.
   var count: Int { shards.reduce(0) { $0 + $1.withLock { $0.entries.count } } }
 
-  // MARK: Looking
+  // MARK: Look-up
 
-  /// Whether nothing is waiting for the device; nil where it is not remembered, or the cache not trusted.
+  /// Whether the device has no pending signals; nil if it is not cached, or the cache is not trusted.
   func idleness(of id: DeviceID) -> Idleness? {
     guard isTrusted else { return nil }
     return shard(of: id).withLock { $0.entries[id]?.idleness }
   }
 
-  /// Nil where the device is not remembered, or the cache not trusted.
+  /// Nil if the device is not cached, or the cache is not trusted.
   func credentials(of id: DeviceID) -> DeviceCredentials? {
     let isTrusted = isTrusted
     return shard(of: id).withLock { shard in
@@ -99,7 +99,7 @@ final class VerifierCache: Sendable {
     }
   }
 
-  /// Nil where the token is not remembered, or the cache not trusted.
+  /// Nil if the token is not cached, or the cache is not trusted.
   func credentials(ofToken hash: TokenHash) -> TokenCredentials? {
     let credentials = knownCredentials(ofToken: hash)
     shard(of: hash).withLock { $0.lookups.count(credentials != nil) }
@@ -114,7 +114,7 @@ final class VerifierCache: Sendable {
     }
   }
 
-  /// All looks for credentials up to now.
+  /// Look-ups since the process started.
   var lookups: CacheLookups {
     var all = CacheLookups()
     forEachShard { shard in
@@ -124,7 +124,7 @@ final class VerifierCache: Sendable {
     return all
   }
 
-  // MARK: Remembering
+  // MARK: Insertion
 
   func ticket() -> Ticket { Ticket(changes: changes.load(ordering: .sequentiallyConsistent)) }
 
@@ -134,7 +134,7 @@ final class VerifierCache: Sendable {
 
   private func noteChange() { changes.add(1, ordering: .sequentiallyConsistent) }
 
-  /// Remembers what was fetched, unless a change overtook it.
+  /// Caches fetched credentials, unless a change arrived during the fetch.
   func remember(_ credentials: DeviceCredentials, fetchedWith ticket: Ticket) {
     guard credentials.isActive else { return }
     shard(of: credentials.deviceID).withLock { shard in
@@ -146,7 +146,7 @@ final class VerifierCache: Sendable {
     }
   }
 
-  /// Remembers a token of a device whose entry stands on the same secret, unless a change overtook it.
+  /// Caches a token of a device whose entry has the same secret, unless a change arrived during the fetch.
   func remember(_ token: TokenCredentials, hash: TokenHash, fetchedWith ticket: Ticket) {
     remember(token.device, fetchedWith: ticket)
     let isKept = shard(of: token.device.deviceID).withLock { shard in
@@ -156,14 +156,14 @@ final class VerifierCache: Sendable {
     if isKept { shard(of: hash).withLock { $0.devices[hash] = token.device.deviceID } }
   }
 
-  /// Remembers that nothing waits for the device, unless a signal came since its entry had this stamp.
+  /// Caches that the device has no pending signals, unless a signal arrived since its entry had this stamp.
   func rememberIdle(_ id: DeviceID, stamp: UInt64) {
     shard(of: id).withLock { shard in
       _ = shard.entries.modify(id) { if $0.idleness.stamp == stamp { $0.idleness.isIdle = true } }
     }
   }
 
-  // MARK: Forgetting
+  // MARK: Eviction
 
   func credentialsChanged(of id: DeviceID) {
     noteChange()
@@ -212,10 +212,10 @@ final class VerifierCache: Sendable {
   }
 }
 
-/// How often the verifier cache was asked for the credentials of a device or a token.
+/// How many look-ups of credentials the verifier cache answered.
 public struct CacheLookups: Hashable, Sendable {
   public fileprivate(set) var hits = 0
-  /// The database had to be asked.
+  /// Look-ups that queried the database.
   public fileprivate(set) var misses = 0
 
   fileprivate mutating func count(_ isHit: Bool) {

@@ -5,13 +5,13 @@ public struct Device: Hashable, Sendable {
   public let deviceName: DeviceName
   /// Whether the device may be used. False once it is revoked.
   public let isActive: Bool
-  /// Whether the device was cut off. For good: no operation and no SQL makes it false again.
+  /// Whether the device was revoked. This is final: no operation and no SQL statement reverts it.
   public let revoked: Bool
-  /// When the device last polled; nil until it has.
+  /// When the device last polled; nil before its first poll.
   public let lastPoll: Timestamp?
-  /// When the device last acknowledged; nil until it has.
+  /// When the device last acknowledged a signal; nil before that.
   public let lastAck: Timestamp?
-  /// When the device last proved itself; nil until it has.
+  /// When the device last sent an authenticated request; nil before that.
   public let lastSeen: Timestamp?
   public let createdAt: Timestamp
   /// When the name, the secret or the state last changed. Presence does not move it.
@@ -33,7 +33,7 @@ public struct Device: Hashable, Sendable {
     self.updatedAt = updatedAt
   }
 
-  /// A device that was just registered.
+  /// A newly registered device.
   public init(registered id: DeviceID, clientID: ClientID, deviceName: DeviceName, at time: Timestamp) {
     self.init(
       id: id, clientID: clientID, deviceName: deviceName, isActive: true, revoked: false,
@@ -41,7 +41,7 @@ public struct Device: Hashable, Sendable {
   }
 }
 
-/// What `createDevice` answers: the device, and the only sight of its secret.
+/// The result of `createDevice`: the device and its secret, which cannot be read again.
 public struct RegisteredDevice: Sendable {
   public let device: Device
   public let secret: DeviceSecret
@@ -49,9 +49,9 @@ public struct RegisteredDevice: Sendable {
   public let hmacKeyHash: String
 }
 
-/// What `rotateSecret` answers: the device with its new secret, and when the old one ends.
+/// The result of `rotateSecret`: the device with its new secret, and when the old secret expires.
 public struct RotatedDevice: Sendable {
   public let registered: RegisteredDevice
-  /// The latest end of the old secret; its first use of the new one ends it sooner.
+  /// When the old secret expires at the latest. The first use of the new secret ends it earlier.
   public let graceExpiresAt: Timestamp
 }

@@ -6,13 +6,13 @@ public struct DeviceName: Hashable, Sendable, CustomStringConvertible {
 
   public static let maximumLength = 100
 
-  /// Throws `RegistryError.invalid` for `device_name`, with what is wrong with it.
+  /// Throws `RegistryError.invalid` for `device_name`; the message says what is wrong.
   public init(_ text: String) throws(RegistryError) {
     let name = Self.trimmed(text)
     guard !name.isEmpty else {
       throw .invalid(field: "device_name", message: "must not be empty or blank")
     }
-    // A composed character has at least one scalar: a text this long is refused before it is normalised.
+    // Normalisation shortens a text by `maximumExpansion` at most, so a longer text is rejected first.
     guard name.count <= Self.maximumLength * Self.maximumExpansion else { throw Self.tooLong }
     let normalised = Self.normalisedToNFC(name)
     guard normalised.unicodeScalars.count <= Self.maximumLength else { throw Self.tooLong }
@@ -22,15 +22,14 @@ public struct DeviceName: Hashable, Sendable, CustomStringConvertible {
     self.text = normalised
   }
 
-  /// A name that a store read back, which was tested when it was written.
+  /// A name that a store read; it was validated when it was written.
   public init(stored text: String) {
     self.text = text
   }
 
   public var description: String { text }
 
-  /// Two strings that Swift calls equal may differ in their scalars. The database compares bytes, and so does
-  /// a name.
+  /// Swift compares strings by canonical equivalence, the database by bytes. A name compares by its scalars.
   public static func == (left: DeviceName, right: DeviceName) -> Bool {
     left.text.utf8.elementsEqual(right.text.utf8)
   }
@@ -42,7 +41,7 @@ public struct DeviceName: Hashable, Sendable, CustomStringConvertible {
   private static let tooLong = RegistryError.invalid(
     field: "device_name", message: "must have at most \(maximumLength) characters")
 
-  /// The most scalars that one of NFC can have been before: Unicode's longest canonical decomposition has 4.
+  /// The maximum number of scalars per scalar of NFC: Unicode's longest canonical decomposition has 4.
   private static let maximumExpansion = 4
 
   private static func trimmed(_ text: String) -> Substring.UnicodeScalarView {
@@ -52,8 +51,9 @@ public struct DeviceName: Hashable, Sendable, CustomStringConvertible {
     return scalars
   }
 
-  /// Normalization Form C (Unicode Standard Annex 15). Swift's own tables, behind an interface that is not yet
-  /// public: the alternatives are ICU, which the server does without, or a C library, which the domain does.
+  /// Normalization Form C (Unicode Standard Annex 15), from Swift's own tables through an interface that is not
+  /// public yet. The alternatives are ICU, which the server does not link, and a C library, which the domain
+  /// does not import.
   private static func normalisedToNFC(_ text: Substring.UnicodeScalarView) -> String {
     var normalised = String.UnicodeScalarView()
     normalised.append(contentsOf: String(text)._nfc)

@@ -1,4 +1,4 @@
-/// The registry's rules on devices. One for each event loop, with that loop's store.
+/// The operations on devices. Each event loop has one, with the loop's own store.
 public struct DeviceService: Sendable {
   private let store: any RegistryStore
   private let live: LiveDevices
@@ -21,8 +21,8 @@ public struct DeviceService: Sendable {
     self.maxDevicesPerClient = maxDevicesPerClient
   }
 
-  /// Registers a device under a new secret, which is in the answer and nowhere else.
-  /// Throws `clientNotFound`, `tooManyDevices`, `deviceNameTaken`, and what the hasher throws.
+  /// Registers a device with a new secret. Only the result has the secret. Throws `clientNotFound`,
+  /// `tooManyDevices`, `deviceNameTaken`, and the hasher's errors.
   public func createDevice(
     clientID: ClientID, deviceName: DeviceName, change: Change
   ) async throws(RegistryError) -> RegisteredDevice {
@@ -37,23 +37,23 @@ public struct DeviceService: Sendable {
     return RegisteredDevice(device: device, secret: secret, hmacKeyHash: verifier.hmacKeyHash)
   }
 
-  /// Devices that are fetched at once where all are asked for.
+  /// Devices per query when `listDevices` has no limit.
   static let fetchSize = 1000
 
-  /// The client's devices, active and revoked, oldest first: all of them without a limit.
+  /// The client's devices, active and revoked, oldest first; all of them without a limit.
   public func listDevices(
     clientID: ClientID, limit: Int? = nil, after cursor: DeviceCursor? = nil
   ) async throws(RegistryError) -> Page<Device, DeviceCursor> {
     guard let limit else {
       return Page(all: try await allDevices(of: clientID, after: cursor))
     }
-    // One row more than asked for tells whether there is a next page.
+    // One row more than `limit` shows whether there is a next page.
     let devices = try await store.devices(of: clientID, after: cursor, limit: limit + 1)
     return Page(devices, limit: limit, cursor: Self.cursor)
   }
 
-  /// However many there are: the bound on devices may have been higher when they were registered. Other requests
-  /// of the loop have their turn in between.
+  /// Fetches all devices. Their number may exceed `maxDevicesPerClient`, which may have been higher before.
+  /// Other requests of the loop run between two queries.
   private func allDevices(
     of clientID: ClientID, after cursor: DeviceCursor?
   ) async throws(RegistryError) -> [Device] {
@@ -79,7 +79,7 @@ public struct DeviceService: Sendable {
     return device
   }
 
-  /// The device that calls. Throws `signatureInvalid`, `tokenInvalid` where it was deleted meanwhile.
+  /// The calling device. Throws `signatureInvalid` or `tokenInvalid` if it was deleted meanwhile.
   public func callingDevice(_ session: DeviceSession) async throws(RegistryError) -> Device {
     live.presence.note(.called, by: session.deviceID, at: clock.now())
     guard let device = try await store.device(session.deviceID) else { throw session.ended }
@@ -94,18 +94,18 @@ public struct DeviceService: Sendable {
       observer.changed(RegistryEvent(.deviceUpdated, by: change, of: owner, device: id))
       return device
     }
-    // The statement changed nothing; this read only tells why.
+    // The statement changed nothing; this read finds out why.
     let device = try await getDevice(id, owner: owner)
     guard device.revoked else { throw .fault(cause: "device \(id) could be renamed, but was not") }
     throw .deviceRevoked
   }
 
-  /// Cuts the device off for good, at once. A second time changes nothing. Throws `deviceNotFound`, `notOwner`.
+  /// Revokes the device at once and permanently. Idempotent. Throws `deviceNotFound`, `notOwner`.
   @discardableResult
   public func revokeDevice(
     _ id: DeviceID, owner: ClientID, change: Change
   ) async throws(RegistryError) -> Device {
-    // Also where it is not known whether it was done.
+    // Also after an error: the database may have committed the change.
     defer { live.credentialsChanged(of: id) }
     if let device = try await store.revokeDevice(id, of: owner, change: change) {
       observer.changed(RegistryEvent(.deviceRevoked, by: change, of: owner, device: id))
@@ -116,19 +116,19 @@ public struct DeviceService: Sendable {
     return device
   }
 
-  /// Seconds that the old secret of a rotation may work on.
+  /// The grace of a rotation, in seconds: how long the old secret stays valid.
   public static let graceSeconds = 0...86_400
   public static let defaultGraceSeconds = 86_400
 
-  /// Gives the device a new secret, which is in the answer and nowhere else. The old one works until the new one is first
-  /// used, or its grace ends; with a grace of 0 it ends at once. To rotate again replaces a new secret that was never
-  /// used, and does not put the end off.
+  /// Gives the device a new secret, which only the result has. The old secret expires when the new one is first
+  /// used or the grace ends; with a grace of 0 it expires at once. A second rotation replaces a new secret that
+  /// was never used, and does not extend the grace.
   ///
-  /// Throws `deviceNotFound`, `notOwner`, `deviceRevoked`, and what the hasher throws.
+  /// Throws `deviceNotFound`, `notOwner`, `deviceRevoked`, and the hasher's errors.
   public func rotateSecret(
     of id: DeviceID, owner: ClientID, graceSeconds: Int = defaultGraceSeconds, change: Change
   ) async throws(RegistryError) -> RotatedDevice {
-    // Spares the hash of a secret that could not be stored.
+    // Saves hashing a secret that could not be stored.
     let device = try await getDevice(id, owner: owner)
     guard !device.revoked else { throw .deviceRevoked }
     let secret = DeviceSecret(random: random)
@@ -136,7 +136,7 @@ public struct DeviceService: Sendable {
     defer { live.credentialsChanged(of: id) }
     let rotated = try await store.rotateSecret(
       of: id, of: owner, to: verifier, graceExpiresAt: change.time + Int64(graceSeconds) * 1000, change: change)
-    // It was there, and its owner's.
+    // The device existed and had this owner, so it was revoked meanwhile.
     guard let rotated else { throw .deviceRevoked }
     observer.changed(RegistryEvent(.secretRotated, by: change, of: owner, device: id))
     return RotatedDevice(

@@ -1,7 +1,7 @@
-/// The database's part on devices.
+/// Stores devices.
 public protocol DeviceStore: Sendable {
   /// Throws what `insertDevice` would throw now: `clientNotFound`, `tooManyDevices`, `deviceNameTaken`, in this
-  /// order. It promises nothing, but spares the hash of a secret that could not be stored.
+  /// order. It reserves nothing; it saves hashing a secret that could not be stored.
   func checkRegistration(
     of deviceName: DeviceName, for clientID: ClientID, maxDevices: Int
   ) async throws(RegistryError)
@@ -13,24 +13,24 @@ public protocol DeviceStore: Sendable {
 
   func device(_ id: DeviceID) async throws(RegistryError) -> Device?
 
-  /// At most `limit` devices of the client behind `cursor`, active and revoked, oldest first, then by id.
+  /// At most `limit` devices of the client after `cursor`, active and revoked, oldest first, then by id.
   func devices(
     of clientID: ClientID, after cursor: DeviceCursor?, limit: Int
   ) async throws(RegistryError) -> [Device]
 
-  /// Renames the device if it is the owner's and not revoked, and answers it as it then is; nil if it is not.
+  /// Renames the device if it belongs to the owner and is not revoked, and returns it; nil otherwise.
   /// Throws `deviceNameTaken`.
   func renameDevice(
     _ id: DeviceID, of owner: ClientID, to deviceName: DeviceName, change: Change
   ) async throws(RegistryError) -> Device?
 
-  /// Revokes the device if it is the owner's and not revoked, and answers it as it then is; nil if it is not.
+  /// Revokes the device if it belongs to the owner and is not revoked, and returns it; nil otherwise.
   func revokeDevice(
     _ id: DeviceID, of owner: ClientID, change: Change
   ) async throws(RegistryError) -> Device?
 }
 
-/// Where a list that comes in pages goes on: behind this row.
+/// The last row of a page; the next page starts after it.
 public struct DeviceCursor: Hashable, Sendable {
   public let createdAt: Timestamp
   public let id: DeviceID

@@ -1,15 +1,15 @@
-/// Something that changed in the registry. No event without a change, and no change without an event.
+/// A change in the registry: each makes one event.
 public struct RegistryEvent: Hashable, Sendable {
-  /// What changed. The words are those of the wire.
+  /// What changed. The raw values are the names in the API.
   public enum Kind: String, CaseIterable, Hashable, Sendable {
     case clientCreated = "client.created"
     case clientDeleted = "client.deleted"
     case deviceRegistered = "device.registered"
     case deviceUpdated = "device.updated"
     case deviceRevoked = "device.revoked"
-    /// The device has a new secret, which it has not used yet.
+    /// The device has a new secret and has not used it yet.
     case secretRotated = "device.secret_rotated"
-    /// The device used its new secret: the old one no longer works.
+    /// The device used its new secret, so the old one is no longer valid.
     case secretPromoted = "device.secret_promoted"
     case signalCreated = "signal.created"
     /// The device acknowledged the signal for the first time.
@@ -18,7 +18,7 @@ public struct RegistryEvent: Hashable, Sendable {
 
   public let kind: Kind
   public let change: Change
-  /// The client that owns what changed.
+  /// The client that owns the changed entity.
   public let clientID: ClientID
   /// The device that changed or that acknowledged a signal; nil for all other events.
   public let deviceID: DeviceID?
@@ -40,15 +40,15 @@ public struct RegistryEvent: Hashable, Sendable {
   }
 }
 
-/// Is notified of what the services did. Calls come on the service's loop, which waits for them to return.
+/// Is notified of what the services do. Calls run on the service's loop, which waits for them.
 public protocol RegistryObserver: Sendable {
-  /// Something changed, and the database has it.
+  /// The database has committed a change.
   func changed(_ event: RegistryEvent)
   /// A device acknowledged signals that were not sent to it: nothing changed.
   func unknownSignalsAcknowledged(_ count: Int)
 }
 
-/// For commands that nothing counts.
+/// Ignores all events, for commands without metrics.
 public struct Unobserved: RegistryObserver {
   public init() {}
   public func changed(_ event: RegistryEvent) {}

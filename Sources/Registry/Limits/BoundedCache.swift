@@ -1,12 +1,12 @@
-/// A dictionary with a bound: where it is full, a new entry replaces one that was not used of late.
+/// A dictionary of bounded size. When it is full, a new entry replaces one that was not used recently.
 ///
-/// It is the second-chance rule (CLOCK). A hand goes around the entries: it spares one that was used since it last came by,
-/// and takes the first that was not. So no flood of new keys pushes out what is in use, and no use costs more than a mark.
+/// It evicts by the second-chance rule (CLOCK): a hand goes around the entries, spares each that was used since
+/// its last visit, and evicts the first that was not: a flood of new keys does not evict entries in use.
 package struct BoundedCache<Key: Hashable & Sendable, Value: Sendable>: Sendable {
   private struct Entry {
     let key: Key
     var value: Value
-    /// Whether it was used since the hand last came by.
+    /// Whether it was used since the hand's last visit.
     var isUsed: Bool
   }
 
@@ -15,7 +15,7 @@ package struct BoundedCache<Key: Hashable & Sendable, Value: Sendable>: Sendable
   private var indexes: [Key: Int] = [:]
   private var hand = 0
 
-  /// - Parameter capacity: entries that are kept, one at least.
+  /// - Parameter capacity: the maximum number of entries, at least 1.
   package init(capacity: Int) {
     precondition(capacity > 0, "a cache of no entries")
     self.capacity = capacity
@@ -23,20 +23,20 @@ package struct BoundedCache<Key: Hashable & Sendable, Value: Sendable>: Sendable
 
   package var count: Int { entries.count }
 
-  /// The value, which counts as used; nil where there is none.
+  /// The value, and marks it as used; nil if there is none.
   package mutating func use(_ key: Key) -> Value? {
     guard let index = indexes[key] else { return nil }
     entries[index].isUsed = true
     return entries[index].value
   }
 
-  /// The value, which does not count as used. To set it to nil removes the entry.
+  /// The value, without marking it as used. Setting nil removes the entry.
   package subscript(key: Key) -> Value? {
     get { indexes[key].map { entries[$0].value } }
     set { if let newValue { insert(newValue, for: key) } else { remove(key) } }
   }
 
-  /// Changes the value in place, if there is one; answers what `body` answers, nil where there is none.
+  /// Changes the value in place and returns the result of `body`; nil if there is no value.
   package mutating func modify<Result>(_ key: Key, _ body: (inout Value) -> Result) -> Result? {
     guard let index = indexes[key] else { return nil }
     return body(&entries[index].value)
@@ -70,7 +70,7 @@ package struct BoundedCache<Key: Hashable & Sendable, Value: Sendable>: Sendable
     }
   }
 
-  /// To the first entry that was not used. Once around, none is marked any more.
+  /// Moves to the first unused entry. After one round no entry is marked.
   private mutating func turnHand() {
     while entries[hand].isUsed {
       entries[hand].isUsed = false

@@ -1,4 +1,4 @@
-/// How often somebody may ask: `requests` at once, and as many again within `windowSeconds`, evenly spread.
+/// A rate limit: `requests` at once, and the same number again within `windowSeconds`, evenly spread.
 public struct RateLimit: Hashable, Sendable {
   public let requests: Int
   public let windowSeconds: Int
@@ -12,36 +12,37 @@ public struct RateLimit: Hashable, Sendable {
     self.windowSeconds = windowSeconds
   }
 
-  /// Whom a limit is on.
+  /// What a limit applies to.
   public enum Subject: String, CaseIterable, Hashable, Sendable {
     /// An owner: the `sub` of its token.
     case client
     case device
-    /// Those who come from one address: what fails, and what asks for tokens, is counted against it.
+    /// An address: failed authentications and token requests are charged to it.
     case address
   }
 
-  /// Where somebody stands with a limit after a request.
+  /// The state of a caller's limit after a request.
   public struct Standing: Hashable, Sendable {
     public let subject: Subject
     public let limit: RateLimit
-    /// Requests that would be let through now.
+    /// Requests that would be admitted now.
     public let remaining: Int
-    /// Seconds until all of the limit is there again.
+    /// Seconds until the whole limit is available again.
     public let resetSeconds: Int
-    /// Of a request that was refused, seconds after which one is let through; nil if it was let through.
+    /// For a rejected request, seconds until the next one is admitted; nil for an admitted request.
     public let retryAfterSeconds: Int?
   }
 }
 
-/// Where a caller is, as far as limits go: an address of IPv4, or the network of one of IPv6 (its first 64 bits), of
-/// whose addresses one machine has as many as it likes (RFC 4291, section 2.5.4).
+/// The address that limits apply to: an IPv4 address, or the first 64 bits of an IPv6 address, because one
+/// machine can use every address of such a network (RFC 4291, section 2.5.4).
 public struct CallerAddress: Hashable, Sendable {
   let high: UInt64
   let low: UInt64
 
   /// - Parameters:
-  ///   - high: the first eight octets, big endian, of an IPv6 address; one of IPv4 is mapped (RFC 4291, section 2.5.5.2).
+  ///   - high: the first eight octets, big endian, of an IPv6 address; an IPv4 address is mapped (RFC 4291,
+  ///     section 2.5.5.2).
   ///   - low: the last eight.
   public init(high: UInt64, low: UInt64) {
     let isVersion4 = high == 0 && low >> 32 == 0xFFFF

@@ -1,11 +1,11 @@
 private import Synchronization
 
-/// Token buckets of one limit, each as one time: that at which the bucket is full again (the generic cell rate
-/// algorithm). A full bucket and none at all are the same, so a bucket is forgotten by itself.
+/// The token buckets of one limit. Each is stored as the time at which it is full again (the generic cell rate
+/// algorithm). A full bucket equals an absent one, so buckets need no clean-up.
 ///
-/// The table never grows. Keys are hashes that strangers cannot steer; a key has its place in one set of a few. Where
-/// all places of a set are taken by buckets that are not full, the fullest makes room: what is forgotten is whoever asked
-/// least, in favour of the caller, and a flood of keys pushes out itself before it reaches somebody whose bucket is empty.
+/// The table never grows. Keys are hashes that callers cannot predict; each key belongs to one set of a few
+/// places. If all places of a set have buckets that are not full, the fullest is evicted, which favours its
+/// caller. A flood of keys evicts its own buckets before it reaches an empty one.
 final class RateLimitTable: Sendable {
   let limit: RateLimit
   private let intervalNanoseconds: Int64
@@ -15,16 +15,16 @@ final class RateLimitTable: Sendable {
 
   /// Places of a set.
   private static let ways = 8
-  /// Parts of the table under a lock of their own, so that loops seldom meet.
+  /// Parts of the table with a lock each, to reduce contention.
   private static let stripeCount = 64
 
-  /// What became of a request.
+  /// The result of a request.
   struct Outcome: Equatable {
     let isAdmitted: Bool
     /// Requests that would be admitted now.
     let remaining: Int
     let nanosecondsUntilFull: Int64
-    /// Until one is admitted; 0 where one is now.
+    /// Time until a request is admitted; 0 if one is admitted now.
     let nanosecondsUntilNext: Int64
   }
 
@@ -33,14 +33,14 @@ final class RateLimitTable: Sendable {
     var fullAtNanoseconds: Int64 = 0
   }
 
-  /// A mutex cannot lie in an array by itself.
+  /// A class, because an array cannot store a mutex directly.
   private final class Stripe: Sendable {
     let slots: Mutex<[Slot]>
 
     init(slotCount: Int) { slots = Mutex([Slot](repeating: Slot(), count: slotCount)) }
   }
 
-  /// - Parameter maximumKeys: buckets that are kept; rounded up to whole sets.
+  /// - Parameter maximumKeys: the number of buckets, rounded up to whole sets.
   init(limit: RateLimit, maximumKeys: Int) {
     self.limit = limit
     intervalNanoseconds = Int64(limit.windowSeconds) * 1_000_000_000 / Int64(limit.requests)
@@ -57,10 +57,10 @@ final class RateLimitTable: Sendable {
     }
   }
 
-  /// Buckets that made room before they were full.
+  /// Buckets that were evicted before they were full.
   var evictions: Int { evicted.load(ordering: .relaxed) }
 
-  /// Takes a token out of the key's bucket, if there is one.
+  /// Takes a token from the key's bucket, if there is one.
   func take(_ key: UInt64, nowNanoseconds now: Int64) -> Outcome {
     withSet(of: key) { slots, set in
       let found = set.first { slots[$0].key == key }
@@ -74,7 +74,7 @@ final class RateLimitTable: Sendable {
     }
   }
 
-  /// Puts a token back that was taken.
+  /// Returns a token to the key's bucket.
   func giveBack(_ key: UInt64) {
     withSet(of: key) { slots, set in
       guard let index = set.first(where: { slots[$0].key == key }) else { return }
@@ -82,7 +82,7 @@ final class RateLimitTable: Sendable {
     }
   }
 
-  /// How the key's bucket is.
+  /// The state of the key's bucket.
   func look(_ key: UInt64, nowNanoseconds now: Int64) -> Outcome {
     withSet(of: key) { slots, set in
       let found = set.first { slots[$0].key == key }
@@ -97,7 +97,7 @@ final class RateLimitTable: Sendable {
       nanosecondsUntilNext: max(0, intervalNanoseconds - left))
   }
 
-  /// The place whose bucket is the fullest.
+  /// The place with the fullest bucket.
   private func room(in set: Range<Int>, of slots: [Slot], _ now: Int64) -> Int {
     let index = set.min { slots[$0].fullAtNanoseconds < slots[$1].fullAtNanoseconds }!
     if slots[index].fullAtNanoseconds > now { evicted.add(1, ordering: .relaxed) }
@@ -107,7 +107,7 @@ final class RateLimitTable: Sendable {
   private func withSet<Value>(of key: UInt64, _ body: (inout [Slot], _ set: Range<Int>) -> Value) -> Value {
     let stripe = stripes[Int(truncatingIfNeeded: key) & (Self.stripeCount - 1)]
     return stripe.slots.withLock { slots in
-      // The lowest bits chose the stripe.
+      // The lowest bits select the stripe.
       let set = Int((key >> 6) % UInt64(slots.count / Self.ways)) * Self.ways
       return body(&slots, set..<set + Self.ways)
     }

@@ -1,9 +1,10 @@
-/// How often clients, devices and addresses may ask, and how often they did. Shared by all loops.
+/// The rate limits of clients, devices and addresses. All loops share them.
 ///
-/// Clients and devices are counted once they have proved who they are. An address is counted for what costs something
-/// before that and fails: a look into the database, a signature of a token, argon2id. It is charged beforehand and gets
-/// it back if all was well, so that many at once cannot overdraw it. What is remembered costs nothing and is never
-/// refused: who lives beside somebody with a wrong secret goes on.
+/// Authenticated requests are charged to their client or device. An address is charged for expensive work that
+/// fails before authentication: a database query, verifying a token's signature, argon2id. The charge is made
+/// in advance and refunded on success, so that concurrent requests cannot exceed the limit. Cached
+/// authentications are not charged and never rejected, even if another caller at the same address uses a wrong
+/// secret.
 public final class RateLimits: Sendable {
   /// The limits; nil where there is none.
   public struct Settings: Hashable, Sendable {
@@ -30,8 +31,8 @@ public final class RateLimits: Sendable {
   private let monotonicMilliseconds: @Sendable () -> Int64
 
   /// - Parameters:
-  ///   - random: makes the key of the hashes, so that nobody chooses whose bucket is beside whose.
-  ///   - monotonicMilliseconds: a clock that nobody sets.
+  ///   - random: generates the key of the hashes, so that no caller can choose a set of the table.
+  ///   - monotonicMilliseconds: a monotonic clock.
   public init(
     _ settings: Settings, random: some RandomSource, monotonicMilliseconds: @escaping @Sendable () -> Int64
   ) {
@@ -42,26 +43,26 @@ public final class RateLimits: Sendable {
     self.monotonicMilliseconds = monotonicMilliseconds
   }
 
-  // MARK: Who has proved who it is
+  // MARK: Authenticated callers
 
-  /// Counts a request of a client. Nil where there is no limit.
+  /// Charges a client for a request. Nil if there is no limit.
   public func count(_ client: ClientID) -> RateLimit.Standing? {
     guard let clients else { return nil }
     let now = now
     return clients.standing(.client, after: clients.take(hash(client.text), nowNanoseconds: now))
   }
 
-  /// Counts a request of a device. Nil where there is no limit.
+  /// Charges a device for a request. Nil if there is no limit.
   public func count(_ device: DeviceID) -> RateLimit.Standing? {
     guard let devices else { return nil }
     let now = now
     return devices.standing(.device, after: devices.take(hash(device.high, device.low), nowNanoseconds: now))
   }
 
-  // MARK: Who has not yet
+  // MARK: Addresses
 
-  /// Charges an address for what is done on its behalf. Nil where there is no limit. Throws `rateLimited`: it is not to
-  /// be done.
+  /// Charges an address for work before it is done. Nil if there is no limit. Throws `rateLimited`: do not do
+  /// the work.
   @discardableResult
   public func charge(_ address: CallerAddress) throws(RegistryError) -> RateLimit.Standing? {
     guard let addresses else { return nil }
@@ -71,18 +72,18 @@ public final class RateLimits: Sendable {
     return standing
   }
 
-  /// Takes a charge back: what was done turned out well, or failed through no fault of the caller.
+  /// Refunds a charge: the work succeeded, or failed through no fault of the caller.
   public func refund(_ address: CallerAddress) { addresses?.giveBack(hash(address.high, address.low)) }
 
-  /// Where an address stands. Nil where there is no limit.
+  /// The state of an address's limit. Nil if there is no limit.
   public func standing(of address: CallerAddress) -> RateLimit.Standing? {
     guard let addresses else { return nil }
     return addresses.standing(
       .address, after: addresses.look(hash(address.high, address.low), nowNanoseconds: now))
   }
 
-  /// Does what costs something, at the expense of an address unless there is a value. Without an address, which is so
-  /// where it was charged before, at nobody's.
+  /// Does expensive work, and charges the address unless it returns a value. A nil address, which was charged
+  /// before, is not charged.
   func charging<Value>(
     _ address: CallerAddress?, _ body: () async throws(RegistryError) -> Value?
   ) async throws(RegistryError) -> Value? {
@@ -105,7 +106,7 @@ public final class RateLimits: Sendable {
     table(of: subject)?.count(nowNanoseconds: now) ?? 0
   }
 
-  /// Buckets that made room for others before they were full.
+  /// Buckets that were evicted before they were full.
   public func evictions(of subject: RateLimit.Subject) -> Int { table(of: subject)?.evictions ?? 0 }
 
   private func table(of subject: RateLimit.Subject) -> RateLimitTable? {

@@ -1,12 +1,12 @@
-/// Hears what changed in the database, whoever changed it: this process, another one, or SQL by hand. Calls come
-/// from any thread, and return at once.
+/// Is notified of every change in the database, whether this process, another one, or SQL made it. Any thread
+/// may call; the methods return at once.
 public protocol ChangeObserver: AnyObject, Sendable {
-  /// The device's secrets, its tokens or its state changed, or it is gone.
+  /// The device was deleted, or its secrets, its tokens or its state changed.
   func credentialsChanged(of id: DeviceID)
-  /// There are new signals for the device.
+  /// The device has new signals.
   func signalsArrived(for id: DeviceID)
-  /// Changes may have been missed: whatever is remembered may be wrong.
+  /// Changes may have been missed: cached values may be stale.
   func changesMissed()
-  /// Up to this moment of the monotonic clock, in milliseconds, no change is missed.
+  /// No change has been missed up to this time of the monotonic clock.
   func trust(untilMilliseconds: Int64)
 }

@@ -1,7 +1,7 @@
 private import Synchronization
 
-/// What the process knows of its devices beside the database: who they are, who waits, when they were last there.
-/// Shared by all loops; it hears what changes in the database.
+/// The state that the process keeps in memory about its devices: cached credentials, parked polls, and
+/// presence. All loops share it.
 public final class LiveDevices: ChangeObserver {
   let cache: VerifierCache
   /// The polls that wait for a signal.
@@ -10,13 +10,13 @@ public final class LiveDevices: ChangeObserver {
   let signalIDs = IdentifierSequence()
   let tokenRequests = TokenRequests()
   let monotonicMilliseconds: @Sendable () -> Int64
-  /// When polls that are parked were last told to look for themselves.
+  /// When all parked polls were last woken because changes may have been missed.
   private let lastLook = Mutex(Int64.min)
 
-  /// How often parked polls look for themselves while the database's changes are not heard.
+  /// How often parked polls query the database while the process is not notified of changes.
   static let lookIntervalMilliseconds: Int64 = 1000
 
-  /// - Parameter monotonicMilliseconds: a clock that nobody sets.
+  /// - Parameter monotonicMilliseconds: a monotonic clock.
   public init(
     monotonicMilliseconds: @escaping @Sendable () -> Int64, maximumParkedPolls: Int = 20_000
   ) {
@@ -33,7 +33,7 @@ public final class LiveDevices: ChangeObserver {
     parked.wake(id)
   }
 
-  /// Of all the client's devices, or the client is gone.
+  /// The credentials of all devices of the client changed, or the client was deleted.
   func credentialsChanged(ofDevicesOf client: ClientID) {
     cache.credentialsChanged(ofDevicesOf: client)
     parked.wakeAll()
@@ -44,13 +44,12 @@ public final class LiveDevices: ChangeObserver {
     parked.look(CollectionOfOne(id))
   }
 
-  /// For several devices.
   func signalsArrived(for ids: [DeviceID]) {
     for id in ids { cache.signalsArrived(for: id) }
     parked.look(ids)
   }
 
-  /// For any of the client's devices.
+  /// Signals arrived for some of the client's devices.
   func signalsArrived(forDevicesOf client: ClientID) {
     cache.signalsArrived(forDevicesOf: client)
     parked.wakeAll()
@@ -63,10 +62,10 @@ public final class LiveDevices: ChangeObserver {
 
   public func trust(untilMilliseconds: Int64) { cache.trust(untilMilliseconds: untilMilliseconds) }
 
-  // MARK: What goes on by itself
+  // MARK: Periodic work
 
-  /// Ends parked polls whose time is over, and while changes are not heard lets them look for themselves. Called
-  /// some 20 times a second.
+  /// Ends overdue polls. While changes may be missed, also wakes the parked polls so that they query the
+  /// database. Called some 20 times a second.
   public func tick() {
     let now = monotonicMilliseconds()
     parked.endOverdue(nowMilliseconds: now)
@@ -79,7 +78,7 @@ public final class LiveDevices: ChangeObserver {
     if isDue { parked.wakeAll() }
   }
 
-  /// Writes the presence that was gathered, in one statement. What cannot be written is kept for the next time.
+  /// Writes the collected presence in one statement. On an error, keeps it for the next call.
   public func flushPresence(to store: some PresenceStore) async throws(RegistryError) {
     let gathered = presence.take()
     guard !gathered.isEmpty else { return }
@@ -94,14 +93,14 @@ public final class LiveDevices: ChangeObserver {
 
   // MARK: For the metrics
 
-  /// Devices whose credentials are remembered.
+  /// Devices whose credentials are cached.
   public var rememberedDevices: Int { cache.count }
-  /// Whether the database's changes are heard.
+  /// Whether the process is notified of every change in the database.
   public var isTrusted: Bool { cache.isTrusted }
   /// Devices whose presence is not written yet.
   public var pendingPresence: Int { presence.count }
-  /// Age of the oldest presence that is not written yet; 0 where all is.
+  /// Age of the oldest presence that is not written yet; 0 if there is none.
   public var presenceLagMilliseconds: Int64 { presence.lagMilliseconds }
-  /// Looks for credentials up to now.
+  /// Cache look-ups since the process started.
   public var cacheLookups: CacheLookups { cache.lookups }
 }

@@ -1,34 +1,33 @@
 private import Synchronization
 
-/// When devices were last there, gathered until it is written: a poll must not cost a write.
+/// Collects the presence of devices until it is written, so that a poll costs no write.
 final class PresenceBook: Sendable {
-  /// Devices between two writes. What further ones do is not noted: presence is the only thing that is lost.
+  /// Devices between two writes. The presence of further devices is dropped.
   static let maximumDevices = 1_000_000
 
   private struct Book {
     var gathered: [DeviceID: Presence] = [:]
     /// When the first of `gathered` was noted, on the monotonic clock.
     var oldestMilliseconds: Int64?
-    /// The same of what is being written.
+    /// The same time for the presence that is being written.
     var oldestTakenMilliseconds: Int64?
   }
   private let book = Mutex(Book())
   private let monotonicMilliseconds: @Sendable () -> Int64
 
-  /// - Parameter monotonicMilliseconds: a clock that nobody sets.
   init(monotonicMilliseconds: @escaping @Sendable () -> Int64) {
     self.monotonicMilliseconds = monotonicMilliseconds
   }
 
   var count: Int { book.withLock { $0.gathered.count } }
 
-  /// Age of the oldest presence that is not written; 0 where all is.
+  /// Age of the oldest presence that is not written yet; 0 if there is none.
   var lagMilliseconds: Int64 {
     let oldest = book.withLock { $0.oldestTakenMilliseconds ?? $0.oldestMilliseconds }
     return oldest.map { max(0, monotonicMilliseconds() - $0) } ?? 0
   }
 
-  /// What a device did, beside proving itself. Each request is noted once.
+  /// The kind of an authenticated request. Each request is noted once.
   enum Act { case called, polled, acknowledged }
 
   func note(_ act: Act, by id: DeviceID, at time: Timestamp) {
@@ -39,7 +38,7 @@ final class PresenceBook: Sendable {
     }
   }
 
-  /// What is to be written now; `written` or `putBack` says what became of it.
+  /// Takes the presence to write now. Call `written` or `putBack` afterwards.
   func take() -> [DeviceID: Presence] {
     book.withLock { book in
       let taken = book.gathered
@@ -50,10 +49,10 @@ final class PresenceBook: Sendable {
     }
   }
 
-  /// What was taken is written.
+  /// The presence from `take` has been written.
   func written() { book.withLock { $0.oldestTakenMilliseconds = nil } }
 
-  /// What could not be written, unless something newer is known by now.
+  /// Keeps presence that could not be written, except where newer presence was noted meanwhile.
   func putBack(_ presence: [DeviceID: Presence]) {
     book.withLock { book in
       book.oldestMilliseconds = book.oldestTakenMilliseconds ?? book.oldestMilliseconds
@@ -78,7 +77,7 @@ extension PresenceBook.Act {
 }
 
 extension Presence {
-  /// Takes what is newer.
+  /// Keeps the newer of each pair of times.
   fileprivate mutating func move(to other: Presence) {
     lastSeen = max(lastSeen, other.lastSeen)
     lastPoll = Self.later(lastPoll, other.lastPoll)

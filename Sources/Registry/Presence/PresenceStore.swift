@@ -1,10 +1,10 @@
-/// The database's part on presence.
+/// Stores the presence of devices.
 public protocol PresenceStore: Sendable {
-  /// Moves the presence of devices forward, never back. Devices that are gone are left out.
+  /// Moves the presence of devices forward, never back. Ignores devices that do not exist.
   func recordPresence(_ presence: [DeviceID: Presence]) async throws(RegistryError)
 }
 
-/// When a device was last there; nil where nothing new is known.
+/// When a device last sent requests; nil where there is nothing new.
 public struct Presence: Hashable, Sendable {
   public var lastSeen: Timestamp
   public var lastPoll: Timestamp?

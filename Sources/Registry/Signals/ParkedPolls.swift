@@ -1,24 +1,23 @@
 private import Synchronization
 
-/// The polls that wait for a signal, at most one for each device, and a bounded number in the process. Shared by
-/// all loops.
+/// The polls that wait for a signal: at most one for each device, and a bounded number. All loops share it.
 public final class ParkedPolls: Sendable {
   private let maximumParked: Int
 
-  /// Why a parked poll goes on.
+  /// Why a parked poll resumes.
   enum Wake: Sendable {
-    /// Something about its device may have changed: look again.
+    /// The device may have changed or have new signals: query again.
     case changed
-    /// It has waited long enough.
+    /// The maximum wait has passed.
     case timedOut
-    /// It is to be answered as it is: a newer poll of its device is there, or the service stops.
+    /// Respond now: a newer poll of the device replaces this one, or the service stops.
     case ended
   }
 
-  /// The place of one poll.
+  /// The registration of one poll.
   ///
-  /// A wake-up that comes before it waits is kept, so that none is lost between its look and its wait. Of two, the change
-  /// is told first: a poll whose device is gone is refused, also where it was about to be ended.
+  /// A wake-up that arrives before the poll waits is kept, so none is lost between its query and its wait. A
+  /// change takes precedence over an end: the poll of a revoked device fails even if it was about to end.
   final class Seat: Sendable {
     let deviceID: DeviceID
     private unowned let polls: ParkedPolls
@@ -26,11 +25,11 @@ public final class ParkedPolls: Sendable {
 
     private struct State {
       var hasChanged = false
-      /// Whether its poll has one of the looks that are taken in turn.
+      /// Whether the poll holds one of the `maximumLooks` slots for queries.
       var isLooking = false
-      /// Whether the time of the wait was over before it began.
+      /// Whether the deadline passed before the wait began.
       var isOverdue = false
-      /// For good.
+      /// Permanent: the seat never waits again.
       var isEnded = false
       var waiting: UnsafeContinuation<Wake, Never>?
     }
@@ -40,8 +39,7 @@ public final class ParkedPolls: Sendable {
       self.polls = polls
     }
 
-    /// Waits until it is woken, or `deadlineMilliseconds` of the monotonic clock has passed. Where its task is cancelled,
-    /// because the client hung up, it ends.
+    /// Waits for a wake-up, until `deadlineMilliseconds` (monotonic), or until the client disconnects.
     func wait(untilMilliseconds deadlineMilliseconds: Int64) async -> Wake {
       let tick = (deadlineMilliseconds + ParkedPolls.tickMilliseconds - 1) / ParkedPolls.tickMilliseconds
       state.withLock { $0.isOverdue = false }
@@ -67,7 +65,7 @@ public final class ParkedPolls: Sendable {
       }
     }
 
-    /// Lets its poll look, if it waits. False where it does not, and looks again before it does.
+    /// Wakes the poll to query, if it waits. False if it does not wait; it then queries before it waits.
     fileprivate func beginLook() -> Bool {
       let waiting = state.withLock { state in
         if state.waiting == nil { state.hasChanged = true } else { state.isLooking = true }
@@ -78,7 +76,7 @@ public final class ParkedPolls: Sendable {
       return waiting != nil
     }
 
-    /// Its poll has looked, or is over.
+    /// The poll has queried, or is over.
     fileprivate func endLook() {
       let wasLooking = state.withLock { state in
         defer { state.isLooking = false }
@@ -103,9 +101,9 @@ public final class ParkedPolls: Sendable {
 
   private struct Seats {
     var byDevice: [DeviceID: Seat] = [:]
-    /// Those that wait, by the tick in which their time is over. A device may have two: the older one is about to end.
+    /// The waiting polls, by the tick of their deadline. A device may have two: the older one is about to end.
     var byTick: [Int64: [ObjectIdentifier: Seat]] = [:]
-    /// Those whose turn to look has yet to come, from `nextLook` on.
+    /// The polls still to be woken for a query, from `nextLook` on.
     var looks: [Seat] = []
     var nextLook = 0
     var isToLook: Set<ObjectIdentifier> = []
@@ -116,7 +114,7 @@ public final class ParkedPolls: Sendable {
       if isToLook.insert(ObjectIdentifier(seat)).inserted { looks.append(seat) }
     }
 
-    /// Nil where none is left, or as many look as may.
+    /// Nil if there are none, or if the maximum number of queries is running.
     mutating func takeLook() -> Seat? {
       guard runningLooks < ParkedPolls.maximumLooks, nextLook < looks.count else { return nil }
       let seat = looks[nextLook]
@@ -129,10 +127,10 @@ public final class ParkedPolls: Sendable {
   }
   private let seats = Mutex(Seats())
 
-  /// Polls that look at the same time, where many are woken. Thousands at once would hold up every other request.
+  /// Concurrent queries after many polls were woken: thousands would delay all other requests.
   static let maximumLooks = 64
 
-  /// A poll is ended this much after its time at the most, beside the time between two calls of `endOverdue`.
+  /// A poll ends at most this long after its deadline, plus the time between two calls of `endOverdue`.
   static let tickMilliseconds: Int64 = 10
 
   init(maximumParked: Int) { self.maximumParked = maximumParked }
@@ -140,7 +138,7 @@ public final class ParkedPolls: Sendable {
   /// Polls that are parked now.
   public var count: Int { seats.withLock { $0.byDevice.count } }
 
-  /// Takes a seat, and ends the poll of the same device that had one. Nil where all are taken, or the service stops.
+  /// Takes a seat and ends the device's previous poll. Nil if all seats are taken, or the service stops.
   func takeSeat(for id: DeviceID) -> Seat? {
     let seat = Seat(id, self)
     let (older, isSeated) = seats.withLock { seats in
@@ -153,7 +151,7 @@ public final class ParkedPolls: Sendable {
     return isSeated ? seat : nil
   }
 
-  /// Gives the seat back, unless a newer poll has it.
+  /// Releases the seat, unless a newer poll has taken it over.
   func leave(_ seat: Seat) {
     seat.endLook()
     seats.withLock { seats in
@@ -161,13 +159,13 @@ public final class ParkedPolls: Sendable {
     }
   }
 
-  /// Ends the device's poll, because there is a newer one that will not wait.
+  /// Ends the device's poll, because a newer one replaces it without waiting.
   func end(_ id: DeviceID) { seats.withLock { $0.byDevice.removeValue(forKey: id) }?.wake(.ended) }
 
-  /// Lets the device's poll look again, at once.
+  /// Wakes the device's poll to query at once.
   func wake(_ id: DeviceID) { seats.withLock { $0.byDevice[id] }?.wake(.changed) }
 
-  /// Lets the devices' polls look again, some at a time.
+  /// Wakes the devices' polls to query, a bounded number at a time.
   func look(_ ids: some Collection<DeviceID>) {
     seats.withLock { seats in
       for id in ids { if let seat = seats.byDevice[id] { seats.addLook(of: seat) } }
@@ -175,7 +173,7 @@ public final class ParkedPolls: Sendable {
     beginLooks()
   }
 
-  /// Lets all polls look again, some at a time.
+  /// Wakes all polls to query, a bounded number at a time.
   func wakeAll() {
     seats.withLock { seats in
       for seat in seats.byDevice.values { seats.addLook(of: seat) }
@@ -183,7 +181,7 @@ public final class ParkedPolls: Sendable {
     beginLooks()
   }
 
-  /// As many as may look at the same time.
+  /// Wakes polls until the maximum number of queries is running.
   private func beginLooks() {
     while let seat = seats.withLock({ $0.takeLook() }) {
       if !seat.beginLook() { seats.withLock { $0.runningLooks -= 1 } }
@@ -206,18 +204,18 @@ public final class ParkedPolls: Sendable {
     }
   }
 
-  /// Ends those that have waited long enough. Called some 20 times a second.
+  /// Ends the polls whose deadline has passed. Called some 20 times a second.
   func endOverdue(nowMilliseconds: Int64) {
     let now = nowMilliseconds / Self.tickMilliseconds
     let overdue = seats.withLock { seats in
-      // There are as many ticks as fit into the longest wait.
+      // At most as many ticks as fit into the longest wait.
       let ticks = seats.byTick.keys.filter { $0 <= now }
       return ticks.flatMap { seats.byTick.removeValue(forKey: $0)?.values.map(\.self) ?? [] }
     }
     for seat in overdue { seat.wake(.timedOut) }
   }
 
-  /// Answers all polls as they are, because the service stops; none is parked from then on.
+  /// Ends all polls because the service stops, and parks no more.
   public func close() {
     let all = seats.withLock { seats in
       seats.isClosed = true

@@ -1,15 +1,15 @@
-/// What an owner sends to some of its devices: an order to place, a setting to change. The registry does not read
-/// its payload.
+/// A message from an owner to some of its devices: an order to place, a setting to change. The registry does
+/// not interpret the payload.
 public struct Signal: Hashable, Sendable {
   public let id: SignalID
   public let clientID: ClientID
-  /// The text of a JSON object, as it was received.
+  /// The text of a JSON object, as received.
   public let payload: [UInt8]
   public let createdAt: Timestamp
-  /// From then on no device receives it.
+  /// No device receives the signal from this time on.
   public let expiresAt: Timestamp
 
-  /// Bytes of the largest payload.
+  /// The maximum size of a payload, in bytes.
   public static let maximumPayloadBytes = 16 * 1024
   /// Seconds from `createdAt` to `expiresAt`.
   public static let lifetimeSeconds = 1...604_800
@@ -29,7 +29,7 @@ public struct SignalSummary: Hashable, Sendable {
   public let id: SignalID
   public let createdAt: Timestamp
   public let expiresAt: Timestamp
-  /// How many devices it was sent to.
+  /// The number of devices that the signal was sent to.
   public let devices: Int
 
   public init(id: SignalID, createdAt: Timestamp, expiresAt: Timestamp, devices: Int) {
@@ -40,18 +40,18 @@ public struct SignalSummary: Hashable, Sendable {
   }
 }
 
-/// To which devices a signal goes.
+/// The devices that a signal is sent to.
 public enum Addressees: Hashable, Sendable {
   /// 1 to `maximumListed` devices, each once.
   case devices([DeviceID])
-  /// The client's devices that are active now.
+  /// The client's devices that are active when the signal is created.
   case all
 
-  /// Devices that one signal may name.
+  /// The maximum number of devices that one signal may list.
   public static let maximumListed = 1000
 }
 
-/// A signal on its way to one device, and what became of it.
+/// The delivery of a signal to one device, and its acknowledgement.
 public struct Delivery: Hashable, Sendable {
   public let deviceID: DeviceID
   /// The first acknowledgement; nil until there is one.
@@ -65,7 +65,7 @@ public struct Delivery: Hashable, Sendable {
   }
 }
 
-/// What a device says it did with a signal.
+/// What a device reports that it did with a signal.
 public struct Acknowledgement: Hashable, Sendable {
   public enum Status: String, CaseIterable, Sendable {
     case placed, failed, skipped
@@ -73,16 +73,16 @@ public struct Acknowledgement: Hashable, Sendable {
 
   public let signalID: SignalID
   public let status: Status
-  /// The broker's number of the order, where there is one.
+  /// The broker's order number, if any.
   public let brokerTicket: String?
-  /// Why the signal was not followed, for people.
+  /// Why the device did not follow the signal, as text for people.
   public let error: String?
 
-  /// Acknowledgements that one request may hold.
+  /// The maximum number of acknowledgements in one request.
   public static let maximumPerRequest = 100
-  /// Unicode scalars of a broker's ticket.
+  /// The maximum length of a ticket, in Unicode scalars.
   public static let maximumTicketLength = 64
-  /// Unicode scalars of an error.
+  /// The maximum length of an error, in Unicode scalars.
   public static let maximumErrorLength = 500
 
   public init(signalID: SignalID, status: Status, brokerTicket: String?, error: String?) {
@@ -93,7 +93,7 @@ public struct Acknowledgement: Hashable, Sendable {
   }
 }
 
-/// Where the list of signals goes on, newest first: behind this one. Signals' ids sort by age.
+/// The last signal of a page, newest first; the next page starts after it. Signal ids sort by age.
 public struct SignalCursor: Hashable, Sendable {
   public let id: SignalID
 

@@ -1,5 +1,5 @@
-/// The registry's rules on signals: from an owner to its devices, at least once, oldest first, until they are acknowledged
-/// or expire. One for each event loop, with that loop's store.
+/// The operations on signals. A signal is delivered to each device at least once, oldest first, until the
+/// device acknowledges it or it expires. Each event loop has one, with the loop's own store.
 public struct SignalService: Sendable {
   private let store: any RegistryStore
   private let live: LiveDevices
@@ -8,13 +8,13 @@ public struct SignalService: Sendable {
   private let random: any RandomSource
   private let observer: any RegistryObserver
 
-  /// Signals of one client that have not expired.
+  /// The maximum number of unexpired signals of one client.
   public static let maximumLive = 10_000
-  /// Signals that a list has without a limit.
+  /// The page size of a list when the caller gives no limit.
   public static let defaultPage = 100
-  /// Seconds that a poll may wait.
+  /// How long a poll may wait, in seconds.
   public static let waitSeconds = 0...30
-  /// Signals that one poll may ask for.
+  /// How many signals one poll may request.
   public static let pollSize = 1...100
 
   init(
@@ -31,8 +31,8 @@ public struct SignalService: Sendable {
 
   // MARK: Owners
 
-  /// Sends a signal, and wakes those of its devices that wait.
-  /// Throws `clientNotFound`, `deviceNotFound`, `notOwner`, `deviceRevoked`, `tooManySignals`; then nobody gets it.
+  /// Sends a signal and wakes the parked polls of its devices. On an error no device gets it. Throws
+  /// `clientNotFound`, `deviceNotFound`, `notOwner`, `deviceRevoked`, `tooManySignals`.
   public func createSignal(
     clientID: ClientID, payload: [UInt8], to addressees: Addressees, lifetimeSeconds: Int, change: Change
   ) async throws(RegistryError) -> SignalSummary {
@@ -58,8 +58,8 @@ public struct SignalService: Sendable {
     return Page(signals, limit: limit) { SignalCursor(id: $0.id) }
   }
 
-  /// A signal, how many devices it was sent to, and what became of it at each of those that are still there. Throws
-  /// `signalNotFound`, `notSignalOwner`.
+  /// A signal, the number of devices that it was sent to, and its delivery to each device that still exists.
+  /// Throws `signalNotFound`, `notSignalOwner`.
   public func getSignal(
     _ id: SignalID, owner: ClientID
   ) async throws(RegistryError) -> (signal: Signal, devices: Int, deliveries: [Delivery]) {
@@ -70,22 +70,22 @@ public struct SignalService: Sendable {
 
   // MARK: Devices
 
-  /// What a poll is answered.
+  /// The response to a poll.
   public struct Polled: Sendable {
     public let signals: [Signal]
-    /// Where the poll did not wait although it wished to: when to try again.
+    /// When to poll again, if the poll could not wait as requested.
     public let retryAfterSeconds: Int?
   }
 
-  /// The device's signals that are neither acknowledged nor expired, oldest first; where there are none, waits for some.
+  /// Unacknowledged and unexpired signals of the device, oldest first. If there are none, waits for one.
   ///
-  /// It waits no longer where a newer poll of the device is there, where the service stops, and where too many polls
-  /// wait. Throws `signatureInvalid`, `tokenInvalid` when the device is no longer good.
+  /// The wait ends early when a newer poll of the device replaces this one, the service stops, or too many
+  /// polls wait. Throws `signatureInvalid` or `tokenInvalid` if the device's session is no longer valid.
   public func poll(
     _ session: DeviceSession, waitSeconds: Int, limit: Int
   ) async throws(RegistryError) -> Polled {
     live.presence.note(.polled, by: session.deviceID, at: clock.now())
-    // The seat is taken before the look: a signal that comes behind the look finds it.
+    // The poll takes its seat before it queries, so a signal that arrives after the query wakes it.
     guard waitSeconds > 0, let seat = live.parked.takeSeat(for: session.deviceID) else {
       if waitSeconds == 0 { live.parked.end(session.deviceID) }
       let signals = try await pendingSignals(of: session, limit: limit)
@@ -97,14 +97,14 @@ public struct SignalService: Sendable {
       retryAfterSeconds: nil)
   }
 
-  /// What acknowledgements came to: signals, each once, in the order in which they were named.
+  /// The result of acknowledging: each signal once, in the order of the request.
   public struct Acknowledged: Sendable {
     public let acked: [SignalID]
-    /// Those that are no signals to the device.
+    /// Ids that are not those of signals sent to the device.
     public let unknown: [SignalID]
   }
 
-  /// Stores what the device did with signals; the first acknowledgement of each signal counts.
+  /// Stores what the device did with signals. Only the first acknowledgement of each signal is stored.
   public func acknowledge(
     _ session: DeviceSession, _ acknowledgements: [Acknowledgement]
   ) async throws(RegistryError) -> Acknowledged {
@@ -147,20 +147,20 @@ public struct SignalService: Sendable {
       switch await seat.wait(untilMilliseconds: until) {
       case .ended: return []
       case .timedOut where !isSessionsEnd: return []
-      // The device may have ended, or begun to; or a signal may be there.
+      // The session may have ended, or a rotation may have begun, or a signal may have arrived.
       case .timedOut, .changed: endsAt = try await authentication.testAgain(session)
       }
     }
   }
 
-  /// Which comes first: the deadline, or the end of the secret or the token.
+  /// The earlier of the deadline and the end of the secret or the token.
   private func end(at endsAt: Timestamp?, orAt deadline: Int64) -> (Int64, isSessionsEnd: Bool) {
     guard let endsAt else { return (deadline, false) }
     let end = live.monotonicMilliseconds() + max(0, endsAt - clock.now())
     return end < deadline ? (end, true) : (deadline, false)
   }
 
-  /// Whoever is handed signals is tested once more: a revocation may have come while they were fetched.
+  /// Validates the session again: the device may have been revoked while its signals were fetched.
   private func pendingSignals(
     of session: DeviceSession, limit: Int
   ) async throws(RegistryError) -> [Signal] {

@@ -6,12 +6,11 @@ public typealias DeviceID = Identifier<Device>
 /// A signal's id.
 public typealias SignalID = Identifier<Signal>
 
-/// The id of an entity: a UUID (RFC 9562), written in lower case. Of which kind of entity, the compiler knows.
+/// The id of an entity: a UUID (RFC 9562) in lower case. `Entity` makes each kind of id a type.
 ///
-/// The registry makes version 7, so that ids sort by age and new rows land beside each other in the
-/// database's index; it reads any version.
+/// The registry makes version 7, so that ids sort by age and are adjacent in an index; it reads all versions.
 ///
-/// What other rooms do with each request is inlinable: they would look the generic type up at run time otherwise.
+/// Functions for each request are inlinable: without inlining they look up the generic type at run time.
 public struct Identifier<Entity>: Hashable, Sendable {
   /// The UUID's first eight octets, big endian.
   public let high: UInt64
@@ -31,7 +30,7 @@ public struct Identifier<Entity>: Hashable, Sendable {
     low = words.1 & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
   }
 
-  /// Reads the lower-case form of 36 characters, and no other.
+  /// Reads the lower-case form of 36 characters; nil for any other.
   @inlinable public init?(_ text: String) { self.init(utf8: text.utf8) }
 
   /// Reads the same form from its bytes.
@@ -42,7 +41,7 @@ public struct Identifier<Entity>: Hashable, Sendable {
 }
 
 extension Identifier: CustomStringConvertible {
-  /// Bytes that `write(to:)` writes.
+  /// The number of bytes that `write(to:)` writes.
   @inlinable public static var textLength: Int { UUIDText.length }
 
   /// The lower-case form: `01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7a`.

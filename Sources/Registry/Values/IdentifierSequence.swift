@@ -1,14 +1,14 @@
 private import Synchronization
 
-/// Ids of version 7 that sort in the order in which they were made, also those of one millisecond (RFC 9562, section
-/// 6.2, method 1: the 12 bits behind the time count).
+/// Generates version 7 ids that sort in the order of generation, also within a millisecond (RFC 9562, section
+/// 6.2, method 1: the 12 bits after the time are a counter).
 final class IdentifierSequence: Sendable {
-  /// Milliseconds and counter, as they stand in an id's first word.
+  /// Milliseconds and counter, in the layout of an id's first word.
   private let last = Mutex<(milliseconds: UInt64, counter: UInt64)>((0, 0))
 
   private static let maximumCounter: UInt64 = 0xFFF
 
-  /// The next id. Where the counter is used up, or the clock was set back, the id's time runs ahead of the clock.
+  /// The next id. If the counter overflows or the clock was set back, the id's time is ahead of the clock.
   func next<Entity>(at time: Timestamp, random: some RandomSource) -> Identifier<Entity> {
     let now = UInt64(clamping: time.millisecondsSince1970)
     let (milliseconds, counter) = last.withLock { last in

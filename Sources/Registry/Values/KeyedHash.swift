@@ -1,5 +1,5 @@
-/// A hash of 64 bits under a random key, so that no client chooses which values collide. Swift's hash is SipHash, which
-/// cannot be predicted without the key.
+/// A 64-bit hash with a random key, so that no client can choose colliding values. It is Swift's SipHash, which
+/// is unpredictable without the key.
 struct KeyedHash: Sendable {
   private let key: (UInt64, UInt64)
 

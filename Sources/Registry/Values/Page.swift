@@ -1,7 +1,7 @@
-/// A part of a list, and where the rest begins.
+/// A page of a list, and where the next one starts.
 public struct Page<Element: Sendable, Cursor: Sendable>: Sendable {
   public let elements: [Element]
-  /// Where the next page goes on; nil when this is the last.
+  /// The cursor of the next page; nil if this is the last.
   public let next: Cursor?
 
   /// The whole list.
@@ -10,7 +10,7 @@ public struct Page<Element: Sendable, Cursor: Sendable>: Sendable {
     next = nil
   }
 
-  /// Of up to `limit + 1` elements that were fetched, keeps `limit`.
+  /// Keeps `limit` of up to `limit + 1` fetched elements.
   init(_ fetched: [Element], limit: Int, cursor: (Element) -> Cursor) {
     let isLast = fetched.count <= limit
     elements = isLast ? fetched : Array(fetched.prefix(limit))

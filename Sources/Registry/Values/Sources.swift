@@ -1,4 +1,4 @@
-/// Tells the time.
+/// Returns the current time.
 public protocol Clock: Sendable {
   func now() -> Timestamp
 }

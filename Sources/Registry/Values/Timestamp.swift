@@ -1,7 +1,6 @@
 internal import Encoding
 
-/// A moment in milliseconds since 1970-01-01T00:00:00Z, the precision of everything that the registry stores
-/// and shows.
+/// A time in milliseconds since 1970-01-01T00:00:00Z, the precision that the registry stores and returns.
 public struct Timestamp: Hashable, Comparable, Sendable {
   /// Milliseconds since the Unix epoch; leap seconds are not counted.
   public let millisecondsSince1970: Int64
@@ -14,12 +13,12 @@ public struct Timestamp: Hashable, Comparable, Sendable {
     left.millisecondsSince1970 < right.millisecondsSince1970
   }
 
-  /// The time so many milliseconds later.
+  /// The time that many milliseconds later.
   public static func + (time: Timestamp, milliseconds: Int64) -> Timestamp {
     Timestamp(millisecondsSince1970: time.millisecondsSince1970 + milliseconds)
   }
 
-  /// Milliseconds from the right time to the left one.
+  /// The milliseconds from the right time to the left one.
   public static func - (left: Timestamp, right: Timestamp) -> Int64 {
     left.millisecondsSince1970 - right.millisecondsSince1970
   }
@@ -34,11 +33,10 @@ extension Timestamp: CustomStringConvertible {
     }
   }
 
-  /// Bytes that `write(to:)` writes.
+  /// The number of bytes that `write(to:)` writes.
   public static var textLength: Int { RFC3339.length }
 
-  /// Writes the same text, without an allocation. A time outside the years 0000 to 9999 is written as the nearest one
-  /// within.
+  /// Writes the same text without an allocation. A time outside the years 0000 to 9999 is clamped.
   public func write(to buffer: UnsafeMutableBufferPointer<UInt8>) {
     RFC3339.write(millisecondsSince1970: millisecondsSince1970, to: buffer)
   }
