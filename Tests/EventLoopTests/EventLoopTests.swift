@@ -92,7 +92,7 @@ struct EventLoopTests {
     Self.stoppedLoops.withLock { $0.append(loop) }
   }
 
-  /// The task of a look-up that was in progress never goes on. The loop and its task stay reachable here, so that Leak
+  /// The task of a look-up that was in progress never resumes. The loop and its task stay reachable here, so that Leak
   /// Sanitizer does not report them.
   private static let stoppedLoops = Mutex<[EventLoop]>([])
 
