@@ -50,7 +50,7 @@ extension ProblemKind {
     "The device or signal belongs to another client; use a token of that client.")
   static let clientNotFound = ProblemKind(
     "client-not-found", 404, "There is no such client",
-    "No client is registered under this id; add it first.")
+    "No client has this id; check the id, or add the client.")
   static let deviceNotFound = ProblemKind(
     "device-not-found", 404, "There is no such device",
     "No device has this id; list your devices to see theirs.")
@@ -98,6 +98,14 @@ extension ProblemKind {
   static let versionNotSupported = ProblemKind(
     "version-not-supported", 505, "The version of HTTP is not supported",
     "Send the request with HTTP/1.1 or HTTP/1.0.")
+}
+
+extension RegistryError {
+  /// What is wrong and what to do, with the cause: for a terminal.
+  package var explanation: String {
+    let problem = Problem(self)
+    return problem.cause.map { "\(problem.detail) (\($0))" } ?? problem.detail
+  }
 }
 
 extension Problem {

@@ -44,6 +44,27 @@ public final class Operation: Sendable {
   }
 }
 
+/// A request on its way through an endpoint.
+public struct Call: Sendable {
+  public let request: Request
+  public let endpoint: Operation
+  /// The values of the path's parameters, percent-decoded once; nil where the encoding is broken.
+  public let pathParameters: [String?]
+  /// When the request arrived as a whole.
+  public let start: ContinuousClock.Instant
+
+  public init(
+    request: Request, endpoint: Operation, pathParameters: [String?],
+    start: ContinuousClock.Instant = .now
+  ) {
+    (self.request, self.endpoint, self.pathParameters) = (request, endpoint, pathParameters)
+    self.start = start
+  }
+
+  /// The content; `receiveWholeContent` has seen that it is whole.
+  public var content: [UInt8] { request.content }
+}
+
 /// Who may call an operation, as far as the OpenAPI document shows it.
 public struct Access: Sendable {
   /// The security requirement.

@@ -12,19 +12,6 @@ public struct NoInput: Input {
   public init(of call: Call) {}
 }
 
-/// The input of an endpoint that reads a JSON body.
-public protocol JSONInput: Input, Sendable {
-  static var body: JSONBody<Self> { get }
-}
-
-extension JSONInput {
-  public static var description: InputDescription {
-    InputDescription(body: body.schema, isBodyOptional: body.isOptional)
-  }
-
-  public init(of call: Call) throws(Problem) { self = try Self.body.read(call.content) }
-}
-
 /// The input of an endpoint whose path names something.
 public protocol PathInput: Input {
   associatedtype ID: Sendable

@@ -88,7 +88,7 @@ struct CommandLineTests {
     #expect(try await Program.run(add, url).output == "alice\n")
     let again = try await Program.run(add, url)
     #expect(again.status == 1)
-    #expect(again.errors.contains("already"))
+    #expect(again.errors.contains("Another client has this id"))
     #expect(try await Program.run(add + ["--if-absent"], url).status == 0)
     #expect(try await Program.run(["client", "add"], url).output.count == 37)
     let list = try await Program.run(["client", "list"], url).output.split(separator: "\n")
@@ -98,7 +98,7 @@ struct CommandLineTests {
     try await Program(["client", "remove", "alice"], url).expectEnd()
     let missing = try await Program.run(["client", "remove", "alice"], url)
     #expect(missing.status == 1)
-    #expect(missing.errors.contains("no such client"))
+    #expect(missing.errors.contains("No client has this id"))
   }
 
   @Test(arguments: DatabaseKind.allCases)

@@ -81,27 +81,6 @@ extension API {
   }
 }
 
-extension Request {
-  /// Whom limits on addresses are on.
-  var caller: CallerAddress { CallerAddress(high: client.high, low: client.low) }
-
-  /// The bearer token of `Authorization` (RFC 6750, section 2.1); nil where there is none.
-  func bearerToken() throws(Problem) -> String? { try credentials(of: "bearer") }
-
-  /// What follows the scheme in `Authorization`; nil where the field is absent or of another scheme. Schemes are
-  /// case-insensitive (RFC 9110, section 11.1).
-  func credentials(of wantedScheme: String) throws(Problem) -> String? {
-    let fields = values(of: "authorization")
-    guard let field = fields.first else { return nil }
-    // Of two, which one counts is not for us to choose.
-    guard fields.count == 1 else { throw .tokenInvalid("there is more than one Authorization field") }
-    let scheme = field.utf8.prefix { $0 != UInt8(ascii: " ") }
-    guard Substring(scheme).lowercased() == wantedScheme else { return nil }
-    let credentials = field.utf8.dropFirst(scheme.count).drop { $0 == UInt8(ascii: " ") }
-    return credentials.isEmpty ? nil : String(Substring(credentials))
-  }
-}
-
 extension Timestamp {
   /// Whole seconds, rounded down.
   var secondsSince1970: Int64 { Int64((Double(millisecondsSince1970) / 1000).rounded(.down)) }

@@ -86,27 +86,3 @@ extension Rule {
     }
   }
 }
-
-/// The JSON object that a route reads as its body.
-public struct JSONBody<Value: Sendable>: Sendable {
-  let schema: Schema
-  /// Whether a request may do without, which is the same as an object without members.
-  let isOptional: Bool
-  private let names: JSONMembers?
-  private let rule: Rule<Value>
-
-  public init(_ name: String, isOptional: Bool = false, _ rule: Rule<Value>) {
-    schema = Schema(name: name, definition: rule.schema)
-    names = JSONMembers(of: schema.definition)
-    self.isOptional = isOptional
-    self.rule = rule
-  }
-
-  /// Tests the syntax, then the names of members, then the values.
-  func read(_ content: [UInt8]) throws(Problem) -> Value {
-    if isOptional, content.isEmpty { return try rule.read(.object(ParsedObject())) }
-    let value = try ParsedJSON(body: content, knowing: names)
-    guard case .object = value else { throw .malformedJSON("The body must be a JSON object.") }
-    return try rule.read(value)
-  }
-}

@@ -1,3 +1,4 @@
+internal import API
 internal import EventLoop
 internal import Observability
 internal import Registry
@@ -139,30 +140,5 @@ struct CommandFailure: Error, CustomStringConvertible {
 
   init(_ error: RegistryError) { self.error = error }
 
-  var description: String {
-    switch error {
-    case .invalid(let field, let message): "\(field) \(message)"
-    case .signatureInvalid: "unknown device, or wrong secret"
-    case .replayed: "the nonce was used before"
-    case .tokenInvalid: "unknown token"
-    case .clientNotFound: "no such client"
-    case .deviceNotFound: "no such device"
-    case .notOwner: "the device belongs to another client"
-    case .signalNotFound: "no such signal"
-    case .notSignalOwner: "the signal belongs to another client"
-    case .clientIDTaken: "a client with this id exists already"
-    case .clientEmailTaken: "another client has this e-mail address"
-    case .deviceNameTaken: "another device has this name"
-    case .deviceRevoked: "the device is revoked"
-    case .tooManyDevices(let limit): "the client has reached its limit of \(limit) devices"
-    case .tooManySignals(let limit): "the client has reached its limit of \(limit) signals"
-    case .rateLimited(let standing):
-      "too many requests; try again in \(standing.retryAfterSeconds ?? 1) s"
-    case .tooManyTokens(let seconds): "too many token requests; try again in \(seconds) s"
-    case .replayUnavailable(let cause, _): "cannot check nonces: \(cause)"
-    case .overloaded(let queue): "the registry is overloaded (\(queue)); try again"
-    case .unavailable(let cause): "cannot reach the database: \(cause)"
-    case .fault(let cause): "the program failed unexpectedly: \(cause)"
-    }
-  }
+  var description: String { error.explanation }
 }

@@ -1,4 +1,4 @@
-internal import HTTP
+public import HTTP
 internal import JSON
 
 extension Call {
@@ -37,6 +37,63 @@ extension Call {
     guard parts.first == "application/json" else { return false }
     return parts.count == 1
       || parts.count == 2 && ["charset=utf-8", "charset=\"utf-8\""].contains(parts[1])
+  }
+}
+
+extension Request {
+  /// The content; `receiveWholeContent` has seen that it is whole.
+  public var content: [UInt8] {
+    if case .complete(let bytes) = body { return bytes }
+    return []
+  }
+
+  /// A body that is too large was not kept, whatever its route.
+  public func testSize() throws(Problem) {
+    if case .tooLarge(let maximumBytes) = body { throw .contentTooLarge(maximumBytes: maximumBytes) }
+  }
+
+  /// Waits for the content, where the client waits to be told to send it, and tests its size.
+  public func receiveWholeContent() async throws(Problem) {
+    if case .expected = body { await receiveContent() }
+    try testSize()
+    if case .lost = body { throw .contentLost }
+  }
+}
+
+/// The input of an endpoint that reads a JSON body.
+public protocol JSONInput: Input, Sendable {
+  static var body: JSONBody<Self> { get }
+}
+
+extension JSONInput {
+  public static var description: InputDescription {
+    InputDescription(body: body.schema, isBodyOptional: body.isOptional)
+  }
+
+  public init(of call: Call) throws(Problem) { self = try Self.body.read(call.content) }
+}
+
+/// The JSON object that a route reads as its body.
+public struct JSONBody<Value: Sendable>: Sendable {
+  let schema: Schema
+  /// Whether a request may do without, which is the same as an object without members.
+  let isOptional: Bool
+  private let names: JSONMembers?
+  private let rule: Rule<Value>
+
+  public init(_ name: String, isOptional: Bool = false, _ rule: Rule<Value>) {
+    schema = Schema(name: name, definition: rule.schema)
+    names = JSONMembers(of: schema.definition)
+    self.isOptional = isOptional
+    self.rule = rule
+  }
+
+  /// Tests the syntax, then the names of members, then the values.
+  func read(_ content: [UInt8]) throws(Problem) -> Value {
+    if isOptional, content.isEmpty { return try rule.read(.object(ParsedObject())) }
+    let value = try ParsedJSON(body: content, knowing: names)
+    guard case .object = value else { throw .malformedJSON("The body must be a JSON object.") }
+    return try rule.read(value)
   }
 }
 
