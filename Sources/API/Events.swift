@@ -23,7 +23,7 @@ public struct AnsweredRequest: Hashable, Sendable {
   public let status: Int
   /// From the request's arrival, as a whole, until its answer was made; not the time that bytes travelled.
   public let durationNanoseconds: UInt64
-  /// Whether requests like this one come again and again by themselves: devices' and probes'.
+  /// Whether requests like this one are repeated by machines: devices and probes.
   public let isRoutine: Bool
   /// Nil where the caller was not authenticated.
   public let caller: ProvedCaller?

@@ -68,7 +68,7 @@ public struct Created<Value: JSONObject>: Answer {
   }
 }
 
-/// 200 with an array, and in `Link` where it goes on.
+/// 200 with an array, and the next page in `Link`.
 public struct Listing<Element: JSONObject>: Answer {
   @usableFromInline let elements: [Element]
   @usableFromInline let next: String?

@@ -52,7 +52,7 @@ extension Request {
     if case .tooLarge(let maximumBytes) = body { throw .contentTooLarge(maximumBytes: maximumBytes) }
   }
 
-  /// Waits for the content, where the client waits to be told to send it, and tests its size.
+  /// Waits for the content, where the client waits for `100 Continue`, and tests its size.
   public func receiveWholeContent() async throws(Problem) {
     if case .expected = body { await receiveContent() }
     try testSize()

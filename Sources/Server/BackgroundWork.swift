@@ -12,7 +12,7 @@ struct BackgroundWork: Service {
   let clock: any Clock
   let logger: Logger
 
-  /// A parked poll is answered this much too late at the most.
+  /// A parked poll is answered at most this much too late.
   static let tickMilliseconds = 50
   static let presenceIntervalMilliseconds = 1000
   static let sweepIntervalMilliseconds = 10_000

@@ -23,7 +23,7 @@ public struct RunningServer: Sendable {
     logger.log(.info, "stopped")
   }
 
-  /// Reads the certificate anew for new connections.
+  /// Reads the certificate again, for new connections.
   func reload() async { await servers.reload(logger) }
 }
 

@@ -72,7 +72,7 @@ final class HTTPServers: ClosableService {
     }
   }
 
-  /// Reads the certificate and its key anew, and shows them to new connections; those that are open go on as they are.
+  /// Reads the certificate and its key again, for new connections. Open connections keep theirs.
   /// What cannot be used is logged, and nothing changes. Blocks while it reads.
   func reload(_ logger: Logger) async {
     guard let tls else {

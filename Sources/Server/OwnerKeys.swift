@@ -26,7 +26,7 @@ struct OwnerKeys: Service {
   func run() async {
     await withTaskGroup { group in
       group.addTask { await keys.run { await loop.sleep(milliseconds: $0) } }
-      // This ends a fetch that is under way.
+      // This ends a fetch that is in progress.
       group.addTask {
         await untilCancelled()
         await client.close()

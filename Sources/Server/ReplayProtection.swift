@@ -72,7 +72,7 @@ final class LockState: Sendable {
   }
 }
 
-/// A shared store that counts only while no process with a memory of its own can serve the same database.
+/// A shared store that counts only while no process that remembers nonces in its own memory can serve the same database.
 struct GuardedReplayStore: ReplayStore {
   let store: RedisReplayStore
   let lock: LockState

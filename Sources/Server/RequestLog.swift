@@ -6,13 +6,12 @@ internal import Registry
 
 /// One line in the log for each request, by this rule:
 ///
-/// - what we did not manage (5xx) is an error, with its cause;
-/// - what was refused (4xx) is information, and so is what an owner or an administrator did;
-/// - what comes again and again by itself and went well, the calls of devices and probes, is for debugging: ten thousand
-///   devices that poll each second would fill a disk.
+/// - a 5xx is an error, with its cause;
+/// - a 4xx is information, and so is every request of an owner or an administrator;
+/// - a call of a device or a probe that succeeded is for debugging: ten thousand devices that poll each second would fill a
+///   disk.
 ///
-/// Of the first two, which a stranger or an outage can bring about as often as they like, a second has a bounded number
-/// of lines. The metrics count all.
+/// Strangers and outages can cause any number of 4xx and 5xx, so their lines in a second are bounded. The metrics count all.
 final class RequestLog: Sendable {
   /// Lines in a second, of 4xx and of 5xx each: some 3 GB a day at the very worst.
   static let refusalsPerSecond = 100

@@ -1,7 +1,7 @@
 internal import EventLoop
 internal import Glibc
 
-/// What the system asks of the service, from the moment that this is made: SIGHUP to read its files anew, SIGTERM and
+/// What the system asks of the service, from the moment that this is made: SIGHUP to read its files again, SIGTERM and
 /// SIGINT to end. A second one of these two ends the process at once.
 ///
 /// `@unchecked Sendable`: everything mutable is touched on `loop` alone.

@@ -11,7 +11,7 @@ struct Systemd: Sendable {
   }
 
   private let socketPath: String
-  /// How often it must be told that the service is alive; nil where it does not ask.
+  /// How often it expects a notice that the service is alive; nil where it expects none.
   fileprivate let aliveIntervalMilliseconds: Int?
 
   /// Nil where systemd does not ask.

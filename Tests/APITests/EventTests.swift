@@ -5,7 +5,7 @@ import TestSupport
 import Testing
 
 @Suite struct Events {
-  @Test func `An answered request is told by its route, its method and its status`() async throws {
+  @Test func `An answered request is reported with its route, its method and its status`() async throws {
     let api = APIUnderTest(storeThrows: .deviceNotFound)
     _ = try await api.answer("GET", "/api/v1/devices/01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7a?token=SECRET")
     let request = try #require(api.answered.first)
@@ -15,7 +15,7 @@ import Testing
     #expect(request.durationNanoseconds > 0)
   }
 
-  @Test func `What no route takes is told without its path, and an unknown method without its name`()
+  @Test func `A request without a route is reported without its path, and an unknown method without its name`()
     async throws
   {
     let api = APIUnderTest()
@@ -27,7 +27,7 @@ import Testing
     #expect(api.answered.map(\.status) == [404, 405, 400])
   }
 
-  @Test func `A request that fails is told with its cause, and nothing as done`() async throws {
+  @Test func `A request that fails is reported with its cause, once`() async throws {
     let api = APIUnderTest(storeThrows: .unavailable(cause: "gone"))
     _ = try await api.answer("POST", "/api/v1/devices/01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7a/revoke")
     #expect(api.answered.map(\.status) == [503])
@@ -35,7 +35,7 @@ import Testing
     #expect(api.answered.map(\.problem) == ["unavailable"])
   }
 
-  @Test func `Who called is told where it was proved, and never where it was only claimed`() async throws {
+  @Test func `The caller is reported where it was proved, and never where it was only claimed`() async throws {
     let owner = APIUnderTest(storeThrows: .deviceNotFound)
     let path = "/api/v1/devices/01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7a"
     _ = try await owner.answer("GET", path)

@@ -4,7 +4,7 @@ import HTTP
 import TestSupport
 import Testing
 
-/// What a body must be before anything asks the registry: the store behind these answers throws a fault, so
+/// What a body must be before anything asks the registry: the store of these answers throws a fault, so
 /// that a body that passes gives 500.
 @Suite struct JSONReading {
   private let api = APIUnderTest()

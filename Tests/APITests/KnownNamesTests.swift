@@ -5,7 +5,7 @@ import JSON
 import TestSupport
 import Testing
 
-/// Names that no route declares, and names that are given twice: the store behind these answers throws a fault, so that
+/// Names that no route declares, and names that are given twice: the store of these answers throws a fault, so that
 /// a request that passes gives 500.
 @Suite struct NamesOfARequest {
   private let api = APIUnderTest()
@@ -181,7 +181,7 @@ import Testing
     (#"{"select":{"groups":"a"}}"#, "select.groups", "is not known here; perhaps `group` was meant"),
     (#"{"x":{"list":[{"y":1}]}}"#, "x", "is not known here; this request takes `list`, `labels`, `select`"),
   ])
-  func `The place of a member that is not known or repeated is told`(
+  func `The answer names the place of a member that is unknown or repeated`(
     _ text: String, _ field: String, _ message: String
   ) throws {
     #expect(try fault(text)?.errors == [Problem.FieldError(field: field, message: message)])

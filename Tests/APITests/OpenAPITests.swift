@@ -5,7 +5,7 @@ import Testing
 
 @Suite struct OpenAPI {
   /// The document under review: a change to the API shows in it. `UPDATE_GOLDEN=1 swift test --filter OpenAPI`
-  /// writes it anew.
+  /// writes it again.
   private static let golden = URL(filePath: #filePath).deletingLastPathComponent()
     .appending(path: "../../docs/openapi.json").standardizedFileURL
 
@@ -13,7 +13,7 @@ import Testing
     let document = Data(API.openAPIDocument(publicURL: nil))
     if ProcessInfo.processInfo.environment["UPDATE_GOLDEN"] == "1" { try document.write(to: Self.golden) }
     let isSame = try Data(contentsOf: Self.golden) == document
-    #expect(isSame, "docs/openapi.json differs; UPDATE_GOLDEN=1 swift test --filter OpenAPI writes it anew")
+    #expect(isSame, "docs/openapi.json differs; UPDATE_GOLDEN=1 swift test --filter OpenAPI writes it again")
   }
 
   @Test func `The document names the public origin`() throws {

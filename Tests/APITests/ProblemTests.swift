@@ -127,7 +127,7 @@ import Testing
     #expect(try answer.string("detail")?.contains("may or may not have been made") == true)
   }
 
-  @Test func `A body that is too large is told how large it may be`() async throws {
+  @Test func `A body that is too large is refused with the largest size`() async throws {
     let answer = try await APIUnderTest().answer(
       "POST", "/api/v1/clients", body: .tooLarge(maximumBytes: 4711))
     #expect(answer.status == 413)
@@ -138,7 +138,9 @@ import Testing
     ("/api/v1/devices/", true), ("/api/v1/devices/a/revoke/", true), ("/healthz/", true), ("/", false),
     ("/api/v1/devices//", false), ("/coffee/", false), ("/coffee", false),
   ])
-  func `A path of ours with a slash at its end is told so`(_ path: String, _ isOurs: Bool) async throws {
+  func `A known path with a slash at its end is refused with that reason`(_ path: String, _ isOurs: Bool)
+    async throws
+  {
     let answer = try await APIUnderTest().answer("GET", path)
     #expect(answer.status == 404)
     #expect(try answer.string("detail")?.contains("without the slash at the end") == isOurs)
@@ -171,7 +173,7 @@ import Testing
     #expect(try answer.string("detail") == "The token was refused: the token has expired.")
   }
 
-  @Test func `A device's token on an owner's path is told to be one, and the other way round`() async throws {
+  @Test func `A device's token on an owner's path is refused as one, and the other way round`() async throws {
     let api = APIUnderTest(token: .failure(.invalid(reason: "the token is not three parts in base64url")))
     let ofDevice = try await api.answer("GET", "/api/v1/devices", [("authorization", "Bearer drt_x")])
     #expect(ofDevice.status == 401)

@@ -85,7 +85,7 @@ private struct FixedVerifier: OwnerTokenVerifier {
   }
 }
 
-/// Stands for a database that is broken in one way: what no real one does when told to.
+/// A database that fails in one way, which no real one does on demand.
 private struct FailingStore: UnusableStore {
   let error: RegistryError
 }

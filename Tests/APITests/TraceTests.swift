@@ -23,7 +23,7 @@ import Testing
     #expect(TraceID(traceparent: field) == nil)
   }
 
-  @Test func `A request's trace is told, and of two none`() async throws {
+  @Test func `A request's trace is reported; where there are two, none is`() async throws {
     let api = APIUnderTest()
     let field = ("traceparent", "00-\(Self.trace)-\(Self.parent)-01")
     _ = try await api.answer("GET", "/healthz", [field])

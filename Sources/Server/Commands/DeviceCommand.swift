@@ -62,7 +62,7 @@ enum DeviceCommand {
     case "ack":
       let arguments = try parse([status, brokerTicket, error], words: ["SIGNAL_ID"])
       return [action] + (try place(arguments)) + [
-        arguments.words[0], try demanded(arguments, status, "placed, failed or skipped"),
+        arguments.words[0], try requiredValue(arguments, status, "placed, failed or skipped"),
         arguments.value(of: brokerTicket) ?? "", arguments.value(of: error) ?? "",
       ]
     case "": throw UsageError("missing argument whoami, poll or ack; usage: \(usage)")
@@ -73,12 +73,13 @@ enum DeviceCommand {
   private static func place(_ arguments: Arguments) throws(UsageError) -> [String] {
     [
       arguments.value(of: url) ?? defaultURL, arguments.has(insecureHTTP) ? "insecure" : "secure",
-      try demanded(arguments, id, "the device's id"),
-      try demanded(arguments, secretFile, "the file with the device's secret"),
+      try requiredValue(arguments, id, "the device's id"),
+      try requiredValue(arguments, secretFile, "the file with the device's secret"),
     ]
   }
 
-  private static func demanded(_ arguments: Arguments, _ flag: String, _ meaning: String) throws(UsageError)
+  private static func requiredValue(_ arguments: Arguments, _ flag: String, _ meaning: String)
+    throws(UsageError)
     -> String
   {
     guard let value = arguments.value(of: flag), !value.isEmpty else {

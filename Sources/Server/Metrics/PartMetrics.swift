@@ -5,7 +5,7 @@ internal import PostgresStore
 internal import RedisReplayStore
 internal import Registry
 
-/// What the metrics tell of the service's parts while they run. All of it is read where others left it for any thread,
+/// Metrics of the service's parts while they run. All of it is read where others left it for any thread,
 /// and nothing waits for a loop.
 struct PartMetrics {
   let metrics: Metrics

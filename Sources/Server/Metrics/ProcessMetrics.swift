@@ -2,7 +2,7 @@ internal import EventLoop
 internal import Observability
 internal import Registry
 
-/// What the metrics tell of the process: names as Prometheus' own client libraries have them.
+/// Metrics of the process, with the names of Prometheus' client libraries.
 enum ProcessMetrics {
   static func describe(in metrics: Metrics, version: String, startedAt: Timestamp) {
     metrics.gauges("build_info", "The version that runs; always 1.", by: VersionLabel.self)[

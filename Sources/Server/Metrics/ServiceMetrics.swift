@@ -21,7 +21,7 @@ final class ServiceMetrics: Sendable {
   static let requestBounds = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
   ]
-  /// Bounds of a poll's duration, in seconds: at once, or parked for 30 s at the most, and a little beside it.
+  /// Bounds of a poll's duration, in seconds: at once, or parked for at most 30 s.
   static let pollBounds = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 2.5, 5, 10, 20, 31]
 
   init(in metrics: Metrics) {

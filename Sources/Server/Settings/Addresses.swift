@@ -34,7 +34,7 @@ public struct Origin: Hashable, Sendable, CustomStringConvertible {
   /// Host and port, lower case, the scheme's own port left out.
   public let authority: String
 
-  /// Nil if the text is not `http://HOST[:PORT]` or `https://HOST[:PORT]`; one `/` may stand behind it.
+  /// Nil if the text is not `http://HOST[:PORT]` or `https://HOST[:PORT]`; one `/` may follow.
   init?(_ text: String) {
     let parts = text.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
     guard parts.count == 2, let scheme = ["https", "http"].first(where: { $0 == parts[0].lowercased() }),
@@ -99,7 +99,7 @@ public enum DatabaseURL: Hashable, Sendable, CustomStringConvertible {
   init?(_ text: String) {
     if text.hasPrefix("sqlite:") {
       let path = String(text.dropFirst("sqlite:".count))
-      // SQLite reads these as no file, or as a URI of its own.
+      // SQLite reads these as no file, or as a URI.
       guard !path.isEmpty, !path.hasPrefix(":"), !path.hasPrefix("file:") else { return nil }
       self = .sqlite(path: path)
     } else if text.hasPrefix("postgresql://") || text.hasPrefix("postgres://") {
