@@ -2,20 +2,20 @@ internal import Endpoints
 public import HTTP
 public import Registry
 
-/// The registry on the wire: routes, who may call them, what they read and answer. One for each event loop,
-/// with that loop's services. A class, because each request passes it on several times.
+/// The HTTP API of the registry: its routes, their callers, inputs and answers. Each event loop has one, with the
+/// loop's own services. A class, because each request passes it on several times.
 public final class API: Responder {
   let services: Services
   let ownerTokens: OwnerTokens
   let origin: SignatureOrigin
-  /// The OpenAPI document, as it is served.
+  /// The OpenAPI document, in the bytes that are served.
   let document: [UInt8]
   let observe: @Sendable (AnsweredRequest) -> Void
 
   /// - Parameters:
   ///   - verifier: verifies the tokens of owners and administrators.
-  ///   - origin: what signatures cover of the origin.
-  ///   - publicURL: the origin that clients use, where it is known.
+  ///   - origin: the origin that signatures cover.
+  ///   - publicURL: the origin that clients use, if it is known.
   ///   - observe: called with each answered request, for the log and the metrics.
   public init(
     services: Services, verifier: any OwnerTokenVerifier, origin: SignatureOrigin,
@@ -29,13 +29,13 @@ public final class API: Responder {
     document = Self.openAPIDocument(publicURL: publicURL)
   }
 
-  /// Answers in the order of the contract: path, method, size; then the stages of the endpoint's caller (`Callers/`). The
-  /// first that fails is the answer.
+  /// Tests in the order of the contract: path, method, size; then the stages of the endpoint's caller (`Callers/`).
+  /// The first test that fails decides the answer.
   public func respond(to request: Request) async -> Response {
     let start = ContinuousClock.now
     var operation: Operation?
     do throws(Problem) {
-      // RFC 9110, section 9.3.7: the methods of the server as a whole.
+      // RFC 9110, section 9.3.7: `*` asks for the methods of the whole server.
       if request.target == "*" {
         let response = Response(status: 204, fields: [("Allow", Self.endpoints.methodNames)])
         return report(Outcome(response: response), of: request, at: nil, since: start)
@@ -57,9 +57,9 @@ public final class API: Responder {
     return outcome.response
   }
 
-  // MARK: The last stages of every request
+  // MARK: The last stages
 
-  /// The answer to a request that failed. Where a limit applied to it, it says so.
+  /// The answer to a request that failed, with the state of the rate limit that applied.
   func outcome(_ problem: Problem, of request: Request) -> Outcome {
     let response = Self.response(to: problem, requestID: request.id)
     if problem.kind.isCharged, let standing = services.limits.standing(of: request.caller) {
@@ -68,8 +68,8 @@ public final class API: Responder {
     return Outcome(response: response, problem: problem)
   }
 
-  /// Reports the outcome of a request, for the log and the metrics, and answers it. Separate, so that a
-  /// request that waits has no room for it.
+  /// Reports the outcome of a request to the log and the metrics, and returns the answer. A separate function, so
+  /// that the frame of a suspended request does not hold its variables.
   @inline(never)
   func report(
     _ outcome: Outcome, of request: Request, at operation: Operation?, since start: ContinuousClock.Instant
@@ -88,11 +88,10 @@ public final class API: Responder {
   }
 }
 
-/// What a request came to: its answer, and what the log shows of it.
+/// The result of a request: its answer, and details for the log.
 struct Outcome {
   var response: Response
-  /// Who called, where that was proved.
+  /// The authenticated caller.
   var caller: ProvedCaller?
-  /// Why it failed.
   var problem: Problem?
 }

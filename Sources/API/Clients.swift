@@ -3,7 +3,7 @@ public import Endpoints
 internal import HTTP
 public import Registry
 
-// What an administrator does with clients.
+// The administrator's operations on clients.
 
 extension API {
   /// Throws `clientIDTaken`, `clientEmailTaken`.
@@ -38,7 +38,7 @@ extension API {
   }
 }
 
-/// A new client.
+/// The body that creates a client.
 struct NewClient: JSONInput {
   let id: ClientID?
   let email: Email?
@@ -62,7 +62,7 @@ struct NewClient: JSONInput {
     ) { NewClient(id: $0, email: $1, telegramID: $2) })
 }
 
-/// A client in the path.
+/// The path of a client.
 struct ClientPath: PathInput {
   let id: ClientID
 

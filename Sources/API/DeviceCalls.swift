@@ -2,7 +2,7 @@ public import Endpoints
 package import HTTP
 public import Registry
 
-// What a device does.
+// The operations of a device.
 
 extension API {
   func whoami(_ device: AuthenticatedDevice, _ input: NoInput) async throws(RegistryError) -> OK<CallingDevice>
@@ -25,7 +25,7 @@ extension API {
   }
 }
 
-/// How long a poll may wait, and how many signals it takes.
+/// The query of a poll: the longest wait, and the most signals.
 struct PollInput: Input {
   let waitSeconds: Int
   let limit: Int
@@ -43,7 +43,7 @@ struct PollInput: Input {
   }
 }
 
-/// What a device did with signals.
+/// The body that acknowledges signals.
 struct Acknowledgements: JSONInput {
   let acknowledgements: [Acknowledgement]
 
@@ -74,7 +74,7 @@ struct CallingDevice: JSONObject {
   }
 }
 
-/// 200 with the signals that wait for a device.
+/// 200 with a device's pending signals.
 struct PolledSignals: Answer, JSONObject {
   let signals: [Signal]
   let retryAfterSeconds: Int?
@@ -93,7 +93,7 @@ struct PolledSignals: Answer, JSONObject {
       headers: [.retryAfterParking])
   }
 
-  /// Bytes of a signal beside its payload.
+  /// Bytes of a signal without its payload, to size the buffer.
   private static let bytesBesidePayload = 160
 
   func response() -> Response {
@@ -104,7 +104,7 @@ struct PolledSignals: Answer, JSONObject {
   }
 }
 
-/// As a device sees it.
+/// A signal as a device receives it.
 extension Signal: JSONObject {
   public static func describe(_ members: inout some Members<Self>) {
     members.add("id") { $0.id }

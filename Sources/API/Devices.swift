@@ -2,7 +2,7 @@ public import Endpoints
 package import HTTP
 public import Registry
 
-// What an owner does with its devices.
+// The owner's operations on devices.
 
 extension API {
   /// Throws `clientNotFound`, `tooManyDevices`, `deviceNameTaken`.
@@ -14,7 +14,7 @@ extension API {
     return Created(value: registered, location: "/api/v1/devices/\(registered.device.id)")
   }
 
-  /// A client that is not registered has no devices.
+  /// The list of an unknown client is empty.
   func listDevices(
     _ owner: Owner, _ input: PageInput<DeviceCursor>
   ) async throws(RegistryError) -> Listing<Device> {
@@ -54,7 +54,7 @@ extension API {
   }
 }
 
-/// How a secret is rotated.
+/// The body that rotates a secret.
 struct Rotation: JSONInput {
   let graceSeconds: Int
 
@@ -67,7 +67,7 @@ struct Rotation: JSONInput {
     ) { Rotation(graceSeconds: $0) })
 }
 
-/// The name of a device that is new or renamed.
+/// The body that names a new or renamed device.
 struct NamedDevice: JSONInput {
   let deviceName: DeviceName
 
@@ -93,7 +93,7 @@ struct NamedDevice: JSONInput {
   }
 }
 
-/// A device in the path.
+/// The path of a device.
 struct DevicePath: PathInput {
   let id: DeviceID
 

@@ -2,40 +2,39 @@ internal import Endpoints
 public import HTTP
 public import Registry
 
-/// Who sent a request, where that was proved.
+/// An authenticated caller.
 public enum ProvedCaller: Hashable, Sendable {
   /// The bearer of a token with this subject: an owner, or an administrator.
   case client(ClientID)
   case device(DeviceID)
 }
 
-/// A request and its answer, for the log and the metrics. Nothing here is a secret, and nothing but ids and a cause comes
-/// from a sender.
+/// A request and its answer, for the log and the metrics. It contains no secret; only the ids and the cause can
+/// contain text of the sender.
 public struct AnsweredRequest: Hashable, Sendable {
   /// The request's `X-Request-Id`.
   public let requestID: String
-  /// The path of the route, with parameters in braces, and never the path that was sent; `none` where no route
-  /// was found.
+  /// The route's path with parameters in braces, never the request's path; `none` if no route matches.
   public let route: String
-  /// The method where it is one of RFC 9110 or 5789, else `other`.
+  /// The method if RFC 9110 or RFC 5789 defines it, otherwise `other`.
   public let method: String
   /// The answer's HTTP status.
   public let status: Int
-  /// From the request's arrival, as a whole, until its answer was made; not the time that bytes travelled.
+  /// From the moment the server passes the request to the API until the answer is complete, without sending it.
   public let durationNanoseconds: UInt64
   /// Whether requests like this one are repeated by machines: devices and probes.
   public let isRoutine: Bool
-  /// Nil where the caller was not authenticated.
+  /// Nil if the caller is not authenticated.
   public let caller: ProvedCaller?
-  /// Where the request comes from; nil where it was refused before anybody looked.
+  /// The client's address; nil if the request was refused before it was parsed.
   public let address: IPAddress?
-  /// Nil where the request had no `traceparent`, or none that is valid.
+  /// Nil if the request has no valid `traceparent`.
   public let traceID: TraceID?
-  /// The name of the problem that was answered, as `device-not-found`; nil where there was none.
+  /// The slug of the answer's problem, for example `device-not-found`.
   public let problem: String?
-  /// Of a request that was refused because a limit was reached, whom that is on; else nil.
+  /// The subject of the rate limit that refused the request.
   public let limit: RateLimit.Subject?
-  /// What went wrong inside: for the log, and never in an answer.
+  /// The internal cause of a failure, for the log. Answers never contain it.
   public let cause: String?
 }
 
@@ -46,7 +45,7 @@ extension AnsweredRequest {
     "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT",
   ]
 
-  /// - Parameter operation: nil where none was found.
+  /// - Parameter operation: nil if no route matches.
   init(_ request: Request, at operation: Operation?, _ outcome: Outcome, duration: Duration) {
     self.init(
       requestID: request.id, route: operation?.path ?? Self.noRoute,
@@ -58,7 +57,7 @@ extension AnsweredRequest {
       limit: outcome.problem?.limit.flatMap(RateLimit.Subject.init), cause: outcome.problem?.cause)
   }
 
-  /// What was refused before anything looked at it: its method may be none, and answering it takes no time.
+  /// A request that was refused before it was parsed: its method is unknown, and its duration negligible.
   init(refusedAs requestID: String, _ outcome: Outcome) {
     self.init(
       requestID: requestID, route: Self.noRoute, method: Self.otherMethod, status: outcome.response.status,
@@ -69,7 +68,7 @@ extension AnsweredRequest {
 }
 
 extension Duration {
-  /// Whole nanoseconds; 0 for a negative duration, which a monotonic clock does not measure.
+  /// Whole nanoseconds; 0 for a negative duration.
   var nanoseconds: UInt64 {
     let (seconds, attoseconds) = components
     return UInt64(max(0, seconds)) * 1_000_000_000 + UInt64(max(0, attoseconds)) / 1_000_000_000

@@ -1,7 +1,7 @@
 public import Endpoints
 public import Registry
 
-// The form of the registry's values in JSON.
+// The JSON form of the registry's values.
 
 extension Timestamp: JSONWritable {
   public static var schema: JSONValue { ["type": "string", "format": "date-time"] }

@@ -2,7 +2,7 @@ internal import Endpoints
 
 extension API {
   /// The OpenAPI 3.1 document, derived from the table of endpoints; JSON with a line break at its end.
-  /// - Parameter publicURL: the origin that clients use; without it, the document names the one that served it.
+  /// - Parameter publicURL: the origin that clients use; if nil, the document names the origin that served it.
   public static func openAPIDocument(publicURL: String?) -> [UInt8] {
     OpenAPIDocument(of: endpoints.operations, server: publicURL ?? "/", description).text
   }
@@ -38,7 +38,7 @@ extension API {
       .invalidValue, .tokenMissing, .tokenInvalid, .tooManyRequests, .pathNotFound, .methodNotAllowed,
     ])
 
-  /// What any route can answer, whatever it is asked.
+  /// The problems that any request can have.
   private static let everywhere: [ProblemKind] = [
     .malformedRequest, .requestTimeout, .contentTooLarge, .unsupportedMediaType, .headerTooLarge,
     .internalError, .overloaded, .unavailable, .versionNotSupported,
@@ -48,7 +48,7 @@ extension API {
 extension Access {
   static let anyone = Access(security: [])
 
-  /// Anyone, and as a rule what monitors the service.
+  /// Needs no authentication; usually called by monitoring.
   static let probe = Access(security: [], isRoutine: true)
 
   static let owner = Access(
@@ -75,7 +75,7 @@ extension HeaderDescription {
     name: "Retry-After", meaning: "Seconds after which to poll again, if too many polls were waiting.",
     isRequired: false, isCommon: false, schema: ["type": "integer", "minimum": 0])
 
-  /// The limits that applied.
+  /// The state of the rate limits that applied.
   static let rateLimit = [
     HeaderDescription(
       name: "RateLimit-Policy",
@@ -89,7 +89,7 @@ extension HeaderDescription {
       isRequired: false),
   ]
 
-  /// What the answer to a signed request has, once its nonce is stored.
+  /// The fields of a signed answer. An answer is signed once the request's nonce is stored.
   static let signed = [
     HeaderDescription(
       name: "Content-Digest", meaning: "The body's digest, in a signed answer (RFC 9530).", isRequired: false),

@@ -2,10 +2,10 @@ internal import Endpoints
 internal import HTTP
 internal import Registry
 
-// What those who run the registry ask.
+// The operations for monitoring, and the OpenAPI document.
 
 extension API {
-  /// That it answers is the answer.
+  /// The answer itself shows that the process runs.
   func health(_ caller: Anyone, _ input: NoInput) async throws(Problem) -> OK<Health> {
     OK(value: Health())
   }
@@ -30,7 +30,7 @@ struct Health: JSONObject {
   }
 }
 
-/// JSON that was written before.
+/// JSON that exists as bytes.
 struct Document: Answer {
   let bytes: [UInt8]
 

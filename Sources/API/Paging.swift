@@ -2,7 +2,7 @@ internal import Encoding
 internal import Endpoints
 internal import Registry
 
-/// Which part of a list is asked for: `?limit=` and `?cursor=`.
+/// The query of a page of a list: `?limit=` and `?cursor=`.
 struct PageInput<Cursor: PageCursor>: Input {
   let limit: Int?
   let cursor: Cursor?
@@ -25,7 +25,7 @@ struct PageInput<Cursor: PageCursor>: Input {
   }
 }
 
-/// The query parameters of a list. Each cursor has them once: a generic type cannot store them.
+/// The query parameters of a list. Each type of cursor stores them, because a generic type cannot.
 struct PageParameters<Cursor: PageCursor>: Sendable {
   let limit: QueryParameter<Int>
   let cursor: QueryParameter<Cursor>
@@ -33,7 +33,7 @@ struct PageParameters<Cursor: PageCursor>: Sendable {
   /// Elements of the largest page.
   private static var maximumLimit: Int { 1000 }
 
-  /// - Parameter withoutLimit: what the answer contains without a limit, as the end of a sentence.
+  /// - Parameter withoutLimit: the default of `limit`, in words that end a sentence.
   init(withoutLimit: String) {
     limit = QueryParameter("limit", in: 1...Self.maximumLimit, "Maximum number per page; \(withoutLimit).")
     cursor = QueryParameter(
@@ -43,7 +43,7 @@ struct PageParameters<Cursor: PageCursor>: Sendable {
   }
 }
 
-/// A place in a list, as bytes that its reader need not understand.
+/// A position in a list, which clients receive as opaque bytes.
 protocol PageCursor: Sendable {
   static var page: PageParameters<Self> { get }
   var bytes: [UInt8] { get }
@@ -90,7 +90,7 @@ extension ClientCursor: PageCursor {
 }
 
 extension Timestamp {
-  /// 9999-12-31T23:59:59.999Z. What lies outside is no time of ours, and might not be one of the database's.
+  /// 9999-12-31T23:59:59.999Z. A database might not store a later time.
   private static let last = 253_402_300_799_999
 
   fileprivate var bytes: [UInt8] { UInt64(bitPattern: millisecondsSince1970).bigEndianBytes }

@@ -3,8 +3,8 @@ internal import HTTP
 internal import Registry
 internal import RequestSignature
 
-// The table of problems: every kind, declared once, and what leads to it, with the words for it. `Endpoints` has the
-// kinds that need no registry.
+// The table of problems: every kind, declared once, then the errors that cause it and their texts. `Endpoints` has
+// the kinds that do not depend on the registry.
 
 extension ProblemKind {
   static let tokenMissing = ProblemKind(
@@ -109,7 +109,7 @@ extension RegistryError {
 }
 
 extension Problem {
-  /// The one table from the registry's errors to answers.
+  /// The only mapping from the registry's errors to answers.
   init(_ error: RegistryError) {
     switch error {
     case .invalid(let field, let message):
@@ -184,8 +184,8 @@ extension Problem {
     }
   }
 
-  /// A request that was refused before anything looked at what it asks for.
-  /// - Parameter methods: those of all routes.
+  /// A request that the server refused before it was routed.
+  /// - Parameter methods: the methods of all routes, for `Allow`.
   init(_ refusal: Refusal, methods: String) {
     let kind: ProblemKind =
       switch refusal {
@@ -212,7 +212,7 @@ extension Problem {
 
 // Authentication, scope (RFC 6750, section 3).
 extension Problem {
-  /// For a request without a token: says only how to authenticate.
+  /// For a request without a token: the challenge names no error (RFC 6750, section 3.1).
   private static let bearerChallenge = (name: "WWW-Authenticate" as StaticString, value: "Bearer")
 
   static let tokenMissing = Problem(.tokenMissing, fields: [bearerChallenge])
@@ -236,7 +236,7 @@ extension Problem {
   }
 }
 
-// A device's proof (RFC 9421, section 3.2; RFC 6749, section 5.2).
+// Authentication of devices (RFC 9421, section 3.2; RFC 6749, section 5.2).
 extension Problem {
   static let signatureMissing = Problem(.signatureMissing, fields: [bearerChallenge])
 

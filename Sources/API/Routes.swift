@@ -1,10 +1,10 @@
 internal import Endpoints
 
 extension API {
-  /// Where devices poll.
+  /// The path of polls.
   public static let pollPath = "/api/v1/device/poll"
 
-  /// The routes' methods and paths, in the order of `endpoints`.
+  /// The method and path of each route, in the order of `endpoints`.
   package static var routes: [(method: String, path: String)] {
     endpoints.operations.map { ($0.method, $0.path) }
   }

@@ -2,7 +2,7 @@ public import Endpoints
 internal import HTTP
 public import Registry
 
-// What an owner does with signals.
+// The owner's operations on signals.
 
 extension API {
   /// Throws `clientNotFound`, `deviceNotFound`, `notOwner`, `deviceRevoked`, `tooManySignals`.
@@ -30,7 +30,7 @@ extension API {
   }
 }
 
-/// A new signal.
+/// The body that creates a signal.
 struct NewSignal: JSONInput {
   let payload: [UInt8]
   let addressees: Addressees
@@ -72,12 +72,12 @@ struct NewSignal: JSONInput {
     }
   }
 
-  /// Each once, in their order.
+  /// Removes repeated ids and keeps the order.
   private static func ids(_ texts: [String]) throws(Problem) -> [DeviceID] {
     var seen: Set<DeviceID> = []
     var ids: [DeviceID] = []
     for text in texts {
-      // What is not of the form of an id names no device.
+      // A malformed id cannot name a device.
       guard let id = DeviceID(text) else { throw Problem(.deviceNotFound) }
       if seen.insert(id).inserted { ids.append(id) }
     }
@@ -85,7 +85,7 @@ struct NewSignal: JSONInput {
   }
 }
 
-/// A signal in the path.
+/// The path of a signal.
 struct SignalPath: PathInput {
   let id: SignalID
 
@@ -107,7 +107,7 @@ extension SignalSummary: JSONObject {
   }
 }
 
-/// A signal with its payload, and what became of it at each of its devices that are still there.
+/// A signal with its payload and its delivery to each device that still exists.
 struct SentSignal: JSONObject {
   let signal: Signal
   let devices: Int
@@ -130,7 +130,7 @@ struct SentSignal: JSONObject {
   }
 }
 
-/// What became of a signal at a device.
+/// The delivery of a signal to a device.
 private struct SentDelivery: JSONObject {
   let delivery: Delivery
   let isExpired: Bool

@@ -22,9 +22,9 @@ extension API {
 /// `grant_type=client_credentials` with the device's id and secret, in the form or as HTTP Basic
 /// (RFC 6749, section 2.3.1).
 struct TokenRequest: Input {
-  /// Nil for what is not of the form of an id.
+  /// Nil for a malformed id.
   let deviceID: DeviceID?
-  /// Nil for what is not of the form of a secret.
+  /// Nil for a malformed secret.
   let secret: DeviceSecret?
 
   static let description = InputDescription(
@@ -58,7 +58,7 @@ struct TokenRequest: Input {
     secret = text.withUTF8 { DeviceSecret(presented: $0) }
   }
 
-  /// Nil where there is no `Authorization: Basic` (RFC 7617). Id and secret are form-encoded in it.
+  /// The form-encoded id and secret of `Authorization: Basic` (RFC 7617); nil if there is no `Authorization`.
   private static func basicCredentials(of request: Request) throws(Problem) -> (id: String, secret: String)? {
     guard request.value(of: "authorization") != nil else { return nil }
     let credentials: String?
@@ -89,7 +89,7 @@ private struct Form {
     }
   }
 
-  /// Nil where it is absent or empty (RFC 6749, section 3.2). Throws where it is repeated or cannot be decoded.
+  /// Nil if the parameter is absent or empty (RFC 6749, section 3.2). Throws if it is repeated or malformed.
   func value(of name: String) throws(Problem) -> String? {
     let found = parameters.filter { $0.name == name }
     guard found.count < 2 else { throw .invalidRequest("\(name) is given twice.") }
@@ -98,7 +98,7 @@ private struct Form {
     return value.isEmpty ? nil : value
   }
 
-  /// Nil where the encoding is broken.
+  /// Nil for a malformed encoding.
   static func decode(_ text: Substring) -> String? {
     PercentEncoding.decode(Substring(String(text.map { $0 == "+" ? " " : $0 })))
   }

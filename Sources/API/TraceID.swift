@@ -1,14 +1,13 @@
 internal import Encoding
 internal import HTTP
 
-/// The id of the trace that a request belongs to (W3C Trace Context, level 1, section 3.2.2.3), which joins our log with
-/// those of others.
+/// The id of the trace of a request (W3C Trace Context, level 1, section 3.2.2.3), which relates the logs of several
+/// services.
 public struct TraceID: Hashable, Sendable, CustomStringConvertible {
   /// 32 lower-case hexadecimal characters, not all of them 0.
   public let description: String
 
-  /// Of the request's `traceparent`; nil where there is none, more than one, or one that is not valid: then it counts
-  /// for nothing.
+  /// Reads the request's `traceparent`; nil unless there is exactly one and it is valid.
   init?(of request: Request) {
     let values = request.values(of: "traceparent")
     guard values.count == 1 else { return nil }
@@ -16,7 +15,7 @@ public struct TraceID: Hashable, Sendable, CustomStringConvertible {
   }
 
   /// Reads `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`: version, trace, parent and flags. Later
-  /// versions may have more after a further `-`; ff is not a version.
+  /// versions may add text after another `-`; ff is not a version.
   init?(traceparent text: String) {
     var text = text
     let trace: String? = text.withUTF8 { bytes in

@@ -1,19 +1,19 @@
 public import HTTP
 
-/// What an endpoint answers when all went well.
+/// The answer of an endpoint to a request that succeeded.
 public protocol Answer: SendableMetatype {
   static var description: SuccessDescription { get }
   func response() -> Response
 }
 
-/// What the OpenAPI document says of the answer to a request that succeeded.
+/// The description of an answer in the OpenAPI document.
 public struct SuccessDescription: Sendable {
   let status: Int
   let meaning: String
   let schema: JSONValue?
   /// The schema that `schema` refers to.
   let component: Schema?
-  /// Beside those that every answer has.
+  /// The header fields in addition to those of every answer.
   let headers: [HeaderDescription]
 
   public init(
@@ -24,7 +24,7 @@ public struct SuccessDescription: Sendable {
     (self.component, self.headers) = (component, headers)
   }
 
-  /// An answer that is an object.
+  /// Describes an answer whose content is a JSON object.
   public init<Value: JSONObject>(
     status: Int, meaning: String, _ value: Value.Type, headers: [HeaderDescription] = []
   ) {
@@ -34,7 +34,7 @@ public struct SuccessDescription: Sendable {
   }
 }
 
-/// 200 with a value.
+/// 200 with a JSON object.
 public struct OK<Value: JSONObject>: Answer {
   @usableFromInline let value: Value
 
@@ -49,12 +49,12 @@ public struct OK<Value: JSONObject>: Answer {
   }
 }
 
-/// 201 with what was made.
+/// 201 with the new resource.
 public struct Created<Value: JSONObject>: Answer {
   @usableFromInline let value: Value
   @usableFromInline let location: String
 
-  /// - Parameter location: its path.
+  /// - Parameter location: the path of the new resource.
   @inlinable public init(value: Value, location: String) { (self.value, self.location) = (value, location) }
 
   public static var description: SuccessDescription {
@@ -73,7 +73,7 @@ public struct Listing<Element: JSONObject>: Answer {
   @usableFromInline let elements: [Element]
   @usableFromInline let next: String?
 
-  /// - Parameter next: the path and query of the next page; nil when this is the last.
+  /// - Parameter next: the path and query of the next page; nil for the last page.
   @inlinable public init(elements: [Element], next: String?) { (self.elements, self.next) = (elements, next) }
 
   public static var description: SuccessDescription {
@@ -94,7 +94,7 @@ public struct Listing<Element: JSONObject>: Answer {
   }
 }
 
-/// 204.
+/// 204 without content.
 public struct NoContent: Answer {
   public static let description = SuccessDescription(status: 204, meaning: "Done.")
 

@@ -1,10 +1,10 @@
 public import HTTP
 
-/// A row of the table of endpoints: an operation, and what answers its requests. `Application` is what the endpoints of
-/// a table share: its services.
+/// A row of the table of endpoints: an operation and the function that answers it. `Application` holds the services
+/// that all endpoints of a table share.
 public final class Endpoint<Application: AnyObject & Sendable>: Sendable {
   public let operation: Operation
-  /// From authentication on.
+  /// Authenticates, reads the input and calls the handler.
   public let answer: @Sendable (Application, Call) async -> Response
 
   public init(
@@ -14,7 +14,7 @@ public final class Endpoint<Application: AnyObject & Sendable>: Sendable {
   }
 }
 
-/// What is asked for, and all that the OpenAPI document says about it. A class, because each request passes it on.
+/// An operation and its description in the OpenAPI document. A class, because each request passes it on.
 public final class Operation: Sendable {
   public let method: String
   /// The path, with parameters in braces.
@@ -24,13 +24,12 @@ public final class Operation: Sendable {
   public let summary: String
   public let access: Access
   let input: InputDescription
-  /// The names that `input` declares.
   let names: KnownNames
   let success: SuccessDescription
-  /// What can go wrong here, beside what can go wrong everywhere.
+  /// The kinds of problem in addition to those of every operation.
   let problems: [ProblemKind]
 
-  /// - Parameter problems: what the handler throws, beside what its access and its input can have wrong.
+  /// - Parameter problems: the kinds that the handler throws, in addition to those of its access and its input.
   public init<In: Input, Out: Answer>(
     _ method: String, _ path: String, _ name: String, _ summary: String, access: Access,
     problems: [ProblemKind], reads: In.Type, answers: Out.Type
@@ -44,13 +43,13 @@ public final class Operation: Sendable {
   }
 }
 
-/// A request on its way through an endpoint.
+/// A request that an endpoint processes.
 public struct Call: Sendable {
   public let request: Request
   public let endpoint: Operation
-  /// The values of the path's parameters, percent-decoded once; nil where the encoding is broken.
+  /// The percent-decoded values of the path's parameters; nil for a malformed encoding.
   public let pathParameters: [String?]
-  /// When the request arrived as a whole.
+  /// The time at which the server passed the request to the API.
   public let start: ContinuousClock.Instant
 
   public init(
@@ -61,19 +60,19 @@ public struct Call: Sendable {
     self.start = start
   }
 
-  /// The content; `receiveWholeContent` has seen that it is whole.
+  /// The content, complete after `receiveWholeContent`.
   public var content: [UInt8] { request.content }
 }
 
-/// Who may call an operation, as far as the OpenAPI document shows it.
+/// The callers of an operation, as the OpenAPI document describes them.
 public struct Access: Sendable {
   /// The security requirement.
   let security: JSONValue
   let problems: [ProblemKind]
-  /// The header fields of an answer, beside those that every answer has.
+  /// The header fields in addition to those of every answer.
   let successHeaders: [HeaderDescription]
   let problemHeaders: [HeaderDescription]
-  /// Whether machines call it again and again, so that a single call tells little.
+  /// Whether programs repeat the call, so that a single successful call is not worth a log line.
   public let isRoutine: Bool
 
   public init(
@@ -85,7 +84,7 @@ public struct Access: Sendable {
   }
 }
 
-/// Every endpoint of an application, and the finding of one by method and path.
+/// Finds an endpoint of an application by method and path.
 public struct EndpointTable<Application: AnyObject & Sendable>: Sendable {
   private let endpoints: [Endpoint<Application>]
   private let router: Router
@@ -100,7 +99,7 @@ public struct EndpointTable<Application: AnyObject & Sendable>: Sendable {
   /// The methods of all endpoints, as in `Allow`.
   public var methodNames: String { router.methodNames }
 
-  /// Finds the endpoint of a request, and the values of its path's parameters.
+  /// The endpoint of a request, and the values of its path's parameters.
   public func find(_ request: Request) throws(Problem) -> (Endpoint<Application>, parameters: [String?]) {
     switch router.match(method: request.method, path: request.path) {
     case .found(let number, let parameters): return (endpoints[number], parameters)

@@ -1,8 +1,8 @@
-/// What an endpoint reads from a request. A value proves that the request was well formed.
+/// The input of an endpoint. A value of the type proves that the request was well formed.
 public protocol Input: SendableMetatype {
   static var description: InputDescription { get }
-  /// The values, in a request whose media type and query parameters' names `Call.input` has tested; last, an id in the
-  /// path that is not of its form, which names nothing.
+  /// Reads a request whose media type and names of query parameters `Call.input` has tested. Tests the ids in the
+  /// path last: a malformed id is not found.
   init(of call: Call) throws(Problem)
 }
 
@@ -12,7 +12,7 @@ public struct NoInput: Input {
   public init(of call: Call) {}
 }
 
-/// The input of an endpoint whose path names something.
+/// The input of an endpoint whose path has an id.
 public protocol PathInput: Input {
   associatedtype ID: Sendable
   static var parameter: PathParameter<ID> { get }
@@ -25,7 +25,7 @@ extension PathInput {
   public init(of call: Call) throws(Problem) { self.init(id: try call.value(of: Self.parameter)) }
 }
 
-/// The input of an endpoint whose path names something, and which reads a JSON body.
+/// The input of an endpoint whose path has an id and that reads a JSON body.
 public struct PathAndBody<Path: PathInput, Body: JSONInput>: Input {
   public let path: Path
   public let body: Body
@@ -42,7 +42,7 @@ public struct PathAndBody<Path: PathInput, Body: JSONInput>: Input {
   }
 }
 
-/// What the OpenAPI document says of an input.
+/// The description of an input in the OpenAPI document.
 public struct InputDescription: Sendable {
   public var parameters: [ParameterDescription]
   public var body: Schema?
@@ -58,17 +58,18 @@ public struct InputDescription: Sendable {
     (self.bodyType, self.isBodyOptional) = (bodyType, isBodyOptional)
   }
 
-  /// Whether the body, where there is one, is JSON and not a form.
+  /// Whether a body is JSON, not a form.
   var isJSON: Bool { bodyType == "application/json" }
 
-  /// An unknown query parameter is an invalid value, also where none is known. A form's endpoint declares its own.
+  /// Any operation can refuse an unknown query parameter as an invalid value. A form's endpoint declares its own
+  /// kinds.
   var problems: [ProblemKind] {
     if body == nil { return [.invalidValue] }
     return isJSON ? [.malformedJSON, .invalidValue] : []
   }
 }
 
-/// What the OpenAPI document says of a parameter.
+/// The description of a parameter in the OpenAPI document.
 public struct ParameterDescription: Sendable {
   public enum Place: String, Sendable { case path, query }
   let name: String

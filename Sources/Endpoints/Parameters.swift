@@ -5,7 +5,7 @@ internal import HTTP
 public struct QueryParameter<Value: Sendable>: Sendable {
   public let description: ParameterDescription
   fileprivate let parse: @Sendable (String) -> Value?
-  /// What the text must be, as the end of a sentence.
+  /// The rule that the text breaks, in words that end a sentence.
   fileprivate let message: String
 
   public init(
@@ -19,7 +19,7 @@ public struct QueryParameter<Value: Sendable>: Sendable {
 }
 
 extension QueryParameter<Int> {
-  /// A whole number, in digits alone.
+  /// A whole number in decimal digits, without a sign.
   public init(_ name: String, in bounds: ClosedRange<Int>, _ meaning: String) {
     self.init(
       name, .integer(in: bounds), meaning,
@@ -34,7 +34,7 @@ public struct PathParameter<Value: Sendable>: Sendable {
   fileprivate let notFound: Problem
   fileprivate let parse: @Sendable (String) -> Value?
 
-  /// - Parameter notFound: the problem of a text that is not of the form of an id, which names nothing.
+  /// - Parameter notFound: the problem of a malformed id, which is not found.
   public init(
     _ schema: JSONValue, _ meaning: String, notFound: Problem, parse: @escaping @Sendable (String) -> Value?
   ) {
@@ -45,7 +45,7 @@ public struct PathParameter<Value: Sendable>: Sendable {
 }
 
 extension Call {
-  /// The value of a query parameter; nil where it is absent.
+  /// The value of a query parameter; nil if it is absent.
   public func value<Value>(of parameter: QueryParameter<Value>) throws(Problem) -> Value? {
     let name = parameter.description.name
     do throws(QueryParameters.Failure) {

@@ -1,8 +1,8 @@
 public import HTTP
 
-/// Why a request failed, in words for its sender (RFC 9457).
+/// Why a request failed, as the answer says it (RFC 9457).
 ///
-/// A reference, because every step of a request may throw one, and each has room for it while it waits.
+/// A class, because any stage of a request may throw it, and the frame of each suspended stage reserves space for it.
 public struct Problem: Error {
   private let content: Content
 
@@ -26,12 +26,12 @@ public struct Problem: Error {
   }
 
   /// - Parameters:
-  ///   - detail: what was wrong here and what to do about it; nil for the kind's.
+  ///   - detail: what is wrong and what to do; nil for the kind's text.
   ///   - errors: the values that are missing or wrong.
   ///   - fields: the header fields that the status requires.
   ///   - members: further members of the answer (RFC 9457, section 3.2).
   ///   - limit: the name of the rate limit that was reached.
-  ///   - cause: for the log, and never in the answer.
+  ///   - cause: for the log. Answers never contain it.
   public init(
     _ kind: ProblemKind, _ detail: String? = nil, errors: [FieldError] = [],
     fields: [(name: StaticString, value: String)] = [], members: [(name: StaticString, value: String)] = [],
@@ -45,14 +45,14 @@ public struct Problem: Error {
   public var errors: [FieldError] { content.errors }
   /// The name of the rate limit that was reached.
   public var limit: String? { content.limit }
-  /// For the log, and never in the answer.
+  /// For the log. Answers never contain it.
   public var cause: String? { content.cause }
 
   /// A value that is missing or wrong.
   public struct FieldError: Hashable, Sendable {
-    /// The name of a JSON member or a parameter; of a member of a member, `outer.inner`.
+    /// The name of a parameter or a JSON member; `outer.inner` for a nested member.
     public let field: String
-    /// Completes the sentence that the field begins.
+    /// The rest of a sentence that begins with the field.
     public let message: String
 
     public init(field: String, message: String) { (self.field, self.message) = (field, message) }
@@ -60,7 +60,7 @@ public struct Problem: Error {
 
   static let contentType: StaticString = "application/problem+json"
 
-  /// - Parameter typeBase: what precedes the kind's slug in `type`.
+  /// - Parameter typeBase: the text before the kind's slug in `type`.
   public func response(requestID: String, typeBase: String) -> Response {
     kind.isOAuth ? oauthResponse() : problemResponse(requestID: requestID, typeBase: typeBase)
   }

@@ -1,18 +1,18 @@
-/// A way in which a request can fail. An application declares each of its kinds once, and `docs/problems.md` and the
-/// OpenAPI document are made of the declarations.
+/// A kind of problem. An application declares each of its kinds once; `docs/problems.md` and the OpenAPI document are
+/// generated from the declarations.
 public struct ProblemKind: Hashable, Sendable {
-  /// The last part of a problem's `type` (RFC 9457, section 3.1.1); of an error of OAuth, its `error`.
+  /// The last part of a problem's `type` (RFC 9457, section 3.1.1), or an OAuth error's `error`.
   public let slug: String
   public let status: Int
   /// The same for every problem of the kind.
   public let title: String
-  /// What is wrong and what to do about it, for a problem that says nothing more specific.
+  /// What is wrong and what to do, for a problem without a more specific text.
   public let detail: String
-  /// Whether it is answered in the form of OAuth (RFC 6749, section 5.2), and not of RFC 9457.
+  /// Whether the answer has the form of OAuth (RFC 6749, section 5.2), not of RFC 9457.
   public let isOAuth: Bool
-  /// Whether it counts against the limit on the caller's address.
+  /// Whether it counts towards the rate limit of the caller's address.
   public let isCharged: Bool
-  /// Whether the answer has `WWW-Authenticate`, as every 401 has.
+  /// Whether the answer has `WWW-Authenticate`. Every 401 has it.
   public let isChallenge: Bool
 
   public init(
@@ -25,7 +25,7 @@ public struct ProblemKind: Hashable, Sendable {
   }
 }
 
-// What the framework answers without an application.
+// The kinds of the framework itself.
 extension ProblemKind {
   public static let malformedRequest = ProblemKind(
     "malformed-request", 400, "The request breaks the rules of HTTP",
@@ -72,7 +72,7 @@ extension Problem {
     Problem(.contentTooLarge, "The body has more than \(maximumBytes) bytes; send at most that many.")
   }
 
-  /// The client is gone as a rule.
+  /// The client has usually disconnected.
   static let contentLost = Problem(
     .malformedRequest, "The request was refused: its content did not arrive as a whole.")
 

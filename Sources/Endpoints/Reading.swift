@@ -2,7 +2,7 @@ public import HTTP
 internal import JSON
 
 extension Call {
-  /// What the route reads: media type and the names of query parameters; then the body and the values.
+  /// Reads the route's input: tests the media type and the names of query parameters, then the body and the values.
   public func input<In: Input>(_ type: In.Type) throws(Problem) -> In {
     let description = endpoint.input
     if description.body == nil || description.isBodyOptional && content.isEmpty {
@@ -14,7 +14,7 @@ extension Call {
     return try In(of: self)
   }
 
-  /// The media type of a body that the route does not read, where one was sent: the rule is the same everywhere.
+  /// Tests the media type of a body that the route does not read: all routes have the same rule.
   private func testUnreadBody() throws(Problem) {
     guard !content.isEmpty || request.value(of: "content-encoding") != nil else { return }
     try testMediaType()
@@ -41,13 +41,13 @@ extension Call {
 }
 
 extension Request {
-  /// The content; `receiveWholeContent` has seen that it is whole.
+  /// The content, complete after `receiveWholeContent`.
   public var content: [UInt8] {
     if case .complete(let bytes) = body { return bytes }
     return []
   }
 
-  /// A body that is too large was not kept, whatever its route.
+  /// Throws for a body that the server discarded because it is too large.
   public func testSize() throws(Problem) {
     if case .tooLarge(let maximumBytes) = body { throw .contentTooLarge(maximumBytes: maximumBytes) }
   }
@@ -76,7 +76,7 @@ extension JSONInput {
 /// The JSON object that a route reads as its body.
 public struct JSONBody<Value: Sendable>: Sendable {
   let schema: Schema
-  /// Whether a request may do without, which is the same as an object without members.
+  /// Whether the body may be empty, which means an object without members.
   let isOptional: Bool
   private let names: JSONMembers?
   private let rule: Rule<Value>
@@ -98,7 +98,7 @@ public struct JSONBody<Value: Sendable>: Sendable {
 }
 
 extension ParsedJSON {
-  /// Reads the body of a request: JSON without a member that is unknown or repeated.
+  /// Reads the body of a request: JSON without unknown or repeated members.
   init(body: [UInt8], knowing names: JSONMembers?) throws(Problem) {
     guard !body.isEmpty else { throw .malformedJSON("The body is empty; send a JSON object.") }
     do throws(JSONFault) {

@@ -12,15 +12,15 @@ extension WebClient {
     /// Begins with `https://`.
     public var url: String
     public var method = Method.get
-    /// Header fields beside those that libcurl writes. A field here replaces libcurl's.
+    /// Header fields in addition to libcurl's. A field here replaces libcurl's.
     public var fields: [(name: String, value: String)] = []
     /// PEM certificates to trust instead of the system's.
     public var certificateFile: String?
     /// Allows a URL that begins with `http://`.
     public var allowsPlainHTTP = false
-    /// Bytes that the answer's content may have.
+    /// Maximum bytes of the answer's content.
     public var maximumBodyLength = 1024 * 1024
-    /// From the start until TCP and TLS connect, the look-up of the name included.
+    /// From the start until TCP and TLS are connected, including the name look-up.
     public var connectTimeoutMilliseconds = 3000
     /// From the start to the end of the answer.
     public var totalTimeoutMilliseconds = 5000
@@ -29,7 +29,7 @@ extension WebClient {
     public init(url: String) { self.url = url }
   }
 
-  /// A complete answer. A redirect (3xx) is an answer like any other: it is not followed.
+  /// A complete answer. Redirects (3xx) are returned, not followed.
   public struct Answer: Sendable {
     public let status: Int
     /// The header fields, line by line.
@@ -41,8 +41,8 @@ extension WebClient {
       fields.filter { $0.name.lowercased() == name.lowercased() }.map(\.value)
     }
 
-    /// `Expires` less `Date`, or less the present without a `Date`; nil without `Expires`. An `Expires` that is not a
-    /// date, above all `0`, is in the past (RFC 9111, section 5.3).
+    /// `Expires` minus `Date`, or minus the current time without `Date`; nil without `Expires`. An `Expires` that is
+    /// not a date, typically `0`, is in the past (RFC 9111, section 5.3).
     public var secondsUntilExpiry: Int? {
       guard let expires = values(of: "Expires").first.map({ curl_getdate($0, nil) }) else { return nil }
       let date = values(of: "Date").first.map { curl_getdate($0, nil) } ?? -1
@@ -51,11 +51,11 @@ extension WebClient {
   }
 }
 
-/// Why there is no answer.
+/// Why a request has no answer.
 public enum FetchError: Error, Hashable, Sendable, CustomStringConvertible {
   /// The URL does not begin with `https://`.
   case notHTTPS
-  /// A header field holds a control character, or its name is empty or holds a colon.
+  /// A header field contains a control character, or its name is empty or contains a colon.
   case malformedField
   /// `WebClient.maximumTransfers` are in progress.
   case tooManyTransfers

@@ -37,7 +37,7 @@ final class Transfer {
   }
 
   func begin(_ complete: @escaping (Result<WebClient.Answer, FetchError>) -> Void) {
-    // Cancelled before it began.
+    // The task was cancelled before the transfer began.
     guard !hasEnded else { return complete(.failure(.cancelled)) }
     self.complete = complete
   }
@@ -48,7 +48,7 @@ final class Transfer {
     complete = nil
   }
 
-  /// What libcurl's last word on the transfer means.
+  /// Translates libcurl's result of the transfer.
   func result(_ status: CURLcode) -> Result<WebClient.Answer, FetchError> {
     if isTooLarge { return .failure(.tooLarge) }
     if status == CURLE_COULDNT_CONNECT, isAddressRefused { return .failure(.addressRefused) }
@@ -77,7 +77,7 @@ final class Transfer {
       && (field.name + field.value).utf8.allSatisfy { $0 >= 0x20 && $0 != 0x7f }
   }
 
-  /// The first error, if there is one.
+  /// The first error of the settings.
   func configure() -> CURLcode {
     let me = Unmanaged.passUnretained(self).toOpaque()
     let settings = [
@@ -90,15 +90,15 @@ final class Transfer {
       curl_set_number(curl, CURLOPT_SSL_VERIFYHOST, 2),
       curl_set_number(curl, CURLOPT_SSLVERSION, Int(CURL_SSLVERSION_TLSv1_2)),
       request.certificateFile.map { curl_set_text(curl, CURLOPT_CAINFO, $0) } ?? CURLE_OK,
-      // libcurl remembers certificates of a file, not of a folder: reading all of them for each request would hold up the
-      // loop for some 30 ms.
+      // libcurl caches the certificates of a file, not of a folder: to read them for each request would block the
+      // loop for about 30 ms.
       curl_set_text(curl, CURLOPT_CAPATH, nil),
       curl_set_number(curl, CURLOPT_CA_CACHE_TIMEOUT, WebClient.certificateCacheSeconds),
       curl_set_number(curl, CURLOPT_CONNECTTIMEOUT_MS, request.connectTimeoutMilliseconds),
       curl_set_number(curl, CURLOPT_TIMEOUT_MS, request.totalTimeoutMilliseconds),
       // A transfer that ends during the look-up of its host does not wait for the resolver's thread.
       curl_set_number(curl, CURLOPT_QUICK_EXIT, 1),
-      // No signals: they would interrupt whichever thread has them.
+      // Without signals, which would interrupt other threads.
       curl_set_number(curl, CURLOPT_NOSIGNAL, 1),
       curl_set_text(curl, CURLOPT_USERAGENT, "device-registry"),
       curl_set_pointer(curl, CURLOPT_HEADERDATA, me),
@@ -160,9 +160,9 @@ final class Transfer {
     return socket(family, kind | Int32(SOCK_CLOEXEC.rawValue), address.pointee.protocol)
   }
 
-  /// The IP address in network order; empty for another family, which no URL leads to.
+  /// The IP address in network order; empty for another family, which URLs cannot name.
   private static func bytes(of address: UnsafeMutablePointer<curl_sockaddr>) -> [UInt8] {
-    // What follows the family is as long as the family needs.
+    // The family determines the length of the address.
     let start = UnsafeRawPointer(address) + MemoryLayout<curl_sockaddr>.offset(of: \.addr)!
     switch address.pointee.family {
     case AF_INET: return withUnsafeBytes(of: start.loadUnaligned(as: sockaddr_in.self).sin_addr, Array.init)

@@ -3,17 +3,17 @@ public import EventLoop
 
 /// Sends HTTP requests with libcurl on an event loop.
 ///
-/// Certificates are verified. No redirect is followed, and no proxy used, whatever the environment says. Each request has
-/// a connection that ends with it.
+/// It verifies certificates, follows no redirects, ignores proxy variables of the environment, and opens a connection
+/// for each request.
 ///
-/// `@unchecked Sendable`: everything mutable is confined to `loop`. `fetch` and `close` go there; the callbacks of libcurl
-/// run inside calls that are made there.
+/// `@unchecked Sendable`: all mutable state is confined to `loop`. `fetch` and `close` switch to it; libcurl's
+/// callbacks run inside calls on it.
 public final class WebClient: @unchecked Sendable {
-  /// Requests that are in progress at one time. More are refused.
+  /// Concurrent requests. Further ones are refused.
   public static let maximumTransfers = 16
-  /// Bytes that an answer's header section may have.
+  /// Maximum bytes of an answer's header section.
   public static let maximumHeaderLength = 64 * 1024
-  /// How long the trusted certificates are remembered: a file that was replaced is read after that.
+  /// How long libcurl caches the trusted certificates. A replaced file takes effect after that.
   static let certificateCacheSeconds = 60
 
   private let loop: EventLoop
@@ -22,12 +22,11 @@ public final class WebClient: @unchecked Sendable {
   private var multi: UnsafeMutableRawPointer?
   private let timer: Timer
   private var watches: [curl_socket_t: DescriptorWatch] = [:]
-  /// By libcurl's handle.
   private var transfers: [UnsafeMutableRawPointer: Transfer] = [:]
 
   private static let isReady = curl_global_init(Int(CURL_GLOBAL_DEFAULT)) == CURLE_OK
 
-  /// Makes a client, which must be closed. Called on the loop.
+  /// Makes a client, which the caller must close. Called on the loop.
   ///
   /// - Parameter isAllowed: whether the client may connect to an IP address: 4 or 16 bytes, in network order. Called
   ///   on the loop for each address that it tries.
@@ -56,7 +55,7 @@ public final class WebClient: @unchecked Sendable {
 
   /// Sends the request and waits for its answer. From any task; cancelling it ends the transfer.
   public func fetch(_ request: Request) async throws(FetchError) -> Answer {
-    // Confined to the loop, where `submit` runs what it is given.
+    // Confined to the loop, on which `submit` runs its closures.
     nonisolated(unsafe) let transfer = try Transfer(request, isAllowed: isAllowed)
     let result: Result<Answer, FetchError> = await withTaskCancellationHandler {
       await withUnsafeContinuation { continuation in
@@ -72,7 +71,7 @@ public final class WebClient: @unchecked Sendable {
     return try result.get()
   }
 
-  /// Ends all transfers. From any task; the loop must run, and is to be stopped only afterwards.
+  /// Ends all transfers. From any task; the loop must run until this returns.
   public func close() async {
     await loop.run { [self] in
       for transfer in transfers.values { end(transfer, .failure(.closed)) }
@@ -91,7 +90,7 @@ public final class WebClient: @unchecked Sendable {
     transfers[transfer.curl] = transfer
     let status = transfer.configure()
     guard status == CURLE_OK else { return end(transfer, transfer.result(status)) }
-    // libcurl sets the timer, and does the rest when it fires.
+    // libcurl sets the timer; the transfer starts when it fires.
     curl_multi_add_handle(multi, transfer.curl)
   }
 
@@ -106,7 +105,7 @@ public final class WebClient: @unchecked Sendable {
     Unmanaged<WebClient>.fromOpaque(data!).takeUnretainedValue()
   }
 
-  /// A descriptor that the system cannot watch makes its transfer reach its timeout.
+  /// If the system cannot watch the descriptor, the transfer times out.
   private func watch(_ descriptor: curl_socket_t, for what: Int32) {
     guard what != CURL_POLL_REMOVE else {
       watches.removeValue(forKey: descriptor)?.close()

@@ -1,11 +1,11 @@
-/// Reads a text in one pass: tests the grammar and makes the values.
+/// Parses a text in one pass.
 struct JSONParser {
   private let bytes: [UInt8]
   private let rawMembers: [String]
   private var position = 0
-  /// Whether the parser is inside a value that is kept as it is, and makes no values.
+  /// Whether the parser is inside a raw value, for which it makes no values.
   private var isRaw = false
-  /// The first member that is not accepted. It is reported when the rest of the text is JSON.
+  /// The first member that is refused. Reported only if the rest of the text is valid JSON.
   private var memberFault: (path: [String], fault: JSONFault.MemberFault)?
 
   init(bytes: [UInt8], rawMembers: [String]) {
@@ -14,7 +14,7 @@ struct JSONParser {
   }
 
   mutating func text() throws(JSONFault) -> ParsedJSON {
-    // UTF-16 of ASCII text is UTF-8 too, with a NUL in every character.
+    // ASCII text in UTF-16 is also valid UTF-8, with a NUL in every character.
     guard !bytes.contains(0), (try? UTF8Span(validating: bytes.span)) != nil else { throw .notUTF8 }
     let value = try value(depth: 0)
     skipSpace()
@@ -29,14 +29,13 @@ struct JSONParser {
     position < bytes.count ? .unexpected(byte: position + 1) : .tooEarlyEnd
   }
 
-  /// Steps over the character if it is the next one.
   private mutating func take(_ character: Unicode.Scalar) -> Bool {
     guard next == UInt8(ascii: character) else { return false }
     position += 1
     return true
   }
 
-  private mutating func demand(_ character: Unicode.Scalar) throws(JSONFault) {
+  private mutating func expect(_ character: Unicode.Scalar) throws(JSONFault) {
     guard take(character) else { throw unexpected }
   }
 
@@ -67,7 +66,7 @@ struct JSONParser {
       let wasAccepted = parser.memberFault == nil
       let name = try parser.string()
       parser.skipSpace()
-      try parser.demand(":")
+      try parser.expect(":")
       let value = try parser.memberValue(of: name, depth: depth)
       guard !parser.isRaw else { return }
       if wasAccepted { parser.prefixFault(with: name) }
@@ -105,14 +104,14 @@ struct JSONParser {
     between opening: Unicode.Scalar, _ closing: Unicode.Scalar,
     _ item: (inout JSONParser) throws(JSONFault) -> Void
   ) throws(JSONFault) {
-    try demand(opening)
+    try expect(opening)
     skipSpace()
     if take(closing) { return }
     repeat {
       try item(&self)
       skipSpace()
     } while take(",")
-    try demand(closing)
+    try expect(closing)
   }
 
   private mutating func note(_ fault: JSONFault.MemberFault, path: [String] = []) {
@@ -152,7 +151,6 @@ struct JSONParser {
     return .real(number)
   }
 
-  /// One digit or more.
   private mutating func digits() throws(JSONFault) {
     let start = position
     while let byte = next, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) { position += 1 }
@@ -163,7 +161,7 @@ struct JSONParser {
 // Strings (RFC 8259, section 7).
 extension JSONParser {
   private mutating func string() throws(JSONFault) -> String {
-    try demand("\"")
+    try expect("\"")
     let start = position
     var hasEscapes = false
     while !take("\"") {
@@ -178,7 +176,7 @@ extension JSONParser {
     return hasEscapes ? try unescaped(content) : String(decoding: bytes[content], as: UTF8.self)
   }
 
-  /// What follows a backslash.
+  /// Skips an escape after its backslash.
   private mutating func escape() throws(JSONFault) {
     guard let byte = next, byte == UInt8(ascii: "u") || Self.character(escapedAs: byte) != nil else {
       throw unexpected
@@ -227,7 +225,7 @@ extension JSONParser {
     return String(decoding: text, as: UTF8.self)
   }
 
-  /// The scalar whose digits follow `\u`: of two escapes where it is a surrogate pair.
+  /// Reads the scalar whose digits follow `\u`; a surrogate pair takes two escapes.
   private func scalar(takenFrom rest: inout ArraySlice<UInt8>) throws(JSONFault) -> Unicode.Scalar {
     let start = rest.startIndex
     let value = Self.codeUnit(takenFrom: &rest)
@@ -250,13 +248,13 @@ extension JSONParser {
   }
 }
 
-/// Which names an object has had. Nothing is kept for a few: they are compared one by one.
+/// Finds repeated names. Compares a few names one by one, and puts more into a set.
 private struct Names {
   private var names: Set<[UInt8]> = []
 
   private static let mostCompared = 16
 
-  /// - Parameter members: the members so far.
+  /// - Parameter members: the members before this one.
   mutating func isRepeated(_ name: String, after members: [ParsedObject.Member]) -> Bool {
     guard members.count > Self.mostCompared else {
       return members.contains { $0.name.utf8.elementsEqual(name.utf8) }

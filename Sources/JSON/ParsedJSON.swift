@@ -1,8 +1,8 @@
-/// A JSON text (RFC 8259) that was read strictly: UTF-8, no member twice, no U+0000, a bounded depth.
+/// A strictly parsed JSON text (RFC 8259): UTF-8, no repeated members, no U+0000, a bounded depth.
 ///
-/// jansson, which Debian has, is not strict enough to read requests: it skips a NUL after a number or a literal. It also
-/// refuses, as a whole, a text with an integer of more than 64 bits, a large real or half a surrogate pair, which a
-/// payload may contain, and does not say in which member. `JSONTests` compares the two.
+/// jansson is not strict enough for requests: it skips a NUL after a number or a literal. It also refuses integers of
+/// more than 64 bits, large reals and unpaired surrogates, which a payload may contain, without naming the member.
+/// `JSONTests` compares the two.
 public enum ParsedJSON: Hashable, Sendable {
   case object(ParsedObject)
   case array([ParsedJSON])
@@ -13,15 +13,15 @@ public enum ParsedJSON: Hashable, Sendable {
   case real(Double)
   case boolean(Bool)
   case null
-  /// The bytes of a value that was to be kept as it is. They are JSON by the grammar of RFC 8259; inside, members may
-  /// be repeated, numbers may be of any size, and escapes may be of code units that are no text.
+  /// The unchanged bytes of a value, valid by the grammar of RFC 8259. It may contain repeated members, numbers of
+  /// any size and escapes of unpaired surrogates.
   case raw(ArraySlice<UInt8>)
 
-  /// Arrays and objects inside each other.
+  /// Levels of nested arrays and objects.
   public static let maximumDepth = 64
 
-  /// Reads a text.
-  /// - Parameter rawMembers: the members of the outermost object whose values are kept as they are.
+  /// Parses a text.
+  /// - Parameter rawMembers: the members of the outermost object whose bytes are kept unchanged.
   public init(_ bytes: [UInt8], keepingRaw rawMembers: [String] = []) throws(JSONFault) {
     var parser = JSONParser(bytes: bytes, rawMembers: rawMembers)
     self = try parser.text()
@@ -31,14 +31,14 @@ public enum ParsedJSON: Hashable, Sendable {
   public var wholeNumber: Int64? {
     switch self {
     case .integer(let number): number
-    // Up to here a `Double` is exact; a larger one may have been rounded.
+    // Below 2^53 every whole number is exact; a larger one may be rounded.
     case .real(let number) where number.magnitude < 0x1p53: Int64(exactly: number)
     default: nil
     }
   }
 }
 
-/// The members of a JSON object, in their order.
+/// The members of a JSON object, in the order of the text.
 public struct ParsedObject: Hashable, Sendable {
   public let members: [Member]
 
@@ -49,31 +49,30 @@ public struct ParsedObject: Hashable, Sendable {
 
   public init(members: [Member] = []) { self.members = members }
 
-  /// The value of a member, nil where there is none. Names are compared byte by byte: Swift's own comparison equates
-  /// texts of different scalars.
+  /// The value of a member. Names are compared byte by byte, because Swift's `==` equates some strings of different
+  /// scalars.
   public subscript(name: String) -> ParsedJSON? {
     members.first { $0.name.utf8.elementsEqual(name.utf8) }?.value
   }
 }
 
-/// Why bytes were not read as JSON.
+/// Why parsing failed.
 public enum JSONFault: Error, Hashable, Sendable {
   case notUTF8
-  /// At this byte, counted from 1, the grammar wants something else.
+  /// A syntax error at this byte, counted from 1.
   case unexpected(byte: Int)
   case tooEarlyEnd
   /// More than `ParsedJSON.maximumDepth` levels.
   case tooDeep
-  /// The text is JSON, with a member that is not accepted. The path is the names, and indices of arrays, that lead to
-  /// it.
+  /// The text is valid JSON, but a member is refused. The path has the names and array indices of the member.
   case member(path: [String], MemberFault)
 
   public enum MemberFault: Hashable, Sendable {
-    /// Two readers might each use another of the two values (RFC 8259, section 4).
+    /// Parsers differ in which of the values they use (RFC 8259, section 4).
     case repeated
-    /// U+0000 is in the name or the value: C ends a text with it, and PostgreSQL has no text that contains it.
+    /// The name or the value contains U+0000, which ends C strings and which PostgreSQL cannot store in text.
     case containsNUL
-    /// A number that no finite `Double` is near.
+    /// A number beyond the range of `Double`.
     case tooLarge
   }
 }

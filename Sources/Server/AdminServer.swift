@@ -2,29 +2,29 @@ internal import EventLoop
 internal import HTTP
 internal import Observability
 
-/// Where operators read the metrics: a separate HTTP server, on an address that is not the clients', and on a separate
-/// loop, which answers also while the clients' loops are stuck. It has neither TLS nor authentication.
+/// The HTTP server of the metrics. It has a separate address and a separate loop, so that it answers even if the
+/// clients' loops are blocked. It has neither TLS nor authentication.
 final class AdminServer: ClosableService {
-  /// Where it listens, with the port that the system picked where 0 was asked for.
+  /// The address it listens on; the port is the system's choice if 0 was configured.
   let address: ListenAddress
   private let loop: EventLoop
   private let http: HTTPServer
 
-  /// Open connections. A collector has one; further ones wait.
+  /// Open connections. A collector uses one; further connections wait.
   static let maximumConnections = 32
-  /// Connections that the system keeps until the loop takes them.
+  /// Connections that the system queues until the loop accepts them.
   static let listenBacklog = 32
-  /// How long a look at the metrics may take when the service stops.
+  /// How long requests in progress may take when the service stops.
   static let shutDownTimeoutMilliseconds = 1_000
 
-  /// Takes the address. Throws an error that names the setting.
+  /// Binds the address. Throws an error that names the setting.
   static func listen(at address: ListenAddress) throws(ListenerError) -> Listener {
     try Listener(
       host: address.host, port: address.port, count: 1, backlog: listenBacklog,
       setting: Setting.adminListen.rawValue)
   }
 
-  /// Serves. Throws `EventLoopError` where the system has no thread left, `HTTPServerError`.
+  /// Starts the server. Throws `EventLoopError` if the system cannot start a thread, and `HTTPServerError`.
   init(listener: Listener, host: String, metrics: Metrics) async throws {
     var limits = HTTPLimits()
     limits.maximumConnectionsPerLoop = Self.maximumConnections
@@ -49,7 +49,7 @@ final class AdminServer: ClosableService {
   }
 }
 
-/// `GET /metrics`, and nothing else.
+/// Answers `GET /metrics` only.
 private struct MetricsResponder: Responder {
   let metrics: Metrics
 
@@ -61,7 +61,7 @@ private struct MetricsResponder: Responder {
       return Self.answer(404, "Nothing answers at this path; the metrics are at \(Self.path).\n")
     }
     guard Self.methods.contains(request.method) else {
-      return Self.answer(405, "The metrics are there to be read.\n")
+      return Self.answer(405, "The method must be GET or HEAD.\n")
     }
     let text = metrics.text()
     let body = ByteBuffer(capacity: text.count)

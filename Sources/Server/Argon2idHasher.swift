@@ -2,14 +2,15 @@ internal import Crypto
 internal import EventLoop
 internal import Registry
 
-/// argon2id, and the keys of SCRAM, on the threads of a pool.
+/// Computes argon2id hashes and the keys of SCRAM on a thread pool.
 struct Argon2idHasher: PasswordHasher, ClosableService {
   private let argon2id: Argon2id
   private let pool: WorkerPool
 
-  /// Hashes that wait for a thread. At 25 hashes a second and core, the last one waits some seconds.
+  /// Hashes that wait for a thread. At 25 hashes a second per core, the last one waits about five seconds on one
+  /// core.
   static let maximumQueueLength = 128
-  /// Lowers the threads' share of a busy processor.
+  /// Gives the event loops priority on a busy processor.
   static let niceness: Int32 = 5
 
   init(memoryKiB: Int, iterations: Int) throws {
@@ -19,10 +20,10 @@ struct Argon2idHasher: PasswordHasher, ClosableService {
       niceness: Self.niceness)
   }
 
-  /// Secrets that wait for a thread. From any thread.
+  /// Hashes that wait for a thread. Callable from any thread.
   var queueLength: Int { pool.queueLength }
 
-  /// When the loops have stopped, so that nobody waits for what is queued.
+  /// Called after the loops stop, when no request waits for a queued hash.
   func close() { pool.cancel() }
 
   func verifier(for secret: DeviceSecret) async throws(RegistryError) -> SecretVerifier {

@@ -2,11 +2,10 @@ internal import EventLoop
 internal import Observability
 internal import Registry
 
-/// What happens beside requests, on one of the loops: parked polls are ended in time, presence is written, what has
-/// expired is deleted.
+/// Work outside requests, on one of the loops: answers parked polls in time, writes presence, deletes expired rows.
 struct BackgroundWork: Service {
   let loop: EventLoop
-  /// The loop's.
+  /// The store of `loop`.
   let store: any RegistryStore
   let live: LiveDevices
   let clock: any Clock
@@ -16,29 +15,29 @@ struct BackgroundWork: Service {
   static let tickMilliseconds = 50
   static let presenceIntervalMilliseconds = 1000
   static let sweepIntervalMilliseconds = 10_000
-  /// Rows that one statement deletes, and statements in a row: other statements run in between.
+  /// Rows per statement, and statements per sweep. Small batches let other statements run in between.
   static let sweepBatch = 1000
   static let maximumSweepsInARow = 100
-  /// A signal is kept for this long after its end, for its owner to see what became of it.
+  /// How long a signal is kept after it expires, so that its owner can read its deliveries.
   static let expiredSignalMilliseconds: Int64 = 24 * 3600 * 1000
-  /// A token counts for the rate of requests for this long after its end.
+  /// How long a token is kept after it expires, because the limit on token requests counts it.
   static let expiredTokenMilliseconds: Int64 = 120_000
 
-  /// Ends when no request is in flight any more: what presence there is then, it writes last.
+  /// Cancelled when no request is in progress; then writes the remaining presence.
   func run() async {
     await withTaskGroup { group in
       group.addTask { await every(milliseconds: Self.tickMilliseconds) { live.tick() } }
       group.addTask { await every(milliseconds: Self.presenceIntervalMilliseconds) { await flushPresence() } }
       group.addTask { await every(milliseconds: Self.sweepIntervalMilliseconds) { await sweep() } }
     }
-    // In a task that is not cancelled.
+    // `loop.run` starts a task that is not cancelled.
     await loop.run { await flushPresence() }
   }
 
   private func every(milliseconds: Int, _ body: () async -> Void) async {
     while true {
       await loop.sleep(milliseconds: milliseconds)
-      // The sleep ends when the task is cancelled. A service that stops does not begin to delete rows.
+      // Cancellation ends the sleep early. A service that stops must not begin to delete rows.
       guard !Task.isCancelled else { return }
       await body()
     }

@@ -5,18 +5,18 @@ internal import JSONWebToken
 public import Observability
 public import Registry
 
-/// The service while it runs.
+/// A running service.
 public struct RunningServer: Sendable {
-  /// Where it listens, with the port that the system picked where 0 was asked for.
+  /// The address it listens on; the port is the system's choice if 0 was configured.
   public let address: ListenAddress
-  /// Where its metrics are, likewise; nil where they are turned off.
+  /// The address of the metrics; nil if they are turned off.
   public let adminAddress: ListenAddress?
   let servers: HTTPServers
   let services: RunningServices
   let logger: Logger
 
-  /// Stops accepting, empties parked polls, finishes what is in flight (10 s at most), writes presence, and closes
-  /// everything.
+  /// Stops accepting, answers parked polls, completes requests in progress (at most 10 s), writes presence, and
+  /// closes everything.
   public func shutDown() async {
     logger.log(.info, "stopping")
     await services.shutDown()
@@ -27,12 +27,11 @@ public struct RunningServer: Sendable {
   func reload() async { await servers.reload(logger) }
 }
 
-/// Builds the service and starts it: a list of its parts, each of which uses those above it. `serve` and the tests call
-/// it.
+/// Builds and starts the service: a list of its parts, each of which uses earlier ones.
 ///
-/// Throws an error whose text says what is wrong and what to do; then nothing runs.
+/// Throws an error that says what is wrong and what to do. Nothing runs after an error.
 ///
-/// - Parameter clock: the time of day, by which everything is stored and tested. Waits use a monotonic clock.
+/// - Parameter clock: the time of day, for stored times and expiry. Timeouts use a monotonic clock.
 public func compose(
   _ configuration: Configuration, logger: Logger, clock: any Clock = SystemClock()
 ) async throws -> RunningServer {
@@ -48,7 +47,7 @@ public func compose(
 private func compose(
   _ configuration: Configuration, logger: Logger, clock: any Clock, services: inout RunningServices
 ) async throws -> RunningServer {
-  // The addresses: where one is taken, nothing else is touched.
+  // The addresses, first: if one is in use, the start has no side effects.
   let listener = try Listener(
     host: configuration.listen.host, port: configuration.listen.port, count: configuration.eventLoops,
     backlog: configuration.limits.listenBacklog)
@@ -61,7 +60,7 @@ private func compose(
   let database = try Database(configuration.database, loops: configuration.eventLoops)
   services.start(database)
 
-  // What all loops share.
+  // The parts that all loops share.
   let hasher = try Argon2idHasher(
     memoryKiB: configuration.argon2MemoryKiB, iterations: configuration.argon2Time)
   services.start(hasher)
@@ -89,7 +88,7 @@ private func compose(
     stores.append(store)
   }
 
-  // Authentication, and what happens beside requests.
+  // Authentication and background work.
   let replay = try await ReplayProtection.start(
     configuration, on: loops, database: database, store: stores[0], live: live, clock: clock, logger: logger,
     services: &services)
@@ -107,7 +106,7 @@ private func compose(
       secret: jwt.secret, keys: jwt.keys, remoteKeys: ownerKeys?.keys, issuer: jwt.issuer,
       audience: jwt.audience))
 
-  // The registry of each loop, and its server.
+  // The API and the HTTP server of each loop.
   let apis = loops.indices.map { index in
     API(
       services: Services(
@@ -127,7 +126,7 @@ private func compose(
     configuration, on: loops, listener: listener, apis: apis, parked: live.parked)
   services.start(servers)
 
-  // What the operator sees.
+  // The metrics.
   ProcessMetrics.describe(in: metrics, version: CommandLineInterface.version, startedAt: clock.now())
   let partMetrics = PartMetrics(metrics: metrics)
   partMetrics.describe(servers)

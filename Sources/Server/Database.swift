@@ -4,12 +4,12 @@ internal import PostgresStore
 internal import Registry
 internal import SQLiteStore
 
-/// The database of a process, which opens a store for each event loop.
+/// The database of a process. Opens a store for each event loop.
 enum Database: ClosableService {
   case sqlite(SQLiteDatabase, path: String)
   case postgres(url: String, loops: Int)
 
-  /// Brings the database up to date; returns the labels of the migrations that were applied. Blocks.
+  /// Migrates the database and returns the labels of the applied migrations. Blocks.
   static func migrate(_ url: DatabaseURL) throws -> [String] {
     switch url {
     case .sqlite(let path): try SQLiteMigrator.migrate(path: path)
@@ -17,7 +17,7 @@ enum Database: ClosableService {
     }
   }
 
-  /// Opens what all loops share.
+  /// Opens the parts that all loops share.
   init(_ url: DatabaseURL, loops: Int) throws {
     switch url {
     case .sqlite(let path): self = .sqlite(try SQLiteDatabase(path: path), path: path)
@@ -25,7 +25,7 @@ enum Database: ClosableService {
     }
   }
 
-  /// A store for a loop. The caller is on it.
+  /// A store for a loop. Called on the loop.
   func store(on loop: EventLoop, logger: Logger) throws -> any RegistryStore & ClosableService {
     switch self {
     case .sqlite(let database, _): return try SQLiteStore(database: database, loop: loop)
@@ -36,13 +36,13 @@ enum Database: ClosableService {
     }
   }
 
-  /// Takes the process's lock on the database and begins to notify `observer` of changes, on a loop.
+  /// Acquires the process's lock on the database and starts to notify `observer` of changes, on a loop.
   ///
   /// - Parameters:
   ///   - isExclusive: whether no other process may serve the database.
-  ///   - onLock: called when the lock is held, and when it is lost.
+  ///   - onLock: called when the lock is acquired or lost.
   ///
-  /// Throws an error that names REPLAY_STORE where another process serves the database.
+  /// Throws an error that names REPLAY_STORE if another process serves the database.
   func startFeed(
     on loop: EventLoop, isExclusive: Bool, observer: any ChangeObserver, logger: Logger,
     services: inout RunningServices, onLock: @escaping @Sendable (_ isHeld: Bool) -> Void
@@ -63,7 +63,7 @@ enum Database: ClosableService {
     }
   }
 
-  /// For how long after the lock was lost its former holder may still take it for held.
+  /// How long after the loss of the lock its former holder may not have noticed the loss.
   var lockMarginMilliseconds: Int64 {
     switch self {
     case .sqlite: 0
@@ -71,7 +71,7 @@ enum Database: ClosableService {
     }
   }
 
-  /// Writes that wait for SQLite's one writer; nil with PostgreSQL. From any thread.
+  /// Writes that wait for SQLite's single writer; nil with PostgreSQL. Callable from any thread.
   var waitingWrites: Int? {
     switch self {
     case .sqlite(let database, _): database.waitingWrites
@@ -79,7 +79,7 @@ enum Database: ClosableService {
     }
   }
 
-  /// After the stores were closed. Blocks until what is queued is written.
+  /// Called after the stores are closed. Blocks until queued writes are done.
   func close() {
     if case .sqlite(let database, _) = self { database.close() }
   }

@@ -5,31 +5,31 @@ internal import Observability
 internal import Registry
 private import Synchronization
 
-/// The HTTP servers that clients connect to, one on each event loop. They show the same certificate, and they end
-/// together.
+/// The HTTP servers for clients, one on each event loop, with one certificate.
 final class HTTPServers: ClosableService {
   private let servers: [HTTPServer]
   private let parked: ParkedPolls
   /// Nil without TLS.
   private let tls: TLSFiles?
   private let expirySeconds: Atomic<Int64>
-  /// Connections that there may be; more wait.
+  /// Maximum connections; further ones wait.
   let connectionLimit: Int
 
-  /// How long what is in flight may take when the service stops.
+  /// How long requests in progress may take when the service stops.
   static let shutDownTimeoutMilliseconds = 10_000
-  /// Descriptors that connections of clients leave to the database, the log and the rest.
+  /// Descriptors reserved for the database, the log and others.
   static let reservedDescriptors = 256
-  /// Clients that connected with HTTPS once use it for a year (RFC 6797). Other hosts of the domain are not ours to bind.
+  /// Clients that once connected with HTTPS use only HTTPS for a year (RFC 6797). Without `includeSubDomains`: other
+  /// hosts may belong to other services.
   static let strictTransportSecurity: HTTPServer.CommonField = (
     "Strict-Transport-Security", "max-age=31536000"
   )
 
-  /// Serves. `apis` and the listener's descriptors are in the order of the loops.
+  /// Starts the servers. `apis` and the listener's descriptors are in the order of the loops.
   init(
     _ configuration: Configuration, on loops: [EventLoop], listener: Listener, apis: [API], parked: ParkedPolls
   ) async throws(HTTPServerError) {
-    // No more connections than there are descriptors for.
+    // The descriptors bound the connections.
     var limits = configuration.limits
     let available = max(ProcessSettings.descriptorLimit - Self.reservedDescriptors, loops.count)
     limits.maximumConnectionsPerLoop = min(limits.maximumConnectionsPerLoop, available / loops.count)
@@ -55,13 +55,13 @@ final class HTTPServers: ClosableService {
     connectionLimit = limits.maximumConnectionsPerLoop * loops.count
   }
 
-  /// Stops accepting, answers the parked polls, and finishes what is in flight.
+  /// Stops accepting, answers parked polls, and completes requests in progress.
   func close() async {
     parked.close()
     await Self.shutDown(servers, timeoutMilliseconds: Self.shutDownTimeoutMilliseconds)
   }
 
-  /// Shuts them down at the same time: what is in flight has one time to finish.
+  /// Shuts the servers down concurrently, so that the timeouts do not add up.
   private static func shutDown(_ servers: [HTTPServer], timeoutMilliseconds: Int) async {
     await withTaskGroup { group in
       for server in servers {
@@ -90,9 +90,9 @@ final class HTTPServers: ClosableService {
     logger.log(.notice, "certificate reloaded", ["expires_at": expiry.description])
   }
 
-  /// Open connections. From any thread.
+  /// Open connections. Callable from any thread.
   var connectionCount: Int { servers.reduce(0) { $0 + $1.connectionCount } }
 
-  /// When the certificate that is shown expires, since 1970 in UTC; nil without TLS. From any thread.
+  /// When the current certificate expires, since 1970 in UTC; nil without TLS. Callable from any thread.
   var certificateExpirySeconds: Int64? { tls.map { _ in expirySeconds.load(ordering: .relaxed) } }
 }

@@ -2,7 +2,7 @@ package import API
 package import JSONWebToken
 package import Registry
 
-/// JSON Web Tokens as proof of who an owner is.
+/// Authenticates owners with JSON Web Tokens.
 package struct JWTVerifier: OwnerTokenVerifier {
   let verifier: TokenVerifier
 

@@ -4,13 +4,13 @@ internal import HTTPClient
 internal import JSONWebToken
 internal import Observability
 
-/// The keys of owners' tokens that are downloaded, kept fresh on a loop.
+/// Downloads the keys that verify owners' tokens, and refreshes them on a loop.
 struct OwnerKeys: Service {
   let keys: RemoteJWKSet
   private let client: WebClient
   private let loop: EventLoop
 
-  /// Fetches the keys for the first time. Where that fails, it is tried again.
+  /// Fetches the keys for the first time. `run` retries after a failure.
   init(url: String, on loop: EventLoop, logger: Logger) async throws {
     self.loop = loop
     let client = try await loop.run { () throws(FetchError) in try WebClient(on: loop) }
@@ -36,7 +36,7 @@ struct OwnerKeys: Service {
 }
 
 extension WebClient {
-  /// Fetches a JWK set. The bound of the set replaces that of the request.
+  /// Fetches a JWK set. `JWKSet.maximumLength` replaces the request's bound.
   func keySet(_ request: Request) async throws(JWKSetError) -> FetchedKeySet {
     var request = request
     request.maximumBodyLength = JWKSet.maximumLength
@@ -61,7 +61,7 @@ extension Logger {
   fileprivate func log(_ event: KeySetEvent) {
     switch event {
     case .fetched(let keys, let refusals, let lifetime):
-      // Without a key, no token that it signed verifies.
+      // Without a key, every token is refused.
       log(
         keys > 0 ? .info : .warning, "jwks fetched",
         ["keys": String(keys), "lifetime_seconds": String(lifetime)])

@@ -4,21 +4,21 @@ internal import RedisReplayStore
 internal import Registry
 internal import Synchronization
 
-/// The replay stores of a process: one memory for all its loops, or a connection to Redis for each.
+/// The replay stores of a process: one in memory for all loops, or a connection to Redis for each loop.
 struct ReplayProtection: Sendable {
   /// One for each loop.
   let stores: [any ReplayStore]
-  /// Nil where Redis remembers the nonces.
+  /// Nil if Redis stores the nonces.
   let memory: ReplayMemory?
-  /// Nil where this process remembers the nonces.
+  /// Nil if this process stores the nonces.
   let redis: [RedisReplayStore]?
 
-  /// Takes the lock on the database and begins to receive its changes. A process that misses a revocation, or another
-  /// process, lets nobody in.
+  /// Acquires the lock on the database and starts to receive its changes. A process that could miss a revocation, or
+  /// another process on the database, refuses signed requests.
   ///
-  /// - Parameter store: the first loop's.
+  /// - Parameter store: the store of the first loop.
   ///
-  /// Throws an error that names REPLAY_STORE where another process serves the database.
+  /// Throws an error that names REPLAY_STORE if another process serves the database.
   static func start(
     _ configuration: Configuration, on loops: [EventLoop], database: Database, store: any RegistryStore,
     live: LiveDevices, clock: any Clock, logger: Logger, services: inout RunningServices
@@ -36,7 +36,7 @@ struct ReplayProtection: Sendable {
         memory.loseHold()
         logger.log(.warning, "lock on the database lost: signed requests are refused")
       }
-      // Where there is no device, nobody can have signed anything before.
+      // Without devices, no earlier nonce can exist.
       if try await !loops[0].run({ try await store.hasDevices() }) { memory.hold(since: nil) }
       return ReplayProtection(stores: loops.map { _ in memory }, memory: memory, redis: nil)
 

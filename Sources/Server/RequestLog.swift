@@ -4,7 +4,7 @@ internal import HTTP
 internal import Observability
 internal import Registry
 
-/// One line in the log for each request, by this rule:
+/// Logs a line for each request:
 ///
 /// - a 5xx is an error, with its cause;
 /// - a 4xx is information, and so is every request of an owner or an administrator;
@@ -13,7 +13,7 @@ internal import Registry
 ///
 /// Strangers and outages can cause any number of 4xx and 5xx, so their lines in a second are bounded. The metrics count all.
 final class RequestLog: Sendable {
-  /// Lines in a second, of 4xx and of 5xx each: some 3 GB a day at the very worst.
+  /// Lines per second, for 4xx and for 5xx each: at most about 3 GB a day.
   static let refusalsPerSecond = 100
 
   private let logger: Logger
@@ -51,7 +51,7 @@ final class RequestLog: Sendable {
     }
   }
 
-  /// Lines that were left out, because their second had too many.
+  /// Lines that were dropped because of the bound.
   var omittedLines: Int { refusals.omittedLines + failures.omittedLines }
 
   private func isAdmitted(_ request: AnsweredRequest) -> Bool {

@@ -4,9 +4,9 @@ internal import Glibc
 /// What the system asks of the service, from the moment that this is made: SIGHUP to read its files again, SIGTERM and
 /// SIGINT to end. A second one of these two ends the process at once.
 ///
-/// `@unchecked Sendable`: everything mutable is touched on `loop` alone.
+/// `@unchecked Sendable`: all mutable state is confined to `loop`.
 final class ServiceSignals: @unchecked Sendable {
-  /// An element for SIGHUP, one for all that arrive before it is taken; ended by SIGTERM and SIGINT.
+  /// Yields for SIGHUP, once for all that arrive before the element is read. SIGTERM and SIGINT finish it.
   let reloads: AsyncStream<Void>
   private let loop: EventLoop
   private var endWatches: [SignalWatch] = []
@@ -27,7 +27,7 @@ final class ServiceSignals: @unchecked Sendable {
     }
   }
 
-  /// Leaves the signals to the system again.
+  /// Restores the system's handling of the signals.
   func close() {
     loop.submit { [self] in
       stopWatchingForTheEnd()

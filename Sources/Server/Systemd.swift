@@ -1,8 +1,7 @@
 internal import EventLoop
 internal import Glibc
 
-/// systemd, where it started this process and asks for its state: datagrams to the socket that `NOTIFY_SOCKET` names
-/// (sd_notify(3)).
+/// Notifies systemd of the service's state, with datagrams to the socket in `NOTIFY_SOCKET` (sd_notify(3)).
 struct Systemd: Sendable {
   enum State: String {
     case ready = "READY=1"
@@ -14,7 +13,7 @@ struct Systemd: Sendable {
   /// How often it expects a notice that the service is alive; nil where it expects none.
   fileprivate let aliveIntervalMilliseconds: Int?
 
-  /// Nil where systemd does not ask.
+  /// Nil without a valid `NOTIFY_SOCKET`.
   init?(environment: [String: String]) {
     guard let path = environment["NOTIFY_SOCKET"], path.hasPrefix("/") || path.hasPrefix("@") else {
       return nil
@@ -22,11 +21,11 @@ struct Systemd: Sendable {
     socketPath = path
     let isMeant = environment["WATCHDOG_PID"].map { Int32($0) == getpid() } ?? true
     let timeoutMicroseconds = environment["WATCHDOG_USEC"].flatMap { Int($0) }
-    // Twice within the time, as sd_watchdog_enabled(3) advises.
+    // Half of the watchdog's timeout, as sd_watchdog_enabled(3) advises.
     aliveIntervalMilliseconds = isMeant ? timeoutMicroseconds.map { max($0 / 2000, 1) } : nil
   }
 
-  /// Sends it. Where that fails, nobody listens any more, and there is nothing to do.
+  /// Sends a state. Ignores failures: without a listener there is nothing to do.
   func tell(_ state: State) {
     guard let (address, length) = address() else { return }
     let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
@@ -39,11 +38,11 @@ struct Systemd: Sendable {
     }
   }
 
-  /// Nil where the path is too long for a socket's.
+  /// Nil if the path is too long for a socket address.
   private func address() -> (sockaddr_un, socklen_t)? {
     var address = sockaddr_un()
     address.sun_family = sa_family_t(AF_UNIX)
-    // Linux' abstract names begin with a NUL, which systemd writes as @; they end with the address (unix(7)).
+    // An abstract socket name begins with a NUL, which systemd writes as @, and has no final NUL (unix(7)).
     let path = socketPath.utf8.enumerated().map { $0 == 0 && $1 == UInt8(ascii: "@") ? 0 : $1 }
     guard path.count < MemoryLayout.size(ofValue: address.sun_path) else { return nil }
     withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path) }
@@ -51,13 +50,13 @@ struct Systemd: Sendable {
   }
 }
 
-/// Tells systemd that the service is ready, that it is alive, and that it stops.
+/// Notifies systemd that the service is ready, alive and stopping.
 struct SystemdNotices: Service {
   private let systemd: Systemd
   private let loops: [EventLoop]
 
-  /// - Parameter loops: each has to answer before the service counts as alive: one that hangs does not answer, and
-  ///   systemd restarts the service.
+  /// - Parameter loops: all of them must answer before each watchdog notification. If one hangs, systemd restarts the
+  ///   service.
   init(to systemd: Systemd, loops: [EventLoop]) {
     self.systemd = systemd
     self.loops = loops

@@ -40,7 +40,7 @@ import Testing
         sections.joined(separator: "\n\n") + "\n", madeFrom: "ProblemKind", in: "problems.md"))
   }
 
-  /// The requests that a kind of problem is an answer to: all, those of some callers, or those on some routes.
+  /// The requests that a kind of problem answers: all requests, those of some callers, or those on some routes.
   private func requests(with kind: ProblemKind) -> String {
     if API.description.everywhere.contains(kind) { return "any request" }
     let callers = operations.filter { $0.access.problems.contains(kind) }.map { Self.caller(of: $0.access) }

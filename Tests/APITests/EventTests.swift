@@ -49,7 +49,7 @@ import Testing
     #expect(stranger.answered.map(\.caller) == [nil])
   }
 
-  @Test func `What machines call again and again is routine`() async throws {
+  @Test func `Calls that programs repeat are routine`() async throws {
     let api = APIUnderTest()
     for target in ["/healthz", "/readyz", "/api/v1/device/poll", "/api/v1/devices", "/openapi.json", "/coffee"]
     {

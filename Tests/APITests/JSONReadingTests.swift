@@ -116,7 +116,7 @@ import Testing
     #expect(answer.status == 415)
   }
 
-  @Test func `Nothing at all is malformed and not of a wrong type`() async throws {
+  @Test func `An empty body without a type is malformed JSON`() async throws {
     #expect(try await api.answer(toBody: [], contentType: nil).status == 400)
     #expect(try await api.answer(toBody: [], contentType: "text/plain").status == 415)
   }
@@ -126,7 +126,7 @@ import Testing
     (#"{"telegram_id":1.5}"#, ["telegram_id"]), (#"{"email":"nobody"}"#, ["email"]), (#"{"id":""}"#, ["id"]),
     (#"{"id":"a b","email":"@"}"#, ["id", "email"]), (#"{"id":7}"#, ["id"]),
   ])
-  func `Of a client every wrong member is named`(_ text: String, _ fields: [String]) async throws {
+  func `Every wrong member of a client is named`(_ text: String, _ fields: [String]) async throws {
     let answer = try await api.answer(
       "POST", "/api/v1/clients", [("authorization", "Bearer t"), ("content-type", "application/json")],
       body: .complete(Array(text.utf8)))
@@ -147,7 +147,7 @@ import Testing
     (#"{"acks":[{"status":"failed"}]}"#, ["acks.0.signal_id"]), (#"{"acks":[[]]}"#, ["acks.0"]),
     (#"{"acks":[\#(String(repeating: "1,", count: 100))1]}"#, ["acks"]),
   ])
-  func `A member of a member is named with its path`(_ text: String, _ fields: [String]) throws {
+  func `A nested member is named with its path`(_ text: String, _ fields: [String]) throws {
     #expect(throws: (any Error).self) { try Acknowledgements.body.read(Array(text.utf8)) }
     do throws(Problem) { _ = try Acknowledgements.body.read(Array(text.utf8)) } catch {
       #expect(error.errors.map(\.field) == fields)

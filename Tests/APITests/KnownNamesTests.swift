@@ -55,7 +55,7 @@ import Testing
     try expect(try await ask("POST", "/api/v1" + path, body), names: field, "must not be given twice")
   }
 
-  @Test func `Nobody looks into a payload`() async throws {
+  @Test func `Names inside a payload are not tested`() async throws {
     let body = #"{"payload":{"ttl":1,"ttl":2,"a":[{"b":1,"b":1}]},"all":true}"#
     #expect(try await ask("POST", "/api/v1/signals", body).status == 500)
   }
@@ -94,7 +94,7 @@ import Testing
     try expect(answer, names: field, "is not known here; this request takes `limit`, `cursor`")
   }
 
-  @Test func `A token request may have what OAuth does not know`() async throws {
+  @Test func `A token request may have unknown parameters`() async throws {
     let answer = try await api.answer(
       "POST", "/api/v1/device/token?resource=a", [("content-type", "application/x-www-form-urlencoded")],
       body: .complete(Array("grant_type=client_credentials&audience=a".utf8)))
@@ -108,8 +108,8 @@ import Testing
     #expect(try await ask("GET", "/api/v1/devices/nonsense").status == 404)
   }
 
-  /// The document and what the service does with other members are derived from the same words.
-  @Test func `Every object of a request says whether other members may stand in it`() {
+  /// The document and the service's treatment of undeclared members are derived from the same keyword.
+  @Test func `Every object of a request declares whether it may have other members`() {
     for endpoint in API.endpoints.operations where endpoint.input.isJSON {
       guard let body = endpoint.input.body else { continue }
       for object in objects(in: body.definition) {
@@ -118,7 +118,7 @@ import Testing
     }
   }
 
-  /// Every schema of an object, but for alternatives, which say more of the one around them.
+  /// Every schema of an object, except alternatives, which refine the schema around them.
   private func objects(in schema: JSONValue) -> [[(name: String, value: JSONValue)]] {
     guard case .object(let keywords) = schema else { return [] }
     let isObject = keywords.contains { $0.name == "type" && "\($0.value)".contains("\"object\"") }
@@ -133,7 +133,6 @@ import Testing
   }
 }
 
-/// What is known of a text's members, and where in the text the fault is.
 @Suite struct NamesInJSON {
   private static let schema: JSONValue = [
     "type": "object",
@@ -166,8 +165,7 @@ import Testing
     #"{"list":[{"id":"a","note":"b"},{"note":"c"}],"labels":{"a":"1","b":"1"},"select":{"all":true}}"#,
     #"{"list":{"x":1},"labels":[{"x":1}],"select":{"group":"a"}}"#, #"[{"x":1}]"#, "1", "{}",
   ])
-  func `What is declared is accepted, and what is of another type is left to the decoder`(_ text: String) throws
-  {
+  func `Declared members are accepted, and the rules test their types`(_ text: String) throws {
     #expect(try fault(text)?.errors == nil)
   }
 

@@ -29,7 +29,6 @@ import Testing
     #expect(answer.body == API.openAPIDocument(publicURL: nil))
   }
 
-  /// Every operation declares what any request may meet.
   @Test func `Every operation declares what every request may meet`() throws {
     let json = try JSONSerialization.jsonObject(with: Data(API.openAPIDocument(publicURL: nil)))
     let paths = try #require((json as? [String: Any])?["paths"] as? [String: [String: [String: Any]]])

@@ -28,7 +28,7 @@ import Testing
     }
   }
 
-  @Test func `What comes without a limit is said of each list`() {
+  @Test func `Each list documents its default limit`() {
     func meaning<Cursor: PageCursor>(_ type: Cursor.Type) -> String {
       PageInput<Cursor>.description.parameters[0].meaning
     }

@@ -40,10 +40,10 @@ import Testing
     #expect(try answer.object()["status"] as? Int == status)
     #expect(try answer.string("request_id") == "test-1")
     #expect(!answer.text.contains("SECRET"))
-    let told = try #require(api.answered.first)
-    #expect(told.requestID == "test-1" && told.problem == name)
-    #expect((told.cause != nil) == (status >= 500))
-    #expect(told.cause?.contains("SECRET") != false)
+    let reported = try #require(api.answered.first)
+    #expect(reported.requestID == "test-1" && reported.problem == name)
+    #expect((reported.cause != nil) == (status >= 500))
+    #expect(reported.cause?.contains("SECRET") != false)
     #expect((answer.value(of: "Retry-After") != nil) == (status == 503))
   }
 
@@ -58,7 +58,7 @@ import Testing
     #expect((answer.value(of: "Retry-After") != nil) == (status == 503))
   }
 
-  @Test func `Keys that are out of reach are not the token's fault`() async throws {
+  @Test func `Unavailable keys give 503, not an invalid token`() async throws {
     let api = APIUnderTest(token: .failure(.unavailable(cause: "SECRET")))
     let answer = try await api.answer("GET", "/api/v1/devices")
     #expect(answer.status == 503)
@@ -67,12 +67,12 @@ import Testing
   }
 }
 
-/// The first check that fails is the answer.
+/// The first check that fails decides the answer.
 @Suite struct OrderOfChecks {
   private static let notAdministrator = OwnerToken(
     subject: ClientID("alice")!, scopes: [], expiresAt: Timestamp(millisecondsSince1970: 1000))
 
-  /// Each request has everything wrong that comes after the status that it gets.
+  /// Each request also fails every later check.
   @Test func `Path, method, size, authentication, scope, media type and syntax, existence`() async throws {
     let api = APIUnderTest(storeThrows: .deviceNotFound, token: .success(Self.notAdministrator))
     let refusing = APIUnderTest(token: .failure(.invalid(reason: "the token has expired")))
@@ -94,13 +94,13 @@ import Testing
       try await api.answer("PATCH", "/api/v1/devices/nonsense", json, body: .complete(body)).status == 404)
   }
 
-  /// A body that nothing reads is held to the same rule.
+  /// The rule also applies to a body that the route does not read.
   @Test(arguments: [
     ("POST", "/api/v1/devices/01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7a/revoke"),
     ("DELETE", "/api/v1/clients/alice"),
     ("GET", "/api/v1/devices?limit=x"), ("GET", "/healthz"), ("GET", "/api/v1/devices/nonsense"),
   ])
-  func `A body of another type is refused where no body is wanted`(_ method: String, _ target: String)
+  func `A body of another type is refused by routes that read no body`(_ method: String, _ target: String)
     async throws
   {
     let api = APIUnderTest(storeThrows: .unavailable(cause: "reached"))
@@ -109,7 +109,7 @@ import Testing
     #expect(try await api.answer(method, target, text, body: body).status == 415)
     #expect(try await api.answer(method, target, token, body: body).status == 415)
     #expect(try await api.answer(method, target, token + [("content-encoding", "gzip")]).status == 415)
-    // What is empty is of no type, and JSON is read nowhere but refused nowhere.
+    // An empty body has no type, and a route that reads no body still accepts JSON.
     #expect(try await api.answer(method, target, text).status != 415)
     #expect(
       try await api.answer(method, target, token + [("content-type", "application/json")], body: body).status
@@ -119,7 +119,7 @@ import Testing
       try await refusing.answer(method, target, text, body: body).status == (target == "/healthz" ? 415 : 401))
   }
 
-  @Test func `An answer that says the database is out of reach does not say that nothing was changed`()
+  @Test func `The answer for an unavailable database does not claim that nothing was changed`()
     async throws
   {
     let api = APIUnderTest(storeThrows: .unavailable(cause: "SECRET"))
@@ -165,7 +165,7 @@ import Testing
     #expect(answer.value(of: "WWW-Authenticate") == "Bearer")
   }
 
-  @Test func `A token that does not verify is an invalid token`() async throws {
+  @Test func `A token that fails verification is an invalid token`() async throws {
     let api = APIUnderTest(token: .failure(.invalid(reason: "the token has expired")))
     let answer = try await api.answer("GET", "/api/v1/devices")
     #expect(answer.status == 401)
@@ -185,7 +185,7 @@ import Testing
     #expect(try ofOwner.string("detail")?.contains("does not take the JWT of an owner") == true)
   }
 
-  @Test func `Two tokens are one too many`() async throws {
+  @Test func `Two Authorization fields are refused`() async throws {
     let token = ("authorization", "Bearer t")
     let answer = try await APIUnderTest().answer("GET", "/api/v1/devices", [token, token])
     #expect(answer.value(of: "WWW-Authenticate") == #"Bearer error="invalid_token""#)

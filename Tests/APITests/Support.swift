@@ -5,7 +5,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// An API whose every part outside fails or answers as a test wishes, and what it told the log and the metrics.
+/// An API with test doubles for everything outside, and a record of what it reported to the log and the metrics.
 final class APIUnderTest: Sendable {
   private let observed = Mutex<[AnsweredRequest]>([])
   private let error: RegistryError
@@ -40,7 +40,7 @@ final class APIUnderTest: Sendable {
     return answer
   }
 
-  /// The answer to a body that is sent to a route that wants a device name.
+  /// The answer of a route that reads a device name.
   func answer(toBody body: [UInt8], contentType: String? = "application/json") async throws -> HTTPAnswer {
     let type = contentType.map { [("content-type", $0)] } ?? []
     return try await answer(
@@ -63,11 +63,11 @@ final class APIUnderTest: Sendable {
     ) { event in self.observed.withLock { $0.append(event) } }
   }
 
-  // MARK: What it told
+  // MARK: What it reported
 
   var answered: [AnsweredRequest] { observed.withLock { $0 } }
 
-  /// As it would arrive: with what the server adds.
+  /// The answer with the fields that the server adds.
   private static func wire(_ response: Response) -> HTTPAnswer {
     var fields = response.fields.map { (name: "\($0.name)".lowercased(), value: $0.value) }
     fields += [("x-request-id", "test-1"), ("cache-control", "no-store")]

@@ -1,13 +1,13 @@
 @testable import API
 import Testing
 
-/// W3C Trace Context, level 1: what of `traceparent` reaches the log.
+/// W3C Trace Context, level 1: the trace id that the log shows.
 @Suite struct Traces {
   private static let trace = "4bf92f3577b34da6a3ce929d0e0e4736"
   private static let parent = "00f067aa0ba902b7"
 
   @Test(arguments: ["00-\(trace)-\(parent)-01", "00-\(trace)-\(parent)-ff", "cc-\(trace)-\(parent)-01-more"])
-  func `A valid one names its trace, of versions to come too`(_ field: String) {
+  func `A valid field gives its trace, also of later versions`(_ field: String) {
     #expect(TraceID(traceparent: field)?.description == Self.trace)
   }
 
@@ -19,7 +19,7 @@ import Testing
     "00-\(trace)-0000000000000000-01", "00-\(trace.uppercased())-\(parent)-01",
     "00-\(trace)-\(parent.uppercased())-01", "00_\(trace)_\(parent)_01", "00-\(trace.dropLast())é-\(parent)-01",
   ])
-  func `One that is not valid counts for nothing`(_ field: String) {
+  func `An invalid field is ignored`(_ field: String) {
     #expect(TraceID(traceparent: field) == nil)
   }
 

@@ -2,18 +2,18 @@ internal import Endpoints
 internal import HTTP
 internal import Registry
 
-/// A caller that needs no proof.
+/// A caller that need not authenticate.
 final class Anyone {
   let address: CallerAddress
   let requestID: String
-  /// Who it proved to be by what it sent, for the log.
+  /// The caller that the handler authenticated, for the log.
   var proved: ProvedCaller?
 
   fileprivate init(_ request: Request) { (address, requestID) = (request.caller, request.id) }
 }
 
 extension Endpoint<API> {
-  /// An endpoint that answers anyone.
+  /// An endpoint that needs no authentication.
   static func anyone<In: Input, Out: Answer>(
     _ method: String, _ path: String, _ name: String, _ summary: String, problems: [ProblemKind] = [],
     access: Access = .anyone,
@@ -26,7 +26,7 @@ extension Endpoint<API> {
 }
 
 extension API {
-  /// The stages of a request that anyone may send: media type and syntax, then the handler.
+  /// The stages of a request without authentication: media type and syntax, then the handler.
   fileprivate func answer<In: Input, Out: Answer>(
     _ call: Call, _ handler: (API) -> (Anyone, In) async throws(Problem) -> Out
   ) async -> Response {

@@ -3,12 +3,12 @@ internal import HTTP
 internal import Registry
 internal import RequestSignature
 
-/// A device that proved who it is: by a signature, or by a token.
+/// A device that authenticated with a signature or a token.
 ///
-/// A class, because it is handed from step to step, and each has room for it while it waits.
+/// A class, because each stage passes it on, and the frame of each suspended stage holds it.
 final class AuthenticatedDevice: Sendable {
   let session: DeviceSession
-  /// What the answer's signature repeats of the request's; nil where there was a token.
+  /// The parameters of the request's signature that the answer's signature repeats; nil for a token.
   fileprivate let signed: (keyID: String, nonce: String)?
 
   init(_ session: DeviceSession, signed: (keyID: String, nonce: String)? = nil) {
@@ -18,7 +18,7 @@ final class AuthenticatedDevice: Sendable {
 }
 
 extension Endpoint<API> {
-  /// An endpoint that answers devices.
+  /// An endpoint for devices.
   static func device<In: Input, Out: Answer>(
     _ method: String, _ path: String, _ name: String, _ summary: String, problems: [ProblemKind] = [],
     _ handler: @escaping @Sendable (API) -> (AuthenticatedDevice, In) async throws(RegistryError) -> Out
@@ -58,7 +58,7 @@ extension API {
     return report(outcome, of: call)
   }
 
-  /// The first use of a device's next secret puts it in force.
+  /// The first use of a device's next secret completes the rotation.
   private func completeRotation(by device: AuthenticatedDevice) async throws(Problem) {
     do throws(RegistryError) { try await services.authentication.admit(device.session) } catch {
       throw Problem(error)
@@ -74,7 +74,7 @@ extension API {
     return standing
   }
 
-  /// Media type and syntax. A device whose request cannot be read was there nevertheless.
+  /// Tests media type and syntax. A request that cannot be read still counts for the device's presence.
   private func read<In: Input>(_ call: Call, from device: AuthenticatedDevice) async throws(Problem) -> In {
     do throws(Problem) {
       try await call.request.receiveWholeContent()
@@ -85,7 +85,7 @@ extension API {
     }
   }
 
-  /// The answer to a signed request is signed, of whatever status, and no intermediary may change it.
+  /// Signs the answer to a signed request, whatever its status, and forbids intermediaries to transform it.
   private func sign(_ response: Response, to device: AuthenticatedDevice) {
     guard let signed = device.signed, let serverKey = device.session.serverKey else { return }
     let body = response.body?.withBytes { Array($0) } ?? []

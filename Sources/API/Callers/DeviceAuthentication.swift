@@ -3,16 +3,16 @@ internal import HTTP
 internal import Registry
 internal import RequestSignature
 
-/// What a signature covers of a request that the request itself does not say for sure.
+/// The origin that signatures cover. A request does not state it reliably.
 public struct SignatureOrigin: Hashable, Sendable {
   /// `http` or `https`.
   let scheme: String
-  /// Nil: that of the request's `Host`.
+  /// Nil to use the request's `Host`.
   let authority: String?
 
   /// - Parameters:
-  ///   - scheme: that of the public URL where there is one, else the listener's.
-  ///   - authority: that of the public URL; nil where there is none.
+  ///   - scheme: the public URL's, or the listener's if there is no public URL.
+  ///   - authority: the public URL's; nil if there is none.
   public init(scheme: String, authority: String? = nil) {
     self.scheme = scheme
     self.authority = authority
@@ -20,7 +20,7 @@ public struct SignatureOrigin: Hashable, Sendable {
 }
 
 extension API {
-  /// Authenticates a device. Where there is a signature, it alone decides.
+  /// Authenticates a device. If the request has a signature, its token is ignored.
   func authenticateDevice(_ request: Request) async throws(Problem) -> AuthenticatedDevice {
     if request.fields.contains("signature-input") || request.fields.contains("signature") {
       return try await authenticateSignature(of: request)
@@ -40,7 +40,7 @@ extension API {
     }
   }
 
-  /// In the order of RFC 9421, section 3.2: the fields, timeliness, the content's digest, the signature, and the nonce.
+  /// Tests in the order of RFC 9421, section 3.2: fields, timeliness, digest of the content, signature, nonce.
   private func authenticateSignature(of request: Request) async throws(Problem) -> AuthenticatedDevice {
     // The signature covers the content.
     try await request.receiveWholeContent()

@@ -2,10 +2,10 @@ internal import Endpoints
 internal import HTTP
 internal import Registry
 
-/// A client that proved who it is.
+/// An authenticated client.
 struct Owner {
   let clientID: ClientID
-  /// What the owner changes with this request.
+  /// The actor, time and id of this request, for writes.
   let change: Change
 
   fileprivate init(_ token: OwnerToken, at time: Timestamp, requestID: String) {
@@ -14,12 +14,12 @@ struct Owner {
   }
 }
 
-/// A caller that proved who it is, and that it may manage clients. It owns no devices.
+/// An authenticated caller that may manage clients. It owns no devices.
 struct Administrator {
-  /// Among a token's scopes, what makes its bearer an administrator.
+  /// The scope of an administrator's token.
   static let scope = "registry:admin"
 
-  /// What the administrator changes with this request.
+  /// The actor, time and id of this request, for writes.
   let change: Change
 
   fileprivate init(_ token: OwnerToken, at time: Timestamp, requestID: String) throws(Problem) {
@@ -29,7 +29,7 @@ struct Administrator {
 }
 
 extension Endpoint<API> {
-  /// An endpoint that answers owners.
+  /// An endpoint for owners.
   static func owner<In: Input, Out: Answer>(
     _ method: String, _ path: String, _ name: String, _ summary: String, problems: [ProblemKind] = [],
     _ handler: @escaping @Sendable (API) -> (Owner, In) async throws(RegistryError) -> Out
@@ -39,7 +39,7 @@ extension Endpoint<API> {
     return Endpoint(operation) { api, call in await api.answer(call, Owner.init, handler) }
   }
 
-  /// An endpoint that answers administrators.
+  /// An endpoint for administrators.
   static func administrator<In: Input, Out: Answer>(
     _ method: String, _ path: String, _ name: String, _ summary: String, problems: [ProblemKind] = [],
     _ handler: @escaping @Sendable (API) -> (Administrator, In) async throws(RegistryError) -> Out

@@ -2,19 +2,19 @@ package import Endpoints
 internal import HTTP
 public import Registry
 
-/// Verifies the tokens of owners and administrators. Server joins the one that knows the keys.
+/// Verifies the tokens of owners and administrators. `Server` implements it with the configured keys.
 public protocol OwnerTokenVerifier: Sendable {
-  /// Another number whenever the keys have changed.
+  /// A number that changes whenever the keys change.
   var keyGeneration: Int { get }
-  /// Verifies what followed `Bearer`, which may be anything.
+  /// Verifies the text after `Bearer`, which is untrusted.
   func verify(_ token: String, at now: Timestamp) async throws(OwnerTokenError) -> OwnerToken
 }
 
-/// What a token that verified says.
+/// The claims of a verified token.
 public struct OwnerToken: Hashable, Sendable {
   /// The client's id.
   public let subject: ClientID
-  /// The words of `scope`.
+  /// The space-separated values of `scope`.
   public let scopes: Set<String>
   public let expiresAt: Timestamp
 
@@ -25,19 +25,18 @@ public struct OwnerToken: Hashable, Sendable {
   }
 }
 
-/// Why a token did not verify.
+/// Why verification failed.
 public enum OwnerTokenError: Error, Hashable, Sendable {
-  /// The token is not valid. The reason is for people: it begins in lower case and has no full stop, as in
-  /// `the token has expired`.
+  /// The token is invalid. The answer shows the reason: lower case, no full stop, as in `the token has expired`.
   case invalid(reason: String)
   /// The keys cannot be fetched now. The cause is for the log.
   case unavailable(cause: String)
 }
 
-/// The tokens of owners and administrators that verified, until they expire or the keys change: to verify one takes
-/// longer than all else that a request does here. One for each event loop.
+/// Caches verified tokens of owners and administrators until they expire or the keys change, because verification
+/// takes longer than the rest of a request. Each event loop has one.
 ///
-/// `@unchecked Sendable`: `verified` is accessed only while a request of its API is answered, on the API's loop.
+/// `@unchecked Sendable`: only requests of its API access `verified`, on the API's loop.
 package final class OwnerTokens: @unchecked Sendable {
   private let verifier: any OwnerTokenVerifier
   private let limits: RateLimits
@@ -45,7 +44,7 @@ package final class OwnerTokens: @unchecked Sendable {
   private var verified = BoundedCache<String, OwnerToken>(capacity: maximumRemembered)
   private var keyGeneration = 0
 
-  /// Tokens that are remembered.
+  /// Tokens in the cache.
   static let maximumRemembered = 4096
 
   package init(verifier: any OwnerTokenVerifier, limits: RateLimits, clock: any Clock) {
@@ -54,7 +53,7 @@ package final class OwnerTokens: @unchecked Sendable {
     self.clock = clock
   }
 
-  /// Verifies a token. Where that fails and the token is not remembered, the address is charged.
+  /// Verifies a token. A failed verification of an uncached token is charged to the address.
   package func verify(_ token: String, from address: CallerAddress) async throws(Problem) -> OwnerToken {
     let now = clock.now()
     let generation = verifier.keyGeneration
@@ -62,21 +61,21 @@ package final class OwnerTokens: @unchecked Sendable {
       verified.removeAll()
       keyGeneration = generation
     }
-    // Strings are equal that differ in their bytes (K and the Kelvin sign), but not where both are ASCII.
+    // Swift equates some strings of different bytes (K and the Kelvin sign), but no two different ASCII strings.
     var bytes = token
     guard bytes.withUTF8({ $0.reduce(0, |) < 0x80 }) else { throw .tokenInvalid("the token is not ASCII") }
     if let known = verified.use(token) {
       if now < known.expiresAt { return known }
       verified[token] = nil
     }
-    let owner = try await verifyAnew(token, at: now, from: address)
-    // Keys that arrived while this token waited for them may have changed the result.
+    let owner = try await verifyUncached(token, at: now, from: address)
+    // If the keys changed during verification, the result may be out of date.
     if generation == verifier.keyGeneration { verified[token] = owner }
     return owner
   }
 
-  /// Charges the address first, so that many tokens at once cannot overdraw it.
-  private func verifyAnew(
+  /// Charges the address before verification, so that concurrent tokens cannot exceed its limit.
+  private func verifyUncached(
     _ token: String, at now: Timestamp, from address: CallerAddress
   ) async throws(Problem) -> OwnerToken {
     do throws(RegistryError) { try limits.charge(address) } catch { throw Problem(error) }
@@ -98,18 +97,18 @@ package final class OwnerTokens: @unchecked Sendable {
 }
 
 extension Request {
-  /// Whom limits on addresses are on.
+  /// The address that rate limits apply to.
   var caller: CallerAddress { CallerAddress(high: client.high, low: client.low) }
 
-  /// The bearer token of `Authorization` (RFC 6750, section 2.1); nil where there is none.
+  /// The bearer token of `Authorization` (RFC 6750, section 2.1), if there is one.
   func bearerToken() throws(Problem) -> String? { try credentials(of: "bearer") }
 
-  /// What follows the scheme in `Authorization`; nil where the field is absent or of another scheme. Schemes are
-  /// case-insensitive (RFC 9110, section 11.1).
+  /// The credentials after the scheme in `Authorization`; nil if the field is absent or has another scheme. Schemes
+  /// are case-insensitive (RFC 9110, section 11.1).
   func credentials(of wantedScheme: String) throws(Problem) -> String? {
     let fields = values(of: "authorization")
     guard let field = fields.first else { return nil }
-    // Of two, which one counts is not for us to choose.
+    // A choice between two fields might differ from a proxy's choice.
     guard fields.count == 1 else { throw .tokenInvalid("there is more than one Authorization field") }
     let scheme = field.utf8.prefix { $0 != UInt8(ascii: " ") }
     guard Substring(scheme).lowercased() == wantedScheme else { return nil }

@@ -3,10 +3,10 @@ internal import HTTP
 internal import Registry
 internal import RequestSignature
 
-// Limits, as draft-ietf-httpapi-ratelimit-headers has them: structured fields (RFC 9651), lists of one string each.
+// The fields of draft-ietf-httpapi-ratelimit-headers: structured fields (RFC 9651), lists of one string each.
 
 extension Response {
-  /// Says where the caller stands with a limit.
+  /// Adds the fields that report the caller's state at a limit.
   func tell(_ standing: RateLimit.Standing) { fields.append(contentsOf: standing.fields) }
 }
 
@@ -19,7 +19,7 @@ extension RateLimit.Standing {
     ]
   }
 
-  /// A string with two parameters of one letter, as `"device";r=599;t=1`.
+  /// A string with two parameters, for example `"device";r=599;t=1`.
   private static func item(
     _ name: String, _ first: StaticString, _ firstValue: Int, _ second: StaticString, _ secondValue: Int
   ) -> String {
@@ -36,6 +36,6 @@ extension RateLimit.Standing {
     }
   }
 
-  /// A quoted word of seven letters at most, and two parameters of one letter and seven digits at most.
+  /// A quoted word of at most seven letters, and two parameters of one letter and at most seven digits each.
   private static let maximumItemLength = 32
 }

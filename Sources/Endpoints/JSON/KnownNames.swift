@@ -5,7 +5,7 @@ internal import JSON
 
 /// The query parameters that a route declares. Derived once from the route's `InputDescription`.
 struct KnownNames: Sendable {
-  /// Nil where a route ignores what it does not know, as OAuth demands (RFC 6749, section 3.2).
+  /// Nil if the route ignores unknown parameters, as OAuth requires (RFC 6749, section 3.2).
   let query: NameList?
 
   init(_ input: InputDescription) {
@@ -14,7 +14,7 @@ struct KnownNames: Sendable {
       ? NameList(input.parameters.filter { $0.place == .query }.map(\.name)) : nil
   }
 
-  /// Tests that every query parameter is declared and given once. Allocates nothing for those that are, unless their
+  /// Tests that every query parameter is declared and not repeated. Valid parameters cost no allocation, unless their
   /// names are percent-encoded.
   func test(query text: Substring?) throws(Problem) {
     guard let names = query, let text else { return }
@@ -29,13 +29,13 @@ struct KnownNames: Sendable {
   }
 }
 
-/// The names in one place: a query, or an object.
+/// The declared names of a query or an object.
 struct NameList: Sendable {
   let names: [String]
 
-  /// Names that one place may have: one bit each in `GivenNames`.
+  /// Names of a list: `GivenNames` has one bit for each.
   static let maximumCount = 64
-  /// Characters of an unknown name that are repeated in an answer.
+  /// Characters of an unknown name that an answer repeats.
   private static let maximumShownLength = 64
 
   init(_ names: [String]) {
@@ -45,13 +45,13 @@ struct NameList: Sendable {
 
   func index(of name: some Sequence<UInt8>) -> Int? { names.firstIndex { name.elementsEqual($0.utf8) } }
 
-  /// A name as an answer repeats it.
+  /// The name, shortened for an answer.
   static func shown(_ name: String) -> String {
     name.count <= maximumShownLength ? name : name.prefix(maximumShownLength) + "…"
   }
 
-  /// The name that was probably meant: the same but for case and separators, a part of the other, or a few typing
-  /// errors away.
+  /// The declared name that the sender probably meant: equal without case and separators, a prefix or suffix, or a
+  /// few typing errors away.
   func nearest(to unknown: String) -> String? {
     let wanted = Self.plain(unknown)
     guard !wanted.isEmpty else { return nil }
@@ -72,7 +72,7 @@ struct NameList: Sendable {
     name.lowercased().utf8.filter { $0 != UInt8(ascii: "_") && $0 != UInt8(ascii: "-") }
   }
 
-  /// Insertions, deletions and replacements that make one of the other (Levenshtein).
+  /// The Levenshtein distance.
   private static func distance(from a: [UInt8], to b: [UInt8]) -> Int {
     var row = Array(0...b.count)
     for (index, byte) in a.enumerated() {
@@ -88,13 +88,12 @@ struct NameList: Sendable {
   }
 }
 
-/// What is wrong with a name.
 enum NameFault {
   case unknown
   case repeated
 
-  /// The message for the sender: see `Problem.FieldError`.
-  /// - Parameter kind: what the names are names of.
+  /// The message of a `Problem.FieldError`.
+  /// - Parameter kind: the noun for the names, for example `member`.
   func message(for name: String, among names: NameList, of kind: String) -> String {
     switch self {
     case .repeated: "must not be given twice"
@@ -110,11 +109,11 @@ enum NameFault {
   }
 }
 
-/// Which names of a list were given.
+/// The names of a list that a request contains.
 struct GivenNames {
   private var bits: UInt64 = 0
 
-  /// Notes that a name was given: its place in the list, nil where it is not there.
+  /// Records a name by its index in the list; nil is an unknown name.
   mutating func note(_ index: Int?) -> NameFault? {
     guard let index else { return .unknown }
     let bit: UInt64 = 1 << index
@@ -124,23 +123,23 @@ struct GivenNames {
   }
 }
 
-/// The members that an object may have, and what is known of the values inside; of an array, of its elements. Where a
-/// schema names no members, any object will do, and there is nothing to test.
+/// The members that a schema declares for an object, and for the objects and arrays inside. A schema without members
+/// accepts any object.
 final class JSONMembers: Sendable {
-  /// Whether there is something to test of an object.
+  /// Whether the names of an object's members are tested.
   let isObject: Bool
   let names: NameList
-  /// What is known of the members' values, in the order of `names`.
+  /// The declarations inside the members' values, in the order of `names`.
   let values: [JSONMembers?]
-  /// Whether members may have other names too.
+  /// Whether the object may have undeclared members.
   let isOpen: Bool
-  /// What is known of an array's elements.
+  /// The declarations inside an array's elements.
   let elements: JSONMembers?
 
   /// The members whose values are kept unchanged.
   let rawNames: [String]
 
-  /// Nil where nothing is to be tested.
+  /// Nil if the schema declares no members.
   init?(of schema: JSONValue) {
     let members = schema.properties
     let others = schema["additionalProperties"]
@@ -154,8 +153,7 @@ final class JSONMembers: Sendable {
     rawNames = members.filter(\.value.isRaw).map(\.name)
   }
 
-  /// Throws for the first member, in the order of the text, that is not known. Values of another type than the schema
-  /// has are left to the rules.
+  /// Throws for the first unknown member in the order of the text. The rules test the types of values.
   func test(_ value: ParsedJSON) throws(Problem) {
     switch value {
     case .object(let object) where isObject:
@@ -185,10 +183,10 @@ extension JSONValue {
     return members.first { $0.name == name }?.value
   }
 
-  /// Whether an object may contain anything: nobody looks inside.
+  /// Whether an object may have any members; they are not tested.
   fileprivate var isRaw: Bool { if case .boolean(true)? = self["additionalProperties"] { true } else { false } }
 
-  /// The members that a schema names, those of its alternatives included; each once.
+  /// The members that a schema and its alternatives declare, without duplicates.
   fileprivate var properties: [(name: String, value: JSONValue)] {
     var found: [(name: String, value: JSONValue)] = []
     if case .object(let own)? = self["properties"] { found = own }

@@ -1,7 +1,7 @@
 internal import JSON
 
-/// A member of a JSON object that requests contain. This declaration is all there is of it: the schema, `required`, the
-/// names that are known, and the reading are derived from it.
+/// A member of a JSON object in requests. The schema, `required`, the known names and the parser are derived from
+/// this declaration.
 public struct Member<Value: Sendable>: Sendable {
   let name: String
   let isRequired: Bool
@@ -18,7 +18,7 @@ public struct Member<Value: Sendable>: Sendable {
     self.read = read
   }
 
-  /// A member that must be there.
+  /// A required member.
   public init(_ name: String, _ rule: Rule<Value>, _ meaning: String? = nil) {
     self.init(name, isRequired: true, rule.schema, meaning) { (value) throws(Problem) in
       guard let value else { throw .wrong("is missing") }
@@ -42,7 +42,7 @@ public struct Member<Value: Sendable>: Sendable {
 }
 
 extension Member<Int> {
-  /// A number that has a default, where the member is absent or null.
+  /// A number with a default, which applies if the member is absent or null.
   public static func optional(
     _ name: String, _ rule: Rule<Int>, default number: Int, _ meaning: String? = nil
   ) -> Member {
@@ -55,10 +55,10 @@ extension Member<Int> {
 }
 
 extension Rule {
-  /// An object of these members and no other. Every member that is wrong is named.
+  /// An object of exactly these members. The problem names every wrong member.
   /// - Parameters:
-  ///   - more: keywords beside those of the members.
-  ///   - make: makes the value of the members' values.
+  ///   - more: keywords of the schema in addition to those of the members.
+  ///   - make: makes the value from the members' values.
   public static func object<each MemberValue>(
     _ members: repeat Member<each MemberValue>, also more: JSONValue = [:],
     make: @escaping @Sendable (repeat each MemberValue) throws(Problem) -> Value

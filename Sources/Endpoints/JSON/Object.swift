@@ -1,22 +1,22 @@
 public import HTTP
 
-/// An object of JSON whose members are declared once: its text, its schema and `required` are derived from that.
+/// A JSON object whose members are declared once: its text, its schema and `required` are derived from that.
 public protocol JSONObject: JSONWritable {
-  /// The schema's name in the OpenAPI document; nil where the schema stands where it is used.
+  /// The schema's name in the OpenAPI document; nil to inline the schema.
   static var name: String? { get }
   /// Whether the text holds a secret.
   static var isSensitive: Bool { get }
-  /// Declares each member, in the order in which they are written.
+  /// Declares the members in the order of the text.
   static func describe(_ members: inout some Members<Self>)
 }
 
-/// What visits the members of an object.
+/// A visitor of an object's members.
 public protocol Members<Value> {
   associatedtype Value
-  /// A member: its name, keywords of its schema beside those of its type, and its value.
+  /// Visits a member: its name, keywords in addition to those of its type's schema, and its value.
   mutating func add<Field: JSONWritable>(
     _ name: StaticString, _ keywords: @autoclosure () -> JSONValue, _ read: (Value) -> Field)
-  /// All members of another object.
+  /// Visits all members of another object.
   mutating func include<Part: JSONObject>(_ read: (Value) -> Part)
 }
 
@@ -55,11 +55,10 @@ extension JSONObject {
     ]
   }
 
-  /// The named schema, which others refer to.
+  /// The named schema, for references.
   public static var component: Schema? { name.map { Schema(name: $0, definition: schema) } }
 }
 
-/// Writes the members of a value.
 @usableFromInline struct MemberWriter<Value>: Members {
   @usableFromInline let value: Value
   @usableFromInline var json: JSONWriter
@@ -79,7 +78,6 @@ extension JSONObject {
   }
 }
 
-/// Collects the schemas of the members.
 private struct MemberSchemas<Value>: Members {
   private(set) var schemas: [(name: String, value: JSONValue)] = []
 

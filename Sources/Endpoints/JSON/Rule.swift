@@ -1,15 +1,15 @@
 internal import JSON
 
-/// What a JSON value of a request must be: its schema in the OpenAPI document, and the function that tests and reads it.
+/// A rule for a JSON value in requests: its schema in the OpenAPI document, and the function that tests and reads it.
 public struct Rule<Value: Sendable>: Sendable {
   let schema: JSONValue
-  /// A problem names the value as the empty path: `inside` adds the names that lead to it.
+  /// A problem has an empty path for the value itself; `inside` adds the outer names.
   let read: @Sendable (ParsedJSON) throws(Problem) -> Value
 }
 
 extension Rule {
-  /// Text that `parse` accepts, which also tests the bounds of the schema: they are those of the text that it makes,
-  /// trimmed for instance.
+  /// Text that `parse` accepts. `parse` also tests the schema's bounds, which apply to its result, for example
+  /// trimmed text.
   public static func text(
     _ schema: JSONValue, parse: @escaping @Sendable (String) throws(Problem) -> Value
   ) -> Rule {
@@ -20,7 +20,7 @@ extension Rule {
   }
 
   /// Text that `parse` accepts.
-  /// - Parameter message: what the text must be, as the end of a sentence.
+  /// - Parameter message: the rule that the text breaks, in words that end a sentence.
   public static func text(
     _ schema: JSONValue, message: String, parse: @escaping @Sendable (String) -> Value?
   ) -> Rule {
@@ -68,7 +68,7 @@ extension Rule where Value: CaseIterable & RawRepresentable<String> {
 }
 
 extension Rule<String> {
-  /// Text of a form that the schema documents, and that is not tested here.
+  /// Text without a test: the schema only documents its form.
   public static func text(_ schema: JSONValue) -> Rule { text(schema) { (text) throws(Problem) in text } }
 
   /// Text of a number of Unicode scalars. None contains U+0000: `ParsedJSON` refuses it.
@@ -82,7 +82,7 @@ extension Rule<String> {
 }
 
 extension Rule<Int64> {
-  /// - Parameter bounds: keywords of the schema that say of which numbers an `Int64` is one.
+  /// - Parameter bounds: keywords that bound the number in the schema; they are not tested.
   public static func integer(_ bounds: JSONValue = [:]) -> Rule {
     Rule(schema: Int64.schema.adding(bounds)) { (value) throws(Problem) in
       guard let number = value.wholeNumber else { throw .wrong("must be an integer of 64 bits") }
@@ -104,7 +104,7 @@ extension Rule<Int> {
 }
 
 extension Rule<Bool> {
-  /// Only `true`: a sender that means the opposite leaves the member out.
+  /// Only `true`: to say the opposite, a sender omits the member.
   public static let onlyTrue = Rule(schema: ["const": true]) { (value) throws(Problem) in
     guard case .boolean(let flag) = value else { throw .wrong("must be true or false") }
     guard flag else { throw .wrong("must be true, or absent") }
@@ -126,11 +126,11 @@ extension Rule<[UInt8]> {
 }
 
 extension Problem {
-  /// The value that a rule tests is wrong.
+  /// The problem of a value that breaks a rule.
   public static func wrong(_ message: String) -> Problem { .invalidValue(of: "", message) }
 
-  /// The problem of a value, as a problem of the object or array around it.
-  /// - Parameter step: the name or the index of the value there.
+  /// Moves the problem to the object or array that contains the value.
+  /// - Parameter step: the name or the index of the value.
   func inside(_ step: String) -> Problem {
     guard !errors.isEmpty else { return self }
     return .invalidValues(

@@ -1,7 +1,7 @@
 internal import Encoding
 public import HTTP
 
-/// Appends JSON text (RFC 8259) to a buffer: a JSONEncoder's time would be most of an answer's.
+/// Appends JSON text (RFC 8259) to a buffer. JSONEncoder would take most of the time of an answer.
 public struct JSONWriter {
   public let buffer: ByteBuffer
   @usableFromInline var needsComma = false
@@ -63,7 +63,7 @@ public struct JSONWriter {
     buffer.append(UInt8(ascii: "\""))
   }
 
-  /// A string, with what RFC 8259, section 7 wants escaped.
+  /// A string, escaped as RFC 8259, section 7 requires.
   public func string(_ text: String) {
     var text = text
     buffer.append(UInt8(ascii: "\""))
@@ -72,7 +72,7 @@ public struct JSONWriter {
   }
 }
 
-/// What has a form in JSON.
+/// A value that has a JSON form.
 public protocol JSONWritable {
   /// The JSON Schema of that form.
   static var schema: JSONValue { get }
@@ -108,7 +108,7 @@ extension Array: JSONWritable where Element: JSONWritable {
   @inlinable public func write(to json: inout JSONWriter) { json.array(self) }
 }
 
-/// The text of an object, which was tested when it arrived.
+/// The text of an object that was validated when it arrived.
 public struct JSONText: JSONWritable {
   public static var schema: JSONValue { ["type": "object"] }
   @usableFromInline let bytes: [UInt8]

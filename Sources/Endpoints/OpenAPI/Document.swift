@@ -1,20 +1,20 @@
 internal import HTTP
 
-/// What the OpenAPI document says of an application beside its endpoints.
+/// The parts of an application's OpenAPI document that do not come from its endpoints.
 public struct Description: Sendable {
   /// `info`.
   let info: JSONValue
   /// `securitySchemes`, which each `Access` refers to.
   let securitySchemes: JSONValue
-  /// The header fields of answers that the framework does not know.
+  /// The application's own header fields of answers.
   let headers: [HeaderDescription]
-  /// Those of them that every problem may have.
+  /// The fields of `headers` that any problem may have.
   let problemHeaders: [HeaderDescription]
-  /// What precedes a kind's slug in `type`.
+  /// The text before a kind's slug in `type`.
   public let problemTypeBase: String
   /// The kinds that any operation may answer with.
   let everywhere: [ProblemKind]
-  /// Those whose response is described once, and not at each of the many operations that have them.
+  /// The kinds whose response the document describes once, because many operations have them.
   let common: [ProblemKind]
 
   public init(
@@ -39,7 +39,7 @@ public struct OpenAPIDocument {
     (self.operations, self.server, self.application) = (operations, server, application)
   }
 
-  /// As it is served; ends with a line break.
+  /// The document in JSON, with a final line break.
   public var text: [UInt8] {
     var writer = JSONWriter(buffer: ByteBuffer(capacity: 64 * 1024))
     json.write(to: &writer)
@@ -69,7 +69,7 @@ public struct OpenAPIDocument {
     ]
   }
 
-  /// In the table's order, with the operations of a path together.
+  /// The operations of each path, in the table's order.
   private var paths: [(name: String, value: JSONValue)] {
     var paths: [(name: String, operations: [(name: String, value: JSONValue)])] = []
     for operation in operations {
@@ -144,7 +144,7 @@ public struct OpenAPIDocument {
     ]
   }
 
-  /// Each once, in the order of their first use.
+  /// Without duplicates, in the order of first use.
   private var schemas: [(name: String, value: JSONValue)] {
     var schemas: [Schema] = []
     for schema in operations.flatMap({ [$0.input.body, $0.success.component].compactMap(\.self) })

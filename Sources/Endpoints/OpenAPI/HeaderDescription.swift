@@ -1,4 +1,4 @@
-/// What the OpenAPI document says of a header field of answers.
+/// The description of a header field of answers in the OpenAPI document.
 public struct HeaderDescription: Sendable {
   let name: String
   private let meaning: String
@@ -6,7 +6,7 @@ public struct HeaderDescription: Sendable {
   private let isCommon: Bool
   private let schema: JSONValue
 
-  /// - Parameter isCommon: whether it means the same everywhere, and so is described once.
+  /// - Parameter isCommon: whether the document describes it once, because it means the same everywhere.
   public init(
     name: String, meaning: String, isRequired: Bool, isCommon: Bool = true,
     schema: JSONValue = ["type": "string"]
@@ -15,7 +15,7 @@ public struct HeaderDescription: Sendable {
     (self.isCommon, self.schema) = (isCommon, schema)
   }
 
-  /// Where it is described.
+  /// A reference to the description, or the description itself.
   var reference: JSONValue { isCommon ? ["$ref": .string("#/components/headers/" + name)] : json }
 
   var json: JSONValue {
@@ -46,7 +46,7 @@ public struct HeaderDescription: Sendable {
   static let everywhere = [requestID, cacheControl]
   static let all = everywhere + [location, link, allow, authenticate, retryAfter, pragma]
 
-  /// What the answers to kinds of the same status must have.
+  /// The required fields of answers to kinds of one status.
   static func required(by kinds: [ProblemKind]) -> [HeaderDescription] {
     switch kinds.first?.status {
     case 405: [allow]

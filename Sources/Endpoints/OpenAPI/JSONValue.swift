@@ -28,7 +28,7 @@ extension JSONValue {
     return .object(members + others)
   }
 
-  /// The schema of what this is the schema of, or null.
+  /// The schema that also accepts null.
   var orNull: JSONValue {
     guard case .object(var keywords) = self, !keywords.isEmpty else { return self }
     guard let index = keywords.firstIndex(where: { $0.name == "type" }) else {
@@ -59,7 +59,7 @@ extension JSONValue: JSONWritable {
 
   public func write(to json: inout JSONWriter) { writeIndented(to: &json, depth: 0) }
 
-  /// Over several lines, two spaces a level; scalars side by side.
+  /// Writes several lines, indented by two spaces a level, with scalars on one line.
   private func writeIndented(to json: inout JSONWriter, depth: Int) {
     switch self {
     case .string(let text): json.string(text)

@@ -51,7 +51,7 @@ public enum CommandLineInterface {
       case "--help", "-h", "help": print(help)
       case "--version": print("device-registry \(version)")
       case let flag? where flag.hasPrefix("-"):
-        // The flag is not repeated: a secret may be part of it.
+        // The message does not repeat the flag, which may contain a secret.
         throw UsageError("the command comes first; device-registry --help lists the commands")
       case let name?:
         guard let command = Command(rawValue: name) else {

@@ -1,7 +1,7 @@
 internal import Glibc
 
-/// Calls a registry as a device. This process is replaced by the program `device-registry-device`: the HTTP library that
-/// it links would make the service larger and slower to start.
+/// Calls a registry as a device. Replaces this process with the program `device-registry-device`, because its HTTP
+/// library would make the service larger and slower to start.
 enum DeviceCommand {
   static let usage =
     "device-registry device whoami | poll | ack SIGNAL_ID --id ID --secret-file FILE [--FLAG VALUE ...]"
@@ -97,7 +97,7 @@ enum DeviceCommand {
     return String(number)
   }
 
-  /// Replaces this process by a program from the same folder.
+  /// Replaces this process with a program from the same folder.
   private static func become(program: String, _ arguments: [String]) throws {
     var buffer = [CChar](repeating: 0, count: Int(PATH_MAX))
     let length = readlink("/proc/self/exe", &buffer, buffer.count)
@@ -113,7 +113,7 @@ enum DeviceCommand {
   }
 }
 
-/// The installation is incomplete.
+/// The program is missing from the installation.
 private struct ProgramMissing: Error, CustomStringConvertible {
   let description: String
 }

@@ -22,7 +22,7 @@ enum ServeCommand {
     let configuration = try Configuration(arguments: arguments, environment: environment)
     let logger = Logger(level: configuration.logLevel, format: configuration.logFormat)
     defer { logger.close() }
-    // First, so that a signal at any moment stops the service in order.
+    // Created first, so that a signal at any time causes an orderly shutdown.
     let signals = try await ServiceSignals()
     defer { signals.close() }
     let server = try await compose(configuration, logger: logger)

@@ -57,14 +57,14 @@ enum TokenCommand {
     }
   }
 
-  /// Whether the database has no such client. False if that is unknown: a token can be made on a machine without the
-  /// database. Administrators are not registered.
+  /// Whether the database lacks the client. False if the database is unavailable: a token can be made on another
+  /// machine. Administrators are not in the database.
   private static func isUnknown(_ client: ClientID, _ arguments: Arguments) async -> Bool {
     let scopes = arguments.value(of: "--scope")?.split(separator: " ") ?? []
     guard !scopes.contains("registry:admin"), let url = try? Configuration.database(arguments) else {
       return false
     }
-    // SQLite would create a missing file.
+    // SQLite would create a missing database file.
     if case .sqlite(let path) = url, access(path, R_OK | W_OK) != 0 { return false }
     do {
       try await ClientCommand.withClients(of: url, logLevel: .error) { _ = try await $0.getClient(client) }

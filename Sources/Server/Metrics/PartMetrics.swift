@@ -17,18 +17,18 @@ struct PartMetrics {
     metrics.gauge("http_connections_open", "Connections of clients.") {
       Double(servers.connectionCount)
     }
-    metrics.gauge("http_connections_limit", "Connections of clients that there may be; more wait.") {
+    metrics.gauge("http_connections_limit", "Maximum connections of clients; further ones wait.") {
       Double(servers.connectionLimit)
     }
     metrics.gauge(
-      "tls_certificate_expiry_timestamp_seconds", "When the certificate that is shown ends, since 1970 in UTC."
+      "tls_certificate_expiry_timestamp_seconds", "When the current certificate expires, since 1970 in UTC."
     ) { servers.certificateExpirySeconds.map(Double.init) }
   }
 
-  /// Returns the pulses that measure how late the loops are, each to be started on its loop.
+  /// Returns the pulses that measure the lag of the loops. The caller starts each on its loop.
   func describe(_ loops: [EventLoop]) -> [LoopPulse] {
     let lag = metrics.histograms(
-      "event_loop_lag_seconds", "By how much a timer of an event loop came too late.", bounds: Self.lagBounds,
+      "event_loop_lag_seconds", "Delay of the timers of an event loop.", bounds: Self.lagBounds,
       by: LoopLabel.self)
     let pulses = loops.enumerated().map { index, loop in
       let lag = lag[LoopLabel(loop: index)]
@@ -36,7 +36,7 @@ struct PartMetrics {
     }
     metrics.gauges(
       "event_loop_silence_seconds",
-      "Time since an event loop last came round: a tenth of a second, and more where it is stuck."
+      "Time since the last pulse of an event loop: up to 0.1 s, more if the loop is blocked."
     ) {
       pulses.enumerated().map { (LoopLabel(loop: $0), Double($1.nanosecondsSinceBeat) / 1e9) }
     }
@@ -48,7 +48,7 @@ struct PartMetrics {
       database.waitingWrites.map(Double.init)
     }
     let stores = stores.compactMap { $0 as? PostgresStore }
-    /// The sums over all loops, by kind; nothing where there is no PostgreSQL.
+    /// The sums over all loops, by kind; empty without PostgreSQL.
     func sums(
       _ kinds: KeyValuePairs<String, @Sendable (PostgresPool) -> Int>
     ) -> @Sendable () -> [(KindLabel, Double)] {
@@ -69,10 +69,10 @@ struct PartMetrics {
       "postgres_connections_connecting", "Connections to PostgreSQL that are being made.",
       read: sums(\.connecting))
     metrics.gauges(
-      "postgres_connections_down", "Connections to PostgreSQL that are lost and tried again in time.",
+      "postgres_connections_down", "Connections to PostgreSQL that are lost and wait to reconnect.",
       read: sums(\.down))
     metrics.gauges(
-      "postgres_pending_statements", "Statements that PostgreSQL was sent and did not answer yet.",
+      "postgres_pending_statements", "Statements that PostgreSQL has not answered yet.",
       read: sums(\.pendingStatements))
     metrics.gauges(
       "postgres_waiting_requests", "Requests that wait for a connection to PostgreSQL.",
@@ -88,7 +88,7 @@ struct PartMetrics {
     }
     metrics.counters(
       "log_lines_dropped_total",
-      "Log lines that were lost, because the queue was full or their second had too many."
+      "Log lines dropped: the queue was full, or the rate too high."
     ) {
       [
         (DropLabel(reason: "queue"), Double(logger.droppedLines)),
@@ -107,21 +107,22 @@ struct PartMetrics {
     metrics.gauges("rate_limit_entries", "Clients, devices and addresses that a limit remembers.") {
       RateLimit.Subject.allCases.map { (LimitLabel(subject: $0), Double(limits.entries(of: $0))) }
     }
-    metrics.counters("rate_limit_evictions_total", "Those that a limit forgot too soon, for want of room.") {
+    metrics.counters("rate_limit_evictions_total", "Entries that a full limit evicted early.") {
       RateLimit.Subject.allCases.map { (LimitLabel(subject: $0), Double(limits.evictions(of: $0))) }
     }
   }
 
   func describe(_ live: LiveDevices, _ replay: ReplayProtection) {
     metrics.gauge("parked_polls", "Polls that wait for a signal.") { Double(live.parked.count) }
-    metrics.gauge("verifier_cache_entries", "Devices whose credentials are remembered.") {
+    metrics.gauge("verifier_cache_entries", "Devices whose credentials are cached.") {
       Double(live.rememberedDevices)
     }
-    metrics.gauge("verifier_cache_trusted", "1 while the database's changes are heard, else 0.") {
+    metrics.gauge("verifier_cache_trusted", "1 while the process receives the database's changes, else 0.") {
       live.isTrusted ? 1 : 0
     }
     metrics.counters(
-      "verifier_cache_lookups_total", "Looks for a device's credentials: remembered, or asked of the database."
+      "verifier_cache_lookups_total",
+      "Look-ups of a device's credentials: from the cache (hit), or the database (miss)."
     ) {
       let lookups = live.cacheLookups
       return [
@@ -138,17 +139,19 @@ struct PartMetrics {
     metrics.gauge("replay_nonces", "Nonces that this process remembers.") {
       Double(replay.memory?.count ?? 0)
     }
-    metrics.gauge("replay_nonces_limit", "Nonces that this process may remember; past it, none is accepted.") {
+    metrics.gauge(
+      "replay_nonces_limit", "Maximum nonces of this process; beyond it, signed requests are refused."
+    ) {
       Double(replay.memory?.maximumNonces ?? 0)
     }
     metrics.gauge("redis_connections_ready", "Connections to Redis that can be used, one for each event loop.")
     {
       replay.redis.map { redis in Double(redis.count(where: \.state.isReady)) }
     }
-    metrics.gauge("redis_connections_down", "Connections to Redis that are lost, or being made.") {
+    metrics.gauge("redis_connections_down", "Connections to Redis that are lost or connecting.") {
       replay.redis.map { redis in Double(redis.count { !$0.state.isReady }) }
     }
-    metrics.gauge("redis_pending_requests", "Nonces that Redis was sent and did not answer yet.") {
+    metrics.gauge("redis_pending_requests", "Nonces that Redis has not answered yet.") {
       replay.redis.map { redis in Double(redis.reduce(0) { $0 + $1.state.pendingRequests }) }
     }
     metrics.gauge("redis_waiting_requests", "Nonces that wait for a connection to Redis.") {

@@ -13,12 +13,12 @@ enum ProcessMetrics {
     metrics.gauge("process_resident_memory_bytes", "Memory that the process holds in RAM.") {
       ProcessUse.residentBytes.map(Double.init)
     }
-    metrics.counter("process_cpu_seconds_total", "Time of processors that the process took.") {
+    metrics.counter("process_cpu_seconds_total", "Processor time of the process.") {
       ProcessUse.processorSeconds
     }
     metrics.gauge("process_open_fds", "Open descriptors.") { ProcessUse.openDescriptors.map(Double.init) }
     let limit = Double(ProcessSettings.descriptorLimit)
-    metrics.gauge("process_max_fds", "Descriptors that the process may have open.") { limit }
+    metrics.gauge("process_max_fds", "Maximum open descriptors.") { limit }
   }
 }
 

@@ -3,8 +3,8 @@ internal import Observability
 internal import Registry
 private import Synchronization
 
-/// What the service counts: the names are the contract's. Holds the metrics' instruments and not the metrics
-/// themselves, whose closures hold the servers that tell this of events.
+/// Counts requests and events; the contract defines the names. Holds the instruments but not `Metrics`, whose
+/// closures retain the servers that call this: that would be a cycle.
 final class ServiceMetrics: Sendable {
   private let devicesRegistered: Counter
   private let devicesRevoked: Counter
@@ -16,8 +16,8 @@ final class ServiceMetrics: Sendable {
   private let requestDuration: MetricFamily<RouteLabel, Histogram>
   private let instruments = Mutex<[RequestLabels: RequestInstruments]>([:])
 
-  /// Bounds of a request's duration, in seconds: a read takes less than a millisecond, a registration some tens,
-  /// and what waits for a database that is away some seconds.
+  /// Bounds of a request's duration, in seconds: a read takes less than a millisecond, a registration tens of
+  /// milliseconds, and a request during a database outage several seconds.
   static let requestBounds = [
     0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
   ]
@@ -28,9 +28,9 @@ final class ServiceMetrics: Sendable {
     devicesRegistered = metrics.counter("devices_registered_total", "Devices that were registered.")
     devicesRevoked = metrics.counter("devices_revoked_total", "Devices that were revoked.")
     rateLimited = metrics.counters(
-      "rate_limited_total", "Requests refused, by whom the limit is on.", by: LimitLabel.self)
+      "rate_limited_total", "Requests refused by a rate limit, by its subject.", by: LimitLabel.self)
     polls = metrics.counters("ea_poll_total", "Polls, by the HTTP status of the answer.", by: StatusLabel.self)
-    acks = metrics.counters("ea_ack_total", "Acks of signals, by what they came to.", by: AckLabel.self)
+    acks = metrics.counters("ea_ack_total", "Acks of signals, by result.", by: AckLabel.self)
     pollDuration = metrics.histogram(
       "ea_poll_duration_seconds", "Time that polls took, parked ones included.", bounds: Self.pollBounds)
     requests = metrics.counters(
@@ -40,13 +40,13 @@ final class ServiceMetrics: Sendable {
       "http_request_duration_seconds",
       "Time from a request's arrival until its answer was made, by route.", bounds: Self.requestBounds,
       by: RouteLabel.self)
-    // What is known from the start begins at 0, so that the first of its kind is seen as a rise.
+    // Labels that are known at the start begin at 0, so that the first event shows as an increase.
     _ = polls[StatusLabel(status: 200)]
     for subject in RateLimit.Subject.allCases { _ = rateLimited[LimitLabel(subject: subject)] }
     for result in AckLabel.results { _ = acks[AckLabel(result: result)] }
   }
 
-  /// Counts an answered request. From any thread, and quick: the answer waits.
+  /// Counts an answered request. Callable from any thread. The answer waits for this.
   func count(_ request: AnsweredRequest) {
     let instruments = instruments(
       of: RequestLabels(route: request.route, method: request.method, status: request.status))
@@ -65,7 +65,7 @@ final class ServiceMetrics: Sendable {
         requests: requests[labels], duration: requestDuration[RouteLabel(route: labels.route)],
         polls: isPoll ? polls[StatusLabel(status: labels.status)] : nil,
         pollDuration: isPoll ? pollDuration : nil)
-      // Beyond, all that is new shares one counter.
+      // Beyond the maximum, new labels share one counter.
       if known.count < MetricFamily<RequestLabels, Counter>.maximumChildren { known[labels] = instruments }
       return instruments
     }
@@ -87,7 +87,8 @@ extension ServiceMetrics: RegistryObserver {
   }
 }
 
-/// All that counts requests of the same labels, found in one look. `polls` and `pollDuration` are nil for what is none.
+/// The instruments for requests of the same labels, found with one look-up. `polls` and `pollDuration` are nil for
+/// other routes.
 private final class RequestInstruments: Sendable {
   let requests: Counter
   let duration: Histogram
@@ -110,7 +111,7 @@ private struct RequestLabels: MetricLabels {
   var values: [String] { [route, method, String(status)] }
 }
 
-/// Whom a limit is on.
+/// The subject of a rate limit.
 struct LimitLabel: MetricLabels {
   static let names: [StaticString] = ["limit"]
   let subject: RateLimit.Subject
@@ -131,7 +132,7 @@ private struct StatusLabel: MetricLabels {
 
 private struct AckLabel: MetricLabels {
   static let names: [StaticString] = ["result"]
-  /// A status, or `unknown`: no signal of the device has the id.
+  /// The status, or `unknown` if the device has no signal with the id.
   let result: String
   var values: [String] { [result] }
 

@@ -2,12 +2,12 @@ internal import Encoding
 internal import Glibc
 internal import RedisReplayStore
 
-/// Where to listen: `127.0.0.1:8000`, `[::1]:8000`, `localhost:8000`.
+/// An address to listen on: `127.0.0.1:8000`, `[::1]:8000`, `localhost:8000`.
 public struct ListenAddress: Hashable, Sendable, CustomStringConvertible {
   public let host: String
   public let port: UInt16
 
-  /// Nil if the text is not of the form.
+  /// Nil if the text is malformed.
   init?(_ text: String) {
     guard let authority = Authority(text[...]), let port = authority.port else { return nil }
     self.init(host: authority.host, port: port)
@@ -28,10 +28,10 @@ public struct ListenAddress: Hashable, Sendable, CustomStringConvertible {
   public var description: String { host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)" }
 }
 
-/// An origin (RFC 6454): a scheme and an authority, and nothing else.
+/// An origin (RFC 6454): a scheme and an authority.
 public struct Origin: Hashable, Sendable, CustomStringConvertible {
   public let scheme: String
-  /// Host and port, lower case, the scheme's own port left out.
+  /// Host and port in lower case, without the scheme's default port.
   public let authority: String
 
   /// Nil if the text is not `http://HOST[:PORT]` or `https://HOST[:PORT]`; one `/` may follow.
@@ -50,7 +50,7 @@ public struct Origin: Hashable, Sendable, CustomStringConvertible {
   public var description: String { "\(scheme)://\(authority)" }
 }
 
-/// A host, and maybe a port (RFC 3986, section 3.2).
+/// A host and an optional port (RFC 3986, section 3.2).
 private struct Authority {
   /// An IPv6 address without its brackets.
   let host: String
@@ -68,7 +68,7 @@ private struct Authority {
     }
     let isBracketed = host.utf8.first == UInt8(ascii: "[") && host.utf8.last == UInt8(ascii: "]")
     if isBracketed { host = host.dropFirst().dropLast() }
-    // Only an address of IPv6 has colons, and it has them in brackets alone.
+    // Only IPv6 addresses have colons, and only in brackets.
     guard !host.isEmpty, host.utf8.allSatisfy(Self.isHostByte), host.contains(":") == isBracketed else {
       return nil
     }
@@ -76,19 +76,19 @@ private struct Authority {
     self.port = port
   }
 
-  /// As in a URL, the port left out where it is this one.
+  /// The form in a URL, without the default port.
   func text(withoutPort defaultPort: UInt16) -> String {
     let host = host.contains(":") ? "[\(host)]" : host
     return port.map { $0 == defaultPort ? host : "\(host):\($0)" } ?? host
   }
 
-  /// Visible ASCII, without what ends an authority or splits it.
+  /// Visible ASCII without the delimiters of an authority.
   private static func isHostByte(_ byte: UInt8) -> Bool {
     (0x21...0x7E).contains(byte) && !"/?#@[]\\".utf8.contains(byte)
   }
 }
 
-/// Which database, and where. Prints without what may hold a password.
+/// The kind and place of the database. Prints without the part that may contain a password.
 public enum DatabaseURL: Hashable, Sendable, CustomStringConvertible {
   /// The path of an SQLite file.
   case sqlite(path: String)
@@ -117,11 +117,11 @@ public enum DatabaseURL: Hashable, Sendable, CustomStringConvertible {
   }
 }
 
-/// Where the nonces of signed requests are remembered.
+/// Where the nonces of signed requests are stored.
 public enum ReplayStoreSetting: Hashable, Sendable {
-  /// By this process alone, which therefore must be the only one that serves the database.
+  /// In this process, which must then be the only one that serves the database.
   case memory
-  /// In a Redis, which all processes on the database share.
+  /// In Redis, which all processes on the database share.
   case redis(url: String)
 
   /// Nil if the text is neither.

@@ -34,14 +34,14 @@ struct Arguments {
     }
   }
 
-  /// Whether a switch is there.
+  /// Whether a switch is given.
   func has(_ flag: String) -> Bool { values[flag] != nil }
 
   /// The value of a flag.
   func value(of flag: String) -> String? { values[flag] }
 
-  /// The value of a setting: the flag's, else the environment's, else the default. An empty variable counts as unset,
-  /// unless the setting has a meaning for it.
+  /// The value of a setting: of the flag, else of the environment variable, else the default. An empty variable
+  /// counts as unset, unless `emptyCounts`.
   func value(of setting: Setting) -> String? {
     if let value = values[setting.flag] { return value }
     if let value = environment[setting.rawValue], !value.isEmpty || setting.emptyCounts { return value }
@@ -58,13 +58,13 @@ struct Arguments {
     return number
   }
 
-  /// Throws for a word that is missing, and for words that the command does not take.
-  /// - Parameter names: the names of the words in the usage.
+  /// Throws for a missing word and for surplus words.
+  /// - Parameter names: the words' names in the usage.
   func expectWords(_ names: [String] = [], usage: String) throws(UsageError) {
     guard words.count >= names.count else {
       throw UsageError("missing argument \(names[words.count]); usage: \(usage)")
     }
-    // The word is not repeated: it may be a secret.
+    // The message does not repeat the word, which may be a secret.
     guard words.count == names.count else {
       throw UsageError("there is one argument too many; usage: \(usage)")
     }

@@ -7,7 +7,7 @@ internal import Registry
 /// The settings of `serve`, parsed.
 public struct Configuration: Sendable {
   public var listen: ListenAddress
-  /// Where `/metrics` is served; nil turns it off.
+  /// The address of `/metrics`; nil turns it off.
   public var adminListen: ListenAddress?
   public var database: DatabaseURL
   public var replayStore: ReplayStoreSetting
@@ -27,13 +27,13 @@ public struct Configuration: Sendable {
   var rateLimits: RateLimits.Settings
   public var logLevel: Logger.Level
   public var logFormat: Logger.Format
-  /// Nil where systemd does not ask for the service's state.
+  /// Nil without systemd.
   var systemd: Systemd?
-  /// Bounds that are not settings: no operator needs to change them.
+  /// Bounds that operators do not need to change.
   public var limits = HTTPLimits()
   public var maximumReplayNonces = ReplayMemory.maximumNonces
 
-  /// Whether clients use HTTPS, with the service or with a proxy in front.
+  /// Whether clients use HTTPS, to the service or to a proxy in front of it.
   var isHTTPS: Bool { (publicURL?.scheme ?? (tls == nil ? "http" : "https")) == "https" }
 
   static let usage = "device-registry serve [--FLAG VALUE ...] [\(insecureSwitch)]"
@@ -87,7 +87,8 @@ public struct Configuration: Sendable {
     }
   }
 
-  /// An empty text turns the metrics off. They need no authentication, so only this machine may reach them.
+  /// An empty text turns the metrics off. They have no authentication, so only a loopback address is allowed by
+  /// default.
   private static func adminListen(_ arguments: Arguments) throws(UsageError) -> ListenAddress? {
     if arguments.value(of: .adminListen)?.isEmpty == true { return nil }
     let address = try parse(

@@ -33,7 +33,7 @@ public struct JWTConfiguration: Sendable {
     }
   }
 
-  /// `JWT_SECRET`, or the content of `JWT_SECRET_FILE`; nil where neither is set.
+  /// `JWT_SECRET`, or the content of `JWT_SECRET_FILE`; nil if neither is set.
   static func secret(_ arguments: Arguments) throws(UsageError) -> TokenSecret? {
     switch (arguments.value(of: .jwtSecret), arguments.value(of: .jwtSecretFile)) {
     case (nil, nil): return nil
@@ -58,7 +58,7 @@ public struct JWTConfiguration: Sendable {
 }
 
 extension [UInt8] {
-  /// Without a final line end, which editors and `echo` add.
+  /// Without the final line end that editors and `echo` add.
   fileprivate var droppingLineEnd: ArraySlice<UInt8> {
     var content = self[...]
     if content.last == UInt8(ascii: "\n") { content.removeLast() }

@@ -2,7 +2,7 @@ internal import Encoding
 internal import Registry
 
 extension RateLimit {
-  /// Reads `REQUESTS/SECONDS`. Nil if the text is not of the form, or out of bounds.
+  /// Reads `REQUESTS/SECONDS`. Nil if the text is malformed or out of bounds.
   init?(_ text: String) {
     let parts = text.split(separator: "/", omittingEmptySubsequences: false)
     guard parts.count == 2, let requests = DecimalText.read(parts[0], in: Self.requestBounds),

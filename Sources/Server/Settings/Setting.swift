@@ -1,4 +1,4 @@
-/// A setting of the service: a flag, or the environment variable of the same name. The flag wins.
+/// A setting of the service: a flag, or the environment variable of the same name. The flag takes precedence.
 public enum Setting: String, CaseIterable, Sendable {
   case listen = "LISTEN"
   case adminListen = "ADMIN_LISTEN"
@@ -32,16 +32,16 @@ public enum Setting: String, CaseIterable, Sendable {
   /// Whether an empty value differs from no value.
   var emptyCounts: Bool { self == .adminListen }
 
-  /// A setting as its users know it. `--help`, the package's settings file and docs/settings.md are made from this.
+  /// The description of a setting. `--help`, the package's settings file and docs/settings.md are generated from it.
   struct Declaration {
     let meaning: String
     let example: String
-    /// The text that counts without the flag and the variable.
+    /// The value without flag and variable.
     var defaultText: String?
-    /// What counts where the default is no fixed text.
+    /// Describes a default that is computed.
     var computedDefault: String?
     var unit: String?
-    /// Of a whole number.
+    /// The bounds of a whole number.
     var bounds: ClosedRange<Int>?
   }
 
@@ -145,7 +145,7 @@ public enum Setting: String, CaseIterable, Sendable {
   }
 }
 
-/// A wrong or missing setting or argument: what is wrong, and what to do. Exit status 2.
+/// A wrong or missing setting or argument. The text says what is wrong and what to do. Exit status 2.
 public struct UsageError: Error, Hashable, Sendable, CustomStringConvertible {
   public let description: String
 

@@ -5,7 +5,7 @@ public struct TLSFiles: Sendable {
   let certificatePath: String
   let privateKeyPath: String
 
-  /// Nil where neither is set. Throws where one is set without the other.
+  /// Nil if neither is set. Throws if only one is set.
   init?(_ arguments: Arguments) throws(UsageError) {
     switch (arguments.value(of: .tlsCertFile), arguments.value(of: .tlsKeyFile)) {
     case (nil, nil): return nil
