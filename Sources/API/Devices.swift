@@ -14,7 +14,7 @@ extension API {
     return Created(value: registered, location: "/api/v1/devices/\(registered.device.id)")
   }
 
-  /// The list of an unknown client is empty.
+  /// Throws `clientNotFound`.
   func listDevices(
     _ owner: Owner, _ input: PageInput<DeviceCursor>
   ) async throws(RegistryError) -> Listing<Device> {

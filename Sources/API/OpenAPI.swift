@@ -52,7 +52,7 @@ extension Access {
   static let probe = Access(security: [], isRoutine: true)
 
   static let owner = Access(
-    security: [["owner": []]], problems: [.tokenMissing, .tokenInvalid, .tooManyRequests],
+    security: [["owner": []]], problems: [.tokenMissing, .tokenInvalid, .clientNotFound, .tooManyRequests],
     successHeaders: HeaderDescription.rateLimit)
 
   static let administrator = Access(

@@ -14,7 +14,7 @@ extension API {
     .owner(
       "POST", "/api/v1/devices", "registerDevice",
       "Registers a device. Only this answer holds its secret.",
-      problems: [.clientNotFound, .tooManyDevices, .deviceNameTaken], API.registerDevice),
+      problems: [.tooManyDevices, .deviceNameTaken], API.registerDevice),
     .owner(
       "GET", "/api/v1/devices", "listDevices",
       "Lists the caller's devices, active and revoked, oldest first.", API.listDevices),
@@ -36,7 +36,7 @@ extension API {
     .owner(
       "POST", "/api/v1/signals", "createSignal", "Sends a signal to devices.",
       problems: [
-        .clientNotFound, .deviceNotFound, .notOwner, .deviceRevoked, .tooManySignals,
+        .deviceNotFound, .notOwner, .deviceRevoked, .tooManySignals,
       ], API.createSignal),
     .owner(
       "GET", "/api/v1/signals", "listSignals",

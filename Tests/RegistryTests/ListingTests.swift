@@ -52,6 +52,10 @@ private final class ListStore: UnusableStore {
     }
   }
 
+  func client(_ id: ClientID) async throws(RegistryError) -> Client? {
+    Client(id: id, email: nil, telegramID: nil, createdAt: Timestamp(millisecondsSince1970: 0))
+  }
+
   func devices(
     of clientID: ClientID, after cursor: DeviceCursor?, limit: Int
   ) async throws(RegistryError) -> [Device] {

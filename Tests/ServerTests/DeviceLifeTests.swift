@@ -28,6 +28,27 @@ extension DeviceRegistry {
     }
 
     @Test(arguments: DatabaseKind.allCases)
+    func `A client that does not exist gets 404 from every route of owners`(_ kind: DatabaseKind) async throws {
+      let registry = try registry(kind)
+      let device = try #require(try await registry.newDevice(of: registry.newOwner(), "EA")["id"] as? String)
+      let unknown = "01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7a"
+      let name = ["device_name": "EA"]
+      for (method, path, json) in [
+        ("GET", "/devices", nil), ("GET", "/devices?limit=1", nil), ("POST", "/devices", name),
+        ("GET", "/devices/\(device)", nil), ("GET", "/devices/\(unknown)", nil),
+        ("PATCH", "/devices/\(device)", name),
+        ("POST", "/devices/\(device)/revoke", nil), ("POST", "/devices/\(device)/rotate", nil),
+        ("GET", "/signals", nil), ("GET", "/signals/\(unknown)", nil),
+        ("POST", "/signals", ["payload": [String: String](), "all": true]),
+      ] as [(String, String, [String: Any]?)] {
+        let answer = try await registry.ask(method, "/api/v1" + path, as: TestOwner(id: "nobody"), json: json)
+        #expect(
+          answer.status == 404 && answer.text.contains("/client-not-found"), "\(method) \(path): \(answer.text)"
+        )
+      }
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
     func `Pages follow each other and leave nothing out`(_ kind: DatabaseKind) async throws {
       let registry = try registry(kind)
       let owner = try await registry.newOwner()

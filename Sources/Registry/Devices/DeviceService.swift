@@ -45,10 +45,13 @@ public struct DeviceService: Sendable {
     clientID: ClientID, limit: Int? = nil, after cursor: DeviceCursor? = nil
   ) async throws(RegistryError) -> Page<Device, DeviceCursor> {
     guard let limit else {
-      return Page(all: try await allDevices(of: clientID, after: cursor))
+      let devices = try await allDevices(of: clientID, after: cursor)
+      if devices.isEmpty { try await store.testExistence(of: clientID) }
+      return Page(all: devices)
     }
     // One row more than `limit` shows whether there is a next page.
     let devices = try await store.devices(of: clientID, after: cursor, limit: limit + 1)
+    if devices.isEmpty { try await store.testExistence(of: clientID) }
     return Page(devices, limit: limit, cursor: Self.cursor)
   }
 
@@ -74,9 +77,10 @@ public struct DeviceService: Sendable {
 
   /// Throws `deviceNotFound`, `notOwner`.
   public func getDevice(_ id: DeviceID, owner: ClientID) async throws(RegistryError) -> Device {
-    guard let device = try await store.device(id) else { throw .deviceNotFound }
-    guard device.clientID == owner else { throw .notOwner }
-    return device
+    let device = try await store.device(id)
+    if let device, device.clientID == owner { return device }
+    try await store.testExistence(of: owner)
+    throw device == nil ? .deviceNotFound : .notOwner
   }
 
   /// The calling device. Throws `signatureInvalid` or `tokenInvalid` if it was deleted meanwhile.

@@ -55,6 +55,7 @@ public struct SignalService: Sendable {
     clientID: ClientID, limit: Int = defaultPage, after cursor: SignalCursor? = nil
   ) async throws(RegistryError) -> Page<SignalSummary, SignalCursor> {
     let signals = try await store.signals(of: clientID, after: cursor, limit: limit + 1)
+    if signals.isEmpty { try await store.testExistence(of: clientID) }
     return Page(signals, limit: limit) { SignalCursor(id: $0.id) }
   }
 
@@ -63,8 +64,11 @@ public struct SignalService: Sendable {
   public func getSignal(
     _ id: SignalID, owner: ClientID
   ) async throws(RegistryError) -> (signal: Signal, devices: Int, deliveries: [Delivery]) {
-    guard let (signal, devices) = try await store.signal(id) else { throw .signalNotFound }
-    guard signal.clientID == owner else { throw .notSignalOwner }
+    let found = try await store.signal(id)
+    guard let (signal, devices) = found, signal.clientID == owner else {
+      try await store.testExistence(of: owner)
+      throw found == nil ? .signalNotFound : .notSignalOwner
+    }
     return (signal, devices, try await store.deliveries(of: id))
   }
 
