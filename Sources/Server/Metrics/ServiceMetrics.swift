@@ -30,7 +30,8 @@ final class ServiceMetrics: Sendable {
     rateLimited = metrics.counters(
       "rate_limited_total", "Requests refused by a rate limit, by its subject.", by: LimitLabel.self)
     polls = metrics.counters("ea_poll_total", "Polls, by the HTTP status of the answer.", by: StatusLabel.self)
-    acks = metrics.counters("ea_ack_total", "Acks of signals, by result.", by: AckLabel.self)
+    acks = metrics.counters(
+      "ea_ack_total", "First acks of signals by status, and acks of unknown signals.", by: AckLabel.self)
     pollDuration = metrics.histogram(
       "ea_poll_duration_seconds", "Time that polls took, parked ones included.", bounds: Self.pollBounds)
     requests = metrics.counters(
