@@ -79,7 +79,7 @@ let package = Package(
     room("HTTP", knows: ["Encoding", "EventLoop", "CLLHTTP", "CSocket", "CGnuTLS"]),
     room("Crypto", knows: ["Encoding", "CSodium", "CNettle"], isInClient: true),
     room("HTTPClient", knows: ["EventLoop", "CCurl"]),
-    room("JSON"),
+    room("JSON", knows: ["Encoding"]),
     room("JSONWebToken", knows: ["Encoding", "JSON", "CCjose"]),
     room("RequestSignature", knows: ["Crypto", "Encoding"], isInClient: true),
     room("Observability", knows: ["Encoding"]),

@@ -1,3 +1,5 @@
+internal import Encoding
+
 /// Parses a text in one pass.
 struct JSONParser {
   private let bytes: [UInt8]
@@ -40,7 +42,7 @@ struct JSONParser {
   }
 
   private mutating func skipSpace() {
-    while let byte = next, byte == 0x20 || byte == 0x09 || byte == 0x0A || byte == 0x0D { position += 1 }
+    while let byte = next, byte.isJSONWhiteSpace { position += 1 }
   }
 
   private mutating func value(depth: Int) throws(JSONFault) -> ParsedJSON {
@@ -153,7 +155,7 @@ struct JSONParser {
 
   private mutating func digits() throws(JSONFault) {
     let start = position
-    while let byte = next, (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte) { position += 1 }
+    while let byte = next, byte.isDigit { position += 1 }
     guard position > start else { throw unexpected }
   }
 }
@@ -184,7 +186,7 @@ extension JSONParser {
     position += 1
     guard byte == UInt8(ascii: "u") else { return }
     for _ in 0..<Self.hexadecimalDigits {
-      guard let digit = next, Character(Unicode.Scalar(digit)).isHexDigit else { throw unexpected }
+      guard let digit = next, Hex.value(digit) != nil else { throw unexpected }
       position += 1
     }
   }
@@ -244,7 +246,7 @@ extension JSONParser {
   private static func codeUnit(takenFrom rest: inout ArraySlice<UInt8>) -> UInt16 {
     let digits = rest.prefix(hexadecimalDigits)
     rest = rest.dropFirst(hexadecimalDigits)
-    return digits.reduce(0) { $0 << 4 | UInt16(Character(Unicode.Scalar($1)).hexDigitValue ?? 0) }
+    return digits.reduce(0) { $0 << 4 | UInt16(Hex.value($1) ?? 0) }
   }
 }
 
