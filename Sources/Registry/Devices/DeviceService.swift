@@ -44,15 +44,15 @@ public struct DeviceService: Sendable {
   public func listDevices(
     clientID: ClientID, limit: Int? = nil, after cursor: DeviceCursor? = nil
   ) async throws(RegistryError) -> Page<Device, DeviceCursor> {
-    guard let limit else {
-      let devices = try await allDevices(of: clientID, after: cursor)
-      if devices.isEmpty { try await store.testExistence(of: clientID) }
-      return Page(all: devices)
-    }
-    // One row more than `limit` shows whether there is a next page.
-    let devices = try await store.devices(of: clientID, after: cursor, limit: limit + 1)
+    let devices =
+      if let limit {
+        // One row more than `limit` shows whether there is a next page.
+        try await store.devices(of: clientID, after: cursor, limit: limit + 1)
+      } else {
+        try await allDevices(of: clientID, after: cursor)
+      }
     if devices.isEmpty { try await store.testExistence(of: clientID) }
-    return Page(devices, limit: limit, cursor: Self.cursor)
+    return Page(devices, limit: limit ?? devices.count, cursor: Self.cursor)
   }
 
   /// Fetches all devices. Their number may exceed `maxDevicesPerClient`, which may have been higher before.

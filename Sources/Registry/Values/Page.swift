@@ -4,12 +4,6 @@ public struct Page<Element: Sendable, Cursor: Sendable>: Sendable {
   /// The cursor of the next page; nil if this is the last.
   public let next: Cursor?
 
-  /// The whole list.
-  init(all elements: [Element]) {
-    self.elements = elements
-    next = nil
-  }
-
   /// Keeps `limit` of up to `limit + 1` fetched elements.
   init(_ fetched: [Element], limit: Int, cursor: (Element) -> Cursor) {
     let isLast = fetched.count <= limit
