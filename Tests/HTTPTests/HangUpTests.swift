@@ -13,13 +13,13 @@ struct HangUpTests {
   private static let flood = String(repeating: next, count: 4000)
 
   @Test(arguments: ["", next, flood], [false, true])
-  func `cancels its handler, also while further requests wait unread`(behind: String, resets: Bool) async throws
+  func `cancels its handler, also while further requests wait unread`(unread: String, resets: Bool) async throws
   {
     try await TestServer.run { server in
       let (held, cancelled) = (server.gate.untilHolding, server.gate.untilCancelled)
       try await server.connect { socket in
         socket.write(Self.wait)
-        try socket.whileHeld(held) { socket.write(behind) }
+        try socket.whileHeld(held) { socket.write(unread) }
         if resets { socket.reset() }
       }
       try await cancelled(1)

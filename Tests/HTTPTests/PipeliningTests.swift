@@ -25,7 +25,7 @@ struct PipeliningTests {
   }
 
   @Test
-  func `behind an answer that is long, and yet sent in one, are answered at once`() async throws {
+  func `after an answer that is long, and yet sent in one, are answered at once`() async throws {
     try await TestServer.run { server in
       let text = try await server.connect { socket in
         socket.write("GET /page HTTP/1.1\r\nHost: a\r\n\r\nGET /second HTTP/1.1\r\nHost: a\r\n\r\n")
@@ -63,7 +63,7 @@ struct PipeliningTests {
   }
 
   @Test
-  func `behind one that ends the connection are not answered`() async throws {
+  func `after one that ends the connection are not answered`() async throws {
     try await TestServer.run { server in
       let text = try await server.connect { socket in
         socket.write(

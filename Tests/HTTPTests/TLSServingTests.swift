@@ -197,7 +197,7 @@ struct TLSServingTests {
   }
 
   @Test(arguments: [0, 5])
-  func `ends the oldest handshake where there are too many, also behind some that failed`(failures: Int)
+  func `ends the oldest handshake where there are too many, also after some that failed`(failures: Int)
     async throws
   {
     var limits = HTTPLimits()

@@ -72,7 +72,7 @@ struct DeviceCommandTests {
   }
 
   @Test
-  func `says when the registry is out of reach, and exits with 1; a line break behind the secret is ignored`()
+  func `says when the registry is out of reach, and exits with 1; a line break after the secret is ignored`()
     async throws
   {
     let result = try await Program.run(

@@ -173,7 +173,7 @@ import Testing
   @Test
   func `They share a commit, and an error undoes only its own write`() async throws {
     try await withRunningStore { running in
-      let before = commits(behind: running.path)
+      let before = commits(of: running.path)
       let outcomes = try await running.outcomes(12) { store, number in
         switch number {
         case 5: try await store.insertClient(client("alice"))
@@ -189,7 +189,7 @@ import Testing
       }
       #expect(outcomes == [nil: 10, .clientIDTaken: 1, .deviceNotFound: 1])
       #expect(try await running.run { try await $0.clients(after: nil, limit: 100).count } == 11)
-      #expect(commits(behind: running.path) == before + 1)
+      #expect(commits(of: running.path) == before + 1)
     }
   }
 
@@ -212,7 +212,7 @@ import Testing
 
   /// Commits in the write-ahead log: frames that say how long the database is then
   /// (https://sqlite.org/fileformat.html).
-  private func commits(behind path: String) -> Int {
+  private func commits(of path: String) -> Int {
     let log = FileManager.default.contents(atPath: path + "-wal").map { [UInt8]($0) } ?? []
     let (header, frameHeader, page) = (32, 24, 4096)
     return stride(from: header, to: log.count, by: frameHeader + page).count {
