@@ -13,7 +13,7 @@ struct PageInput<Cursor: PageCursor>: Input {
   }
 
   init(of call: Call) throws(Problem) {
-    path = call.endpoint.path
+    path = String(call.request.path)
     limit = try call.value(of: Cursor.page.limit)
     cursor = try call.value(of: Cursor.page.cursor)
   }
@@ -22,6 +22,21 @@ struct PageInput<Cursor: PageCursor>: Input {
   func link(to next: Cursor) -> String {
     let limit = limit.map { "limit=\($0)&" } ?? ""
     return "\(path)?\(limit)cursor=\(Base64URL.encode(next.bytes))"
+  }
+}
+
+/// The input of a page of a list that belongs to what the path names.
+struct PathAndPage<Path: PathInput, Cursor: PageCursor>: Input {
+  let path: Path
+  let page: PageInput<Cursor>
+
+  static var description: InputDescription {
+    InputDescription(parameters: Path.description.parameters + PageInput<Cursor>.description.parameters)
+  }
+
+  init(of call: Call) throws(Problem) {
+    path = try Path(of: call)
+    page = try PageInput(of: call)
   }
 }
 
@@ -59,6 +74,18 @@ extension DeviceCursor: PageCursor {
     guard bytes.count == 24, let createdAt = Timestamp(bytes: bytes[..<8]) else { return nil }
     let id = DeviceID(high: UInt64(bigEndianBytes: bytes[8..<16]), low: UInt64(bigEndianBytes: bytes[16...]))
     self.init(createdAt: createdAt, id: id)
+  }
+}
+
+/// The position of a delivery in the list of a signal's deliveries.
+extension DeviceID: PageCursor {
+  static let page = PageParameters<DeviceID>(withoutLimit: "default \(SignalService.maximumDeliveryPage)")
+
+  var bytes: [UInt8] { high.bigEndianBytes + low.bigEndianBytes }
+
+  init?(bytes: [UInt8]) {
+    guard bytes.count == 16 else { return nil }
+    self.init(high: UInt64(bigEndianBytes: bytes[..<8]), low: UInt64(bigEndianBytes: bytes[8...]))
   }
 }
 

@@ -77,7 +77,16 @@ extension ProblemKind {
     "The client has as many devices as `MAX_DEVICES_PER_CLIENT` allows, revoked ones included.")
   static let tooManySignals = ProblemKind(
     "too-many-signals", 409, "The client has too many signals",
-    "The client has as many signals that have not expired as one may have; wait until some expire.")
+    "The client has as many signals as one may have, as `detail` says; wait until some expire, or until they are "
+      + "deleted.")
+  static let tooManyDeliveries = ProblemKind(
+    "too-many-deliveries", 409, "The client has too many deliveries",
+    "The client's signals, expired ones included, have as many deliveries as `MAX_DELIVERIES_PER_CLIENT` allows. They "
+      + "are deleted `SIGNAL_RETENTION_DAYS` after the signal expires.")
+  static let tooManyWaiting = ProblemKind(
+    "too-many-waiting", 429, "Too many requests wait",
+    "As many requests of the client wait for their turn as may. Nothing was done; wait for their answers before you send "
+      + "more.")
   static let headerTooLarge = ProblemKind(
     "header-too-large", 431, "The header is too large",
     "The header section has too many bytes or lines; send fewer or shorter fields.")
@@ -147,6 +156,21 @@ extension Problem {
       self.init(
         .tooManySignals,
         "A client may have \(limit) signals that have not expired, and this one has them.")
+    case .tooManyKeptSignals(let limit):
+      self.init(
+        .tooManySignals,
+        "A client may have \(limit) signals, expired ones included, and this one has them. They are deleted "
+          + "SIGNAL_RETENTION_DAYS after they expire.")
+    case .tooManyDeliveries(let limit):
+      self.init(
+        .tooManyDeliveries,
+        "A client's signals, expired ones included, may have \(limit) deliveries, and this one would have more. They are "
+          + "deleted SIGNAL_RETENTION_DAYS after the signal expires.")
+    case .tooManyWaiting(let limit):
+      self.init(
+        .tooManyWaiting,
+        "\(limit) requests of the client wait for their turn. Nothing was done; wait for their answers before you send "
+          + "more.", fields: [("Retry-After", "1")])
     case .rateLimited(let standing):
       self.init(
         .tooManyRequests, Self.detail(of: standing),

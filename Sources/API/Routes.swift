@@ -36,14 +36,14 @@ extension API {
     .owner(
       "POST", "/api/v1/signals", "createSignal", "Sends a signal to devices.",
       problems: [
-        .deviceNotFound, .notOwner, .deviceRevoked, .tooManySignals,
+        .deviceNotFound, .notOwner, .deviceRevoked, .tooManySignals, .tooManyDeliveries,
       ], API.createSignal),
     .owner(
       "GET", "/api/v1/signals", "listSignals",
       "Lists the caller's signals, newest first; without a limit, at most 100.", API.listSignals),
     .owner(
       "GET", "/api/v1/signals/{id}", "getSignal",
-      "Shows a signal and its delivery to each device.",
+      "Shows a signal and its deliveries by device; without a limit, at most 1000 of them.",
       problems: [.signalNotFound, .notOwner], API.getSignal),
 
     .device("GET", "/api/v1/device", "whoami", "Shows the device that calls.", API.whoami),

@@ -5,7 +5,8 @@ public import Registry
 // The owner's operations on signals.
 
 extension API {
-  /// Throws `clientNotFound`, `deviceNotFound`, `notOwner`, `deviceRevoked`, `tooManySignals`.
+  /// Throws `clientNotFound`, `deviceNotFound`, `notOwner`, `deviceRevoked`, `tooManySignals`, `tooManyKeptSignals`,
+  /// `tooManyDeliveries`.
   func createSignal(_ owner: Owner, _ input: NewSignal) async throws(RegistryError) -> Created<SignalSummary> {
     let signal = try await services.signals.createSignal(
       clientID: owner.clientID, payload: input.payload, to: input.addressees,
@@ -22,11 +23,16 @@ extension API {
   }
 
   /// Throws `signalNotFound`, `notSignalOwner`.
-  func getSignal(_ owner: Owner, _ input: SignalPath) async throws(RegistryError) -> OK<SentSignal> {
-    let (signal, devices, deliveries) = try await services.signals.getSignal(input.id, owner: owner.clientID)
-    return OK(
+  func getSignal(
+    _ owner: Owner, _ input: PathAndPage<SignalPath, DeviceID>
+  ) async throws(RegistryError) -> PageOf<SentSignal> {
+    let (signal, devices, deliveries) = try await services.signals.getSignal(
+      input.path.id, owner: owner.clientID, limit: input.page.limit ?? SignalService.maximumDeliveryPage,
+      after: input.page.cursor)
+    return PageOf(
       value: SentSignal(
-        signal: signal, devices: devices, deliveries: deliveries, now: services.clock.now()))
+        signal: signal, devices: devices, deliveries: deliveries.elements, now: services.clock.now()),
+      next: deliveries.next.map(input.page.link))
   }
 }
 
@@ -107,7 +113,7 @@ extension SignalSummary: JSONObject {
   }
 }
 
-/// A signal with its payload and its delivery to each device that still exists.
+/// A signal with its payload and a page of its deliveries, to devices that still exist.
 struct SentSignal: JSONObject {
   let signal: Signal
   let devices: Int

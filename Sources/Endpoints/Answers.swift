@@ -89,8 +89,32 @@ public struct Listing<Element: JSONObject>: Answer {
       buffer: ByteBuffer(capacity: 16 + elements.count * 512, isSensitive: Element.isSensitive))
     json.array(elements)
     return Response(
-      status: 200, fields: next.map { [("Link", "<\($0)>; rel=\"next\"")] } ?? [],
-      contentType: "application/json", body: json.buffer)
+      status: 200, fields: .link(to: next), contentType: "application/json", body: json.buffer)
+  }
+}
+
+/// 200 with a JSON object that has a page of a list, and the next page in `Link`.
+public struct PageOf<Value: JSONObject>: Answer {
+  @usableFromInline let value: Value
+  @usableFromInline let next: String?
+
+  /// - Parameter next: the path and query of the next page; nil for the last page.
+  @inlinable public init(value: Value, next: String?) { (self.value, self.next) = (value, next) }
+
+  public static var description: SuccessDescription {
+    SuccessDescription(status: 200, meaning: "Done.", Value.self, headers: [.link])
+  }
+
+  @inlinable public func response() -> Response {
+    Response(
+      status: 200, fields: .link(to: next), contentType: "application/json", body: value.text(capacity: 1024))
+  }
+}
+
+extension [(name: StaticString, value: String)] {
+  /// `Link` (RFC 8288) to the next page; empty for the last page.
+  @usableFromInline static func link(to next: String?) -> Self {
+    next.map { [("Link", "<\($0)>; rel=\"next\"")] } ?? []
   }
 }
 

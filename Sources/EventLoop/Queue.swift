@@ -38,3 +38,5 @@
     return elements[head...].compactMap { $0 }
   }
 }
+
+extension Queue: Sendable where Element: Sendable {}

@@ -1,27 +1,24 @@
 internal import Glibc
 
-/// A few threads for blocking or long work, with a queue of bounded length.
+/// A few threads for blocking or long work, with a fair queue of bounded length.
 ///
 /// `@unchecked Sendable`: `mutex` protects `state`.
 public final class WorkerPool: @unchecked Sendable {
-  /// The queue is full, or the pool is shut down. The work was not started.
-  public struct Full: Error {}
-
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private let wakeUp: UnsafeMutablePointer<pthread_cond_t>
-  private var queue = Queue<@Sendable () -> Void>()
+  private var queue: FairQueue<@Sendable () -> Void>
   private var isShutDown = false
   private var threads: [Thread] = []
-  private let maximumQueueLength: Int
 
   /// - Parameters:
   ///   - maximumQueueLength: work that may wait, without what the threads are doing; more is rejected.
+  ///   - maximumPerParty: work of one party that may wait; by default, as much as there is room for.
   ///   - niceness: lowers the priority of the threads (0 to 19), so that the event loops keep theirs.
-  public init(name: String, threads count: Int, maximumQueueLength: Int, niceness: Int32 = 0)
-    throws(EventLoopError)
-  {
+  public init(
+    name: String, threads count: Int, maximumQueueLength: Int, maximumPerParty: Int = .max, niceness: Int32 = 0
+  ) throws(EventLoopError) {
     precondition(count > 0 && maximumQueueLength > 0)
-    self.maximumQueueLength = maximumQueueLength
+    queue = FairQueue(maximumCount: maximumQueueLength, maximumPerParty: maximumPerParty)
     mutex = .allocate(capacity: 1)
     wakeUp = .allocate(capacity: 1)
     pthread_mutex_init(mutex, nil)
@@ -44,22 +41,26 @@ public final class WorkerPool: @unchecked Sendable {
   }
 
   /// Runs `body` on one of the threads and waits for its result without blocking the caller's thread.
-  public func run<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async throws(Full) -> Value {
-    let result: Result<Value, Full> = await withUnsafeContinuation { continuation in
-      let isAccepted = submit { continuation.resume(returning: .success(body())) }
-      if !isAccepted { continuation.resume(returning: .failure(Full())) }
+  public func run<Value: Sendable>(
+    _ turn: Turn = Turn(of: nil), _ body: @escaping @Sendable () -> Value
+  ) async throws(QueueFull) -> Value {
+    let result: Result<Value, QueueFull> = await withUnsafeContinuation { continuation in
+      do throws(QueueFull) {
+        try submit(turn) { continuation.resume(returning: .success(body())) }
+      } catch {
+        continuation.resume(returning: .failure(error))
+      }
     }
     return try result.get()
   }
 
-  /// Queues `body` for a thread. False, and `body` never runs, if the queue is full or the pool is shut down.
-  public func submit(_ body: @escaping @Sendable () -> Void) -> Bool {
+  /// Queues `body` for a thread. If it throws, which it also does after the pool is shut down, `body` never runs.
+  public func submit(_ turn: Turn = Turn(of: nil), _ body: @escaping @Sendable () -> Void) throws(QueueFull) {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
-    guard !isShutDown, queue.count < maximumQueueLength else { return false }
-    queue.append(body)
+    guard !isShutDown else { throw .forAll }
+    try queue.append(body, turn)
     pthread_cond_signal(wakeUp)
-    return true
   }
 
   /// Work that waits for a thread.
@@ -78,7 +79,7 @@ public final class WorkerPool: @unchecked Sendable {
   /// resumes, so call this after the loops have stopped.
   public func cancel() {
     pthread_mutex_lock(mutex)
-    queue.removeAll()
+    _ = queue.removeAll()
     pthread_mutex_unlock(mutex)
     shutDown()
   }

@@ -46,5 +46,7 @@ extension PostgresStore {
     try await run(Self.deleteClient, .text(id.text)) > 0
   }
 
+  public func clearDeletedClients(_ id: ClientID?, maximumRows: Int) async throws(RegistryError) -> Int { 0 }
+
   static let deleteClient = PostgresStatement(.write, "DELETE FROM clients WHERE id = $1::text")
 }

@@ -61,7 +61,7 @@ extension PostgresStore {
   ) { (device: deviceColumns.read(&$0), graceExpiresAt: $0.time()) }
 
   public func promoteNextSecret(
-    of id: DeviceID, storedKey: [UInt8], change: Change
+    of id: DeviceID, owner: ClientID, storedKey: [UInt8], change: Change
   ) async throws(RegistryError) -> Bool {
     try await run(Self.promoteNextSecret, .uuid(id), .bytes(storedKey)) > 0
   }

@@ -12,8 +12,8 @@ extension PostgresStore {
   }
 
   public func insertSignal(
-    _ signal: Signal, to addressees: Addressees, maxLive: Int, change: Change
-  ) async throws(RegistryError) -> Int {
+    _ signal: Signal, to addressees: Addressees, bounds: SignalBounds, step: Int, change: Change
+  ) async throws(RegistryError) -> SignalProgress {
     let listed: PostgresValue =
       switch addressees {
       case .devices(let ids): .uuids(ids)
@@ -21,16 +21,22 @@ extension PostgresStore {
       }
     let answer = try await firstRow(
       of: Self.insertSignal, .uuid(signal.id), .text(signal.clientID.text), .bytes(signal.payload),
-      .timestamp(signal.createdAt), .timestamp(signal.expiresAt), listed, .int8(Int64(maxLive)))
+      .timestamp(signal.createdAt), .timestamp(signal.expiresAt), listed, .int8(Int64(bounds.live)))
     switch answer?.refusal {
-    case nil: return Int(answer?.addresseeCount ?? 0)
+    case nil: return SignalProgress(deliveries: Int(answer?.addresseeCount ?? 0), last: nil)
     case "clientNotFound": throw .clientNotFound
     case "deviceNotFound": throw .deviceNotFound
     case "notOwner": throw .notOwner
     case "deviceRevoked": throw .deviceRevoked
-    case "tooManySignals": throw .tooManySignals(limit: maxLive)
+    case "tooManySignals": throw .tooManySignals(limit: bounds.live)
     case let other?: throw .fault(cause: "insert_signal: \(other)")
     }
+  }
+
+  public func continueSignal(
+    _ signal: Signal, after progress: SignalProgress, step: Int, change: Change
+  ) async throws(RegistryError) -> SignalProgress {
+    throw .fault(cause: "insertSignal stores every delivery")
   }
 
   static let insertSignal = PostgresStatement(
@@ -68,15 +74,19 @@ extension PostgresStore {
     .read, "SELECT \(signalColumns), devices::int8 FROM signals WHERE id = $1::uuid"
   ) { (signal: signalColumns.read(&$0), devices: Int($0.integer())) }
 
-  public func deliveries(of id: SignalID) async throws(RegistryError) -> [Delivery] {
-    try await rows(of: Self.selectDeliveries, .uuid(id))
+  public func deliveries(
+    of id: SignalID, after cursor: DeviceID?, limit: Int
+  ) async throws(RegistryError) -> [Delivery] {
+    try await rows(
+      of: Self.selectDeliveries, .uuid(id), .uuid(cursor ?? DeviceID(high: 0, low: 0)), .int8(Int64(limit)))
   }
 
   static let selectDeliveries = PostgresStatement(
     .read,
     """
     SELECT device_id, signal_id, status, broker_ticket, error, acked_at FROM deliveries
-    WHERE signal_id = $1::uuid ORDER BY device_id
+    WHERE signal_id = $1::uuid AND device_id > $2::uuid
+    ORDER BY device_id LIMIT $3::int8
     """
   ) { Delivery(deviceID: $0.id(), acknowledgement: $0.optionalAcknowledgement(), ackedAt: $0.optionalTime()) }
 
@@ -95,7 +105,7 @@ extension PostgresStore {
     """, row: signalColumns.read)
 
   public func acknowledge(
-    _ acknowledgements: [Acknowledgement], by id: DeviceID, change: Change
+    _ acknowledgements: [Acknowledgement], by id: DeviceID, owner: ClientID, change: Change
   ) async throws(RegistryError) -> [SignalID: Bool] {
     guard !acknowledgements.isEmpty else { return [:] }
     return Dictionary(
@@ -127,8 +137,10 @@ extension PostgresStore {
     """
   ) { ($0.id() as SignalID, $0.bool()) }
 
-  public func removeSignals(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int {
-    try await run(Self.removeSignals, .timestamp(time), .int8(Int64(limit)))
+  public func removeSignals(
+    expiredBefore time: Timestamp, abandonedBefore: Timestamp, maximumRows: Int
+  ) async throws(RegistryError) -> Int {
+    try await run(Self.removeSignals, .timestamp(time), .int8(Int64(maximumRows)))
   }
 
   /// Skips rows that another process is removing.

@@ -4,8 +4,8 @@ extension PostgresStore {
   static let tokenStatements = [insertToken.prepared, selectToken.prepared, removeTokens.prepared]
 
   public func insertToken(
-    _ hash: TokenHash, of id: DeviceID, storedKey: [UInt8], expiresAt: Timestamp, at time: Timestamp,
-    maxLive: Int, windowSeconds: Int
+    _ hash: TokenHash, of id: DeviceID, owner: ClientID, storedKey: [UInt8], expiresAt: Timestamp,
+    at time: Timestamp, maxLive: Int, windowSeconds: Int
   ) async throws(RegistryError) -> Bool {
     let waitSeconds = try await firstRow(
       of: Self.insertToken, .bytes(hash.bytes), .uuid(id), .bytes(storedKey), .timestamp(expiresAt),

@@ -30,6 +30,12 @@ public enum RegistryError: Error, Hashable, Sendable {
   case tooManyDevices(limit: Int)
   /// The client has its maximum number of unexpired signals.
   case tooManySignals(limit: Int)
+  /// The client has its maximum number of signals, expired ones included.
+  case tooManyKeptSignals(limit: Int)
+  /// The client would have more than its maximum number of deliveries, expired ones included.
+  case tooManyDeliveries(limit: Int)
+  /// Too many requests of the client wait for the same resource. Nothing was done; others are not affected.
+  case tooManyWaiting(limit: Int)
   /// The rate limit is exceeded. Nothing was done.
   case rateLimited(RateLimit.Standing)
   /// The device requested tokens too often. Nothing was done; try again after that many seconds.

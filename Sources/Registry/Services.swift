@@ -12,10 +12,11 @@ public struct Services: Sendable {
   /// - Parameters:
   ///   - skewSeconds: how many seconds a signature's `created` may be in the past.
   ///   - maxDevicesPerClient: the maximum number of devices of a client, revoked ones included.
+  ///   - signalBounds: the bounds on what is stored of a client's signals.
   public init(
     store: any RegistryStore, live: LiveDevices, replay: any ReplayStore, hasher: any PasswordHasher,
     limits: RateLimits, clock: any Clock, random: any RandomSource, observer: any RegistryObserver,
-    skewSeconds: Int, maxDevicesPerClient: Int
+    skewSeconds: Int, maxDevicesPerClient: Int, signalBounds: SignalBounds = SignalBounds()
   ) {
     authentication = AuthenticationService(
       store: store, live: live, replay: replay, hasher: hasher, limits: limits, clock: clock,
@@ -29,8 +30,9 @@ public struct Services: Sendable {
       store: store, live: live, authentication: authentication, hasher: hasher, limits: limits, clock: clock,
       random: random)
     signals = SignalService(
-      store: store, live: live, authentication: authentication, clock: clock, random: random, observer: observer
-    )
+      store: store, live: live, authentication: authentication, clock: clock, random: random,
+      observer: observer,
+      bounds: signalBounds)
     self.limits = limits
     self.clock = clock
     self.store = store

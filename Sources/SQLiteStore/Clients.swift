@@ -51,5 +51,7 @@ extension SQLiteStore {
     }
   }
 
+  public func clearDeletedClients(_ id: ClientID?, maximumRows: Int) async throws(RegistryError) -> Int { 0 }
+
   static let deleteClient = SQLiteStatement("DELETE FROM clients WHERE id = ?1")
 }

@@ -63,7 +63,7 @@ extension SQLiteStore {
     """
 
   public func promoteNextSecret(
-    of id: DeviceID, storedKey: [UInt8], change: Change
+    of id: DeviceID, owner: ClientID, storedKey: [UInt8], change: Change
   ) async throws(RegistryError) -> Bool {
     try await database.write { (writer) throws(RegistryError) in
       try writer.run(Self.promoteNextSecret, .id(id), .blob(storedKey)) > 0

@@ -7,18 +7,24 @@ extension SQLiteStore {
   }
 
   public func insertSignal(
-    _ signal: Signal, to addressees: Addressees, maxLive: Int, change: Change
-  ) async throws(RegistryError) -> Int {
+    _ signal: Signal, to addressees: Addressees, bounds: SignalBounds, step: Int, change: Change
+  ) async throws(RegistryError) -> SignalProgress {
     try await database.write { (writer) throws(RegistryError) in
       try writer.transaction { () throws(RegistryError) in
         let owner = SQLiteValue.text(signal.clientID.text)
         guard try writer.hasRow(Self.hasClient, owner) else { throw .clientNotFound }
         if case .devices(let ids) = addressees { try writer.checkAddressees(ids, of: signal.clientID) }
         let live = try writer.firstRow(of: Self.countLiveSignals, owner, .time(signal.createdAt))
-        guard live ?? 0 < maxLive else { throw .tooManySignals(limit: maxLive) }
-        return try writer.insert(signal, to: addressees)
+        guard live ?? 0 < bounds.live else { throw .tooManySignals(limit: bounds.live) }
+        return SignalProgress(deliveries: try writer.insert(signal, to: addressees), last: nil)
       }
     }
+  }
+
+  public func continueSignal(
+    _ signal: Signal, after progress: SignalProgress, step: Int, change: Change
+  ) async throws(RegistryError) -> SignalProgress {
+    throw .fault(cause: "insertSignal stores every delivery")
   }
 
   static let countLiveSignals = SQLiteStatement(
@@ -54,15 +60,18 @@ extension SQLiteStore {
     "SELECT \(signalColumns), devices FROM signals WHERE id = ?1"
   ) { (signal: signalColumns.read(&$0), devices: Int($0.integer())) }
 
-  public func deliveries(of id: SignalID) async throws(RegistryError) -> [Delivery] {
-    try await rows(of: Self.selectDeliveries, .id(id))
+  public func deliveries(
+    of id: SignalID, after cursor: DeviceID?, limit: Int
+  ) async throws(RegistryError) -> [Delivery] {
+    try await rows(
+      of: Self.selectDeliveries, .id(id), cursor.map { .id($0) } ?? .text(""), .integer(Int64(limit)))
   }
 
   static let selectDeliveries = SQLiteStatement(
     """
     SELECT device_id, signal_id, status, broker_ticket, error, acked_at FROM deliveries
-    WHERE signal_id = ?1
-    ORDER BY device_id
+    WHERE signal_id = ?1 AND device_id > ?2
+    ORDER BY device_id LIMIT ?3
     """
   ) { Delivery(deviceID: $0.id(), acknowledgement: $0.optionalAcknowledgement(), ackedAt: $0.optionalTime()) }
 
@@ -81,7 +90,7 @@ extension SQLiteStore {
     """, row: signalColumns.read)
 
   public func acknowledge(
-    _ acknowledgements: [Acknowledgement], by id: DeviceID, change: Change
+    _ acknowledgements: [Acknowledgement], by id: DeviceID, owner: ClientID, change: Change
   ) async throws(RegistryError) -> [SignalID: Bool] {
     guard !acknowledgements.isEmpty else { return [:] }
     return try await database.write { (writer) throws(RegistryError) in
@@ -101,9 +110,11 @@ extension SQLiteStore {
     WHERE signal_id = ?1 AND device_id = ?2 AND acked_at IS NULL
     """)
 
-  public func removeSignals(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int {
+  public func removeSignals(
+    expiredBefore time: Timestamp, abandonedBefore: Timestamp, maximumRows: Int
+  ) async throws(RegistryError) -> Int {
     try await database.write { (writer) throws(RegistryError) in
-      try writer.run(Self.removeSignals, .time(time), .integer(Int64(limit)))
+      try writer.run(Self.removeSignals, .time(time), .integer(Int64(maximumRows)))
     }
   }
 

@@ -2,8 +2,8 @@ public import Registry
 
 extension SQLiteStore {
   public func insertToken(
-    _ hash: TokenHash, of id: DeviceID, storedKey: [UInt8], expiresAt: Timestamp, at time: Timestamp,
-    maxLive: Int, windowSeconds: Int
+    _ hash: TokenHash, of id: DeviceID, owner: ClientID, storedKey: [UInt8], expiresAt: Timestamp,
+    at time: Timestamp, maxLive: Int, windowSeconds: Int
   ) async throws(RegistryError) -> Bool {
     try await database.write { (writer) throws(RegistryError) in
       try writer.transaction { () throws(RegistryError) in

@@ -44,7 +44,7 @@ struct Argon2idHasher: PasswordHasher, ClosableService {
   private func onPool<Value: Sendable>(
     _ body: @escaping @Sendable () -> Value
   ) async throws(RegistryError) -> Value {
-    do throws(WorkerPool.Full) {
+    do throws(QueueFull) {
       return try await pool.run(body)
     } catch {
       throw .overloaded(queue: "argon2id")

@@ -10,16 +10,18 @@ struct BackgroundWork: Service {
   let live: LiveDevices
   let clock: any Clock
   let logger: Logger
+  /// How long a signal is kept after it expires, so that its owner can read its deliveries.
+  let signalRetentionDays: Int
 
   /// A parked poll is answered at most this much too late.
   static let tickMilliseconds = 50
   static let presenceIntervalMilliseconds = 1000
   static let sweepIntervalMilliseconds = 10_000
   /// Rows per statement, and statements per sweep. Small batches let other statements run in between.
-  static let sweepBatch = 1000
+  static let sweepBatch = 2000
   static let maximumSweepsInARow = 100
-  /// How long a signal is kept after it expires, so that its owner can read its deliveries.
-  static let expiredSignalMilliseconds: Int64 = 24 * 3600 * 1000
+  /// How long after its creation a signal is removed that is not wholly stored: its sender failed.
+  static let abandonedSignalMilliseconds: Int64 = 60_000
   /// How long a token is kept after it expires, because the limit on token requests counts it.
   static let expiredTokenMilliseconds: Int64 = 120_000
 
@@ -53,9 +55,13 @@ struct BackgroundWork: Service {
 
   private func sweep() async {
     let now = clock.now()
+    await sweep("rows of deleted clients") { () async throws(RegistryError) -> Int in
+      try await store.clearDeletedClients(nil, maximumRows: Self.sweepBatch)
+    }
     await sweep("signals") { () async throws(RegistryError) -> Int in
       try await store.removeSignals(
-        expiredBefore: now + -Self.expiredSignalMilliseconds, limit: Self.sweepBatch)
+        expiredBefore: now + -Int64(signalRetentionDays) * 24 * 3600 * 1000,
+        abandonedBefore: now + -Self.abandonedSignalMilliseconds, maximumRows: Self.sweepBatch)
     }
     await sweep("tokens") { () async throws(RegistryError) -> Int in
       try await store.removeTokens(expiredBefore: now + -Self.expiredTokenMilliseconds, limit: Self.sweepBatch)

@@ -93,7 +93,9 @@ private func compose(
     configuration, on: loops, database: database, store: stores[0], live: live, clock: clock, logger: logger,
     services: &services)
   services.start(
-    BackgroundWork(loop: loops[0], store: stores[0], live: live, clock: clock, logger: logger), on: loops[0])
+    BackgroundWork(
+      loop: loops[0], store: stores[0], live: live, clock: clock, logger: logger,
+      signalRetentionDays: configuration.signalRetentionDays), on: loops[0])
   let jwt = configuration.jwt
   var ownerKeys: OwnerKeys?
   if let url = jwt.keysURL {
@@ -112,7 +114,7 @@ private func compose(
       services: Services(
         store: stores[index], live: live, replay: replay.stores[index], hasher: hasher, limits: limits,
         clock: clock, random: random, observer: serviceMetrics, skewSeconds: configuration.signatureSkewSeconds,
-        maxDevicesPerClient: configuration.maxDevicesPerClient),
+        maxDevicesPerClient: configuration.maxDevicesPerClient, signalBounds: configuration.signalBounds),
       verifier: tokenVerifier,
       origin: SignatureOrigin(
         scheme: configuration.isHTTPS ? "https" : "http", authority: configuration.publicURL?.authority),

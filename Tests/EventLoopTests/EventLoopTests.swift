@@ -195,14 +195,14 @@ struct WorkerPoolTests {
     // The thread is busy: two more find a place, and the third of them none.
     let queued = (0..<2).map { number in Task { try await pool.run { number } } }
     try await wait { pool.queueLength == 2 }
-    await #expect(throws: WorkerPool.Full.self) { try await pool.run { 3 } }
+    await #expect(throws: QueueFull.self) { try await pool.run { 3 } }
     gate.open()
     try await running.value
     #expect(try await queued[0].value == 0)
     #expect(try await queued[1].value == 1)
     #expect(pool.queueLength == 0)
     pool.shutDown()
-    await #expect(throws: WorkerPool.Full.self) { try await pool.run { 4 } }
+    await #expect(throws: QueueFull.self) { try await pool.run { 4 } }
   }
 }
 

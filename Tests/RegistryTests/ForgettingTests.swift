@@ -169,7 +169,7 @@ struct ForgettingTests {
       let storedKey = try #require(credentials.next?.storedKey)
       #expect(
         try await registry.database.promoteNextSecret(
-          of: device.id, storedKey: storedKey, change: registry.change))
+          of: device.id, owner: UnnotifiedRegistry.owner, storedKey: storedKey, change: registry.change))
       try await registry.authentication.admit(session)
       await #expect(throws: RegistryError.signatureInvalid) { _ = try await device.session() }
     }

@@ -80,20 +80,21 @@ final class InterruptibleStore: UnusableStore {
     return rotated
   }
 
-  func promoteNextSecret(of id: DeviceID, storedKey: [UInt8], change: Change) async throws(RegistryError)
-    -> Bool
-  {
-    let isPromoted = try await store.promoteNextSecret(of: id, storedKey: storedKey, change: change)
+  func promoteNextSecret(
+    of id: DeviceID, owner: ClientID, storedKey: [UInt8], change: Change
+  ) async throws(RegistryError) -> Bool {
+    let isPromoted = try await store.promoteNextSecret(
+      of: id, owner: owner, storedKey: storedKey, change: change)
     try await done(.promoteNextSecret)
     return isPromoted
   }
 
   func insertToken(
-    _ hash: TokenHash, of id: DeviceID, storedKey: [UInt8], expiresAt: Timestamp, at time: Timestamp,
-    maxLive: Int, windowSeconds: Int
+    _ hash: TokenHash, of id: DeviceID, owner: ClientID, storedKey: [UInt8], expiresAt: Timestamp,
+    at time: Timestamp, maxLive: Int, windowSeconds: Int
   ) async throws(RegistryError) -> Bool {
     let isStored = try await store.insertToken(
-      hash, of: id, storedKey: storedKey, expiresAt: expiresAt, at: time, maxLive: maxLive,
+      hash, of: id, owner: owner, storedKey: storedKey, expiresAt: expiresAt, at: time, maxLive: maxLive,
       windowSeconds: windowSeconds)
     try await done(.insertToken)
     return isStored
@@ -110,15 +111,15 @@ final class InterruptibleStore: UnusableStore {
   // MARK: Signals
 
   func insertSignal(
-    _ signal: Signal, to addressees: Addressees, maxLive: Int, change: Change
-  ) async throws(RegistryError) -> Int {
-    try await store.insertSignal(signal, to: addressees, maxLive: maxLive, change: change)
+    _ signal: Signal, to addressees: Addressees, bounds: SignalBounds, step: Int, change: Change
+  ) async throws(RegistryError) -> SignalProgress {
+    try await store.insertSignal(signal, to: addressees, bounds: bounds, step: step, change: change)
   }
 
   func acknowledge(
-    _ acknowledgements: [Acknowledgement], by id: DeviceID, change: Change
+    _ acknowledgements: [Acknowledgement], by id: DeviceID, owner: ClientID, change: Change
   ) async throws(RegistryError) -> [SignalID: Bool] {
-    try await store.acknowledge(acknowledgements, by: id, change: change)
+    try await store.acknowledge(acknowledgements, by: id, owner: owner, change: change)
   }
 
   func renameDevice(

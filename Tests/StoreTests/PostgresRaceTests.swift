@@ -12,7 +12,8 @@ import Testing
     let outcomes = try await blockedWrites(in: database, on: "devices", count: 4) {
       store, device, key, number in
       let stored = try await store.insertToken(
-        token(number), of: device.id, storedKey: key, expiresAt: noon + 900_000, at: noon, maxLive: 3,
+        token(number), of: device.id, owner: alice, storedKey: key, expiresAt: noon + 900_000, at: noon,
+        maxLive: 3,
         windowSeconds: 60)
       #expect(stored)
     }
@@ -45,7 +46,8 @@ import Testing
     ) {
       store, device, key, number in
       let stored = try await store.insertToken(
-        token(number), of: device.id, storedKey: key, expiresAt: noon + 900_000, at: noon, maxLive: 3,
+        token(number), of: device.id, owner: alice, storedKey: key, expiresAt: noon + 900_000, at: noon,
+        maxLive: 3,
         windowSeconds: 60)
       #expect(!stored)
     }
@@ -139,7 +141,8 @@ import Testing
           try await store.send(newSignal(at: time, expiresAt: time.plus(seconds: 1)), to: device.id)
         case .tokens:
           let isStored = try await store.insertToken(
-            newHash(), of: device.id, storedKey: storedKey, expiresAt: time.plus(seconds: 1), at: time,
+            newHash(), of: device.id, owner: alice, storedKey: storedKey, expiresAt: time.plus(seconds: 1),
+            at: time,
             maxLive: 10, windowSeconds: 60)
           #expect(isStored)
         }

@@ -4,6 +4,7 @@ import Synchronization
 /// The calls to an observer, except `trust`.
 struct Heard: Equatable {
   var changed: Set<DeviceID> = []
+  var clients: Set<ClientID> = []
   /// The number of calls for each device.
   var arrived: [DeviceID: Int] = [:]
   var missed = 0
@@ -30,6 +31,7 @@ final class RecordingObserver: ChangeObserver {
   var trustBeforeLoss: Int64 { state.withLock { $0.trustBeforeLoss } }
 
   func credentialsChanged(of id: DeviceID) { state.withLock { _ = $0.heard.changed.insert(id) } }
+  func clientChanged(_ id: ClientID) { state.withLock { _ = $0.heard.clients.insert(id) } }
   func signalsArrived(for id: DeviceID) { state.withLock { $0.heard.arrived[id, default: 0] += 1 } }
 
   func changesMissed() {

@@ -274,10 +274,10 @@ import Testing
       let signals = [newSignal(), newSignal()]
       for signal in signals { _ = try await store.insertSignal(signal, to: .all, maxLive: 10) }
       let change = Change(by: .device(ids[0]), at: noon)
-      let first = try await store.acknowledge([placed(signals[0])], by: ids[0], change: change)
+      let first = try await store.acknowledge([placed(signals[0])], by: ids[0], owner: alice, change: change)
       #expect(first == [signals[0].id: true])
       let both = try await store.acknowledge(
-        [placed(newSignal()), placed(signals[0]), placed(signals[1])], by: ids[0], change: change)
+        [placed(newSignal()), placed(signals[0]), placed(signals[1])], by: ids[0], owner: alice, change: change)
       #expect(both == [signals[0].id: false, signals[1].id: true])
     }
   }

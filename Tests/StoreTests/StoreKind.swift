@@ -253,7 +253,8 @@ extension RegistryStore {
     expiresAt: Timestamp? = nil, maxLive: Int = 10, windowSeconds: Int = 60
   ) async throws -> Bool {
     try await insertToken(
-      hash, of: id, storedKey: secret.storedKey, expiresAt: expiresAt ?? time.plus(seconds: 900), at: time,
+      hash, of: id, owner: alice, storedKey: secret.storedKey, expiresAt: expiresAt ?? time.plus(seconds: 900),
+      at: time,
       maxLive: maxLive, windowSeconds: windowSeconds)
   }
 
@@ -309,20 +310,33 @@ extension RegistryStore {
   }
 
   func promoteNextSecret(of id: DeviceID, storedKey: [UInt8]) async throws(RegistryError) -> Bool {
-    try await promoteNextSecret(of: id, storedKey: storedKey, change: .at(noon))
+    try await promoteNextSecret(of: id, owner: alice, storedKey: storedKey, change: .at(noon))
   }
 
   func insertSignal(
     _ signal: Signal, to addressees: Addressees, maxLive: Int
   ) async throws(RegistryError) -> Int {
-    try await insertSignal(signal, to: addressees, maxLive: maxLive, change: .at(signal.createdAt))
+    try await insertSignal(
+      signal, to: addressees, bounds: SignalBounds(live: maxLive, kept: 10_000, deliveries: 100_000),
+      step: 2000,
+      change: .at(signal.createdAt)
+    ).deliveries
+  }
+
+  func deliveries(of id: SignalID) async throws(RegistryError) -> [Delivery] {
+    try await deliveries(of: id, after: nil, limit: 1000)
+  }
+
+  func removeSignals(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int {
+    try await removeSignals(
+      expiredBefore: time, abandonedBefore: Timestamp(millisecondsSince1970: 0), maximumRows: limit)
   }
 
   /// The signals sent to the device.
   func acknowledge(
     _ acknowledgements: [Acknowledgement], by id: DeviceID, at time: Timestamp
   ) async throws(RegistryError) -> Set<SignalID> {
-    Set(try await acknowledge(acknowledgements, by: id, change: .at(time)).keys)
+    Set(try await acknowledge(acknowledgements, by: id, owner: alice, change: .at(time)).keys)
   }
 }
 

@@ -15,6 +15,9 @@ extension UnusableStore {
     throw error
   }
   public func deleteClient(_ id: ClientID, change: Change) async throws(RegistryError) -> Bool { throw error }
+  public func clearDeletedClients(_ id: ClientID?, maximumRows: Int) async throws(RegistryError) -> Int {
+    throw error
+  }
   public func checkRegistration(
     of deviceName: DeviceName, for clientID: ClientID, maxDevices: Int
   ) async throws(RegistryError) { throw error }
@@ -41,14 +44,12 @@ extension UnusableStore {
     of id: DeviceID, of owner: ClientID, to verifier: SecretVerifier, graceExpiresAt: Timestamp,
     change: Change
   ) async throws(RegistryError) -> (device: Device, graceExpiresAt: Timestamp)? { throw error }
-  public func promoteNextSecret(of id: DeviceID, storedKey: [UInt8], change: Change) async throws(RegistryError)
-    -> Bool
-  {
-    throw error
-  }
+  public func promoteNextSecret(
+    of id: DeviceID, owner: ClientID, storedKey: [UInt8], change: Change
+  ) async throws(RegistryError) -> Bool { throw error }
   public func insertToken(
-    _ hash: TokenHash, of id: DeviceID, storedKey: [UInt8], expiresAt: Timestamp, at time: Timestamp,
-    maxLive: Int, windowSeconds: Int
+    _ hash: TokenHash, of id: DeviceID, owner: ClientID, storedKey: [UInt8], expiresAt: Timestamp,
+    at time: Timestamp, maxLive: Int, windowSeconds: Int
   ) async throws(RegistryError) -> Bool { throw error }
   public func credentials(
     ofToken hash: TokenHash, at time: Timestamp
@@ -62,22 +63,29 @@ extension UnusableStore {
 // Signals.
 extension UnusableStore {
   public func insertSignal(
-    _ signal: Signal, to addressees: Addressees, maxLive: Int, change: Change
-  ) async throws(RegistryError) -> Int { throw error }
+    _ signal: Signal, to addressees: Addressees, bounds: SignalBounds, step: Int, change: Change
+  ) async throws(RegistryError) -> SignalProgress { throw error }
+  public func continueSignal(
+    _ signal: Signal, after progress: SignalProgress, step: Int, change: Change
+  ) async throws(RegistryError) -> SignalProgress { throw error }
   public func signals(
     of clientID: ClientID, after cursor: SignalCursor?, limit: Int
   ) async throws(RegistryError) -> [SignalSummary] { throw error }
   public func signal(_ id: SignalID) async throws(RegistryError) -> (signal: Signal, devices: Int)? {
     throw error
   }
-  public func deliveries(of id: SignalID) async throws(RegistryError) -> [Delivery] { throw error }
+  public func deliveries(
+    of id: SignalID, after cursor: DeviceID?, limit: Int
+  ) async throws(RegistryError) -> [Delivery] { throw error }
   public func pendingSignals(
     of id: DeviceID, at time: Timestamp, limit: Int
   ) async throws(RegistryError) -> [Signal] { throw error }
   public func acknowledge(
-    _ acknowledgements: [Acknowledgement], by id: DeviceID, change: Change
+    _ acknowledgements: [Acknowledgement], by id: DeviceID, owner: ClientID, change: Change
   ) async throws(RegistryError) -> [SignalID: Bool] { throw error }
-  public func removeSignals(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int {
+  public func removeSignals(
+    expiredBefore time: Timestamp, abandonedBefore: Timestamp, maximumRows: Int
+  ) async throws(RegistryError) -> Int {
     throw error
   }
 }

@@ -36,7 +36,14 @@ extension Endpoint<API> {
   ) -> Endpoint {
     let operation = Operation(
       method, path, name, summary, access: .owner, problems: problems, reads: In.self, answers: Out.self)
-    return Endpoint(operation) { api, call in await api.answer(call, Owner.init, handler) }
+    return Endpoint(operation) { api, call in
+      await api.answer(call, Owner.init) { api in
+        { (owner, input) async throws(RegistryError) in
+          try await api.services.clients.testExistence(of: owner.clientID)
+          return try await handler(api)(owner, input)
+        }
+      }
+    }
   }
 
   /// An endpoint for administrators.

@@ -43,11 +43,45 @@ public struct ClientService: Sendable {
     return Page(clients, limit: limit) { ClientCursor(createdAt: $0.createdAt, id: $0.id) }
   }
 
-  /// Deletes the client with its devices and everything that belongs to them. Throws `clientNotFound`.
+  /// Tests that the owner's client exists, before its request is handled. Throws `clientNotFound`.
+  public func testExistence(of id: ClientID) async throws(RegistryError) {
+    if live.cache.isTrusted, live.clients.hasClient(id) { return }
+    let ticket = live.clients.ticket()
+    guard try await store.client(id) != nil else { throw .clientNotFound }
+    live.clients.remember(id, fetchedWith: ticket)
+  }
+
+  /// Rows that one statement deletes, so that it delays no other write for long.
+  public static let rowsPerStatement = 2000
+
+  /// Deletes the client at once: none of its devices gets in, and no request shows it. Its rows are deleted by
+  /// `clearDeletedClients`. Throws `clientNotFound`.
   public func deleteClient(_ id: ClientID, change: Change) async throws(RegistryError) {
-    // Also after an error: the database may have committed the change.
-    defer { live.credentialsChanged(ofDevicesOf: id) }
-    guard try await store.deleteClient(id, change: change) else { throw .clientNotFound }
+    do {
+      // Also after an error: the database may have committed the change.
+      defer { live.clientChanged(id) }
+      guard try await store.deleteClient(id, change: change) else { throw RegistryError.clientNotFound }
+    }
     observer.changed(RegistryEvent(.clientDeleted, by: change, of: id))
+    // A client with few rows is gone when the answer arrives, and its id is free. If this fails, the background work
+    // does it.
+    _ = try? await store.clearDeletedClients(id, maximumRows: Self.rowsPerStatement)
+  }
+
+  /// Deletes rows of deleted clients, until none are left or `maximumRows` are deleted. Returns how many it deleted.
+  ///
+  /// - Parameter id: the client; nil for all.
+  @discardableResult
+  public func clearDeletedClients(_ id: ClientID? = nil, maximumRows: Int = .max) async throws(RegistryError)
+    -> Int
+  {
+    var sum = 0
+    while sum < maximumRows {
+      let rows = min(Self.rowsPerStatement, maximumRows - sum)
+      let deleted = try await store.clearDeletedClients(id, maximumRows: rows)
+      sum += deleted
+      if deleted < rows { break }
+    }
+    return sum
   }
 }

@@ -8,8 +8,15 @@ public protocol ClientStore: Sendable {
   /// At most `limit` clients after `cursor`, oldest first, then by the bytes of their id.
   func clients(after cursor: ClientCursor?, limit: Int) async throws(RegistryError) -> [Client]
 
-  /// Deletes the client and, by cascade, its devices. False if there is no such client.
+  /// Deletes the client: no operation shows it, its devices no longer authenticate, and its e-mail address is free. False
+  /// if there is no such client. Its rows, and its id, are there until `clearDeletedClients` has deleted them.
   func deleteClient(_ id: ClientID, change: Change) async throws(RegistryError) -> Bool
+
+  /// Deletes rows of clients that were deleted: deliveries, signals, tokens, devices, and last the client's own.
+  /// Returns how many it deleted, at most `maximumRows`; fewer if there are no more.
+  ///
+  /// - Parameter id: the client; nil for any.
+  func clearDeletedClients(_ id: ClientID?, maximumRows: Int) async throws(RegistryError) -> Int
 }
 
 /// The last row of a page; the next page starts after it.

@@ -139,7 +139,8 @@ public struct AuthenticationService: Sendable {
     // Also after an error, because the database may have committed the change. Parked polls that used the old
     // secret are validated again.
     defer { live.credentialsChanged(of: id) }
-    let isPromoted = try await store.promoteNextSecret(of: id, storedKey: storedKey, change: change)
+    let isPromoted = try await store.promoteNextSecret(
+      of: id, owner: owner, storedKey: storedKey, change: change)
     if isPromoted { observer.changed(RegistryEvent(.secretPromoted, by: change, of: owner, device: id)) }
     return isPromoted
   }

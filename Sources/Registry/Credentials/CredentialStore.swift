@@ -3,7 +3,7 @@ public protocol CredentialStore: Sendable {
   /// Whether the database has any device.
   func hasDevices() async throws(RegistryError) -> Bool
 
-  /// Nil if there is no such device.
+  /// Nil if there is no such device, or its client was deleted.
   func credentials(of id: DeviceID) async throws(RegistryError) -> DeviceCredentials?
 
   /// Gives the device a next secret, if it belongs to the owner and is not revoked. Returns the device and when
@@ -20,6 +20,6 @@ public protocol CredentialStore: Sendable {
   /// Makes the next secret current, and ends the previous one with its tokens. False, without effect, unless
   /// the device is active and its next secret has this stored key.
   func promoteNextSecret(
-    of id: DeviceID, storedKey: [UInt8], change: Change
+    of id: DeviceID, owner: ClientID, storedKey: [UInt8], change: Change
   ) async throws(RegistryError) -> Bool
 }

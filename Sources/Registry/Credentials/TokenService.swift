@@ -76,8 +76,9 @@ public struct TokenService: Sendable {
     // Also after an error: the new token may have replaced the oldest.
     defer { live.credentialsChanged(of: device.deviceID) }
     let isStored = try await store.insertToken(
-      token.withCharacters(hasher.hash(ofToken:)), of: device.deviceID, storedKey: secret.verifier.storedKey,
-      expiresAt: now + lifetime, at: now, maxLive: Self.maximumLive, windowSeconds: Self.windowSeconds)
+      token.withCharacters(hasher.hash(ofToken:)), of: device.deviceID, owner: device.clientID,
+      storedKey: secret.verifier.storedKey, expiresAt: now + lifetime, at: now, maxLive: Self.maximumLive,
+      windowSeconds: Self.windowSeconds)
     // The secret was rotated or the device revoked meanwhile.
     guard isStored else { throw .signatureInvalid }
     live.presence.note(.called, by: device.deviceID, at: now)

@@ -6,11 +6,12 @@ public protocol TokenStore: Sendable {
   /// False, without effect, if the device is inactive at `time` or its current secret is a different one.
   /// Throws `tooManyTokens` if `maxLive` tokens were stored in the `windowSeconds` before `time`.
   func insertToken(
-    _ hash: TokenHash, of id: DeviceID, storedKey: [UInt8], expiresAt: Timestamp, at time: Timestamp,
+    _ hash: TokenHash, of id: DeviceID, owner: ClientID, storedKey: [UInt8], expiresAt: Timestamp,
+    at time: Timestamp,
     maxLive: Int, windowSeconds: Int
   ) async throws(RegistryError) -> Bool
 
-  /// Nil if there is no such token, or it has expired at `time`.
+  /// Nil if there is no such token, it has expired at `time`, or the client was deleted.
   func credentials(
     ofToken hash: TokenHash, at time: Timestamp
   ) async throws(RegistryError) -> TokenCredentials?

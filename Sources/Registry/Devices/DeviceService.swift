@@ -51,7 +51,6 @@ public struct DeviceService: Sendable {
       } else {
         try await allDevices(of: clientID, after: cursor)
       }
-    if devices.isEmpty { try await store.testExistence(of: clientID) }
     return Page(devices, limit: limit ?? devices.count, cursor: Self.cursor)
   }
 
@@ -77,10 +76,9 @@ public struct DeviceService: Sendable {
 
   /// Throws `deviceNotFound`, `notOwner`.
   public func getDevice(_ id: DeviceID, owner: ClientID) async throws(RegistryError) -> Device {
-    let device = try await store.device(id)
-    if let device, device.clientID == owner { return device }
-    try await store.testExistence(of: owner)
-    throw device == nil ? .deviceNotFound : .notOwner
+    guard let device = try await store.device(id) else { throw .deviceNotFound }
+    guard device.clientID == owner else { throw .notOwner }
+    return device
   }
 
   /// The calling device. Throws `signatureInvalid` or `tokenInvalid` if it was deleted meanwhile.

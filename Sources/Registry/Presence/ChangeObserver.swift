@@ -3,6 +3,8 @@
 public protocol ChangeObserver: AnyObject, Sendable {
   /// The device was deleted, or its secrets, its tokens or its state changed.
   func credentialsChanged(of id: DeviceID)
+  /// The client was deleted, or its state changed, and with it whether its devices may authenticate.
+  func clientChanged(_ id: ClientID)
   /// The device has new signals.
   func signalsArrived(for id: DeviceID)
   /// Changes may have been missed: cached values may be stale.

@@ -4,6 +4,7 @@ private import Synchronization
 /// presence. All loops share it.
 public final class LiveDevices: ChangeObserver {
   let cache: VerifierCache
+  let clients: ClientCache
   /// The polls that wait for a signal.
   public let parked: ParkedPolls
   let presence: PresenceBook
@@ -23,6 +24,7 @@ public final class LiveDevices: ChangeObserver {
     parked = ParkedPolls(maximumParked: maximumParkedPolls)
     self.monotonicMilliseconds = monotonicMilliseconds
     cache = VerifierCache(monotonicMilliseconds: monotonicMilliseconds)
+    clients = ClientCache()
     presence = PresenceBook(monotonicMilliseconds: monotonicMilliseconds)
   }
 
@@ -33,9 +35,9 @@ public final class LiveDevices: ChangeObserver {
     parked.wake(id)
   }
 
-  /// The credentials of all devices of the client changed, or the client was deleted.
-  func credentialsChanged(ofDevicesOf client: ClientID) {
-    cache.credentialsChanged(ofDevicesOf: client)
+  public func clientChanged(_ id: ClientID) {
+    clients.forget(id)
+    cache.credentialsChanged(ofDevicesOf: id)
     parked.wakeAll()
   }
 
@@ -56,6 +58,7 @@ public final class LiveDevices: ChangeObserver {
   }
 
   public func changesMissed() {
+    clients.forgetAll()
     cache.forgetAll()
     parked.wakeAll()
   }

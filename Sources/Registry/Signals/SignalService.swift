@@ -7,11 +7,16 @@ public struct SignalService: Sendable {
   private let clock: any Clock
   private let random: any RandomSource
   private let observer: any RegistryObserver
+  private let bounds: SignalBounds
 
   /// The maximum number of unexpired signals of one client.
   public static let maximumLive = 10_000
+  /// Deliveries that one statement stores.
+  public static let deliveriesPerStep = 2000
   /// The page size of a list when the caller gives no limit.
   public static let defaultPage = 100
+  /// The largest page of deliveries, and the page size when the caller gives no limit.
+  public static let maximumDeliveryPage = 1000
   /// How long a poll may wait, in seconds.
   public static let waitSeconds = 0...30
   /// How many signals one poll may request.
@@ -19,7 +24,7 @@ public struct SignalService: Sendable {
 
   init(
     store: any RegistryStore, live: LiveDevices, authentication: AuthenticationService, clock: any Clock,
-    random: any RandomSource, observer: any RegistryObserver
+    random: any RandomSource, observer: any RegistryObserver, bounds: SignalBounds
   ) {
     self.store = store
     self.live = live
@@ -27,27 +32,34 @@ public struct SignalService: Sendable {
     self.clock = clock
     self.random = random
     self.observer = observer
+    self.bounds = bounds
   }
 
   // MARK: Owners
 
   /// Sends a signal and wakes the parked polls of its devices. On an error no device gets it. Throws
-  /// `clientNotFound`, `deviceNotFound`, `notOwner`, `deviceRevoked`, `tooManySignals`.
+  /// `clientNotFound`, `deviceNotFound`, `notOwner`, `deviceRevoked`, `tooManySignals`, `tooManyKeptSignals`,
+  /// `tooManyDeliveries`.
   public func createSignal(
     clientID: ClientID, payload: [UInt8], to addressees: Addressees, lifetimeSeconds: Int, change: Change
   ) async throws(RegistryError) -> SignalSummary {
     let signal = Signal(
       id: live.signalIDs.next(at: change.time, random: random), clientID: clientID, payload: payload,
       createdAt: change.time, expiresAt: change.time + Int64(lifetimeSeconds) * 1000)
-    let devices = try await store.insertSignal(
-      signal, to: addressees, maxLive: Self.maximumLive, change: change)
+    var progress = try await store.insertSignal(
+      signal, to: addressees, bounds: bounds, step: Self.deliveriesPerStep, change: change)
+    // As many steps as the client has devices allow. After an error, the background work removes what is stored.
+    while progress.last != nil {
+      progress = try await store.continueSignal(
+        signal, after: progress, step: Self.deliveriesPerStep, change: change)
+    }
     observer.changed(RegistryEvent(.signalCreated, by: change, of: clientID, signal: signal.id))
     switch addressees {
     case .devices(let ids): live.signalsArrived(for: ids)
     case .all: live.signalsArrived(forDevicesOf: clientID)
     }
     return SignalSummary(
-      id: signal.id, createdAt: signal.createdAt, expiresAt: signal.expiresAt, devices: devices)
+      id: signal.id, createdAt: signal.createdAt, expiresAt: signal.expiresAt, devices: progress.deliveries)
   }
 
   /// The client's signals, newest first, `limit` at a time.
@@ -55,21 +67,18 @@ public struct SignalService: Sendable {
     clientID: ClientID, limit: Int = defaultPage, after cursor: SignalCursor? = nil
   ) async throws(RegistryError) -> Page<SignalSummary, SignalCursor> {
     let signals = try await store.signals(of: clientID, after: cursor, limit: limit + 1)
-    if signals.isEmpty { try await store.testExistence(of: clientID) }
     return Page(signals, limit: limit) { SignalCursor(id: $0.id) }
   }
 
-  /// A signal, the number of devices that it was sent to, and its delivery to each device that still exists.
-  /// Throws `signalNotFound`, `notSignalOwner`.
+  /// A signal, the number of devices that it was sent to, and its deliveries to devices that still exist, `limit` at a
+  /// time. Throws `signalNotFound`, `notSignalOwner`.
   public func getSignal(
-    _ id: SignalID, owner: ClientID
-  ) async throws(RegistryError) -> (signal: Signal, devices: Int, deliveries: [Delivery]) {
-    let found = try await store.signal(id)
-    guard let (signal, devices) = found, signal.clientID == owner else {
-      try await store.testExistence(of: owner)
-      throw found == nil ? .signalNotFound : .notSignalOwner
-    }
-    return (signal, devices, try await store.deliveries(of: id))
+    _ id: SignalID, owner: ClientID, limit: Int = maximumDeliveryPage, after cursor: DeviceID? = nil
+  ) async throws(RegistryError) -> (signal: Signal, devices: Int, deliveries: Page<Delivery, DeviceID>) {
+    guard let (signal, devices) = try await store.signal(id) else { throw .signalNotFound }
+    guard signal.clientID == owner else { throw .notSignalOwner }
+    let deliveries = try await store.deliveries(of: id, after: cursor, limit: limit + 1)
+    return (signal, devices, Page(deliveries, limit: limit) { $0.deviceID })
   }
 
   // MARK: Devices
@@ -118,7 +127,8 @@ public struct SignalService: Sendable {
     let first = acknowledgements.filter { seen.insert($0.signalID).inserted }
     guard !first.isEmpty else { return Acknowledged(acked: [], unknown: []) }
     let change = session.change(at: now)
-    let known = try await store.acknowledge(first, by: session.deviceID, change: change)
+    let known = try await store.acknowledge(
+      first, by: session.deviceID, owner: session.clientID, change: change)
     var (acked, unknown): ([SignalID], [SignalID]) = ([], [])
     for acknowledgement in first {
       let id = acknowledgement.signalID

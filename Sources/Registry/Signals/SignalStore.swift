@@ -1,12 +1,21 @@
 /// Stores signals and their deliveries.
 public protocol SignalStore: Sendable {
-  /// Stores a signal and one delivery for each addressed device. Returns the number of deliveries.
+  /// Stores a signal and a delivery for each of its first `step` addressees, by device id. If there are more, go on
+  /// with `continueSignal`: until the last delivery is stored, no operation shows the signal, and no device receives it.
   ///
   /// On an error, stores nothing. Throws, in this order, `clientNotFound`; `deviceNotFound`, `notOwner`,
-  /// `deviceRevoked` if true of any addressed device; `tooManySignals` at `maxLive` unexpired signals.
+  /// `deviceRevoked` if true of any addressed device; `tooManySignals` and `tooManyDeliveries` at the bounds.
+  ///
+  /// - Parameter step: deliveries that one statement stores, so that it delays no other write for long.
   func insertSignal(
-    _ signal: Signal, to addressees: Addressees, maxLive: Int, change: Change
-  ) async throws(RegistryError) -> Int
+    _ signal: Signal, to addressees: Addressees, bounds: SignalBounds, step: Int, change: Change
+  ) async throws(RegistryError) -> SignalProgress
+
+  /// Stores the deliveries of the next `step` active devices of the client. Throws `unavailable` if the signal was
+  /// removed meanwhile as abandoned.
+  func continueSignal(
+    _ signal: Signal, after progress: SignalProgress, step: Int, change: Change
+  ) async throws(RegistryError) -> SignalProgress
 
   /// At most `limit` of the client's signals after `cursor`, newest first, expired ones included.
   func signals(
@@ -16,8 +25,11 @@ public protocol SignalStore: Sendable {
   /// A signal and the number of devices that it was sent to.
   func signal(_ id: SignalID) async throws(RegistryError) -> (signal: Signal, devices: Int)?
 
-  /// All deliveries of a signal, by device id. Deliveries to deleted devices are deleted too.
-  func deliveries(of id: SignalID) async throws(RegistryError) -> [Delivery]
+  /// At most `limit` deliveries of a signal to devices after `cursor`, by device id. Deliveries to deleted devices are
+  /// deleted too.
+  func deliveries(
+    of id: SignalID, after cursor: DeviceID?, limit: Int
+  ) async throws(RegistryError) -> [Delivery]
 
   /// The oldest signals of the device that are neither acknowledged nor expired at `time`, at most `limit`.
   func pendingSignals(
@@ -27,9 +39,42 @@ public protocol SignalStore: Sendable {
   /// Stores each acknowledgement that is the first of its delivery. Returns, once each, the signals that were
   /// sent to the device, and whether their acknowledgement was stored.
   func acknowledge(
-    _ acknowledgements: [Acknowledgement], by id: DeviceID, change: Change
+    _ acknowledgements: [Acknowledgement], by id: DeviceID, owner: ClientID, change: Change
   ) async throws(RegistryError) -> [SignalID: Bool]
 
-  /// Deletes at most `limit` signals that expired before `time`, and returns their number.
-  func removeSignals(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int
+  /// Deletes signals that expired before `time`, and those that were created before `abandonedBefore` and are still not
+  /// wholly stored; first their deliveries. Returns how many rows it deleted, at most `maximumRows`; fewer if there are
+  /// no more.
+  func removeSignals(
+    expiredBefore time: Timestamp, abandonedBefore: Timestamp, maximumRows: Int
+  ) async throws(RegistryError) -> Int
+}
+
+/// The bounds on what is stored of a client's signals.
+public struct SignalBounds: Hashable, Sendable {
+  /// Signals that have not expired.
+  public let live: Int
+  /// Signals that are kept, expired ones included.
+  public let kept: Int
+  /// Deliveries of the signals that are kept.
+  public let deliveries: Int
+
+  public init(live: Int = SignalService.maximumLive, kept: Int = 100_000, deliveries: Int = 1_000_000) {
+    self.live = live
+    self.kept = kept
+    self.deliveries = deliveries
+  }
+}
+
+/// How much of a signal is stored.
+public struct SignalProgress: Hashable, Sendable {
+  /// Deliveries that are stored.
+  public let deliveries: Int
+  /// The device of the last one; nil once all deliveries are stored, and devices receive the signal.
+  public let last: DeviceID?
+
+  public init(deliveries: Int, last: DeviceID?) {
+    self.deliveries = deliveries
+    self.last = last
+  }
 }

@@ -78,11 +78,15 @@ public final class SQLiteDatabase: @unchecked Sendable {
   ) async throws(RegistryError) -> Value {
     let latest = MonotonicClock.milliseconds + maximumWaitMilliseconds
     let result: Result<Value, RegistryError> = await withUnsafeContinuation { continuation in
-      let isAccepted = pool.submit { [self] in
-        let result = perform(body, by: latest)
-        answerWhenCommitted { undone in continuation.resume(returning: undone.map { .failure($0) } ?? result) }
+      do throws(QueueFull) {
+        try pool.submit { [self] in
+          let result = perform(body, by: latest)
+          answerWhenCommitted { undone in continuation.resume(returning: undone.map { .failure($0) } ?? result)
+          }
+        }
+      } catch {
+        continuation.resume(returning: .failure(Self.full))
       }
-      if !isAccepted { continuation.resume(returning: .failure(Self.full)) }
     }
     return try result.get()
   }

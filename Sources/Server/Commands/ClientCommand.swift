@@ -79,9 +79,22 @@ enum ClientCommand {
   }
 
   private static func remove(_ id: ClientID, _ arguments: Arguments) async throws {
-    try await withClients(arguments) { try await $0.deleteClient(id, change: change()) }
+    try await withClients(arguments) { clients in
+      try await clients.deleteClient(id, change: change())
+      var deleted = 0
+      // Each round deletes the rows that it reports, so there are as many rounds as rows allow.
+      while true {
+        let rows = try await clients.clearDeletedClients(id, maximumRows: rowsPerReport)
+        deleted += rows
+        guard rows == rowsPerReport else { break }
+        print("deleted \(deleted) rows of \(id)")
+      }
+    }
     print("removed \(id)")
   }
+
+  /// Deleted rows between two lines of progress.
+  private static let rowsPerReport = 100_000
 
   private static func change() -> Change { Change(by: .operator, at: SystemClock().now()) }
 

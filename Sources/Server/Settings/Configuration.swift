@@ -2,7 +2,7 @@ internal import EventLoop
 internal import FoundationEssentials
 public import HTTP
 public import Observability
-internal import Registry
+public import Registry
 
 /// The settings of `serve`, parsed.
 public struct Configuration: Sendable {
@@ -23,6 +23,9 @@ public struct Configuration: Sendable {
   public var argon2Time: Int
   public var eventLoops: Int
   public var maxDevicesPerClient: Int
+  public var signalBounds: SignalBounds
+  /// How long a signal is kept after it expires.
+  public var signalRetentionDays: Int
   public var maxParkedPolls: Int
   var rateLimits: RateLimits.Settings
   public var logLevel: Logger.Level
@@ -68,6 +71,10 @@ public struct Configuration: Sendable {
     argon2Time = try arguments.number(of: .argon2Time)
     eventLoops = try arguments.number(of: .eventLoops, default: ProcessSettings.processorCount)
     maxDevicesPerClient = try arguments.number(of: .maxDevicesPerClient)
+    signalBounds = SignalBounds(
+      kept: try arguments.number(of: .maxSignalsPerClient),
+      deliveries: try arguments.number(of: .maxDeliveriesPerClient))
+    signalRetentionDays = try arguments.number(of: .signalRetentionDays)
     maxParkedPolls = try arguments.number(of: .maxParkedPolls)
     rateLimits = try RateLimits.Settings(arguments)
     logLevel = try Self.parse(arguments, .logLevel, "must be debug, info, notice, warning or error") {

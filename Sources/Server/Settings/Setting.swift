@@ -19,6 +19,9 @@ public enum Setting: String, CaseIterable, Sendable {
   case argon2Time = "ARGON2_TIME"
   case eventLoops = "EVENT_LOOPS"
   case maxDevicesPerClient = "MAX_DEVICES_PER_CLIENT"
+  case maxSignalsPerClient = "MAX_SIGNALS_PER_CLIENT"
+  case maxDeliveriesPerClient = "MAX_DELIVERIES_PER_CLIENT"
+  case signalRetentionDays = "SIGNAL_RETENTION_DAYS"
   case maxParkedPolls = "MAX_PARKED_POLLS"
   case rateLimitClient = "RATE_LIMIT_CLIENT"
   case rateLimitDevice = "RATE_LIMIT_DEVICE"
@@ -118,6 +121,18 @@ public enum Setting: String, CaseIterable, Sendable {
       Declaration(
         meaning: "devices of one client, revoked ones included", example: "500", defaultText: "10000",
         bounds: 1...1_000_000)
+    case .maxSignalsPerClient:
+      Declaration(
+        meaning: "signals of one client that are kept, expired ones included", example: "500000",
+        defaultText: "100000", bounds: 1...100_000_000)
+    case .maxDeliveriesPerClient:
+      Declaration(
+        meaning: "deliveries of the signals of one client that are kept, one for each device of each signal",
+        example: "5000000", defaultText: "1000000", bounds: 1...1_000_000_000)
+    case .signalRetentionDays:
+      Declaration(
+        meaning: "how long a signal is kept after it expires, with its deliveries", example: "7",
+        defaultText: "30", unit: "days", bounds: 0...3650)
     case .maxParkedPolls:
       Declaration(
         meaning: "polls that wait for a signal at the same time; one more is answered at once",

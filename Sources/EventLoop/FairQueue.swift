@@ -1,0 +1,121 @@
+/// Whose work waits, and how soon it must be done.
+public struct Turn: Hashable, Sendable {
+  /// Work of a higher urgency goes first.
+  public enum Urgency: Int, CaseIterable, Sendable {
+    /// What shuts somebody out, or replaces a secret.
+    case urgent
+    case ordinary
+    /// What nobody waits for, such as deleting expired rows.
+    case background
+  }
+
+  /// A number for the client; nil for the service's own work, which has a line of its own and no bound per party. Two
+  /// clients with the same number share a line, so a hash will do.
+  public let party: Int?
+  public let urgency: Urgency
+
+  public init(of party: Int?, _ urgency: Urgency = .ordinary) {
+    self.party = party
+    self.urgency = urgency
+  }
+}
+
+/// The queue is full, or it takes no more. The work was not started.
+public enum QueueFull: Error, Hashable, Sendable {
+  /// Too much work waits.
+  case forAll
+  /// Too much work of this party waits; others still find a place.
+  case forParty
+}
+
+/// A bounded queue that takes one element of each party in turn, so that a party with many waits behind its own. Within
+/// a party, and an urgency, elements leave in order of arrival.
+public struct FairQueue<Element> {
+  fileprivate struct Lines {
+    /// Parties with waiting elements; the first is next.
+    var order: [Int?] = []
+    var byParty: [Int?: Queue<Element>] = [:]
+  }
+
+  private let maximumCount: Int
+  private let maximumPerParty: Int
+  private var lines = [Lines](repeating: Lines(), count: Turn.Urgency.allCases.count)
+  private var countByParty: [Int: Int] = [:]
+  public private(set) var count = 0
+
+  /// - Parameters:
+  ///   - maximumCount: waiting elements of all parties and urgencies.
+  ///   - maximumPerParty: waiting elements of one party, of all urgencies.
+  public init(maximumCount: Int, maximumPerParty: Int) {
+    self.maximumCount = maximumCount
+    self.maximumPerParty = maximumPerParty
+  }
+
+  /// Waiting elements of the party.
+  public func count(of party: Int) -> Int { countByParty[party] ?? 0 }
+
+  public mutating func append(_ element: Element, _ turn: Turn) throws(QueueFull) {
+    if let party = turn.party, count(of: party) >= maximumPerParty { throw .forParty }
+    guard count < maximumCount else { throw .forAll }
+    lines[turn.urgency.rawValue].append(element, of: turn.party)
+    add(1, to: turn.party)
+  }
+
+  /// Removes the next element of a party that `isReady`, of the highest urgency that has one. A party that is not ready
+  /// keeps its place.
+  public mutating func removeFirst(where isReady: (_ party: Int?) -> Bool = { _ in true }) -> Element? {
+    for index in lines.indices {
+      guard let (element, party) = lines[index].removeFirst(where: isReady) else { continue }
+      add(-1, to: party)
+      return element
+    }
+    return nil
+  }
+
+  /// Removes and returns the elements that `isRemoved`. Takes time in proportion to `count`.
+  public mutating func removeAll(where isRemoved: (Element) -> Bool = { _ in true }) -> [Element] {
+    var removed: [Element] = []
+    var kept = FairQueue(maximumCount: maximumCount, maximumPerParty: maximumPerParty)
+    for index in lines.indices {
+      for party in lines[index].order {
+        for element in lines[index].byParty[party]?.removeAll() ?? [] {
+          if isRemoved(element) {
+            removed.append(element)
+          } else {
+            kept.lines[index].append(element, of: party)
+            kept.add(1, to: party)
+          }
+        }
+      }
+    }
+    self = kept
+    return removed
+  }
+
+  private mutating func add(_ number: Int, to party: Int?) {
+    count += number
+    guard let party else { return }
+    let sum = (countByParty[party] ?? 0) + number
+    countByParty[party] = sum == 0 ? nil : sum
+  }
+}
+
+extension FairQueue.Lines {
+  fileprivate mutating func append(_ element: Element, of party: Int?) {
+    if byParty[party] == nil { order.append(party) }
+    byParty[party, default: Queue()].append(element)
+  }
+
+  fileprivate mutating func removeFirst(
+    where isReady: (_ party: Int?) -> Bool
+  ) -> (element: Element, party: Int?)? {
+    guard let place = order.firstIndex(where: isReady) else { return nil }
+    let party = order.remove(at: place)
+    guard let element = byParty[party]!.removeFirst() else { return nil }
+    if byParty[party]!.count > 0 { order.append(party) } else { byParty[party] = nil }
+    return (element, party)
+  }
+}
+
+extension FairQueue: Sendable where Element: Sendable {}
+extension FairQueue.Lines: Sendable where Element: Sendable {}
