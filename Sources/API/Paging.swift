@@ -1,5 +1,6 @@
 internal import Encoding
 internal import Endpoints
+internal import HTTP
 internal import Registry
 
 /// The query of a page of a list: `?limit=` and `?cursor=`.

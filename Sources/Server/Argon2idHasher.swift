@@ -45,7 +45,7 @@ struct Argon2idHasher: PasswordHasher, ClosableService {
     _ body: @escaping @Sendable () -> Value
   ) async throws(RegistryError) -> Value {
     do throws(QueueFull) {
-      return try await pool.run(body)
+      return try await pool.run(Turn(of: nil), body)
     } catch {
       throw .overloaded(queue: "argon2id")
     }
