@@ -1,6 +1,6 @@
 public import Encoding
 
-/// The URL of a Redis: `redis://[user:password@]host:port/db`. The user and the database are optional. User and
+/// The URL of a Redis: `redis://[user:password@]host[:port][/db]`. The port is 6379 by default, the database 0. User and
 /// password are percent-decoded once (RFC 3986, section 2.1).
 public struct RedisURL: Sendable, Redacted {
   /// A name or an IP address; an IPv6 address without brackets.
@@ -13,6 +13,7 @@ public struct RedisURL: Sendable, Redacted {
   let database: Int
 
   private static let scheme = "redis://"
+  private static let defaultPort = 6379
   /// The maximum length of a DNS name (RFC 1035, section 2.3.4).
   static let maximumHostLength = 255
   /// Redis counts its databases in an `int`.
@@ -51,10 +52,14 @@ public struct RedisURL: Sendable, Redacted {
   }
 
   private static func hostAndPort(_ text: Substring) -> (host: String, port: UInt16)? {
-    guard let colon = text.lastIndex(of: ":"),
-      let port = DecimalText.read(text[text.index(after: colon)...], in: 1...65535)
-    else { return nil }
-    var host = text[..<colon]
+    var host = text
+    var port = defaultPort
+    // Not a colon inside the brackets of an IPv6 address.
+    if let colon = text.lastIndex(of: ":"), !text.hasSuffix("]") {
+      guard let number = DecimalText.read(text[text.index(after: colon)...], in: 1...65535) else { return nil }
+      port = number
+      host = text[..<colon]
+    }
     if host.hasPrefix("["), host.hasSuffix("]") {
       host = host.dropFirst().dropLast()
       guard host.contains(":"), host.utf8.allSatisfy({ Hex.value($0) != nil || ":.".utf8.contains($0) }) else {

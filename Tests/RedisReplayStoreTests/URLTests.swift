@@ -10,10 +10,12 @@ import Testing
     #expect((url.user, url.password) == ("", ""))
   }
 
-  @Test(arguments: ["redis://10.0.0.1:6379", "redis://10.0.0.1:6379/"])
-  func `The default database is 0`(_ text: String) throws {
+  @Test(arguments: [
+    "redis://10.0.0.1:6379", "redis://10.0.0.1:6379/", "redis://10.0.0.1", "redis://:password@10.0.0.1/0",
+  ])
+  func `The default port is 6379, and the default database 0`(_ text: String) throws {
     let url = try #require(RedisURL(text))
-    #expect((url.host, url.database) == ("10.0.0.1", 0))
+    #expect((url.host, url.port, url.database) == ("10.0.0.1", 6379, 0))
   }
 
   @Test
@@ -26,11 +28,12 @@ import Testing
 
   @Test
   func `An IPv6 address is in brackets`() throws {
-    #expect(try #require(RedisURL("redis://[::1]:6379/0")).host == "::1")
+    #expect(try #require(RedisURL("redis://[::1]:6380/0")).port == 6380)
+    #expect(try #require(RedisURL("redis://[::1]")).host == "::1")
   }
 
   @Test(arguments: [
-    "", "redis", "redis://", "redis:///0", "redis://h", "redis://h/0", "redis://h:/0", "redis://:6379/0",
+    "", "redis", "redis://", "redis:///0", "redis://::1", "redis://h:/0", "redis://:6379/0",
     "redis://h:0/0", "redis://h:65536/0", "redis://h:+1/0", "redis://h:1/x", "redis://h:1/-1",
     "redis://h:1/0/0",
     "redis://h:1/99999999999", "redis://h:1/0?x=1", "redis://h:1#x", "rediss://h:1/0", "REDIS://h:1/0",

@@ -54,7 +54,7 @@ public struct Configuration: Sendable {
     adminListen = try Self.adminListen(arguments)
     database = try Self.database(arguments)
     replayStore = try Self.parse(
-      arguments, .replayStore, "must be memory or redis://[USER:PASSWORD@]HOST:PORT[/DB]"
+      arguments, .replayStore, "must be memory or redis://[USER:PASSWORD@]HOST[:PORT][/DB]"
     ) { ReplayStoreSetting($0) }
     signatureSkewSeconds = try arguments.number(of: .signatureSkewSeconds)
     jwt = try JWTConfiguration(arguments)

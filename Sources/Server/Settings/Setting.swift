@@ -65,7 +65,7 @@ public enum Setting: String, CaseIterable, Sendable {
     case .replayStore:
       Declaration(
         meaning:
-          "where nonces are kept: memory, or redis://HOST:PORT/DB shared by all processes on one database",
+          "where nonces are kept: memory, or redis://HOST[:PORT][/DB] shared by all processes on one database",
         example: "redis://127.0.0.1:6379/0", defaultText: "memory")
     case .signatureSkewSeconds:
       Declaration(
