@@ -270,6 +270,12 @@ extension Problem {
       fields: [bearerChallenge])
   }
 
+  /// Reveals nothing about the device: no key was looked up.
+  static let otherDigest = Problem(
+    .signatureInvalid,
+    "The body does not have the sha-256 in `Content-Digest`: it was changed after it was signed, or the digest is of "
+      + "other bytes, for example with a terminating zero.", fields: [bearerChallenge])
+
   static func clockSkew(_ timeliness: Timeliness, serverTime: Timestamp) -> Problem {
     let reason =
       switch timeliness {

@@ -21,9 +21,9 @@ public struct DeviceCredentials: Sendable {
         message: "must be the \(Self.secretLength) characters 0-9 and a-f from the registration")
     }
     do {
-      signer = try RequestSigner(keyID: id, keys: DeviceKeys(secret: secret))
+      signer = try RequestSigner(keyID: id.lowercased(), keys: DeviceKeys(secret: secret))
     } catch {
-      throw .invalidArgument(name: "id", message: "must be the device's id, a UUID in lower case")
+      throw .invalidArgument(name: "id", message: "must be the device's id, a UUID")
     }
   }
 

@@ -1,4 +1,5 @@
-/// The text of a UUID of any version (RFC 9562, section 4), in lower case: `01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7a`.
+/// The text of a UUID of any version (RFC 9562, section 4): `01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7a`. It is written in
+/// lower case and read in either.
 ///
 /// The functions are inlinable because every signed request runs them.
 public enum UUIDText {
@@ -14,9 +15,7 @@ public enum UUIDText {
       if index == 8 || index == 13 || index == 18 || index == 23 {
         guard byte == UInt8(ascii: "-") else { return nil }
       } else {
-        guard byte.isLowerCaseHexDigit else { return nil }
-        // The low bits of `a` are 1.
-        let nibble = byte.isDigit ? byte & 0xF : (byte & 0xF) + 9
+        guard let nibble = Hex.value(byte) else { return nil }
         // 16 digits and two hyphens make the first word.
         if index < 18 {
           words.high = words.high << 4 | UInt64(nibble)

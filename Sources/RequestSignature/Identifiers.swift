@@ -14,7 +14,7 @@ public enum Nonce {
   }
 }
 
-/// The `keyid` of a device: its id, a UUID in lower case.
+/// The `keyid` of a device: its id, a UUID.
 enum KeyID {
   static func isWellFormed(_ text: some Collection<UInt8>) -> Bool { UUIDText.read(text) != nil }
 }

@@ -40,7 +40,7 @@ extension Malformation: CustomStringConvertible {
     switch self {
     case .field(let name, let error): "\(name) cannot be read: \(error)"
     case .fieldMissing(let name): "\(name) is missing: Signature and Signature-Input go together"
-    case .keyIDUnknown: "no member of Signature-Input has a keyid that is a device id in lower case"
+    case .keyIDUnknown: "no member of Signature-Input has a keyid that is a device's id, a UUID"
     case .notAList(let label): "\(label) in Signature-Input is no list of components"
     case .signatureMissing(let label): "Signature has no member \(label), which Signature-Input has"
     case .signatureMisshapen(let label):
@@ -54,9 +54,19 @@ extension Malformation: CustomStringConvertible {
     case .componentNotCovered(let name): "\(name) must be covered"
     case .lineBreak(let name): "the value of \(name) has a line break"
     case .parameterMissing(let name): "the parameter \(name) is missing"
-    case .parameterMisshapen(let name): "the parameter \(name) is not of its form"
+    case .parameterMisshapen(let name): "the parameter \(name) must be \(Self.form(of: name))"
     case .parameterRefused(let name): "the parameter \(name) is not supported"
     case .digestMissing: "Content-Digest has no sha-256"
+    }
+  }
+
+  private static func form(of parameter: String) -> String {
+    switch parameter {
+    case "nonce":
+      "a string of \(Nonce.lengths.lowerBound) to \(Nonce.lengths.upperBound) characters, each one of A-Z a-z 0-9 - _"
+    case "created", "expires": "a whole number of seconds since 1970, without quotes"
+    case "keyid": "a device's id, a UUID, as a string"
+    default: "a string"
     }
   }
 }

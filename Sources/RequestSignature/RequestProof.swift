@@ -3,7 +3,7 @@
 ///
 /// Check in this order: initialiser, `timeliness`, `hasDigest(of:)`, `verify`, nonce.
 public final class RequestProof: Sendable {
-  /// The device's id, a UUID in lower case.
+  /// The device's id, a UUID in the case in which it was received: the answer's signature repeats it.
   public let keyID: String
   /// 8 to 64 characters of `A-Z a-z 0-9 - _`.
   public let nonce: String
@@ -20,8 +20,7 @@ public final class RequestProof: Sendable {
   private let signature: [UInt8]
   private let digest: [UInt8]?
 
-  /// Reads the signature of the first member of `Signature-Input` whose `keyid` is a UUID in lower case. Nil if the
-  /// request has neither `Signature` nor `Signature-Input`. Throws if they are malformed or cover too little, or if
+  /// Reads the signature of the first member of `Signature-Input` whose `keyid` is a UUID. Nil if the request has neither `Signature` nor `Signature-Input`. Throws if they are malformed or cover too little, or if
   /// `Content-Digest` is present without `sha-256`.
   public init?(_ request: RequestView) throws(Malformation) {
     guard let message = try MessageSignature(value: request.value, where: { KeyID.isWellFormed($0) }) else {

@@ -11,7 +11,7 @@ public struct RequestSigner: Sendable {
   /// The largest integer of a structured field (RFC 9651, section 3.3.1).
   private static let timeBounds: ClosedRange<Int64> = 0...999_999_999_999_999
 
-  /// Throws `parameterMisshapen` if the key id is not a UUID in lower case.
+  /// Throws `parameterMisshapen` if the key id is not a UUID.
   public init(keyID: String, keys: DeviceKeys) throws(Malformation) {
     guard KeyID.isWellFormed(keyID.utf8) else { throw .parameterMisshapen("keyid") }
     self.keyID = keyID

@@ -46,9 +46,8 @@ extension API {
     try await request.receiveWholeContent()
     let proof = try readSignature(of: request)
     try testTimeliness(of: proof)
-    guard proof.hasDigest(of: request.content), let id = DeviceID(proof.keyID) else {
-      throw Problem(RegistryError.signatureInvalid)
-    }
+    guard proof.hasDigest(of: request.content) else { throw .otherDigest }
+    guard let id = DeviceID(proof.keyID) else { throw Problem(RegistryError.signatureInvalid) }
     do throws(RegistryError) {
       let session = try await services.authentication.authenticate(
         id, nonce: proof.nonce, created: proof.created, from: request.caller, requestID: request.id

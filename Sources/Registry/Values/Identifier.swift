@@ -6,7 +6,7 @@ public typealias DeviceID = Identifier<Device>
 /// A signal's id.
 public typealias SignalID = Identifier<Signal>
 
-/// The id of an entity: a UUID (RFC 9562) in lower case. `Entity` makes each kind of id a type.
+/// The id of an entity: a UUID (RFC 9562). `Entity` makes each kind of id a type.
 ///
 /// The registry makes version 7, so that ids sort by age and are adjacent in an index; it reads all versions.
 ///
@@ -30,7 +30,7 @@ public struct Identifier<Entity>: Hashable, Sendable {
     low = words.1 & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
   }
 
-  /// Reads the lower-case form of 36 characters; nil for any other.
+  /// Reads the form of 36 characters, in either case; nil for any other.
   @inlinable public init?(_ text: String) { self.init(utf8: text.utf8) }
 
   /// Reads the same form from its bytes.
