@@ -23,7 +23,8 @@ extension Answer {
     try Self.decode(type, from: body)
   }
 
-  private static func decode<Value: Decodable>(_ type: Value.Type, from json: Data) throws(RegistryClientError)
+  private static func decode<Value: Decodable>(_ type: Value.Type = Value.self, from json: Data)
+    throws(RegistryClientError)
     -> Value
   {
     do {
@@ -48,29 +49,40 @@ extension Answer {
     return place.isEmpty ? "it is not the expected JSON" : "\(place) is missing or has the wrong type"
   }
 
-  /// The signals of a poll. Throws `malformedAnswer`.
+  /// The signals of a poll. Throws `malformedAnswer` if the answer as a whole cannot be read.
   func pollResult() throws(RegistryClientError) -> PollResult {
-    struct Members: Decodable {
-      let signals: [Member]
-      let server_time: Date
-      struct Member: Decodable {
-        let id: String
-        let created_at, expires_at: Date
-      }
-    }
-    let members = try decode(Members.self)
-    let payloads = JSONText(body).member("signals").map { $0.elements.map(\.payload) } ?? []
-    guard payloads.count == members.signals.count else {
-      throw .malformedAnswer("its list of signals cannot be read")
+    let text = JSONText(body)
+    guard let elements = text.member("signals")?.elements, let serverTime = text.member("server_time") else {
+      throw .malformedAnswer("signals or server_time is missing or has the wrong type")
     }
     var signals: [DeviceSignal] = []
-    for (member, payload) in zip(members.signals, payloads) {
-      guard let payload else { throw .malformedAnswer("the payload of a signal is missing or not an object") }
-      signals.append(
-        DeviceSignal(
-          id: member.id, createdAt: member.created_at, expiresAt: member.expires_at, payload: payload))
+    var unreadable: [UnreadableSignal] = []
+    for element in elements {
+      do throws(RegistryClientError) { signals.append(try Self.signal(element)) } catch {
+        let id: String? = element.member("id").flatMap { try? Self.decode(from: Data($0.bytes)) }
+        guard case .malformedAnswer(let reason) = error else { throw error }
+        unreadable.append(UnreadableSignal(id: id, reason: reason))
+      }
     }
-    return PollResult(signals: signals, serverTime: members.server_time, retryAfterSeconds: retryAfterSeconds)
+    return PollResult(
+      signals: signals, unreadable: unreadable, serverTime: try Self.decode(from: Data(serverTime.bytes)),
+      retryAfterSeconds: retryAfterSeconds)
+  }
+
+  private static func signal(_ text: JSONText) throws(RegistryClientError) -> DeviceSignal {
+    struct Members: Decodable {
+      let id: String
+      let created_at, expires_at: Date
+    }
+    let members: Members = try decode(from: Data(text.bytes))
+    guard let payload = text.payload else {
+      throw .malformedAnswer("the payload is missing or not an object")
+    }
+    guard (try? JSONSerialization.jsonObject(with: payload.json)) != nil else {
+      throw .malformedAnswer("the payload has a text or a number that cannot be read")
+    }
+    return DeviceSignal(
+      id: members.id, createdAt: members.created_at, expiresAt: members.expires_at, payload: payload)
   }
 
   /// A signal with its payload and deliveries. Throws `malformedAnswer`.

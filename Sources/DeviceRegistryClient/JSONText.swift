@@ -15,22 +15,44 @@ struct JSONText {
   }
 
   /// The value of an object's member, the last one with this name; nil for other values, or without such a member.
-  /// Names are compared without decoding escapes.
   func member(_ name: String) -> JSONText? {
     guard bytes.first == UInt8(ascii: "{") else { return nil }
-    let quoted = Array("\"\(name)\"".utf8)
     var found: JSONText?
-    for part in parts where part.starts(with: quoted) {
-      let value = part.dropFirst(quoted.count).drop(while: \.isJSONWhiteSpace)
-      guard value.first == UInt8(ascii: ":") else { continue }
+    for part in parts {
+      guard let end = Self.endOfString(part) else { continue }
+      let value = part[end...].drop(while: \.isJSONWhiteSpace)
+      guard value.first == UInt8(ascii: ":"), Self.isString(part[..<end], name) else { continue }
       found = JSONText(value.dropFirst())
     }
     return found
   }
 
-  /// The elements of an array; none for what is no array.
-  var elements: [JSONText] {
-    bytes.first == UInt8(ascii: "[") ? parts.map { JSONText($0) } : []
+  /// The index after the string that the text begins with; nil if it begins with no string.
+  private static func endOfString(_ text: Data.SubSequence) -> Int? {
+    guard text.first == UInt8(ascii: "\"") else { return nil }
+    var isEscaped = false
+    for (index, byte) in zip(text.indices, text).dropFirst() {
+      if isEscaped {
+        isEscaped = false
+      } else if byte == UInt8(ascii: "\\") {
+        isEscaped = true
+      } else if byte == UInt8(ascii: "\"") {
+        return index + 1
+      }
+    }
+    return nil
+  }
+
+  /// Whether a string has this value. A name may have escapes.
+  private static func isString(_ text: Data.SubSequence, _ value: String) -> Bool {
+    if text.elementsEqual("\"\(value)\"".utf8) { return true }
+    return text.contains(UInt8(ascii: "\\"))
+      && (try? JSONDecoder().decode(String.self, from: Data(text))) == value
+  }
+
+  /// The elements of an array; nil for other values.
+  var elements: [JSONText]? {
+    bytes.first == UInt8(ascii: "[") ? parts.map { JSONText($0) } : nil
   }
 
   /// The parts between the commas of the outermost object or array.

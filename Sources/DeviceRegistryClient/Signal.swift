@@ -66,6 +66,14 @@ public struct DeviceSignal: Hashable, Sendable, Identifiable {
   public let payload: SignalPayload
 }
 
+/// A signal that this library cannot read. It does not affect other signals.
+public struct UnreadableSignal: Hashable, Sendable {
+  /// For the acknowledgement; nil if the id cannot be read either.
+  public let id: String?
+  /// What is wrong, for a log.
+  public let reason: String
+}
+
 /// The content of a signal: a JSON object, byte for byte as the registry sent it.
 public struct SignalPayload: Hashable, Sendable {
   public let json: Data
@@ -82,6 +90,9 @@ public struct SignalPayload: Hashable, Sendable {
 public struct PollResult: Hashable, Sendable {
   /// The signals that are neither acknowledged nor expired, oldest first.
   public let signals: [DeviceSignal]
+  /// Signals of the same poll that cannot be read. They count towards `max` until they are acknowledged, for example
+  /// as failed, or expire.
+  public let unreadable: [UnreadableSignal]
   /// The registry's time.
   public let serverTime: Date
   /// The seconds to wait before the next poll, if the registry asks for a pause.

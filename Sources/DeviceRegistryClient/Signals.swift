@@ -14,6 +14,7 @@ public struct Signals: AsyncSequence, Sendable {
   fileprivate let client: DeviceClient
   fileprivate let wait: Int
   fileprivate let max: Int
+  fileprivate let report: @Sendable (UnreadableSignal) -> Void
 
   public func makeAsyncIterator() -> Iterator { Iterator(signals: self) }
 
@@ -21,9 +22,10 @@ public struct Signals: AsyncSequence, Sendable {
     private let client: DeviceClient
     private let wait: Int
     private let max: Int
+    private let report: @Sendable (UnreadableSignal) -> Void
     /// Signals that were polled and not returned yet, in reverse.
     private var waiting: [DeviceSignal] = []
-    /// The returned signals that may arrive again: those of the last poll that had any. At most `max`.
+    /// The returned or reported signals that may arrive again: those of the last poll that had any. At most `max`.
     private var known: Set<String> = []
     private var failures = 0
 
@@ -31,6 +33,7 @@ public struct Signals: AsyncSequence, Sendable {
       client = signals.client
       wait = signals.wait
       max = signals.max
+      report = signals.report
     }
 
     /// The shortest time between polls that bring nothing new. An unacknowledged signal, a second program with the
@@ -62,7 +65,9 @@ public struct Signals: AsyncSequence, Sendable {
       }
       failures = 0
       waiting = result.signals.filter { !known.contains($0.id) }.reversed()
-      if !result.signals.isEmpty { known = Set(result.signals.map(\.id)) }
+      for signal in result.unreadable where signal.id.map(known.contains) != true { report(signal) }
+      let ids = result.signals.map(\.id) + result.unreadable.compactMap(\.id)
+      if !ids.isEmpty { known = Set(ids) }
       if waiting.isEmpty { try await pause(since: start, retryAfterSeconds: result.retryAfterSeconds) }
     }
 
@@ -79,7 +84,13 @@ public struct Signals: AsyncSequence, Sendable {
 extension DeviceClient {
   /// The signals as they arrive. Each poll waits up to `wait` seconds and returns up to `max` signals; numbers out of
   /// bounds end the sequence with `invalidArgument`.
-  public func signals(wait: Int = 25, max: Int = signalCounts.upperBound) -> Signals {
-    Signals(client: self, wait: wait, max: max)
+  ///
+  /// - Parameter report: called for each signal that cannot be read. Acknowledge it as failed, so that the registry does
+  ///   not send it again.
+  public func signals(
+    wait: Int = 25, max: Int = signalCounts.upperBound,
+    report: @escaping @Sendable (UnreadableSignal) -> Void = { _ in }
+  ) -> Signals {
+    Signals(client: self, wait: wait, max: max, report: report)
   }
 }

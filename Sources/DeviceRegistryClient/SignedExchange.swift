@@ -11,8 +11,18 @@ final class SignedExchange: Sendable {
   private let system: ClientSystem
   let retries: RetryPolicy
 
-  /// The difference of the registry's clock to ours, in milliseconds, as confirmed by a signed answer.
-  private let clockOffset = Mutex<Int64>(0)
+  /// Differences of the registry's clock to ours, in milliseconds.
+  private struct ClockOffsets {
+    /// Confirmed by a signed answer.
+    var confirmed: Int64 = 0
+    /// From an unsigned answer, until a signed answer arrives.
+    var proposed: Int64?
+  }
+
+  private let clockOffsets = Mutex(ClockOffsets())
+
+  /// The greatest correction of the device's clock that an answer may ask for.
+  private static let maximumCorrectionMilliseconds: Int64 = 24 * 60 * 60 * 1000
 
   init(origin: Origin, credentials: DeviceCredentials, retries: RetryPolicy, system: ClientSystem) {
     self.origin = origin
@@ -32,30 +42,33 @@ final class SignedExchange: Sendable {
 
   /// Sends a request, and once more if the registry says that the device's clock is wrong.
   func performOnce(_ call: Call) async throws(RegistryClientError) -> Answer {
-    let answer = try await attempt(call, clockOffset: clockOffset.withLock { $0 })
+    let answer = try await attempt(call, clockOffset: clockOffsets.withLock { $0.confirmed })
     if answer.isSuccess { return answer }
     guard case .problem(let problem) = answer.failure, problem.status == 401, problem.kind == "clock-skew",
-      let serverTime = problem.serverTime
+      let serverTime = problem.serverTime, let offset = offset(to: serverTime)
     else { throw answer.failure }
-    return try await performOnce(call, at: serverTime)
+    let second = try await attempt(call, clockOffset: offset)
+    guard second.isSuccess else { throw second.failure }
+    return second
   }
 
-  /// Sends a request with the time that the registry gave, and keeps that time if the registry confirms it.
+  /// The offset to sign the request with once more; nil if the time is too far from ours.
   ///
   /// The answer with the time is not signed, because the registry sent it before it looked up any key. An attacker on
   /// the network could have made it with a future time, hold back the request that is signed with it, and send it at
   /// that time. TLS prevents this; without TLS, the attacker gains one poll or acknowledgement, a repetition of what
-  /// the device sent anyway. Therefore the time is used for this request only, and for later ones after a signed
-  /// answer with this nonce shows that the registry accepted it.
-  private func performOnce(_ call: Call, at serverTime: Date) async throws(RegistryClientError) -> Answer {
-    guard let serverMilliseconds = Int64(exactly: (serverTime.timeIntervalSince1970 * 1000).rounded()) else {
-      throw .malformedAnswer("server_time is no time")
+  /// the device sent anyway. Therefore only one such time is used until a signed answer shows which time the registry
+  /// accepts.
+  private func offset(to serverTime: Date) -> Int64? {
+    let milliseconds = (serverTime.timeIntervalSince1970 * 1000).rounded()
+    return clockOffsets.withLock { offsets in
+      if let proposed = offsets.proposed { return proposed }
+      guard let offset = Int64(exactly: milliseconds).map({ $0 - system.now() }),
+        offset.magnitude <= Self.maximumCorrectionMilliseconds
+      else { return nil }
+      offsets.proposed = offset
+      return offset
     }
-    let offset = serverMilliseconds - system.now()
-    let answer = try await attempt(call, clockOffset: offset)
-    if answer.isSigned { clockOffset.withLock { $0 = offset } }
-    guard answer.isSuccess else { throw answer.failure }
-    return answer
   }
 
   /// Signs, sends and verifies. If the answer has a signature, it must be valid, whatever the status; a success must
@@ -79,6 +92,7 @@ final class SignedExchange: Sendable {
     } catch {
       throw .notAuthentic("\(error)")
     }
+    clockOffsets.withLock { $0 = ClockOffsets(confirmed: clockOffset) }
     return answer
   }
 

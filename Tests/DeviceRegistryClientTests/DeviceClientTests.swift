@@ -70,6 +70,35 @@ struct DeviceClientTests {
   }
 
   @Test
+  func `A signal that cannot be read does not affect the others`() async throws {
+    for (payload, reason) in [
+      ("5", "not an object"), (#"{"a":"\ud800"}"#, "cannot be read"),
+      (#"{"payload":{}}x"#, "not the expected JSON"),
+    ] {
+      var reply = pollReply(["s-1", "s-2", "s-3"])
+      let text = String(decoding: reply.body, as: UTF8.self)
+      let good = #"{"symbol":"EURUSD"}"#
+      let second = try #require(text.ranges(of: good).dropFirst().first)
+      reply.body = Array(text.replacingCharacters(in: second, with: payload).utf8)
+      let stand = StandInDevices([.signed(reply)])
+      let result = try await deviceClient(stand.url).poll()
+      #expect(result.signals.map(\.id) == ["s-1", "s-3"])
+      #expect(result.unreadable.map(\.id) == ["s-2"])
+      #expect(result.unreadable[0].reason.contains(reason))
+    }
+  }
+
+  @Test
+  func `A payload whose name has an escape is found`() async throws {
+    var reply = pollReply(["s-1"])
+    let text = String(decoding: reply.body, as: UTF8.self)
+    reply.body = Array(text.replacing(#""payload""#, with: #""payl\u006fad""#).utf8)
+    let stand = StandInDevices([.signed(reply)])
+    #expect(
+      try await deviceClient(stand.url).poll().signals[0].payload.json == Data(#"{"symbol":"EURUSD"}"#.utf8))
+  }
+
+  @Test
   func `It acknowledges; the body is covered by the signature`() async throws {
     let stand = StandInDevices([.signed(.json(#"{"acked":["s-1"],"unknown":["s-2"]}"#))])
     let result = try await deviceClient(stand.url).acknowledge([
@@ -137,14 +166,16 @@ struct DeviceClientTests {
   @Test
   func `Ids and secrets that are not of their form are refused; the keys are not printed`() async throws {
     for (id, secret) in [
-      (StandInDevices.id.uppercased(), StandInDevices.secret), (StandInDevices.id, "short"),
+      ("device", StandInDevices.secret), (StandInDevices.id, "short"),
       (StandInDevices.id, String(repeating: "F", count: 64)), ("", StandInDevices.secret),
     ] {
       #expect(
         await failure { () throws(RegistryClientError) in try DeviceCredentials(id: id, secret: secret) } != nil
       )
     }
-    let credentials = try DeviceCredentials(id: StandInDevices.id, secret: StandInDevices.secret)
+    let credentials = try DeviceCredentials(
+      id: StandInDevices.id.uppercased(), secret: StandInDevices.secret)
+    #expect(credentials.id == StandInDevices.id)
     var text = "\(credentials)" + String(reflecting: credentials)
     dump(credentials, to: &text)
     #expect(text.contains("<redacted>") && !text.contains("DeviceKeys"))
@@ -205,9 +236,8 @@ struct AnswerVerificationTests {
   }
 
   @Test(arguments: [
-    "", "[]", "{}", #"{"signals":[{}],"server_time":"2030-01-01T00:00:00.000Z"}"#,
+    "", "[]", "{}", #"{"signals":[{}]}"#, #"{"signals":{},"server_time":"2030-01-01T00:00:00.000Z"}"#,
     #"{"signals":[],"server_time":"yesterday"}"#,
-    #"{"signals":[{"id":"a","created_at":"2030-01-01T00:00:00.000Z","expires_at":"2030-01-01T00:00:00.000Z","payload":1}],"server_time":"2030-01-01T00:00:00.000Z"}"#,
   ])
   func `One that is signed and not of the form that is known`(text: String) async throws {
     let stand = StandInDevices([.signed(.json(text))])
@@ -268,6 +298,33 @@ struct ClockTests {
       let now = TestSystem.now / 1000
       #expect(stand.proofs.map(\.created) == [now, now + ahead, now])
     }
+  }
+
+  @Test
+  func `follows one unsigned time until an answer is signed`() async throws {
+    let (first, second) = ("2030-01-01T02:00:00.000Z", "2030-01-01T05:00:00.000Z")
+    let stand = StandInDevices([
+      .clockSkew(serverTime: first), .unsigned(.problem(400, "any")), .clockSkew(serverTime: second),
+      .signed(emptyPoll), .clockSkew(serverTime: second), .signed(emptyPoll),
+    ])
+    let client = try deviceClient(stand.url)
+    #expect(await failure { () throws(RegistryClientError) in try await client.poll() } != nil)
+    _ = try await client.poll()
+    _ = try await client.poll()
+    let now = TestSystem.now / 1000
+    #expect(
+      stand.proofs.map(\.created) == [now, now + ahead, now, now + ahead, now + ahead, now + 5 * 3600])
+  }
+
+  @Test(arguments: [
+    ("2030-01-02T00:00:00.000Z", 2), ("2030-01-02T00:00:00.001Z", 1), ("2029-12-30T23:59:59Z", 1),
+  ])
+  func `follows at most 24 hours`(serverTime: String, requests: Int) async throws {
+    let stand = StandInDevices([.clockSkew(serverTime: serverTime), .signed(emptyPoll)])
+    let client = try deviceClient(stand.url)
+    let error = await failure { () throws(RegistryClientError) in try await client.poll() }
+    #expect(error?.problem?.kind == (requests == 1 ? "clock-skew" : nil))
+    #expect(stand.proofs.count == requests)
   }
 
   @Test

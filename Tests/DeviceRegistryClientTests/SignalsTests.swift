@@ -25,6 +25,22 @@ struct SignalsTests {
   }
 
   @Test
+  func `A signal that cannot be read is reported once, and the others come`() async throws {
+    let stand = StandInDevices([
+      .signed(pollReply(["bad"], payload: "5")), .signed(pollReply(["bad"], payload: "5")),
+      .signed(pollReply(["good"])),
+    ])
+    let (reports, report) = AsyncStream<UnreadableSignal>.makeStream()
+    let client = try deviceClient(stand.url)
+    #expect(try await first(1, of: client.signals { report.yield($0) }) == ["good"])
+    report.finish()
+    var reported: [String?] = []
+    for await signal in reports { reported.append(signal.id) }
+    #expect(reported == ["bad"])
+    #expect(stand.proofs.count == 3)
+  }
+
+  @Test
   func `Polls that bring nothing new begin a second apart, unless they waited`() async throws {
     let steps: [Step] = [
       .signed(pollReply(["a"])), .signed(pollReply(["a"])), .signed(emptyPoll), .signed(pollReply(["b"])),
