@@ -50,7 +50,8 @@ struct NewClient: JSONInput {
       .optional(
         "id",
         .text(
-          ClientID.schema, message: "must have 1 to \(ClientID.maximumLength) visible ASCII characters",
+          ClientID.schema,
+          message: "must have 1 to \(ClientID.maximumLength) visible ASCII characters, and not be . or ..",
           parse: ClientID.init),
         "Default: a new UUID."),
       .optional(

@@ -78,12 +78,22 @@ struct NamedDevice: JSONInput {
         "device_name",
         .text(
           DeviceName.schema.adding([
-            "pattern":
-              #"^[^\u0000-\u001f\u007f-\u009f]*[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$"#
+            "pattern": .string("^[^\(refused)]*[^\\s\(refused)\(joiners)][^\(refused)]*$")
           ]),
           parse: deviceName),
-        "Normalised to NFC and trimmed of white space; unique among the client's devices that are not revoked.")
+        "Normalised to NFC and trimmed of white space, without invisible characters; a joiner (U+200D) and variation selectors are allowed in emoji. Unique among the client's devices that are not revoked."
+      )
     ) { NamedDevice(deviceName: $0) })
+
+  /// Control characters and default-ignorable code points, as a part of a character class.
+  private static let refused =
+    #"\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200c\u200e\u200f"#
+    + #"\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufff8"#
+    // Patterns of JSON Schema have no escape for these that all libraries know.
+    + "\u{1BCA0}-\u{1BCA3}\u{1D173}-\u{1D17A}\u{E0000}-\u{E0FFF}"
+
+  /// The invisible characters of emoji.
+  private static let joiners = #"\u200d\ufe0e\ufe0f"#
 
   private static func deviceName(_ text: String) throws(Problem) -> DeviceName {
     do throws(RegistryError) { return try DeviceName(text) } catch {

@@ -16,7 +16,8 @@ extension Identifier: JSONWritable {
 extension ClientID: JSONWritable {
   public static var schema: JSONValue {
     [
-      "type": "string", "minLength": 1, "maxLength": .integer(Int64(maximumLength)), "pattern": "^[!-~]*$",
+      "type": "string", "minLength": 1, "maxLength": .integer(Int64(maximumLength)),
+      "pattern": #"^(\.{0,2}[!-\-/-~]|\.{3})[!-~]*$"#,
     ]
   }
   public func write(to json: inout JSONWriter) { json.string(text) }

@@ -30,13 +30,15 @@ extension Call {
     guard Self.isJSON(contentType) else { throw .unsupportedMediaType }
   }
 
-  /// `application/json`, with or without `charset=utf-8` (RFC 9110, section 8.3.1).
+  /// `application/json`, with or without `charset=utf-8` (RFC 9110, section 8.3.1). Parameters may be empty (section
+  /// 5.6.6).
   static func isJSON(_ contentType: String) -> Bool {
     let parts = contentType.lowercased().split(separator: ";", omittingEmptySubsequences: false)
       .map { $0.trimming { $0 == " " || $0 == "\t" } }
     guard parts.first == "application/json" else { return false }
-    return parts.count == 1
-      || parts.count == 2 && ["charset=utf-8", "charset=\"utf-8\""].contains(parts[1])
+    let parameters = parts.dropFirst().filter { !$0.isEmpty }
+    return parameters.count <= 1
+      && parameters.allSatisfy { ["charset=utf-8", "charset=\"utf-8\""].contains($0) }
   }
 }
 
@@ -114,6 +116,12 @@ extension Problem {
   fileprivate init(_ fault: JSONFault) {
     switch fault {
     case .notUTF8: self = .malformedJSON("The body is not UTF-8 text.")
+    case .byteOrderMark:
+      self = .malformedJSON("The body begins with a byte order mark (U+FEFF); send UTF-8 without one.")
+    case .terminatingNUL:
+      self = .malformedJSON(
+        "The body ends with a zero byte; send the text without it. In MQL5, StringToCharArray copies the terminating "
+          + "zero unless its argument `count` is the length of the text.")
     case .unexpected(let byte):
       self = .malformedJSON("The body is not JSON: syntax error at byte \(byte).")
     case .tooEarlyEnd: self = .malformedJSON("The body is not JSON: it ends before the text is complete.")
@@ -124,7 +132,9 @@ extension Problem {
       switch fault {
       case .repeated: self = .invalidValue(of: field, "must not be given twice")
       case .containsNUL: self = .invalidValue(of: field, "must not contain U+0000")
-      case .tooLarge: self = .invalidValue(of: field, "is too large a number")
+      case .tooLarge: self = .invalidValue(of: field, "is a number outside the range of binary64")
+      case .unpairedSurrogate:
+        self = .invalidValue(of: field, "must not contain half of a surrogate pair, such as \\ud800 alone")
       }
     }
   }

@@ -5,7 +5,7 @@ struct JSONParser {
   private let bytes: [UInt8]
   private let rawMembers: [String]
   private var position = 0
-  /// Whether the parser is inside a raw value, for which it makes no values.
+  /// Whether the parser is inside a raw value, which may contain U+0000.
   private var isRaw = false
   /// The first member that is refused. Reported only if the rest of the text is valid JSON.
   private var memberFault: (path: [String], fault: JSONFault.MemberFault)?
@@ -16,14 +16,25 @@ struct JSONParser {
   }
 
   mutating func text() throws(JSONFault) -> ParsedJSON {
-    // ASCII text in UTF-16 is also valid UTF-8, with a NUL in every character.
-    guard !bytes.contains(0), (try? UTF8Span(validating: bytes.span)) != nil else { throw .notUTF8 }
+    try testEncoding()
     let value = try value(depth: 0)
     skipSpace()
     guard position == bytes.count else { throw unexpected }
     if let memberFault { throw .member(path: memberFault.path, memberFault.fault) }
     return value
   }
+
+  private func testEncoding() throws(JSONFault) {
+    guard !Self.byteOrderMarks.contains(where: bytes.starts) else { throw .byteOrderMark }
+    if let first = bytes.firstIndex(of: 0) {
+      // ASCII text in UTF-16 is also valid UTF-8, with a NUL in every character.
+      throw bytes[first...].allSatisfy { $0 == 0 } ? .terminatingNUL : .notUTF8
+    }
+    guard (try? UTF8Span(validating: bytes.span)) != nil else { throw .notUTF8 }
+  }
+
+  /// U+FEFF in UTF-8 and in both forms of UTF-16.
+  private static let byteOrderMarks: [[UInt8]] = [[0xEF, 0xBB, 0xBF], [0xFE, 0xFF], [0xFF, 0xFE]]
 
   private var next: UInt8? { position < bytes.count ? bytes[position] : nil }
 
@@ -70,7 +81,6 @@ struct JSONParser {
       parser.skipSpace()
       try parser.expect(":")
       let value = try parser.memberValue(of: name, depth: depth)
-      guard !parser.isRaw else { return }
       if wasAccepted { parser.prefixFault(with: name) }
       if names.isRepeated(name, after: members) { parser.note(.repeated, path: [name]) }
       members.append(ParsedObject.Member(name: name, value: value))
@@ -95,7 +105,6 @@ struct JSONParser {
     try list(between: "[", "]") { (parser) throws(JSONFault) in
       let wasAccepted = parser.memberFault == nil
       let value = try parser.value(depth: depth + 1)
-      guard !parser.isRaw else { return }
       if wasAccepted { parser.prefixFault(with: String(elements.count)) }
       elements.append(value)
     }
@@ -145,7 +154,6 @@ struct JSONParser {
       _ = take("+") || take("-")
       try digits()
     }
-    guard !isRaw else { return .null }
     let text = String(decoding: bytes[start..<position], as: UTF8.self)
     if isWhole, let number = Int64(text) { return .integer(number) }
     let number = Double(text) ?? .infinity
@@ -174,8 +182,7 @@ extension JSONParser {
       try escape()
     }
     let content = start..<position - 1
-    guard !isRaw else { return "" }
-    return hasEscapes ? try unescaped(content) : String(decoding: bytes[content], as: UTF8.self)
+    return hasEscapes ? unescaped(content) : String(decoding: bytes[content], as: UTF8.self)
   }
 
   /// Skips an escape after its backslash.
@@ -207,7 +214,7 @@ extension JSONParser {
   }
 
   /// The text of a string whose escapes are well formed.
-  private mutating func unescaped(_ content: Range<Int>) throws(JSONFault) -> String {
+  private mutating func unescaped(_ content: Range<Int>) -> String {
     var text: [UInt8] = []
     text.reserveCapacity(content.count)
     var rest = bytes[content]
@@ -220,16 +227,15 @@ extension JSONParser {
         text.append(character)
         continue
       }
-      let scalar = try scalar(takenFrom: &rest)
-      if scalar.value == 0 { note(.containsNUL) }
+      let scalar = scalar(takenFrom: &rest)
+      if scalar.value == 0, !isRaw { note(.containsNUL) }
       text.append(contentsOf: scalar.utf8)
     }
     return String(decoding: text, as: UTF8.self)
   }
 
-  /// Reads the scalar whose digits follow `\u`; a surrogate pair takes two escapes.
-  private func scalar(takenFrom rest: inout ArraySlice<UInt8>) throws(JSONFault) -> Unicode.Scalar {
-    let start = rest.startIndex
+  /// Reads the scalar whose digits follow `\u`; a surrogate pair takes two escapes. Notes an unpaired surrogate.
+  private mutating func scalar(takenFrom rest: inout ArraySlice<UInt8>) -> Unicode.Scalar {
     let value = Self.codeUnit(takenFrom: &rest)
     if UTF16.isLeadSurrogate(value), rest.starts(with: [UInt8(ascii: "\\"), UInt8(ascii: "u")]) {
       var second = rest.dropFirst(2)
@@ -239,8 +245,9 @@ extension JSONParser {
         return Unicode.Scalar(0x10000 + (UInt32(value & 0x3FF) << 10 | UInt32(trail & 0x3FF)))!
       }
     }
-    guard let scalar = Unicode.Scalar(value) else { throw .unexpected(byte: start + 1) }
-    return scalar
+    if let scalar = Unicode.Scalar(value) { return scalar }
+    note(.unpairedSurrogate)
+    return "\u{FFFD}"
   }
 
   private static func codeUnit(takenFrom rest: inout ArraySlice<UInt8>) -> UInt16 {

@@ -1,7 +1,7 @@
 /// A strictly parsed JSON text (RFC 8259): UTF-8, no repeated members, no U+0000, a bounded depth.
 ///
 /// jansson is not strict enough for requests: it skips a NUL after a number or a literal. It also refuses integers of
-/// more than 64 bits, large reals and unpaired surrogates, which a payload may contain, without naming the member.
+/// more than 64 bits, which a payload may contain, and does not name the member that it refuses.
 /// `JSONTests` compares the two.
 public enum ParsedJSON: Hashable, Sendable {
   case object(ParsedObject)
@@ -13,8 +13,7 @@ public enum ParsedJSON: Hashable, Sendable {
   case real(Double)
   case boolean(Bool)
   case null
-  /// The unchanged bytes of a value, valid by the grammar of RFC 8259. It may contain repeated members, numbers of
-  /// any size and escapes of unpaired surrogates.
+  /// The unchanged bytes of a value, as strictly parsed as the rest, but with `\u0000` allowed.
   case raw(ArraySlice<UInt8>)
 
   /// Levels of nested arrays and objects.
@@ -59,6 +58,10 @@ public struct ParsedObject: Hashable, Sendable {
 /// Why parsing failed.
 public enum JSONFault: Error, Hashable, Sendable {
   case notUTF8
+  /// The text begins with U+FEFF, which JSON texts must not have (RFC 8259, section 8.1).
+  case byteOrderMark
+  /// The text ends with NULs, as C strings do.
+  case terminatingNUL
   /// A syntax error at this byte, counted from 1.
   case unexpected(byte: Int)
   case tooEarlyEnd
@@ -72,7 +75,9 @@ public enum JSONFault: Error, Hashable, Sendable {
     case repeated
     /// The name or the value contains U+0000, which ends C strings and which PostgreSQL cannot store in text.
     case containsNUL
-    /// A number beyond the range of `Double`.
+    /// A number beyond the range of `Double`, which many parsers refuse.
     case tooLarge
+    /// An escape such as `\ud800` without its pair, which no UTF-8 text can contain (RFC 8259, section 8.2).
+    case unpairedSurrogate
   }
 }

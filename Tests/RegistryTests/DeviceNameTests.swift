@@ -30,6 +30,28 @@ struct DeviceNameTests {
     }
   }
 
+  @Test(arguments: [
+    ("EA\u{200B}", "U+200B"), ("\u{200B}", "U+200B"), ("\u{202E}EA", "U+202E"), ("E\u{AD}A", "U+00AD"),
+    ("\u{3164}", "U+3164"), ("EA\u{2066}x\u{2069}", "U+2066"), ("EA\u{E0041}", "U+E0041"),
+    ("a\u{200D}b", "U+200D"), ("👩\u{200D}", "U+200D"), ("\u{200D}👩", "U+200D"), ("1\u{200D}2", "U+200D"),
+    ("EA\u{FE0F}", "U+FE0F"), ("\u{FE0F}", "U+FE0F"), ("1\u{FE0F}", "U+FE0F"), ("❤\u{FE0F}\u{FE0F}", "U+FE0F"),
+    ("می\u{200C}شود", "U+200C"), ("\u{FEFF}EA", "U+FEFF"),
+  ])
+  func `has no invisible character, and the error names it`(text: String, codePoint: String) {
+    #expect(
+      throws: RegistryError.invalid(
+        field: "device_name", message: "must not contain \(codePoint), which is invisible")
+    ) { try DeviceName(text) }
+  }
+
+  @Test(arguments: [
+    "👩\u{200D}💻", "👨🏽\u{200D}🚀", "❤\u{FE0F}\u{200D}🔥", "🏃\u{200D}♀\u{FE0F}", "1\u{FE0F}\u{20E3}", "✈\u{FE0E} EA",
+    "🇨🇭", "עברית", "हिन्दी",
+  ])
+  func `may have emoji of several characters, and any script`(text: String) throws {
+    #expect(try DeviceName(text).text == text)
+  }
+
   @Test
   func `is compared by its bytes, as the database does`() throws {
     #expect(DeviceName(stored: "e\u{301}") != DeviceName(stored: "\u{E9}"))

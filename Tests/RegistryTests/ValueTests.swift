@@ -53,8 +53,9 @@ struct ClientValueTests {
   @Test
   func `has an id of 1 to 64 visible ASCII characters`() {
     #expect(ClientID("demo") != nil)
+    #expect(ClientID("...") != nil)
     #expect(ClientID(String(repeating: "x", count: 64)) != nil)
-    for text in ["", String(repeating: "x", count: 65), "a b", "é", "a\n", "\u{7F}"] {
+    for text in ["", String(repeating: "x", count: 65), "a b", "é", "a\n", "\u{7F}", ".", ".."] {
       #expect(ClientID(text) == nil)
     }
   }

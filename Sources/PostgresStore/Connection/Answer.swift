@@ -71,7 +71,7 @@ struct PostgresRow {
       low: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
   }
 
-  mutating func clientID() -> ClientID { ClientID(text())! }
+  mutating func clientID() -> ClientID { ClientID(stored: text()) }
 
   private mutating func fixedWidth<Integer: FixedWidthInteger>(_ type: Integer.Type) -> Integer? {
     next().map { bytes in

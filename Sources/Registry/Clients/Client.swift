@@ -16,7 +16,8 @@ public struct Client: Hashable, Sendable {
   }
 }
 
-/// A client's id, the `sub` of its tokens: 1 to 64 visible ASCII characters.
+/// A client's id, the `sub` of its tokens: 1 to 64 visible ASCII characters, but not `.` or `..`, which URL libraries
+/// remove from paths (RFC 3986, section 5.2.4).
 public struct ClientID: Hashable, Sendable, CustomStringConvertible {
   public let text: String
 
@@ -25,10 +26,13 @@ public struct ClientID: Hashable, Sendable, CustomStringConvertible {
   /// Nil if the text is not a valid id.
   public init?(_ text: String) {
     guard (1...Self.maximumLength).contains(text.utf8.count),
-      text.utf8.allSatisfy(\.isVisible)
+      text.utf8.allSatisfy(\.isVisible), text != ".", text != ".."
     else { return nil }
     self.text = text
   }
+
+  /// An id that a store read; it was validated when it was written.
+  public init(stored text: String) { self.text = text }
 
   public var description: String { text }
 }
