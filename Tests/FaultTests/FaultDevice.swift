@@ -12,15 +12,30 @@ struct FaultDevice: Sendable {
     _ method: String, _ target: String, body: [UInt8]? = nil, nonce: String = UUID().uuidString,
     created: Int64 = Int64(Date().timeIntervalSince1970), of service: Service
   ) async throws -> HTTPAnswer {
+    var fields = try signature(of: method, target, body, nonce, created, service)
+    if body != nil { fields.append(("Content-Type", "application/json")) }
+    return try await service.client.send(method, target, fields: fields, body: body)
+  }
+
+  /// The bytes of a signed request without a body, with a new nonce, for a connection that is kept open.
+  func signed(_ method: String, _ target: String, of service: Service) throws -> [UInt8] {
+    let created = Int64(Date().timeIntervalSince1970)
+    let fields = try signature(of: method, target, nil, UUID().uuidString, created, service)
+    let lines = fields.map { "\($0.0): \($0.1)\r\n" }.joined()
+    return Array("\(method) \(target) HTTP/1.1\r\nHost: 127.0.0.1:\(service.client.port)\r\n\(lines)\r\n".utf8)
+  }
+
+  /// The fields that sign a request.
+  private func signature(
+    of method: String, _ target: String, _ body: [UInt8]?, _ nonce: String, _ created: Int64, _ service: Service
+  ) throws -> [(String, String)] {
     let authority = "127.0.0.1:\(service.client.port)"
     let view = RequestView(
       method: method, target: target, scheme: "http", authority: authority, body: body ?? []
     ) { $0 == "host" ? [authority] : [] }
     let keys = Array(secret.utf8).withUnsafeBufferPointer { DeviceKeys(secret: $0) }
-    let lines = try RequestSigner(keyID: id, keys: keys).sign(view, nonce: nonce, created: created).lines
-    var fields = lines.map { ($0.name, $0.value) }
-    if body != nil { fields.append(("Content-Type", "application/json")) }
-    return try await service.client.send(method, target, fields: fields, body: body)
+    return try RequestSigner(keyID: id, keys: keys).sign(view, nonce: nonce, created: created).lines
+      .map { ($0.name, $0.value) }
   }
 
   func poll(_ query: String = "", of service: Service) async throws -> HTTPAnswer {

@@ -18,8 +18,10 @@ public final class Program: Sendable {
   private let process: ChildProcess
   private let errorText = Mutex("")
 
-  /// The program `device-registry` that was built beside the tests.
-  public static let built = URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
+  /// The program `device-registry` that was built beside the tests, or the one that `TEST_PROGRAM` names.
+  public static let built =
+    ProcessInfo.processInfo.environment["TEST_PROGRAM"]
+    ?? URL(fileURLWithPath: CommandLine.arguments[0]).deletingLastPathComponent()
     .appendingPathComponent("device-registry").path
 
   /// - Parameter environment: `NAME=value`; nothing else is inherited.
