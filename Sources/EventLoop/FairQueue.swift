@@ -9,7 +9,7 @@ public struct Turn: Hashable, Sendable {
     case background
   }
 
-  /// A number for the client; nil for the service's own work, which has a line of its own and no bound per party. Two
+  /// A number for the client; nil for the service's own work, which has a separate line and no bound per party. Two
   /// clients with the same number share a line, so a hash will do.
   public let party: Int?
   public let urgency: Urgency
@@ -28,7 +28,7 @@ public enum QueueFull: Error, Hashable, Sendable {
   case forParty
 }
 
-/// A bounded queue that takes one element of each party in turn, so that a party with many waits behind its own. Within
+/// A bounded queue that takes one element of each party in turn, so that a party with many delays only its own. Within
 /// a party, and an urgency, elements leave in order of arrival.
 public struct FairQueue<Element> {
   fileprivate struct Lines {

@@ -233,7 +233,9 @@ struct FairnessTests {
   }
 
   @Test
-  func `A client that opens every connection and is silent keeps nobody out`() async throws {
+  func `A client that opens every connection and is silent does not prevent others from connecting`()
+    async throws
+  {
     try await FairnessArena.run(
       "connections", on: .sqlite,
       // A limit that a test can reach: 1,024 descriptors are some 900 connections.
@@ -259,7 +261,7 @@ struct FairnessTests {
 
   // MARK: What is in the database before
 
-  /// As many as the issue tells of in a long run, fewer in a short one.
+  /// The number in a long run, a fifth of it in a short one.
   private static func many(_ number: Int) -> Int { FairnessArena.seconds ?? 0 >= 10 ? number : number / 5 }
 
   /// Inserts expired signals of `noisy`, each to all of its devices, or to the first.

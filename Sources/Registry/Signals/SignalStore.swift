@@ -1,7 +1,7 @@
 /// Stores signals and their deliveries.
 public protocol SignalStore: Sendable {
-  /// Stores a signal and a delivery for each of its first `step` addressees, by device id. If there are more, go on
-  /// with `continueSignal`: until the last delivery is stored, no operation shows the signal, and no device receives it.
+  /// Stores a signal and a delivery for each of its first `step` addressees, by device id. If there are more,
+  /// `continueSignal` stores the next ones: until the last delivery is stored, no operation shows the signal, and no device receives it.
   ///
   /// On an error, stores nothing. Throws, in this order, `clientNotFound`; `deviceNotFound`, `notOwner`,
   /// `deviceRevoked` if true of any addressed device; `tooManySignals` and `tooManyDeliveries` at the bounds.
