@@ -159,6 +159,7 @@ public final class PostgresChangeListener: ClosableService, @unchecked Sendable 
   private static let sessionSetup = """
     SELECT \(PostgresParameters.serverSideSetup);
     LISTEN \(PostgresNotification.credentialsChannel); LISTEN \(PostgresNotification.signalsChannel);
+    LISTEN \(PostgresNotification.clientsChannel);
 
     """
 

@@ -3,6 +3,7 @@ public import Registry
 extension PostgresStore {
   static let clientStatements = [
     insertClient.prepared, selectClient.prepared, selectClients.prepared, deleteClient.prepared,
+    clearDeletedClients.prepared,
   ]
 
   /// An email address that hand-written SQL made invalid is read as nil.
@@ -26,7 +27,8 @@ extension PostgresStore {
   }
 
   static let selectClient = PostgresStatement(
-    .read, "SELECT \(clientColumns) FROM clients WHERE id = $1::text", row: clientColumns.read)
+    .read, "SELECT \(clientColumns) FROM clients WHERE id = $1::text AND deleted_at IS NULL",
+    row: clientColumns.read)
 
   public func clients(after cursor: ClientCursor?, limit: Int) async throws(RegistryError) -> [Client] {
     try await rows(
@@ -38,15 +40,33 @@ extension PostgresStore {
     .read,
     """
     SELECT \(clientColumns) FROM clients
-    WHERE (created_at, id) > ($1::timestamptz, $2::text COLLATE "C")
+    WHERE (created_at, id) > ($1::timestamptz, $2::text COLLATE "C") AND deleted_at IS NULL
     ORDER BY created_at, id LIMIT $3::int8
     """, row: clientColumns.read)
 
   public func deleteClient(_ id: ClientID, change: Change) async throws(RegistryError) -> Bool {
-    try await run(Self.deleteClient, .text(id.text)) > 0
+    try await run(Self.deleteClient, .text(id.text), .timestamp(change.time)) > 0
   }
 
-  public func clearDeletedClients(_ id: ClientID?, maximumRows: Int) async throws(RegistryError) -> Int { 0 }
+  static let deleteClient = PostgresStatement(
+    .write,
+    """
+    UPDATE clients SET deleted_at = $2::timestamptz, email = NULL, telegram_id = NULL
+    WHERE id = $1::text AND deleted_at IS NULL
+    """)
 
-  static let deleteClient = PostgresStatement(.write, "DELETE FROM clients WHERE id = $1::text")
+  public func clearDeletedClients(_ id: ClientID?, maximumRows: Int) async throws(RegistryError) -> Int {
+    let deleted = try await firstRow(
+      of: Self.clearDeletedClients, .text(orNull: id?.text), .int8(Int64(maximumRows)))
+    return Int(deleted ?? 0)
+  }
+
+  static let clearDeletedClients = PostgresStatement(
+    .write, "SELECT clear_deleted_clients($1::text, $2::int8)"
+  ) { $0.integer() }
+
+  /// The condition that the client of a row is not deleted.
+  static func isKept(client column: String) -> String {
+    "NOT EXISTS (SELECT FROM clients AS gone WHERE gone.id = \(column) AND gone.deleted_at IS NOT NULL)"
+  }
 }

@@ -22,14 +22,19 @@ extension PostgresStore {
     try await firstRow(of: Self.hasDevices) ?? false
   }
 
-  static let hasDevices = PostgresStatement(.read, "SELECT EXISTS (SELECT FROM devices)") { $0.bool() }
+  static let hasDevices = PostgresStatement(
+    .read, "SELECT EXISTS (SELECT FROM devices WHERE \(isKept(client: "client_id")))"
+  ) { $0.bool() }
 
   public func credentials(of id: DeviceID) async throws(RegistryError) -> DeviceCredentials? {
     try await firstRow(of: Self.selectCredentials, .uuid(id))
   }
 
   static let selectCredentials = PostgresStatement(
-    .read, "SELECT \(credentialColumns) FROM devices WHERE id = $1::uuid", row: credentialColumns.read)
+    .read,
+    """
+    SELECT \(credentialColumns) FROM devices WHERE id = $1::uuid AND \(isKept(client: "client_id"))
+    """, row: credentialColumns.read)
 
   public func rotateSecret(
     of id: DeviceID, of owner: ClientID, to verifier: SecretVerifier, graceExpiresAt: Timestamp,
@@ -63,7 +68,7 @@ extension PostgresStore {
   public func promoteNextSecret(
     of id: DeviceID, owner: ClientID, storedKey: [UInt8], change: Change
   ) async throws(RegistryError) -> Bool {
-    try await run(Self.promoteNextSecret, .uuid(id), .bytes(storedKey)) > 0
+    try await run(Self.promoteNextSecret, .uuid(id), .text(owner.text), .bytes(storedKey)) > 0
   }
 
   static let promoteNextSecret = PostgresStatement(
@@ -72,7 +77,7 @@ extension PostgresStore {
     UPDATE devices SET
       hmac_key_hash = next_hmac_key_hash, stored_key = next_stored_key, server_key = next_server_key,
       next_hmac_key_hash = NULL, next_stored_key = NULL, next_server_key = NULL, grace_expires_at = NULL
-    WHERE id = $1::uuid AND is_active AND next_stored_key = $2::bytea
+    WHERE id = $1::uuid AND client_id = $2::text AND is_active AND next_stored_key = $3::bytea
     """)
 }
 

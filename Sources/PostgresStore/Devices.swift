@@ -45,7 +45,7 @@ extension PostgresStore {
     """
     SELECT device_count >= $3::int8,
       EXISTS (SELECT FROM devices WHERE client_id = $1::text AND device_name = $2::text AND NOT revoked)
-    FROM clients WHERE id = $1::text
+    FROM clients WHERE id = $1::text AND deleted_at IS NULL
     """
   ) { (isFull: $0.bool(), isNameTaken: $0.bool()) }
 
@@ -68,7 +68,7 @@ extension PostgresStore {
     .write,
     """
     WITH owner AS (
-      SELECT device_count FROM clients WHERE id = $1::text FOR NO KEY UPDATE
+      SELECT device_count FROM clients WHERE id = $1::text AND deleted_at IS NULL FOR NO KEY UPDATE
     ), created AS (
       INSERT INTO devices (hmac_key_hash, stored_key, server_key, \(deviceColumns))
       SELECT $3, $4, $5, \(deviceColumns.parameters(from: 6)) FROM owner WHERE device_count < $2::int8
@@ -83,7 +83,10 @@ extension PostgresStore {
   }
 
   static let selectDevice = PostgresStatement(
-    .read, "SELECT \(deviceColumns) FROM devices WHERE id = $1::uuid", row: deviceColumns.read)
+    .read,
+    """
+    SELECT \(deviceColumns) FROM devices WHERE id = $1::uuid AND \(isKept(client: "client_id"))
+    """, row: deviceColumns.read)
 
   public func devices(
     of clientID: ClientID, after cursor: DeviceCursor?, limit: Int
@@ -98,6 +101,7 @@ extension PostgresStore {
     """
     SELECT \(deviceColumns) FROM devices
     WHERE client_id = $1::text AND (created_at, id) > ($2::timestamptz, $3::uuid)
+      AND \(isKept(client: "$1::text"))
     ORDER BY created_at, id LIMIT $4::int8
     """, row: deviceColumns.read)
 

@@ -2,11 +2,14 @@ public import Registry
 
 extension PostgresStore {
   static let signalStatements = [
-    insertSignal.prepared, selectSignals.prepared, selectSignal.prepared, selectDeliveries.prepared,
+    startSignal.prepared, continueSignal.prepared, selectSignals.prepared, selectSignal.prepared,
+    selectDeliveries.prepared,
     selectPendingSignals.prepared, acknowledge.prepared, removeSignals.prepared,
   ]
 
-  private static let signalColumns = PostgresColumns("signals.id, client_id, payload, created_at, expires_at") {
+  private static let signalColumns = PostgresColumns(
+    "signals.id, client_id, payload, created_at, signals.expires_at"
+  ) {
     Signal(
       id: $0.id(), clientID: $0.clientID(), payload: $0.bytes(), createdAt: $0.time(), expiresAt: $0.time())
   }
@@ -20,32 +23,47 @@ extension PostgresStore {
       case .all: .null
       }
     let answer = try await firstRow(
-      of: Self.insertSignal, .uuid(signal.id), .text(signal.clientID.text), .bytes(signal.payload),
-      .timestamp(signal.createdAt), .timestamp(signal.expiresAt), listed, .int8(Int64(bounds.live)))
-    switch answer?.refusal {
-    case nil: return SignalProgress(deliveries: Int(answer?.addresseeCount ?? 0), last: nil)
+      of: Self.startSignal, .uuid(signal.id), .text(signal.clientID.text), .bytes(signal.payload),
+      .timestamp(signal.createdAt), .timestamp(signal.expiresAt), listed, .int8(Int64(bounds.live)),
+      .int8(Int64(bounds.kept)), .int8(Int64(bounds.deliveries)), .int8(Int64(step)))
+    guard let answer else { throw .fault(cause: "start_signal: no row") }
+    switch answer.refusal {
+    case nil: return SignalProgress(deliveries: Int(answer.stored ?? 0), last: answer.last)
     case "clientNotFound": throw .clientNotFound
     case "deviceNotFound": throw .deviceNotFound
     case "notOwner": throw .notOwner
     case "deviceRevoked": throw .deviceRevoked
     case "tooManySignals": throw .tooManySignals(limit: bounds.live)
-    case let other?: throw .fault(cause: "insert_signal: \(other)")
+    case "tooManyKeptSignals": throw .tooManyKeptSignals(limit: bounds.kept)
+    case "tooManyDeliveries": throw .tooManyDeliveries(limit: bounds.deliveries)
+    case let other?: throw .fault(cause: "start_signal: \(other)")
     }
   }
+
+  static let startSignal = PostgresStatement(
+    .write,
+    """
+    SELECT refusal, stored, last_device FROM start_signal(
+      $1::uuid, $2::text, $3::text, $4::timestamptz, $5::timestamptz, $6::uuid[], $7::int8, $8::int8, $9::int8, $10::int8)
+    """
+  ) { (refusal: $0.optionalText(), stored: $0.optionalInteger(), last: $0.optionalID() as DeviceID?) }
 
   public func continueSignal(
     _ signal: Signal, after progress: SignalProgress, step: Int, change: Change
   ) async throws(RegistryError) -> SignalProgress {
-    throw .fault(cause: "insertSignal stores every delivery")
+    guard let last = progress.last else { return progress }
+    let answer = try await firstRow(
+      of: Self.continueSignal, .uuid(signal.id), .uuid(last), .int8(Int64(progress.deliveries)),
+      .int8(Int64(step)))
+    guard let answer, let stored = answer.stored else {
+      throw .unavailable(cause: "the signal was removed before all of its deliveries were stored")
+    }
+    return SignalProgress(deliveries: Int(stored), last: answer.last)
   }
 
-  static let insertSignal = PostgresStatement(
-    .write,
-    """
-    SELECT refusal, addressee_count FROM insert_signal(
-      $1::uuid, $2::text, $3::text, $4::timestamptz, $5::timestamptz, $6::uuid[], $7::int8)
-    """
-  ) { (refusal: $0.optionalText(), addresseeCount: $0.optionalInteger()) }
+  static let continueSignal = PostgresStatement(
+    .write, "SELECT stored, last_device FROM continue_signal($1::uuid, $2::uuid, $3::int8, $4::int8)"
+  ) { (stored: $0.optionalInteger(), last: $0.optionalID() as DeviceID?) }
 
   public func signals(
     of clientID: ClientID, after cursor: SignalCursor?, limit: Int
@@ -59,7 +77,7 @@ extension PostgresStore {
     .read,
     """
     SELECT id, created_at, expires_at, devices::int8 FROM signals
-    WHERE client_id = $1::text AND id < $2::uuid
+    WHERE client_id = $1::text AND id < $2::uuid AND is_visible AND \(isKept(client: "$1::text"))
     ORDER BY id DESC LIMIT $3::int8
     """
   ) {
@@ -71,7 +89,11 @@ extension PostgresStore {
   }
 
   static let selectSignal = PostgresStatement(
-    .read, "SELECT \(signalColumns), devices::int8 FROM signals WHERE id = $1::uuid"
+    .read,
+    """
+    SELECT \(signalColumns), devices::int8 FROM signals
+    WHERE id = $1::uuid AND is_visible AND \(isKept(client: "client_id"))
+    """
   ) { (signal: signalColumns.read(&$0), devices: Int($0.integer())) }
 
   public func deliveries(
@@ -86,6 +108,7 @@ extension PostgresStore {
     """
     SELECT device_id, signal_id, status, broker_ticket, error, acked_at FROM deliveries
     WHERE signal_id = $1::uuid AND device_id > $2::uuid
+      AND EXISTS (SELECT FROM signals WHERE id = $1::uuid AND is_visible)
     ORDER BY device_id LIMIT $3::int8
     """
   ) { Delivery(deviceID: $0.id(), acknowledgement: $0.optionalAcknowledgement(), ackedAt: $0.optionalTime()) }
@@ -96,12 +119,17 @@ extension PostgresStore {
     try await rows(of: Self.selectPendingSignals, .uuid(id), .timestamp(time), .int8(Int64(limit)))
   }
 
+  /// The index has what is pending by expiry, so the ids of all pending signals are sorted. OFFSET 0 keeps the planner from
+  /// joining all of them before that.
   static let selectPendingSignals = PostgresStatement(
     .read,
     """
-    SELECT \(signalColumns) FROM deliveries JOIN signals ON signals.id = signal_id
-    WHERE device_id = $1::uuid AND acked_at IS NULL AND expires_at > $2::timestamptz
-    ORDER BY signal_id LIMIT $3::int8
+    SELECT \(signalColumns) FROM (
+      SELECT signal_id FROM deliveries
+      WHERE device_id = $1::uuid AND acked_at IS NULL AND expires_at > $2::timestamptz
+      ORDER BY signal_id OFFSET 0
+    ) AS pending JOIN signals ON signals.id = signal_id
+    WHERE is_visible ORDER BY signal_id LIMIT $3::int8
     """, row: signalColumns.read)
 
   public func acknowledge(
@@ -110,7 +138,7 @@ extension PostgresStore {
     guard !acknowledgements.isEmpty else { return [:] }
     return Dictionary(
       uniqueKeysWithValues: try await rows(
-        of: Self.acknowledge, .uuid(id), .uuids(acknowledgements.map(\.signalID)),
+        of: Self.acknowledge, .uuid(id), .text(owner.text), .uuids(acknowledgements.map(\.signalID)),
         .array(of: .text, acknowledgements.map { .text($0.status.rawValue) }),
         .array(of: .text, acknowledgements.map { .text(orNull: $0.brokerTicket) }),
         .array(of: .text, acknowledgements.map { .text(orNull: $0.error) }), .timestamp(change.time)))
@@ -123,12 +151,13 @@ extension PostgresStore {
     """
     WITH known AS (
       SELECT signal_id, given.status, given.broker_ticket, given.error
-      FROM unnest($2::uuid[], $3::text[], $4::text[], $5::text[])
+      FROM unnest($3::uuid[], $4::text[], $5::text[], $6::text[])
         AS given (signal_id, status, broker_ticket, error) JOIN deliveries USING (signal_id)
-      WHERE device_id = $1::uuid ORDER BY signal_id FOR NO KEY UPDATE OF deliveries
+      WHERE device_id = $1::uuid AND EXISTS (SELECT FROM devices WHERE id = $1::uuid AND client_id = $2::text)
+      ORDER BY signal_id FOR NO KEY UPDATE OF deliveries
     ), stored AS (
       UPDATE deliveries SET status = known.status, broker_ticket = known.broker_ticket, error = known.error,
-        acked_at = $6::timestamptz
+        acked_at = $7::timestamptz
       FROM known
       WHERE deliveries.signal_id = known.signal_id AND device_id = $1::uuid AND acked_at IS NULL
       RETURNING deliveries.signal_id
@@ -140,17 +169,14 @@ extension PostgresStore {
   public func removeSignals(
     expiredBefore time: Timestamp, abandonedBefore: Timestamp, maximumRows: Int
   ) async throws(RegistryError) -> Int {
-    try await run(Self.removeSignals, .timestamp(time), .int8(Int64(maximumRows)))
+    let deleted = try await firstRow(
+      of: Self.removeSignals, .timestamp(time), .timestamp(abandonedBefore), .int8(Int64(maximumRows)))
+    return Int(deleted ?? 0)
   }
 
-  /// Skips rows that another process is removing.
   static let removeSignals = PostgresStatement(
-    .write,
-    """
-    DELETE FROM signals WHERE id = ANY (ARRAY(
-      SELECT id FROM signals WHERE expires_at < $1::timestamptz
-      ORDER BY expires_at LIMIT $2::int8 FOR UPDATE SKIP LOCKED))
-    """)
+    .write, "SELECT remove_signals($1::timestamptz, $2::timestamptz, $3::int8)"
+  ) { $0.integer() }
 }
 
 extension PostgresRow {

@@ -8,8 +8,8 @@ extension PostgresStore {
     at time: Timestamp, maxLive: Int, windowSeconds: Int
   ) async throws(RegistryError) -> Bool {
     let waitSeconds = try await firstRow(
-      of: Self.insertToken, .bytes(hash.bytes), .uuid(id), .bytes(storedKey), .timestamp(expiresAt),
-      .timestamp(time), .int8(Int64(maxLive)), .int8(Int64(windowSeconds)))
+      of: Self.insertToken, .bytes(hash.bytes), .uuid(id), .text(owner.text), .bytes(storedKey),
+      .timestamp(expiresAt), .timestamp(time), .int8(Int64(maxLive)), .int8(Int64(windowSeconds)))
     guard let waitSeconds = waitSeconds ?? nil else { return false }
     guard waitSeconds == 0 else { throw .tooManyTokens(retryAfterSeconds: Int(waitSeconds)) }
     return true
@@ -19,7 +19,7 @@ extension PostgresStore {
     .write,
     """
     SELECT insert_token(
-      $1::bytea, $2::uuid, $3::bytea, $4::timestamptz, $5::timestamptz, $6::int8, $7::int8)
+      $1::bytea, $2::uuid, $3::text, $4::bytea, $5::timestamptz, $6::timestamptz, $7::int8, $8::int8)
     """
   ) { $0.optionalInteger() }
 
@@ -35,6 +35,7 @@ extension PostgresStore {
     SELECT \(credentialColumns), token.expires_at
     FROM devices JOIN device_tokens AS token ON token.device_id = devices.id
     WHERE token.token_hash = $1::bytea AND token.expires_at > $2::timestamptz
+      AND \(isKept(client: "client_id"))
     """
   ) { TokenCredentials(device: credentialColumns.read(&$0), expiresAt: $0.time()) }
 

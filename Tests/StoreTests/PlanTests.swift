@@ -31,13 +31,14 @@ import Testing
       "gen_random_uuid(), 'client7', 'x', sha256('1'), sha256('1'), now(), now()",
       "devices_pkey"
     ),
-    (PostgresStore.promoteNextSecret.prepared, "gen_random_uuid(), sha256('1')", "devices_pkey"),
+    (
+      PostgresStore.promoteNextSecret.prepared, "gen_random_uuid(), 'client7', sha256('1')",
+      "ix_devices_client_active"
+    ),
     (PostgresStore.removeTokens.prepared, "now(), 100", "ix_device_tokens_expires"),
     (PostgresStore.selectSignals.prepared, "'client7', gen_random_uuid(), 10", "ix_signals_client"),
     (PostgresStore.selectSignal.prepared, "gen_random_uuid()", "signals_pkey"),
-    (PostgresStore.selectDeliveries.prepared, "gen_random_uuid()", "deliveries_pkey"),
-    (PostgresStore.selectPendingSignals.prepared, "gen_random_uuid(), now(), 100", "ix_deliveries_pending"),
-    (PostgresStore.removeSignals.prepared, "now(), 100", "ix_signals_expires"),
+    (PostgresStore.selectDeliveries.prepared, "gen_random_uuid(), gen_random_uuid(), 10", "deliveries_pkey"),
   ])
   func `PostgreSQL`(_ statement: PreparedStatement, _ values: String, _ index: String) async throws {
     let database = try await TestDatabase(.postgres)
@@ -48,6 +49,37 @@ import Testing
     let plan = try await session.run("EXPLAIN EXECUTE it(\(values))").joined(separator: "\n")
     #expect(plan.contains(index), "\(plan)")
     #expect(!plan.contains("Sort") && !plan.contains("Seq Scan"), "\(plan)")
+  }
+
+  /// A device for which `expired` signals have expired and `pending` have not.
+  @Test(arguments: [(300_000, 20), (0, 10_000)])
+  func `PostgreSQL reads a poll's pending deliveries from the index, and joins only the oldest`(
+    _ expired: Int, _ pending: Int
+  ) async throws {
+    let session = await SQLSession(try await TestDatabase(.postgres).location)
+    try await session.run(Self.manyRows)
+    let device = "'\(try await session.run("SELECT id FROM devices WHERE device_name = 'd1'")[0])'"
+    try await session.run(
+      """
+      DELETE FROM deliveries WHERE device_id = \(device);
+      INSERT INTO signals (id, client_id, payload, devices, created_at, expires_at)
+        SELECT ('a' || lpad(to_hex(i), 31, '0'))::uuid, 'client2', '{}', 1, now(),
+          now() + CASE WHEN i > \(expired) THEN 1 ELSE -1 END * interval '1 h'
+        FROM generate_series(1, \(expired + pending)) AS i;
+      INSERT INTO deliveries (signal_id, device_id, expires_at)
+        SELECT id, \(device), expires_at FROM signals WHERE id >= 'a0000000-0000-0000-0000-000000000000';
+      ANALYZE;
+      SET plan_cache_mode = force_generic_plan;
+      PREPARE it AS \(PostgresStore.selectPendingSignals.prepared.sql)
+      """)
+    let plan = try await session.run("EXPLAIN (ANALYZE, TIMING OFF) EXECUTE it(\(device), now(), 100)")
+      .joined(separator: "\n")
+    #expect(plan.contains("ix_deliveries_unacknowledged") && plan.contains("signals_pkey"), "\(plan)")
+    #expect(!plan.contains("Seq Scan") && !plan.contains("ix_deliveries_device"), "\(plan)")
+    // So many signals were looked up.
+    #expect(plan.contains("(actual rows=1 loops=\(min(pending, 100)))"), "\(plan)")
+    let rows = try await session.run("EXECUTE it(\(device), now(), 100)")
+    #expect(rows.count == min(pending, 100) && rows == rows.sorted())
   }
 
   /// Enough rows for a scan to cost more than an index.
@@ -64,8 +96,8 @@ import Testing
       SELECT lpad(to_hex(i), 32, '0')::uuid, 'client' || (i % 500 + 1), '{}', 2, now(),
         now() + random() * interval '1 h'
       FROM generate_series(1, 10000) i;
-    INSERT INTO deliveries (signal_id, device_id, status, acked_at)
-      SELECT signals.id, devices.id, ack.status, ack.acked_at
+    INSERT INTO deliveries (signal_id, device_id, expires_at, status, acked_at)
+      SELECT signals.id, devices.id, expires_at, ack.status, ack.acked_at
       FROM signals JOIN devices USING (client_id)
         LEFT JOIN (SELECT 'placed', now()) AS ack (status, acked_at) ON random() < 0.9
       WHERE random() < 0.2 ORDER BY signals.id;
@@ -73,15 +105,30 @@ import Testing
     """
 
   @Test(arguments: [
-    ("insert_token(sha256('x'), id, stored_key, now(), now(), 10, 60)", "device_tokens"),
-    ("insert_signal(id, client_id, '{}', now(), now(), ARRAY[id], 10)", "signals"),
-    ("insert_signal(id, client_id, '{}', now(), now(), NULL, 10)", "devices"),
+    ("insert_token(sha256('x'), id, client_id, stored_key, now(), now(), 10, 60)", "device_tokens"),
+    ("start_signal(id, client_id, '{}', now(), now(), ARRAY[id], 10, 10, 10, 10)", "signals"),
+    ("start_signal(id, client_id, '{}', now(), now(), NULL, 100, 100, 100, 100)", "devices"),
+    ("start_signal(id, client_id, '{}', now(), now(), NULL, 100, 100, 100, 5)", "devices"),
+    ("continue_signal((SELECT id FROM unfinished), id, 1, 5)", "devices"),
+    ("remove_signals(now() + interval '10 min', now(), 20)", "signals"),
+    ("remove_signals(now() + interval '10 min', now(), 20)", "deliveries"),
+    ("clear_deleted_clients(NULL, 1000)", "signals"),
+    ("clear_deleted_clients(NULL, 1000)", "deliveries"),
+    ("clear_deleted_clients(NULL, 1000)", "device_tokens"),
+    ("clear_deleted_clients('client7', 1000)", "devices"),
   ])
   func `PostgreSQL, inside its functions`(_ call: String, _ table: String) async throws {
     let database = try await TestDatabase(.postgres)
     let session = await SQLSession(database.location)
     try await session.run(Self.manyRows)
-    try await session.run("CREATE TEMPORARY TABLE one AS SELECT * FROM devices LIMIT 1")
+    try await session.run(
+      """
+      UPDATE signals SET is_visible = false WHERE id = '00000000-0000-0000-0000-000000000001';
+      UPDATE clients SET deleted_at = now() WHERE id = 'client7';
+      DELETE FROM deliveries WHERE signal_id = '00000000-0000-0000-0000-000000000001';
+      CREATE TEMPORARY TABLE unfinished AS SELECT id FROM signals WHERE NOT is_visible;
+      CREATE TEMPORARY TABLE one AS SELECT * FROM devices WHERE client_id <> 'client7' LIMIT 1
+      """)
     try await session.run("SET plan_cache_mode = force_generic_plan; BEGIN")
     let scans = "SELECT seq_scan FROM pg_stat_xact_user_tables WHERE relname = '\(table)'"
     let before = try await session.run(scans)

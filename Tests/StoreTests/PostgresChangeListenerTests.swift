@@ -10,7 +10,7 @@ import Testing
 struct PostgresChangeListenerTests {
   /// Changes of a device's credentials. Those with a text are hand-written SQL.
   enum Change: String, CaseIterable {
-    case rotation, rotationAtOnce, promotion, revocation, deletionOfClient, roomForToken
+    case rotation, rotationAtOnce, promotion, revocation, deletionOfClient, clearing, roomForToken
     case revokedByHand = "UPDATE devices SET revoked = true, is_active = false"
     case inactiveByHand = "UPDATE devices SET is_active = false"
     case keyByHand = "UPDATE devices SET server_key = sha256('x')"
@@ -31,6 +31,7 @@ struct PostgresChangeListenerTests {
     try await database.withStore { store in
       let (id, first) = try await store.addDevice()
       _ = try await store.addToken(hash, of: id, first, at: now)
+      if change == .clearing { _ = try await store.deleteClient(alice) }
       if change == .promotion { _ = try await store.rotate(id, to: second, until: now.plus(seconds: 60)) }
       try await RunningListener.with(database) { listening in
         switch change {
@@ -39,13 +40,22 @@ struct PostgresChangeListenerTests {
         case .promotion: _ = try await store.promoteNextSecret(of: id, storedKey: second.storedKey)
         case .revocation: _ = try await store.revokeDevice(id, of: alice, at: noon)
         case .deletionOfClient: _ = try await store.deleteClient(alice)
+        case .clearing: _ = try await store.clearDeletedClients(alice, maximumRows: 100)
         case .roomForToken:
           _ = try await store.addToken(of: id, first, at: now.plus(seconds: 2), maxLive: 1, windowSeconds: 1)
         case .revokedByHand, .inactiveByHand, .keyByHand, .hashByHand, .deletedByHand, .clientByHand,
           .tokenByHand, .tokensTimeByHand:
           try await listening.session.run(change.rawValue)
         }
-        #expect(try await listening.heard() == Heard(changed: [id]))
+        let expected =
+          switch change {
+          // The devices follow when their rows are deleted.
+          case .deletionOfClient: Heard(clients: [alice])
+          case .clearing: Heard(changed: [id])
+          case .clientByHand: Heard(changed: [id], clients: [alice])
+          default: Heard(changed: [id])
+          }
+        #expect(try await listening.heard() == expected)
       }
     }
   }
@@ -78,7 +88,7 @@ struct PostgresChangeListenerTests {
         _ = try await store.acknowledge(
           [Acknowledgement(signalID: signal.id, status: .placed, brokerTicket: nil, error: nil)], by: first,
           at: noon)
-        #expect(try await store.removeSignals(expiredBefore: noon.plus(seconds: 1000), limit: 10) == 2)
+        #expect(try await store.removeSignals(expiredBefore: noon.plus(seconds: 1000), limit: 10) == 5)
         return [first, second, third]
       }
       #expect(try await listening.heard() == Heard(arrived: [ids[0]: 1, ids[1]: 2]))

@@ -138,7 +138,7 @@ import Testing
         let time = noon.plus(seconds: -age)
         switch self {
         case .signals:
-          try await store.send(newSignal(at: time, expiresAt: time.plus(seconds: 1)), to: device.id)
+          try await store.send(newSignal(at: time, expiresAt: time.plus(seconds: 1)))
         case .tokens:
           let isStored = try await store.insertToken(
             newHash(), of: device.id, owner: alice, storedKey: storedKey, expiresAt: time.plus(seconds: 1),

@@ -7,6 +7,8 @@ struct Heard: Equatable {
   var clients: Set<ClientID> = []
   /// The number of calls for each device.
   var arrived: [DeviceID: Int] = [:]
+  /// Clients with signals for some of their devices.
+  var sending: Set<ClientID> = []
   var missed = 0
 }
 
@@ -33,6 +35,7 @@ final class RecordingObserver: ChangeObserver {
   func credentialsChanged(of id: DeviceID) { state.withLock { _ = $0.heard.changed.insert(id) } }
   func clientChanged(_ id: ClientID) { state.withLock { _ = $0.heard.clients.insert(id) } }
   func signalsArrived(for id: DeviceID) { state.withLock { $0.heard.arrived[id, default: 0] += 1 } }
+  func signalsArrived(forDevicesOf client: ClientID) { state.withLock { _ = $0.heard.sending.insert(client) } }
 
   func changesMissed() {
     state.withLock { state in

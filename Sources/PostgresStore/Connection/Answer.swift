@@ -63,12 +63,15 @@ struct PostgresRow {
   }
 
   /// A `uuid`.
-  mutating func id<Entity>() -> Identifier<Entity> {
-    let bytes = next()!
-    precondition(bytes.count == 16)
-    return Identifier(
-      high: UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self)),
-      low: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
+  mutating func id<Entity>() -> Identifier<Entity> { optionalID()! }
+
+  mutating func optionalID<Entity>() -> Identifier<Entity>? {
+    next().map { bytes in
+      precondition(bytes.count == 16)
+      return Identifier(
+        high: UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self)),
+        low: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
+    }
   }
 
   mutating func clientID() -> ClientID { ClientID(stored: text()) }

@@ -5,15 +5,33 @@ enum PostgresNotification: Hashable {
   /// The secret, tokens or state of these devices changed, or the devices were deleted.
   case credentialsChanged([DeviceID])
   case signalsArrived([DeviceID])
+  /// A signal to many devices of this client.
+  case signalsArrivedForMany(of: ClientID)
+  /// The client was deleted.
+  case clientChanged(ClientID)
   /// Anything may have changed.
   case anythingChanged
 
   /// The channel names; the migrations use them too.
   static let credentialsChannel = "device_registry_credentials"
   static let signalsChannel = "device_registry_signals"
+  static let clientsChannel = "device_registry_clients"
 
-  /// Reads comma-separated device ids. Any other payload or channel means `anythingChanged`.
+  /// Before the client's id, on the signals' channel.
+  private static let clientPrefix = "client "
+
+  /// Reads comma-separated device ids, or a client's id. Any other payload or channel means `anythingChanged`.
   init(channel: String, payload: String) {
+    if channel == Self.clientsChannel {
+      self = ClientID(payload).map { .clientChanged($0) } ?? .anythingChanged
+      return
+    }
+    if channel == Self.signalsChannel, payload.hasPrefix(Self.clientPrefix),
+      let client = ClientID(String(payload.dropFirst(Self.clientPrefix.count)))
+    {
+      self = .signalsArrivedForMany(of: client)
+      return
+    }
     let ids = payload.split(separator: ",", omittingEmptySubsequences: false).map { DeviceID(String($0)) }
     let known = ids.compactMap { $0 }
     switch channel {
@@ -27,6 +45,8 @@ enum PostgresNotification: Hashable {
     switch self {
     case .credentialsChanged(let ids): for id in ids { observer.credentialsChanged(of: id) }
     case .signalsArrived(let ids): for id in ids { observer.signalsArrived(for: id) }
+    case .signalsArrivedForMany(let client): observer.signalsArrived(forDevicesOf: client)
+    case .clientChanged(let client): observer.clientChanged(client)
     case .anythingChanged: observer.changesMissed()
     }
   }

@@ -7,6 +7,8 @@ public protocol ChangeObserver: AnyObject, Sendable {
   func clientChanged(_ id: ClientID)
   /// The device has new signals.
   func signalsArrived(for id: DeviceID)
+  /// Signals arrived for some of the client's devices.
+  func signalsArrived(forDevicesOf client: ClientID)
   /// Changes may have been missed: cached values may be stale.
   func changesMissed()
   /// No change has been missed up to this time of the monotonic clock.

@@ -51,8 +51,7 @@ public final class LiveDevices: ChangeObserver {
     parked.look(ids)
   }
 
-  /// Signals arrived for some of the client's devices.
-  func signalsArrived(forDevicesOf client: ClientID) {
+  public func signalsArrived(forDevicesOf client: ClientID) {
     cache.signalsArrived(forDevicesOf: client)
     parked.wakeAll()
   }
