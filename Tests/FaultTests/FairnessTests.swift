@@ -241,7 +241,7 @@ struct FairnessTests {
       // A limit that a test can reach: 1,024 descriptors are some 900 connections.
       through: ["/usr/bin/prlimit", "--nofile=1024:1024"]
     ) { arena in
-      try await arena.measure("silent connections") { isOver in
+      try await arena.measure("silent connections") { (isOver) async throws in
         var sockets: [ClientSocket] = []
         while !isOver() {
           if sockets.count < 3000,
