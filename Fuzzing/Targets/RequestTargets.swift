@@ -50,7 +50,7 @@ func feedCursor(_ input: [UInt8]) {
   testCursor(text, DeviceCursor.self, of: "/api/v1/devices")
   testCursor(text, SignalCursor.self, of: "/api/v1/signals")
   testCursor(text, ClientCursor.self, of: "/api/v1/clients")
-  if let id = DeviceID(text) { demand(same(id.description, text), "an id has a second spelling") }
+  if let id = DeviceID(text) { demand(same(id.description, text.lowercased()), "an id is read otherwise") }
 }
 
 private func testCursor<Cursor: PageCursor & Equatable>(_ text: String, _ type: Cursor.Type, of path: String) {
@@ -100,7 +100,7 @@ func feedJSON(_ input: [UInt8]) {
   }
 }
 
-/// The grammar alone: a payload may have members twice.
+/// A payload is as strict as the rest of a body.
 private func isObject(_ bytes: [UInt8]) -> Bool {
   let body = Array(#"{"payload":"#.utf8) + bytes + Array("}".utf8)
   guard case .object(let object)? = try? ParsedJSON(body, keepingRaw: ["payload"]),
