@@ -61,7 +61,8 @@ public final class API: Responder {
 
   /// The answer to a request that failed, with the state of the rate limit that applied.
   func outcome(_ problem: Problem, of request: Request) -> Outcome {
-    let response = Self.response(to: problem, requestID: request.id)
+    let response = Self.response(
+      to: problem, requestID: request.id, inOAuthForm: request.path == Self.tokenPath)
     if problem.kind.isCharged, let standing = services.limits.standing(of: request.caller) {
       response.tell(standing)
     }
@@ -83,8 +84,12 @@ public final class API: Responder {
     report(outcome, of: call.request, at: call.endpoint, since: call.start)
   }
 
-  private static func response(to problem: Problem, requestID: String) -> Response {
-    problem.response(requestID: requestID, typeBase: description.problemTypeBase)
+  private static func response(
+    to problem: Problem, requestID: String, inOAuthForm: Bool = false
+  ) -> Response {
+    inOAuthForm
+      ? problem.oauthResponse()
+      : problem.response(requestID: requestID, typeBase: description.problemTypeBase)
   }
 }
 

@@ -51,6 +51,9 @@ extension Access {
   /// Needs no authentication; usually called by monitoring.
   static let probe = Access(security: [], isRoutine: true)
 
+  /// Answers errors in the form of OAuth.
+  static let oauth = Access(security: [], isOAuth: true)
+
   static let owner = Access(
     security: [["owner": []]], problems: [.tokenMissing, .tokenInvalid, .clientNotFound, .tooManyRequests],
     successHeaders: HeaderDescription.rateLimit)

@@ -293,6 +293,11 @@ extension Problem {
   static let invalidClient = Problem(
     .invalidClient, fields: [("WWW-Authenticate", "Basic realm=\"device-registry\"")])
 
+  static let secretWithLineEnd = Problem(
+    .invalidClient,
+    "client_secret ends with a line break or a zero byte, which is not a part of it; send its 64 characters only.",
+    fields: [("WWW-Authenticate", "Basic realm=\"device-registry\"")])
+
   static func invalidRequest(_ detail: String) -> Problem { Problem(.invalidRequest, detail) }
 
   static let unsupportedGrantType = Problem(.unsupportedGrantType)

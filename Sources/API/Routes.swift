@@ -55,9 +55,10 @@ extension API {
       "Records what the device did with signals. The first report on a signal counts.",
       API.acknowledge),
     .anyone(
-      "POST", "/api/v1/device/token", "issueToken",
+      "POST", tokenPath, "issueToken",
       "Issues an access token for a device's secret: OAuth 2.0 client credentials (RFC 6749, section 4.4).",
-      problems: [.invalidRequest, .unsupportedGrantType, .invalidClient, .tooManyRequests], API.issueToken),
+      problems: [.invalidRequest, .unsupportedGrantType, .invalidClient, .tooManyRequests], access: .oauth,
+      isCharged: true, API.issueToken),
 
     .administrator(
       "POST", "/api/v1/clients", "createClient", "Adds a client, whose id is the `sub` of its tokens.",

@@ -9,11 +9,24 @@ public enum PercentEncoding {
   /// Decodes once. Nil where a `%` is not followed by two hexadecimal digits, or the bytes are not UTF-8.
   public static func decode(_ text: UnsafeBufferPointer<UInt8>) -> String? {
     guard text.contains(UInt8(ascii: "%")) else { return String(validating: text, as: UTF8.self) }
+    return decodedBytes(text).flatMap { String(validating: $0, as: UTF8.self) }
+  }
+
+  /// Decodes a name or a value of a form, in which `+` is a space. Nil where a `%` is not followed by two hexadecimal
+  /// digits. The result is the only copy, so the caller can wipe it.
+  public static func decode(form text: ArraySlice<UInt8>) -> [UInt8]? {
+    decodedBytes(text) { $0 == UInt8(ascii: "+") ? UInt8(ascii: " ") : $0 }
+  }
+
+  private static func decodedBytes(
+    _ text: some Collection<UInt8>, _ plain: (UInt8) -> UInt8 = { $0 }
+  ) -> [UInt8]? {
     var bytes: [UInt8] = []
+    bytes.reserveCapacity(text.count)
     var rest = text.makeIterator()
     while let byte = rest.next() {
       guard byte == UInt8(ascii: "%") else {
-        bytes.append(byte)
+        bytes.append(plain(byte))
         continue
       }
       guard let high = rest.next().flatMap(Hex.value), let low = rest.next().flatMap(Hex.value) else {
@@ -21,7 +34,7 @@ public enum PercentEncoding {
       }
       bytes.append(high << 4 | low)
     }
-    return String(validating: bytes, as: UTF8.self)
+    return bytes
   }
 
   /// Encodes all but the unreserved characters (RFC 3986, section 2.3), with digits in upper case.

@@ -72,14 +72,16 @@ public struct Access: Sendable {
   /// The header fields in addition to those of every answer.
   let successHeaders: [HeaderDescription]
   let problemHeaders: [HeaderDescription]
+  /// Whether errors have the form of OAuth, whatever their kind (RFC 6749, section 5.2).
+  let isOAuth: Bool
   /// Whether programs repeat the call, so that a single successful call is not worth a log line.
   public let isRoutine: Bool
 
   public init(
     security: JSONValue, problems: [ProblemKind] = [], successHeaders: [HeaderDescription] = [],
-    problemHeaders: [HeaderDescription] = [], isRoutine: Bool = false
+    problemHeaders: [HeaderDescription] = [], isOAuth: Bool = false, isRoutine: Bool = false
   ) {
-    (self.security, self.problems, self.isRoutine) = (security, problems, isRoutine)
+    (self.security, self.problems, self.isOAuth, self.isRoutine) = (security, problems, isOAuth, isRoutine)
     (self.successHeaders, self.problemHeaders) = (successHeaders, problemHeaders)
   }
 }

@@ -65,11 +65,11 @@ public struct Problem: Error {
     kind.isOAuth ? oauthResponse() : problemResponse(requestID: requestID, typeBase: typeBase)
   }
 
-  /// RFC 6749, section 5.2.
-  private func oauthResponse() -> Response {
+  /// The answer in the form of OAuth (RFC 6749, section 5.2), with the status of the problem.
+  public func oauthResponse() -> Response {
     var json = JSONWriter(buffer: ByteBuffer(capacity: 256))
     json.object { json in
-      json.member("error", kind.slug)
+      json.member("error", kind.oauthError)
       json.member("error_description", detail)
     }
     return Response(

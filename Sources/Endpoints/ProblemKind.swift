@@ -25,6 +25,18 @@ public struct ProblemKind: Hashable, Sendable {
   }
 }
 
+extension ProblemKind {
+  /// `error` in the form of OAuth (RFC 6749, sections 4.1.2.1 and 5.2).
+  var oauthError: String {
+    switch status {
+    case _ where isOAuth: slug
+    case 429, 503: "temporarily_unavailable"
+    case 500...: "server_error"
+    default: "invalid_request"
+    }
+  }
+}
+
 // The kinds of the framework itself.
 extension ProblemKind {
   public static let malformedRequest = ProblemKind(

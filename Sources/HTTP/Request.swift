@@ -1,3 +1,5 @@
+internal import Glibc
+
 /// A request whose header section has arrived and was checked (RFC 9112).
 ///
 /// `@unchecked Sendable`: everything except `body` is constant, and `body` changes only on the loop of its connection,
@@ -59,6 +61,13 @@ public final class Request: @unchecked Sendable {
     await connection.receiveContent()
     // It is no longer expected.
     if case .expected = body { body = .lost }
+  }
+
+  /// Overwrites and forgets the content, from which a secret was read. Copies that are still referenced stay.
+  public func wipeContent() {
+    guard case .complete(var bytes) = body else { return }
+    body = .complete([])
+    bytes.withUnsafeMutableBytes { if let start = $0.baseAddress { explicit_bzero(start, $0.count) } }
   }
 
   /// The expected content has arrived, or is lost.

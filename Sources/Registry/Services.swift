@@ -27,8 +27,7 @@ public struct Services: Sendable {
       store: store, live: live, hasher: hasher, clock: clock, random: random, observer: observer,
       maxDevicesPerClient: maxDevicesPerClient)
     tokens = TokenService(
-      store: store, live: live, authentication: authentication, hasher: hasher, limits: limits, clock: clock,
-      random: random)
+      store: store, live: live, authentication: authentication, hasher: hasher, clock: clock, random: random)
     signals = SignalService(
       store: store, live: live, authentication: authentication, clock: clock, random: random,
       observer: observer,

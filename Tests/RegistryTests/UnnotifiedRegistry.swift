@@ -116,7 +116,7 @@ final class UnnotifiedRegistry: Sendable {
 
   func token(of id: DeviceID, for secret: DeviceSecret) async throws(RegistryError) -> String {
     try await tokens.issueToken(
-      to: id, secret: secret, from: CallerAddress(high: 0, low: 1), requestID: "device's request"
+      to: id, secret: secret, requestID: "device's request"
     ).token
       .withCharacters { String(decoding: $0, as: UTF8.self) }
   }

@@ -234,7 +234,43 @@ extension DeviceRegistry {
       #expect(
         try await error("\(grant)&client_secret=\(wrong)", fields: [("Authorization", "Basic \(basic)")])
           == "invalid_request")
-      #expect(try await token(registry, "{}", type: "application/json").status == 415)
+      for (status, answer) in [
+        (415, try await token(registry, "{}", type: "application/json")),
+        (413, try await token(registry, String(repeating: "a", count: 65_537))),
+        (405, try await registry.client.send("GET", "/api/v1/device/token")),
+      ] {
+        #expect(answer.status == status && answer.value(of: "content-type") == "application/json")
+        #expect(try answer.string("error") == "invalid_request")
+        #expect(try answer.string("error_description")?.isEmpty == false)
+      }
+    }
+
+    @Test(arguments: DatabaseKind.allCases, ["%0A", "%0D%0A", "%00"])
+    func `A line end after the secret is named`(_ kind: DatabaseKind, _ end: String) async throws {
+      let registry = try registry(kind)
+      let device = try await registry.newSignedDevice(of: registry.newOwner())
+      let grant = "grant_type=client_credentials"
+      let basic = Data("\(device.id):\(device.secret)\(end)".utf8).base64EncodedString()
+      for answer in [
+        try await token(registry, "\(grant)&client_id=\(device.id)&client_secret=\(device.secret)\(end)"),
+        try await token(registry, grant, fields: [("Authorization", "Basic \(basic)")]),
+      ] {
+        #expect(answer.status == 401)
+        #expect(try answer.string("error_description")?.contains("ends with a line break") == true)
+      }
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
+    func `A form may be encoded in any way`(_ kind: DatabaseKind) async throws {
+      let registry = try registry(kind)
+      let device = try await registry.newSignedDevice(of: registry.newOwner())
+      let secret = device.secret.utf8.map { "%" + String($0, radix: 16) }.joined()
+      let form =
+        "&x&client%5Fid=\(device.id.uppercased())&=&grant_type=client%5fcredentials&client_secret=\(secret)&"
+      #expect(try await token(registry, form).status == 200)
+      for form in ["grant_type=%f", "grant_type=%ff", "grant_type=a&grant%5ftype=b"] {
+        #expect(try await token(registry, form).string("error") == "invalid_request")
+      }
     }
 
     @Test(arguments: DatabaseKind.allCases)

@@ -11,10 +11,15 @@ import Testing
     return Dictionary(uniqueKeysWithValues: pairs.map { (String($0[0]), Int($0[1])!) })
   }
 
-  private static func expectRefused(_ answer: HTTPAnswer, _ subject: String) throws {
+  private static func expectRefused(
+    _ answer: HTTPAnswer, _ subject: String, inOAuthForm: Bool = false
+  ) throws {
     #expect(answer.status == 429)
-    #expect(answer.value(of: "Content-Type") == "application/problem+json")
-    #expect(try TestRegistry.kind(answer) == "too-many-requests")
+    if inOAuthForm {
+      #expect(try answer.string("error") == "temporarily_unavailable")
+    } else {
+      #expect(try TestRegistry.kind(answer) == "too-many-requests")
+    }
     let wait = try #require(answer.value(of: "Retry-After").flatMap { Int($0) })
     #expect((1...3600).contains(wait))
     #expect(parameters(answer, "RateLimit", of: subject)["r"] == 0)
@@ -116,7 +121,7 @@ import Testing
       #expect(words.count == 1)
       let drt = "drt_" + String(repeating: "A", count: 43)
       try Self.expectRefused(try await registry.ask("GET", "/api/v1/device", token: drt), "address")
-      try Self.expectRefused(try await registry.token(for: known), "address")
+      try Self.expectRefused(try await registry.token(for: known), "address", inOAuthForm: true)
       try Self.expectRefused(try await registry.ask("GET", "/api/v1/devices", as: stranger), "address")
 
       // From other addresses everything still works.
@@ -141,7 +146,7 @@ import Testing
       let answer = try await registry.token(for: devices[0])
       #expect(answer.status == 200)
       #expect(answer.value(of: "RateLimit-Policy") == "\"address\";q=1;w=3600")
-      try Self.expectRefused(try await registry.token(for: devices[1]), "address")
+      try Self.expectRefused(try await registry.token(for: devices[1]), "address", inOAuthForm: true)
     }
   }
 
@@ -182,6 +187,26 @@ import Testing
       // A burst after reconnecting, and an owner's script.
       for _ in 0..<60 { #expect(try await registry.poll(device).status == 200) }
       for number in 0..<100 { _ = try await registry.newDevice(of: owner, "EA-\(number)") }
+    }
+  }
+}
+
+extension RateLimitsOfTheService {
+  @Test func `A token request is charged before it is read, and refused in the form of OAuth`() async throws {
+    try await TestRegistry.with(TestDatabase(.sqlite), settings: ["RATE_LIMIT_ADDRESS": "2/3600"]) { registry in
+      func ask(_ type: String) async throws -> HTTPAnswer {
+        let target = "/api/v1/device/token"
+        let answer = try await registry.client.send(
+          "POST", target, fields: [("Content-Type", type)], body: Array("grant_type=%".utf8))
+        registry.check(answer, to: "POST", target)
+        return answer
+      }
+      let form = "application/x-www-form-urlencoded"
+      #expect(try await ask("text/plain").status == 415)
+      #expect(try await ask(form).status == 400)
+      let refused = try await ask(form)
+      #expect(refused.status == 429 && refused.value(of: "retry-after") != nil)
+      #expect(try refused.string("error") == "temporarily_unavailable")
     }
   }
 }

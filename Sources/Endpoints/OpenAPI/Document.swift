@@ -112,9 +112,9 @@ public struct OpenAPIDocument {
       .sorted { $0.key < $1.key }
     return [(String(operation.success.status), operation.success.json(with: access.successHeaders))]
       + problems.map { status, kinds in
-        kinds.allSatisfy(application.common.contains) && access.problemHeaders.isEmpty
+        kinds.allSatisfy(application.common.contains) && access.problemHeaders.isEmpty && !access.isOAuth
           ? (String(status), ["$ref": .string("#/components/responses/\(Self.name(of: status))")])
-          : (String(status), response(to: kinds, with: access.problemHeaders))
+          : (String(status), response(to: kinds, with: access.problemHeaders, inOAuthForm: access.isOAuth))
       }
   }
 
@@ -125,7 +125,11 @@ public struct OpenAPIDocument {
 
   private static func name(of status: Int) -> String { "Problem\(status)" }
 
-  private func response(to kinds: [ProblemKind], with headers: [HeaderDescription] = []) -> JSONValue {
+  /// - Parameter inOAuthForm: whether the operation answers in the form of OAuth. The HTTP server does not know
+  ///   operations, so its own refusals are problems everywhere.
+  private func response(
+    to kinds: [ProblemKind], with headers: [HeaderDescription] = [], inOAuthForm: Bool = false
+  ) -> JSONValue {
     let description = kinds.map { "`\($0.slug)`: \($0.title)." }.joined(separator: " ")
     let headers =
       HeaderDescription.everywhere + HeaderDescription.required(by: kinds) + application.problemHeaders
@@ -134,7 +138,7 @@ public struct OpenAPIDocument {
     if kinds.contains(where: { !$0.isOAuth }) {
       content.append((.init(describing: Problem.contentType), ["schema": problemSchema.reference]))
     }
-    if kinds.contains(where: \.isOAuth) {
+    if inOAuthForm || kinds.contains(where: \.isOAuth) {
       content.append(("application/json", ["schema": oauthSchema.reference]))
     }
     return [
@@ -193,7 +197,7 @@ public struct OpenAPIDocument {
         "properties": [
           "error": [
             "type": "string",
-            "enum": .array(problemKinds.filter(\.isOAuth).map { .string($0.slug) }),
+            "enum": .array(Set(problemKinds.map(\.oauthError)).sorted().map { .string($0) }),
           ],
           "error_description": ["type": "string"],
         ],

@@ -7,7 +7,6 @@ public struct TokenService: Sendable {
   private let live: LiveDevices
   private let authentication: AuthenticationService
   private let hasher: any PasswordHasher
-  private let limits: RateLimits
   private let clock: any Clock
   private let random: any RandomSource
 
@@ -21,13 +20,12 @@ public struct TokenService: Sendable {
 
   init(
     store: any RegistryStore, live: LiveDevices, authentication: AuthenticationService,
-    hasher: any PasswordHasher, limits: RateLimits, clock: any Clock, random: any RandomSource
+    hasher: any PasswordHasher, clock: any Clock, random: any RandomSource
   ) {
     self.store = store
     self.live = live
     self.authentication = authentication
     self.hasher = hasher
-    self.limits = limits
     self.clock = clock
     self.random = random
   }
@@ -36,19 +34,16 @@ public struct TokenService: Sendable {
   public struct IssuedToken: Sendable {
     public let token: AccessToken
     public let expiresInSeconds: Int
-    /// The state of the calling address's rate limit; nil if there is no limit.
-    public let standing: RateLimit.Standing?
   }
 
   /// Issues a token. A nil id or secret, which could not be parsed, is treated as a wrong one.
   ///
   /// The stored key and the device's state are checked before argon2id, so that a wrong secret costs
-  /// microseconds. `address` is always charged, because a valid secret costs most. Throws `signatureInvalid`
-  /// for an unknown device or a wrong secret, `rateLimited`, `tooManyTokens` and `overloaded`.
+  /// microseconds. The caller has charged the address, because a valid secret costs most. Throws `signatureInvalid`
+  /// for an unknown device or a wrong secret, `tooManyTokens` and `overloaded`.
   public func issueToken(
-    to id: DeviceID?, secret: DeviceSecret?, from address: CallerAddress, requestID: String
+    to id: DeviceID?, secret: DeviceSecret?, requestID: String
   ) async throws(RegistryError) -> IssuedToken {
-    let standing = try limits.charge(address)
     let device = try await authentication.verifySecret(
       of: id ?? Self.nobody, from: nil, matches: secret.map(hasher.storedKeyTest) ?? { _ in false })
     guard let secret, let (device, match) = device else { throw .signatureInvalid }
@@ -57,7 +52,7 @@ public struct TokenService: Sendable {
       throw .signatureInvalid
     }
     let (token, expiresInSeconds) = try await storeToken(of: device, secret: match, requestID: requestID)
-    return IssuedToken(token: token, expiresInSeconds: expiresInSeconds, standing: standing)
+    return IssuedToken(token: token, expiresInSeconds: expiresInSeconds)
   }
 
   private func storeToken(
