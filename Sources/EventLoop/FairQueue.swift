@@ -61,9 +61,9 @@ public struct FairQueue<Element> {
     add(1, to: turn.party)
   }
 
-  /// Removes the next element of a party that `isReady`, of the highest urgency that has one. A party that is not ready
-  /// keeps its place.
-  public mutating func removeFirst(where isReady: (_ party: Int?) -> Bool = { _ in true }) -> Element? {
+  /// Removes the next element that `isReady`, of the highest urgency that has one. A party whose first element is not
+  /// ready keeps its place.
+  public mutating func removeFirst(where isReady: (Element) -> Bool = { _ in true }) -> Element? {
     for index in lines.indices {
       guard let (element, party) = lines[index].removeFirst(where: isReady) else { continue }
       add(-1, to: party)
@@ -107,9 +107,9 @@ extension FairQueue.Lines {
   }
 
   fileprivate mutating func removeFirst(
-    where isReady: (_ party: Int?) -> Bool
+    where isReady: (Element) -> Bool
   ) -> (element: Element, party: Int?)? {
-    guard let place = order.firstIndex(where: isReady) else { return nil }
+    guard let place = order.firstIndex(where: { isReady(byParty[$0]!.first!) }) else { return nil }
     let party = order.remove(at: place)
     guard let element = byParty[party]!.removeFirst() else { return nil }
     if byParty[party]!.count > 0 { order.append(party) } else { byParty[party] = nil }

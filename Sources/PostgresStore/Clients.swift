@@ -45,11 +45,11 @@ extension PostgresStore {
     """, row: clientColumns.read)
 
   public func deleteClient(_ id: ClientID, change: Change) async throws(RegistryError) -> Bool {
-    try await run(Self.deleteClient, .text(id.text), .timestamp(change.time)) > 0
+    try await run(Self.deleteClient, for: id, .text(id.text), .timestamp(change.time)) > 0
   }
 
   static let deleteClient = PostgresStatement(
-    .write,
+    .urgentWrite,
     """
     UPDATE clients SET deleted_at = $2::timestamptz, email = NULL, telegram_id = NULL
     WHERE id = $1::text AND deleted_at IS NULL
@@ -62,7 +62,7 @@ extension PostgresStore {
   }
 
   static let clearDeletedClients = PostgresStatement(
-    .write, "SELECT clear_deleted_clients($1::text, $2::int8)"
+    .backgroundWrite, "SELECT clear_deleted_clients($1::text, $2::int8)"
   ) { $0.integer() }
 
   /// The condition that the client of a row is not deleted.

@@ -41,7 +41,7 @@ extension PostgresStore {
     change: Change
   ) async throws(RegistryError) -> (device: Device, graceExpiresAt: Timestamp)? {
     try await firstRow(
-      of: Self.rotateSecret, .uuid(id), .text(owner.text), .text(verifier.hmacKeyHash),
+      of: Self.rotateSecret, for: owner, .uuid(id), .text(owner.text), .text(verifier.hmacKeyHash),
       .bytes(verifier.storedKey), .bytes(verifier.serverKey), .timestamp(graceExpiresAt),
       .timestamp(change.time))
   }
@@ -49,7 +49,7 @@ extension PostgresStore {
   /// Without a grace period, `$6 <= $7`, the new secret replaces the current one. LEAST ignores a null: if no
   /// rotation is pending, the grace period ends at `$6`.
   static let rotateSecret = PostgresStatement(
-    .write,
+    .urgentWrite,
     """
     UPDATE devices SET
       hmac_key_hash = CASE WHEN $6::timestamptz <= $7::timestamptz THEN $3 ELSE hmac_key_hash END,
@@ -68,11 +68,11 @@ extension PostgresStore {
   public func promoteNextSecret(
     of id: DeviceID, owner: ClientID, storedKey: [UInt8], change: Change
   ) async throws(RegistryError) -> Bool {
-    try await run(Self.promoteNextSecret, .uuid(id), .text(owner.text), .bytes(storedKey)) > 0
+    try await run(Self.promoteNextSecret, for: owner, .uuid(id), .text(owner.text), .bytes(storedKey)) > 0
   }
 
   static let promoteNextSecret = PostgresStatement(
-    .write,
+    .urgentWrite,
     """
     UPDATE devices SET
       hmac_key_hash = next_hmac_key_hash, stored_key = next_stored_key, server_key = next_server_key,

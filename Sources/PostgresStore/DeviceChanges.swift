@@ -7,11 +7,14 @@ internal import Registry
 /// the previous one is on disk (PreCommit_Notify in PostgreSQL's async.c). Sent one by one, such changes would
 /// wait for the disk one after another, whatever connection they use.
 ///
-/// No change may block another. So the statement skips devices that another transaction has locked. A change
-/// that was skipped, or rolled back with the batch, is then made alone, which also gives its own error.
+/// No change may block another. So the statement skips devices (and clients, if it locks them) that another transaction
+/// has locked. A change that was skipped, or rolled back with the batch, is then made alone, which also gives its own
+/// error.
 final class PostgresDeviceChanges: @unchecked Sendable {
   private struct Pending {
     let id: DeviceID
+    /// A number for the client.
+    let party: Int
     /// The parameters of `alone`.
     let values: [PostgresValue]
     /// Called on the loop, with the device if this change updated it.
@@ -28,7 +31,8 @@ final class PostgresDeviceChanges: @unchecked Sendable {
   private let types: [PostgresValue.ElementType]
   private let loop: EventLoop
   private let lane: PostgresLane
-  private var waiting: [Pending] = []
+  private let maximumPerClient: Int
+  private var waiting: FairQueue<Pending>
   private var isRunning = false
 
   /// - Parameters:
@@ -37,9 +41,10 @@ final class PostgresDeviceChanges: @unchecked Sendable {
   ///     locked.
   ///   - alone: changes one device.
   ///   - types: the types of the parameters.
+  ///   - maximumPerClient: changes of one client that wait for the next statement. More are refused.
   init(
     _ name: String, together: PostgresStatement<Device>, alone: PostgresStatement<Device>,
-    of types: [PostgresValue.ElementType], on loop: EventLoop, lane: PostgresLane
+    of types: [PostgresValue.ElementType], on loop: EventLoop, lane: PostgresLane, maximumPerClient: Int
   ) {
     self.name = name
     self.together = together
@@ -47,20 +52,28 @@ final class PostgresDeviceChanges: @unchecked Sendable {
     self.types = types
     self.loop = loop
     self.lane = lane
+    self.maximumPerClient = maximumPerClient
+    waiting = FairQueue(maximumCount: Self.maximumWaiting, maximumPerParty: maximumPerClient)
   }
 
   /// Changes that wait for the next statement.
   var waitingCount: Int { waiting.count }
 
   /// Makes a change. Returns nil if the owner has no such unrevoked device.
-  func make(_ id: DeviceID, _ values: PostgresValue...) async throws(RegistryError) -> Device? {
+  func make(
+    _ id: DeviceID, of owner: ClientID, _ values: PostgresValue...
+  ) async throws(RegistryError) -> Device? {
     loop.assertCurrent()
     precondition(values.count == types.count)
     let result: Result<Device?, RegistryError> = await withUnsafeContinuation { continuation in
-      guard waiting.count < Self.maximumWaiting else {
-        return continuation.resume(returning: .failure(.overloaded(queue: "postgres \(name)")))
+      let party = owner.hashValue
+      let change = Pending(id: id, party: party, values: values) { continuation.resume(returning: $0) }
+      do throws(QueueFull) {
+        try waiting.append(change, Turn(of: party))
+      } catch {
+        return change.complete(
+          .failure(error.registryError(queue: "postgres \(name)", maximumPerClient: maximumPerClient)))
       }
-      waiting.append(Pending(id: id, values: values) { continuation.resume(returning: $0) })
       if !isRunning { planNext() }
     }
     return try result.get()
@@ -78,24 +91,22 @@ final class PostgresDeviceChanges: @unchecked Sendable {
         PostgresRequest(statement: together.prepared, values: values) { answer in
           self.finish(changes, answer)
           self.isRunning = false
-          if !self.waiting.isEmpty { self.planNext() }
+          if self.waiting.count > 0 { self.planNext() }
         })
     }
   }
 
-  /// At most one change for each device, since a statement changes a row once. The others wait for the next
-  /// statement.
+  /// In turn over clients, and at most one change for each device, since a statement changes a row once. The others
+  /// wait for the next statement.
   private func takeNext() -> [Pending] {
-    var (next, rest): ([Pending], [Pending]) = ([], [])
+    var next: [Pending] = []
     var ids: Set<DeviceID> = []
-    for change in waiting {
-      if next.count < Self.maximumPerStatement, ids.insert(change.id).inserted {
-        next.append(change)
-      } else {
-        rest.append(change)
-      }
+    while next.count < Self.maximumPerStatement,
+      let change = waiting.removeFirst(where: { !ids.contains($0.id) })
+    {
+      ids.insert(change.id)
+      next.append(change)
     }
-    waiting = rest
     return next
   }
 
@@ -120,7 +131,7 @@ final class PostgresDeviceChanges: @unchecked Sendable {
 
   private func makeAlone(_ change: Pending) {
     lane.submit(
-      PostgresRequest(statement: alone.prepared, values: change.values) { [alone] answer in
+      PostgresRequest(statement: alone.prepared, values: change.values, party: change.party) { [alone] answer in
         change.complete(answer.map { $0.firstRow(alone.row) }.mapError(\.registryError))
       })
   }

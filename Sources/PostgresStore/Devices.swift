@@ -53,7 +53,7 @@ extension PostgresStore {
     _ device: Device, verifier: SecretVerifier, maxDevices: Int, change: Change
   ) async throws(RegistryError) {
     let found = try await firstRow(
-      of: Self.insertDevice,
+      of: Self.insertDevice, for: device.clientID,
       [
         .text(device.clientID.text), .int8(Int64(maxDevices)), .text(verifier.hmacKeyHash),
         .bytes(verifier.storedKey), .bytes(verifier.serverKey),
@@ -65,7 +65,7 @@ extension PostgresStore {
   /// Concurrent registrations of one client wait for its row lock. Each then sees the new count: after waiting
   /// for a lock, PostgreSQL reads the row again (manual, section 13.2.1).
   static let insertDevice = PostgresStatement(
-    .write,
+    .lockingWrite,
     """
     WITH owner AS (
       SELECT device_count FROM clients WHERE id = $1::text AND deleted_at IS NULL FOR NO KEY UPDATE
@@ -108,34 +108,45 @@ extension PostgresStore {
   public func renameDevice(
     _ id: DeviceID, of owner: ClientID, to deviceName: DeviceName, change: Change
   ) async throws(RegistryError) -> Device? {
-    try await renames.make(id, .uuid(id), .text(owner.text), .timestamp(change.time), .text(deviceName.text))
+    try await renames.make(
+      id, of: owner, .uuid(id), .text(owner.text), .timestamp(change.time), .text(deviceName.text))
   }
 
+  /// Like all statements that set a name, it sets it under the lock of the client's row: two statements that each wait
+  /// for a name that the other one sets would deadlock. It waits for the device before it locks the client.
   static let renameDevice = PostgresStatement(
-    .write,
+    .lockingWrite,
     """
+    WITH held AS (
+      SELECT client_id FROM devices WHERE id = $1::uuid AND client_id = $2::text AND NOT revoked FOR NO KEY UPDATE
+    ), owner AS (
+      SELECT id FROM clients WHERE id = (SELECT client_id FROM held) AND deleted_at IS NULL FOR NO KEY UPDATE
+    )
     UPDATE devices SET device_name = $4::text, updated_at = $3::timestamptz
-    WHERE id = $1::uuid AND client_id = $2::text AND NOT revoked
-    RETURNING \(deviceColumns)
+    FROM owner WHERE devices.id = $1::uuid AND client_id = owner.id AND NOT revoked
+    RETURNING devices.\(deviceColumns)
     """, row: deviceColumns.read)
 
   static let renameDevices = PostgresStatement(
     .write,
     """
-    \(withFound(given: "$3::timestamptz[], $4::text[]", as: "moment, name"))
-    UPDATE devices SET device_name = found.name, updated_at = found.moment
-    FROM found WHERE devices.id = found.id
+    \(withFound(given: "$3::timestamptz[], $4::text[]", as: "moment, name")), locked AS (
+      SELECT found.* FROM found JOIN clients ON clients.id = owner
+      WHERE deleted_at IS NULL FOR NO KEY UPDATE OF clients SKIP LOCKED
+    )
+    UPDATE devices SET device_name = locked.name, updated_at = locked.moment
+    FROM locked WHERE devices.id = locked.id
     RETURNING devices.\(deviceColumns)
     """, row: deviceColumns.read)
 
   public func revokeDevice(
     _ id: DeviceID, of owner: ClientID, change: Change
   ) async throws(RegistryError) -> Device? {
-    try await revocations.make(id, .uuid(id), .text(owner.text), .timestamp(change.time))
+    try await revocations.make(id, of: owner, .uuid(id), .text(owner.text), .timestamp(change.time))
   }
 
   static let revokeDevice = PostgresStatement(
-    .write,
+    .urgentWrite,
     """
     UPDATE devices SET revoked = true, is_active = false, updated_at = $3::timestamptz
     WHERE id = $1::uuid AND client_id = $2::text AND NOT revoked
@@ -143,7 +154,7 @@ extension PostgresStore {
     """, row: deviceColumns.read)
 
   static let revokeDevices = PostgresStatement(
-    .write,
+    .urgentWrite,
     """
     \(withFound(given: "$3::timestamptz[]", as: "moment"))
     UPDATE devices SET revoked = true, is_active = false, updated_at = found.moment

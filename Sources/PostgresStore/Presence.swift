@@ -16,7 +16,7 @@ extension PostgresStore {
   /// Rows are locked in the order of their ids, so that concurrent calls cannot deadlock. GREATEST ignores
   /// nulls.
   static let recordPresence = PostgresStatement(
-    .write,
+    .backgroundWrite,
     """
     WITH present AS (
       SELECT id, seen.last_seen, seen.last_poll, seen.last_ack

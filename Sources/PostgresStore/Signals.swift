@@ -23,7 +23,8 @@ extension PostgresStore {
       case .all: .null
       }
     let answer = try await firstRow(
-      of: Self.startSignal, .uuid(signal.id), .text(signal.clientID.text), .bytes(signal.payload),
+      of: Self.startSignal, for: signal.clientID, .uuid(signal.id), .text(signal.clientID.text),
+      .bytes(signal.payload),
       .timestamp(signal.createdAt), .timestamp(signal.expiresAt), listed, .int8(Int64(bounds.live)),
       .int8(Int64(bounds.kept)), .int8(Int64(bounds.deliveries)), .int8(Int64(step)))
     guard let answer else { throw .fault(cause: "start_signal: no row") }
@@ -41,7 +42,7 @@ extension PostgresStore {
   }
 
   static let startSignal = PostgresStatement(
-    .write,
+    .lockingWrite,
     """
     SELECT refusal, stored, last_device FROM start_signal(
       $1::uuid, $2::text, $3::text, $4::timestamptz, $5::timestamptz, $6::uuid[], $7::int8, $8::int8, $9::int8, $10::int8)
@@ -53,7 +54,8 @@ extension PostgresStore {
   ) async throws(RegistryError) -> SignalProgress {
     guard let last = progress.last else { return progress }
     let answer = try await firstRow(
-      of: Self.continueSignal, .uuid(signal.id), .uuid(last), .int8(Int64(progress.deliveries)),
+      of: Self.continueSignal, for: signal.clientID, .uuid(signal.id), .uuid(last),
+      .int8(Int64(progress.deliveries)),
       .int8(Int64(step)))
     guard let answer, let stored = answer.stored else {
       throw .unavailable(cause: "the signal was removed before all of its deliveries were stored")
@@ -62,7 +64,7 @@ extension PostgresStore {
   }
 
   static let continueSignal = PostgresStatement(
-    .write, "SELECT stored, last_device FROM continue_signal($1::uuid, $2::uuid, $3::int8, $4::int8)"
+    .lockingWrite, "SELECT stored, last_device FROM continue_signal($1::uuid, $2::uuid, $3::int8, $4::int8)"
   ) { (stored: $0.optionalInteger(), last: $0.optionalID() as DeviceID?) }
 
   public func signals(
@@ -138,7 +140,8 @@ extension PostgresStore {
     guard !acknowledgements.isEmpty else { return [:] }
     return Dictionary(
       uniqueKeysWithValues: try await rows(
-        of: Self.acknowledge, .uuid(id), .text(owner.text), .uuids(acknowledgements.map(\.signalID)),
+        of: Self.acknowledge, for: owner, .uuid(id), .text(owner.text),
+        .uuids(acknowledgements.map(\.signalID)),
         .array(of: .text, acknowledgements.map { .text($0.status.rawValue) }),
         .array(of: .text, acknowledgements.map { .text(orNull: $0.brokerTicket) }),
         .array(of: .text, acknowledgements.map { .text(orNull: $0.error) }), .timestamp(change.time)))
@@ -175,7 +178,7 @@ extension PostgresStore {
   }
 
   static let removeSignals = PostgresStatement(
-    .write, "SELECT remove_signals($1::timestamptz, $2::timestamptz, $3::int8)"
+    .backgroundWrite, "SELECT remove_signals($1::timestamptz, $2::timestamptz, $3::int8)"
   ) { $0.integer() }
 }
 

@@ -39,24 +39,25 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
     let parameters = try PostgresParameters(url: url)
     let count = limits.readConnections + limits.writeConnections
     let workers = try WorkerPool(name: "pg-connect", threads: 2, maximumQueueLength: count)
-    func lane(_ count: Int, for kind: PreparedStatement.Kind) -> PostgresLane {
-      let statements = Self.statements.filter { $0.kind == kind }
+    func lane(_ count: Int, forWrites isForWrites: Bool) -> PostgresLane {
+      let statements = Self.statements.filter { $0.kind.isWrite == isForWrites }
       return PostgresLane(
         (0..<count).map { _ in
           PostgresConnection(
-            parameters, statements: statements, limits: limits, loop: loop, workers: workers, report: report)
+            parameters, statements: statements, isForWrites: isForWrites, limits: limits, loop: loop,
+            workers: workers, report: report)
         }, limits: limits)
     }
     self.loop = loop
     self.workers = workers
-    reads = lane(limits.readConnections, for: .read)
-    writes = lane(limits.writeConnections, for: .write)
+    reads = lane(limits.readConnections, forWrites: false)
+    writes = lane(limits.writeConnections, forWrites: true)
     renames = PostgresDeviceChanges(
       "renames", together: Self.renameDevices, alone: Self.renameDevice, of: [.uuid, .text, .timestamp, .text],
-      on: loop, lane: writes)
+      on: loop, lane: writes, maximumPerClient: limits.waitingPerClient)
     revocations = PostgresDeviceChanges(
       "revocations", together: Self.revokeDevices, alone: Self.revokeDevice, of: [.uuid, .text, .timestamp],
-      on: loop, lane: writes)
+      on: loop, lane: writes, maximumPerClient: limits.waitingPerClient)
   }
 
   /// Starts connecting, and reconnects until `close`. Call it once, on the loop. Operations may follow
@@ -105,45 +106,47 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
     + signalStatements
 
   /// Runs one statement, and returns all rows.
+  ///
+  /// - Parameter client: the client whose statement it is, for its turn among other clients'.
   func rows<Row>(
-    of statement: PostgresStatement<Row>, _ values: PostgresValue...
+    of statement: PostgresStatement<Row>, for client: ClientID? = nil, _ values: PostgresValue...
   ) async throws(RegistryError) -> [Row] {
-    try await answer(to: statement.prepared, values).rows(statement.row)
+    try await answer(to: statement.prepared, for: client, values).rows(statement.row)
   }
 
   /// Runs one statement, and returns its first row, if any.
   func firstRow<Row>(
-    of statement: PostgresStatement<Row>, _ values: PostgresValue...
+    of statement: PostgresStatement<Row>, for client: ClientID? = nil, _ values: PostgresValue...
   ) async throws(RegistryError) -> Row? {
-    try await firstRow(of: statement, values)
+    try await firstRow(of: statement, for: client, values)
   }
 
   func firstRow<Row>(
-    of statement: PostgresStatement<Row>, _ values: [PostgresValue]
+    of statement: PostgresStatement<Row>, for client: ClientID? = nil, _ values: [PostgresValue]
   ) async throws(RegistryError) -> Row? {
-    try await answer(to: statement.prepared, values).firstRow(statement.row)
+    try await answer(to: statement.prepared, for: client, values).firstRow(statement.row)
   }
 
   /// Runs one statement, and returns how many rows it changed.
   @discardableResult
   func run(
-    _ statement: PostgresStatement<Void>, _ values: PostgresValue...
+    _ statement: PostgresStatement<Void>, for client: ClientID? = nil, _ values: PostgresValue...
   ) async throws(RegistryError) -> Int {
-    try await answer(to: statement.prepared, values).changedRowCount
+    try await answer(to: statement.prepared, for: client, values).changedRowCount
   }
 
   private func answer(
-    to statement: PreparedStatement, _ values: [PostgresValue]
+    to statement: PreparedStatement, for client: ClientID?, _ values: [PostgresValue]
   ) async throws(RegistryError) -> PostgresAnswer {
     loop.assertCurrent()
     assert(Self.statements.contains { $0 === statement }, "\(statement.name) is not in its file's statements")
     let result: Result<PostgresAnswer, PostgresFailure> = await withUnsafeContinuation { continuation in
-      let request = PostgresRequest(statement: statement, values: values) { answer in
+      let request = PostgresRequest(statement: statement, values: values, party: client?.hashValue) { answer in
         // The caller is on the same loop.
         nonisolated(unsafe) let answer = answer
         continuation.resume(returning: answer)
       }
-      (statement.kind == .write ? writes : reads).submit(request)
+      (statement.kind.isWrite ? writes : reads).submit(request)
     }
     return try result.mapError(\.registryError).get()
   }

@@ -8,7 +8,7 @@ extension PostgresStore {
     at time: Timestamp, maxLive: Int, windowSeconds: Int
   ) async throws(RegistryError) -> Bool {
     let waitSeconds = try await firstRow(
-      of: Self.insertToken, .bytes(hash.bytes), .uuid(id), .text(owner.text), .bytes(storedKey),
+      of: Self.insertToken, for: owner, .bytes(hash.bytes), .uuid(id), .text(owner.text), .bytes(storedKey),
       .timestamp(expiresAt), .timestamp(time), .int8(Int64(maxLive)), .int8(Int64(windowSeconds)))
     guard let waitSeconds = waitSeconds ?? nil else { return false }
     guard waitSeconds == 0 else { throw .tooManyTokens(retryAfterSeconds: Int(waitSeconds)) }
@@ -45,7 +45,7 @@ extension PostgresStore {
 
   /// Skips rows that another process is removing.
   static let removeTokens = PostgresStatement(
-    .write,
+    .backgroundWrite,
     """
     DELETE FROM device_tokens WHERE token_hash = ANY (ARRAY(
       SELECT token_hash FROM device_tokens WHERE expires_at < $1::timestamptz

@@ -76,7 +76,7 @@ import Testing
       .joined(separator: "\n")
     #expect(plan.contains("ix_deliveries_unacknowledged") && plan.contains("signals_pkey"), "\(plan)")
     #expect(!plan.contains("Seq Scan") && !plan.contains("ix_deliveries_device"), "\(plan)")
-    // So many signals were looked up.
+    // That many signals were looked up.
     #expect(plan.contains("(actual rows=1 loops=\(min(pending, 100)))"), "\(plan)")
     let rows = try await session.run("EXECUTE it(\(device), now(), 100)")
     #expect(rows.count == min(pending, 100) && rows == rows.sorted())

@@ -255,33 +255,6 @@ import Testing
   }
 
   @Test
-  func `Only statements beyond the pending limit of a connection are refused`() async throws {
-    let database = try await TestDatabase(.postgres)
-    var limits = PostgresLimits()
-    limits.writeConnections = 2
-    limits.pendingPerConnection = 3
-    try await RunningPostgresStore.with(database.location, limits: limits) { running in
-      await running.waitUntilConnected(limits)
-      try await running.run { try await $0.insertClient(client("alice")) }
-      let one = try await running.run { try await $0.add("one") }
-      let session = await SQLSession(database.location)
-      try await session.run("BEGIN; SELECT 1 FROM devices FOR UPDATE")
-      try await withThrowingTaskGroup(of: RegistryError?.self) { group in
-        for _ in 0..<10 {
-          group.addTask {
-            await running.error { store in
-              _ = try await store.rotate(one.id, until: noon.plus(seconds: 60))
-            }
-          }
-        }
-        for _ in 0..<4 { #expect(isOverloaded(try await group.next()!)) }
-        try await session.run("ROLLBACK")
-        for try await error in group { #expect(error == nil) }
-      }
-    }
-  }
-
-  @Test
   func `Requests beyond the waiting limit are refused, and the others time out`()
     async throws
   {

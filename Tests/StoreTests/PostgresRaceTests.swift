@@ -24,10 +24,16 @@ import Testing
   @Test
   func `Signals that waited for the client's row count signals stored meanwhile`() async throws {
     let database = try await TestDatabase(.postgres)
-    let outcomes = try await blockedWrites(in: database, on: "clients", count: 4) { store, device, _, _ in
+    let others = """
+      SELECT start_signal(gen_random_uuid(), 'alice', '{}', '\(noon)', '\(noon + 1000)', NULL, 3, 9, 9, 9)
+      FROM generate_series(1, 2)
+      """
+    let outcomes = try await blockedWrites(
+      in: database, on: "clients", count: 4, blocked: 1, meanwhile: others
+    ) { store, device, _, _ in
       _ = try await store.insertSignal(signal(), to: .devices([device.id]), maxLive: 3)
     }
-    #expect(outcomes == [nil: 3, .tooManySignals(limit: 3): 1])
+    #expect(outcomes == [nil: 1, .tooManySignals(limit: 3): 3])
     #expect(try await database.sql("SELECT count(*) FROM signals") == "3")
     #expect(try await database.sql("SELECT count(*) FROM deliveries") == "3")
   }
@@ -179,10 +185,11 @@ import Testing
     }
   }
 
-  /// Locks the rows of a table, starts `count` writes that wait for them, runs `meanwhile`, releases the lock,
+  /// Locks the rows of a table, starts `count` writes of which `blocked` wait for them (all by default), runs `meanwhile`, releases the lock,
   /// and returns the results of the writes.
   private func blockedWrites(
-    in database: TestDatabase, on table: String, count: Int, meanwhile: String = "SELECT 1",
+    in database: TestDatabase, on table: String, count: Int, blocked: Int? = nil,
+    meanwhile: String = "SELECT 1",
     _ write: @escaping @Sendable (PostgresStore, Device, [UInt8], Int) async throws -> Void
   ) async throws -> [RegistryError?: Int] {
     let result = Mutex<[RegistryError?: Int]>([:])
@@ -194,7 +201,7 @@ import Testing
       async let outcomes = running.onLoop { store in
         await store.outcomes(count) { try await write(store, device, key, $0) }
       }
-      try await session.waitForBlockedStatements(count)
+      try await session.waitForBlockedStatements(blocked ?? count)
       try await session.run("\(meanwhile); COMMIT")
       let ended = try await outcomes
       result.withLock { $0 = ended }

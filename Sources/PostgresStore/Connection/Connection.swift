@@ -6,10 +6,18 @@ internal import Registry
 struct PostgresRequest {
   let statement: PreparedStatement
   let values: [PostgresValue]
+  /// A number for the client; nil for the service's own statements.
+  var party: Int?
   /// Remaining retries after another read of the same synchronisation point failed.
   var repetitionsLeft = 3
   /// Called on the loop.
   let complete: (Result<PostgresAnswer, PostgresFailure>) -> Void
+
+  /// Statements that lock their client's row have a line beside its others, which need not wait for them.
+  var turn: Turn {
+    let kind = statement.kind
+    return Turn(of: party.map { kind.locksClient ? ~$0 : $0 }, kind.urgency)
+  }
 }
 
 /// One connection to the server, in pipeline mode. It reconnects until it is closed; `advance(to:)` drives it.
@@ -27,21 +35,28 @@ final class PostgresConnection: @unchecked Sendable {
   private let workers: WorkerPool
   private let parameters: PostgresParameters
   private let statements: [PreparedStatement]
+  private let isForWrites: Bool
   private let limits: PostgresLimits
   private let report: @Sendable (PostgresEvent) -> Void
-  /// Called when the connection becomes ready.
-  var whenReady: () -> Void = {}
+  /// Called when the connection becomes ready, or has completed a request.
+  var whenFree: () -> Void = {}
 
   private var reconnection: Reconnection
   /// Non-nil while the connection is being prepared or ready.
   private var link: PostgresLink?
   private var pipeline = Pipeline<Step, Result<PostgresAnswer, PostgresFailure>>()
   private var isPointPlanned = false
+  /// The pending writes of each client.
+  private var parties: [Int: Int] = [:]
+  /// Clients with a pending write that locks the client's row.
+  private var lockingParties: Set<Int> = []
 
   init(
-    _ parameters: PostgresParameters, statements: [PreparedStatement], limits: PostgresLimits, loop: EventLoop,
-    workers: WorkerPool, report: @escaping @Sendable (PostgresEvent) -> Void
+    _ parameters: PostgresParameters, statements: [PreparedStatement], isForWrites: Bool,
+    limits: PostgresLimits,
+    loop: EventLoop, workers: WorkerPool, report: @escaping @Sendable (PostgresEvent) -> Void
   ) {
+    self.isForWrites = isForWrites
     self.parameters = parameters
     self.statements = statements
     self.limits = limits
@@ -57,16 +72,22 @@ final class PostgresConnection: @unchecked Sendable {
 
   var pendingCount: Int { pipeline.count }
 
-  var isFull: Bool { pipeline.count >= limits.pendingPerConnection }
+  /// Whether it can send a request.
+  var hasRoom: Bool { isReady && pipeline.count < pendingLimit }
+
+  private var pendingLimit: Int { isForWrites ? limits.writesPerConnection : limits.readsPerConnection }
+
+  /// Whether a write of the client is pending.
+  func isUsed(by party: Int) -> Bool { parties[party] != nil }
+
+  /// Whether a write that locks the client's row is pending.
+  func isLocking(_ party: Int) -> Bool { lockingParties.contains(party) }
 
   /// Sends the request. The connection must be ready.
   func send(_ request: PostgresRequest) {
     guard isReady, let link else { preconditionFailure("not ready") }
-    guard !isFull else {
-      request.complete(.failure(PostgresFailure(fullQueue: "postgres statements")))
-      return
-    }
-    if request.statement.kind == .write {
+    if request.statement.kind.isWrite {
+      note(request)
       pipeline.append(.request(request), deadlineMilliseconds: nextDeadline)
     } else {
       pipeline.append(read: .request(request), deadlineMilliseconds: nextDeadline)
@@ -164,11 +185,28 @@ final class PostgresConnection: @unchecked Sendable {
     send(request)
   }
 
+  private func note(_ request: PostgresRequest) {
+    guard let party = request.party else { return }
+    parties[party, default: 0] += 1
+    if request.statement.kind.locksClient { lockingParties.insert(party) }
+  }
+
+  private func complete(_ request: PostgresRequest, _ outcome: Result<PostgresAnswer, PostgresFailure>) {
+    if let party = request.party {
+      let count = (parties[party] ?? 0) - 1
+      parties[party] = count > 0 ? count : nil
+      if request.statement.kind.locksClient { lockingParties.remove(party) }
+    }
+    // The server need not wait until the caller has the answer.
+    whenFree()
+    request.complete(outcome)
+  }
+
   private func finish(_ step: Step, _ outcome: Result<PostgresAnswer, PostgresFailure>) {
     switch (step, outcome) {
     case (.request(let request), _):
-      request.complete(outcome)
       if case .failure(let failure) = outcome, failure.endsSession { drop(failure) }
+      complete(request, outcome)
     case (_, .failure(let failure)):
       drop(failure)
     case (_, .success):
@@ -180,7 +218,7 @@ final class PostgresConnection: @unchecked Sendable {
     guard state == .preparing, pipeline.count == 0 else { return }
     reconnection.prepared()
     report(.connected)
-    whenReady()
+    whenFree()
   }
 
   // MARK: Losing the connection
@@ -198,7 +236,7 @@ final class PostgresConnection: @unchecked Sendable {
       report(wasReady ? .lost(cause: failure.description) : .connectFailed(cause: failure.description))
     }
     for case .request(let request) in pipeline.removeAll() {
-      request.complete(.failure(PostgresFailure(message: failure.description)))
+      complete(request, .failure(PostgresFailure(message: failure.description)))
     }
   }
 }

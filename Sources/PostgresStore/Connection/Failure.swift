@@ -1,4 +1,5 @@
 internal import CPostgres
+internal import EventLoop
 internal import Registry
 
 /// An error of PostgreSQL or libpq, or the reason why a statement was not sent. Safe to log: it contains no
@@ -11,15 +12,15 @@ struct PostgresFailure: Error, CustomStringConvertible {
   let message: String
   /// Whether the error ended the session.
   let isFatal: Bool
-  /// The store's own queue that was full, if the statement was not sent for that reason.
-  private let fullQueue: String?
+  /// Why the statement was not sent, if the store's queue refused it.
+  private let refusal: RegistryError?
 
-  init(fullQueue: String) {
-    self.init(message: "\(fullQueue): full", fullQueue: fullQueue)
+  init(refusal: RegistryError) {
+    self.init(message: "\(refusal)", refusal: refusal)
   }
 
-  init(message: String, fullQueue: String? = nil) {
-    self.fullQueue = fullQueue
+  init(message: String, refusal: RegistryError? = nil) {
+    self.refusal = refusal
     isFatal = false
     sqlState = ""
     constraint = ""
@@ -27,7 +28,7 @@ struct PostgresFailure: Error, CustomStringConvertible {
   }
 
   init(result: OpaquePointer) {
-    fullQueue = nil
+    refusal = nil
     sqlState = Self.field(UInt8(ascii: "C"), of: result)
     constraint = Self.field(UInt8(ascii: "n"), of: result)
     // PG_DIAG_SEVERITY_NONLOCALIZED: the server translates the other severity field.
@@ -68,7 +69,7 @@ struct PostgresFailure: Error, CustomStringConvertible {
   }
 
   var registryError: RegistryError {
-    if let fullQueue { return .overloaded(queue: fullQueue) }
+    if let refusal { return refusal }
     return switch (sqlState, constraint) {
     case ("23505", "devices_name_unique"): .deviceNameTaken
     case ("23505", "clients_pkey"): .clientIDTaken
@@ -80,6 +81,15 @@ struct PostgresFailure: Error, CustomStringConvertible {
     case _ where endsSession || sqlState.hasPrefix("53") || sqlState.hasPrefix("40"):
       .unavailable(cause: description)
     default: .fault(cause: description)
+    }
+  }
+}
+
+extension QueueFull {
+  func registryError(queue: String, maximumPerClient: Int) -> RegistryError {
+    switch self {
+    case .forAll: .overloaded(queue: queue)
+    case .forParty: .tooManyWaiting(limit: maximumPerClient)
     }
   }
 }

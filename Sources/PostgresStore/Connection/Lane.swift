@@ -1,8 +1,11 @@
 internal import EventLoop
 internal import Registry
 
-/// The connections for statements of one kind, and the requests that wait while none is ready. Used on one
-/// loop.
+/// The connections for statements of one kind, and the requests that wait for one. Used on one loop.
+///
+/// Requests wait here and not in the connections' pipelines, so that they are sent in turn over clients. A write that
+/// waits for a lock blocks its connection; so one client's writes use at most half of the connections, and one connection
+/// is kept for urgent statements.
 final class PostgresLane {
   private struct Waiting {
     let request: PostgresRequest
@@ -11,37 +14,50 @@ final class PostgresLane {
 
   private let connections: [PostgresConnection]
   private let limits: PostgresLimits
-  private var waiting = Queue<Waiting>()
+  private var waiting: FairQueue<Waiting>
   private var isClosed = false
 
   init(_ connections: [PostgresConnection], limits: PostgresLimits) {
     self.connections = connections
     self.limits = limits
+    waiting = FairQueue(maximumCount: limits.waiting, maximumPerParty: limits.waitingPerClient)
     for connection in connections {
-      connection.whenReady = { [weak self] in self?.sendWaiting() }
+      connection.whenFree = { [weak self] in self?.sendWaiting() }
     }
   }
 
-  /// Sends the request on the least loaded connection, or queues it until one is ready.
+  /// Sends the request on the least loaded connection that may take it, or queues it until there is one.
   func submit(_ request: PostgresRequest) {
     if isClosed {
       request.complete(.failure(PostgresFailure(message: "the store was closed")))
-    } else if let connection = leastLoaded {
+    } else if waiting.count == 0, let connection = connection(for: request) {
       connection.send(request)
-    } else if waiting.count < limits.waiting {
-      let deadline = MonotonicClock.milliseconds + limits.waitMilliseconds
-      waiting.append(Waiting(request: request, deadlineMilliseconds: deadline))
     } else {
-      request.complete(.failure(PostgresFailure(fullQueue: "postgres connections")))
+      queue(request)
+      sendWaiting()
+    }
+  }
+
+  private func queue(_ request: PostgresRequest) {
+    let deadline = MonotonicClock.milliseconds + limits.waitMilliseconds
+    do throws(QueueFull) {
+      try waiting.append(Waiting(request: request, deadlineMilliseconds: deadline), request.turn)
+    } catch {
+      let refusal = error.registryError(
+        queue: "postgres connections", maximumPerClient: limits.waitingPerClient)
+      request.complete(.failure(PostgresFailure(refusal: refusal)))
     }
   }
 
   /// Advances the connections, and fails requests that waited too long.
   func advance(to now: Int64) {
     for connection in connections { connection.advance(to: now) }
-    while let first = waiting.first, first.deadlineMilliseconds <= now {
-      _ = waiting.removeFirst()
-      first.request.complete(.failure(PostgresFailure(message: "no connection to the database")))
+    guard waiting.count > 0 else { return }
+    let reason =
+      connections.contains(where: \.isReady)
+      ? "the connections to the database are busy" : "no connection to the database"
+    for overdue in waiting.removeAll(where: { $0.deadlineMilliseconds <= now }) {
+      overdue.request.complete(.failure(PostgresFailure(message: reason)))
     }
   }
 
@@ -67,21 +83,33 @@ final class PostgresLane {
     }
   }
 
-  private var leastLoaded: PostgresConnection? {
+  private func sendWaiting() {
+    while waiting.count > 0, connections.contains(where: \.hasRoom) {
+      var chosen: PostgresConnection?
+      let next = waiting.removeFirst { waiting in
+        chosen = connection(for: waiting.request)
+        return chosen != nil
+      }
+      guard let next, let chosen else { return }
+      chosen.send(next.request)
+    }
+  }
+
+  /// The least loaded connection that may take the request now.
+  private func connection(for request: PostgresRequest) -> PostgresConnection? {
+    let kind = request.statement.kind
+    var usable = connections[...]
+    if kind.isWrite, kind.urgency != .urgent, connections.count > 1 { usable = usable.dropFirst() }
+    if let party = request.party {
+      let used = connections.filter { $0.isUsed(by: party) }
+      if kind.locksClient, used.contains(where: { $0.isLocking(party) }) { return nil }
+      if used.count >= max(1, connections.count / 2) { usable = usable.filter { $0.isUsed(by: party) }[...] }
+    }
     var best: PostgresConnection?
-    for connection in connections where connection.isReady {
+    for connection in usable where connection.hasRoom {
       if best.map({ connection.pendingCount < $0.pendingCount }) ?? true { best = connection }
     }
     return best
-  }
-
-  /// When all connections are full, the remaining requests wait for another one or for their deadline.
-  private func sendWaiting() {
-    while let connection = leastLoaded, !connection.isFull,
-      let first = waiting.removeFirst()
-    {
-      connection.send(first.request)
-    }
   }
 }
 

@@ -6,13 +6,17 @@ struct PostgresLimits: Sendable {
   /// connections; simultaneous commits share one disk write.
   var writeConnections = 8
 
-  /// Unanswered statements of one connection. More are refused.
-  var pendingPerConnection = 512
+  /// Unanswered statements of one read connection. More wait.
+  var readsPerConnection = 512
+  /// Unanswered statements of one write connection. A statement waits for those before it, whatever they wait for.
+  var writesPerConnection = 1
   /// The connection is dropped when an answer takes longer.
   var statementDeadlineMilliseconds: Int64 = 5000
 
   /// Requests of one lane that wait for a connection. More are refused.
   var waiting = 1024
+  /// Those of one client, and as many again that lock the client's row. More are refused.
+  var waitingPerClient = 64
   /// How long a request waits for a connection.
   var waitMilliseconds: Int64 = 2000
 

@@ -83,7 +83,7 @@ final class PostgresLink {
           lengths, formats, Self.binary)
       }
     }
-    return statement.kind == .write ? synchronise(status) : status == 1
+    return statement.kind.isWrite ? synchronise(status) : status == 1
   }
 
   /// Adds the synchronisation point of the buffered reads.

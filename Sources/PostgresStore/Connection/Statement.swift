@@ -1,3 +1,5 @@
+internal import EventLoop
+
 /// A statement as a value, declared next to the operation that runs it: its SQL, and how to read its rows.
 ///
 /// Each file lists its statements in `...Statements`; debug builds refuse to run any other.
@@ -26,7 +28,20 @@ extension PostgresStatement<Void> {
 /// kind before it is ready. So a connection to a database with another schema never becomes ready, and no
 /// request waits for a statement to be prepared.
 final class PreparedStatement: Sendable {
-  enum Kind { case read, write }
+  /// How a statement is sent.
+  struct Kind: Sendable {
+    let isWrite: Bool
+    var urgency: Turn.Urgency = .ordinary
+    /// It waits for the lock of its client's row. A store runs one for each client at a time: others would only wait
+    /// on more connections.
+    var locksClient = false
+
+    static let read = Kind(isWrite: false)
+    static let write = Kind(isWrite: true)
+    static let lockingWrite = Kind(isWrite: true, locksClient: true)
+    static let urgentWrite = Kind(isWrite: true, urgency: .urgent)
+    static let backgroundWrite = Kind(isWrite: true, urgency: .background)
+  }
 
   /// The place of its declaration, such as `PostgresStore/Devices.swift:42`, for server logs and
   /// pg_prepared_statements.
