@@ -9,7 +9,7 @@ final class Connection: ContentSource, @unchecked Sendable {
   /// Releases the closed connection.
   private let server: HTTPServer
   private let descriptor: Int32
-  private let peer: IPAddress
+  let peer: IPAddress
   private let watch: DescriptorWatch
   private let tls: TLSSession?
   private var machine: ConnectionMachine
@@ -19,6 +19,14 @@ final class Connection: ContentSource, @unchecked Sendable {
   private var exchangeCount: UInt64 = 0
   private var output: Output
   private var wait = Wait.nothing
+  /// Its place in the queue of its server that `wait` names, if any.
+  var links = ConnectionQueue.Links()
+  /// The party of the last answer.
+  private var party: Party
+  /// Of the bytes that wait for the client to read.
+  private var unread: UnreadAnswers.Claim?
+  /// Of an answer that waits for the client: when the client must have read it, and what it had not read at the last look.
+  private var sending = (endMilliseconds: 0, unsentBytes: 0)
   private lazy var deadline = Deadline { [unowned(unsafe) self] in timedOut() }
   /// Whether bytes are being processed further up the stack: then answers are gathered.
   private var isProcessing = false
@@ -66,6 +74,7 @@ final class Connection: ContentSource, @unchecked Sendable {
     self.descriptor = descriptor
     self.peer = peer
     self.tls = tls
+    party = .address(peer.network)
     output = Output(to: descriptor, tls: tls)
     machine = ConnectionMachine(within: server.bounds)
     watch = try DescriptorWatch(descriptor, on: server.loop)
@@ -97,6 +106,12 @@ final class Connection: ContentSource, @unchecked Sendable {
       // The client does not wait until other connections are read.
       server.loop.runReadyTasks()
     }
+  }
+
+  /// Whether bytes have arrived that are not read.
+  var hasUnreadInput: Bool {
+    var byte: UInt8 = 0
+    return recv(descriptor, &byte, 1, Int32(MSG_PEEK)) > 0
   }
 
   /// Reads the bytes that have arrived, if any.
@@ -224,7 +239,7 @@ final class Connection: ContentSource, @unchecked Sendable {
   }
 
   private func noteRequest() {
-    wait = .nothing
+    change(to: .nothing)
     if isNew {
       isNew = false
       server.endedNewness()
@@ -266,6 +281,7 @@ final class Connection: ContentSource, @unchecked Sendable {
     guard let exchange, exchange.number == number else { return }
     self.exchange = nil
     let request = exchange.request
+    party = response.party.map(Party.named) ?? .address(request.client.network)
     let closes = response.closesConnection || machine.endsWithAnswer || server.isDraining
     send(
       response, .init(requestID: request.id, closes: closes, isVersion10: request.head.isVersion10),
@@ -294,22 +310,62 @@ final class Connection: ContentSource, @unchecked Sendable {
   private func settle() {
     guard !isProcessing else { return }
     flush()
+    countUnread()
     guard state != .closed else { return }
     if !isBlocked, machine.hasReadable { return processKept() }
-    if state == .open, exchange == nil, !isBlocked {
-      if hasInputEnded { return end() }
-      if machine.isClosing { linger() }
-    }
+    if state == .open, exchange == nil, !isBlocked, hasInputEnded || machine.isClosing { linger() }
+    if state == .lingering, !isBlocked { endOutput() }
+    guard state != .closed else { return }
     setInterest()
     setDeadline()
   }
 
-  /// The last answer was sent.
+  /// Counts the bytes that wait for the client, if there are any.
+  private func countUnread() {
+    guard isBlocked || unread != nil, state != .closed else { return }
+    let answers = server.ledger.unreadAnswers
+    if unread != nil {
+      if isBlocked { return answers.reduce(&unread!, to: output.heldBytes) }
+      return releaseUnread()
+    }
+    unread = answers.claim(output.heldBytes, for: party) { [weak self, loop = server.loop] in
+      loop.submit { [weak self] in self?.end(for: .unread) }
+    }
+  }
+
+  /// Closes the connection if the client has taken too long, or has read nothing while its party has too much unread.
+  private func checkUnread() {
+    let unsentBytes = output.unsentBytes
+    let hasRead = unsentBytes != sending.unsentBytes
+    if !hasRead, let unread, server.ledger.unreadAnswers.isBeyondBound(unread.party) {
+      return end(for: .unreadOfParty)
+    }
+    guard server.loop.nowMilliseconds < sending.endMilliseconds else { return end() }
+    sending.unsentBytes = unsentBytes
+    watchReading()
+  }
+
+  private func watchReading() {
+    let next = server.loop.nowMilliseconds + server.limits.unreadCheckMilliseconds
+    server.wheel.set(deadline, at: min(next, sending.endMilliseconds))
+    server.watchDeadlines()
+  }
+
+  private func releaseUnread() {
+    if let unread { server.ledger.unreadAnswers.release(unread) }
+    unread = nil
+  }
+
+  /// The last answer was sent. The system may take the end of TLS later.
   private func linger() {
     state = .lingering
     tls?.end()
     flush()
-    if state != .closed { shutdown(descriptor, Int32(SHUT_WR)) }
+  }
+
+  private func endOutput() {
+    if hasInputEnded { return close() }
+    shutdown(descriptor, Int32(SHUT_WR))
   }
 
   private func setInterest() {
@@ -329,11 +385,32 @@ final class Connection: ContentSource, @unchecked Sendable {
     let next = nextWait
     // Single bytes that a client sends or takes now and then do not extend the time.
     guard next != wait else { return }
-    wait = next
+    change(to: next)
     // An older entry in the wheel is ignored: clearing and setting it would double the work of each request.
     guard let milliseconds = server.limits.milliseconds(for: next) else { return }
+    if next == .sending {
+      sending = (server.loop.nowMilliseconds + milliseconds, output.unsentBytes)
+      return watchReading()
+    }
     server.wheel.set(deadline, at: server.loop.nowMilliseconds + milliseconds)
     server.watchDeadlines()
+  }
+
+  private func change(to next: Wait) {
+    queue(of: wait)?.remove(self)
+    wait = next
+    guard let queue = queue(of: next) else { return }
+    queue.append(self)
+    server.canMakeRoom()
+  }
+
+  /// The queue of the connections that may be closed for new ones while they wait like this.
+  private func queue(of wait: Wait) -> ConnectionQueue? {
+    switch wait {
+    case .idle: server.idle
+    case .handshake, .arrival, .lingering: server.unfinished
+    case .nothing, .sending: nil
+    }
   }
 
   private var nextWait: Wait {
@@ -348,9 +425,10 @@ final class Connection: ContentSource, @unchecked Sendable {
     withExtendedLifetime(self) {
       switch wait {
       case .nothing: break
-      case .handshake, .idle, .sending, .lingering: end()
+      case .handshake, .idle, .lingering: end()
+      case .sending: checkUnread()
       case .arrival:
-        wait = .nothing
+        change(to: .nothing)
         handle(machine.refuse(.timedOut))
         settle()
       }
@@ -368,12 +446,29 @@ final class Connection: ContentSource, @unchecked Sendable {
     close()
   }
 
+  /// Closes the connection because of a bound.
+  func end(for bound: ConnectionLedger.Bound) {
+    guard state != .closed else { return }
+    server.ledger.noteClosed(for: bound)
+    // The system would keep the unread bytes and try to send them.
+    if isBlocked { resetAtClose() }
+    end()
+  }
+
+  private func resetAtClose() {
+    var option = Glibc.linger(l_onoff: 1, l_linger: 0)
+    setsockopt(descriptor, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<Glibc.linger>.size))
+  }
+
   /// Closes the connection at once. Its handler continues, and its task is cancelled.
   func close() {
     guard state != .closed else { return }
     if isShakingHands { server.endedHandshake() }
     state = .closed
     server.gathered.removeAll()
+    output.removeAll()
+    releaseUnread()
+    change(to: .nothing)
     server.wheel.remove(deadline)
     watch.close()
     Glibc.close(descriptor)

@@ -22,6 +22,14 @@ public final class HTTPServer: @unchecked Sendable {
   private var acceptPause: Timer?
   private var connections: [ObjectIdentifier: Connection] = [:]
   private let openConnections = Atomic(0)
+  let ledger: ConnectionLedger
+  /// Connections between requests.
+  let idle = ConnectionQueue()
+  /// Connections whose handshake or request has not arrived completely, or whose client has not ended them after their
+  /// last answer.
+  let unfinished = ConnectionQueue()
+  /// Whether new connections wait until one can be closed for them.
+  private var isFull = false
 
   /// Whether the server is shutting down: every answer then ends its connection.
   private(set) var isDraining = false
@@ -62,9 +70,11 @@ public final class HTTPServer: @unchecked Sendable {
   /// - tls: the certificate for new connections; nil for HTTP without TLS.
   /// - trustedProxies: the proxies whose `X-Forwarded-For` is used.
   /// - commonFields: fields of every answer, in addition to those that `Response` lists.
+  /// - ledger: what servers count together; nil for a server that counts alone.
   public init(
     on loop: EventLoop, listening descriptor: Int32, tls: TLSIdentity? = nil, limits: HTTPLimits,
-    trustedProxies: TrustedProxies = .none, commonFields: [CommonField] = [], responder: any Responder
+    trustedProxies: TrustedProxies = .none, commonFields: [CommonField] = [],
+    ledger: ConnectionLedger? = nil, responder: any Responder
   ) throws(HTTPServerError) {
     loop.assertCurrent()
     self.loop = loop
@@ -72,6 +82,7 @@ public final class HTTPServer: @unchecked Sendable {
     bounds = ConnectionMachine.Bounds(limits)
     self.trustedProxies = trustedProxies
     self.responder = responder
+    self.ledger = ledger ?? ConnectionLedger(within: limits)
     handlers = Handlers(on: loop, responder)
     identity = tls
     listening = descriptor
@@ -87,6 +98,7 @@ public final class HTTPServer: @unchecked Sendable {
       close(descriptor)
       throw HTTPServerError(description: "cannot poll the listening socket: \(error)")
     }
+    boundUnsentBytes()
     acceptWatch?.start(for: .readable) { [unowned self] _ in accept(atMost: limits.maximumAcceptsPerPass) }
   }
 
@@ -106,11 +118,20 @@ public final class HTTPServer: @unchecked Sendable {
     self.identity = identity
   }
 
+  /// Without it, the system keeps megabytes for a client that does not read (tcp_wmem), which no bound of ours counts.
+  /// Accepted connections inherit it.
+  private func boundUnsentBytes() {
+    var bytes = Int32(limits.maximumUnsentBytes)
+    setsockopt(
+      listening, Int32(IPPROTO_TCP), TCP_NOTSENT_LOWAT, &bytes, socklen_t(MemoryLayout<Int32>.size))
+  }
+
   // MARK: Accepting
 
   private func accept(atMost maximum: Int) {
     for _ in 0..<maximum {
-      guard connections.count < limits.maximumConnectionsPerLoop else {
+      guard hasRoom || idle.oldest != nil || unfinished.oldest != nil else {
+        isFull = true
         return acceptWatch?.change(to: []) ?? ()
       }
       var address = sockaddr_storage()
@@ -119,8 +140,51 @@ public final class HTTPServer: @unchecked Sendable {
         $0.withMemoryRebound(to: sockaddr.self, capacity: 1) { Glibc.accept(listening, $0, &length) }
       }
       guard descriptor >= 0 else { return acceptFailed(errno) }
-      open(descriptor, peer: IPAddress(address))
+      admit(descriptor, peer: IPAddress(address))
     }
+  }
+
+  private var hasRoom: Bool { connections.count < limits.maximumConnectionsPerLoop }
+
+  /// Closes the connection if its address has too many, else opens it.
+  private func admit(_ descriptor: Int32, peer: IPAddress) {
+    guard trustedProxies.contains(peer) || ledger.begin(peer.network) else {
+      ledger.noteClosed(for: .address)
+      close(descriptor)
+      return
+    }
+    if !hasRoom { makeRoom() }
+    if !open(descriptor, peer: peer) {
+      close(descriptor)
+      forget(peer)
+    }
+  }
+
+  /// Closes the connection that has been idle longest. The system has chosen this loop for the new connection, so only
+  /// connections of this loop make room for it.
+  private func makeRoom() {
+    guard idle.oldest != nil else {
+      unfinished.oldest?.end(for: .unfinished)
+      return
+    }
+    for _ in 0..<limits.maximumSparedConnections {
+      // It is idle only until its request is read.
+      guard let oldest = idle.oldest, oldest.hasUnreadInput else { break }
+      idle.remove(oldest)
+      idle.append(oldest)
+    }
+    idle.oldest?.end(for: .idle)
+  }
+
+  /// A connection can be closed for a new one.
+  func canMakeRoom() {
+    guard isFull else { return }
+    isFull = false
+    if !isDraining, acceptPause?.isActive != true { acceptWatch?.change(to: .readable) }
+  }
+
+  private func forget(_ peer: IPAddress) {
+    if !trustedProxies.contains(peer) { ledger.end(peer.network) }
   }
 
   private func acceptFailed(_ code: Int32) {
@@ -136,17 +200,15 @@ public final class HTTPServer: @unchecked Sendable {
     }
   }
 
-  private func open(_ descriptor: Int32, peer: IPAddress) {
+  /// False if it cannot be used; then the caller closes it.
+  private func open(_ descriptor: Int32, peer: IPAddress) -> Bool {
     _ = fcntl(descriptor, F_SETFD, FD_CLOEXEC)
     var on: Int32 = 1
     setsockopt(descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
     var tls: TLSSession?
     if let identity {
       tls = TLSSession(showing: identity, records: records)
-      guard tls != nil else {
-        close(descriptor)
-        return
-      }
+      guard tls != nil else { return false }
     }
     do throws(EventLoopError) {
       let connection = try Connection(of: self, descriptor: descriptor, peer: peer, tls: tls)
@@ -155,15 +217,17 @@ public final class HTTPServer: @unchecked Sendable {
       newConnections += 1
       if tls != nil { beganHandshake(connection) }
       connection.start()
+      return true
     } catch {
-      close(descriptor)
+      return false
     }
   }
 
   func closed(_ connection: Connection) {
     connections[ObjectIdentifier(connection)] = nil
     openConnections.store(connections.count, ordering: .relaxed)
-    if !isDraining, acceptPause?.isActive != true { acceptWatch?.change(to: .readable) }
+    forget(connection.peer)
+    canMakeRoom()
     endIfDrained()
   }
 

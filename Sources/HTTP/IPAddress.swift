@@ -69,6 +69,10 @@ public struct IPAddress: Hashable, Sendable {
 
   /// Whether it is an address of version 4.
   public var isVersion4: Bool { high == 0 && low >> 32 == Self.mapped >> 32 }
+
+  /// The address that bounds are counted by: a version 4 address, or the /64 of a version 6 address, which usually
+  /// belongs to one customer (RFC 6177).
+  var network: IPAddress { isVersion4 ? self : IPAddress(high: high, low: 0) }
 }
 
 extension IPAddress: CustomStringConvertible {

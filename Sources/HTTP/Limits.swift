@@ -34,8 +34,24 @@ public struct HTTPLimits: Sendable {
   public var deadlineTickMilliseconds = 250
   /// Time for a new connection to start its first request while the server shuts down.
   public var firstRequestGraceMilliseconds = 500
-  /// Open connections of one event loop; more wait in the backlog until one ends.
+  /// Open connections of one event loop. A new one then replaces the one that has been idle longest, and waits in the
+  /// backlog while none is idle.
   public var maximumConnectionsPerLoop = 65_536
+  /// Open connections of one IPv4 address, or one /64 of IPv6, over all loops; more are closed at once. Trusted proxies
+  /// are exempt.
+  public var maximumConnectionsPerAddress = 32_768
+  /// Connections with an unread request that are passed over in the search for an idle one to close.
+  public var maximumSparedConnections = 8
+  /// Bytes of answers that wait for the clients of one party to read. Beyond, its connections are closed on which nothing
+  /// was read for `unreadCheckMilliseconds`. A party's only unread answer may be larger.
+  public var maximumUnreadBytesPerParty = 8 * 1024 * 1024
+  /// Time between two looks at whether a client reads its answer.
+  public var unreadCheckMilliseconds = 5_000
+  /// Bytes of answers that wait for clients to read; beyond, the party that has most loses its oldest connections.
+  public var maximumUnreadBytes = 64 * 1024 * 1024
+  /// Bytes of answers that the system keeps for a connection before they are sent, in addition to what was sent and not
+  /// acknowledged.
+  public var maximumUnsentBytes = 64 * 1024
   /// Connections that one event loop accepts before it does other work.
   public var maximumAcceptsPerPass = 64
   /// Pause of accepting when the system has no descriptor or memory for a connection.

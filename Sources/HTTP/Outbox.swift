@@ -17,18 +17,21 @@ struct Outbox {
     var start = 0
   }
 
-  /// Removes the first `head` pieces, which were sent.
+  /// A few: while a client does not read, its connection makes no further answers.
   private var pieces: [Piece] = []
-  private var head = 0
+  /// Bytes of the pieces, including what was sent of the first one: a piece is freed as a whole.
+  private(set) var heldBytes = 0
 
   /// Pieces in one system call.
   private static let maximumPiecesAtOnce = 16
 
-  var isEmpty: Bool { head == pieces.count }
+  var isEmpty: Bool { pieces.isEmpty }
 
   /// Adds bytes without copying them.
   mutating func append(_ bytes: ByteBuffer) {
-    if bytes.count > 0 { pieces.append(Piece(bytes: bytes)) }
+    guard bytes.count > 0 else { return }
+    pieces.append(Piece(bytes: bytes))
+    heldBytes += bytes.count
   }
 
   /// Adds a copy of bytes.
@@ -36,15 +39,20 @@ struct Outbox {
     guard !bytes.isEmpty else { return }
     let copy = ByteBuffer(capacity: bytes.count, isSensitive: isSensitive)
     copy.append(bytes)
-    pieces.append(Piece(bytes: copy))
+    append(copy)
   }
+
+  /// Bytes that were not sent.
+  var unsentBytes: Int { pieces.reduce(0) { $0 + $1.bytes.count - $1.start } }
+
+  mutating func removeAll() { (pieces, heldBytes) = ([], 0) }
 
   /// Sends as much as the socket takes.
   mutating func send(to descriptor: Int32) -> Result {
     while !isEmpty {
       let count = withUnsafeTemporaryAllocation(of: iovec.self, capacity: Self.maximumPiecesAtOnce) { vectors in
         var used = 0
-        for piece in pieces[head...].prefix(Self.maximumPiecesAtOnce) {
+        for piece in pieces.prefix(Self.maximumPiecesAtOnce) {
           vectors[used] = iovec(
             iov_base: piece.bytes.start + piece.start, iov_len: piece.bytes.count - piece.start)
           used += 1
@@ -62,7 +70,7 @@ struct Outbox {
   /// Calls `body` with the next bytes, at most `maximum`, and removes them.
   mutating func take(atMost maximum: Int, _ body: (UnsafeBufferPointer<UInt8>) -> Bool) -> Bool {
     guard !isEmpty else { return true }
-    let piece = pieces[head]
+    let piece = pieces[0]
     let count = min(maximum, piece.bytes.count - piece.start)
     let isTaken = body(UnsafeBufferPointer(start: piece.bytes.start + piece.start, count: count))
     drop(count)
@@ -72,14 +80,13 @@ struct Outbox {
   private mutating func drop(_ count: Int) {
     var rest = count
     while !isEmpty {
-      let length = pieces[head].bytes.count - pieces[head].start
+      let length = pieces[0].bytes.count - pieces[0].start
       guard rest >= length else {
-        pieces[head].start += rest
+        pieces[0].start += rest
         return
       }
       rest -= length
-      head += 1
+      heldBytes -= pieces.removeFirst().bytes.count
     }
-    (pieces, head) = ([], 0)
   }
 }

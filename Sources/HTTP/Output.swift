@@ -23,6 +23,18 @@ struct Output {
   /// Whether the client must read before more can be sent.
   var isBlocked: Bool { !outbox.isEmpty || !recordOutbox.isEmpty }
 
+  /// Bytes that are kept for the client.
+  var heldBytes: Int { outbox.heldBytes + recordOutbox.heldBytes }
+
+  /// Bytes that the system has not taken; they become fewer when the client reads.
+  var unsentBytes: Int { outbox.unsentBytes + recordOutbox.unsentBytes }
+
+  /// Frees what is kept.
+  mutating func removeAll() {
+    outbox.removeAll()
+    recordOutbox.removeAll()
+  }
+
   /// Adds an answer's content after what was gathered.
   mutating func append(_ body: ByteBuffer, after gathered: ByteBuffer) {
     guard body.count > Self.maximumCopiedBytes else { return body.withBytes { gathered.append($0) } }

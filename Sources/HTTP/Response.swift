@@ -10,6 +10,9 @@ public final class Response {
   public var body: ByteBuffer?
   /// The value of `Cache-Control`.
   public var cacheControl: StaticString = "no-store"
+  /// The party whose bound of unread bytes the answer counts for (`HTTPLimits.maximumUnreadBytesPerParty`), any number
+  /// that the responder chooses; nil for the client's address.
+  public var party: Int?
   /// Whether the connection ends with this answer.
   public var closesConnection = false
 

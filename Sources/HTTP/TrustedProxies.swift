@@ -31,7 +31,7 @@ public struct TrustedProxies: Hashable, Sendable {
     public let word: String
   }
 
-  private func contains(_ address: IPAddress) -> Bool { prefixes.contains { $0.contains(address) } }
+  func contains(_ address: IPAddress) -> Bool { prefixes.contains { $0.contains(address) } }
 
   /// The client's address: the first address that is not trusted, starting from the peer and continuing with the
   /// addresses that the proxies named, last to first. An entry that cannot be read, or a proxy that names no address,

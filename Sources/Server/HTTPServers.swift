@@ -12,8 +12,9 @@ final class HTTPServers: ClosableService {
   /// Nil without TLS.
   private let tls: TLSFiles?
   private let expirySeconds: Atomic<Int64>
-  /// Maximum connections; further ones wait.
+  /// Maximum connections. A further one replaces an idle one, or waits.
   let connectionLimit: Int
+  let ledger: ConnectionLedger
 
   /// How long requests in progress may take when the service stops.
   static let shutDownTimeoutMilliseconds = 10_000
@@ -33,6 +34,10 @@ final class HTTPServers: ClosableService {
     var limits = configuration.limits
     let available = max(ProcessSettings.descriptorLimit - Self.reservedDescriptors, loops.count)
     limits.maximumConnectionsPerLoop = min(limits.maximumConnectionsPerLoop, available / loops.count)
+    connectionLimit = limits.maximumConnectionsPerLoop * loops.count
+    limits.maximumConnectionsPerAddress =
+      configuration.maxConnectionsPerAddress ?? max(connectionLimit / 2, 1)
+    let ledger = ConnectionLedger(within: limits)
     var servers: [HTTPServer] = []
     do throws(HTTPServerError) {
       for (index, loop) in loops.enumerated() {
@@ -41,7 +46,8 @@ final class HTTPServers: ClosableService {
             try HTTPServer(
               on: loop, listening: listener.descriptors[index], tls: configuration.tlsIdentity, limits: limits,
               trustedProxies: configuration.trustedProxies,
-              commonFields: configuration.isHTTPS ? [Self.strictTransportSecurity] : [], responder: apis[index])
+              commonFields: configuration.isHTTPS ? [Self.strictTransportSecurity] : [], ledger: ledger,
+              responder: apis[index])
           })
       }
     } catch {
@@ -49,10 +55,10 @@ final class HTTPServers: ClosableService {
       throw error
     }
     self.servers = servers
+    self.ledger = ledger
     self.parked = parked
     tls = configuration.tls
     expirySeconds = Atomic(configuration.tlsIdentity?.expirySeconds ?? 0)
-    connectionLimit = limits.maximumConnectionsPerLoop * loops.count
   }
 
   /// Stops accepting, answers parked polls, and completes requests in progress.

@@ -23,7 +23,9 @@ final class Echo: Responder {
     case "/large":
       let body = ByteBuffer()
       for _ in 0..<(5 * 1024 * 1024 / 16) { body.append("0123456789abcdef") }
-      return Response(status: 200, contentType: "text/plain", body: body)
+      let response = Response(status: 200, contentType: "text/plain", body: body)
+      response.party = request.query.flatMap { Int($0.dropFirst("party=".count)) }
+      return response
     case "/page":
       let body = ByteBuffer()
       body.append(length: 20_000) { $0.update(repeating: UInt8(ascii: "p")) }

@@ -6,20 +6,31 @@ public final class ClientSocket {
   public let descriptor: Int32
   private let deadline: Date
 
-  public init(port: UInt16, deadline: Date) throws {
+  /// - Parameter source: the address that it comes from, one of 127.0.0.0/8; nil for the system's choice.
+  public init(port: UInt16, from source: String? = nil, deadline: Date) throws {
     self.deadline = deadline
     descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     guard descriptor >= 0 else { throw HTTPClientError("no socket: errno \(errno)") }
+    if let source, Self.with(source, port: 0, { Glibc.bind(descriptor, $0, $1) }) != 0 {
+      throw HTTPClientError("not bound to \(source): errno \(errno)")
+    }
+    guard Self.with("127.0.0.1", port: port, { connect(descriptor, $0, $1) }) == 0 else {
+      throw HTTPClientError("not connected to port \(port): errno \(errno)")
+    }
+  }
+
+  private static func with(
+    _ host: String, port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
+  ) -> Int32 {
     var address = sockaddr_in()
     address.sin_family = sa_family_t(AF_INET)
     address.sin_port = port.bigEndian
-    address.sin_addr.s_addr = inet_addr("127.0.0.1")
-    let result = withUnsafePointer(to: &address) {
+    address.sin_addr.s_addr = inet_addr(host)
+    return withUnsafePointer(to: &address) {
       $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+        body($0, socklen_t(MemoryLayout<sockaddr_in>.size))
       }
     }
-    guard result == 0 else { throw HTTPClientError("not connected to port \(port): errno \(errno)") }
   }
 
   deinit { close(descriptor) }

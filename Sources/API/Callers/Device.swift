@@ -55,6 +55,7 @@ extension API {
     if let standing { outcome.response.tell(standing) }
     sign(outcome.response, to: device)
     outcome.caller = .device(device.session.deviceID)
+    outcome.response.party = device.session.clientID.hashValue
     return report(outcome, of: call)
   }
 

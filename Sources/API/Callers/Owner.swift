@@ -85,6 +85,7 @@ extension API {
     }
     if let standing { outcome.response.tell(standing) }
     outcome.caller = client.map(ProvedCaller.client)
+    outcome.response.party = client?.hashValue
     return report(outcome, of: call)
   }
 

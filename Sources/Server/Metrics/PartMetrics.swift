@@ -17,8 +17,18 @@ struct PartMetrics {
     metrics.gauge("http_connections_open", "Connections of clients.") {
       Double(servers.connectionCount)
     }
-    metrics.gauge("http_connections_limit", "Maximum connections of clients; further ones wait.") {
-      Double(servers.connectionLimit)
+    metrics.gauge(
+      "http_connections_limit", "Maximum connections of clients; a further one replaces an idle one, or waits."
+    ) { Double(servers.connectionLimit) }
+    metrics.counters(
+      "http_connections_closed_total", "Connections of clients that were closed because of a bound, by bound."
+    ) {
+      ConnectionLedger.Bound.allCases.map {
+        (BoundLabel(bound: $0.rawValue), Double(servers.ledger.closedConnections(for: $0)))
+      }
+    }
+    metrics.gauge("http_unread_answer_bytes", "Bytes of answers that clients have not read yet.") {
+      Double(servers.ledger.unreadBytes)
     }
     metrics.gauge(
       "tls_certificate_expiry_timestamp_seconds", "When the current certificate expires, since 1970 in UTC."
@@ -164,6 +174,12 @@ private struct LoopLabel: MetricLabels {
   static let names: [StaticString] = ["loop"]
   let loop: Int
   var values: [String] { [String(loop)] }
+}
+
+private struct BoundLabel: MetricLabels {
+  static let names: [StaticString] = ["bound"]
+  let bound: String
+  var values: [String] { [bound] }
 }
 
 private struct KindLabel: MetricLabels {

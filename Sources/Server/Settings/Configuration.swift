@@ -27,6 +27,8 @@ public struct Configuration: Sendable {
   /// How long a signal is kept after it expires.
   public var signalRetentionDays: Int
   public var maxParkedPolls: Int
+  /// Nil for half of all connections.
+  public var maxConnectionsPerAddress: Int?
   var rateLimits: RateLimits.Settings
   public var logLevel: Logger.Level
   public var logFormat: Logger.Format
@@ -76,6 +78,9 @@ public struct Configuration: Sendable {
       deliveries: try arguments.number(of: .maxDeliveriesPerClient))
     signalRetentionDays = try arguments.number(of: .signalRetentionDays)
     maxParkedPolls = try arguments.number(of: .maxParkedPolls)
+    maxConnectionsPerAddress =
+      arguments.value(of: .maxConnectionsPerAddress) == nil
+      ? nil : try arguments.number(of: .maxConnectionsPerAddress)
     rateLimits = try RateLimits.Settings(arguments)
     logLevel = try Self.parse(arguments, .logLevel, "must be debug, info, notice, warning or error") {
       Logger.Level(rawValue: $0)

@@ -23,6 +23,7 @@ public enum Setting: String, CaseIterable, Sendable {
   case maxDeliveriesPerClient = "MAX_DELIVERIES_PER_CLIENT"
   case signalRetentionDays = "SIGNAL_RETENTION_DAYS"
   case maxParkedPolls = "MAX_PARKED_POLLS"
+  case maxConnectionsPerAddress = "MAX_CONNECTIONS_PER_ADDRESS"
   case rateLimitClient = "RATE_LIMIT_CLIENT"
   case rateLimitDevice = "RATE_LIMIT_DEVICE"
   case rateLimitAddress = "RATE_LIMIT_ADDRESS"
@@ -138,6 +139,10 @@ public enum Setting: String, CaseIterable, Sendable {
         meaning: "polls that wait for a signal at the same time; one more is answered at once",
         example: "50000",
         defaultText: "20000", bounds: 1...1_000_000)
+    case .maxConnectionsPerAddress:
+      Declaration(
+        meaning: "open connections of one address (IPv6: /64), except trusted proxies; more are closed at once",
+        example: "1000", computedDefault: "half of the maximum", bounds: 1...10_000_000)
     case .rateLimitClient:
       Declaration(
         meaning: "requests of one client, as REQUESTS/SECONDS; off for no limit", example: "600/60",
