@@ -56,7 +56,7 @@ private func testClaims(_ json: [UInt8]) {
 
 /// A JWK set: its keys are of supported kinds, and every other key has a reason.
 func feedKeySet(_ input: [UInt8]) {
-  guard let set = try? JWKSet(published: input) else { return }
+  guard let set = try? JWKSet(json: input) else { return }
   demand(set.count + set.refusals.count <= JWKSet.maximumKeys, "more keys than may be")
   demand((try? JWKSet(json: input))?.count ?? 0 == set.count, "a set is read in two ways")
   for key in set.keys {

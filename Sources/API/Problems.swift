@@ -89,7 +89,8 @@ extension ProblemKind {
       + "more.")
   static let headerTooLarge = ProblemKind(
     "header-too-large", 431, "The header is too large",
-    "The header section has too many bytes or lines; send fewer or shorter fields.")
+    "The target and the header fields, tokens included, have more than 16 KiB or 64 lines; send fewer or shorter fields."
+  )
   static let tooManyRequests = ProblemKind(
     "too-many-requests", 429, "There were too many requests",
     "A client, device or address reached its limit. Nothing was done; try again after the seconds in "
@@ -230,7 +231,8 @@ extension Problem {
       case .unknownMethod: [("Allow", methods)]
       default: []
       }
-    self.init(kind, "The request was refused: \(refusal.rawValue).", fields: fields)
+    let detail = "The request was refused: \(refusal.rawValue)."
+    self.init(kind, kind == .headerTooLarge ? "\(detail) \(kind.detail)" : detail, fields: fields)
   }
 }
 
@@ -241,10 +243,11 @@ extension Problem {
 
   static let tokenMissing = Problem(.tokenMissing, fields: [bearerChallenge])
 
+  /// - Parameter reason: in the characters of `error_description` (RFC 6750, section 3), without quotes.
   static func tokenInvalid(_ reason: String) -> Problem {
     Problem(
       .tokenInvalid, "The token was refused: \(reason).",
-      fields: [("WWW-Authenticate", "Bearer error=\"invalid_token\"")])
+      fields: [("WWW-Authenticate", "Bearer error=\"invalid_token\", error_description=\"\(reason)\"")])
   }
 
   static func insufficientScope(_ scope: String) -> Problem {

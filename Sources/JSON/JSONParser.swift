@@ -25,16 +25,13 @@ struct JSONParser {
   }
 
   private func testEncoding() throws(JSONFault) {
-    guard !Self.byteOrderMarks.contains(where: bytes.starts) else { throw .byteOrderMark }
+    guard !ParsedJSON.byteOrderMarks.contains(where: bytes.starts) else { throw .byteOrderMark }
     if let first = bytes.firstIndex(of: 0) {
       // ASCII text in UTF-16 is also valid UTF-8, with a NUL in every character.
       throw bytes[first...].allSatisfy { $0 == 0 } ? .terminatingNUL : .notUTF8
     }
     guard (try? UTF8Span(validating: bytes.span)) != nil else { throw .notUTF8 }
   }
-
-  /// U+FEFF in UTF-8 and in both forms of UTF-16.
-  private static let byteOrderMarks: [[UInt8]] = [[0xEF, 0xBB, 0xBF], [0xFE, 0xFF], [0xFF, 0xFE]]
 
   private var next: UInt8? { position < bytes.count ? bytes[position] : nil }
 

@@ -19,6 +19,9 @@ public enum ParsedJSON: Hashable, Sendable {
   /// Levels of nested arrays and objects.
   public static let maximumDepth = 64
 
+  /// U+FEFF in UTF-8 and in both forms of UTF-16.
+  public static let byteOrderMarks: [[UInt8]] = [[0xEF, 0xBB, 0xBF], [0xFE, 0xFF], [0xFF, 0xFE]]
+
   /// Parses a text.
   /// - Parameter rawMembers: the members of the outermost object whose bytes are kept unchanged.
   public init(_ bytes: [UInt8], keepingRaw rawMembers: [String] = []) throws(JSONFault) {

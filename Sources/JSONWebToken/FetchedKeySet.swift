@@ -5,13 +5,14 @@ public struct FetchedKeySet: Sendable {
 
   /// Reads the response to a `GET` of the URL. The last three parameters are those of `KeySetFreshness`.
   ///
-  /// Throws `notFetched` for a status other than 200, and the errors of `JWKSet`.
+  /// Throws `notFetched` for a status other than 200, and the errors of `JWKSet`: a set without a usable key is more
+  /// often a provider's mistake than a withdrawal.
   public init(
     status: Int, body: [UInt8], cacheControl: [String], ageSeconds: Int?, expiresInSeconds: Int?
   ) throws(JWKSetError) {
     guard status == 200 else { throw .notFetched(reason: "the answer was \(status), not 200") }
     self.init(
-      keys: try JWKSet(published: body),
+      keys: try JWKSet(json: body),
       lifetimeSeconds: KeySetFreshness.seconds(
         cacheControl: cacheControl, ageSeconds: ageSeconds, expiresInSeconds: expiresInSeconds))
   }

@@ -15,15 +15,8 @@ public struct JWKSet: Sendable {
   /// The number of usable keys.
   public var count: Int { keys.count }
 
-  /// Reads a configured set. Throws if it is invalid or has no usable key.
+  /// Reads a set. Throws if it is invalid or has no usable key.
   public init(json: [UInt8]) throws(JWKSetError) {
-    try self.init(published: json)
-    guard !keys.isEmpty else { throw .noUsableKey(refusals: refusals) }
-  }
-
-  /// Reads a set that a provider publishes. It may have no usable key: that is how a provider withdraws its
-  /// keys. Throws if it is invalid.
-  init(published json: [UInt8]) throws(JWKSetError) {
     guard json.count <= Self.maximumLength else { throw .tooLarge }
     guard case .object(let set)? = try? ParsedJSON(json), case .array(let elements) = set["keys"]
     else { throw .notAKeySet }
@@ -38,6 +31,7 @@ public struct JWKSet: Sendable {
         refusals.append("key \(index + 1) is not used: \(error.reason)")
       }
     }
+    guard !keys.isEmpty else { throw .noUsableKey(refusals: refusals) }
     self.keys = keys
     self.refusals = refusals
   }

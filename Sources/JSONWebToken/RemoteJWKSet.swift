@@ -2,16 +2,17 @@ internal import Synchronization
 
 /// The result of fetching a key set, for the log and the metrics.
 public enum KeySetEvent: Hashable, Sendable {
-  /// The fetched keys replace the previous ones, even if none is usable. `refusals` has one line for each
-  /// unused key of the set.
+  /// The fetched keys replace the previous ones. `refusals` has one line for each unused key of the set.
   case fetched(keys: Int, refusals: [String], lifetimeSeconds: Int)
-  /// The previous keys, if any, stay in use.
+  /// The previous keys, if any, stay in use until they are too old.
   case failed(JWKSetError)
+  /// The previous keys are too old, and no longer in use.
+  case ended
 }
 
 /// A key set at a URL. It is fetched at the start, when its lifetime ends, and when a token names an unknown
 /// key, but at most once in `minimumIntervalMilliseconds`. Concurrent callers share one fetch. If a fetch
-/// fails, the previous keys stay in use; a set without a usable key replaces them.
+/// fails, or its set has no usable key, the previous keys stay in use until they are `maximumAgeHours` old.
 public final class RemoteJWKSet: Sendable {
   /// Fetches the set. The implementation limits its time and size.
   public typealias Fetch = @Sendable () async throws(JWKSetError) -> FetchedKeySet
@@ -19,6 +20,8 @@ public final class RemoteJWKSet: Sendable {
   private struct State {
     var keys: JWKSet?
     var generation = 0
+    /// When `keys` were fetched.
+    var fetchedAt = Int64.min
     var lastAttempt: Int64?
     var dueAt = Int64.min
     var lastFetchFailed = false
@@ -28,6 +31,7 @@ public final class RemoteJWKSet: Sendable {
 
   private let state = Mutex(State())
   private let executor: (any TaskExecutor)?
+  private let maximumAgeMilliseconds: Int64
   private let fetchKeys: Fetch
   private let monotonicMilliseconds: @Sendable () -> Int64
   private let report: @Sendable (KeySetEvent) -> Void
@@ -36,6 +40,8 @@ public final class RemoteJWKSet: Sendable {
   public static let minimumIntervalMilliseconds: Int64 = 10_000
   /// Requests that wait for one fetch. More fail as `keysUnavailable`.
   public static let maximumWaiting = 1000
+  /// The default of `maximumAgeHours`.
+  public static let defaultMaximumAgeHours = 24
   /// The interval at which `run` checks whether a fetch is due.
   static let checkIntervalMilliseconds = 1000
 
@@ -43,12 +49,15 @@ public final class RemoteJWKSet: Sendable {
   ///
   /// - Parameters:
   ///   - executor: runs fetches and parses their responses; nil: Swift's thread pool.
+  ///   - maximumAgeHours: how long keys stay in use if no later fetch succeeds.
   ///   - monotonicMilliseconds: a monotonic clock.
   public init(
-    on executor: (any TaskExecutor)? = nil, monotonicMilliseconds: @escaping @Sendable () -> Int64,
+    on executor: (any TaskExecutor)? = nil, maximumAgeHours: Int = defaultMaximumAgeHours,
+    monotonicMilliseconds: @escaping @Sendable () -> Int64,
     report: @escaping @Sendable (KeySetEvent) -> Void, fetch: @escaping Fetch
   ) {
     self.executor = executor
+    maximumAgeMilliseconds = Int64(maximumAgeHours) * 60 * 60 * 1000
     self.monotonicMilliseconds = monotonicMilliseconds
     self.report = report
     fetchKeys = fetch
@@ -56,15 +65,26 @@ public final class RemoteJWKSet: Sendable {
 
   var current: JWKSet? { state.withLock { $0.keys } }
 
-  /// The number of sets fetched so far.
+  /// Changes when the keys do.
   var generation: Int { state.withLock { $0.generation } }
 
   /// Fetches the set if that is due: at first, and when its lifetime has ended. A failed fetch is due again
-  /// after the minimum interval.
+  /// after the minimum interval. Ends keys that are too old.
   public func refreshIfDue() async {
     let now = monotonicMilliseconds()
+    endOldKeys(at: now)
     guard state.withLock({ now >= $0.dueAt }) else { return }
     _ = await waitForFetch()
+  }
+
+  private func endOldKeys(at now: Int64) {
+    let hasEnded = state.withLock { state in
+      guard state.keys != nil, now - state.fetchedAt >= maximumAgeMilliseconds else { return false }
+      state.keys = nil
+      state.generation += 1
+      return true
+    }
+    if hasEnded { report(.ended) }
   }
 
   /// A background service that keeps the set fresh until the task is cancelled. `sleep` waits for the given
@@ -125,7 +145,9 @@ public final class RemoteJWKSet: Sendable {
       case .success(let fetched):
         state.keys = fetched.keys
         state.generation += 1
-        state.dueAt = now + Int64(fetched.lifetimeSeconds) * 1000
+        state.fetchedAt = now
+        // Early enough for the keys to be fetched again before they are too old.
+        state.dueAt = now + min(Int64(fetched.lifetimeSeconds) * 1000, maximumAgeMilliseconds / 2)
       case .failure: state.dueAt = now + Self.minimumIntervalMilliseconds
       }
     }

@@ -26,6 +26,8 @@ public enum TokenError: Error, Hashable, Sendable {
   /// The claim has the wrong type, or is empty.
   case wrongForm(Claim)
   case expired
+  /// Its `exp` is too far ahead. `isInMilliseconds`: it would not be if it were milliseconds, not seconds.
+  case livesTooLong(maximumDays: Int, isInMilliseconds: Bool)
   case notYetValid
   case issuedInTheFuture
   case wrongIssuer
@@ -63,6 +65,9 @@ extension TokenError: CustomStringConvertible {
     case .missing(let claim): "the token has no claim \(claim.rawValue)"
     case .wrongForm(let claim): "the token's claim \(claim.rawValue) is malformed"
     case .expired: "the token has expired"
+    case .livesTooLong(let days, let isInMilliseconds):
+      "the token's exp is more than \(days) days ahead"
+        + (isInMilliseconds ? "; it seems to be in milliseconds, and must be in seconds (RFC 7519)" : "")
     case .notYetValid: "the token is not valid yet"
     case .issuedInTheFuture: "the token was issued in the future"
     case .wrongIssuer: "the token is from another issuer"

@@ -6,23 +6,26 @@ public final class TokenVerifier: Sendable {
   private let remoteKeys: RemoteJWKSet?
   private let rules: ClaimRules
 
-  /// The maximum length of a token in bytes.
-  public static let maximumTokenLength = 8 * 1024
+  /// The maximum length of a token in bytes: the HTTP server accepts no longer header section.
+  public static let maximumTokenLength = 16 * 1024
+  /// The default of `maximumLifetimeDays`: ten years.
+  public static let defaultLifetimeDays = 3650
 
   /// - Parameters:
   ///   - secret: verifies HS256, whatever `kid` a token has.
   ///   - keys: verify the other algorithms, as `remoteKeys` do.
   ///   - issuer: the required `iss`; nil: any.
   ///   - audience: must be in `aud`; nil: a token with an `aud` is refused.
+  ///   - maximumLifetimeDays: how far ahead `exp` may be.
   public init(
     secret: TokenSecret?, keys: JWKSet? = nil, remoteKeys: RemoteJWKSet? = nil,
-    issuer: String? = nil, audience: String? = nil
+    issuer: String? = nil, audience: String? = nil, maximumLifetimeDays: Int = defaultLifetimeDays
   ) {
     precondition(secret != nil || keys != nil || remoteKeys != nil, "a verifier needs a key")
     self.secret = secret
     fileKeys = keys
     self.remoteKeys = remoteKeys
-    rules = ClaimRules(issuer: issuer, audience: audience)
+    rules = ClaimRules(issuer: issuer, audience: audience, maximumLifetimeDays: maximumLifetimeDays)
   }
 
   /// Changes when the keys change: a result under another generation is no longer valid.

@@ -14,6 +14,8 @@ public struct VerifiedToken: Hashable, Sendable {
 struct ClaimRules: Sendable {
   let issuer: String?
   let audience: String?
+  /// How far ahead `exp` may be.
+  let maximumLifetimeDays: Int
 
   /// The tolerated difference between clocks, in seconds.
   static let leewaySeconds = 30.0
@@ -23,16 +25,23 @@ struct ClaimRules: Sendable {
     let now = Double(nowMilliseconds) / 1000
     guard let expiry = try claims.seconds(.exp) else { throw .missing(.exp) }
     guard now < expiry + Self.leewaySeconds else { throw .expired }
+    try testLifetime(expiry: expiry, now: now)
     if let start = try claims.seconds(.nbf), now + Self.leewaySeconds < start { throw .notYetValid }
     if let issue = try claims.seconds(.iat), now + Self.leewaySeconds < issue { throw .issuedInTheFuture }
     try testIssuer(of: claims)
     try testAudience(of: claims)
     guard let subject = try claims.text(.sub) else { throw .missing(.sub) }
     guard !subject.isEmpty else { throw .wrongForm(.sub) }
-    let scopes = try claims.text(.scope)?.split(separator: " ").map(String.init) ?? []
     return VerifiedToken(
-      subject: subject, scopes: Set(scopes),
-      expiresAtMilliseconds: Int64(exactly: (expiry * 1000).rounded(.down)) ?? .max)
+      subject: subject, scopes: try claims.scopes(),
+      expiresAtMilliseconds: Int64((expiry * 1000).rounded(.down)))
+  }
+
+  private func testLifetime(expiry: Double, now: Double) throws(TokenError) {
+    let longest = Double(maximumLifetimeDays) * 86_400 + Self.leewaySeconds
+    guard expiry > now + longest else { return }
+    throw .livesTooLong(
+      maximumDays: maximumLifetimeDays, isInMilliseconds: (expiry / 1000 - now).magnitude <= longest)
   }
 
   private func testIssuer(of claims: ParsedObject) throws(TokenError) {
@@ -73,6 +82,19 @@ extension ParsedObject {
     case nil: return nil
     case .string(let text): return text
     default: throw .wrongForm(claim)
+    }
+  }
+}
+
+extension ParsedObject {
+  /// The members of `scope`: text with spaces (RFC 8693, section 4.2), or an array, which some providers send.
+  fileprivate func scopes() throws(TokenError) -> Set<String> {
+    switch self["scope"] {
+    case nil, .null: return []
+    case .string(let text): return Set(text.split(separator: " ").map(String.init))
+    case .some(let value):
+      guard let names = value.strings else { throw .wrongForm(.scope) }
+      return Set(names)
     }
   }
 }

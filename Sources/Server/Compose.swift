@@ -53,6 +53,10 @@ private func compose(
     backlog: configuration.limits.listenBacklog)
   let adminListener = try configuration.adminListen.map(AdminServer.listen)
 
+  if let warning = configuration.jwt.secretWarning {
+    logger.log(.warning, "jwt secret file", ["cause": warning])
+  }
+
   // The database.
   for migration in try Database.migrate(configuration.database) {
     logger.log(.notice, "migrated", ["migration": migration])
@@ -99,14 +103,15 @@ private func compose(
   let jwt = configuration.jwt
   var ownerKeys: OwnerKeys?
   if let url = jwt.keysURL {
-    let keys = try await OwnerKeys(url: url, on: loops[0], logger: logger)
+    let keys = try await OwnerKeys(
+      url: url, maximumAgeHours: jwt.keysMaximumAgeHours, on: loops[0], logger: logger)
     services.start(keys, on: loops[0])
     ownerKeys = keys
   }
   let tokenVerifier = JWTVerifier(
     TokenVerifier(
       secret: jwt.secret, keys: jwt.keys, remoteKeys: ownerKeys?.keys, issuer: jwt.issuer,
-      audience: jwt.audience))
+      audience: jwt.audience, maximumLifetimeDays: jwt.maximumLifetimeDays))
 
   // The API and the HTTP server of each loop.
   let apis = loops.indices.map { index in

@@ -11,14 +11,15 @@ struct OwnerKeys: Service {
   private let loop: EventLoop
 
   /// Fetches the keys for the first time. `run` retries after a failure.
-  init(url: String, on loop: EventLoop, logger: Logger) async throws {
+  init(url: String, maximumAgeHours: Int, on loop: EventLoop, logger: Logger) async throws {
     self.loop = loop
     let client = try await loop.run { () throws(FetchError) in try WebClient(on: loop) }
     self.client = client
     var request = WebClient.Request(url: url)
     request.certificateFile = getenv("SSL_CERT_FILE").map { String(cString: $0) }
     keys = RemoteJWKSet(
-      on: loop, monotonicMilliseconds: { MonotonicClock.milliseconds }, report: { logger.log($0) }
+      on: loop, maximumAgeHours: maximumAgeHours, monotonicMilliseconds: { MonotonicClock.milliseconds },
+      report: { logger.log($0) }
     ) { [request] () async throws(JWKSetError) in try await client.keySet(request) }
     await keys.refreshIfDue()
   }
@@ -61,12 +62,13 @@ extension Logger {
   fileprivate func log(_ event: KeySetEvent) {
     switch event {
     case .fetched(let keys, let refusals, let lifetime):
-      // Without a key, every token is refused.
-      log(
-        keys > 0 ? .info : .warning, "jwks fetched",
-        ["keys": String(keys), "lifetime_seconds": String(lifetime)])
+      log(.info, "jwks fetched", ["keys": String(keys), "lifetime_seconds": String(lifetime)])
       for refusal in refusals { log(.warning, "jwk refused", ["cause": refusal]) }
     case .failed(let error): log(.warning, "jwks not fetched", ["cause": error.description])
+    case .ended:
+      log(
+        .error, "jwks ended",
+        ["cause": "the keys are older than \(Setting.jwksMaxAgeHours.rawValue), and no later fetch succeeded"])
     }
   }
 }

@@ -169,7 +169,9 @@ import Testing
     let api = APIUnderTest(token: .failure(.invalid(reason: "the token has expired")))
     let answer = try await api.answer("GET", "/api/v1/devices")
     #expect(answer.status == 401)
-    #expect(answer.value(of: "WWW-Authenticate") == #"Bearer error="invalid_token""#)
+    #expect(
+      answer.value(of: "WWW-Authenticate")
+        == #"Bearer error="invalid_token", error_description="the token has expired""#)
     #expect(try answer.string("detail") == "The token was refused: the token has expired.")
   }
 
@@ -188,7 +190,7 @@ import Testing
   @Test func `Two Authorization fields are refused`() async throws {
     let token = ("authorization", "Bearer t")
     let answer = try await APIUnderTest().answer("GET", "/api/v1/devices", [token, token])
-    #expect(answer.value(of: "WWW-Authenticate") == #"Bearer error="invalid_token""#)
+    #expect(answer.value(of: "WWW-Authenticate")?.hasPrefix(#"Bearer error="invalid_token", "#) == true)
   }
 
   @Test func `A missing scope is named`() async throws {

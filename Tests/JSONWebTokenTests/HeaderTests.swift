@@ -72,7 +72,9 @@ struct HeaderTests {
     let errors: [TokenError] = [
       .tooLong, .malformed(.structure), .malformed(.header), .encrypted, .wrongType, .criticalHeader,
       .algorithmNotAllowed, .unknownKey, .ambiguousKey, .algorithmDoesNotFitKey, .keysUnavailable,
-      .wrongSignature, .missing(.sub), .wrongForm(.exp), .expired, .notYetValid, .issuedInTheFuture,
+      .wrongSignature, .missing(.sub), .wrongForm(.exp), .expired,
+      .livesTooLong(maximumDays: 1, isInMilliseconds: false),
+      .livesTooLong(maximumDays: 1, isInMilliseconds: true), .notYetValid, .issuedInTheFuture,
       .wrongIssuer, .wrongAudience, .unexpectedAudience,
     ]
     #expect(Set(errors.map(\.description)).count == errors.count)

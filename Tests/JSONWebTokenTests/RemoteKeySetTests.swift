@@ -14,8 +14,9 @@ private final class Provider: Sendable {
   let state = Mutex(State())
 
   /// - Parameter gate: delays the fetch until it opens.
-  func keys(gate: Gate? = nil) -> RemoteJWKSet {
+  func keys(gate: Gate? = nil, maximumAgeHours: Int = 24) -> RemoteJWKSet {
     RemoteJWKSet(
+      maximumAgeHours: maximumAgeHours,
       monotonicMilliseconds: { self.state.withLock { $0.time } },
       report: { event in self.state.withLock { $0.events.append(event) } }
     ) { () async throws(JWKSetError) in
@@ -29,8 +30,14 @@ private final class Provider: Sendable {
   }
 
   func publish(_ keys: String..., lifetimeSeconds: Int = 300) throws {
-    let set = try JWKSet(published: Array(#"{"keys":[\#(keys.joined(separator: ","))]}"#.utf8))
+    let set = try JWKSet(json: Array(#"{"keys":[\#(keys.joined(separator: ","))]}"#.utf8))
     state.withLock { $0.answer = .success(FetchedKeySet(keys: set, lifetimeSeconds: lifetimeSeconds)) }
+  }
+
+  func publishUnusable(_ key: String) {
+    do throws(JWKSetError) { _ = try JWKSet(json: keySet(key)) } catch {
+      state.withLock { [error] in $0.answer = .failure(error) }
+    }
   }
 
   func fail() { state.withLock { $0.answer = .failure(.notAKeySet) } }
@@ -119,25 +126,33 @@ struct RemoteKeySetTests {
   }
 
   @Test(arguments: ["", #"{"kty":"oct","k":"AAAA"}"#])
-  func `A set without a usable key replaces the keys`(key: String) async throws {
-    let keys = provider.keys()
-    try provider.publish(keyA, lifetimeSeconds: 10)
+  func `A set without a usable key keeps the keys until they are too old`(key: String) async throws {
+    let keys = provider.keys(maximumAgeHours: 1)
+    try provider.publish(keyA, lifetimeSeconds: 86_400)
     await keys.refreshIfDue()
-    await expectError(nil, tokenA, keys)
-    let generation = keys.generation
-    try provider.publish(key)
-    provider.pass(milliseconds: 10_000)
+    provider.publishUnusable(key)
+    // A fetch is due in time, whatever lifetime the provider gives.
+    provider.pass(milliseconds: 1_800_000)
     await keys.refreshIfDue()
-    #expect(keys.generation == generation + 1)
-    await expectError(.unknownKey, tokenA, keys)
-    await expectError(.unknownKey, token(.rsa, "RS256"), keys)
-    guard
-      case .fetched(keys: 0, let refusals, lifetimeSeconds: 300)? = provider.state.withLock({ $0.events.last })
-    else {
+    #expect(provider.fetches == 2)
+    guard case .failed(.noUsableKey(let refusals))? = provider.state.withLock({ $0.events.last }) else {
       Issue.record("\(provider.state.withLock { $0.events })")
       return
     }
     #expect(refusals.count == (key.isEmpty ? 0 : 1))
+    provider.pass(milliseconds: 1_799_999)
+    await keys.refreshIfDue()
+    await expectError(nil, tokenA, keys)
+    let generation = keys.generation
+    provider.pass(milliseconds: 1)
+    await keys.refreshIfDue()
+    #expect(keys.generation == generation + 1)
+    #expect(provider.state.withLock { $0.events.contains(.ended) })
+    await expectError(.keysUnavailable, tokenA, keys)
+    try provider.publish(keyA)
+    provider.pass(milliseconds: 10_000)
+    await keys.refreshIfDue()
+    await expectError(nil, tokenA, keys)
   }
 
   @Test

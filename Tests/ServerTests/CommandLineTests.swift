@@ -45,7 +45,12 @@ struct CommandLineTests {
     (["serve"], ["s", "RATE_LIMIT_ADDRESS=10/86401"], "86400"),
     (["serve"], ["JWT_SECRET=short"], "JWT_SECRET"),
     (["serve"], ["s", "JWT_SECRET_FILE=/none"], "JWT_SECRET"),
-    (["serve"], ["JWT_SECRET_FILE=/none"], "/none"),
+    (["serve"], ["JWT_SECRET_FILE=/none"], "cannot read the file /none: No such file or directory"),
+    (["serve"], ["JWT_SECRET_FILE=/tmp"], "cannot read the file /tmp: Is a directory"),
+    (["serve"], ["s", "JWT_MAX_LIFETIME_DAYS=0"], "JWT_MAX_LIFETIME_DAYS"),
+    (["serve"], ["s", "JWKS_MAX_AGE_HOURS=0"], "JWKS_MAX_AGE_HOURS"),
+    (["token", "--sub", "a", "--ttl", "86401"], ["s", "JWT_MAX_LIFETIME_DAYS=1"], "--ttl"),
+    (["client", "add", "--id", ".."], [], "client id"),
     (["serve"], ["JWT_JWKS_URL=http://a"], "https"),
     (["serve"], ["JWT_JWKS_FILE=/dev/null"], "JWT_JWKS_FILE"),
     (["serve"], ["s", "TLS_CERT_FILE=/dev/null"], "TLS_KEY_FILE"),
@@ -75,6 +80,40 @@ struct CommandLineTests {
     #expect(result.status == 2)
     #expect(result.errors.contains(what), "\(result.errors)")
     #expect(!result.errors.contains("hunter2"))
+  }
+
+  @Test(arguments: [("\u{FEFF}", "", "byte order mark"), (" ", "", "white space"), ("", " \n", "white space")])
+  func `warns of a secret with a byte order mark or white space around it`(
+    start: String, end: String, warning: String
+  ) async throws {
+    let file = "\(directory.path)/\(UUID().uuidString)"
+    let text = start + "0123456789abcdef0123456789abcdef" + end
+    try Data(text.utf8).write(to: URL(fileURLWithPath: file))
+    let made = try await Program.run([
+      "token", "--sub", "a", "--scope", "registry:admin", "--jwt-secret-file", file,
+    ])
+    #expect(made.status == 0)
+    #expect(made.errors.contains("warning: \(file) ") && made.errors.contains(warning))
+    let serving = try Program(
+      ["serve"],
+      [
+        "JWT_SECRET_FILE=\(file)", "DATABASE_URL=sqlite:\(file).db", "LISTEN=127.0.0.1:0", "ADMIN_LISTEN=",
+      ])
+    #expect(try await serving.errorLine(containing: "jwt secret file").contains(warning))
+    serving.send(SIGTERM)
+    await serving.expectEnd()
+  }
+
+  @Test(.enabled(if: getuid() == 0, "only root can become another user"))
+  func `names the owner of a file that it may not read`() async throws {
+    let file = "\(directory.path)/secret"
+    try Data("0123456789abcdef0123456789abcdef".utf8).write(to: URL(fileURLWithPath: file))
+    #expect(chmod(file, 0o600) == 0 && chmod(directory.path, 0o755) == 0)
+    let result = try await Program.run(
+      ["--reuid=nobody", "--clear-groups", Program.built, "serve", "--jwt-secret-file", file],
+      executable: "/usr/bin/setpriv")
+    #expect(result.status == 2)
+    #expect(result.errors.contains("\(file) belongs to root with mode 600, and this process runs as nobody"))
   }
 
   @Test(arguments: DatabaseKind.allCases)

@@ -46,6 +46,8 @@ package final class OwnerTokens: @unchecked Sendable {
 
   /// Tokens in the cache.
   static let maximumRemembered = 4096
+  /// Bytes of a token in the cache. Longer ones are verified each time, so that the cache stays below 32 MiB.
+  static let maximumRememberedLength = 8 * 1024
 
   package init(verifier: any OwnerTokenVerifier, limits: RateLimits, clock: any Clock) {
     self.verifier = verifier
@@ -70,7 +72,9 @@ package final class OwnerTokens: @unchecked Sendable {
     }
     let owner = try await verifyUncached(token, at: now, from: address)
     // If the keys changed during verification, the result may be out of date.
-    if generation == verifier.keyGeneration { verified[token] = owner }
+    if generation == verifier.keyGeneration, token.utf8.count <= Self.maximumRememberedLength {
+      verified[token] = owner
+    }
     return owner
   }
 

@@ -20,9 +20,10 @@ enum TokenCommand {
     \(CommandLineInterface.columns(of: settings))
     """
 
-  private static let settings: [Setting] = [.jwtSecret, .jwtSecretFile, .jwtIssuer, .jwtAudience, .databaseURL]
+  private static let settings: [Setting] = [
+    .jwtSecret, .jwtSecretFile, .jwtIssuer, .jwtAudience, .jwtMaxLifetimeDays, .databaseURL,
+  ]
   private static let defaultLifetimeSeconds: Int64 = 3600
-  private static let maximumLifetimeSeconds: Int64 = 10 * 365 * 86_400
 
   static func run(_ arguments: [String], environment: [String: String]) async throws {
     let arguments = try Arguments(
@@ -34,11 +35,14 @@ enum TokenCommand {
     guard let client = ClientID(subject) else {
       throw UsageError("--sub must be 1 to \(ClientID.maximumLength) visible ASCII characters")
     }
+    let maximumLifetimeSeconds = Int64(try arguments.number(of: .jwtMaxLifetimeDays)) * 86_400
     let lifetime = arguments.value(of: "--ttl").map { Int64($0) } ?? defaultLifetimeSeconds
     guard let lifetime, (1...maximumLifetimeSeconds).contains(lifetime) else {
       throw UsageError("--ttl must be a whole number from 1 to \(maximumLifetimeSeconds)")
     }
-    guard let secret = try JWTConfiguration.secret(arguments) else {
+    let (secret, warning) = try JWTConfiguration.secret(arguments)
+    if let warning { CommandLineInterface.printError("device-registry: warning: \(warning)") }
+    guard let secret else {
       throw UsageError(.jwtSecretFile, "set this or JWT_SECRET: the key to sign with")
     }
     let signer = TokenSigner(

@@ -149,8 +149,7 @@ public struct Configuration: Sendable {
     do {
       return [UInt8](try Data(contentsOf: URL(filePath: path)))
     } catch {
-      throw UsageError(
-        setting, "cannot read the file \(path): check that it exists and that this user may read it")
+      throw UsageError(setting, "cannot read the file \(path): \(FileFailure.reading(path))")
     }
   }
 }

@@ -11,6 +11,8 @@ public enum Setting: String, CaseIterable, Sendable {
   case jwtJWKSURL = "JWT_JWKS_URL"
   case jwtIssuer = "JWT_ISSUER"
   case jwtAudience = "JWT_AUDIENCE"
+  case jwtMaxLifetimeDays = "JWT_MAX_LIFETIME_DAYS"
+  case jwksMaxAgeHours = "JWKS_MAX_AGE_HOURS"
   case tlsCertFile = "TLS_CERT_FILE"
   case tlsKeyFile = "TLS_KEY_FILE"
   case publicURL = "PUBLIC_URL"
@@ -93,6 +95,14 @@ public enum Setting: String, CaseIterable, Sendable {
       Declaration(
         meaning: "the aud that tokens must have; without it, tokens with an aud are refused",
         example: "registry")
+    case .jwtMaxLifetimeDays:
+      Declaration(
+        meaning: "how far ahead the exp of tokens may be", example: "30", defaultText: "3650", unit: "days",
+        bounds: 1...36_500)
+    case .jwksMaxAgeHours:
+      Declaration(
+        meaning: "how long keys from JWT_JWKS_URL stay in use if it answers with no usable key, or not at all",
+        example: "6", defaultText: "24", unit: "hours", bounds: 1...8760)
     case .tlsCertFile:
       Declaration(
         meaning: "certificate chain in PEM, to serve HTTPS; SIGHUP reloads it", example: "certificate.pem")
