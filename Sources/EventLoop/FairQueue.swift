@@ -51,6 +51,11 @@ public struct FairQueue<Element> {
     self.maximumPerParty = maximumPerParty
   }
 
+  /// The urgency of the element that is next; nil if there is none.
+  public var firstUrgency: Turn.Urgency? {
+    lines.firstIndex { !$0.order.isEmpty }.flatMap { Turn.Urgency(rawValue: $0) }
+  }
+
   /// Waiting elements of the party.
   public func count(of party: Int) -> Int { countByParty[party] ?? 0 }
 

@@ -78,6 +78,7 @@ extension PostgresStore {
       hmac_key_hash = next_hmac_key_hash, stored_key = next_stored_key, server_key = next_server_key,
       next_hmac_key_hash = NULL, next_stored_key = NULL, next_server_key = NULL, grace_expires_at = NULL
     WHERE id = $1::uuid AND client_id = $2::text AND is_active AND next_stored_key = $3::bytea
+      AND \(isKept(client: "$2::text"))
     """)
 }
 

@@ -14,6 +14,7 @@ public final class SQLiteChangeWatcher: ClosableService, @unchecked Sendable {
   /// How long after a check the observer may trust its state.
   static let trustMilliseconds: Int64 = 1000
   static let maximumChangesPerRead = 500
+  static let maximumAddresseesPerRead = 2000
 
   private let loop: EventLoop
   private let observer: any ChangeObserver
@@ -99,20 +100,22 @@ public final class SQLiteChangeWatcher: ClosableService, @unchecked Sendable {
 
   static let selectChanges = SQLiteStatement(
     """
-    SELECT sequence, device_id, signal_id FROM device_changes
+    SELECT sequence, device_id, signal_id, client_id FROM device_changes
     WHERE sequence > ?1 AND sequence <= ?2
     ORDER BY sequence LIMIT ?3
     """
   ) {
     LoggedChange(
       sequence: $0.integer(), deviceID: $0.optionalText().flatMap { DeviceID($0) },
-      signalID: $0.optionalText().flatMap { SignalID($0) })
+      signalID: $0.optionalText().flatMap { SignalID($0) }, clientID: $0.optionalText().flatMap { ClientID($0) }
+    )
   }
 
   struct LoggedChange {
     let sequence: Int64
     let deviceID: DeviceID?
     let signalID: SignalID?
+    let clientID: ClientID?
   }
 
   /// Reports the next changes, and returns the number of the last one. If the log has a gap, or its numbers
@@ -127,16 +130,25 @@ public final class SQLiteChangeWatcher: ClosableService, @unchecked Sendable {
       observer.changesMissed()
       return newest
     }
+    for id in Set(changes.compactMap(\.clientID)) { observer.clientChanged(id) }
     for id in Set(changes.compactMap(\.deviceID)) { observer.credentialsChanged(of: id) }
-    for id in changes.compactMap(\.signalID) {
-      for addressee in try connection.execute(Self.selectAddressees, [.id(id)]) {
-        observer.signalsArrived(for: addressee)
-      }
-    }
+    for id in changes.compactMap(\.signalID) { try reportArrival(of: id, connection) }
     return last.sequence
   }
 
-  static let selectAddressees = SQLiteStatement("SELECT device_id FROM deliveries WHERE signal_id = ?1") {
-    $0.id() as DeviceID
+  private func reportArrival(of id: SignalID, _ connection: SQLiteConnection) throws(SQLiteFailure) {
+    var cursor = SQLiteValue.text("")
+    // The number of the signal's devices bounds the number of pages.
+    while true {
+      let page = try connection.execute(
+        Self.selectAddressees, [.id(id), cursor, .integer(Int64(Self.maximumAddresseesPerRead))])
+      for addressee in page { observer.signalsArrived(for: addressee) }
+      guard page.count == Self.maximumAddresseesPerRead, let last = page.last else { return }
+      cursor = .id(last)
+    }
   }
+
+  static let selectAddressees = SQLiteStatement(
+    "SELECT device_id FROM deliveries WHERE signal_id = ?1 AND device_id > ?2 ORDER BY device_id LIMIT ?3"
+  ) { $0.id() as DeviceID }
 }

@@ -1,3 +1,4 @@
+internal import EventLoop
 public import Registry
 
 extension SQLiteStore {
@@ -9,13 +10,13 @@ extension SQLiteStore {
   }
 
   public func insertClient(_ client: Client, change: Change) async throws(RegistryError) {
-    try await database.write { (writer) throws(RegistryError) in
+    try await write(Turn(of: nil)) { (writer) throws(RegistryError) in
       _ = try writer.run(
         Self.insertClient, .text(client.id.text), .text(client.email?.text), .integer(client.telegramID),
         .time(client.createdAt)
       ) { (_) throws(RegistryError) in
-        // There are two unique indexes: id and email.
-        try writer.hasRow(Self.hasClient, .text(client.id.text)) ? .clientIDTaken : .clientEmailTaken
+        // There are two unique indexes: id and email. A deleted client keeps its id until its rows are cleared.
+        try writer.hasRow(Self.hasClientRow, .text(client.id.text)) ? .clientIDTaken : .clientEmailTaken
       }
     }
   }
@@ -23,14 +24,16 @@ extension SQLiteStore {
   static let insertClient = SQLiteStatement(
     "INSERT INTO clients (\(clientColumns)) VALUES (\(clientColumns.parameters(from: 1)))")
 
-  static let hasClient = SQLiteStatement("SELECT 1 FROM clients WHERE id = ?1")
+  private static let hasClientRow = SQLiteStatement("SELECT 1 FROM clients WHERE id = ?1")
+
+  static let hasClient = SQLiteStatement("SELECT 1 FROM clients WHERE id = ?1 AND deleted_at IS NULL")
 
   public func client(_ id: ClientID) async throws(RegistryError) -> Client? {
     try await firstRow(of: Self.selectClient, .text(id.text))
   }
 
   static let selectClient = SQLiteStatement(
-    "SELECT \(clientColumns) FROM clients WHERE id = ?1", row: clientColumns.read)
+    "SELECT \(clientColumns) FROM clients WHERE id = ?1 AND deleted_at IS NULL", row: clientColumns.read)
 
   public func clients(after cursor: ClientCursor?, limit: Int) async throws(RegistryError) -> [Client] {
     try await rows(
@@ -41,17 +44,28 @@ extension SQLiteStore {
   static let selectClients = SQLiteStatement(
     """
     SELECT \(clientColumns) FROM clients
-    WHERE (created_at, id) > (?1, ?2)
+    WHERE (created_at, id) > (?1, ?2) AND deleted_at IS NULL
     ORDER BY created_at, id LIMIT ?3
     """, row: clientColumns.read)
 
   public func deleteClient(_ id: ClientID, change: Change) async throws(RegistryError) -> Bool {
-    try await database.write { (writer) throws(RegistryError) in
-      try writer.run(Self.deleteClient, .text(id.text)) > 0
+    // In the service's line, not in the client's: the client's own writes neither delay nor refuse it.
+    try await write(Turn(of: nil, .urgent)) { (writer) throws(RegistryError) in
+      try writer.run(Self.deleteClient, .text(id.text), .time(change.time)) > 0
     }
   }
 
-  public func clearDeletedClients(_ id: ClientID?, maximumRows: Int) async throws(RegistryError) -> Int { 0 }
+  /// The condition that the client of a row is not deleted.
+  static func isKept(client column: String) -> String {
+    """
+    NOT EXISTS (
+      SELECT 1 FROM clients AS gone INDEXED BY ix_clients_deleted
+      WHERE gone.id = \(column) AND gone.deleted_at IS NOT NULL)
+    """
+  }
 
-  static let deleteClient = SQLiteStatement("DELETE FROM clients WHERE id = ?1")
+  static let deleteClient = SQLiteStatement(
+    """
+    UPDATE clients SET deleted_at = ?2, email = NULL, telegram_id = NULL WHERE id = ?1 AND deleted_at IS NULL
+    """)
 }

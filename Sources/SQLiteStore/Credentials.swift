@@ -1,3 +1,4 @@
+internal import EventLoop
 public import Registry
 
 extension SQLiteStore {
@@ -25,14 +26,16 @@ extension SQLiteStore {
   }
 
   static let selectCredentials = SQLiteStatement(
-    "SELECT \(credentialColumns) FROM devices WHERE id = ?1", row: credentialColumns.read)
+    """
+    SELECT \(credentialColumns) FROM devices WHERE id = ?1 AND \(isKept(client: "client_id"))
+    """, row: credentialColumns.read)
 
   public func rotateSecret(
     of id: DeviceID, of owner: ClientID, to verifier: SecretVerifier, graceExpiresAt: Timestamp,
     change: Change
   ) async throws(RegistryError) -> (device: Device, graceExpiresAt: Timestamp)? {
     let statement = graceExpiresAt > change.time ? Self.beginRotation : Self.replaceSecret
-    return try await database.write { (writer) throws(RegistryError) in
+    return try await write(Turn(of: owner.hashValue, .urgent)) { (writer) throws(RegistryError) in
       try writer.firstRow(
         of: statement, .id(id), .text(owner.text), .text(verifier.hmacKeyHash), .blob(verifier.storedKey),
         .blob(verifier.serverKey), .time(change.time), .time(graceExpiresAt))
@@ -65,8 +68,8 @@ extension SQLiteStore {
   public func promoteNextSecret(
     of id: DeviceID, owner: ClientID, storedKey: [UInt8], change: Change
   ) async throws(RegistryError) -> Bool {
-    try await database.write { (writer) throws(RegistryError) in
-      try writer.run(Self.promoteNextSecret, .id(id), .blob(storedKey)) > 0
+    try await write(Turn(of: owner.hashValue, .urgent)) { (writer) throws(RegistryError) in
+      try writer.run(Self.promoteNextSecret, .id(id), .blob(storedKey), .text(owner.text)) > 0
     }
   }
 
@@ -74,7 +77,8 @@ extension SQLiteStore {
     """
     UPDATE devices SET hmac_key_hash = next_hmac_key_hash, stored_key = next_stored_key,
       server_key = next_server_key, \(nothingIsNext)
-    WHERE id = ?1 AND next_stored_key = ?2 AND is_active AND NOT revoked
+    WHERE id = ?1 AND client_id = ?3 AND next_stored_key = ?2 AND is_active AND NOT revoked
+      AND \(isKept(client: "?3"))
     """)
 }
 

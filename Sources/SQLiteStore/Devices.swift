@@ -1,3 +1,4 @@
+internal import EventLoop
 public import Registry
 
 extension SQLiteStore {
@@ -39,7 +40,7 @@ extension SQLiteStore {
     """
     SELECT device_count >= ?3,
       EXISTS (SELECT 1 FROM devices WHERE client_id = ?1 AND device_name = ?2 AND NOT revoked)
-    FROM clients WHERE id = ?1
+    FROM clients WHERE id = ?1 AND deleted_at IS NULL
     """
   ) { (isFull: $0.bool(), isNameTaken: $0.bool()) }
 
@@ -52,7 +53,7 @@ extension SQLiteStore {
         owner, .integer(Int64(maxDevices)), .text(verifier.hmacKeyHash), .blob(verifier.storedKey),
         .blob(verifier.serverKey),
       ] + Self.values(of: device)
-    try await database.write { (writer) throws(RegistryError) in
+    try await write(Turn(of: device.clientID.hashValue)) { (writer) throws(RegistryError) in
       let created = try writer.run(Self.insertDevice, values) { (failure) throws(RegistryError) in
         // If no device has the name, another index was violated.
         try writer.hasRow(Self.hasDeviceName, owner, .text(device.deviceName.text))
@@ -66,7 +67,8 @@ extension SQLiteStore {
   private static let insertDevice = SQLiteStatement(
     """
     INSERT INTO devices (hmac_key_hash, stored_key, server_key, \(deviceColumns))
-    SELECT ?3, ?4, ?5, \(deviceColumns.parameters(from: 6)) FROM clients WHERE id = ?1 AND device_count < ?2
+    SELECT ?3, ?4, ?5, \(deviceColumns.parameters(from: 6)) FROM clients
+    WHERE id = ?1 AND deleted_at IS NULL AND device_count < ?2
     """)
 
   private static let hasDeviceName = SQLiteStatement(
@@ -77,7 +79,8 @@ extension SQLiteStore {
   }
 
   static let selectDevice = SQLiteStatement(
-    "SELECT \(deviceColumns) FROM devices WHERE id = ?1", row: deviceColumns.read)
+    "SELECT \(deviceColumns) FROM devices WHERE id = ?1 AND \(isKept(client: "client_id"))",
+    row: deviceColumns.read)
 
   public func devices(
     of clientID: ClientID, after cursor: DeviceCursor?, limit: Int
@@ -90,14 +93,14 @@ extension SQLiteStore {
   static let selectDevices = SQLiteStatement(
     """
     SELECT \(deviceColumns) FROM devices
-    WHERE client_id = ?1 AND (created_at, id) > (?2, ?3)
+    WHERE client_id = ?1 AND (created_at, id) > (?2, ?3) AND \(isKept(client: "?1"))
     ORDER BY created_at, id LIMIT ?4
     """, row: deviceColumns.read)
 
   public func renameDevice(
     _ id: DeviceID, of owner: ClientID, to deviceName: DeviceName, change: Change
   ) async throws(RegistryError) -> Device? {
-    try await database.write { (writer) throws(RegistryError) in
+    try await write(Turn(of: owner.hashValue)) { (writer) throws(RegistryError) in
       // This statement can violate only the unique index on names.
       try writer.firstRow(
         of: Self.renameDevice, .id(id), .text(owner.text), .text(deviceName.text), .time(change.time),
@@ -115,7 +118,7 @@ extension SQLiteStore {
   public func revokeDevice(
     _ id: DeviceID, of owner: ClientID, change: Change
   ) async throws(RegistryError) -> Device? {
-    try await database.write { (writer) throws(RegistryError) in
+    try await write(Turn(of: owner.hashValue, .urgent)) { (writer) throws(RegistryError) in
       try writer.firstRow(of: Self.revokeDevice, .id(id), .text(owner.text), .time(change.time))
     }
   }

@@ -8,6 +8,7 @@ public enum SQLiteMigrator {
       number: 1, name: "clients_and_devices", sql: PackageResources._001_clients_and_devices_sql),
     Migration(
       number: 2, name: "credentials_and_signals", sql: PackageResources._002_credentials_and_signals_sql),
+    Migration(number: 3, name: "bounded_storage", sql: PackageResources._003_bounded_storage_sql),
   ]
 
   /// How long to wait for another process that migrates or writes.

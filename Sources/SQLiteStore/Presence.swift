@@ -1,9 +1,10 @@
+internal import EventLoop
 public import Registry
 
 extension SQLiteStore {
   public func recordPresence(_ presence: [DeviceID: Presence]) async throws(RegistryError) {
     guard !presence.isEmpty else { return }
-    try await database.write { (writer) throws(RegistryError) in
+    try await write(Turn(of: nil, .background)) { (writer) throws(RegistryError) in
       try writer.transaction { () throws(RegistryError) in
         for (id, times) in presence {
           try writer.run(

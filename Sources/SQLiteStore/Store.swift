@@ -8,7 +8,7 @@ public import Registry
 /// checks the file, which costs more than most reads. Writes wait for the disk, so the database's writer thread
 /// runs them.
 ///
-/// `@unchecked Sendable`: `reader` and `reads` are confined to `loop`, which `loop.assertCurrent()` checks.
+/// `@unchecked Sendable`: all mutable state is confined to `loop`, which `loop.assertCurrent()` checks.
 public final class SQLiteStore: RegistryStore, ClosableService, @unchecked Sendable {
   let database: SQLiteDatabase
   private let loop: EventLoop
@@ -16,6 +16,11 @@ public final class SQLiteStore: RegistryStore, ClosableService, @unchecked Senda
   /// The reads of this pass of the loop. Each resumes its caller. The number of requests that the loop reads in
   /// one pass bounds their number.
   private var reads: [(SQLiteConnection?) -> Void] = []
+  /// Writes of this loop that are not answered.
+  private var unansweredWrites = 0
+  /// Refuses writes that have waited too long, while any are unanswered.
+  private var timer: Timer?
+  static let timerIntervalMilliseconds = 100
 
   /// Opens a separate connection for this loop's reads. Throws `RegistryError.unavailable`.
   public init(database: SQLiteDatabase, loop: EventLoop) throws(RegistryError) {
@@ -26,8 +31,43 @@ public final class SQLiteStore: RegistryStore, ClosableService, @unchecked Senda
 
   /// Closes the loop's connection; later reads fail as `unavailable`. The database is closed separately.
   public func close() async {
-    await loop.run { [self] in reader = nil }
+    await loop.run { [self] in
+      reader = nil
+      closeTimer()
+    }
   }
+
+  // MARK: Writes
+
+  /// Calls `body` with the writer's connection, on the writer's thread; see `SQLiteDatabase.write`.
+  func write<Value: Sendable>(
+    _ turn: Turn, isContinuation: Bool = false,
+    _ body: @escaping @Sendable (SQLiteConnection) throws(RegistryError) -> Value
+  ) async throws(RegistryError) -> Value {
+    loop.assertCurrent()
+    unansweredWrites += 1
+    defer { unansweredWrites -= 1 }
+    if timer == nil { startTimer() }
+    return try await database.write(turn, isContinuation: isContinuation, body)
+  }
+
+  private func startTimer() {
+    let timer = Timer(on: loop)
+    timer.start(
+      afterMilliseconds: Self.timerIntervalMilliseconds, repeatMilliseconds: Self.timerIntervalMilliseconds
+    ) { [self] in
+      database.refuseOverdueWrites()
+      if unansweredWrites == 0 { closeTimer() }
+    }
+    self.timer = timer
+  }
+
+  private func closeTimer() {
+    timer?.close()
+    timer = nil
+  }
+
+  // MARK: Reads
 
   /// Runs one read at the end of the loop's pass, so that it sees everything committed before the call, and
   /// returns all rows.

@@ -1,3 +1,4 @@
+internal import EventLoop
 public import Registry
 
 extension SQLiteStore {
@@ -5,11 +6,11 @@ extension SQLiteStore {
     _ hash: TokenHash, of id: DeviceID, owner: ClientID, storedKey: [UInt8], expiresAt: Timestamp,
     at time: Timestamp, maxLive: Int, windowSeconds: Int
   ) async throws(RegistryError) -> Bool {
-    try await database.write { (writer) throws(RegistryError) in
+    try await write(Turn(of: owner.hashValue)) { (writer) throws(RegistryError) in
       try writer.transaction { () throws(RegistryError) in
-        guard try writer.hasRow(Self.hasCurrentSecret, .id(id), .blob(storedKey), .time(time)) else {
-          return false
-        }
+        let isCurrent = try writer.hasRow(
+          Self.hasCurrentSecret, .id(id), .blob(storedKey), .time(time), .text(owner.text))
+        guard isCurrent else { return false }
         try writer.checkTokenRate(of: id, at: time, limit: maxLive, windowSeconds: windowSeconds)
         try writer.run(Self.removeOldestTokens, .id(id), .time(time), .integer(Int64(maxLive - 1)))
         try writer.run(Self.insertToken, .blob(hash.bytes), .id(id), .time(time), .time(expiresAt))
@@ -21,8 +22,8 @@ extension SQLiteStore {
   private static let hasCurrentSecret = SQLiteStatement(
     """
     SELECT 1 FROM devices
-    WHERE id = ?1 AND stored_key = ?2 AND is_active AND NOT revoked
-      AND (grace_expires_at IS NULL OR grace_expires_at > ?3)
+    WHERE id = ?1 AND client_id = ?4 AND stored_key = ?2 AND is_active AND NOT revoked
+      AND (grace_expires_at IS NULL OR grace_expires_at > ?3) AND \(isKept(client: "client_id"))
     """)
 
   /// The token that must leave the window, from ?2 to ?4, before another may be stored. Tokens created after
@@ -55,12 +56,12 @@ extension SQLiteStore {
     """
     SELECT \(credentialColumns), expires_at
     FROM device_tokens JOIN devices ON devices.id = device_id
-    WHERE token_hash = ?1 AND expires_at > ?2
+    WHERE token_hash = ?1 AND expires_at > ?2 AND \(isKept(client: "client_id"))
     """
   ) { TokenCredentials(device: credentialColumns.read(&$0), expiresAt: $0.time()) }
 
   public func removeTokens(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int {
-    try await database.write { (writer) throws(RegistryError) in
+    try await write(Turn(of: nil, .background)) { (writer) throws(RegistryError) in
       try writer.run(Self.removeTokens, .time(time), .integer(Int64(limit)))
     }
   }

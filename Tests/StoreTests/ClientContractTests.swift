@@ -63,7 +63,9 @@ import Testing
       #expect(try await store.deleteClient(alice) == true)
       #expect(try await store.deleteClient(alice) == false)
       #expect(try await store.device(gone.id) == nil)
+      #expect(try await store.devices(of: alice, after: nil, limit: 10) == [])
       #expect(try await store.device(kept.id) == kept)
+      try await store.clearDeletedClients()
     }
     #expect(try await database.sql("SELECT count(*) FROM devices") == "1")
   }

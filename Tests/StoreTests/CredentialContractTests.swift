@@ -11,6 +11,7 @@ import Testing
       try await store.add("one")
       #expect(try await store.hasDevices() == true)
       _ = try await store.deleteClient(alice)
+      try await store.clearDeletedClients()
       #expect(try await store.hasDevices() == false)
     }
   }

@@ -136,6 +136,25 @@ import Testing
     #expect(try await session.run(scans) == before)
   }
 
+  @Test
+  func `SQLite: a poll reads the index only, without what is acknowledged or expired, and sorts only ids`()
+    async throws
+  {
+    let database = try await TestDatabase(.sqlite)
+    let connection = try SQLiteConnection(
+      path: database.location, isReader: true, busyTimeoutMilliseconds: 1000)
+    let plan = try connection.execute(Self.explain(SQLiteStore.selectPendingSignals.sql))
+    #expect(
+      plan == [
+        "CO-ROUTINE (subquery-2)",
+        "SEARCH deliveries USING COVERING INDEX ix_deliveries_device (device_id=? AND acked_at=? AND expires_at>?)",
+        "LIST SUBQUERY 1", "SCAN signals USING COVERING INDEX ix_signals_invisible",
+        "USE TEMP B-TREE FOR ORDER BY",
+        "SCAN (subquery-2)", "SEARCH signals USING INDEX sqlite_autoindex_signals_1 (id=?)",
+        "USE TEMP B-TREE FOR ORDER BY",
+      ])
+  }
+
   @Test(arguments: [
     (SQLiteStore.selectDevice.sql, "sqlite_autoindex_devices_1"),
     (SQLiteStore.selectDevices.sql, "ix_devices_client_created (client_id=? AND (created_at,id)>(?,?))"),
@@ -147,7 +166,8 @@ import Testing
     let connection = try SQLiteConnection(
       path: database.location, isReader: true, busyTimeoutMilliseconds: 1000)
     let plan = try connection.execute(Self.explain(sql))
-    #expect(plan.count == 1 && plan[0].contains("USING INDEX \(index)"), "\(plan)")
+    let large = Self.ofLargeTables(plan)
+    #expect(large.count == 1 && large[0].contains("USING INDEX \(index)"), "\(plan)")
   }
 
   @Test(arguments: [
@@ -164,12 +184,20 @@ import Testing
     (SQLiteStore.removeTokens.sql, "ix_device_tokens_expires (expires_at<?)"),
     (SQLiteStore.countLiveSignals.sql, "ix_signals_client_expires (client_id=? AND expires_at>?)"),
     (SQLiteStore.selectSignals.sql, "ix_signals_client (client_id=? AND id<?)"),
-    (SQLiteStore.selectDeliveries.sql, "deliveries USING PRIMARY KEY (signal_id=?)"),
-    (SQLiteStore.selectPendingSignals.sql, "ix_deliveries_pending (device_id=?)"),
+    (SQLiteStore.countActiveDevices.sql, "COVERING INDEX ix_devices_client_active (client_id=?)"),
+    (SQLiteStore.insertDeliveries.sql, "COVERING INDEX ix_devices_client_active (client_id=? AND id>?)"),
+    (SQLiteStore.selectLastDelivery.sql, "deliveries USING PRIMARY KEY (signal_id=?)"),
+    (SQLiteStore.selectReservation.sql, "ix_signals_invisible (id=?)"),
+    (SQLiteStore.selectDeliveries.sql, "deliveries USING PRIMARY KEY (signal_id=? AND device_id>?)"),
     (SQLiteStore.acknowledge.sql, "deliveries USING PRIMARY KEY (signal_id=? AND device_id=?)"),
-    (SQLiteStore.removeSignals.sql, "ix_signals_expires (expires_at<?)"),
+    (SQLiteStore.selectExpiredSignal.sql, "ix_signals_expires (expires_at<?)"),
+    (SQLiteStore.selectDeletedClient.sql, "ix_clients_deleted (id=?"),
+    (SQLiteStore.selectSignalOfClient.sql, "ix_signals_client"),
+    (SQLiteStore.selectDeviceOfClient.sql, "(client_id=?)"),
+    (SQLiteStore.removeDeliveries.sql, "deliveries USING PRIMARY KEY (signal_id=? AND device_id<?)"),
+    (SQLiteStore.removeTokensOfDevice.sql, "ix_device_tokens_device_created (device_id=?)"),
     (SQLiteChangeWatcher.selectChanges.sql, "INTEGER PRIMARY KEY (rowid>? AND rowid<?)"),
-    (SQLiteChangeWatcher.selectAddressees.sql, "deliveries USING PRIMARY KEY (signal_id=?)"),
+    (SQLiteChangeWatcher.selectAddressees.sql, "deliveries USING PRIMARY KEY (signal_id=? AND device_id>?)"),
     // The cascades.
     ("DELETE FROM deliveries WHERE device_id = ?1", "ix_deliveries_device (device_id=?)"),
     ("DELETE FROM device_tokens WHERE device_id = ?1", "ix_device_tokens_device_created (device_id=?)"),
@@ -181,7 +209,15 @@ import Testing
       path: database.location, isReader: true, busyTimeoutMilliseconds: 1000)
     let plan = try connection.execute(Self.explain(sql))
     #expect(plan.contains { $0.contains(index) }, "\(plan)")
-    #expect(!plan.contains { $0.contains("SCAN") || $0.contains("TEMP B-TREE") }, "\(plan)")
+    let large = Self.ofLargeTables(plan)
+    #expect(!large.contains { $0.contains("SCAN") || $0.contains("TEMP B-TREE") }, "\(plan)")
+  }
+
+  /// The steps that read more than the two indexes that are nearly always empty.
+  private static func ofLargeTables(_ plan: [String]) -> [String] {
+    plan.filter {
+      !$0.contains("SUBQUERY") && !$0.contains("ix_signals_invisible") && !$0.contains("ix_clients_deleted")
+    }
   }
 
   /// The fourth column describes a step of the plan.

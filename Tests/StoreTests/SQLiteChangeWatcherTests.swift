@@ -46,7 +46,14 @@ struct SQLiteChangeWatcherTests {
         default: try await file.sql(change.rawValue)
         }
       }
-      #expect(try await watched.heard() == Heard(changed: [id]))
+      let expected =
+        switch change {
+        // Its devices' credentials end with it.
+        case .deletionOfClient: Heard(clients: [alice])
+        case .clientByHand: Heard(changed: [id], clients: [alice])
+        default: Heard(changed: [id])
+        }
+      #expect(try await watched.heard() == expected)
     }
   }
 
@@ -68,7 +75,7 @@ struct SQLiteChangeWatcherTests {
         _ = try await store.acknowledge(
           [Acknowledgement(signalID: signal.id, status: .placed, brokerTicket: nil, error: nil)], by: id,
           at: noon)
-        #expect(try await store.removeSignals(expiredBefore: noon.plus(seconds: 1000), limit: 10) == 1)
+        #expect(try await store.removeSignals(expiredBefore: noon.plus(seconds: 1000), limit: 10) == 2)
       }
       #expect(try await watched.heard() == Heard())
     }
@@ -86,6 +93,29 @@ struct SQLiteChangeWatcherTests {
         return [first, second, third]
       }
       #expect(try await watched.heard() == Heard(arrived: [ids[0]: 1, ids[1]: 2]))
+    }
+  }
+
+  @Test
+  func `A signal is reported when its last step makes it visible, and a cleared client only once`() async throws
+  {
+    let file = try await TestDatabase(.sqlite)
+    try await withWatcher(on: file) { watched in
+      let ids = try await file.withStore { store in
+        let ids = try await store.addDevices(5)
+        let signal = newSignal()
+        let first = try await store.beginSignal(signal, step: 2)
+        #expect(try await watched.heard() == Heard())
+        try await store.finishSignal(signal, after: first, step: 2)
+        return ids
+      }
+      #expect(
+        try await watched.heard() == Heard(arrived: Dictionary(uniqueKeysWithValues: ids.map { ($0, 1) })))
+      try await file.withStore { store in
+        _ = try await store.deleteClient(alice)
+        try await store.clearDeletedClients()
+      }
+      #expect(try await watched.heard() == Heard(clients: [alice]))
     }
   }
 

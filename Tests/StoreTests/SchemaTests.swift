@@ -168,6 +168,7 @@ import Testing
       #expect(try await store.rotate(one.id, to: second, until: end) == end)
       #expect(try await store.credentials(of: one.id) == expected(next: second, until: end))
       #expect(try await store.deleteClient(alice) == true)
+      try await store.clearDeletedClients()
     }
     #expect(try await database.sql("SELECT count(*) FROM devices") == "0")
   }

@@ -342,6 +342,7 @@ import Testing
       #expect(try await store.deleteClient(alice) == true)
       #expect(try await store.signal(acked.id)?.signal == nil)
       #expect(try await store.pendingSignals(of: kept, at: noon, limit: 10).count == 1)
+      try await store.clearDeletedClients()
     }
     for (table, left) in [("signals", "1"), ("deliveries", "1"), ("device_tokens", "0"), ("devices", "1")] {
       #expect(try await database.sql("SELECT count(*) FROM \(table)") == left, "\(table)")
@@ -359,28 +360,9 @@ import Testing
       #expect(try await store.signals(of: alice, after: nil, limit: 10).map(\.devices) == [2])
     }
   }
-
-  @Test(arguments: StoreKind.allCases)
-  func `Signals that expired before a time are removed, up to a limit`(_ kind: StoreKind) async throws {
-    let database = try await TestDatabase(kind)
-    try await database.withStore { store in
-      let ids = try await store.addDevices(2)
-      var signals: [Signal] = []
-      for index in 1...6 {
-        let signal = newSignal(expiresAt: noon.plus(seconds: Int64(index)))
-        signals.append(try await store.send(signal, to: ids[0], ids[1]))
-      }
-      let time = noon.plus(seconds: 6)
-      #expect(try await store.removeSignals(expiredBefore: time, limit: 3) == 3)
-      #expect(try await store.removeSignals(expiredBefore: time, limit: 3) == 2)
-      #expect(try await store.removeSignals(expiredBefore: time, limit: 3) == 0)
-      #expect(try await store.signals(of: alice, after: nil, limit: 10).map(\.id) == [signals[5].id])
-    }
-    #expect(try await database.sql("SELECT count(*) FROM deliveries") == "2")
-  }
 }
 
-private func placed(_ signal: Signal) -> Acknowledgement {
+func placed(_ signal: Signal) -> Acknowledgement {
   Acknowledgement(signalID: signal.id, status: .placed, brokerTicket: "7", error: nil)
 }
 

@@ -249,11 +249,11 @@ extension RegistryStore {
 
   /// Stores a token with `insertToken`; the default limits are those of the service.
   func addToken(
-    _ hash: TokenHash = newHash(), of id: DeviceID, _ secret: SecretVerifier, at time: Timestamp = noon,
-    expiresAt: Timestamp? = nil, maxLive: Int = 10, windowSeconds: Int = 60
+    _ hash: TokenHash = newHash(), of id: DeviceID, owner: ClientID = alice, _ secret: SecretVerifier,
+    at time: Timestamp = noon, expiresAt: Timestamp? = nil, maxLive: Int = 10, windowSeconds: Int = 60
   ) async throws -> Bool {
     try await insertToken(
-      hash, of: id, owner: alice, storedKey: secret.storedKey, expiresAt: expiresAt ?? time.plus(seconds: 900),
+      hash, of: id, owner: owner, storedKey: secret.storedKey, expiresAt: expiresAt ?? time.plus(seconds: 900),
       at: time,
       maxLive: maxLive, windowSeconds: windowSeconds)
   }
@@ -285,6 +285,11 @@ extension RegistryStore {
     try await deleteClient(id, change: .at(noon))
   }
 
+  /// Deletes all rows of deleted clients.
+  func clearDeletedClients() async throws(RegistryError) {
+    while try await clearDeletedClients(nil, maximumRows: 1000) == 1000 {}
+  }
+
   func insertDevice(_ device: Device, verifier: SecretVerifier, maxDevices: Int) async throws(RegistryError) {
     try await insertDevice(device, verifier: verifier, maxDevices: maxDevices, change: .at(device.createdAt))
   }
@@ -309,8 +314,10 @@ extension RegistryStore {
       of: id, of: owner, to: verifier, graceExpiresAt: graceExpiresAt, change: .at(time))
   }
 
-  func promoteNextSecret(of id: DeviceID, storedKey: [UInt8]) async throws(RegistryError) -> Bool {
-    try await promoteNextSecret(of: id, owner: alice, storedKey: storedKey, change: .at(noon))
+  func promoteNextSecret(
+    of id: DeviceID, owner: ClientID = alice, storedKey: [UInt8]
+  ) async throws(RegistryError) -> Bool {
+    try await promoteNextSecret(of: id, owner: owner, storedKey: storedKey, change: .at(noon))
   }
 
   func insertSignal(
@@ -327,19 +334,23 @@ extension RegistryStore {
     try await deliveries(of: id, after: nil, limit: 1000)
   }
 
-  func removeSignals(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int {
+  /// Deletes signals and their deliveries; returns how many rows.
+  func removeSignals(
+    expiredBefore time: Timestamp = Timestamp(millisecondsSince1970: 0),
+    abandonedBefore: Timestamp = Timestamp(millisecondsSince1970: 0), limit: Int
+  ) async throws(RegistryError) -> Int {
     try await removeSignals(
-      expiredBefore: time, abandonedBefore: Timestamp(millisecondsSince1970: 0), maximumRows: limit)
+      expiredBefore: time, abandonedBefore: abandonedBefore, maximumRows: limit)
   }
 
   /// The signals sent to the device.
   func acknowledge(
-    _ acknowledgements: [Acknowledgement], by id: DeviceID, at time: Timestamp
+    _ acknowledgements: [Acknowledgement], by id: DeviceID, of owner: ClientID = alice, at time: Timestamp
   ) async throws(RegistryError) -> Set<SignalID> {
-    Set(try await acknowledge(acknowledgements, by: id, owner: alice, change: .at(time)).keys)
+    Set(try await acknowledge(acknowledgements, by: id, owner: owner, change: .at(time)).keys)
   }
 }
 
 extension Change {
-  fileprivate static func at(_ time: Timestamp) -> Change { Change(by: .system, at: time) }
+  static func at(_ time: Timestamp) -> Change { Change(by: .system, at: time) }
 }

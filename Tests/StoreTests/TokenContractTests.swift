@@ -88,6 +88,7 @@ import Testing
       }
       #expect(try await store.credentials(ofToken: hash, at: noon) == nil)
       #expect((try await store.credentials(ofToken: kept, at: noon) == nil) == (end == .deletionOfClient))
+      try await store.clearDeletedClients()
     }
     let left = end == .deletionOfClient ? "0" : "1"
     #expect(try await database.sql("SELECT count(*) FROM device_tokens") == left)

@@ -38,6 +38,16 @@ CREATE INDEX ix_deliveries_unacknowledged ON deliveries (device_id, expires_at, 
 -- Serves the steps of a signal to all devices.
 CREATE INDEX ix_devices_client_active ON devices (client_id, id) WHERE is_active;
 
+-- For hand-written SQL that expires signals, as after a restore.
+CREATE FUNCTION signals_expire_deliveries() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE deliveries SET expires_at = NEW.expires_at WHERE signal_id = NEW.id;
+  RETURN NULL;
+END $$;
+
+CREATE TRIGGER signals_expire_deliveries AFTER UPDATE OF expires_at ON signals
+  FOR EACH ROW WHEN (OLD.expires_at <> NEW.expires_at) EXECUTE FUNCTION signals_expire_deliveries();
+
 -- The counts. Clients are locked in the order of their ids, so that statements that delete signals of several clients
 -- cannot deadlock.
 CREATE FUNCTION signals_count() RETURNS trigger LANGUAGE plpgsql AS $$

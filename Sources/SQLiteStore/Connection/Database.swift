@@ -1,18 +1,23 @@
 internal import EventLoop
 internal import Registry
+private import Synchronization
 
 /// A database file with its one writer, shared by the stores of all loops.
 ///
-/// Each commit waits for the disk, so queued writes share one: they run one after another in a transaction, and
-/// are answered when it is committed.
+/// Writes wait in a queue that takes clients in turn. Each commit waits for the disk, so waiting writes share one: they run
+/// one after another in a transaction, and are answered when it is committed.
 ///
-/// `@unchecked Sendable`: only the single thread of `pool` uses the writer's connection and `unanswered`, and
-/// `close` releases the connection after that thread has ended. `path` is constant.
+/// `@unchecked Sendable`: `queue` is a mutex; only the single thread of `pool` uses the writer's connection, and `close`
+/// releases it after that thread has ended. All else is constant.
 public final class SQLiteDatabase: @unchecked Sendable {
   /// Waiting writes. More are refused.
-  static let maximumQueueLength = 512
+  static let maximumWaiting = 512
+  /// Waiting writes of one client. More are refused, but for those that continue what the client has begun.
+  static let maximumWaitingPerClient = 64
   /// A write that waited longer is refused, and not executed.
   static let maximumWaitMilliseconds: Int64 = 5000
+  /// Background work that waited longer takes turns with ordinary writes, so that a busy client cannot hold it up forever.
+  static let maximumBackgroundWaitMilliseconds: Int64 = 500
   /// How long a write waits for the lock of another process.
   static let busyTimeoutMilliseconds: Int32 = 4000
   /// How long a read may block its loop on a lock. In WAL mode it blocks only while another process opens,
@@ -20,14 +25,31 @@ public final class SQLiteDatabase: @unchecked Sendable {
   static let readerBusyTimeoutMilliseconds: Int32 = 100
   /// The maximum of writes that share a commit. The first of them waits for the last.
   static let maximumWritesPerCommit = 64
+  /// No write joins a shared transaction that is older.
+  static let maximumSharingMilliseconds: Int64 = 50
 
   private let path: String
   private let pool: WorkerPool
   private var writer: SQLiteConnection?
   private let maximumWaitMilliseconds: Int64
-  /// Completions of writes that are executed but not committed. The argument is the error that undid the write,
-  /// or nil.
-  private var unanswered: [(RegistryError?) -> Void] = []
+  private let queue = Mutex(WriteQueue())
+
+  private struct WriteQueue {
+    var waiting = FairQueue<Write>(
+      maximumCount: SQLiteDatabase.maximumWaiting, maximumPerParty: 2 * SQLiteDatabase.maximumWaitingPerClient)
+    /// Whether the writer's thread takes what is waiting.
+    var isServed = false
+    var isClosed = false
+  }
+
+  /// A write that waits. Exactly one of its closures is called.
+  private struct Write: Sendable {
+    var turn: Turn
+    let queuedMilliseconds: Int64
+    /// Runs the write on the writer's thread. The result answers the caller, given the error that undid the write or nil.
+    let run: @Sendable (SQLiteConnection) -> (RegistryError?) -> Void
+    let refuse: @Sendable (RegistryError) -> Void
+  }
 
   /// Opens a migrated file. Throws `SQLiteFileError`, `RegistryError.unavailable`, or `EventLoopError` if no
   /// thread can be created.
@@ -47,13 +69,13 @@ public final class SQLiteDatabase: @unchecked Sendable {
     } catch {
       throw error.registryError
     }
-    pool = try WorkerPool(
-      name: "sqlite-writer", threads: 1, maximumQueueLength: Self.maximumQueueLength)
+    pool = try WorkerPool(name: "sqlite-writer", threads: 1, maximumQueueLength: 1)
   }
 
   /// Finishes queued writes, and closes the file. It blocks, so do not call it on an event loop. Later writes
   /// are refused.
   public func close() {
+    queue.withLock { $0.isClosed = true }
     pool.shutDown()
     writer = nil
   }
@@ -69,49 +91,110 @@ public final class SQLiteDatabase: @unchecked Sendable {
   }
 
   /// The number of waiting writes. Any thread may read it.
-  public var waitingWrites: Int { pool.queueLength }
+  public var waitingWrites: Int { queue.withLock { $0.waiting.count } }
 
   /// Calls `body` with the writer's connection, on the writer's thread. An error thrown by `body` does not undo
   /// its earlier writes: a `body` with several writes uses `transaction`.
+  ///
+  /// - Parameters:
+  ///   - turn: the client, and how soon the write must be done. A shared commit ends with an urgent write.
+  ///   - isContinuation: whether the write continues what the client has begun, and the bound on its waiting writes
+  ///     therefore does not count.
   func write<Value: Sendable>(
+    _ turn: Turn = Turn(of: nil), isContinuation: Bool = false,
     _ body: @escaping @Sendable (SQLiteConnection) throws(RegistryError) -> Value
   ) async throws(RegistryError) -> Value {
-    let latest = MonotonicClock.milliseconds + maximumWaitMilliseconds
     let result: Result<Value, RegistryError> = await withUnsafeContinuation { continuation in
-      do throws(QueueFull) {
-        try pool.submit { [self] in
-          let result = perform(body, by: latest)
-          answerWhenCommitted { undone in continuation.resume(returning: undone.map { .failure($0) } ?? result)
-          }
-        }
-      } catch {
-        continuation.resume(returning: .failure(Self.full))
-      }
+      let write = Write(
+        turn: turn, queuedMilliseconds: MonotonicClock.milliseconds,
+        run: { writer in
+          let result = Self.result(of: body, writer)
+          return { undone in continuation.resume(returning: undone.map { .failure($0) } ?? result) }
+        },
+        refuse: { continuation.resume(returning: .failure($0)) })
+      do throws(RegistryError) { try enqueue(write, isContinuation) } catch { write.refuse(error) }
     }
     return try result.get()
   }
 
-  // MARK: On the writer's thread
-
-  private func perform<Value>(
-    _ body: (SQLiteConnection) throws(RegistryError) -> Value, by latest: Int64
+  private static func result<Value>(
+    of body: (SQLiteConnection) throws(RegistryError) -> Value, _ writer: SQLiteConnection
   ) -> Result<Value, RegistryError> {
-    do throws(RegistryError) {
-      guard let writer, MonotonicClock.milliseconds <= latest else { throw Self.full }
-      if pool.queueLength > 0, !writer.isInTransaction { try writer.begin() }
-      let isShared = writer.isInTransaction
-      defer { if isShared, !writer.isInTransaction { answerAll(undone: Self.undone) } }
-      return .success(try body(writer))
+    do throws(RegistryError) { return .success(try body(writer)) } catch { return .failure(error) }
+  }
+
+  private func enqueue(_ write: Write, _ isContinuation: Bool) throws(RegistryError) {
+    do throws(QueueFull) {
+      try queue.withLock { (queue) throws(QueueFull) in
+        guard !queue.isClosed else { throw .forAll }
+        if let party = write.turn.party, !isContinuation {
+          guard queue.waiting.count(of: party) < Self.maximumWaitingPerClient else { throw .forParty }
+        }
+        if !queue.isServed {
+          try pool.submit { [self] in serve() }
+          queue.isServed = true
+        }
+        try queue.waiting.append(write, write.turn)
+      }
     } catch {
-      return .failure(error)
+      throw error == .forAll ? Self.full : .tooManyWaiting(limit: Self.maximumWaitingPerClient)
     }
   }
 
-  /// Commits when the queue is empty or the transaction is full; otherwise a queued write commits later.
-  private func answerWhenCommitted(_ answer: @escaping (RegistryError?) -> Void) {
-    guard let writer, writer.isInTransaction else { return answer(nil) }
-    unanswered.append(answer)
-    guard pool.queueLength == 0 || unanswered.count >= Self.maximumWritesPerCommit else { return }
+  /// Refuses the writes that have waited too long. Called some ten times a second while writes wait.
+  func refuseOverdueWrites(nowMilliseconds now: Int64 = MonotonicClock.milliseconds) {
+    let overdue: [Write] = queue.withLock { queue in
+      guard queue.waiting.count > 0 else { return [] }
+      let overdue = queue.waiting.removeAll { $0.queuedMilliseconds + maximumWaitMilliseconds < now }
+      let held = queue.waiting.removeAll {
+        $0.turn.urgency == .background && $0.queuedMilliseconds + Self.maximumBackgroundWaitMilliseconds < now
+      }
+      for var write in held {
+        write.turn = Turn(of: nil)
+        // There is room: it was in the queue.
+        try? queue.waiting.append(write, write.turn)
+      }
+      return overdue
+    }
+    for write in overdue { write.refuse(Self.full) }
+  }
+
+  // MARK: On the writer's thread
+
+  /// Runs the waiting writes until there are none.
+  private func serve() {
+    while let first = next() {
+      guard let writer else { preconditionFailure("the connection is closed after the last write") }
+      if waitingWrites == 0 {
+        first.run(writer)(nil)
+      } else {
+        runTogether(first, on: writer)
+      }
+    }
+  }
+
+  /// The next write; nil if none waits. Then the next write that is queued calls `serve`.
+  private func next() -> Write? {
+    queue.withLock { queue in
+      let write = queue.waiting.removeFirst()
+      queue.isServed = write != nil
+      return write
+    }
+  }
+
+  /// Runs a write and those that wait in one transaction, and answers them when it is committed.
+  private func runTogether(_ first: Write, on writer: SQLiteConnection) {
+    do throws(RegistryError) { try writer.begin() } catch { return first.refuse(error) }
+    let latest = MonotonicClock.milliseconds + Self.maximumSharingMilliseconds
+    var answers: [(RegistryError?) -> Void] = []
+    func answerAll(undone: RegistryError?) { for answer in answers { answer(undone) } }
+    var next: Write? = first
+    while let write = next {
+      answers.append(write.run(writer))
+      guard writer.isInTransaction else { return answerAll(undone: Self.undone) }
+      let isOver = answers.count >= Self.maximumWritesPerCommit || MonotonicClock.milliseconds >= latest
+      next = isOver ? nil : nextToShare(after: write)
+    }
     do throws(RegistryError) {
       try writer.commit()
       answerAll(undone: nil)
@@ -120,10 +203,12 @@ public final class SQLiteDatabase: @unchecked Sendable {
     }
   }
 
-  private func answerAll(undone: RegistryError?) {
-    var answers: [(RegistryError?) -> Void] = []
-    swap(&answers, &unanswered)
-    for answer in answers { answer(undone) }
+  /// The next write of a shared transaction. An urgent write waits for no other than urgent ones.
+  private func nextToShare(after write: Write) -> Write? {
+    queue.withLock { queue in
+      let isOver = write.turn.urgency == .urgent && queue.waiting.firstUrgency != .urgent
+      return isOver ? nil : queue.waiting.removeFirst()
+    }
   }
 
   private static let full = RegistryError.overloaded(queue: "sqlite writer")

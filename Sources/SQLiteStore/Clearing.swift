@@ -1,0 +1,130 @@
+internal import EventLoop
+public import Registry
+
+// Rows that nobody needs any more are deleted in steps, so that no step delays other writes for long.
+
+extension SQLiteStore {
+  public func removeSignals(
+    expiredBefore time: Timestamp, abandonedBefore: Timestamp, maximumRows: Int
+  ) async throws(RegistryError) -> Int {
+    try await clear(atMost: maximumRows) { (writer, clearing) throws(RegistryError) in
+      while clearing.rowsLeft > 0, let id = try writer.firstRow(of: Self.selectExpiredSignal, .time(time)) {
+        try writer.removeSignal(id, &clearing)
+      }
+      while clearing.rowsLeft > 0,
+        let id = try writer.firstRow(of: Self.selectAbandonedSignal, .time(abandonedBefore))
+      {
+        try writer.removeSignal(id, &clearing)
+      }
+    }
+  }
+
+  static let selectExpiredSignal = SQLiteStatement(
+    "SELECT id FROM signals WHERE expires_at < ?1 ORDER BY expires_at LIMIT 1"
+  ) { $0.id() as SignalID }
+
+  static let selectAbandonedSignal = SQLiteStatement(
+    """
+    SELECT id FROM signals INDEXED BY ix_signals_invisible WHERE NOT is_visible AND created_at < ?1 LIMIT 1
+    """
+  ) { $0.id() as SignalID }
+
+  public func clearDeletedClients(_ id: ClientID?, maximumRows: Int) async throws(RegistryError) -> Int {
+    try await clear(atMost: maximumRows) { (writer, clearing) throws(RegistryError) in
+      while clearing.rowsLeft > 0, let client = try writer.deletedClient(id) {
+        try writer.removeClient(client, &clearing)
+      }
+    }
+  }
+
+  static let selectDeletedClient = SQLiteStatement(
+    "SELECT id FROM clients INDEXED BY ix_clients_deleted WHERE id = ?1 AND deleted_at IS NOT NULL"
+  ) { $0.clientID() }
+
+  static let selectDeletedClients = SQLiteStatement(
+    "SELECT id FROM clients INDEXED BY ix_clients_deleted WHERE deleted_at IS NOT NULL LIMIT 1"
+  ) { $0.clientID() }
+
+  static let selectSignalOfClient = SQLiteStatement("SELECT id FROM signals WHERE client_id = ?1 LIMIT 1") {
+    $0.id() as SignalID
+  }
+
+  static let selectDeviceOfClient = SQLiteStatement("SELECT id FROM devices WHERE client_id = ?1 LIMIT 1") {
+    $0.id() as DeviceID
+  }
+
+  /// Deletes the first ?2 deliveries of a signal.
+  static let removeDeliveries = SQLiteStatement(
+    """
+    DELETE FROM deliveries WHERE signal_id = ?1 AND device_id < ifnull(
+      (SELECT device_id FROM deliveries WHERE signal_id = ?1 ORDER BY device_id LIMIT 1 OFFSET ?2),
+      '\(afterAllIDs)')
+    """)
+
+  /// Deletes the first ?2 tokens of a device.
+  static let removeTokensOfDevice = SQLiteStatement(
+    """
+    DELETE FROM device_tokens WHERE token_hash IN (
+      SELECT token_hash FROM device_tokens WHERE device_id = ?1 LIMIT ?2)
+    """)
+
+  /// Runs one step in a transaction, and returns how many rows it deleted.
+  private func clear(
+    atMost maximumRows: Int,
+    _ body: @escaping @Sendable (SQLiteConnection, inout Clearing) throws(RegistryError) -> Void
+  ) async throws(RegistryError) -> Int {
+    try await write(Turn(of: nil, .background)) { (writer) throws(RegistryError) in
+      try writer.transaction { () throws(RegistryError) in
+        var clearing = Clearing(rowsLeft: maximumRows)
+        try body(writer, &clearing)
+        return maximumRows - clearing.rowsLeft
+      }
+    }
+  }
+}
+
+/// How many rows a step may still delete.
+private struct Clearing {
+  var rowsLeft: Int
+}
+
+extension SQLiteConnection {
+  /// Deletes the signal's deliveries, and the signal after its last one.
+  fileprivate func removeSignal(_ id: SignalID, _ clearing: inout Clearing) throws(RegistryError) {
+    try run(SQLiteStore.removeDeliveries, .id(id), &clearing)
+    try run(Self.removeSignal, .id(id), &clearing)
+  }
+
+  private static let removeSignal = SQLiteStatement("DELETE FROM signals WHERE id = ?1 AND ?2 > 0")
+
+  fileprivate func deletedClient(_ id: ClientID?) throws(RegistryError) -> ClientID? {
+    guard let id else { return try firstRow(of: SQLiteStore.selectDeletedClients) }
+    return try firstRow(of: SQLiteStore.selectDeletedClient, .text(id.text))
+  }
+
+  /// Deletes the client's signals, then its devices with their tokens, and the client after its last row.
+  fileprivate func removeClient(_ id: ClientID, _ clearing: inout Clearing) throws(RegistryError) {
+    while clearing.rowsLeft > 0,
+      let signal = try firstRow(of: SQLiteStore.selectSignalOfClient, .text(id.text))
+    {
+      try removeSignal(signal, &clearing)
+    }
+    while clearing.rowsLeft > 0,
+      let device = try firstRow(of: SQLiteStore.selectDeviceOfClient, .text(id.text))
+    {
+      try run(SQLiteStore.removeTokensOfDevice, .id(device), &clearing)
+      try run(Self.removeDevice, .id(device), &clearing)
+    }
+    try run(Self.removeClient, .text(id.text), &clearing)
+  }
+
+  private static let removeDevice = SQLiteStatement("DELETE FROM devices WHERE id = ?1 AND ?2 > 0")
+  private static let removeClient = SQLiteStatement("DELETE FROM clients WHERE id = ?1 AND ?2 > 0")
+
+  /// Runs a statement that deletes at most ?2 rows.
+  private func run(
+    _ statement: SQLiteStatement<Void>, _ id: SQLiteValue, _ clearing: inout Clearing
+  ) throws(RegistryError) {
+    clearing.rowsLeft -= try run(statement, id, .integer(Int64(clearing.rowsLeft)))
+  }
+}

@@ -1,0 +1,156 @@
+internal import EventLoop
+public import Registry
+
+// Signals are stored in steps, and are visible once their last delivery is stored.
+
+extension SQLiteStore {
+  public func insertSignal(
+    _ signal: Signal, to addressees: Addressees, bounds: SignalBounds, step: Int, change: Change
+  ) async throws(RegistryError) -> SignalProgress {
+    try await write(Turn(of: signal.clientID.hashValue)) { (writer) throws(RegistryError) in
+      try writer.transaction { () throws(RegistryError) in
+        let number = try writer.checkSignal(signal, to: addressees, bounds: bounds)
+        switch addressees {
+        case .devices(let ids):
+          try writer.insert(signal, devices: number, isVisible: true)
+          for id in ids {
+            try writer.run(Self.insertDelivery, .id(signal.id), .id(id), .time(signal.expiresAt))
+          }
+          return SignalProgress(deliveries: number, last: nil)
+        case .all:
+          try writer.insert(signal, devices: number, isVisible: number <= step)
+          let start = SignalProgress(deliveries: 0, last: nil)
+          return try writer.insertDeliveries(of: signal, after: start, reserved: number, step: step)
+        }
+      }
+    }
+  }
+
+  public func continueSignal(
+    _ signal: Signal, after progress: SignalProgress, step: Int, change: Change
+  ) async throws(RegistryError) -> SignalProgress {
+    try await write(Turn(of: signal.clientID.hashValue), isContinuation: true) {
+      (writer) throws(RegistryError) in
+      try writer.transaction { () throws(RegistryError) in
+        guard let reserved = try writer.firstRow(of: Self.selectReservation, .id(signal.id)) else {
+          throw .unavailable(cause: "the signal was removed before all its deliveries were stored")
+        }
+        let next = try writer.insertDeliveries(of: signal, after: progress, reserved: reserved, step: step)
+        if next.last == nil {
+          try writer.run(Self.showSignal, .id(signal.id), .integer(Int64(next.deliveries)))
+        }
+        return next
+      }
+    }
+  }
+
+  static let selectLimits = SQLiteStatement(
+    "SELECT signal_count, delivery_count FROM clients WHERE id = ?1 AND deleted_at IS NULL"
+  ) { (signals: Int($0.integer()), deliveries: Int($0.integer())) }
+
+  static let countLiveSignals = SQLiteStatement(
+    "SELECT count(*) FROM signals WHERE client_id = ?1 AND expires_at > ?2"
+  ) { Int($0.integer()) }
+
+  static let countActiveDevices = SQLiteStatement(
+    """
+    SELECT count(*) FROM devices INDEXED BY ix_devices_client_active WHERE client_id = ?1 AND is_active
+    """
+  ) { Int($0.integer()) }
+
+  fileprivate static let insertDelivery = SQLiteStatement(
+    "INSERT INTO deliveries (signal_id, device_id, expires_at) VALUES (?1, ?2, ?3)")
+
+  static let insertDeliveries = SQLiteStatement(
+    """
+    INSERT INTO deliveries (signal_id, device_id, expires_at)
+    SELECT ?1, id, ?5 FROM devices INDEXED BY ix_devices_client_active
+    WHERE client_id = ?2 AND is_active AND id > ?3
+    ORDER BY id LIMIT ?4
+    """)
+
+  static let selectLastDelivery = SQLiteStatement("SELECT max(device_id) FROM deliveries WHERE signal_id = ?1")
+  {
+    $0.id() as DeviceID
+  }
+
+  /// The number of deliveries that a signal is to have, while they are being stored.
+  static let selectReservation = SQLiteStatement(
+    """
+    SELECT devices FROM signals INDEXED BY ix_signals_invisible
+    WHERE id = ?1 AND NOT is_visible AND \(isKept(client: "client_id"))
+    """
+  ) { Int($0.integer()) }
+
+  static let showSignal = SQLiteStatement("UPDATE signals SET is_visible = 1, devices = ?2 WHERE id = ?1")
+}
+
+extension SQLiteConnection {
+  /// Tests whether the signal can be stored, in the documented order, and returns the number of its deliveries.
+  fileprivate func checkSignal(
+    _ signal: Signal, to addressees: Addressees, bounds: SignalBounds
+  ) throws(RegistryError) -> Int {
+    let owner = SQLiteValue.text(signal.clientID.text)
+    guard let kept = try firstRow(of: SQLiteStore.selectLimits, owner) else { throw .clientNotFound }
+    let number: Int
+    switch addressees {
+    case .devices(let ids):
+      try checkAddressees(ids, of: signal.clientID)
+      number = ids.count
+    case .all:
+      number = try firstRow(of: SQLiteStore.countActiveDevices, owner) ?? 0
+    }
+    let live = try firstRow(of: SQLiteStore.countLiveSignals, owner, .time(signal.createdAt)) ?? 0
+    guard live < bounds.live else { throw .tooManySignals(limit: bounds.live) }
+    guard kept.signals < bounds.kept else { throw .tooManyKeptSignals(limit: bounds.kept) }
+    guard kept.deliveries + number <= bounds.deliveries else {
+      throw .tooManyDeliveries(limit: bounds.deliveries)
+    }
+    return number
+  }
+
+  /// Throws `deviceNotFound`, `notOwner` or `deviceRevoked`, in this order of precedence.
+  private func checkAddressees(_ ids: [DeviceID], of owner: ClientID) throws(RegistryError) {
+    var (isForeign, isRevoked) = (false, false)
+    for id in ids {
+      guard let found = try firstRow(of: Self.selectAddressee, .id(id)) else { throw .deviceNotFound }
+      if found.owner != owner { isForeign = true }
+      if !found.isActive { isRevoked = true }
+    }
+    if isForeign { throw .notOwner }
+    if isRevoked { throw .deviceRevoked }
+  }
+
+  private static let selectAddressee = SQLiteStatement(
+    "SELECT client_id, is_active FROM devices WHERE id = ?1"
+  ) { (owner: $0.clientID(), isActive: $0.bool()) }
+
+  /// - Parameter devices: the number of its deliveries, which counts for the bounds at once.
+  fileprivate func insert(_ signal: Signal, devices: Int, isVisible: Bool) throws(RegistryError) {
+    try run(
+      Self.insertSignal, .id(signal.id), .text(signal.clientID.text), .integer(Int64(devices)),
+      .time(signal.createdAt), .time(signal.expiresAt), .utf8(signal.payload), .bool(isVisible))
+  }
+
+  private static let insertSignal = SQLiteStatement(
+    """
+    INSERT INTO signals (id, client_id, devices, created_at, expires_at, payload, is_visible)
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+    """)
+
+  /// Stores the deliveries of the client's next active devices, at most `step`, and no more than are reserved: a device
+  /// that was registered meanwhile does not get the signal.
+  fileprivate func insertDeliveries(
+    of signal: Signal, after progress: SignalProgress, reserved: Int, step: Int
+  ) throws(RegistryError) -> SignalProgress {
+    let number = min(step, reserved - progress.deliveries)
+    let stored = try run(
+      SQLiteStore.insertDeliveries, .id(signal.id), .text(signal.clientID.text),
+      progress.last.map { .id($0) } ?? .text(""), .integer(Int64(number)), .time(signal.expiresAt))
+    let sum = progress.deliveries + stored
+    // Fewer if devices were revoked meanwhile.
+    guard stored == number, sum < reserved else { return SignalProgress(deliveries: sum, last: nil) }
+    return SignalProgress(
+      deliveries: sum, last: try firstRow(of: SQLiteStore.selectLastDelivery, .id(signal.id)))
+  }
+}
