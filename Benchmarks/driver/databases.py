@@ -128,12 +128,14 @@ def postgres_to_revoke(cluster: Cluster, database: str, count: int):
 def postgres_signals(cluster: Cluster, database: str, devices: list[str], each: int):
     """Sends a number of signals to each device."""
     ids = ",".join(devices)
+    # Only the service's deliveries have the signal's expiry.
+    expiry = "" if database == "fastapi" else ", expires_at"
     cluster.sql(
         database, "DELETE FROM signals",
         "INSERT INTO signals (id, client_id, payload, devices, created_at, expires_at) "
         f"SELECT gen_random_uuid(), 'listed', '{{\"symbol\": \"EURUSD\"}}', {len(devices)}, now(), "
         f"now() + interval '1 day' FROM generate_series(1, {each})",
-        "INSERT INTO deliveries (signal_id, device_id) SELECT signals.id, device::uuid "
+        f"INSERT INTO deliveries (signal_id, device_id{expiry}) SELECT signals.id, device::uuid{expiry} "
         f"FROM signals, unnest('{{{ids}}}'::text[]) device", "ANALYZE", "CHECKPOINT")
 
 

@@ -73,6 +73,8 @@ public enum MigrationError: Error, Hashable, Sendable {
   case refused(String, cause: String)
   /// The database is unreachable or cannot be read.
   case unavailable(cause: String)
+  /// The database, or the way to it, does not allow what the registry needs. The text says what to do.
+  case unsuitable(String)
 }
 
 extension MigrationError: CustomStringConvertible {
@@ -91,6 +93,7 @@ extension MigrationError: CustomStringConvertible {
       "migration \(label) was refused and left nothing behind: \(cause)"
     case .unavailable(let cause):
       "the database could not be reached for its migrations: \(cause)"
+    case .unsuitable(let reason): reason
     }
   }
 }

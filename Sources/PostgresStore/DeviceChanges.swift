@@ -9,7 +9,7 @@ internal import Registry
 ///
 /// No change may block another. So the statement skips devices (and clients, if it locks them) that another transaction
 /// has locked. A change that was skipped, or rolled back with the batch, is then made alone, which also gives its own
-/// error.
+/// error; those of one client whose row was locked wait for it together.
 final class PostgresDeviceChanges: @unchecked Sendable {
   private struct Pending {
     let id: DeviceID
@@ -27,6 +27,7 @@ final class PostgresDeviceChanges: @unchecked Sendable {
 
   private let name: String
   private let together: PostgresStatement<Device>
+  private let togetherOfOne: PostgresStatement<Device>?
   private let alone: PostgresStatement<Device>
   private let types: [PostgresValue.ElementType]
   private let loop: EventLoop
@@ -39,15 +40,18 @@ final class PostgresDeviceChanges: @unchecked Sendable {
   ///   - name: names the queue in errors.
   ///   - together: takes an array for each parameter of `alone`, and skips devices that other transactions have
   ///     locked.
+  ///   - togetherOfOne: the same for changes of one client, whose row it waits for, if `together` skips locked clients.
   ///   - alone: changes one device.
   ///   - types: the types of the parameters.
   ///   - maximumPerClient: changes of one client that wait for the next statement. More are refused.
   init(
-    _ name: String, together: PostgresStatement<Device>, alone: PostgresStatement<Device>,
+    _ name: String, together: PostgresStatement<Device>, togetherOfOne: PostgresStatement<Device>? = nil,
+    alone: PostgresStatement<Device>,
     of types: [PostgresValue.ElementType], on loop: EventLoop, lane: PostgresLane, maximumPerClient: Int
   ) {
     self.name = name
     self.together = together
+    self.togetherOfOne = togetherOfOne
     self.alone = alone
     self.types = types
     self.loop = loop
@@ -83,16 +87,35 @@ final class PostgresDeviceChanges: @unchecked Sendable {
   private func planNext() {
     isRunning = true
     loop.atEndOfPass { [self] in
-      let changes = takeNext()
-      let values = types.enumerated().map { index, type in
-        PostgresValue.array(of: type, changes.map { $0.values[index] })
+      make(takeNext(), with: together) { skipped in
+        self.isRunning = false
+        if self.waiting.count > 0 { self.planNext() }
+        self.makeAgain(skipped)
       }
-      lane.submit(
-        PostgresRequest(statement: together.prepared, values: values) { answer in
-          self.finish(changes, answer)
-          self.isRunning = false
-          if self.waiting.count > 0 { self.planNext() }
-        })
+    }
+  }
+
+  /// Makes changes in one statement. `whenSkipped` gets those that the statement skipped.
+  private func make(
+    _ changes: [Pending], with statement: PostgresStatement<Device>, of party: Int? = nil,
+    whenSkipped: @escaping ([Pending]) -> Void
+  ) {
+    let values = types.enumerated().map { index, type in
+      PostgresValue.array(of: type, changes.map { $0.values[index] })
+    }
+    lane.submit(
+      PostgresRequest(statement: statement.prepared, values: values, party: party) { answer in
+        whenSkipped(self.finish(changes, answer, of: statement))
+      })
+  }
+
+  private func makeAgain(_ skipped: [Pending]) {
+    for (party, changes) in Dictionary(grouping: skipped, by: \.party) {
+      if let togetherOfOne, changes.count > 1 {
+        make(changes, with: togetherOfOne, of: party) { for change in $0 { self.makeAlone(change) } }
+      } else {
+        for change in changes { makeAlone(change) }
+      }
     }
   }
 
@@ -110,23 +133,25 @@ final class PostgresDeviceChanges: @unchecked Sendable {
     return next
   }
 
-  private func finish(_ changes: [Pending], _ answer: Result<PostgresAnswer, PostgresFailure>) {
-    var changed: [DeviceID: Device] = [:]
+  /// Completes the changes that were made, and those that failed together. Returns the others that were skipped.
+  private func finish(
+    _ changes: [Pending], _ answer: Result<PostgresAnswer, PostgresFailure>,
+    of statement: PostgresStatement<Device>
+  ) -> [Pending] {
     switch answer {
     case .success(let answer):
-      for device in answer.rows(together.row) { changed[device.id] = device }
-    case .failure(let failure) where failure.mayBeOfOneRow: break
+      let changed = Dictionary(uniqueKeysWithValues: answer.rows(statement.row).map { ($0.id, $0) })
+      return changes.filter { change in
+        guard let device = changed[change.id] else { return true }
+        change.complete(.success(device))
+        return false
+      }
+    case .failure(let failure) where failure.mayBeOfOneRow:
+      for change in changes { makeAlone(change) }
     case .failure(let failure):
       for change in changes { change.complete(.failure(failure.registryError)) }
-      return
     }
-    for change in changes {
-      if let device = changed[change.id] {
-        change.complete(.success(device))
-      } else {
-        makeAlone(change)
-      }
-    }
+    return []
   }
 
   private func makeAlone(_ change: Pending) {

@@ -3,7 +3,8 @@ public import Registry
 extension PostgresStore {
   static let deviceStatements = [
     ping.prepared, checkRegistration.prepared, insertDevice.prepared, selectDevice.prepared,
-    selectDevices.prepared, renameDevice.prepared, renameDevices.prepared, revokeDevice.prepared,
+    selectDevices.prepared, renameDevice.prepared, renameDevices.prepared,
+    renameDevicesOfOne.prepared, revokeDevice.prepared,
     revokeDevices.prepared,
   ]
 
@@ -128,16 +129,23 @@ extension PostgresStore {
     """, row: deviceColumns.read)
 
   static let renameDevices = PostgresStatement(
-    .write,
+    .write, renaming(whereLocked: "SKIP LOCKED"), row: deviceColumns.read)
+
+  /// The same for devices of one client, whose row it waits for.
+  static let renameDevicesOfOne = PostgresStatement(
+    .lockingWrite, renaming(whereLocked: ""), row: deviceColumns.read)
+
+  private static func renaming(whereLocked: String) -> String {
     """
     \(withFound(given: "$3::timestamptz[], $4::text[]", as: "moment, name")), locked AS (
       SELECT found.* FROM found JOIN clients ON clients.id = owner
-      WHERE deleted_at IS NULL FOR NO KEY UPDATE OF clients SKIP LOCKED
+      WHERE deleted_at IS NULL FOR NO KEY UPDATE OF clients \(whereLocked)
     )
     UPDATE devices SET device_name = locked.name, updated_at = locked.moment
     FROM locked WHERE devices.id = locked.id
     RETURNING devices.\(deviceColumns)
-    """, row: deviceColumns.read)
+    """
+  }
 
   public func revokeDevice(
     _ id: DeviceID, of owner: ClientID, change: Change

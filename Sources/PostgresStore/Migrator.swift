@@ -1,4 +1,3 @@
-internal import CPostgres
 internal import Migrations
 
 /// Applies migrations to a PostgreSQL database. It blocks, so call it before an event loop runs, or on another
@@ -30,8 +29,9 @@ public enum PostgresMigrator {
   static func migrate(url: String, migrations: [Migration]) throws -> [String] {
     let parameters = try PostgresParameters(url: url)
     let session: PostgresSession
-    do throws(PostgresFailure) {
+    do {
       session = try PostgresSession(parameters)
+      try testSuitability(of: session, parameters)
       // Migrating a large table may take long; waiting for the lock must not.
       try session.run("SET statement_timeout = 0")
       try session.run("SET client_min_messages = warning")
@@ -47,13 +47,27 @@ public enum PostgresMigrator {
           applied_at timestamptz NOT NULL DEFAULT now()
         )
         """)
-    } catch {
-      throw MigrationError.unavailable(cause: error.description)
+    } catch let failure as PostgresFailure {
+      throw MigrationError.unavailable(cause: failure.description)
     }
     // The lock is released when the session ends.
     let pending = try migrations.pending(after: applied(session))
     for migration in pending { try apply(migration, session) }
     return pending.map(\.label)
+  }
+
+  /// Throws `MigrationError.unsuitable`, before anything is locked or set.
+  private static func testSuitability(of session: PostgresSession, _ parameters: PostgresParameters) throws {
+    let encoding = try session.run("SHOW server_encoding").firstRow { $0.text() }
+    guard encoding == "UTF8" else {
+      throw MigrationError.unsuitable(
+        "the database's encoding is \(encoding ?? "unknown"); create it again with ENCODING 'UTF8'")
+    }
+    guard try session.isOnOneBackend(parameters) else {
+      throw MigrationError.unsuitable(
+        "a pooler in transaction or statement mode is between the service and the database, and notifications, locks and "
+          + "prepared statements need a session; use session mode or connect directly")
+    }
   }
 
   private static func applied(_ session: PostgresSession) throws(MigrationError) -> [AppliedMigration] {
@@ -76,50 +90,6 @@ public enum PostgresMigrator {
     } catch {
       // The transaction is rolled back when the caller drops the session.
       throw .refused(migration.label, cause: error.description)
-    }
-  }
-}
-
-/// A blocking connection.
-private final class PostgresSession {
-  private let handle: PostgresHandle
-
-  init(_ parameters: PostgresParameters) throws(PostgresFailure) {
-    handle = try PostgresHandle(connecting: parameters)
-  }
-
-  @discardableResult
-  func run(_ sql: String, _ values: [PostgresValue] = []) throws(PostgresFailure) -> PostgresAnswer {
-    let encoded = values.map { value in
-      var bytes: [UInt8] = []
-      _ = value.encode(into: &bytes)
-      return bytes
-    }
-    let bytes = encoded.flatMap { $0 }.map { CChar(bitPattern: $0) } + [0]
-    var offset = 0
-    let offsets = encoded.map { value in
-      defer { offset += value.count }
-      return offset
-    }
-    return try check(
-      bytes.withUnsafeBufferPointer { buffer in
-        PQexecParams(
-          handle.pointer, sql, Int32(values.count), nil, offsets.map { buffer.baseAddress! + $0 },
-          encoded.map { Int32($0.count) }, [Int32](repeating: 1, count: values.count), 1)
-      })
-  }
-
-  /// Runs several statements without parameters.
-  func runScript(_ sql: String) throws(PostgresFailure) {
-    _ = try check(PQexec(handle.pointer, sql))
-  }
-
-  private func check(_ result: OpaquePointer?) throws(PostgresFailure) -> PostgresAnswer {
-    guard let result else { throw PostgresFailure(lost: handle.pointer) }
-    let answer = PostgresAnswer(result)
-    switch PQresultStatus(result) {
-    case PGRES_TUPLES_OK, PGRES_COMMAND_OK: return answer
-    default: throw PostgresFailure(result: result)
     }
   }
 }

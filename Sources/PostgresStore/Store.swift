@@ -53,7 +53,8 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
     reads = lane(limits.readConnections, forWrites: false)
     writes = lane(limits.writeConnections, forWrites: true)
     renames = PostgresDeviceChanges(
-      "renames", together: Self.renameDevices, alone: Self.renameDevice, of: [.uuid, .text, .timestamp, .text],
+      "renames", together: Self.renameDevices, togetherOfOne: Self.renameDevicesOfOne, alone: Self.renameDevice,
+      of: [.uuid, .text, .timestamp, .text],
       on: loop, lane: writes, maximumPerClient: limits.waitingPerClient)
     revocations = PostgresDeviceChanges(
       "revocations", together: Self.revokeDevices, alone: Self.revokeDevice, of: [.uuid, .text, .timestamp],

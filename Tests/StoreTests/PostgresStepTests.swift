@@ -83,6 +83,19 @@ struct PostgresStepTests {
   }
 
   @Test
+  func `Deliveries expire with their signal, also after hand-written SQL`() async throws {
+    let database = try await TestDatabase(.postgres)
+    try await database.withStore { store in
+      let ids = try await store.addDevices(2)
+      let signal = try await store.send(to: ids[0], ids[1])
+      try await database.sql("UPDATE signals SET expires_at = '\(noon)'")
+      #expect(try await store.pendingSignals(of: ids[0], at: noon, limit: 10) == [])
+      try await database.sql("UPDATE signals SET expires_at = '\(signal.expiresAt)'")
+      #expect(try await store.pendingSignals(of: ids[0], at: noon, limit: 10) == [signal])
+    }
+  }
+
+  @Test
   func `Steps of two clients' signals, their removal and deletions of clients do not deadlock`() async throws {
     let database = try await TestDatabase(.postgres)
     try await database.withStore { store in

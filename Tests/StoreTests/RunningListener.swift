@@ -22,15 +22,21 @@ struct RunningListener: Sendable {
     _ database: TestDatabase, lock: PostgresProcessLock = .shared,
     _ body: (RunningListener) async throws -> Void
   ) async throws {
+    try await with(database.location, lock: lock, body)
+  }
+
+  static func with(
+    _ url: String, lock: PostgresProcessLock, _ body: (RunningListener) async throws -> Void
+  ) async throws {
     let loop = try EventLoop(name: "test")
     defer { loop.stop() }
     let (observer, told) = (RecordingObserver(), Told())
     let listener = try PostgresChangeListener(
-      url: database.location, loop: loop, lock: lock, observer: observer,
+      url: url, loop: loop, lock: lock, observer: observer,
       onLock: { isHeld in told.locks.withLock { $0.append(isHeld) } })
     try await listener.start()
     let running = RunningListener(
-      listener: listener, observer: observer, session: await SQLSession(database.location), told: told)
+      listener: listener, observer: observer, session: await SQLSession(url), told: told)
     // Drop the initial `changesMissed`.
     _ = observer.take()
     let result: Result<Void, any Error>

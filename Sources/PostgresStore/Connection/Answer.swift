@@ -13,6 +13,9 @@ final class PostgresAnswer {
   /// The number of rows that INSERT, UPDATE or DELETE changed.
   var changedRowCount: Int { Int(String(cString: PQcmdTuples(result))) ?? 0 }
 
+  /// The first column of the first row, in text format.
+  var firstText: String? { PQntuples(result) > 0 ? String(cString: PQgetvalue(result, 0, 0)) : nil }
+
   func rows<Value>(_ read: (inout PostgresRow) -> Value) -> [Value] {
     (0..<PQntuples(result)).map { index in
       var row = PostgresRow(result: result, index: index)

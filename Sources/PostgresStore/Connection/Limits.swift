@@ -14,9 +14,9 @@ struct PostgresLimits: Sendable {
   var statementDeadlineMilliseconds: Int64 = 5000
 
   /// Requests of one lane that wait for a connection. More are refused.
-  var waiting = 1024
+  var waiting = 4096
   /// Those of one client, and as many again that lock the client's row. More are refused.
-  var waitingPerClient = 64
+  var waitingPerClient = 256
   /// How long a request waits for a connection.
   var waitMilliseconds: Int64 = 2000
 

@@ -32,6 +32,15 @@ ALTER TABLE deliveries ADD COLUMN expires_at timestamptz;
 DROP INDEX ix_deliveries_pending;
 UPDATE deliveries SET expires_at = signals.expires_at FROM signals WHERE signals.id = signal_id;
 ALTER TABLE deliveries ALTER COLUMN expires_at SET NOT NULL;
+-- For hand-written SQL, such as what ends all signals after a restore.
+CREATE FUNCTION signals_move_expiry() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  UPDATE deliveries SET expires_at = NEW.expires_at WHERE signal_id = NEW.id;
+  RETURN NULL;
+END $$;
+
+CREATE TRIGGER signals_move_expiry AFTER UPDATE OF expires_at ON signals
+  FOR EACH ROW WHEN (OLD.expires_at <> NEW.expires_at) EXECUTE FUNCTION signals_move_expiry();
 -- What polls read.
 CREATE INDEX ix_deliveries_unacknowledged ON deliveries (device_id, expires_at, signal_id) WHERE acked_at IS NULL;
 
