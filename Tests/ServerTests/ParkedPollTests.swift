@@ -81,23 +81,30 @@ import Testing
   }
 
   @Test(arguments: DatabaseKind.allCases)
-  func `With too many parked polls, one more does not wait, and gets Retry-After`(
+  func `With too many parked polls, one more ends the oldest of the client that has most, with Retry-After`(
     _ kind: DatabaseKind
   ) async throws {
-    try await TestRegistry.with(TestDatabase(kind), bounds: { $0.maxParkedPolls = 1 }) { registry in
-      let owner = try await registry.newOwner()
-      let device = try await registry.newSignedDevice(of: owner)
-      let other = try await registry.newSignedDevice(of: owner)
-      async let parked = Self.park(device, at: registry)
+    try await TestRegistry.with(TestDatabase(kind), bounds: { $0.maxParkedPolls = 2 }) { registry in
+      let (noisy, quiet) = (try await registry.newOwner(), try await registry.newOwner())
+      let first = try await registry.newSignedDevice(of: noisy)
+      let second = try await registry.newSignedDevice(of: noisy)
+      let other = try await registry.newSignedDevice(of: quiet)
+      async let oldest = Self.park(first, at: registry)
       try await registry.untilParked(1)
-      let answer = try await Self.park(other, at: registry)
+      async let newest = Self.park(second, at: registry)
+      try await registry.untilParked(2)
+      async let parked = Self.park(other, at: registry)
+      let answer = try await oldest
       #expect(try answer.status == 200 && Self.signals(answer).isEmpty)
       #expect(answer.value(of: "retry-after") == "1")
-      // Nobody lost the seat, and what is there is handed out all the same.
-      #expect(try await registry.metric("parked_polls") == 1)
-      let sent = try await registry.newSignal(of: owner)
-      #expect(try await Self.signals(parked) == [sent])
-      #expect(try await Self.signals(Self.park(other, at: registry)) == [sent])
+      #expect(try await registry.metric("parked_polls") == 2)
+      // With one each, a client takes no other's seat.
+      async let next = Self.park(first, at: registry)
+      #expect(try await newest.value(of: "retry-after") == "1")
+      let quiets = try await registry.newSignal(of: quiet)
+      #expect(try await Self.signals(parked) == [quiets])
+      let noisys = try await registry.newSignal(of: noisy)
+      #expect(try await Self.signals(next) == [noisys])
     }
   }
 

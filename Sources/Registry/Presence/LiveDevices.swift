@@ -38,7 +38,7 @@ public final class LiveDevices: ChangeObserver {
   public func clientChanged(_ id: ClientID) {
     clients.forget(id)
     cache.credentialsChanged(ofDevicesOf: id)
-    parked.wakeAll()
+    parked.look(devicesOf: id)
   }
 
   public func signalsArrived(for id: DeviceID) {
@@ -53,7 +53,7 @@ public final class LiveDevices: ChangeObserver {
 
   public func signalsArrived(forDevicesOf client: ClientID) {
     cache.signalsArrived(forDevicesOf: client)
-    parked.wakeAll()
+    parked.look(devicesOf: client)
   }
 
   public func changesMissed() {

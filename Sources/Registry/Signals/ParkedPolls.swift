@@ -1,6 +1,8 @@
 private import Synchronization
 
-/// The polls that wait for a signal: at most one for each device, and a bounded number. All loops share it.
+/// The polls that wait for a signal: at most one for each device, and a bounded number. When all seats are taken, a
+/// new poll ends the oldest poll of the client that has most, so no client keeps another from waiting. All loops
+/// share it.
 public final class ParkedPolls: Sendable {
   private let maximumParked: Int
 
@@ -12,6 +14,8 @@ public final class ParkedPolls: Sendable {
     case timedOut
     /// Respond now: a newer poll of the device replaces this one, or the service stops.
     case ended
+    /// Respond now: all seats were taken, and the device's client had most.
+    case displaced
   }
 
   /// The registration of one poll.
@@ -20,6 +24,7 @@ public final class ParkedPolls: Sendable {
   /// change takes precedence over an end: the poll of a revoked device fails even if it was about to end.
   final class Seat: Sendable {
     let deviceID: DeviceID
+    let clientID: ClientID
     private unowned let polls: ParkedPolls
     private let state = Mutex(State())
 
@@ -29,13 +34,14 @@ public final class ParkedPolls: Sendable {
       var isLooking = false
       /// Whether the deadline passed before the wait began.
       var isOverdue = false
-      /// Permanent: the seat never waits again.
-      var isEnded = false
+      /// `ended` or `displaced`, which are permanent: the seat never waits again.
+      var end: Wake?
       var waiting: UnsafeContinuation<Wake, Never>?
     }
 
-    fileprivate init(_ deviceID: DeviceID, _ polls: ParkedPolls) {
+    fileprivate init(_ deviceID: DeviceID, _ clientID: ClientID, _ polls: ParkedPolls) {
       self.deviceID = deviceID
+      self.clientID = clientID
       self.polls = polls
     }
 
@@ -53,7 +59,7 @@ public final class ParkedPolls: Sendable {
               state.hasChanged = false
               return .changed
             }
-            if state.isEnded { return .ended }
+            if let end = state.end { return end }
             if state.isOverdue { return .timedOut }
             state.waiting = continuation
             return nil
@@ -89,7 +95,7 @@ public final class ParkedPolls: Sendable {
       let waiting = state.withLock { state in
         defer { state.waiting = nil }
         switch wake {
-        case .ended: state.isEnded = true
+        case .ended, .displaced: state.end = state.end ?? wake
         case .changed: if state.waiting == nil { state.hasChanged = true }
         case .timedOut: state.isOverdue = true
         }
@@ -100,28 +106,52 @@ public final class ParkedPolls: Sendable {
   }
 
   private struct Seats {
-    var byDevice: [DeviceID: Seat] = [:]
+    var taken = SeatTable<Seat>()
     /// The waiting polls, by the tick of their deadline. A device may have two: the older one is about to end.
     var byTick: [Int64: [ObjectIdentifier: Seat]] = [:]
-    /// The polls still to be woken for a query, from `nextLook` on.
-    var looks: [Seat] = []
-    var nextLook = 0
-    var isToLook: Set<ObjectIdentifier> = []
+    /// The polls still to be woken for a query.
+    var looks = Looks()
     var runningLooks = 0
     var isClosed = false
 
-    mutating func addLook(of seat: Seat) {
-      if isToLook.insert(ObjectIdentifier(seat)).inserted { looks.append(seat) }
-    }
-
     /// Nil if there are none, or if the maximum number of queries is running.
     mutating func takeLook() -> Seat? {
-      guard runningLooks < ParkedPolls.maximumLooks, nextLook < looks.count else { return nil }
-      let seat = looks[nextLook]
-      nextLook += 1
-      isToLook.remove(ObjectIdentifier(seat))
-      if nextLook == looks.count { (looks, nextLook) = ([], 0) }
+      guard runningLooks < ParkedPolls.maximumLooks, let seat = looks.next() else { return nil }
       runningLooks += 1
+      return seat
+    }
+  }
+
+  /// Polls to be woken for a query, each once, taken in turn over clients: a signal to all devices of one client must
+  /// not delay the signals of others.
+  private struct Looks {
+    private typealias Turns = LinkedLists<Turn>
+
+    private struct Turn {
+      let client: ClientID
+      var seats = LinkedLists<Seat>.List()
+    }
+
+    private var isWaiting: Set<ObjectIdentifier> = []
+    private var seats = LinkedLists<Seat>()
+    private var turns = Turns()
+    private var order = Turns.List()
+    private var turnsByClient: [ClientID: Turns.Node] = [:]
+
+    mutating func add(_ seat: Seat) {
+      guard isWaiting.insert(ObjectIdentifier(seat)).inserted else { return }
+      let turn = turnsByClient[seat.clientID] ?? turns.append(Turn(client: seat.clientID), to: &order)
+      turnsByClient[seat.clientID] = turn
+      _ = seats.append(seat, to: &turns[turn].seats)
+    }
+
+    mutating func next() -> Seat? {
+      guard let turn = order.first, let first = turns[turn].seats.first else { return nil }
+      let seat = seats.remove(first, from: &turns[turn].seats)
+      isWaiting.remove(ObjectIdentifier(seat))
+      turns.unlink(turn, from: &order)
+      turns.link(turn, to: &order)
+      if turns[turn].seats.isEmpty { turnsByClient[turns.remove(turn, from: &order).client] = nil }
       return seat
     }
   }
@@ -136,18 +166,21 @@ public final class ParkedPolls: Sendable {
   init(maximumParked: Int) { self.maximumParked = maximumParked }
 
   /// Polls that are parked now.
-  public var count: Int { seats.withLock { $0.byDevice.count } }
+  public var count: Int { seats.withLock { $0.taken.count } }
 
-  /// Takes a seat and ends the device's previous poll. Nil if all seats are taken, or the service stops.
-  func takeSeat(for id: DeviceID) -> Seat? {
-    let seat = Seat(id, self)
-    let (older, isSeated) = seats.withLock { seats in
-      let older = seats.byDevice[id]
-      let isSeated = !seats.isClosed && (older != nil || seats.byDevice.count < maximumParked)
-      seats.byDevice[id] = isSeated ? seat : nil
-      return (older, isSeated)
+  /// Takes a seat and ends the device's previous poll. Nil if the service stops.
+  func takeSeat(for id: DeviceID, of client: ClientID) -> Seat? {
+    let seat = Seat(id, client, self)
+    let (older, displaced, isSeated) = seats.withLock { seats -> (Seat?, Seat?, Bool) in
+      let older = seats.taken.remove(id)
+      guard !seats.isClosed else { return (older, nil, false) }
+      let isFull = seats.taken.count >= maximumParked
+      let displaced = isFull ? seats.taken.removeOldestOfMost(ratherOf: client) : nil
+      seats.taken.insert(seat, for: id, of: client)
+      return (older, displaced, true)
     }
     older?.wake(.ended)
+    displaced?.wake(.displaced)
     return isSeated ? seat : nil
   }
 
@@ -155,20 +188,28 @@ public final class ParkedPolls: Sendable {
   func leave(_ seat: Seat) {
     seat.endLook()
     seats.withLock { seats in
-      if seats.byDevice[seat.deviceID] === seat { seats.byDevice[seat.deviceID] = nil }
+      if seats.taken[seat.deviceID] === seat { _ = seats.taken.remove(seat.deviceID) }
     }
   }
 
   /// Ends the device's poll, because a newer one replaces it without waiting.
-  func end(_ id: DeviceID) { seats.withLock { $0.byDevice.removeValue(forKey: id) }?.wake(.ended) }
+  func end(_ id: DeviceID) { seats.withLock { $0.taken.remove(id) }?.wake(.ended) }
 
   /// Wakes the device's poll to query at once.
-  func wake(_ id: DeviceID) { seats.withLock { $0.byDevice[id] }?.wake(.changed) }
+  func wake(_ id: DeviceID) { seats.withLock { $0.taken[id] }?.wake(.changed) }
 
   /// Wakes the devices' polls to query, a bounded number at a time.
   func look(_ ids: some Collection<DeviceID>) {
     seats.withLock { seats in
-      for id in ids { if let seat = seats.byDevice[id] { seats.addLook(of: seat) } }
+      for id in ids { if let seat = seats.taken[id] { seats.looks.add(seat) } }
+    }
+    beginLooks()
+  }
+
+  /// Wakes all polls of a client's devices to query, a bounded number at a time.
+  func look(devicesOf client: ClientID) {
+    seats.withLock { seats in
+      for seat in seats.taken.seats(of: client) { seats.looks.add(seat) }
     }
     beginLooks()
   }
@@ -176,7 +217,7 @@ public final class ParkedPolls: Sendable {
   /// Wakes all polls to query, a bounded number at a time.
   func wakeAll() {
     seats.withLock { seats in
-      for seat in seats.byDevice.values { seats.addLook(of: seat) }
+      for seat in seats.taken.all { seats.looks.add(seat) }
     }
     beginLooks()
   }
@@ -219,8 +260,8 @@ public final class ParkedPolls: Sendable {
   public func close() {
     let all = seats.withLock { seats in
       seats.isClosed = true
-      defer { seats.byDevice = [:] }
-      return Array(seats.byDevice.values)
+      defer { seats.taken = SeatTable() }
+      return seats.taken.all
     }
     for seat in all { seat.wake(.ended) }
   }

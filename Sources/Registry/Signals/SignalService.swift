@@ -88,26 +88,29 @@ public struct SignalService: Sendable {
     public let signals: [Signal]
     /// When to poll again, if the poll could not wait as requested.
     public let retryAfterSeconds: Int?
+
+    fileprivate static let none = Polled(signals: [], retryAfterSeconds: nil)
+    /// For a poll that could not wait.
+    fileprivate static let later = Polled(signals: [], retryAfterSeconds: 1)
   }
 
   /// Unacknowledged and unexpired signals of the device, oldest first. If there are none, waits for one.
   ///
-  /// The wait ends early when a newer poll of the device replaces this one, the service stops, or too many
-  /// polls wait. Throws `signatureInvalid` or `tokenInvalid` if the device's session is no longer valid.
+  /// The wait ends early when a newer poll of the device replaces this one, the service stops, or too many polls of
+  /// the client wait. Throws `signatureInvalid` or `tokenInvalid` if the device's session is no longer valid.
   public func poll(
     _ session: DeviceSession, waitSeconds: Int, limit: Int
   ) async throws(RegistryError) -> Polled {
     live.presence.note(.polled, by: session.deviceID, at: clock.now())
     // The poll takes its seat before it queries, so a signal that arrives after the query wakes it.
-    guard waitSeconds > 0, let seat = live.parked.takeSeat(for: session.deviceID) else {
+    guard waitSeconds > 0, let seat = live.parked.takeSeat(for: session.deviceID, of: session.clientID)
+    else {
       if waitSeconds == 0 { live.parked.end(session.deviceID) }
       let signals = try await pendingSignals(of: session, limit: limit)
-      return Polled(signals: signals, retryAfterSeconds: waitSeconds > 0 && signals.isEmpty ? 1 : nil)
+      return waitSeconds > 0 && signals.isEmpty ? .later : Polled(signals: signals, retryAfterSeconds: nil)
     }
     defer { live.parked.leave(seat) }
-    return Polled(
-      signals: try await signals(of: session, limit: limit, waitSeconds: waitSeconds, on: seat),
-      retryAfterSeconds: nil)
+    return try await signals(of: session, limit: limit, waitSeconds: waitSeconds, on: seat)
   }
 
   /// The result of acknowledging: each signal once, in the order of the request.
@@ -151,16 +154,17 @@ public struct SignalService: Sendable {
 
   private func signals(
     of session: DeviceSession, limit: Int, waitSeconds: Int, on seat: ParkedPolls.Seat
-  ) async throws(RegistryError) -> [Signal] {
+  ) async throws(RegistryError) -> Polled {
     let deadline = live.monotonicMilliseconds() + Int64(waitSeconds) * 1000
     var endsAt = session.endsAt
     while true {
       let signals = try await pendingSignals(of: session, limit: limit)
-      guard signals.isEmpty else { return signals }
+      guard signals.isEmpty else { return Polled(signals: signals, retryAfterSeconds: nil) }
       let (until, isSessionsEnd) = end(at: endsAt, orAt: deadline)
       switch await seat.wait(untilMilliseconds: until) {
-      case .ended: return []
-      case .timedOut where !isSessionsEnd: return []
+      case .ended: return .none
+      case .displaced: return .later
+      case .timedOut where !isSessionsEnd: return .none
       // The session may have ended, or a rotation may have begun, or a signal may have arrived.
       case .timedOut, .changed: endsAt = try await authentication.testAgain(session)
       }

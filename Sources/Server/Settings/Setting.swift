@@ -146,7 +146,8 @@ public enum Setting: String, CaseIterable, Sendable {
         defaultText: "30", unit: "days", bounds: 0...3650)
     case .maxParkedPolls:
       Declaration(
-        meaning: "polls that wait for a signal at the same time; one more is answered at once",
+        meaning:
+          "polls that wait for a signal at the same time; one more ends the oldest of the client that has most",
         example: "50000",
         defaultText: "20000", bounds: 1...1_000_000)
     case .maxConnectionsPerAddress:
