@@ -91,7 +91,9 @@ private struct Outside: PasswordHasher, ReplayStore, Clock, RandomSource, OwnerT
     nonce: String, of deviceID: DeviceID, created: Timestamp, until expiry: Timestamp
   ) async throws(RegistryError) -> Bool { true }
 
-  func verifier(for secret: DeviceSecret) async throws(RegistryError) -> SecretVerifier {
+  func verifier(
+    for secret: DeviceSecret, of client: ClientID, isRotation: Bool
+  ) async throws(RegistryError) -> SecretVerifier {
     secret.withCharacters { characters in
       let keys = ScramKeys(secret: characters)
       return SecretVerifier(
@@ -99,7 +101,9 @@ private struct Outside: PasswordHasher, ReplayStore, Clock, RandomSource, OwnerT
     }
   }
   func storedKeyTest(of secret: DeviceSecret) -> (_ storedKey: [UInt8]) -> Bool { { _ in false } }
-  func verify(_ secret: DeviceSecret, against hmacKeyHash: String) async throws(RegistryError) -> Bool { false }
+  func verify(
+    _ secret: DeviceSecret, against hmacKeyHash: String, of client: ClientID
+  ) async throws(RegistryError) -> Bool { false }
   func hash(ofToken characters: UnsafeBufferPointer<UInt8>) -> TokenHash { TokenHash(SHA256.hash(characters)) }
 
   func now() -> Timestamp { Timestamp(millisecondsSince1970: Self.seconds * 1000) }

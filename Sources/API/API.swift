@@ -99,4 +99,15 @@ struct Outcome {
   /// The authenticated caller.
   var caller: ProvedCaller?
   var problem: Problem?
+  /// Elements of the answer's list.
+  var rows = 0
+  /// Length of the answer's body.
+  var bytes: Int { response.body?.count ?? 0 }
+}
+
+extension Outcome {
+  init(_ answer: some Answer) {
+    self.init(response: answer.response())
+    rows = answer.rows
+  }
 }

@@ -19,7 +19,7 @@ extension API {
     _ owner: Owner, _ input: PageInput<DeviceCursor>
   ) async throws(RegistryError) -> Listing<Device> {
     let page = try await services.devices.listDevices(
-      clientID: owner.clientID, limit: input.limit, after: input.cursor)
+      clientID: owner.clientID, limit: input.limit ?? DeviceService.defaultPage, after: input.cursor)
     return Listing(elements: page.elements, next: page.next.map(input.link))
   }
 

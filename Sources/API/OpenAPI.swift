@@ -1,4 +1,5 @@
 internal import Endpoints
+internal import Registry
 
 extension API {
   /// The OpenAPI 3.1 document, derived from the table of endpoints; JSON with a line break at its end.
@@ -55,19 +56,20 @@ extension Access {
   static let oauth = Access(security: [], isOAuth: true)
 
   static let owner = Access(
-    security: [["owner": []]], problems: [.tokenMissing, .tokenInvalid, .clientNotFound, .tooManyRequests],
+    security: [["owner": []]],
+    problems: [.tokenMissing, .tokenInvalid, .clientNotFound, .tooManyRequests, .tooManyWaiting],
     successHeaders: HeaderDescription.rateLimit)
 
   static let administrator = Access(
     security: [["owner": [.string(Administrator.scope)]]],
-    problems: [.tokenMissing, .tokenInvalid, .insufficientScope, .tooManyRequests],
+    problems: [.tokenMissing, .tokenInvalid, .insufficientScope, .tooManyRequests, .tooManyWaiting],
     successHeaders: HeaderDescription.rateLimit)
 
   static let device = Access(
     security: [["deviceSignature": []], ["deviceToken": []]],
     problems: [
       .signatureMissing, .signatureMalformed, .clockSkew, .signatureInvalid, .replayed, .tokenInvalid,
-      .tooManyRequests,
+      .tooManyRequests, .tooManyWaiting,
     ],
     successHeaders: HeaderDescription.rateLimit + HeaderDescription.signed,
     problemHeaders: HeaderDescription.signed, isRoutine: true)
@@ -75,7 +77,8 @@ extension Access {
 
 extension HeaderDescription {
   static let retryAfterParking = HeaderDescription(
-    name: "Retry-After", meaning: "Seconds after which to poll again, if too many polls were waiting.",
+    name: "Retry-After",
+    meaning: "Seconds after which to poll again, if too many polls of the client were waiting.",
     isRequired: false, isCommon: false, schema: ["type": "integer", "minimum": 0])
 
   /// The state of the rate limits that applied.
@@ -88,7 +91,7 @@ extension HeaderDescription {
     HeaderDescription(
       name: "RateLimit",
       meaning:
-        "If a limit applied: `r` requests are left, and all are available again in `t` seconds (draft-ietf-httpapi-ratelimit-headers).",
+        "If a limit applied: `r` requests are left, and all are available again in `t` seconds (draft-ietf-httpapi-ratelimit-headers). A request costs 1; a registration or rotation \(RequestCost.hash) more; 1 more for each \(RequestCost.deliveriesPerUnit) deliveries of a new signal, \(RequestCost.rowsPerUnit) elements of a listed page, and \(RequestCost.bytesPerUnit / 1024) KiB of an answer.",
       isRequired: false),
   ]
 

@@ -67,7 +67,7 @@ protocol PageCursor: Sendable {
 }
 
 extension DeviceCursor: PageCursor {
-  static let page = PageParameters<DeviceCursor>(withoutLimit: "default: all")
+  static let page = PageParameters<DeviceCursor>(withoutLimit: "default \(DeviceService.defaultPage)")
 
   var bytes: [UInt8] { createdAt.bytes + id.high.bigEndianBytes + id.low.bigEndianBytes }
 

@@ -17,7 +17,8 @@ extension API {
       problems: [.tooManyDevices, .deviceNameTaken], API.registerDevice),
     .owner(
       "GET", "/api/v1/devices", "listDevices",
-      "Lists the caller's devices, active and revoked, oldest first.", API.listDevices),
+      "Lists the caller's devices, active and revoked, oldest first; without a limit, at most 1000.",
+      API.listDevices),
     .owner(
       "GET", "/api/v1/devices/{id}", "getDevice", "Shows a device.",
       problems: [.deviceNotFound, .notOwner], API.getDevice),
@@ -57,8 +58,8 @@ extension API {
     .anyone(
       "POST", tokenPath, "issueToken",
       "Issues an access token for a device's secret: OAuth 2.0 client credentials (RFC 6749, section 4.4).",
-      problems: [.invalidRequest, .unsupportedGrantType, .invalidClient, .tooManyRequests], access: .oauth,
-      isCharged: true, API.issueToken),
+      problems: [.invalidRequest, .unsupportedGrantType, .invalidClient, .tooManyRequests, .tooManyWaiting],
+      access: .oauth, isCharged: true, API.issueToken),
 
     .administrator(
       "POST", "/api/v1/clients", "createClient", "Adds a client, whose id is the `sub` of its tokens.",

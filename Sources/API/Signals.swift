@@ -32,7 +32,7 @@ extension API {
     return PageOf(
       value: SentSignal(
         signal: signal, devices: devices, deliveries: deliveries.elements, now: services.clock.now()),
-      next: deliveries.next.map(input.page.link))
+      rows: deliveries.elements.count, next: deliveries.next.map(input.page.link))
   }
 }
 

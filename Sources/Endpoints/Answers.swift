@@ -3,7 +3,13 @@ public import HTTP
 /// The answer of an endpoint to a request that succeeded.
 public protocol Answer: SendableMetatype {
   static var description: SuccessDescription { get }
+  /// Elements of the list that it is or has; 0 unless declared.
+  var rows: Int { get }
   func response() -> Response
+}
+
+extension Answer {
+  public var rows: Int { 0 }
 }
 
 /// The description of an answer in the OpenAPI document.
@@ -84,6 +90,8 @@ public struct Listing<Element: JSONObject>: Answer {
       headers: [.link])
   }
 
+  public var rows: Int { elements.count }
+
   @inlinable public func response() -> Response {
     var json = JSONWriter(
       buffer: ByteBuffer(capacity: 16 + elements.count * 512, isSensitive: Element.isSensitive))
@@ -96,10 +104,15 @@ public struct Listing<Element: JSONObject>: Answer {
 /// 200 with a JSON object that has a page of a list, and the next page in `Link`.
 public struct PageOf<Value: JSONObject>: Answer {
   @usableFromInline let value: Value
+  public let rows: Int
   @usableFromInline let next: String?
 
-  /// - Parameter next: the path and query of the next page; nil for the last page.
-  @inlinable public init(value: Value, next: String?) { (self.value, self.next) = (value, next) }
+  /// - Parameters:
+  ///   - rows: elements of the page.
+  ///   - next: the path and query of the next page; nil for the last page.
+  @inlinable public init(value: Value, rows: Int, next: String?) {
+    (self.value, self.rows, self.next) = (value, rows, next)
+  }
 
   public static var description: SuccessDescription {
     SuccessDescription(status: 200, meaning: "Done.", Value.self, headers: [.link])

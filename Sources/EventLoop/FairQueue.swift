@@ -2,7 +2,7 @@
 public struct Turn: Hashable, Sendable {
   /// Work of a higher urgency goes first.
   public enum Urgency: Int, CaseIterable, Sendable {
-    /// What shuts somebody out, or replaces a secret.
+    /// What shuts somebody out, or replaces a secret. After a few of these, an ordinary element leaves.
     case urgent
     case ordinary
     /// What nobody waits for, such as deleting expired rows.
@@ -37,10 +37,15 @@ public struct FairQueue<Element> {
     var byParty: [Int?: Queue<Element>] = [:]
   }
 
+  /// Urgent elements for which an ordinary one waits, so that a party's many cannot shut out all others.
+  private static var maximumUrgentInRow: Int { 4 }
+
   private let maximumCount: Int
   private let maximumPerParty: Int
   private var lines = [Lines](repeating: Lines(), count: Turn.Urgency.allCases.count)
   private var countByParty: [Int: Int] = [:]
+  /// Urgent elements that left since the last other one.
+  private var urgentInRow = 0
   public private(set) var count = 0
 
   /// - Parameters:
@@ -66,21 +71,32 @@ public struct FairQueue<Element> {
     add(1, to: turn.party)
   }
 
-  /// Removes the next element that `isReady`, of the highest urgency that has one. A party whose first element is not
-  /// ready keeps its place.
+  /// Removes the next element that `isReady`, of the highest urgency that has one; an ordinary one if
+  /// `maximumUrgentInRow` urgent ones went before it. A party whose first element is not ready keeps its place.
   public mutating func removeFirst(where isReady: (Element) -> Bool = { _ in true }) -> Element? {
-    for index in lines.indices {
-      guard let (element, party) = lines[index].removeFirst(where: isReady) else { continue }
-      add(-1, to: party)
+    if urgentInRow >= Self.maximumUrgentInRow, let element = removeFirst(of: .ordinary, where: isReady) {
       return element
     }
+    for urgency in Turn.Urgency.allCases {
+      if let element = removeFirst(of: urgency, where: isReady) { return element }
+    }
     return nil
+  }
+
+  private mutating func removeFirst(
+    of urgency: Turn.Urgency, where isReady: (Element) -> Bool
+  ) -> Element? {
+    guard let (element, party) = lines[urgency.rawValue].removeFirst(where: isReady) else { return nil }
+    add(-1, to: party)
+    urgentInRow = urgency == .urgent ? urgentInRow + 1 : 0
+    return element
   }
 
   /// Removes and returns the elements that `isRemoved`. Takes time in proportion to `count`.
   public mutating func removeAll(where isRemoved: (Element) -> Bool = { _ in true }) -> [Element] {
     var removed: [Element] = []
     var kept = FairQueue(maximumCount: maximumCount, maximumPerParty: maximumPerParty)
+    kept.urgentInRow = urgentInRow
     for index in lines.indices {
       for party in lines[index].order {
         for element in lines[index].byParty[party]?.removeAll() ?? [] {

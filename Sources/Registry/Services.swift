@@ -25,13 +25,12 @@ public struct Services: Sendable {
     clients = ClientService(store: store, live: live, random: random, observer: observer)
     devices = DeviceService(
       store: store, live: live, hasher: hasher, clock: clock, random: random, observer: observer,
-      maxDevicesPerClient: maxDevicesPerClient)
+      limits: limits, maxDevicesPerClient: maxDevicesPerClient)
     tokens = TokenService(
       store: store, live: live, authentication: authentication, hasher: hasher, clock: clock, random: random)
     signals = SignalService(
       store: store, live: live, authentication: authentication, clock: clock, random: random,
-      observer: observer,
-      bounds: signalBounds)
+      observer: observer, limits: limits, bounds: signalBounds)
     self.limits = limits
     self.clock = clock
     self.store = store

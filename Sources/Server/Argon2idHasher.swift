@@ -10,6 +10,8 @@ struct Argon2idHasher: PasswordHasher, ClosableService {
   /// Hashes that wait for a thread. At 25 hashes a second per core, the last one waits about five seconds on one
   /// core.
   static let maximumQueueLength = 128
+  /// Hashes of one client that wait for a thread.
+  static let maximumPerClient = 16
   /// Gives the event loops priority on a busy processor.
   static let niceness: Int32 = 5
 
@@ -17,7 +19,7 @@ struct Argon2idHasher: PasswordHasher, ClosableService {
     argon2id = try Argon2id(memoryKiB: memoryKiB, iterations: iterations)
     pool = try WorkerPool(
       name: "argon2id", threads: ProcessSettings.processorCount, maximumQueueLength: Self.maximumQueueLength,
-      niceness: Self.niceness)
+      maximumPerParty: Self.maximumPerClient, niceness: Self.niceness)
   }
 
   /// Hashes that wait for a thread. Callable from any thread.
@@ -26,8 +28,10 @@ struct Argon2idHasher: PasswordHasher, ClosableService {
   /// Called after the loops stop, when no request waits for a queued hash.
   func close() { pool.cancel() }
 
-  func verifier(for secret: DeviceSecret) async throws(RegistryError) -> SecretVerifier {
-    try await onPool { hash(secret) }.get()
+  func verifier(
+    for secret: DeviceSecret, of client: ClientID, isRotation: Bool
+  ) async throws(RegistryError) -> SecretVerifier {
+    try await onPool(Turn(of: client.hashValue, isRotation ? .urgent : .ordinary)) { hash(secret) }.get()
   }
 
   func storedKeyTest(of secret: DeviceSecret) -> (_ storedKey: [UInt8]) -> Bool {
@@ -35,19 +39,26 @@ struct Argon2idHasher: PasswordHasher, ClosableService {
     return { constantTimeEquals($0, presented) }
   }
 
-  func verify(_ secret: DeviceSecret, against hmacKeyHash: String) async throws(RegistryError) -> Bool {
-    try await onPool { secret.withCharacters { Argon2id.verify($0, against: hmacKeyHash) } }
+  func verify(
+    _ secret: DeviceSecret, against hmacKeyHash: String, of client: ClientID
+  ) async throws(RegistryError) -> Bool {
+    try await onPool(Turn(of: client.hashValue)) {
+      secret.withCharacters { Argon2id.verify($0, against: hmacKeyHash) }
+    }
   }
 
   func hash(ofToken characters: UnsafeBufferPointer<UInt8>) -> TokenHash { TokenHash(SHA256.hash(characters)) }
 
   private func onPool<Value: Sendable>(
-    _ body: @escaping @Sendable () -> Value
+    _ turn: Turn, _ body: @escaping @Sendable () -> Value
   ) async throws(RegistryError) -> Value {
     do throws(QueueFull) {
-      return try await pool.run(Turn(of: nil), body)
+      return try await pool.run(turn, body)
     } catch {
-      throw .overloaded(queue: "argon2id")
+      switch error {
+      case .forParty: throw .tooManyWaiting(limit: Self.maximumPerClient)
+      case .forAll: throw .overloaded(queue: "argon2id")
+      }
     }
   }
 

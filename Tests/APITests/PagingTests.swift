@@ -32,7 +32,7 @@ import Testing
     func meaning<Cursor: PageCursor>(_ type: Cursor.Type) -> String {
       PageInput<Cursor>.description.parameters[0].meaning
     }
-    #expect(meaning(DeviceCursor.self) == "Maximum number per page; default: all.")
+    #expect(meaning(DeviceCursor.self) == "Maximum number per page; default 1000.")
     #expect(meaning(ClientCursor.self) == "Maximum number per page; default 1000.")
   }
 

@@ -95,11 +95,15 @@ private struct Outside: PasswordHasher, ReplayStore, Clock, RandomSource {
     nonce: String, of deviceID: DeviceID, created: Timestamp, until expiry: Timestamp
   ) async throws(RegistryError) -> Bool { true }
 
-  func verifier(for secret: DeviceSecret) async throws(RegistryError) -> SecretVerifier {
+  func verifier(
+    for secret: DeviceSecret, of client: ClientID, isRotation: Bool
+  ) async throws(RegistryError) -> SecretVerifier {
     throw .overloaded(queue: "argon2id")
   }
   func storedKeyTest(of secret: DeviceSecret) -> (_ storedKey: [UInt8]) -> Bool { { _ in false } }
-  func verify(_ secret: DeviceSecret, against hmacKeyHash: String) async throws(RegistryError) -> Bool { false }
+  func verify(
+    _ secret: DeviceSecret, against hmacKeyHash: String, of client: ClientID
+  ) async throws(RegistryError) -> Bool { false }
   func hash(ofToken characters: UnsafeBufferPointer<UInt8>) -> TokenHash {
     TokenHash(Array(repeating: 0, count: TokenHash.length))
   }

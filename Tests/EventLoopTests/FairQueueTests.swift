@@ -33,6 +33,17 @@ struct FairQueueTests {
   }
 
   @Test
+  func `takes an ordinary element after four urgent ones, so that a party's many shut out nobody`() throws {
+    var queue = queue()
+    for number in 1...9 { try queue.append("u\(number)", Turn(of: 1, .urgent)) }
+    for element in ["o1", "o2"] { try queue.append(element, Turn(of: 2)) }
+    try queue.append("clear", Turn(of: nil, .background))
+    #expect(
+      elements(of: queue)
+        == ["u1", "u2", "u3", "u4", "o1", "u5", "u6", "u7", "u8", "o2", "u9", "clear"])
+  }
+
+  @Test
   func `refuses a party with too many elements, while others find a place, and everybody when it is full`()
     throws
   {

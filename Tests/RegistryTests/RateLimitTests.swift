@@ -45,15 +45,45 @@ import Testing
       table.giveBack(1)
     }
     table.giveBack(1)
-    #expect(table.look(1, nowNanoseconds: 0).remaining == 2)
+    #expect(table.charge(1, cost: 0, nowNanoseconds: 0).remaining == 2)
     for isAdmitted in [true, true, false] { #expect(table.take(1, nowNanoseconds: 0).isAdmitted == isAdmitted) }
   }
 
   @Test
   func `Reading the state takes no token`() {
     let table = Self.table(2, 10)
-    for _ in 0..<5 { #expect(table.look(1, nowNanoseconds: 0).remaining == 2) }
+    for _ in 0..<5 { #expect(table.charge(1, cost: 0, nowNanoseconds: 0).remaining == 2) }
     #expect(table.count(nowNanoseconds: 0) == 0)
+  }
+
+  @Test
+  func `A cost may put a bucket into debt, and nothing is admitted until it is paid`() {
+    let table = Self.table(5, 10)
+    #expect(table.take(1, nowNanoseconds: 0).isAdmitted)
+    let charged = table.charge(1, cost: 6, nowNanoseconds: 0)
+    #expect(charged.isAdmitted && charged.remaining == 0)
+    #expect(charged.nanosecondsUntilFull == 14 * Self.second && charged.nanosecondsUntilNext == 6 * Self.second)
+    #expect(!table.take(1, nowNanoseconds: 6 * Self.second - 1).isAdmitted)
+    #expect(table.take(1, nowNanoseconds: 6 * Self.second).isAdmitted)
+    #expect(table.take(2, nowNanoseconds: 0).isAdmitted)
+  }
+
+  @Test(arguments: [10, 11, 1_000_000, Int.max])
+  func `A debt is no longer than one more window`(cost: Int) {
+    let table = Self.table(5, 10)
+    for _ in 0..<3 {
+      #expect(table.charge(1, cost: cost, nowNanoseconds: 0).nanosecondsUntilFull == 20 * Self.second)
+    }
+    #expect(!table.take(1, nowNanoseconds: 12 * Self.second - 1).isAdmitted)
+    #expect(table.take(1, nowNanoseconds: 12 * Self.second).isAdmitted)
+  }
+
+  @Test(arguments: [
+    (RequestCost.signal(deliveries: 99), 0), (RequestCost.signal(deliveries: 10_000), 100),
+    (RequestCost.answer(rows: 99, bytes: 65_535), 0), (RequestCost.answer(rows: 1000, bytes: 300_000), 14),
+  ])
+  func `A request costs more by what it writes and answers, rounded down`(cost: Int, expected: Int) {
+    #expect(cost == expected)
   }
 
   @Test(arguments: [1, 3, 7, 11, 600])

@@ -179,7 +179,9 @@ private final class DifferentBytes: RandomSource {
 
 /// A hasher without cryptography: the first half of a secret is its stored key.
 private struct LegibleHasher: PasswordHasher {
-  func verifier(for secret: DeviceSecret) async throws(RegistryError) -> SecretVerifier {
+  func verifier(
+    for secret: DeviceSecret, of client: ClientID, isRotation: Bool
+  ) async throws(RegistryError) -> SecretVerifier {
     let characters = secret.withCharacters(Array.init)
     return SecretVerifier(
       hmacKeyHash: "$argon2id$" + String(decoding: characters, as: UTF8.self),
@@ -191,7 +193,9 @@ private struct LegibleHasher: PasswordHasher {
     { storedKey in secret.withCharacters { storedKey.elementsEqual($0.prefix(SecretVerifier.keyLength)) } }
   }
 
-  func verify(_ secret: DeviceSecret, against hmacKeyHash: String) async throws(RegistryError) -> Bool {
+  func verify(
+    _ secret: DeviceSecret, against hmacKeyHash: String, of client: ClientID
+  ) async throws(RegistryError) -> Bool {
     secret.withCharacters { hmacKeyHash.utf8.suffix(DeviceSecret.textLength).elementsEqual($0) }
   }
 

@@ -1,4 +1,5 @@
 import Foundation
+import Server
 import TestSupport
 import Testing
 
@@ -57,7 +58,7 @@ import Testing
   }
 
   @Test(arguments: DatabaseKind.allCases)
-  func `A device that asks too often gets a signed refusal, and its neighbour continues`(
+  func `A device that asks too often is refused, uses up no nonce, and its neighbour continues`(
     _ kind: DatabaseKind
   ) async throws {
     try await TestRegistry.with(TestDatabase(kind), settings: ["RATE_LIMIT_DEVICE": "3/3600"]) { registry in
@@ -71,11 +72,115 @@ import Testing
         #expect(answer.value(of: "RateLimit-Policy") == "\"device\";q=3;w=3600")
         #expect(Self.parameters(answer, "RateLimit", of: "device")["r"] == left)
       }
+      let nonces = try await registry.metric("replay_nonces")
       let request = TestDevice.SignedRequest("GET", "/api/v1/device/poll")
-      try Self.expectRefused(try await registry.ask(request, as: eager), "device")
-      // Its nonce was used up all the same.
-      #expect(try TestRegistry.kind(try await registry.send(request, as: eager)) == "replayed")
+      for _ in 0..<20 {
+        // The nonce was not stored, so the answer is not signed.
+        let refused = try await registry.send(request, as: eager)
+        try Self.expectRefused(refused, "device")
+        #expect(refused.value(of: "signature") == nil)
+      }
+      #expect(try await registry.metric("replay_nonces") == nonces)
       #expect(try await registry.poll(other).status == 200)
+    }
+  }
+
+  @Test func `A device far beyond its limit stores nothing in Redis`() async throws {
+    try await RedisServer.with { redis in
+      let settings = ["RATE_LIMIT_DEVICE": "3/3600", "REPLAY_STORE": "redis://127.0.0.1:\(redis.port)/0"]
+      try await TestRegistry.with(TestDatabase(.sqlite), settings: settings) { registry in
+        let device = try await registry.newSignedDevice(of: registry.newOwner())
+        for _ in 0..<3 { #expect(try await registry.poll(device).status == 200) }
+        let keys = await redis.run("DBSIZE")
+        for _ in 0..<100 {
+          try Self.expectRefused(
+            try await registry.send(.init("GET", "/api/v1/device/poll"), as: device), "device")
+        }
+        #expect(await redis.run("DBSIZE") == keys)
+      }
+    }
+  }
+
+  @Test func `Copies of a device's request, or a full replay store, use up nothing of its limit`() async throws
+  {
+    try await TestRegistry.with(
+      TestDatabase(.sqlite), settings: ["RATE_LIMIT_DEVICE": "40/3600"], bounds: { $0.maximumReplayNonces = 16 }
+    ) { registry in
+      let device = try await registry.newSignedDevice(of: registry.newOwner())
+      let request = try registry.request("GET", "/api/v1/device/poll")
+      #expect(try await registry.ask(request, as: device).status == 200)
+      for _ in 0..<50 {
+        #expect(try TestRegistry.kind(try await registry.send(request, as: device)) == "replayed")
+      }
+      var accepted = 1
+      for _ in 0..<60 where try await registry.refusal(of: device) == nil { accepted += 1 }
+      #expect(accepted <= 16)
+      registry.clock.advance(seconds: 361)
+      let answer = try await registry.poll(device)
+      #expect(Self.parameters(answer, "RateLimit", of: "device")["r"] == 40 - accepted - 1)
+    }
+  }
+
+  @Test(arguments: DatabaseKind.allCases)
+  func `Hashes, deliveries, rows and bytes cost a client more, as RateLimit tells`(_ kind: DatabaseKind)
+    async throws
+  {
+    try await TestRegistry.with(TestDatabase(kind), settings: ["RATE_LIMIT_CLIENT": "2000/3600"]) { registry in
+      let owner = try await registry.newOwner()
+      var left = 2000
+      func expect(_ answer: HTTPAnswer, costs cost: Int) {
+        left -= cost
+        let remaining = Self.parameters(answer, "RateLimit", of: "client")["r"]
+        // A token or two may come back meanwhile.
+        #expect((left...left + 2).contains(remaining ?? 0), "\(answer.status) \(answer.text.prefix(200))")
+        left = remaining ?? left
+      }
+      var devices: [String] = []
+      for number in 0..<200 {
+        let answer = try await registry.ask(
+          "POST", "/api/v1/devices", as: owner, json: ["device_name": "EA-\(number)"])
+        expect(answer, costs: 5)
+        devices.append(try #require(try answer.string("id")))
+      }
+      expect(try await registry.ask("POST", "/api/v1/devices/\(devices[0])/rotate", as: owner), costs: 5)
+      // Nothing is hashed for what is refused.
+      expect(
+        try await registry.ask("POST", "/api/v1/devices", as: owner, json: ["device_name": "EA-1"]), costs: 1)
+      let signal = try await registry.ask(
+        "POST", "/api/v1/signals", as: owner, json: ["all": true, "payload": [String: Int]()])
+      expect(signal, costs: 3)
+      let list = try await registry.ask("GET", "/api/v1/devices", as: owner)
+      expect(list, costs: 3 + list.body.count / 65_536)
+      let sent = try await registry.ask("GET", "/api/v1/signals/\(try signal.string("id")!)", as: owner)
+      expect(sent, costs: 3 + sent.body.count / 65_536)
+      expect(try await registry.ask("GET", "/api/v1/devices/\(devices[1])", as: owner), costs: 1)
+    }
+  }
+
+  @Test func `What costs more than is left is done, and then the client waits until it is paid`() async throws {
+    try await TestRegistry.with(TestDatabase(.sqlite), settings: ["RATE_LIMIT_CLIENT": "10/3600"]) { registry in
+      let owner = try await registry.newOwner()
+      for number in 0..<2 { _ = try await registry.newDevice(of: owner, "EA-\(number)") }
+      try Self.expectRefused(try await registry.ask("GET", "/api/v1/devices", as: owner), "client")
+    }
+    try await TestRegistry.with(TestDatabase(.sqlite), settings: ["RATE_LIMIT_CLIENT": "6/3600"]) { registry in
+      let owner = try await registry.newOwner()
+      for number in 0..<2 { _ = try await registry.newDevice(of: owner, "EA-\(number)") }
+      let refused = try await registry.ask("GET", "/api/v1/devices", as: owner)
+      #expect(refused.status == 429)
+      // Four are owed, and one must be there.
+      #expect((2995...3000).contains(refused.value(of: "Retry-After").flatMap(Int.init) ?? 0))
+    }
+  }
+
+  @Test func `The bytes of its polls cost a device more`() async throws {
+    try await TestRegistry.with(TestDatabase(.sqlite), settings: ["RATE_LIMIT_DEVICE": "60/3600"]) { registry in
+      let owner = try await registry.newOwner()
+      let device = try await registry.newSignedDevice(of: owner)
+      let payload = ["text": String(repeating: "x", count: 16_000)]
+      for _ in 0..<9 { _ = try await registry.newSignal(of: owner, payload: payload) }
+      let answer = try await registry.poll(device)
+      #expect(Self.parameters(answer, "RateLimit", of: "device")["r"] == 57)
     }
   }
 

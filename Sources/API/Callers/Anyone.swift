@@ -38,7 +38,7 @@ extension API {
     do throws(Problem) {
       if isCharged { caller.standing = try charge(call.request.caller) }
       try await call.request.receiveWholeContent()
-      outcome = Outcome(response: try await handler(self)(caller, call.input(In.self)).response())
+      outcome = Outcome(try await handler(self)(caller, call.input(In.self)))
     } catch {
       outcome = self.outcome(error, of: call.request)
     }

@@ -8,7 +8,7 @@ internal import RequestSignature
 /// A class, because each stage passes it on, and the frame of each suspended stage holds it.
 final class AuthenticatedDevice: Sendable {
   let session: DeviceSession
-  /// The parameters of the request's signature that the answer's signature repeats; nil for a token.
+  /// The parameters of the request's signature that the answer's signature repeats; nil if the answer is not signed.
   fileprivate let signed: (keyID: String, nonce: String)?
 
   init(_ session: DeviceSession, signed: (keyID: String, nonce: String)? = nil) {
@@ -38,21 +38,20 @@ extension API {
     do throws(Problem) { device = try await authenticateDevice(call.request) } catch {
       return report(outcome(error, of: call.request), of: call)
     }
-    var standing: RateLimit.Standing?
     var outcome: Outcome
     do throws(Problem) {
+      try testLimit(of: device)
       try await completeRotation(by: device)
-      standing = try countRequest(of: device)
       let input: In = try await read(call, from: device)
       do throws(RegistryError) {
-        outcome = Outcome(response: try await handler(self)(device, input).response())
+        outcome = Outcome(try await handler(self)(device, input))
       } catch {
         throw Problem(error)
       }
     } catch {
       outcome = self.outcome(error, of: call.request)
     }
-    if let standing { outcome.response.tell(standing) }
+    if device.session.isAdmitted { charge(device, for: outcome) }
     sign(outcome.response, to: device)
     outcome.caller = .device(device.session.deviceID)
     outcome.response.party = device.session.clientID.hashValue
@@ -66,13 +65,18 @@ extension API {
     }
   }
 
-  private func countRequest(of device: AuthenticatedDevice) throws(Problem) -> RateLimit.Standing? {
-    guard let standing = services.limits.count(device.session.deviceID) else { return nil }
-    guard standing.retryAfterSeconds == nil else {
-      services.authentication.noteCall(by: device.session)
+  private func testLimit(of device: AuthenticatedDevice) throws(Problem) {
+    if let standing = device.session.standing, !device.session.isAdmitted {
       throw Problem(.rateLimited(standing))
     }
-    return standing
+  }
+
+  /// Charges the device for its answer, and adds the state of its limit. A poll's signals are few: only bytes count.
+  private func charge(_ device: AuthenticatedDevice, for outcome: Outcome) {
+    let cost = RequestCost.answer(rows: 0, bytes: outcome.bytes)
+    if let standing = services.limits.charge(device.session.deviceID, cost: cost) {
+      outcome.response.tell(standing)
+    }
   }
 
   /// Tests media type and syntax. A request that cannot be read still counts for the device's presence.

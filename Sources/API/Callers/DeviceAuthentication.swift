@@ -54,7 +54,8 @@ extension API {
       ) {
         proof.verify(storedKey: $0)
       }
-      return AuthenticatedDevice(session, signed: (proof.keyID, proof.nonce))
+      // An answer is signed once the nonce is stored.
+      return AuthenticatedDevice(session, signed: session.isAdmitted ? (proof.keyID, proof.nonce) : nil)
     } catch {
       throw Problem(error)
     }

@@ -66,24 +66,25 @@ extension API {
     _ handler: (API) -> (Caller, In) async throws(RegistryError) -> Out
   ) async -> Response {
     var client: ClientID?
-    var standing: RateLimit.Standing?
+    var isAdmitted = false
     var outcome: Outcome
     do throws(Problem) {
       let token = try await authenticateOwner(call.request)
       client = token.subject
-      standing = try countRequest(of: token.subject)
+      try countRequest(of: token.subject)
+      isAdmitted = true
       let caller = try testScope(token, services.clock.now(), call.request.id)
       try await call.request.receiveWholeContent()
       let input = try call.input(In.self)
       do throws(RegistryError) {
-        outcome = Outcome(response: try await handler(self)(caller, input).response())
+        outcome = Outcome(try await handler(self)(caller, input))
       } catch {
         throw Problem(error)
       }
     } catch {
       outcome = self.outcome(error, of: call.request)
     }
-    if let standing { outcome.response.tell(standing) }
+    if isAdmitted, let client { charge(client, for: outcome) }
     outcome.caller = client.map(ProvedCaller.client)
     outcome.response.party = client?.hashValue
     return report(outcome, of: call)
@@ -94,9 +95,14 @@ extension API {
     return try await ownerTokens.verify(token, from: request.caller)
   }
 
-  private func countRequest(of client: ClientID) throws(Problem) -> RateLimit.Standing? {
-    guard let standing = services.limits.count(client) else { return nil }
-    guard standing.retryAfterSeconds == nil else { throw Problem(.rateLimited(standing)) }
-    return standing
+  private func countRequest(of client: ClientID) throws(Problem) {
+    guard let standing = services.limits.count(client), standing.retryAfterSeconds != nil else { return }
+    throw Problem(.rateLimited(standing))
+  }
+
+  /// Charges the client for its answer, and adds the state of its limit after this and all other charges.
+  private func charge(_ client: ClientID, for outcome: Outcome) {
+    let cost = RequestCost.answer(rows: outcome.rows, bytes: outcome.bytes)
+    if let standing = services.limits.charge(client, cost: cost) { outcome.response.tell(standing) }
   }
 }

@@ -31,8 +31,11 @@ public struct AuthenticationService: Sendable {
 
   // MARK: Signatures
 
-  /// Authenticates a signed request: its device, the secret that signed it, and its nonce, which is used up
-  /// afterwards.
+  /// Authenticates a signed request: its device and the secret that signed it; then counts it at the device's limit
+  /// and uses up its nonce.
+  ///
+  /// A request beyond the limit stores no nonce, so that a device cannot fill the replay store; the session's
+  /// `standing` refuses it. Such a request and a replayed one do not count as presence: anyone may have copied them.
   ///
   /// - Parameters:
   ///   - created: when the request was signed, in seconds since 1970.
@@ -46,21 +49,35 @@ public struct AuthenticationService: Sendable {
     guard let (device, secret) = try await verifySecret(of: id, from: address, matches: isSigned) else {
       throw .signatureInvalid
     }
+    let session = DeviceSession(
+      of: device, bySignatureWith: secret, standing: limits.count(id), requestID: requestID)
+    if session.isAdmitted { try await useUp(nonce, of: id, created: created, from: address) }
+    return session
+  }
+
+  /// Stores the nonce. Otherwise refunds the device: an attacker's copies must not use up its limit. Throws
+  /// `replayed` and the errors of the replay store.
+  private func useUp(
+    _ nonce: String, of id: DeviceID, created: Int64, from address: CallerAddress
+  ) async throws(RegistryError) {
     let createdAt = Timestamp(millisecondsSince1970: created * 1000)
     let expiry = Timestamp(millisecondsSince1970: (created + Int64(skewSeconds)) * 1000)
-    let isNew = try await replay.remember(nonce: nonce, of: id, created: createdAt, until: expiry)
-    guard isNew else {
+    do throws(RegistryError) {
+      let isNew = try await replay.remember(nonce: nonce, of: id, created: createdAt, until: expiry)
+      guard !isNew else { return }
       // Charged, but never rate limited: an attacker's copies must not lock out the device.
       _ = try? limits.charge(address)
       throw .replayed
+    } catch {
+      limits.refund(id)
+      throw error
     }
-    return DeviceSession(of: device, bySignatureWith: secret, requestID: requestID)
   }
 
   // MARK: Tokens
 
-  /// Authenticates an access token. `address` is charged when an uncached token is invalid; throws
-  /// `rateLimited` if its limit is reached.
+  /// Authenticates an access token and counts the request at the device's limit, which the session's `standing`
+  /// tells. `address` is charged when an uncached token is invalid; throws `rateLimited` if its limit is reached.
   public func authenticate(
     token: String, from address: CallerAddress, requestID: String
   ) async throws(RegistryError) -> DeviceSession {
@@ -70,7 +87,10 @@ public struct AuthenticationService: Sendable {
     guard let credentials = try await credentials(ofToken: hash, at: now, from: address) else {
       throw .tokenInvalid
     }
-    return DeviceSession(of: credentials, hash: hash, requestID: requestID)
+    let session = DeviceSession(
+      of: credentials, hash: hash, standing: limits.count(credentials.device.deviceID), requestID: requestID)
+    if !session.isAdmitted { noteCall(by: session) }
+    return session
   }
 
   // MARK: Sessions
@@ -211,6 +231,10 @@ public final class DeviceSession: Sendable {
   public let serverKey: [UInt8]?
   /// When the secret or the token expires, as known when the request arrived.
   public let endsAt: Timestamp?
+  /// The state of the device's limit after this request; nil if there is no limit.
+  public let standing: RateLimit.Standing?
+  /// Whether the device's limit admits the request. If not, nothing may be done for it, and its nonce is not stored.
+  public var isAdmitted: Bool { standing?.retryAfterSeconds == nil }
   /// The `X-Request-Id` of the request.
   let requestID: String
 
@@ -223,8 +247,10 @@ public final class DeviceSession: Sendable {
   public var ended: RegistryError { tokenHash == nil ? .signatureInvalid : .tokenInvalid }
 
   fileprivate init(
-    of device: DeviceCredentials, bySignatureWith secret: AuthenticationService.Secret, requestID: String
+    of device: DeviceCredentials, bySignatureWith secret: AuthenticationService.Secret,
+    standing: RateLimit.Standing?, requestID: String
   ) {
+    self.standing = standing
     deviceID = device.deviceID
     clientID = device.clientID
     self.requestID = requestID
@@ -235,7 +261,10 @@ public final class DeviceSession: Sendable {
     tokenHash = nil
   }
 
-  fileprivate init(of token: TokenCredentials, hash: TokenHash, requestID: String) {
+  fileprivate init(
+    of token: TokenCredentials, hash: TokenHash, standing: RateLimit.Standing?, requestID: String
+  ) {
+    self.standing = standing
     deviceID = token.device.deviceID
     clientID = token.device.clientID
     self.requestID = requestID

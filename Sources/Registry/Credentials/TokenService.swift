@@ -40,7 +40,7 @@ public struct TokenService: Sendable {
   ///
   /// The stored key and the device's state are checked before argon2id, so that a wrong secret costs
   /// microseconds. The caller has charged the address, because a valid secret costs most. Throws `signatureInvalid`
-  /// for an unknown device or a wrong secret, `tooManyTokens` and `overloaded`.
+  /// for an unknown device or a wrong secret, `tooManyTokens` and the hasher's errors.
   public func issueToken(
     to id: DeviceID?, secret: DeviceSecret?, requestID: String
   ) async throws(RegistryError) -> IssuedToken {
@@ -48,9 +48,9 @@ public struct TokenService: Sendable {
       of: id ?? Self.nobody, from: nil, matches: secret.map(hasher.storedKeyTest) ?? { _ in false })
     guard let secret, let (device, match) = device else { throw .signatureInvalid }
     try live.tokenRequests.admit(device.deviceID, atMilliseconds: live.monotonicMilliseconds())
-    guard try await hasher.verify(secret, against: match.verifier.hmacKeyHash) else {
-      throw .signatureInvalid
-    }
+    let isRight = try await hasher.verify(
+      secret, against: match.verifier.hmacKeyHash, of: device.clientID)
+    guard isRight else { throw .signatureInvalid }
     let (token, expiresInSeconds) = try await storeToken(of: device, secret: match, requestID: requestID)
     return IssuedToken(token: token, expiresInSeconds: expiresInSeconds)
   }

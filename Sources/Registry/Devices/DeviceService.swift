@@ -6,11 +6,12 @@ public struct DeviceService: Sendable {
   private let clock: any Clock
   private let random: any RandomSource
   private let observer: any RegistryObserver
+  private let limits: RateLimits
   private let maxDevicesPerClient: Int
 
   init(
     store: any RegistryStore, live: LiveDevices, hasher: any PasswordHasher, clock: any Clock,
-    random: any RandomSource, observer: any RegistryObserver, maxDevicesPerClient: Int
+    random: any RandomSource, observer: any RegistryObserver, limits: RateLimits, maxDevicesPerClient: Int
   ) {
     self.store = store
     self.live = live
@@ -18,6 +19,7 @@ public struct DeviceService: Sendable {
     self.clock = clock
     self.random = random
     self.observer = observer
+    self.limits = limits
     self.maxDevicesPerClient = maxDevicesPerClient
   }
 
@@ -27,8 +29,7 @@ public struct DeviceService: Sendable {
     clientID: ClientID, deviceName: DeviceName, change: Change
   ) async throws(RegistryError) -> RegisteredDevice {
     try await store.checkRegistration(of: deviceName, for: clientID, maxDevices: maxDevicesPerClient)
-    let secret = DeviceSecret(random: random)
-    let verifier = try await hasher.verifier(for: secret)
+    let (secret, verifier) = try await newSecret(for: clientID, isRotation: false)
     let device = Device(
       registered: DeviceID(at: change.time, random: random), clientID: clientID, deviceName: deviceName,
       at: change.time)
@@ -37,41 +38,26 @@ public struct DeviceService: Sendable {
     return RegisteredDevice(device: device, secret: secret, hmacKeyHash: verifier.hmacKeyHash)
   }
 
-  /// Devices per query when `listDevices` has no limit.
-  static let fetchSize = 1000
+  /// Generates and hashes a secret, for which the client is charged. Throws the hasher's errors.
+  private func newSecret(
+    for client: ClientID, isRotation: Bool
+  ) async throws(RegistryError) -> (DeviceSecret, SecretVerifier) {
+    let secret = DeviceSecret(random: random)
+    let verifier = try await hasher.verifier(for: secret, of: client, isRotation: isRotation)
+    limits.charge(client, cost: RequestCost.hash)
+    return (secret, verifier)
+  }
 
-  /// The client's devices, active and revoked, oldest first; all of them without a limit.
+  /// The page size of a list when the caller gives no limit.
+  public static let defaultPage = 1000
+
+  /// The client's devices, active and revoked, oldest first, `limit` at a time.
   public func listDevices(
-    clientID: ClientID, limit: Int? = nil, after cursor: DeviceCursor? = nil
+    clientID: ClientID, limit: Int = defaultPage, after cursor: DeviceCursor? = nil
   ) async throws(RegistryError) -> Page<Device, DeviceCursor> {
-    let devices =
-      if let limit {
-        // One row more than `limit` shows whether there is a next page.
-        try await store.devices(of: clientID, after: cursor, limit: limit + 1)
-      } else {
-        try await allDevices(of: clientID, after: cursor)
-      }
-    return Page(devices, limit: limit ?? devices.count, cursor: Self.cursor)
-  }
-
-  /// Fetches all devices. Their number may exceed `maxDevicesPerClient`, which may have been higher before.
-  /// Other requests of the loop run between two queries.
-  private func allDevices(
-    of clientID: ClientID, after cursor: DeviceCursor?
-  ) async throws(RegistryError) -> [Device] {
-    var devices = try await store.devices(of: clientID, after: cursor, limit: Self.fetchSize)
-    var fetched = devices.count
-    while fetched == Self.fetchSize, let last = devices.last {
-      await Task.yield()
-      let more = try await store.devices(of: clientID, after: Self.cursor(last), limit: Self.fetchSize)
-      devices += more
-      fetched = more.count
-    }
-    return devices
-  }
-
-  private static func cursor(_ device: Device) -> DeviceCursor {
-    DeviceCursor(createdAt: device.createdAt, id: device.id)
+    // One row more than `limit` shows whether there is a next page.
+    let devices = try await store.devices(of: clientID, after: cursor, limit: limit + 1)
+    return Page(devices, limit: limit) { DeviceCursor(createdAt: $0.createdAt, id: $0.id) }
   }
 
   /// Throws `deviceNotFound`, `notOwner`.
@@ -133,8 +119,7 @@ public struct DeviceService: Sendable {
     // Saves hashing a secret that could not be stored.
     let device = try await getDevice(id, owner: owner)
     guard !device.revoked else { throw .deviceRevoked }
-    let secret = DeviceSecret(random: random)
-    let verifier = try await hasher.verifier(for: secret)
+    let (secret, verifier) = try await newSecret(for: owner, isRotation: true)
     defer { live.credentialsChanged(of: id) }
     let rotated = try await store.rotateSecret(
       of: id, of: owner, to: verifier, graceExpiresAt: change.time + Int64(graceSeconds) * 1000, change: change)

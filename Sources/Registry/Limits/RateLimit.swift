@@ -25,7 +25,7 @@ public struct RateLimit: Hashable, Sendable {
   public struct Standing: Hashable, Sendable {
     public let subject: Subject
     public let limit: RateLimit
-    /// Requests that would be admitted now.
+    /// Requests of cost 1 that would be admitted now.
     public let remaining: Int
     /// Seconds until the whole limit is available again.
     public let resetSeconds: Int

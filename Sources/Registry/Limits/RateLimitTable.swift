@@ -15,6 +15,8 @@ final class RateLimitTable: Sendable {
 
   /// Places of a set.
   private static let ways = 8
+  /// Windows that a bucket needs at most until it holds a token again, for work that was charged after it was done.
+  static let maximumDebtWindows: Int64 = 1
   /// Parts of the table with a lock each, to reduce contention.
   private static let stripeCount = 64
 
@@ -82,18 +84,28 @@ final class RateLimitTable: Sendable {
     }
   }
 
-  /// The state of the key's bucket.
-  func look(_ key: UInt64, nowNanoseconds now: Int64) -> Outcome {
+  /// Takes tokens for what an admitted request cost beyond the first, whether they are there or not. Returns the
+  /// state of the bucket, which a cost of 0 does not change.
+  func charge(_ key: UInt64, cost: Int, nowNanoseconds now: Int64) -> Outcome {
     withSet(of: key) { slots, set in
       let found = set.first { slots[$0].key == key }
-      return outcome(isAdmitted: true, fullAt: max(found.map { slots[$0].fullAtNanoseconds } ?? now, now), now)
+      let fullAt = max(found.map { slots[$0].fullAtNanoseconds } ?? now, now)
+      guard cost > 0 else { return outcome(isAdmitted: true, fullAt: fullAt, now) }
+      let longest = windowNanoseconds * (1 + Self.maximumDebtWindows)
+      // As many as fill the longest debt, so that the product cannot overflow.
+      let tokens = min(Int64(cost), longest / intervalNanoseconds)
+      let charged = Slot(
+        key: key, fullAtNanoseconds: min(fullAt + tokens * intervalNanoseconds, now + longest))
+      slots[found ?? room(in: set, of: slots, now)] = charged
+      return outcome(isAdmitted: true, fullAt: charged.fullAtNanoseconds, now)
     }
   }
 
   private func outcome(isAdmitted: Bool, fullAt: Int64, _ now: Int64) -> Outcome {
     let left = windowNanoseconds - (fullAt - now)
     return Outcome(
-      isAdmitted: isAdmitted, remaining: Int(left / intervalNanoseconds), nanosecondsUntilFull: fullAt - now,
+      isAdmitted: isAdmitted, remaining: Int(max(0, left) / intervalNanoseconds),
+      nanosecondsUntilFull: fullAt - now,
       nanosecondsUntilNext: max(0, intervalNanoseconds - left))
   }
 

@@ -1,6 +1,6 @@
 /// The rate limits of clients, devices and addresses. All loops share them.
 ///
-/// Authenticated requests are charged to their client or device. An address is charged for expensive work that
+/// Authenticated requests are charged to their client or device, by what they cost (`RequestCost`). An address is charged for expensive work that
 /// fails before authentication: a database query, verifying a token's signature, argon2id. The charge is made
 /// in advance and refunded on success, so that concurrent requests cannot exceed the limit. Cached
 /// authentications are not charged and never rejected, even if another caller at the same address uses a wrong
@@ -53,10 +53,29 @@ public final class RateLimits: Sendable {
   }
 
   /// Charges a device for a request. Nil if there is no limit.
-  public func count(_ device: DeviceID) -> RateLimit.Standing? {
+  func count(_ device: DeviceID) -> RateLimit.Standing? {
     guard let devices else { return nil }
     let now = now
     return devices.standing(.device, after: devices.take(hash(device.high, device.low), nowNanoseconds: now))
+  }
+
+  /// Refunds a device for a request that it may not have sent, or that could not be admitted.
+  func refund(_ device: DeviceID) { devices?.giveBack(hash(device.high, device.low)) }
+
+  /// Charges a client for what its request cost beyond 1, and returns the state of its limit. Nil if there is no
+  /// limit.
+  @discardableResult
+  public func charge(_ client: ClientID, cost: Int) -> RateLimit.Standing? {
+    guard let clients else { return nil }
+    let outcome = clients.charge(hash(client.text), cost: cost, nowNanoseconds: now)
+    return clients.standing(.client, after: outcome)
+  }
+
+  /// The same for a device.
+  public func charge(_ device: DeviceID, cost: Int) -> RateLimit.Standing? {
+    guard let devices else { return nil }
+    let outcome = devices.charge(hash(device.high, device.low), cost: cost, nowNanoseconds: now)
+    return devices.standing(.device, after: outcome)
   }
 
   // MARK: Addresses
@@ -79,7 +98,7 @@ public final class RateLimits: Sendable {
   public func standing(of address: CallerAddress) -> RateLimit.Standing? {
     guard let addresses else { return nil }
     return addresses.standing(
-      .address, after: addresses.look(hash(address.high, address.low), nowNanoseconds: now))
+      .address, after: addresses.charge(hash(address.high, address.low), cost: 0, nowNanoseconds: now))
   }
 
   /// Does expensive work, and charges the address unless it returns a value. A nil address, which was charged

@@ -7,6 +7,7 @@ public struct SignalService: Sendable {
   private let clock: any Clock
   private let random: any RandomSource
   private let observer: any RegistryObserver
+  private let limits: RateLimits
   private let bounds: SignalBounds
 
   /// The maximum number of unexpired signals of one client.
@@ -24,7 +25,7 @@ public struct SignalService: Sendable {
 
   init(
     store: any RegistryStore, live: LiveDevices, authentication: AuthenticationService, clock: any Clock,
-    random: any RandomSource, observer: any RegistryObserver, bounds: SignalBounds
+    random: any RandomSource, observer: any RegistryObserver, limits: RateLimits, bounds: SignalBounds
   ) {
     self.store = store
     self.live = live
@@ -32,14 +33,15 @@ public struct SignalService: Sendable {
     self.clock = clock
     self.random = random
     self.observer = observer
+    self.limits = limits
     self.bounds = bounds
   }
 
   // MARK: Owners
 
-  /// Sends a signal and wakes the parked polls of its devices. On an error no device gets it. Throws
-  /// `clientNotFound`, `deviceNotFound`, `notOwner`, `deviceRevoked`, `tooManySignals`, `tooManyKeptSignals`,
-  /// `tooManyDeliveries`.
+  /// Sends a signal, for whose deliveries the client is charged, and wakes the parked polls of its devices. On an
+  /// error no device gets it. Throws `clientNotFound`, `deviceNotFound`, `notOwner`, `deviceRevoked`,
+  /// `tooManySignals`, `tooManyKeptSignals`, `tooManyDeliveries`.
   public func createSignal(
     clientID: ClientID, payload: [UInt8], to addressees: Addressees, lifetimeSeconds: Int, change: Change
   ) async throws(RegistryError) -> SignalSummary {
@@ -48,6 +50,8 @@ public struct SignalService: Sendable {
       createdAt: change.time, expiresAt: change.time + Int64(lifetimeSeconds) * 1000)
     var progress = try await store.insertSignal(
       signal, to: addressees, bounds: bounds, step: Self.deliveriesPerStep, change: change)
+    // What was stored costs, also before an error.
+    defer { limits.charge(clientID, cost: RequestCost.signal(deliveries: progress.deliveries)) }
     // As many steps as the client has devices allow. After an error, the background work removes what is stored.
     while progress.last != nil {
       progress = try await store.continueSignal(
