@@ -13,11 +13,17 @@ public final class SQLiteChangeWatcher: ClosableService, @unchecked Sendable {
   static let intervalMilliseconds = 20
   /// How long after a check the observer may trust its state.
   static let trustMilliseconds: Int64 = 1000
+  /// How often it looks whether the file was removed or replaced.
+  static let fileIntervalMilliseconds: Int64 = 1000
   static let maximumChangesPerRead = 500
   static let maximumAddresseesPerRead = 2000
 
   private let loop: EventLoop
   private let observer: any ChangeObserver
+  private let database: SQLiteDatabase
+  private let onFileChange: (_ isInPlace: Bool) -> Void
+  private var isFileInPlace = true
+  private var nextLookAtFile = Int64.min
   private var connection: SQLiteConnection?
   private var timer: Timer?
   /// The position of the last check; nil before the first.
@@ -33,9 +39,14 @@ public final class SQLiteChangeWatcher: ClosableService, @unchecked Sendable {
   }
 
   /// Opens a separate connection. Throws `RegistryError.unavailable`.
+  ///
+  /// - Parameter onFileChange: called on the loop when the database's file was removed or replaced, and when it is back.
   public init(
-    database: SQLiteDatabase, loop: EventLoop, observer: any ChangeObserver
+    database: SQLiteDatabase, loop: EventLoop, observer: any ChangeObserver,
+    onFileChange: @escaping @Sendable (_ isInPlace: Bool) -> Void = { _ in }
   ) throws(RegistryError) {
+    self.database = database
+    self.onFileChange = onFileChange
     self.loop = loop
     self.observer = observer
     connection = try database.openReader()
@@ -65,6 +76,9 @@ public final class SQLiteChangeWatcher: ClosableService, @unchecked Sendable {
   private func look() {
     guard let connection else { return }
     let began = MonotonicClock.milliseconds
+    lookAtFile(nowMilliseconds: began)
+    // Without a call the observer's trust expires.
+    guard isFileInPlace else { return }
     do throws(SQLiteFailure) {
       try reportChanges(connection)
     } catch {
@@ -77,6 +91,15 @@ public final class SQLiteChangeWatcher: ClosableService, @unchecked Sendable {
       observer.changesMissed()
     }
     observer.trust(untilMilliseconds: began + Self.trustMilliseconds)
+  }
+
+  private func lookAtFile(nowMilliseconds now: Int64) {
+    guard now >= nextLookAtFile else { return }
+    nextLookAtFile = now + Self.fileIntervalMilliseconds
+    let isInPlace = database.lookAtFile()
+    guard isInPlace != isFileInPlace else { return }
+    isFileInPlace = isInPlace
+    onFileChange(isInPlace)
   }
 
   private func reportChanges(_ connection: SQLiteConnection) throws(SQLiteFailure) {

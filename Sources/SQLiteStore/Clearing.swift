@@ -77,6 +77,7 @@ extension SQLiteStore {
       try writer.transaction { () throws(RegistryError) in
         var clearing = Clearing(rowsLeft: maximumRows)
         try body(writer, &clearing)
+        try writer.giveBackPages()
         return maximumRows - clearing.rowsLeft
       }
     }
@@ -89,6 +90,20 @@ private struct Clearing {
 }
 
 extension SQLiteConnection {
+  /// Unused pages that stay in the file for later rows: 4 MiB.
+  static let keptPages = 1024
+  /// Pages that one step gives back to the file system: 1 MiB, more than a step of 2,000 rows makes free.
+  static let pagesPerStep = 256
+
+  /// Makes the file smaller if it has many unused pages. Files of earlier versions keep their size: auto_vacuum is off.
+  fileprivate func giveBackPages() throws(RegistryError) {
+    let unused = try firstRow(of: Self.countUnusedPages) ?? 0
+    if unused > Self.keptPages { try run(Self.removePages) }
+  }
+
+  private static let countUnusedPages = SQLiteStatement("PRAGMA freelist_count") { Int($0.integer()) }
+  private static let removePages = SQLiteStatement("PRAGMA incremental_vacuum(\(pagesPerStep))")
+
   /// Deletes the signal's deliveries, and the signal after its last one.
   fileprivate func removeSignal(_ id: SignalID, _ clearing: inout Clearing) throws(RegistryError) {
     try run(SQLiteStore.removeDeliveries, .id(id), &clearing)

@@ -12,40 +12,67 @@ public enum SQLiteMigrator {
   ]
 
   /// How long to wait for another process that migrates or writes.
-  static let busyTimeoutMilliseconds: Int32 = 60_000
+  static let busyTimeoutMilliseconds: Int32 = 5000
 
   /// Applies the missing migrations, each in a separate transaction that holds the file's write lock, and
   /// returns their labels. When several processes start at once, one applies them and the others wait.
   ///
   /// Throws `MigrationError`, `SQLiteFileError`.
-  public static func migrate(path: String) throws -> [String] {
-    try migrate(path: path, migrations: migrations)
+  ///
+  /// - Parameter exposed: called for each of the database's files that others could read or write, after it was made
+  ///   private.
+  public static func migrate(path: String, exposed: (_ path: String) -> Void = { _ in }) throws -> [String] {
+    try migrate(path: path, migrations: migrations, exposed: exposed)
   }
 
-  static func migrate(path: String, migrations: [Migration]) throws -> [String] {
+  static func migrate(
+    path: String, migrations: [Migration], busyTimeoutMilliseconds: Int32 = busyTimeoutMilliseconds,
+    exposed: (_ path: String) -> Void = { _ in }
+  ) throws -> [String] {
     try SQLiteFile.create(path)
+    for file in try SQLiteFile.secure(path) { exposed(file) }
     let connection: SQLiteConnection
     do throws(SQLiteFailure) {
       connection = try SQLiteConnection(
-        path: path, isReader: false, busyTimeoutMilliseconds: busyTimeoutMilliseconds)
+        path: path, isReader: false, isNew: SQLiteFile.isEmpty(path),
+        busyTimeoutMilliseconds: busyTimeoutMilliseconds)
     } catch {
-      throw MigrationError.unavailable(cause: error.description)
+      throw MigrationError.unavailable(cause: error.cause(path: path))
     }
     var labels: [String] = []
-    while let label = try applyNext(of: migrations, connection) { labels.append(label) }
+    while let label = try applyNext(of: migrations, connection, path: path) { labels.append(label) }
     return labels
   }
+
+  /// Whether a migration is missing. Takes no lock, so that a database that is up to date can be opened while another
+  /// process writes.
+  private static func isIncomplete(
+    _ migrations: [Migration], _ connection: SQLiteConnection, path: String
+  ) throws(MigrationError) -> Bool {
+    let applied: [AppliedMigration]
+    do throws(SQLiteFailure) {
+      guard try !connection.execute(hasMigrations).isEmpty else { return true }
+      applied = try connection.execute(selectApplied)
+    } catch {
+      throw .unavailable(cause: error.cause(path: path))
+    }
+    return try !migrations.pending(after: applied).isEmpty
+  }
+
+  private static let hasMigrations = SQLiteStatement(
+    "SELECT 1 FROM sqlite_schema WHERE name = 'schema_migrations'")
 
   /// Returns nil when none is missing. After an error the transaction stays open; the caller drops the
   /// connection.
   private static func applyNext(
-    of migrations: [Migration], _ connection: SQLiteConnection
+    of migrations: [Migration], _ connection: SQLiteConnection, path: String
   ) throws(MigrationError) -> String? {
+    guard try isIncomplete(migrations, connection, path: path) else { return nil }
     let applied: [AppliedMigration]
     do throws(SQLiteFailure) {
       applied = try beginAndReadApplied(connection)
     } catch {
-      throw .unavailable(cause: error.description)
+      throw .unavailable(cause: error.cause(path: path))
     }
     let next = try migrations.pending(after: applied).first
     do throws(SQLiteFailure) {

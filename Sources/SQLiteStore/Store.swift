@@ -88,6 +88,7 @@ public final class SQLiteStore: RegistryStore, ClosableService, @unchecked Senda
     _ statement: SQLiteStatement<Row>, _ values: [SQLiteValue]
   ) async throws(RegistryError) -> [Row] {
     loop.assertCurrent()
+    try database.checkFile()
     let result: Result<[Row], RegistryError> = await withUnsafeContinuation { continuation in
       if reads.isEmpty { loop.atEndOfPass { [self] in runReads() } }
       reads.append { reader in continuation.resume(returning: Self.read(statement, values, on: reader)) }

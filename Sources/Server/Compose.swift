@@ -58,7 +58,10 @@ private func compose(
   }
 
   // The database.
-  for migration in try Database.migrate(configuration.database) {
+  let migrations = try Database.migrate(configuration.database) { warning in
+    logger.log(.warning, "database file", ["warning": warning])
+  }
+  for migration in migrations {
     logger.log(.notice, "migrated", ["migration": migration])
   }
   let database = try Database(configuration.database, loops: configuration.eventLoops)

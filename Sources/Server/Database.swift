@@ -1,4 +1,5 @@
 internal import EventLoop
+private import Glibc
 internal import Observability
 internal import PostgresStore
 internal import Registry
@@ -10,9 +11,14 @@ enum Database: ClosableService {
   case postgres(url: String, loops: Int)
 
   /// Migrates the database and returns the labels of the applied migrations. Blocks.
-  static func migrate(_ url: DatabaseURL) throws -> [String] {
+  ///
+  /// - Parameter warn: called with a sentence about each file that others could read or write.
+  static func migrate(_ url: DatabaseURL, warn: (String) -> Void) throws -> [String] {
     switch url {
-    case .sqlite(let path): try SQLiteMigrator.migrate(path: path)
+    case .sqlite(let path):
+      try SQLiteMigrator.migrate(path: path) {
+        warn("others could read or write \($0); only its owner can now (mode 600)")
+      }
     case .postgres(let url): try PostgresMigrator.migrate(url: url)
     }
   }
@@ -23,6 +29,12 @@ enum Database: ClosableService {
     case .sqlite(let path): self = .sqlite(try SQLiteDatabase(path: path), path: path)
     case .postgres(let url): self = .postgres(url: url, loops: loops)
     }
+  }
+
+  /// The path of the database's file if there is none; nil with PostgreSQL.
+  static func missingFile(of url: DatabaseURL) -> String? {
+    guard case .sqlite(let path) = url, access(path, F_OK) != 0 else { return nil }
+    return path
   }
 
   /// A store for a loop. Called on the loop.
@@ -51,7 +63,13 @@ enum Database: ClosableService {
     case .sqlite(let database, let path):
       services.start(try SQLiteProcessLock(databasePath: path, mode: isExclusive ? .exclusive : .shared))
       onLock(true)
-      let watcher = try SQLiteChangeWatcher(database: database, loop: loop, observer: observer)
+      let watcher = try SQLiteChangeWatcher(database: database, loop: loop, observer: observer) { isInPlace in
+        if isInPlace {
+          logger.log(.notice, "database file back", ["path": path])
+        } else {
+          logger.log(.error, "database file removed or replaced: nothing is served", ["path": path])
+        }
+      }
       await loop.run { watcher.start() }
       services.start(watcher)
     case .postgres(let url, _):

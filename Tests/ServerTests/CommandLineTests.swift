@@ -1,3 +1,4 @@
+import CSQLite
 import Foundation
 import TestSupport
 import Testing
@@ -138,6 +139,62 @@ struct CommandLineTests {
     let missing = try await Program.run(["client", "remove", "alice"], url)
     #expect(missing.status == 1)
     #expect(missing.errors.contains("No client has this id"))
+  }
+
+  @Test(arguments: [["list"], ["remove", "alice"]])
+  func `creates no database in order to look into it`(arguments: [String]) async throws {
+    let path = "\(directory.path)/none/registry.db"
+    let result = try await Program.run(["client"] + arguments, ["DATABASE_URL=sqlite:\(path)"])
+    #expect(result.status == 1)
+    #expect(result.errors.contains("there is no database \(path)"), "\(result.errors)")
+    #expect(!FileManager.default.fileExists(atPath: "\(directory.path)/none"))
+  }
+
+  @Test
+  func `does not wait long for the lock of another process, and names the file`() async throws {
+    let path = "\(directory.path)/registry.db"
+    let url = ["DATABASE_URL=sqlite:\(path)"]
+    _ = try await Program.run(["client", "add", "--id", "alice"], url)
+    var other: OpaquePointer?
+    defer { sqlite3_close(other) }
+    #expect(sqlite3_open(path, &other) == SQLITE_OK)
+    #expect(sqlite3_exec(other, "BEGIN IMMEDIATE", nil, nil, nil) == SQLITE_OK)
+    #expect(try await Program.run(["client", "list"], url).output.hasPrefix("alice\t"))
+    #expect(try await Program.run(["migrate"], url).status == 0)
+    let add = try await Program.run(["client", "add", "--id", "bob"], url)
+    #expect(add.status == 1 && add.errors.contains("another process holds a lock on \(path)"), "\(add.errors)")
+  }
+
+  @Test
+  func `notices while it serves that the database's file was removed`() async throws {
+    let path = "\(directory.path)/registry.db"
+    let program = try Program(
+      ["serve"], [secret, "DATABASE_URL=sqlite:\(path)", "LISTEN=127.0.0.1:0", "ADMIN_LISTEN="])
+    let line = try await program.errorLine(containing: #""event":"listening""#)
+    let address = try #require(line.firstMatch(of: /"address":"127.0.0.1:(\d+)"/))
+    let client = HTTPClient(port: try #require(UInt16(address.1)))
+    #expect(try await client.send("GET", "/readyz").status == 200)
+    try FileManager.default.removeItem(atPath: path)
+    let error = try await program.errorLine(containing: "database file removed or replaced")
+    #expect(error.contains(#""level":"error""#) && error.contains(path))
+    #expect(try await client.send("GET", "/readyz").status == 503)
+    program.send(SIGTERM)
+    await program.expectEnd()
+  }
+
+  @Test(.enabled(if: getuid() == 0, "only root can become another user"))
+  func `names the owner of a database that it may not open`() async throws {
+    let path = "\(directory.path)/registry.db"
+    _ = try await Program.run(["migrate"], ["DATABASE_URL=sqlite:\(path)"])
+    #expect(chmod(directory.path, 0o755) == 0)
+    let result = try await Program.run(
+      ["--reuid=nobody", "--clear-groups", Program.built, "client", "list"], ["DATABASE_URL=sqlite:\(path)"],
+      executable: "/usr/bin/setpriv")
+    #expect(result.status == 1)
+    #expect(
+      result.errors.contains(
+        "cannot open \(path): \(path) belongs to root with mode 600, and this process runs as nobody"),
+      "\(result.errors)")
   }
 
   @Test(arguments: DatabaseKind.allCases)

@@ -1,4 +1,5 @@
 import EventLoop
+import Glibc
 import Registry
 import Synchronization
 import TestSupport
@@ -181,6 +182,19 @@ struct SQLiteChangeWatcherTests {
   }
 
   @Test
+  func `When the file is replaced, the owner is told once, and the trust ends`() async throws {
+    let file = try await TestDatabase(.sqlite)
+    try await withWatcher(on: file) { watched in
+      #expect(rename(file.location, file.location + ".away") == 0)
+      try await wait { watched.fileChanges.all == [false] }
+      try await wait { watched.observer.trustedUntil < MonotonicClock.milliseconds }
+      #expect(rename(file.location + ".away", file.location) == 0)
+      try await wait { watched.observer.trustedUntil > MonotonicClock.milliseconds }
+      #expect(watched.fileChanges.all == [false, true])
+    }
+  }
+
+  @Test
   func `Trust lasts at most a second, and a closed watcher reports nothing`() async throws {
     let file = try await TestDatabase(.sqlite)
     try await withWatcher(on: file) { watched in
@@ -200,6 +214,7 @@ private struct Watched: Sendable {
   let loop: EventLoop
   let watcher: SQLiteChangeWatcher
   let observer: RecordingObserver
+  let fileChanges: FileChanges
 
   /// The reports of everything done since the last call. The log is ordered, so once the change that this makes
   /// is reported, all earlier ones are.
@@ -215,6 +230,13 @@ private struct Watched: Sendable {
   }
 }
 
+/// Whether the file was in place, at each change of that.
+private final class FileChanges: Sendable {
+  private let changes = Mutex<[Bool]>([])
+  var all: [Bool] { changes.withLock(\.self) }
+  func add(_ isInPlace: Bool) { changes.withLock { $0.append(isInPlace) } }
+}
+
 /// Calls the body with a started watcher.
 private func withWatcher(on file: TestDatabase, _ body: (Watched) async throws -> Void) async throws {
   let database = try SQLiteDatabase(path: file.location)
@@ -222,11 +244,17 @@ private func withWatcher(on file: TestDatabase, _ body: (Watched) async throws -
   let loop = try EventLoop(name: "test")
   defer { loop.stop() }
   let observer = RecordingObserver()
-  let watcher = try SQLiteChangeWatcher(database: database, loop: loop, observer: observer)
+  let fileChanges = FileChanges()
+  let watcher = try SQLiteChangeWatcher(database: database, loop: loop, observer: observer) {
+    fileChanges.add($0)
+  }
   await loop.run { watcher.start() }
   let result: Result<Void, any Error>
   do {
-    result = .success(try await body(Watched(file: file, loop: loop, watcher: watcher, observer: observer)))
+    result = .success(
+      try await body(
+        Watched(
+          file: file, loop: loop, watcher: watcher, observer: observer, fileChanges: fileChanges)))
   } catch {
     result = .failure(error)
   }

@@ -1,6 +1,7 @@
 import EventLoop
 import Foundation
 import Glibc
+import Migrations
 import Registry
 import TestSupport
 import Testing
@@ -66,6 +67,86 @@ import Testing
     #expect(error?.description == "cannot create /dev/null/registry.db: Not a directory")
     #expect(throws: SQLiteFileError(path: "/proc/none", errorNumber: ENOENT)) {
       try SQLiteMigrator.migrate(path: "/proc/none/registry.db")
+    }
+  }
+
+  @Test
+  func `Files that others could read or write are made private`() throws {
+    let directory = TemporaryDirectory()
+    let path = "\(directory.path)/registry.db"
+    _ = try SQLiteMigrator.migrate(path: path)
+    let database = try SQLiteDatabase(path: path)
+    defer { database.close() }
+    for (file, bits) in [(path, 0o644), (path + "-wal", 0o620), (path + "-shm", 0o606)] as [(String, mode_t)] {
+      #expect(chmod(file, bits) == 0)
+      var exposed: [String] = []
+      #expect(try SQLiteMigrator.migrate(path: path) { exposed.append($0) } == [])
+      #expect(exposed == [file] && mode(of: file) == 0o600)
+    }
+  }
+
+  @Test
+  func
+    `A migration waits a limited time for another process and names the file; without one, no lock is needed`()
+    async throws
+  {
+    let database = try await TestDatabase(.sqlite, isMigrated: false)
+    let (path, first) = (database.location, [SQLiteMigrator.migrations[0]])
+    try await database.migrate(first)
+    let other = try SQLiteConnection(path: path, isReader: false, busyTimeoutMilliseconds: 0)
+    try other.execute("BEGIN IMMEDIATE")
+    let error = #expect(throws: MigrationError.self) {
+      try SQLiteMigrator.migrate(path: path, migrations: SQLiteMigrator.migrations, busyTimeoutMilliseconds: 50)
+    }
+    #expect(error?.description.contains("another process holds a lock on \(path)") == true)
+    #expect(try SQLiteMigrator.migrate(path: path, migrations: first, busyTimeoutMilliseconds: 0) == [])
+    try other.execute("COMMIT")
+    #expect(try SQLiteMigrator.migrate(path: path).count == SQLiteMigrator.migrations.count - 1)
+  }
+
+  @Test
+  func `A file that was removed is noticed: reads and writes are refused until it is back`() async throws {
+    try await withRunningStore { running in
+      #expect(running.database.lookAtFile())
+      #expect(rename(running.path, running.path + ".away") == 0)
+      #expect(!running.database.lookAtFile())
+      for body in [
+        { try await $0.ping() }, { try await $0.insertClient(client("bob")) },
+      ] as [@Sendable (any RegistryStore) async throws -> Void] {
+        #expect(isUnavailable(await running.error(body)))
+      }
+      _ = try await onOwnThread { try SQLiteMigrator.migrate(path: running.path) }
+      #expect(!running.database.lookAtFile())
+      #expect(rename(running.path + ".away", running.path) == 0)
+      #expect(running.database.lookAtFile())
+      #expect(await running.error { try await $0.insertClient(client("bob")) } == nil)
+    }
+  }
+
+  @Test
+  func `A new file becomes smaller when rows are cleared, step by step`() async throws {
+    try await withRunningStore { running in
+      @Sendable func pages() async throws -> Int {
+        try await running.database.write { (writer) throws(RegistryError) in
+          try writer.firstRow(of: SQLiteStatement("PRAGMA page_count") { Int($0.integer()) }) ?? 0
+        }
+      }
+      // A payload of 16 KiB takes four pages.
+      let payload = "\"" + String(repeating: "x", count: 16_000) + "\""
+      let number = SQLiteConnection.keptPages / 4 + SQLiteConnection.pagesPerStep
+      try await running.run { store in
+        for _ in 0..<number {
+          _ = try await store.insertSignal(newSignal(payload: payload), to: .all, maxLive: number)
+        }
+      }
+      let full = try await pages()
+      let end = noon.plus(seconds: 3600)
+      #expect(try await running.run { try await $0.removeSignals(expiredBefore: end, limit: number) } == number)
+      #expect(try await pages() == full - SQLiteConnection.pagesPerStep)
+      // Each step removes as many, as long as many are unused.
+      for _ in 0..<10 { #expect(try await running.run { try await $0.removeSignals(limit: 1) } == 0) }
+      let (most, step) = (SQLiteConnection.keptPages, SQLiteConnection.pagesPerStep)
+      #expect((most - step...most + step).contains(try await pages()))
     }
   }
 
@@ -147,6 +228,24 @@ import Testing
         try writer.rows(of: SQLiteStatement("PRAGMA wal_checkpoint(TRUNCATE)") { $0.bool() }, [])[0]
       }
       #expect(!isHeld)
+    }
+  }
+
+  @Test
+  func `One that takes long is ended, and the others are not affected`() async throws {
+    try await withRunningStore { running in
+      try await running.run { store in
+        async let first = store.client(alice)
+        async let endless = Self.error {
+          _ = try await running.store.rows(
+            of: SQLiteStatement(
+              "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT 1 FROM n WHERE i < 0"))
+        }
+        async let last = store.client(alice)
+        #expect(await endless == .unavailable(cause: "a read took longer than 100 ms"))
+        let found = try await [first, last]
+        #expect(found == [client("alice"), client("alice")])
+      }
     }
   }
 

@@ -1,4 +1,5 @@
 internal import CSQLite
+private import EventLoop
 internal import Registry
 
 /// Owns an `sqlite3` and its prepared statements. SQLITE_OPEN_NOMUTEX requires that only one thread at a time
@@ -6,14 +7,24 @@ internal import Registry
 final class SQLiteConnection {
   /// The limit of the page cache: enough for the upper pages of all indexes of a million devices.
   private static let maximumCacheKiB = 8192
+  /// A statement of a reader that takes longer is ended, because its loop waits for it.
+  static let maximumReadMilliseconds: Int64 = 100
+  /// Operations of SQLite's virtual machine between two looks at the clock: some 20 µs.
+  private static let operationsPerLook: Int32 = 1000
+  /// The write-ahead log keeps this size after a checkpoint; what a large transaction added is given back.
+  private static let maximumKeptLogBytes = 16 * 1024 * 1024
 
+  private let path: String
   private let pointer: OpaquePointer
+  private let readTime = ReadTime()
   /// Keyed by SQL; bounded by the number of the store's statements.
   private var prepared: [String: OpaquePointer] = [:]
 
-  /// Opens an existing file. `busyTimeoutMilliseconds` is how long a statement waits for another connection's
+  /// Opens an existing file, which is empty if it `isNew`. `busyTimeoutMilliseconds` is how long a statement waits for another connection's
   /// lock.
-  init(path: String, isReader: Bool, busyTimeoutMilliseconds: Int32) throws(SQLiteFailure) {
+  init(
+    path: String, isReader: Bool, isNew: Bool = false, busyTimeoutMilliseconds: Int32
+  ) throws(SQLiteFailure) {
     _ = Self.isConfigured
     var opened: OpaquePointer?
     let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
@@ -22,8 +33,17 @@ final class SQLiteConnection {
       sqlite3_close_v2(opened)
       throw SQLiteFailure(status)
     }
+    self.path = path
     pointer = opened
     sqlite3_busy_timeout(opened, busyTimeoutMilliseconds)
+    if isReader {
+      sqlite3_progress_handler(
+        opened, Self.operationsPerLook,
+        { Unmanaged<ReadTime>.fromOpaque($0!).takeUnretainedValue().isOver ? 1 : 0 },
+        Unmanaged.passUnretained(readTime).toOpaque())
+    }
+    // Unused pages can be given back (`PRAGMA incremental_vacuum`). Only an empty file can be set so.
+    if isNew { try execute("PRAGMA auto_vacuum = INCREMENTAL") }
     // WAL lets readers and the writer run at the same time; synchronous = FULL makes each commit durable.
     // trusted_schema = OFF: a manipulated file cannot make SQLite call functions with side effects.
     // A negative cache_size is in KiB.
@@ -34,6 +54,7 @@ final class SQLiteConnection {
       PRAGMA synchronous = FULL;
       PRAGMA foreign_keys = ON;
       PRAGMA cache_size = -\(Self.maximumCacheKiB);
+      PRAGMA journal_size_limit = \(Self.maximumKeptLogBytes);
       PRAGMA query_only = \(isReader ? "ON" : "OFF");
       """)
   }
@@ -60,6 +81,7 @@ final class SQLiteConnection {
     _ statement: SQLiteStatement<Row>, _ values: [SQLiteValue] = []
   ) throws(SQLiteFailure) -> [Row] {
     let prepared = try prepare(statement.sql)
+    readTime.beganMilliseconds = nil
     // Ends the statement's transaction; after SQLITE_DONE it is already committed.
     defer {
       sqlite3_reset(prepared)
@@ -92,6 +114,21 @@ final class SQLiteConnection {
   }
 }
 
+/// How long the current statement of a connection has taken.
+private final class ReadTime {
+  /// The time of the first look, on the monotonic clock; nil before it. Short statements end before the first.
+  var beganMilliseconds: Int64?
+
+  var isOver: Bool {
+    let now = MonotonicClock.milliseconds
+    guard let began = beganMilliseconds else {
+      beganMilliseconds = now
+      return false
+    }
+    return now - began > SQLiteConnection.maximumReadMilliseconds
+  }
+}
+
 // MARK: Writing
 
 extension SQLiteConnection {
@@ -106,6 +143,7 @@ extension SQLiteConnection {
     do throws(SQLiteFailure) {
       return try execute(statement, values)
     } catch {
+      if error.isBusy { throw .unavailable(cause: error.cause(path: path)) }
       throw error.isUniqueViolation ? try explain(error) : error.registryError
     }
   }

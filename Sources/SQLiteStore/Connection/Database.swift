@@ -29,6 +29,9 @@ public final class SQLiteDatabase: @unchecked Sendable {
   static let maximumSharingMilliseconds: Int64 = 50
 
   private let path: String
+  /// The file that is open.
+  private let identity: SQLiteFile.Identity?
+  private let isReplaced = Atomic(false)
   private let pool: WorkerPool
   private var writer: SQLiteConnection?
   private let maximumWaitMilliseconds: Int64
@@ -63,6 +66,7 @@ public final class SQLiteDatabase: @unchecked Sendable {
     self.path = path
     self.maximumWaitMilliseconds = maximumWaitMilliseconds
     try SQLiteFile.create(path)
+    identity = SQLiteFile.identity(of: path)
     do throws(SQLiteFailure) {
       writer = try SQLiteConnection(
         path: path, isReader: false, busyTimeoutMilliseconds: busyTimeoutMilliseconds)
@@ -90,6 +94,20 @@ public final class SQLiteDatabase: @unchecked Sendable {
     }
   }
 
+  /// Looks whether the file is still the one that is open, and returns that. While it is not, reads and writes are
+  /// refused: what was written would be lost, and what was read might be old.
+  func lookAtFile() -> Bool {
+    let isSame = SQLiteFile.identity(of: path) == identity
+    isReplaced.store(!isSame, ordering: .relaxed)
+    return isSame
+  }
+
+  /// Throws `unavailable` if the file was removed or replaced.
+  func checkFile() throws(RegistryError) {
+    guard isReplaced.load(ordering: .relaxed) else { return }
+    throw .unavailable(cause: "the database file \(path) was removed or replaced: restart the service")
+  }
+
   /// The number of waiting writes. Any thread may read it.
   public var waitingWrites: Int { queue.withLock { $0.waiting.count } }
 
@@ -104,6 +122,7 @@ public final class SQLiteDatabase: @unchecked Sendable {
     _ turn: Turn = Turn(of: nil), isContinuation: Bool = false,
     _ body: @escaping @Sendable (SQLiteConnection) throws(RegistryError) -> Value
   ) async throws(RegistryError) -> Value {
+    try checkFile()
     let result: Result<Value, RegistryError> = await withUnsafeContinuation { continuation in
       let write = Write(
         turn: turn, queuedMilliseconds: MonotonicClock.milliseconds,

@@ -13,6 +13,14 @@ struct SQLiteFailure: Error, CustomStringConvertible {
     extendedCode == 2067 || extendedCode == 1555
   }
 
+  /// Whether another connection holds a lock.
+  var isBusy: Bool { extendedCode & 0xFF == SQLITE_BUSY }
+
+  /// The cause as a text for the operator, who may end the process that holds a lock.
+  func cause(path: String) -> String {
+    isBusy ? "another process holds a lock on \(path), wait until it is done or end it (\(self))" : description
+  }
+
   /// SQLite's fixed text for the code.
   var description: String { "SQLite \(extendedCode) \(String(cString: sqlite3_errstr(extendedCode)))" }
 
@@ -20,8 +28,11 @@ struct SQLiteFailure: Error, CustomStringConvertible {
   /// say which key it was, so each write checks that the rows it refers to exist.
   var registryError: RegistryError {
     switch extendedCode & 0xFF {
+    // Only reads are interrupted.
+    case SQLITE_INTERRUPT:
+      return .unavailable(cause: "a read took longer than \(SQLiteConnection.maximumReadMilliseconds) ms")
     case SQLITE_BUSY, SQLITE_LOCKED, SQLITE_FULL, SQLITE_IOERR, SQLITE_READONLY, SQLITE_CANTOPEN,
-      SQLITE_INTERRUPT, SQLITE_NOMEM:
+      SQLITE_NOMEM:
       return .unavailable(cause: description)
     default:
       return .fault(cause: description)

@@ -1,6 +1,7 @@
+internal import EventLoop
 private import Glibc
 
-/// Creates and resolves the path of the database file.
+/// The database file, and the two that SQLite keeps next to it.
 enum SQLiteFile {
   /// Creates the file (mode 0600) and its missing parent folders (mode 0700). SQLite gives the files that it
   /// creates next to it the same mode.
@@ -23,6 +24,41 @@ enum SQLiteFile {
     return String(cString: resolved)
   }
 
+  /// Tests that this process may read and write the files, and makes those private that others could read or write.
+  /// Returns their paths. A path that is no regular file is left to SQLite.
+  static func secure(_ path: String) throws(SQLiteFileError) -> [String] {
+    var exposed: [String] = []
+    for file in [path, path + "-wal", path + "-shm"] {
+      var status = stat()
+      guard stat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { continue }
+      guard access(file, R_OK | W_OK) == 0 else {
+        throw SQLiteFileError(.open, path: file, errorNumber: errno)
+      }
+      guard status.st_mode & 0o077 != 0 else { continue }
+      guard chmod(file, 0o600) == 0 else { throw SQLiteFileError(.protect, path: file, errorNumber: errno) }
+      exposed.append(file)
+    }
+    return exposed
+  }
+
+  static func isEmpty(_ path: String) -> Bool {
+    var status = stat()
+    return stat(path, &status) == 0 && status.st_size == 0
+  }
+
+  /// Which file a path names.
+  struct Identity: Hashable, Sendable {
+    let device: UInt64
+    let number: UInt64
+  }
+
+  /// Nil if there is no file.
+  static func identity(of path: String) -> Identity? {
+    var status = stat()
+    guard stat(path, &status) == 0 else { return nil }
+    return Identity(device: UInt64(status.st_dev), number: UInt64(status.st_ino))
+  }
+
   private static func createFolder(above path: String) throws(SQLiteFileError) {
     guard let slash = path.lastIndex(of: "/"), slash != path.startIndex else { return }
     let folder = String(path[..<slash])
@@ -34,11 +70,32 @@ enum SQLiteFile {
   }
 }
 
-/// The database's file or folder cannot be created.
+/// The database's file or folder cannot be used.
 public struct SQLiteFileError: Error, Hashable, CustomStringConvertible {
+  /// What was tried.
+  public enum Operation: Hashable, Sendable {
+    case create, open
+    /// To make a file private that others can read or write.
+    case protect
+  }
+
+  public let operation: Operation
   public let path: String
   /// The value of errno(3).
   public let errorNumber: Int32
 
-  public var description: String { "cannot create \(path): \(String(cString: strerror(errorNumber)))" }
+  init(_ operation: Operation = .create, path: String, errorNumber: Int32) {
+    self.operation = operation
+    self.path = path
+    self.errorNumber = errorNumber
+  }
+
+  public var description: String {
+    let cause = FileFailure.describe(errorNumber, of: path)
+    return switch operation {
+    case .create: "cannot create \(path): \(cause)"
+    case .open: "cannot open \(path): \(cause)"
+    case .protect: "others can read or write \(path), and its mode cannot be changed to 600: \(cause)"
+    }
+  }
 }

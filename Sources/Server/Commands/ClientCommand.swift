@@ -54,7 +54,7 @@ enum ClientCommand {
       return number
     }
     let isQuiet = arguments.has(ifAbsent)
-    try await withClients(arguments) { clients in
+    try await withClients(arguments, createsDatabase: true) { clients in
       do throws(RegistryError) {
         print(try await clients.createClient(id: id, email: email, telegramID: telegramID, change: change()).id)
       } catch {
@@ -105,12 +105,14 @@ enum ClientCommand {
     return id
   }
 
-  /// Runs the body with the clients' service, after migrating the database.
+  /// Runs the body with the clients' service, after migrating the database. Creates none unless told so.
   private static func withClients(
-    _ arguments: Arguments, _ body: @escaping @Sendable (ClientService) async throws -> Void
+    _ arguments: Arguments, createsDatabase: Bool = false,
+    _ body: @escaping @Sendable (ClientService) async throws -> Void
   ) async throws {
     let url = try Configuration.database(arguments)
-    _ = try Database.migrate(url)
+    if !createsDatabase, let path = Database.missingFile(of: url) { throw DatabaseMissing(path: path) }
+    _ = try Database.migrate(url, warn: CommandLineInterface.warn)
     try await withClients(of: url, body)
   }
 
@@ -153,5 +155,20 @@ struct CommandFailure: Error, CustomStringConvertible {
 
   init(_ error: RegistryError) { self.error = error }
 
-  var description: String { error.explanation }
+  /// The cause is for the operator, whose terminal this is.
+  var description: String {
+    switch error {
+    case .unavailable(let cause), .fault(let cause): "\(error.explanation) The cause: \(cause)."
+    default: error.explanation
+    }
+  }
+}
+
+/// There is no file where the settings say that the database is.
+private struct DatabaseMissing: Error, CustomStringConvertible {
+  let path: String
+
+  var description: String {
+    "there is no database \(path); set DATABASE_URL, or create it with: device-registry migrate"
+  }
 }

@@ -105,6 +105,8 @@ public enum CommandLineInterface {
       })
   }
 
+  static func warn(_ text: String) { printError("device-registry: warning: \(text)") }
+
   /// Writes a line to standard error.
   static func printError(_ text: String) {
     var line = text + "\n"

@@ -12,7 +12,7 @@ enum MigrateCommand {
   static func run(_ arguments: [String], environment: [String: String]) async throws {
     let arguments = try Arguments(arguments, flags: [Setting.databaseURL.flag], environment: environment)
     try arguments.expectWords(usage: usage)
-    let applied = try Database.migrate(try Configuration.database(arguments))
+    let applied = try Database.migrate(try Configuration.database(arguments), warn: CommandLineInterface.warn)
     for migration in applied { print("applied \(migration)") }
     if applied.isEmpty { print("the database is up to date") }
   }

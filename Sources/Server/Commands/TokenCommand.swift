@@ -41,7 +41,7 @@ enum TokenCommand {
       throw UsageError("--ttl must be a whole number from 1 to \(maximumLifetimeSeconds)")
     }
     let (secret, warning) = try JWTConfiguration.secret(arguments)
-    if let warning { CommandLineInterface.printError("device-registry: warning: \(warning)") }
+    if let warning { CommandLineInterface.warn(warning) }
     guard let secret else {
       throw UsageError(.jwtSecretFile, "set this or JWT_SECRET: the key to sign with")
     }
@@ -55,8 +55,8 @@ enum TokenCommand {
     else { throw UsageError("--scope must be text without NUL characters") }
     print(token)
     if await isUnknown(client, arguments) {
-      CommandLineInterface.printError(
-        "device-registry: warning: the database has no client \(client); add it with: "
+      CommandLineInterface.warn(
+        "the database has no client \(client); add it with: "
           + "device-registry client add --id \(client)")
     }
   }
