@@ -17,6 +17,7 @@ final class PostgresDeviceChanges: @unchecked Sendable {
     let party: Int
     /// The parameters of `alone`.
     let values: [PostgresValue]
+    var isRepeated = false
     /// Called on the loop, with the device if this change updated it.
     let complete: (Result<Device?, RegistryError>) -> Void
   }
@@ -35,6 +36,8 @@ final class PostgresDeviceChanges: @unchecked Sendable {
   private let maximumPerClient: Int
   private var waiting: FairQueue<Pending>
   private var isRunning = false
+  /// Clients whose skipped changes wait for their row. Their further changes are collected meanwhile.
+  private var blockedParties: Set<Int> = []
 
   /// - Parameters:
   ///   - name: names the queue in errors.
@@ -78,19 +81,25 @@ final class PostgresDeviceChanges: @unchecked Sendable {
         return change.complete(
           .failure(error.registryError(queue: "postgres \(name)", maximumPerClient: maximumPerClient)))
       }
-      if !isRunning { planNext() }
+      planNext()
     }
     return try result.get()
   }
 
   /// Sends one statement at the end of the loop's pass, for all changes that arrived in the pass.
   private func planNext() {
+    guard !isRunning, waiting.count > 0 else { return }
     isRunning = true
     loop.atEndOfPass { [self] in
-      make(takeNext(), with: together) { skipped in
+      let changes = takeNext()
+      guard !changes.isEmpty else {
+        isRunning = false
+        return
+      }
+      make(changes, with: together) { skipped in
         self.isRunning = false
-        if self.waiting.count > 0 { self.planNext() }
         self.makeAgain(skipped)
+        self.planNext()
       }
     }
   }
@@ -111,11 +120,31 @@ final class PostgresDeviceChanges: @unchecked Sendable {
 
   private func makeAgain(_ skipped: [Pending]) {
     for (party, changes) in Dictionary(grouping: skipped, by: \.party) {
-      if let togetherOfOne, changes.count > 1 {
-        make(changes, with: togetherOfOne, of: party) { for change in $0 { self.makeAlone(change) } }
-      } else {
+      switch togetherOfOne {
+      case let togetherOfOne? where changes.count > 1:
+        blockedParties.insert(party)
+        make(changes, with: togetherOfOne, of: party) { skipped in
+          for change in skipped { self.makeAlone(change) }
+          self.blockedParties.remove(party)
+          self.planNext()
+        }
+      case .some where !changes[0].isRepeated && repeatOnce(changes[0]): break
+      default:
         for change in changes { makeAlone(change) }
       }
+    }
+  }
+
+  /// Puts the change into the next statement: by then, its client is probably no longer locked. False if the queue is
+  /// full.
+  private func repeatOnce(_ change: Pending) -> Bool {
+    var change = change
+    change.isRepeated = true
+    do throws(QueueFull) {
+      try waiting.append(change, Turn(of: change.party))
+      return true
+    } catch {
+      return false
     }
   }
 
@@ -125,7 +154,7 @@ final class PostgresDeviceChanges: @unchecked Sendable {
     var next: [Pending] = []
     var ids: Set<DeviceID> = []
     while next.count < Self.maximumPerStatement,
-      let change = waiting.removeFirst(where: { !ids.contains($0.id) })
+      let change = waiting.removeFirst(where: { !ids.contains($0.id) && !blockedParties.contains($0.party) })
     {
       ids.insert(change.id)
       next.append(change)
