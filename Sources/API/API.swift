@@ -8,6 +8,8 @@ public final class API: Responder {
   let services: Services
   let ownerTokens: OwnerTokens
   let origin: SignatureOrigin
+  /// Nil if only pages of the service's origin may call the API from a browser.
+  private let crossOrigin: CrossOrigin?
   /// The OpenAPI document, in the bytes that are served.
   let document: [UInt8]
   let observe: @Sendable (AnsweredRequest) -> Void
@@ -16,14 +18,16 @@ public final class API: Responder {
   ///   - verifier: verifies the tokens of owners and administrators.
   ///   - origin: the origin that signatures cover.
   ///   - publicURL: the origin that clients use, if it is known.
+  ///   - crossOrigin: the origins of other pages that may call the API from a browser.
   ///   - observe: called with each answered request, for the log and the metrics.
   public init(
     services: Services, verifier: any OwnerTokenVerifier, origin: SignatureOrigin,
-    publicURL: String? = nil,
+    publicURL: String? = nil, crossOrigin: CrossOrigin? = nil,
     observe: @escaping @Sendable (AnsweredRequest) -> Void
   ) {
     self.services = services
     self.origin = origin
+    self.crossOrigin = crossOrigin
     self.observe = observe
     ownerTokens = OwnerTokens(verifier: verifier, limits: services.limits, clock: services.clock)
     document = Self.openAPIDocument(publicURL: publicURL)
@@ -38,6 +42,9 @@ public final class API: Responder {
       // RFC 9110, section 9.3.7: `*` asks for the methods of the whole server.
       if request.target == "*" {
         let response = Response(status: 204, fields: [("Allow", Self.endpoints.methodNames)])
+        return report(Outcome(response: response), of: request, at: nil, since: start)
+      }
+      if let response = crossOrigin?.preflight(request, methods: Self.endpoints.methodNames) {
         return report(Outcome(response: response), of: request, at: nil, since: start)
       }
       let (endpoint, parameters) = try Self.endpoints.find(request)
@@ -75,6 +82,7 @@ public final class API: Responder {
   func report(
     _ outcome: Outcome, of request: Request, at operation: Operation?, since start: ContinuousClock.Instant
   ) -> Response {
+    crossOrigin?.permit(outcome.response, to: request)
     let duration = start.duration(to: .now)
     observe(AnsweredRequest(request, at: operation, outcome, duration: duration))
     return outcome.response

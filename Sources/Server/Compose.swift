@@ -126,7 +126,7 @@ private func compose(
       verifier: tokenVerifier,
       origin: SignatureOrigin(
         scheme: configuration.isHTTPS ? "https" : "http", authority: configuration.publicURL?.authority),
-      publicURL: configuration.publicURL?.description
+      publicURL: configuration.publicURL?.description, crossOrigin: configuration.crossOrigin
     ) { request in
       serviceMetrics.count(request)
       requestLog.log(request)

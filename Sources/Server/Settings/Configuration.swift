@@ -1,3 +1,4 @@
+public import API
 internal import EventLoop
 internal import FoundationEssentials
 public import HTTP
@@ -19,6 +20,8 @@ public struct Configuration: Sendable {
   public var tlsIdentity: TLSIdentity?
   public var publicURL: Origin?
   public var trustedProxies: TrustedProxies
+  /// Nil if no page of another origin may call the API.
+  public var crossOrigin: CrossOrigin?
   public var argon2MemoryKiB: Int
   public var argon2Time: Int
   public var eventLoops: Int
@@ -69,6 +72,7 @@ public struct Configuration: Sendable {
         Origin($0)
       }
     trustedProxies = try Self.trustedProxies(arguments)
+    crossOrigin = try Self.crossOrigin(arguments)
     argon2MemoryKiB = try arguments.number(of: .argon2MemoryKiB)
     argon2Time = try arguments.number(of: .argon2Time)
     eventLoops = try arguments.number(of: .eventLoops, default: ProcessSettings.processorCount)
@@ -142,6 +146,23 @@ public struct Configuration: Sendable {
         "\"\(error.word)\" is neither an address nor a prefix: list at most \(TrustedProxies.maximumPrefixes) of "
           + "them, separated by commas, for example 10.0.0.0/8,2001:db8::1; the bits after a prefix must be 0")
     }
+  }
+
+  private static func crossOrigin(_ arguments: Arguments) throws(UsageError) -> CrossOrigin? {
+    guard let text = arguments.value(of: .corsAllowedOrigins) else { return nil }
+    if text == "*" { return .any }
+    var origins: Set<String> = []
+    for word in text.split(separator: ",", omittingEmptySubsequences: false) {
+      let word = word.drop { $0 == " " }
+      guard let origin = Origin(String(word)) else {
+        throw UsageError(
+          .corsAllowedOrigins,
+          "\"\(word)\" is not an origin: list origins without a path, separated by commas, for example "
+            + "https://console.example.com,http://localhost:3000, or set * for every origin")
+      }
+      origins.insert(origin.description)
+    }
+    return CrossOrigin(origins: origins)
   }
 
   /// The content of a file that a setting names.

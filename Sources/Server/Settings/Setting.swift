@@ -17,6 +17,7 @@ public enum Setting: String, CaseIterable, Sendable {
   case tlsKeyFile = "TLS_KEY_FILE"
   case publicURL = "PUBLIC_URL"
   case trustedProxies = "TRUSTED_PROXIES"
+  case corsAllowedOrigins = "CORS_ALLOWED_ORIGINS"
   case argon2MemoryKiB = "ARGON2_MEMORY_KIB"
   case argon2Time = "ARGON2_TIME"
   case eventLoops = "EVENT_LOOPS"
@@ -117,6 +118,11 @@ public enum Setting: String, CaseIterable, Sendable {
         meaning:
           "addresses and prefixes of proxies whose X-Forwarded-For names the client, for rate limits and the log",
         example: "10.0.0.0/8,2001:db8::1")
+    case .corsAllowedOrigins:
+      Declaration(
+        meaning:
+          "origins whose pages may call the API from a browser, separated by commas, or * for every origin",
+        example: "https://console.example.com,http://localhost:3000")
     case .argon2MemoryKiB:
       Declaration(
         meaning: "memory of one argon2id hash", example: "65536", defaultText: "19456", unit: "KiB",
