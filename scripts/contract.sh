@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Tests the running service against its own OpenAPI document with schemathesis: on SQLite and on PostgreSQL, as owner,
-# administrator and device. CONTRACT_EXAMPLES is the number of generated requests per route and phase. The seed is fixed,
+# administrator and device. Also generates a client from the document, and uses it. CONTRACT_EXAMPLES is the number of generated requests per route and phase. The seed is fixed,
 # so runs are repeatable.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -83,9 +83,23 @@ hold() {
     cat "$folder/$name.routes" >&2
     return 1
   fi
+  generated_client "$name" "$url"
   kill "$service"
   wait "$service"
   service=""
+}
+
+# generated_client NAME URL
+generated_client() {
+  local packages=$folder/$1.packages
+  mkdir "$packages"
+  $environment/bin/openapi-python-client generate --url "$2/openapi.json" --meta none --fail-on-warning \
+    --config $kit/generator.yaml --output-path "$packages/registry_client" >"$folder/$1.generator" \
+    || { cat "$folder/$1.generator" >&2; return 1; }
+  "$program" client add --id generated >/dev/null
+  PYTHONPATH=$packages PYTHONDONTWRITEBYTECODE=1 $environment/bin/python $kit/generated_client.py "$2" \
+    "$("$program" token --sub generated)"
+  echo "The generated client works."
 }
 
 echo "Contract, on SQLite:"

@@ -73,7 +73,7 @@ struct ClientPath: PathInput {
 }
 
 extension Client: JSONObject {
-  public static var name: String? { "Client" }
+  public static var name: String? { "ClientAccount" }
 
   public static func describe(_ members: inout some Members<Self>) {
     members.add("id") { $0.id }

@@ -14,6 +14,13 @@ extension API {
       "version": "1",
       "summary": "Registers, authenticates and revokes trading terminals.",
     ],
+    tags: [
+      Tag("devices", of: "/api/v1/devices", "The devices of an owner."),
+      Tag("signals", of: "/api/v1/signals", "The signals of an owner."),
+      Tag("device", of: "/api/v1/device", "What a device calls."),
+      Tag("clients", of: "/api/v1/clients", "The clients, for administrators."),
+      Tag("service", of: "/", "The state of the service."),
+    ],
     securitySchemes: [
       "owner": [
         "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
@@ -36,13 +43,13 @@ extension API {
     problemTypeBase: "https://device-registry.example/problems/",
     everywhere: everywhere,
     common: everywhere + [
-      .invalidValue, .tokenMissing, .tokenInvalid, .tooManyRequests, .pathNotFound, .methodNotAllowed,
+      .invalidValue, .tokenMissing, .tokenInvalid, .tooManyRequests, .pathNotFound,
     ])
 
   /// The problems that any request can have.
   private static let everywhere: [ProblemKind] = [
     .malformedRequest, .requestTimeout, .contentTooLarge, .unsupportedMediaType, .headerTooLarge,
-    .internalError, .overloaded, .unavailable, .versionNotSupported,
+    .internalError, .overloaded, .unavailable, .versionNotSupported, .methodNotAllowed,
   ]
 }
 

@@ -53,7 +53,8 @@ struct PageParameters<Cursor: PageCursor>: Sendable {
   init(withoutLimit: String) {
     limit = QueryParameter("limit", in: 1...Self.maximumLimit, "Maximum number per page; \(withoutLimit).")
     cursor = QueryParameter(
-      "cursor", ["type": "string"], "The start of the page, from the `Link` of the previous page.",
+      "cursor", ["type": "string", "minLength": 1],
+      "The start of the page, from the `Link` of the previous page.",
       "must be taken from the Link of the page before"
     ) { text in Base64URL.decode(text[...]).flatMap(Cursor.init(bytes:)) }
   }

@@ -55,13 +55,7 @@ struct NewSignal: JSONInput {
       .optional(
         "ttl_seconds", .integer(in: Signal.lifetimeSeconds), default: Signal.defaultLifetimeSeconds,
         "Seconds until it expires."),
-      also: [
-        "oneOf":
-          [
-            ["required": ["device_ids"], "properties": ["device_ids": ["type": "array"]]],
-            ["required": ["all"], "properties": ["all": ["const": true]]],
-          ]
-      ]
+      oneOf: ["device_ids", "all"]
     ) { (payload, devices, all, lifetimeSeconds) throws(Problem) in
       NewSignal(
         payload: payload, addressees: try addressees(devices, all: all != nil), lifetimeSeconds: lifetimeSeconds

@@ -35,7 +35,8 @@ import Testing
     for (path, operations) in paths {
       for (method, operation) in operations {
         let statuses = Set((operation["responses"] as? [String: Any] ?? [:]).keys)
-        #expect(statuses.isSuperset(of: ["400", "413", "431", "500", "503"]), "\(method) \(path)")
+        #expect(statuses.isSuperset(of: ["400", "405", "413", "431", "500", "503"]), "\(method) \(path)")
+        #expect((operation["tags"] as? [String])?.count == 1, "\(method) \(path)")
         let isOpen = (operation["security"] as? [Any])?.isEmpty == true
         #expect(isOpen || statuses.contains("401"), "\(method) \(path)")
       }

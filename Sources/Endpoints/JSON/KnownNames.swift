@@ -184,7 +184,7 @@ extension JSONValue {
   }
 
   /// Whether an object may have any members; they are not tested.
-  fileprivate var isRaw: Bool { if case .boolean(true)? = self["additionalProperties"] { true } else { false } }
+  var isRaw: Bool { if case .boolean(true)? = self["additionalProperties"] { true } else { false } }
 
   /// The members that a schema and its alternatives declare, without duplicates.
   fileprivate var properties: [(name: String, value: JSONValue)] {

@@ -5,18 +5,21 @@ internal import JSON
 public struct Member<Value: Sendable>: Sendable {
   let name: String
   let isRequired: Bool
-  let schema: JSONValue
+  /// The schema of a value that is not null.
+  let valueSchema: JSONValue
   private let read: @Sendable (ParsedJSON?) throws(Problem) -> Value
 
   private init(
-    _ name: String, isRequired: Bool, _ schema: JSONValue, _ meaning: String?,
+    _ name: String, isRequired: Bool, _ schema: JSONValue, _ meaning: String?, also more: JSONValue = [:],
     _ read: @escaping @Sendable (ParsedJSON?) throws(Problem) -> Value
   ) {
     self.name = name
     self.isRequired = isRequired
-    self.schema = schema.adding(meaning.map { ["description": .string($0)] } ?? [:])
+    valueSchema = schema.adding(more).adding(meaning.map { ["description": .string($0)] } ?? [:])
     self.read = read
   }
+
+  var schema: JSONValue { isRequired ? valueSchema : valueSchema.orNull }
 
   /// A required member.
   public init(_ name: String, _ rule: Rule<Value>, _ meaning: String? = nil) {
@@ -30,7 +33,7 @@ public struct Member<Value: Sendable>: Sendable {
   public static func optional<Wrapped>(
     _ name: String, _ rule: Rule<Wrapped>, _ meaning: String? = nil
   ) -> Member where Value == Wrapped? {
-    Member(name, isRequired: false, rule.schema.orNull, meaning) { (value) throws(Problem) in
+    Member(name, isRequired: false, rule.schema, meaning) { (value) throws(Problem) in
       guard let value, value != .null else { return nil }
       return try rule.read(value)
     }
@@ -46,8 +49,9 @@ extension Member<Int> {
   public static func optional(
     _ name: String, _ rule: Rule<Int>, default number: Int, _ meaning: String? = nil
   ) -> Member {
-    let schema = rule.schema.orNull.adding(["default": .integer(Int64(number))])
-    return Member(name, isRequired: false, schema, meaning) { (value) throws(Problem) in
+    Member(
+      name, isRequired: false, rule.schema, meaning, also: ["default": .integer(Int64(number))]
+    ) { (value) throws(Problem) in
       guard let value, value != .null else { return number }
       return try rule.read(value)
     }
@@ -57,21 +61,31 @@ extension Member<Int> {
 extension Rule {
   /// An object of exactly these members. The problem names every wrong member.
   /// - Parameters:
-  ///   - more: keywords of the schema in addition to those of the members.
+  ///   - alternatives: optional members of which `make` demands exactly one. The schema repeats the object for each,
+  ///     because programs that generate clients read alternatives without what is beside them.
   ///   - make: makes the value from the members' values.
   public static func object<each MemberValue>(
-    _ members: repeat Member<each MemberValue>, also more: JSONValue = [:],
+    _ members: repeat Member<each MemberValue>, oneOf alternatives: [String] = [],
     make: @escaping @Sendable (repeat each MemberValue) throws(Problem) -> Value
   ) -> Rule {
-    var required: [JSONValue] = []
-    var properties: [(name: String, value: JSONValue)] = []
-    for member in repeat each members {
-      if member.isRequired { required.append(.string(member.name)) }
-      properties.append((member.name, member.schema))
+    func object(with alternative: String?) -> JSONValue {
+      var required: [JSONValue] = []
+      var properties: [(name: String, value: JSONValue)] = []
+      for member in repeat each members {
+        let isChosen = member.name == alternative
+        if isChosen || member.isRequired { required.append(.string(member.name)) }
+        guard isChosen || alternative == nil || !alternatives.contains(member.name) else { continue }
+        let schema = isChosen ? member.valueSchema : member.schema
+        // openapi-python-client makes a model of each object, and refuses two of one name.
+        properties.append((member.name, alternative != nil && schema.isRaw ? [:] : schema))
+      }
+      return (["type": "object"] as JSONValue)
+        .adding(required.isEmpty ? [:] : ["required": .array(required)])
+        .adding(alternative == nil ? ["additionalProperties": false] : [:])
+        .adding(["properties": .object(properties)])
     }
-    let schema = (["type": "object"] as JSONValue)
-      .adding(required.isEmpty ? [:] : ["required": .array(required)])
-      .adding(["additionalProperties": false]).adding(more).adding(["properties": .object(properties)])
+    let schema = object(with: nil)
+      .adding(alternatives.isEmpty ? [:] : ["oneOf": .array(alternatives.map(object))])
     return Rule(schema: schema) { (value) throws(Problem) in
       guard case .object(let object) = value else { throw .wrong("must be an object") }
       do throws(Problem) {

@@ -4,6 +4,8 @@ internal import HTTP
 public struct Description: Sendable {
   /// `info`.
   let info: JSONValue
+  /// Every operation has the first tag whose path begins its own.
+  let tags: [Tag]
   /// `securitySchemes`, which each `Access` refers to.
   let securitySchemes: JSONValue
   /// The application's own header fields of answers.
@@ -18,13 +20,26 @@ public struct Description: Sendable {
   let common: [ProblemKind]
 
   public init(
-    info: JSONValue, securitySchemes: JSONValue, headers: [HeaderDescription],
+    info: JSONValue, tags: [Tag], securitySchemes: JSONValue, headers: [HeaderDescription],
     problemHeaders: [HeaderDescription], problemTypeBase: String, everywhere: [ProblemKind],
     common: [ProblemKind]
   ) {
-    (self.info, self.securitySchemes, self.headers) = (info, securitySchemes, headers)
+    (self.info, self.tags) = (info, tags)
+    (self.securitySchemes, self.headers) = (securitySchemes, headers)
     (self.problemHeaders, self.problemTypeBase) = (problemHeaders, problemTypeBase)
     (self.everywhere, self.common) = (everywhere, common)
+  }
+}
+
+/// A group of operations. Programs that generate clients make a module of each.
+public struct Tag: Sendable {
+  let name: String
+  fileprivate let path: String
+  fileprivate let meaning: String
+
+  /// - Parameter path: the beginning of the operations' paths.
+  public init(_ name: String, of path: String, _ meaning: String) {
+    (self.name, self.path, self.meaning) = (name, path, meaning)
   }
 }
 
@@ -59,6 +74,8 @@ public struct OpenAPIDocument {
       "openapi": "3.1.0",
       "info": application.info,
       "servers": [["url": .string(server)]],
+      "tags": .array(
+        application.tags.map { ["name": .string($0.name), "description": .string($0.meaning)] }),
       "paths": .object(paths),
       "components": [
         "schemas": .object(schemas),
@@ -87,6 +104,10 @@ public struct OpenAPIDocument {
     var members: [(name: String, value: JSONValue)] = [
       ("operationId", .string(operation.name)),
       ("summary", .string(operation.summary)),
+      (
+        "tags",
+        .array(application.tags.filter { operation.path.hasPrefix($0.path) }.prefix(1).map { .string($0.name) })
+      ),
       ("security", operation.access.security),
     ]
     let input = operation.input
