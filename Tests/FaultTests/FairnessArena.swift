@@ -50,6 +50,8 @@ final class FairnessArena: Sendable {
     let service = try Service(
       on: url, logIn: directory, settings: defaults.merging(settings) { $1 }, through: prefix)
     let arena = FairnessArena(service, kind, url, devices)
+    // After a start, nonces of the time before cannot be checked.
+    try await wait { try await devices[0].poll(of: service).status == 200 }
     try await BlockingThreads.run { try await body(arena) }
     #expect(try service.stop() == 0, "\(name)")
   }
@@ -145,7 +147,8 @@ final class FairnessArena: Sendable {
       "fairness, \(kind.rawValue), \(name): revocation in force after \(seen.revocations.most) ms at most "
         + "(\(seen.revocations.count) of them), reads \(seen.reads.percentile99) ms (p99), polls "
         + "\(seen.polls.percentile99) ms (p99), \(seen.residentKiB / 1024) MiB resident")
-    #expect(seen.failures.isEmpty, "\(seen.failures.prefix(5))")
+    let failures = seen.failures.prefix(3).map { String($0.prefix(400)) }
+    #expect(failures == [], "\(seen.failures.count) failures")
     #expect(!seen.revocations.isEmpty && seen.revocations.most <= stretched(Self.longestRevocationMilliseconds))
     #expect(!seen.reads.isEmpty && seen.reads.percentile99 <= stretched(Self.longestReadMilliseconds))
     #expect(!seen.polls.isEmpty)
