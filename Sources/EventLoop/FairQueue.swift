@@ -71,6 +71,14 @@ public struct FairQueue<Element> {
     add(1, to: turn.party)
   }
 
+  /// Puts an element before the party's others of the same urgency: the next step of work that has begun, which should end
+  /// before the party's next work begins. The bound per party does not count.
+  public mutating func appendFirst(_ element: Element, _ turn: Turn) throws(QueueFull) {
+    guard count < maximumCount else { throw .forAll }
+    lines[turn.urgency.rawValue].append(element, of: turn.party, isFirst: true)
+    add(1, to: turn.party)
+  }
+
   /// Removes the next element that `isReady`, of the highest urgency that has one; an ordinary one if
   /// `maximumUrgentInRow` urgent ones went before it. A party whose first element is not ready keeps its place.
   public mutating func removeFirst(where isReady: (Element) -> Bool = { _ in true }) -> Element? {
@@ -122,9 +130,13 @@ public struct FairQueue<Element> {
 }
 
 extension FairQueue.Lines {
-  fileprivate mutating func append(_ element: Element, of party: Int?) {
+  fileprivate mutating func append(_ element: Element, of party: Int?, isFirst: Bool = false) {
     if byParty[party] == nil { order.append(party) }
-    byParty[party, default: Queue()].append(element)
+    if isFirst {
+      byParty[party, default: Queue()].prepend(element)
+    } else {
+      byParty[party, default: Queue()].append(element)
+    }
   }
 
   fileprivate mutating func removeFirst(

@@ -18,6 +18,17 @@
 
   @inlinable public mutating func append(_ element: Element) { elements.append(element) }
 
+  /// Puts an element before all others. Takes time in proportion to `count` if none was removed since the queue last freed
+  /// its places.
+  @inlinable public mutating func prepend(_ element: Element) {
+    if head > 0 {
+      head -= 1
+      elements[head] = element
+    } else {
+      elements.insert(element, at: 0)
+    }
+  }
+
   @inlinable public mutating func removeFirst() -> Element? {
     guard head < elements.count else { return nil }
     let element = elements[head]

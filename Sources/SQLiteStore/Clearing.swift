@@ -73,7 +73,7 @@ extension SQLiteStore {
     atMost maximumRows: Int,
     _ body: @escaping @Sendable (SQLiteConnection, inout Clearing) throws(RegistryError) -> Void
   ) async throws(RegistryError) -> Int {
-    try await write(Turn(of: nil, .background)) { (writer) throws(RegistryError) in
+    try await write(Turn(of: nil, .background), .long) { (writer) throws(RegistryError) in
       try writer.transaction { () throws(RegistryError) in
         var clearing = Clearing(rowsLeft: maximumRows)
         try body(writer, &clearing)

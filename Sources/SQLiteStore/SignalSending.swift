@@ -7,7 +7,8 @@ extension SQLiteStore {
   public func insertSignal(
     _ signal: Signal, to addressees: Addressees, bounds: SignalBounds, step: Int, change: Change
   ) async throws(RegistryError) -> SignalProgress {
-    try await write(Turn(of: signal.clientID.hashValue)) { (writer) throws(RegistryError) in
+    try await write(Turn(of: signal.clientID.hashValue), addressees == .all ? .long : .short) {
+      (writer) throws(RegistryError) in
       try writer.transaction { () throws(RegistryError) in
         let number = try writer.checkSignal(signal, to: addressees, bounds: bounds)
         switch addressees {
@@ -29,7 +30,7 @@ extension SQLiteStore {
   public func continueSignal(
     _ signal: Signal, after progress: SignalProgress, step: Int, change: Change
   ) async throws(RegistryError) -> SignalProgress {
-    try await write(Turn(of: signal.clientID.hashValue), isContinuation: true) {
+    try await write(Turn(of: signal.clientID.hashValue), .nextStep) {
       (writer) throws(RegistryError) in
       try writer.transaction { () throws(RegistryError) in
         guard let reserved = try writer.firstRow(of: Self.selectReservation, .id(signal.id)) else {

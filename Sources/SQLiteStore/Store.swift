@@ -41,14 +41,14 @@ public final class SQLiteStore: RegistryStore, ClosableService, @unchecked Senda
 
   /// Calls `body` with the writer's connection, on the writer's thread; see `SQLiteDatabase.write`.
   func write<Value: Sendable>(
-    _ turn: Turn, isContinuation: Bool = false,
+    _ turn: Turn, _ size: SQLiteDatabase.Size = .short,
     _ body: @escaping @Sendable (SQLiteConnection) throws(RegistryError) -> Value
   ) async throws(RegistryError) -> Value {
     loop.assertCurrent()
     unansweredWrites += 1
     defer { unansweredWrites -= 1 }
     if timer == nil { startTimer() }
-    return try await database.write(turn, isContinuation: isContinuation, body)
+    return try await database.write(turn, size, body)
   }
 
   private func startTimer() {

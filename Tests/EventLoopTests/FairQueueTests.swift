@@ -23,6 +23,20 @@ struct FairQueueTests {
   }
 
   @Test
+  func `takes the next step of what has begun before the party's other elements, also where the party is full`()
+    throws
+  {
+    var queue = queue(perParty: 2)
+    for element in ["a1", "a2"] { try queue.append(element, Turn(of: 1)) }
+    for element in ["b1", "b2"] { try queue.append(element, Turn(of: 2)) }
+    try queue.appendFirst("a0", Turn(of: 1))
+    #expect(queue.removeFirst() == "a0")
+    try queue.appendFirst("b0", Turn(of: 2))
+    try queue.appendFirst("a0", Turn(of: 1))
+    #expect(elements(of: queue) == ["b0", "a0", "b1", "a1", "b2", "a2"])
+  }
+
+  @Test
   func `takes what is urgent before everything else, and what is in the background last`() throws {
     var queue = queue()
     try queue.append("clear", Turn(of: nil, .background))

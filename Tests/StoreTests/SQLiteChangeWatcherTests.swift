@@ -182,7 +182,7 @@ struct SQLiteChangeWatcherTests {
   }
 
   @Test
-  func `When the file is replaced, the owner is told once, and the trust ends`() async throws {
+  func `When the file is replaced, that is reported once, and the trust ends`() async throws {
     let file = try await TestDatabase(.sqlite)
     try await withWatcher(on: file) { watched in
       #expect(rename(file.location, file.location + ".away") == 0)

@@ -43,13 +43,36 @@ import Testing
       try await wait { running.database.waitingWrites == bound }
       #expect(await outcomes(3, noisy, running) == [.tooManyWaiting(limit: bound): 3])
       let others = Task { await outcomes(3, quiet, running) }
-      let continued = Task { await outcomes(2, noisy, running, isContinuation: true) }
+      let continued = Task { await outcomes(2, noisy, running, .nextStep) }
       try await wait { running.database.waitingWrites == bound + 5 }
       gate.open()
       await held.value
       #expect(await waiting.value == [nil: bound])
       #expect(await others.value == [nil: 3])
       #expect(await continued.value == [nil: 2])
+    }
+  }
+
+  @Test
+  func `Short writes do not wait in one commit with a long one`() async throws {
+    try await withRunningStore { running in
+      let (before, after) = (Gate(), Gate())
+      let held = Task { await running.hold(before) }
+      try await before.waitUntilReached()
+      let first = Task { await outcomes(1, quiet, running) }
+      try await wait { running.database.waitingWrites == 1 }
+      let long = Task {
+        try await running.database.write(noisy, .long) { (_) throws(RegistryError) in after.pass() }
+      }
+      try await wait { running.database.waitingWrites == 2 }
+      let second = Task { await outcomes(1, quiet, running) }
+      try await wait { running.database.waitingWrites == 3 }
+      before.open()
+      await held.value
+      let answers = await [first.value, second.value]
+      #expect(answers == [[nil: 1], [nil: 1]])
+      after.open()
+      try await long.value
     }
   }
 
@@ -111,13 +134,13 @@ import Testing
   }
 
   private func outcomes(
-    _ count: Int, _ turn: Turn, _ running: RunningSQLiteStore, isContinuation: Bool = false
+    _ count: Int, _ turn: Turn, _ running: RunningSQLiteStore, _ size: SQLiteDatabase.Size = .short
   ) async -> [RegistryError?: Int] {
     await withTaskGroup(of: RegistryError?.self) { group in
       for _ in 0..<count {
         group.addTask {
           do throws(RegistryError) {
-            try await running.database.write(turn, isContinuation: isContinuation) {
+            try await running.database.write(turn, size) {
               (_) throws(RegistryError) in
             }
             return nil

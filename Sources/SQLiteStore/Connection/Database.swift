@@ -12,7 +12,7 @@ private import Synchronization
 public final class SQLiteDatabase: @unchecked Sendable {
   /// Waiting writes. More are refused.
   static let maximumWaiting = 512
-  /// Waiting writes of one client. More are refused, but for those that continue what the client has begun.
+  /// Waiting writes of one client. More are refused, except those that continue what the client has begun.
   static let maximumWaitingPerClient = 64
   /// A write that waited longer is refused, and not executed.
   static let maximumWaitMilliseconds: Int64 = 5000
@@ -26,7 +26,7 @@ public final class SQLiteDatabase: @unchecked Sendable {
   /// The maximum of writes that share a commit. The first of them waits for the last.
   static let maximumWritesPerCommit = 64
   /// No write joins a shared transaction that is older.
-  static let maximumSharingMilliseconds: Int64 = 50
+  static let maximumSharingMilliseconds: Int64 = 20
 
   private let path: String
   /// The file that is open.
@@ -39,15 +39,25 @@ public final class SQLiteDatabase: @unchecked Sendable {
 
   private struct WriteQueue {
     var waiting = FairQueue<Write>(
-      maximumCount: SQLiteDatabase.maximumWaiting, maximumPerParty: 2 * SQLiteDatabase.maximumWaitingPerClient)
+      maximumCount: SQLiteDatabase.maximumWaiting, maximumPerParty: SQLiteDatabase.maximumWaitingPerClient)
     /// Whether the writer's thread takes what is waiting.
     var isServed = false
     var isClosed = false
   }
 
+  enum Size: Sendable {
+    case short
+    /// Up to some 2,000 rows. It shares no commit, so that no short write waits for it in one.
+    case long
+    /// A long write that continues what the client has begun. It goes before the client's other writes, and their bound
+    /// does not count.
+    case nextStep
+  }
+
   /// A write that waits. Exactly one of its closures is called.
   private struct Write: Sendable {
     var turn: Turn
+    let size: Size
     let queuedMilliseconds: Int64
     /// Runs the write on the writer's thread. The result answers the caller, given the error that undid the write or nil.
     let run: @Sendable (SQLiteConnection) -> (RegistryError?) -> Void
@@ -116,22 +126,20 @@ public final class SQLiteDatabase: @unchecked Sendable {
   ///
   /// - Parameters:
   ///   - turn: the client, and how soon the write must be done. A shared commit ends with an urgent write.
-  ///   - isContinuation: whether the write continues what the client has begun, and the bound on its waiting writes
-  ///     therefore does not count.
   func write<Value: Sendable>(
-    _ turn: Turn = Turn(of: nil), isContinuation: Bool = false,
+    _ turn: Turn = Turn(of: nil), _ size: Size = .short,
     _ body: @escaping @Sendable (SQLiteConnection) throws(RegistryError) -> Value
   ) async throws(RegistryError) -> Value {
     try checkFile()
     let result: Result<Value, RegistryError> = await withUnsafeContinuation { continuation in
       let write = Write(
-        turn: turn, queuedMilliseconds: MonotonicClock.milliseconds,
+        turn: turn, size: size, queuedMilliseconds: MonotonicClock.milliseconds,
         run: { writer in
           let result = Self.result(of: body, writer)
           return { undone in continuation.resume(returning: undone.map { .failure($0) } ?? result) }
         },
         refuse: { continuation.resume(returning: .failure($0)) })
-      do throws(RegistryError) { try enqueue(write, isContinuation) } catch { write.refuse(error) }
+      do throws(RegistryError) { try enqueue(write) } catch { write.refuse(error) }
     }
     return try result.get()
   }
@@ -142,18 +150,19 @@ public final class SQLiteDatabase: @unchecked Sendable {
     do throws(RegistryError) { return .success(try body(writer)) } catch { return .failure(error) }
   }
 
-  private func enqueue(_ write: Write, _ isContinuation: Bool) throws(RegistryError) {
+  private func enqueue(_ write: Write) throws(RegistryError) {
     do throws(QueueFull) {
       try queue.withLock { (queue) throws(QueueFull) in
         guard !queue.isClosed else { throw .forAll }
-        if let party = write.turn.party, !isContinuation {
-          guard queue.waiting.count(of: party) < Self.maximumWaitingPerClient else { throw .forParty }
-        }
         if !queue.isServed {
           try pool.submit { [self] in serve() }
           queue.isServed = true
         }
-        try queue.waiting.append(write, write.turn)
+        if write.size == .nextStep {
+          try queue.waiting.appendFirst(write, write.turn)
+        } else {
+          try queue.waiting.append(write, write.turn)
+        }
       }
     } catch {
       throw error == .forAll ? Self.full : .tooManyWaiting(limit: Self.maximumWaitingPerClient)
@@ -184,7 +193,7 @@ public final class SQLiteDatabase: @unchecked Sendable {
   private func serve() {
     while let first = next() {
       guard let writer else { preconditionFailure("the connection is closed after the last write") }
-      if waitingWrites == 0 {
+      if first.size != .short || waitingWrites == 0 {
         first.run(writer)(nil)
       } else {
         runTogether(first, on: writer)
@@ -226,7 +235,7 @@ public final class SQLiteDatabase: @unchecked Sendable {
   private func nextToShare(after write: Write) -> Write? {
     queue.withLock { queue in
       let isOver = write.turn.urgency == .urgent && queue.waiting.firstUrgency != .urgent
-      return isOver ? nil : queue.waiting.removeFirst()
+      return isOver ? nil : queue.waiting.removeFirst { $0.size == .short }
     }
   }
 
