@@ -16,8 +16,8 @@ public final class HTTPServer: @unchecked Sendable {
   /// The certificate for new connections; nil without TLS.
   private var identity: TLSIdentity?
 
-  private let listening: Int32
-  private var acceptWatch: DescriptorWatch?
+  /// The listening sockets, one per address; none once the server shuts down.
+  private var listening: [(descriptor: Int32, watch: DescriptorWatch)] = []
   /// While the system has no free descriptor.
   private var acceptPause: Timer?
   private var connections: [ObjectIdentifier: Connection] = [:]
@@ -66,13 +66,13 @@ public final class HTTPServer: @unchecked Sendable {
 
   /// Starts serving. Call it on the loop.
   /// - Parameters:
-  ///   - descriptor: a listening socket of `Listener`, which the server closes.
+  ///   - descriptors: the listening sockets of `Listener` for this loop, which the server closes.
   /// - tls: the certificate for new connections; nil for HTTP without TLS.
   /// - trustedProxies: the proxies whose `X-Forwarded-For` is used.
   /// - commonFields: fields of every answer, in addition to those that `Response` lists.
   /// - ledger: what servers count together; nil for a server that counts alone.
   public init(
-    on loop: EventLoop, listening descriptor: Int32, tls: TLSIdentity? = nil, limits: HTTPLimits,
+    on loop: EventLoop, listening descriptors: [Int32], tls: TLSIdentity? = nil, limits: HTTPLimits,
     trustedProxies: TrustedProxies = .none, commonFields: [CommonField] = [],
     ledger: ConnectionLedger? = nil, responder: any Responder
   ) throws(HTTPServerError) {
@@ -85,21 +85,27 @@ public final class HTTPServer: @unchecked Sendable {
     self.ledger = ledger ?? ConnectionLedger(within: limits)
     handlers = Handlers(on: loop, responder)
     identity = tls
-    listening = descriptor
     writer = ResponseWriter(commonFields: commonFields)
     wheel = TimerWheel(tickMilliseconds: limits.deadlineTickMilliseconds, now: loop.nowMilliseconds)
     wheelTimer = Timer(on: loop)
     acceptPause = Timer(on: loop)
     do throws(EventLoopError) {
-      acceptWatch = try DescriptorWatch(descriptor, on: loop)
+      for descriptor in descriptors {
+        listening.append((descriptor, try DescriptorWatch(descriptor, on: loop)))
+      }
     } catch {
       isShutDown = true
       closeTimers()
-      close(descriptor)
+      for (_, watch) in listening { watch.close() }
+      for descriptor in descriptors { close(descriptor) }
       throw HTTPServerError(description: "cannot poll the listening socket: \(error)")
     }
-    boundUnsentBytes()
-    acceptWatch?.start(for: .readable) { [unowned self] _ in accept(atMost: limits.maximumAcceptsPerPass) }
+    for (descriptor, watch) in listening {
+      boundUnsentBytes(of: descriptor)
+      watch.start(for: .readable) { [unowned self] _ in
+        accept(at: descriptor, atMost: limits.maximumAcceptsPerPass)
+      }
+    }
   }
 
   deinit {
@@ -120,19 +126,19 @@ public final class HTTPServer: @unchecked Sendable {
 
   /// Without it, the system keeps megabytes for a client that does not read (tcp_wmem), which no bound of ours counts.
   /// Accepted connections inherit it.
-  private func boundUnsentBytes() {
+  private func boundUnsentBytes(of descriptor: Int32) {
     var bytes = Int32(limits.maximumUnsentBytes)
     setsockopt(
-      listening, Int32(IPPROTO_TCP), TCP_NOTSENT_LOWAT, &bytes, socklen_t(MemoryLayout<Int32>.size))
+      descriptor, Int32(IPPROTO_TCP), TCP_NOTSENT_LOWAT, &bytes, socklen_t(MemoryLayout<Int32>.size))
   }
 
   // MARK: Accepting
 
-  private func accept(atMost maximum: Int) {
+  private func accept(at listening: Int32, atMost maximum: Int) {
     for _ in 0..<maximum {
       guard hasRoom || idle.oldest != nil || unfinished.oldest != nil else {
         isFull = true
-        return acceptWatch?.change(to: []) ?? ()
+        return watchListening(for: [])
       }
       var address = sockaddr_storage()
       var length = socklen_t(MemoryLayout<sockaddr_storage>.size)
@@ -142,6 +148,11 @@ public final class HTTPServer: @unchecked Sendable {
       guard descriptor >= 0 else { return acceptFailed(errno) }
       admit(descriptor, peer: IPAddress(address))
     }
+  }
+
+  /// Waits for connections at all addresses, or at none.
+  private func watchListening(for interest: DescriptorWatch.Readiness) {
+    for (_, watch) in listening { watch.change(to: interest) }
   }
 
   private var hasRoom: Bool { connections.count < limits.maximumConnectionsPerLoop }
@@ -180,7 +191,7 @@ public final class HTTPServer: @unchecked Sendable {
   func canMakeRoom() {
     guard isFull else { return }
     isFull = false
-    if !isDraining, acceptPause?.isActive != true { acceptWatch?.change(to: .readable) }
+    if !isDraining, acceptPause?.isActive != true { watchListening(for: .readable) }
   }
 
   private func forget(_ peer: IPAddress) {
@@ -191,9 +202,9 @@ public final class HTTPServer: @unchecked Sendable {
     switch code {
     case EMFILE, ENFILE, ENOBUFS, ENOMEM:
       // The connection stays in the backlog, and the loop would report it again at once.
-      acceptWatch?.change(to: [])
+      watchListening(for: [])
       acceptPause?.start(afterMilliseconds: limits.acceptPauseMilliseconds) { [unowned self] in
-        acceptWatch?.change(to: .readable)
+        watchListening(for: .readable)
       }
     // No connection is left, or the client of the next one has given up (accept(2)).
     default: break
@@ -285,12 +296,14 @@ public final class HTTPServer: @unchecked Sendable {
     loop.assertCurrent()
     guard !isShutDown else { return }
     isDraining = true
-    // Closing the socket resets the connections in its backlog, and one more could arrive after the last check.
-    dropNewConnections()
-    accept(atMost: limits.listenBacklog)
-    acceptWatch?.close()
-    acceptWatch = nil
-    close(listening)
+    for (descriptor, watch) in listening {
+      // Closing the socket resets the connections in its backlog, and one more could arrive after the last check.
+      dropNewConnections(at: descriptor)
+      accept(at: descriptor, atMost: limits.listenBacklog)
+      watch.close()
+      close(descriptor)
+    }
+    listening = []
     await drain(timeoutMilliseconds: timeoutMilliseconds)
     for connection in connections.values { connection.abandon() }
     for connection in connections.values { connection.end() }
@@ -301,7 +314,7 @@ public final class HTTPServer: @unchecked Sendable {
 
   /// From now on the system drops what arrives at the listening socket, as if nothing listened. Connections that it
   /// has completed can still be accepted.
-  private func dropNewConnections() {
+  private func dropNewConnections(at listening: Int32) {
     var program = drop_everything()
     setsockopt(listening, SOL_SOCKET, SO_ATTACH_FILTER, &program, socklen_t(MemoryLayout<sock_fprog>.size))
   }

@@ -1,12 +1,19 @@
 internal import Glibc
 
-/// A listening address: one socket per event loop, among which the system distributes the connections (SO_REUSEPORT).
+/// The listening addresses of a host: at each, one socket per event loop, among which the system distributes the
+/// connections (SO_REUSEPORT).
 public struct Listener: Sendable {
-  /// One socket per event loop. The server that takes it also closes it.
-  public let descriptors: [Int32]
-  /// The port, also if the system chose it.
+  /// The sockets of each event loop, one per address. The server that takes them also closes them.
+  public let descriptors: [[Int32]]
+  /// The addresses as text, without brackets, in the order of the resolution. At least one.
+  public let addresses: [String]
+  /// The port of all addresses, also if the system chose it.
   public let port: UInt16
 
+  /// How often port 0 chooses another port, because the one that is free at the first address is in use at another.
+  private static let maximumPortChoices = 16
+
+  /// Listens at each address of the host. Skips addresses that this machine does not have, unless it has none of them.
   /// - Parameters:
   ///   - host: a name or an address, without brackets.
   /// - port: 0 chooses a free one.
@@ -14,70 +21,153 @@ public struct Listener: Sendable {
   public init(
     host: String, port: UInt16, count: Int, backlog: Int, setting: String = "LISTEN"
   ) throws(ListenerError) {
-    let what = Wanted(name: "\(host.contains(":") ? "[\(host)]" : host):\(port)", setting: setting)
-    var address = try Self.resolve(host, port: port, what: what)
-    if port != 0 {
-      // SO_REUSEPORT would let a second process share the port unnoticed: a socket without it fails if another process
-      // listens.
-      close(try Self.bind(&address, isShared: false, what: what))
-    }
-    var descriptors: [Int32] = []
-    do throws(ListenerError) {
-      for _ in 0..<count {
-        let descriptor = try Self.bind(&address, isShared: true, what: what)
-        descriptors.append(descriptor)
-        guard listen(descriptor, Int32(backlog)) == 0 else { throw ListenerError(what: what, code: errno) }
-      }
-    } catch {
-      for descriptor in descriptors { close(descriptor) }
-      throw error
-    }
-    self.descriptors = descriptors
-    self.port = address.port
+    try self.init(hosts: [host], port: port, count: count, backlog: backlog, setting: setting)
   }
 
-  /// The requested address, for an error text.
+  /// The same, at each address of several hosts.
+  init(
+    hosts: [String], port: UInt16, count: Int, backlog: Int, setting: String = "LISTEN"
+  ) throws(ListenerError) {
+    var candidates: [Address] = []
+    for host in hosts {
+      for address in try Self.resolve(host, port: port) where !candidates.contains(address) {
+        candidates.append(address)
+      }
+    }
+    let wanted = Wanted(candidates: candidates, count: count, backlog: backlog, setting: setting)
+    for _ in 1..<Self.maximumPortChoices where port == 0 {
+      do throws(ListenerError) {
+        try self.init(wanted)
+        return
+      } catch {
+        guard error.code == EADDRINUSE else { throw error }
+      }
+    }
+    try self.init(wanted)
+  }
+
+  private init(_ wanted: Wanted) throws(ListenerError) {
+    var groups: [[Int32]] = []
+    var addresses: [String] = []
+    var chosenPort: UInt16 = 0
+    var missing: ListenerError?
+    for var address in wanted.candidates {
+      if address.port == 0 { address.port = chosenPort }
+      do throws(ListenerError) {
+        groups.append(try Self.sockets(at: &address, wanted))
+        addresses.append(address.text)
+        chosenPort = address.port
+      } catch {
+        // Without IPv6 in the kernel there is not even a socket.
+        guard [EADDRNOTAVAIL, EAFNOSUPPORT].contains(error.code) else {
+          for descriptor in groups.joined() { close(descriptor) }
+          throw error
+        }
+        missing = missing ?? error
+      }
+    }
+    if groups.isEmpty, let missing { throw missing }
+    descriptors = (0..<wanted.count).map { loop in groups.map { $0[loop] } }
+    self.addresses = addresses
+    port = chosenPort
+  }
+
   fileprivate struct Wanted {
-    let name: String
+    let candidates: [Address]
+    let count: Int
+    let backlog: Int
     let setting: String
   }
 
-  private struct Address {
+  fileprivate struct Address: Equatable {
+    /// The host that it was resolved from.
+    let host: String
     var storage = sockaddr_storage()
     var length: socklen_t
 
     var family: Int32 { Int32(storage.ss_family) }
     /// At the same offset for IPv4 and IPv6.
     var port: UInt16 {
-      withUnsafeBytes(of: storage) { UInt16(bigEndian: $0.load(fromByteOffset: 2, as: UInt16.self)) }
+      get { withUnsafeBytes(of: storage) { UInt16(bigEndian: $0.load(fromByteOffset: 2, as: UInt16.self)) } }
+      set {
+        withUnsafeMutableBytes(of: &storage) {
+          $0.storeBytes(of: newValue.bigEndian, toByteOffset: 2, as: UInt16.self)
+        }
+      }
+    }
+
+    /// The address without the port, in digits, with the zone of a link-local one.
+    var text: String {
+      let capacity = Int(NI_MAXHOST)
+      return withSocketAddress { socketAddress in
+        String(unsafeUninitializedCapacity: capacity) { text in
+          text.withMemoryRebound(to: CChar.self) { text in
+            getnameinfo(
+              socketAddress, length, text.baseAddress!, socklen_t(capacity), nil, 0, NI_NUMERICHOST) == 0
+              ? strlen(text.baseAddress!) : 0
+          }
+        }
+      }
+    }
+
+    func withSocketAddress<Value>(_ body: (UnsafePointer<sockaddr>) -> Value) -> Value {
+      withUnsafePointer(to: storage) { $0.withMemoryRebound(to: sockaddr.self, capacity: 1, body) }
+    }
+
+    static func == (one: Address, other: Address) -> Bool {
+      withUnsafeBytes(of: one.storage) { one in
+        withUnsafeBytes(of: other.storage) { other in one.elementsEqual(other) }
+      }
     }
   }
 
-  private static func resolve(_ host: String, port: UInt16, what: Wanted) throws(ListenerError) -> Address {
+  private static func resolve(_ host: String, port: UInt16) throws(ListenerError) -> [Address] {
     var hints = addrinfo()
     hints.ai_flags = AI_PASSIVE
     hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
     var found: UnsafeMutablePointer<addrinfo>?
     let status = getaddrinfo(host, String(port), &hints, &found)
     defer { freeaddrinfo(found) }
-    guard status == 0, let first = found?.pointee else {
-      throw ListenerError(
-        description: "cannot listen on \(what.name): \(String(cString: gai_strerror(status)))")
+    guard status == 0 else { throw ListenerError(resolving: host, port: port, status: status) }
+    return sequence(first: found, next: { $0?.pointee.ai_next }).compactMap { $0?.pointee }.map { result in
+      var address = Address(host: host, length: result.ai_addrlen)
+      withUnsafeMutableBytes(of: &address.storage) {
+        $0.copyMemory(from: UnsafeRawBufferPointer(start: result.ai_addr, count: Int(result.ai_addrlen)))
+      }
+      return address
     }
-    var address = Address(length: first.ai_addrlen)
-    withUnsafeMutableBytes(of: &address.storage) {
-      $0.copyMemory(from: UnsafeRawBufferPointer(start: first.ai_addr, count: Int(first.ai_addrlen)))
-    }
-    return address
   }
 
-  /// Binds a new socket, and sets `address` to its address.
+  /// The listening sockets of the event loops at one address. Sets its port.
+  private static func sockets(at address: inout Address, _ wanted: Wanted) throws(ListenerError) -> [Int32] {
+    if address.port != 0 {
+      // SO_REUSEPORT would let a second process share the port unnoticed: a socket without it fails if another process
+      // listens.
+      close(try bind(&address, isShared: false, wanted))
+    }
+    var descriptors: [Int32] = []
+    do throws(ListenerError) {
+      for _ in 0..<wanted.count {
+        let descriptor = try bind(&address, isShared: true, wanted)
+        descriptors.append(descriptor)
+        guard listen(descriptor, Int32(wanted.backlog)) == 0 else {
+          throw ListenerError(address, wanted, code: errno)
+        }
+      }
+    } catch {
+      for descriptor in descriptors { close(descriptor) }
+      throw error
+    }
+    return descriptors
+  }
+
+  /// Binds a new socket, and sets the port of `address` to its port.
   private static func bind(
-    _ address: inout Address, isShared: Bool, what: Wanted
+    _ address: inout Address, isShared: Bool, _ wanted: Wanted
   ) throws(ListenerError) -> Int32 {
     let type = Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue)
     let descriptor = socket(address.family, type, 0)
-    guard descriptor >= 0 else { throw ListenerError(what: what, code: errno) }
+    guard descriptor >= 0 else { throw ListenerError(address, wanted, code: errno) }
     var on: Int32 = 1
     let size = socklen_t(MemoryLayout<Int32>.size)
     setsockopt(descriptor, SOL_SOCKET, SO_REUSEADDR, &on, size)
@@ -92,7 +182,7 @@ public struct Listener: Sendable {
     guard status else {
       let code = errno
       close(descriptor)
-      throw ListenerError(what: what, code: code)
+      throw ListenerError(address, wanted, code: code)
     }
     return descriptor
   }
@@ -101,17 +191,29 @@ public struct Listener: Sendable {
 /// Why listening failed, and what to do.
 public struct ListenerError: Error, CustomStringConvertible {
   public let description: String
+  /// The error number of the system call that failed; nil if the host has no address.
+  fileprivate let code: Int32?
 
-  init(description: String) { self.description = description }
+  fileprivate init(resolving host: String, port: UInt16, status: Int32) {
+    description = "cannot listen on \(Self.name(host, port)): \(String(cString: gai_strerror(status)))"
+    code = nil
+  }
 
-  fileprivate init(what: Listener.Wanted, code: Int32) {
+  fileprivate init(_ address: Listener.Address, _ wanted: Listener.Wanted, code: Int32) {
     let advice =
       switch code {
-      case EADDRINUSE: "; stop what listens there, or set \(what.setting) to another port"
+      case EADDRINUSE: "; stop what listens there, or set \(wanted.setting) to another port"
       case EACCES: "; ports below 1024 need a right that this user lacks"
       case EADDRNOTAVAIL: "; this machine has no such address"
       default: ""
       }
-    description = "cannot listen on \(what.name): \(String(cString: strerror(code)))\(advice)"
+    let which = address.text == address.host ? "" : " (\(address.text))"
+    description =
+      "cannot listen on \(Self.name(address.host, address.port))\(which): \(String(cString: strerror(code)))\(advice)"
+    self.code = code
+  }
+
+  private static func name(_ host: String, _ port: UInt16) -> String {
+    host.contains(":") ? "[\(host)]:\(port)" : "\(host):\(port)"
   }
 }

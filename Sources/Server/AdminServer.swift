@@ -5,8 +5,8 @@ internal import Observability
 /// The HTTP server of the metrics. It has a separate address and a separate loop, so that it answers even if the
 /// clients' loops are blocked. It has neither TLS nor authentication.
 final class AdminServer: ClosableService {
-  /// The address it listens on; the port is the system's choice if 0 was configured.
-  let address: ListenAddress
+  /// The addresses it listens on, at least one; the port is the system's choice if 0 was configured.
+  let addresses: [ListenAddress]
   private let loop: EventLoop
   private let http: HTTPServer
 
@@ -17,7 +17,7 @@ final class AdminServer: ClosableService {
   /// How long requests in progress may take when the service stops.
   static let shutDownTimeoutMilliseconds = 1_000
 
-  /// Binds the address. Throws an error that names the setting.
+  /// Binds the addresses of a host. Throws an error that names the setting.
   static func listen(at address: ListenAddress) throws(ListenerError) -> Listener {
     try Listener(
       host: address.host, port: address.port, count: 1, backlog: listenBacklog,
@@ -25,7 +25,7 @@ final class AdminServer: ClosableService {
   }
 
   /// Starts the server. Throws `EventLoopError` if the system cannot start a thread, and `HTTPServerError`.
-  init(listener: Listener, host: String, metrics: Metrics) async throws {
+  init(listener: Listener, metrics: Metrics) async throws {
     var limits = HTTPLimits()
     limits.maximumConnectionsPerLoop = Self.maximumConnections
     let loop = try EventLoop(name: "admin")
@@ -39,7 +39,7 @@ final class AdminServer: ClosableService {
       loop.stop()
       throw error
     }
-    address = ListenAddress(host: host, port: listener.port)
+    addresses = ListenAddress.all(of: listener)
     self.loop = loop
   }
 

@@ -7,9 +7,9 @@ public import Registry
 
 /// A running service.
 public struct RunningServer: Sendable {
-  /// The address it listens on; the port is the system's choice if 0 was configured.
+  /// The first address it listens on; the port is the system's choice if 0 was configured.
   public let address: ListenAddress
-  /// The address of the metrics; nil if they are turned off.
+  /// The first address of the metrics; nil if they are turned off.
   public let adminAddress: ListenAddress?
   let servers: HTTPServers
   let services: RunningServices
@@ -147,20 +147,28 @@ private func compose(
   partMetrics.describe(logger, requestLog)
   for (loop, pulse) in zip(loops, partMetrics.describe(loops)) { services.start(pulse, on: loop) }
   var admin: AdminServer?
-  if let adminListener, let host = configuration.adminListen?.host {
-    let server = try await AdminServer(listener: adminListener, host: host, metrics: metrics)
+  if let adminListener {
+    let server = try await AdminServer(listener: adminListener, metrics: metrics)
     services.start(server)
     admin = server
   }
-  let address = ListenAddress(host: configuration.listen.host, port: listener.port)
+  let addresses = ListenAddress.all(of: listener)
   logger.log(
     .info, "listening",
     [
-      "address": address.description, "scheme": configuration.tls == nil ? "http" : "https",
-      "admin_address": admin?.address.description ?? "off",
+      "address": addresses[0].description, "scheme": configuration.tls == nil ? "http" : "https",
+      "admin_address": admin?.addresses[0].description ?? "off",
       "database": configuration.database.description, "event_loops": String(loops.count),
     ])
+  // The other addresses of a name.
+  for address in addresses.dropFirst() {
+    logger.log(.info, "listening", ["address": address.description])
+  }
+  for address in admin?.addresses.dropFirst() ?? [] {
+    logger.log(.info, "listening", ["admin_address": address.description])
+  }
   if let systemd = configuration.systemd { services.start(SystemdNotices(to: systemd, loops: loops)) }
   return RunningServer(
-    address: address, adminAddress: admin?.address, servers: servers, services: services, logger: logger)
+    address: addresses[0], adminAddress: admin?.addresses[0], servers: servers, services: services,
+    logger: logger)
 }

@@ -1,6 +1,6 @@
 import EventLoop
 import Foundation
-import HTTP
+@testable import HTTP
 import TestSupport
 import Testing
 
@@ -155,7 +155,7 @@ struct ServingTests {
   @Test
   func `says what listens where it should`() async throws {
     let first = try Listener(host: "localhost", port: 0, count: 2, backlog: 8)
-    #expect(first.descriptors.count == 2 && first.port > 0)
+    #expect(first.descriptors.count == 2 && first.port > 0 && first.addresses.contains("127.0.0.1"))
     let error = #expect(throws: ListenerError.self) {
       try Listener(host: "localhost", port: first.port, count: 1, backlog: 8)
     }
@@ -164,6 +164,48 @@ struct ServingTests {
       try Listener(host: "no.such.host.invalid", port: 0, count: 1, backlog: 8)
     }
     #expect(throws: ListenerError.self) { try Listener(host: "192.0.2.1", port: 1, count: 1, backlog: 8) }
-    for descriptor in first.descriptors { close(descriptor) }
+    for descriptor in first.descriptors.joined() { close(descriptor) }
+  }
+
+  @Test(arguments: [["127.0.0.2", "192.0.2.1", "127.0.0.3", "127.0.0.2"], ["::1", "127.0.0.6"]])
+  func `serves all addresses of a host that this machine has, at one port`(hosts: [String]) async throws {
+    let expected = Set(hosts).subtracting(Self.hasVersion6 ? ["192.0.2.1"] : ["192.0.2.1", "::1"])
+    let listener = try Listener(hosts: hosts, port: 0, count: 1, backlog: 8)
+    #expect(Set(listener.addresses) == expected && listener.addresses.count == expected.count)
+    var limits = HTTPLimits()
+    limits.maximumConnectionsPerLoop = 1
+    try await TestServer.run(at: listener, limits: limits) { server in
+      // It leaves no room for the others until it ends.
+      async let first = server.client(at: listener.addresses[0]).send("GET", "/wait")
+      await server.gate.untilHolding(1)
+      async let second = server.client(at: listener.addresses.last!).send("GET", "/empty")
+      server.gate.open()
+      let statuses = try await (first.status, second.status)
+      #expect(statuses == (200, 204))
+      for address in listener.addresses {
+        #expect(try await server.client(at: address).send("GET", "/empty").status == 204)
+      }
+    }
+    // No socket is left.
+    let again = try Listener(hosts: listener.addresses, port: listener.port, count: 2, backlog: 8)
+    #expect(again.addresses == listener.addresses && again.port == listener.port)
+    for descriptor in again.descriptors.joined() { close(descriptor) }
+  }
+
+  private static let hasVersion6: Bool = {
+    guard let listener = try? Listener(host: "::1", port: 0, count: 1, backlog: 1) else { return false }
+    for descriptor in listener.descriptors.joined() { close(descriptor) }
+    return true
+  }()
+
+  @Test
+  func `listens at no address of a host if the port is in use at one, and says at which`() throws {
+    let first = try Listener(host: "127.0.0.5", port: 0, count: 1, backlog: 8)
+    let error = #expect(throws: ListenerError.self) {
+      try Listener(hosts: ["127.0.0.4", "127.0.0.5"], port: first.port, count: 1, backlog: 8)
+    }
+    #expect(error?.description.contains("127.0.0.5:\(first.port): Address already in use") == true)
+    let other = try Listener(host: "127.0.0.4", port: first.port, count: 1, backlog: 8)
+    for descriptor in (first.descriptors + other.descriptors).joined() { close(descriptor) }
   }
 }

@@ -137,13 +137,15 @@ struct TestServer: Sendable {
 
   var client: HTTPClient { HTTPClient(port: port) }
 
+  func client(at address: String) -> HTTPClient { HTTPClient(host: address, port: port) }
+
   static func run(
-    limits: HTTPLimits = HTTPLimits(), tls: TLSIdentity? = nil, trustedProxies: TrustedProxies = .none,
-    _ body: @Sendable (TestServer) async throws -> Void
+    at listener: Listener? = nil, limits: HTTPLimits = HTTPLimits(), tls: TLSIdentity? = nil,
+    trustedProxies: TrustedProxies = .none, _ body: @Sendable (TestServer) async throws -> Void
   ) async throws {
     let loop = try EventLoop(name: "http-test")
     let gate = Gate()
-    let listener = try Listener(host: "127.0.0.1", port: 0, count: 1, backlog: 128)
+    let listener = try listener ?? Listener(host: "127.0.0.1", port: 0, count: 1, backlog: 128)
     let http = try await loop.run { () throws in
       try HTTPServer(
         on: loop, listening: listener.descriptors[0], tls: tls, limits: limits,

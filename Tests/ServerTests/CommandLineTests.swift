@@ -251,6 +251,33 @@ struct CommandLineTests {
     await program.expectEnd()
   }
 
+  @Test(
+    .enabled("the system lets this user replace /etc/hosts for one process") {
+      let probe = try? await Program.run(["--mount", "/bin/true"], executable: "/usr/bin/unshare")
+      return probe?.status == 0
+    })
+  func `listens at all addresses of a name, and logs each`() async throws {
+    let hosts = "\(directory.path)/hosts"
+    try Data("127.0.0.1 localhost\n127.0.0.7 localhost\n".utf8).write(to: URL(fileURLWithPath: hosts))
+    let program = try Program(
+      ["--mount", "/bin/sh", "-c", "mount --bind $0 /etc/hosts && exec $1 serve", hosts, Program.built],
+      [
+        secret, "DATABASE_URL=sqlite:\(directory.path)/registry.db", "LISTEN=localhost:0",
+        "ADMIN_LISTEN=localhost:0", "PATH=/usr/bin:/bin",
+      ], executable: "/usr/bin/unshare")
+    for target in ["address": "/readyz", "admin_address": "/metrics"] {
+      for host in ["127.0.0.1", "127.0.0.7"] {
+        let line = try await program.errorLine(containing: "\"\(target.key)\":\"\(host):")
+        #expect(line.contains(#""event":"listening""#))
+        let pattern = try Regex("\"\(target.key)\":\"\(host):(\\d+)\"", as: (Substring, Substring).self)
+        let port = try #require(line.firstMatch(of: pattern).flatMap { UInt16($0.1) })
+        #expect(try await HTTPClient(host: host, port: port).send("GET", target.value).status == 200)
+      }
+    }
+    program.send(SIGTERM)
+    await program.expectEnd()
+  }
+
   @Test
   func `says when the port is taken or the database is out of reach, and exits with 1`() async throws {
     let file = "DATABASE_URL=sqlite:\(directory.path)/registry.db"

@@ -114,8 +114,8 @@ import Testing
     for pulse in PartMetrics(metrics: metrics).describe([loop]) { services.start(pulse, on: loop) }
     let address = try #require(ListenAddress("127.0.0.1:0"))
     let admin = try await AdminServer(
-      listener: AdminServer.listen(at: address), host: address.host, metrics: metrics)
-    let client = HTTPClient(port: admin.address.port)
+      listener: AdminServer.listen(at: address), metrics: metrics)
+    let client = HTTPClient(port: admin.addresses[0].port)
 
     let stuck = DispatchSemaphore(value: 0)
     loop.submit { stuck.wait() }

@@ -6,15 +6,18 @@ public final class ClientSocket {
   public let descriptor: Int32
   private let deadline: Date
 
-  /// - Parameter source: the address that it comes from, one of 127.0.0.0/8; nil for the system's choice.
-  public init(port: UInt16, from source: String? = nil, deadline: Date) throws {
+  /// - Parameters:
+  ///   - host: an address of this machine.
+  ///   - source: the address that it comes from, one of 127.0.0.0/8; nil for the system's choice.
+  public init(to host: String = "127.0.0.1", port: UInt16, from source: String? = nil, deadline: Date) throws {
     self.deadline = deadline
-    descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    descriptor = socket(
+      host.contains(":") ? AF_INET6 : AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
     guard descriptor >= 0 else { throw HTTPClientError("no socket: errno \(errno)") }
     if let source, Self.with(source, port: 0, { Glibc.bind(descriptor, $0, $1) }) != 0 {
       throw HTTPClientError("not bound to \(source): errno \(errno)")
     }
-    guard Self.with("127.0.0.1", port: port, { connect(descriptor, $0, $1) }) == 0 else {
+    guard Self.with(host, port: port, { connect(descriptor, $0, $1) }) == 0 else {
       throw HTTPClientError("not connected to port \(port): errno \(errno)")
     }
   }
@@ -22,15 +25,12 @@ public final class ClientSocket {
   private static func with(
     _ host: String, port: UInt16, _ body: (UnsafePointer<sockaddr>, socklen_t) -> Int32
   ) -> Int32 {
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_port = port.bigEndian
-    address.sin_addr.s_addr = inet_addr(host)
-    return withUnsafePointer(to: &address) {
-      $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        body($0, socklen_t(MemoryLayout<sockaddr_in>.size))
-      }
-    }
+    var hints = addrinfo()
+    hints.ai_flags = AI_NUMERICHOST
+    var found: UnsafeMutablePointer<addrinfo>?
+    guard getaddrinfo(host, String(port), &hints, &found) == 0, let found else { return -1 }
+    defer { freeaddrinfo(found) }
+    return body(found.pointee.ai_addr, found.pointee.ai_addrlen)
   }
 
   deinit { close(descriptor) }

@@ -4,10 +4,13 @@ import Glibc
 /// Sends the given bytes of HTTP/1.1 over new sockets, so that tests can send what no proper client would. Each
 /// exchange blocks a separate thread, and ends at a deadline.
 public struct HTTPClient: Sendable {
+  public let host: String
   public let port: UInt16
   public var deadlineSeconds: Double
 
-  public init(port: UInt16, deadlineSeconds: Double = 30) {
+  /// - Parameter host: an address of this machine.
+  public init(host: String = "127.0.0.1", port: UInt16, deadlineSeconds: Double = 30) {
+    self.host = host
     self.port = port
     self.deadlineSeconds = deadlineSeconds
   }
@@ -36,7 +39,7 @@ public struct HTTPClient: Sendable {
   /// long each took.
   public func sendInTurn(_ requests: [[UInt8]]) async throws -> [(answer: HTTPAnswer, duration: Duration)] {
     try await onOwnThread {
-      let socket = try ClientSocket(port: port, deadline: Date(timeIntervalSinceNow: deadlineSeconds))
+      let socket = try ClientSocket(to: host, port: port, deadline: Date(timeIntervalSinceNow: deadlineSeconds))
       return try requests.map { request in
         let start = ContinuousClock.now
         let answer = try exchange(request, on: socket)
@@ -59,7 +62,7 @@ public struct HTTPClient: Sendable {
   }
 
   private func exchange(_ bytes: [UInt8], methods: [String]) throws -> [HTTPAnswer] {
-    let socket = try ClientSocket(port: port, deadline: Date(timeIntervalSinceNow: deadlineSeconds))
+    let socket = try ClientSocket(to: host, port: port, deadline: Date(timeIntervalSinceNow: deadlineSeconds))
     socket.write(bytes)
     var received: [UInt8] = []
     var answers: [HTTPAnswer] = []

@@ -1,5 +1,6 @@
 internal import Encoding
 internal import Glibc
+internal import HTTP
 internal import RedisReplayStore
 
 /// An address to listen on: `127.0.0.1:8000`, `[::1]:8000`, `localhost:8000`.
@@ -16,6 +17,11 @@ public struct ListenAddress: Hashable, Sendable, CustomStringConvertible {
   init(host: String, port: UInt16) {
     self.host = host
     self.port = port
+  }
+
+  /// The addresses that a listener has bound, at least one.
+  static func all(of listener: Listener) -> [ListenAddress] {
+    listener.addresses.map { ListenAddress(host: $0, port: listener.port) }
   }
 
   /// Whether only this machine can reach it: the name `localhost`, ::1, or an address of 127.0.0.0/8.

@@ -56,11 +56,12 @@ public enum Setting: String, CaseIterable, Sendable {
     switch self {
     case .listen:
       Declaration(
-        meaning: "address and port; port 0 picks a free one, which the log line `listening` names",
+        meaning:
+          "address and port; a name means all its addresses, port 0 a free one; the log line `listening` names each",
         example: "0.0.0.0:8443", defaultText: "127.0.0.1:8000")
     case .adminListen:
       Declaration(
-        meaning: "address and port of /metrics; empty turns it off", example: "127.0.0.1:9001",
+        meaning: "address and port of /metrics, like LISTEN; empty turns it off", example: "127.0.0.1:9001",
         defaultText: "127.0.0.1:8001")
     case .databaseURL:
       Declaration(
