@@ -27,12 +27,9 @@ swift build --build-tests --sanitize "$sanitizer" --scratch-path $build
 failed=""
 for suite in $suites; do
   echo "$suite, under the $sanitizer sanitizer:"
-  suppressions=$PWD/Tests/leak-sanitizer.suppressions
-  # No suppressions here: this suite must find leaks in our use of libcurl.
-  [ "$suite" != JSONWebTokenTests ] || suppressions=
   # One suite and few tests at a time, because the service's time-outs are not multiplied. XCTest is disabled: its empty
   # pass leaks.
-  LSAN_OPTIONS=suppressions=$suppressions:print_suppressions=0 \
+  LSAN_OPTIONS=suppressions=$PWD/Tests/leak-sanitizer.suppressions:print_suppressions=0 \
     swift test --sanitize "$sanitizer" --scratch-path $build --disable-xctest --skip-build --filter "^$suite\." \
     --experimental-maximum-parallelization-width $width 2>&1 |
     grep --line-buffered -aE '✘|Test run with|Sanitizer' || failed="$failed $suite"

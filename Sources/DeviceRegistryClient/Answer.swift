@@ -10,11 +10,15 @@ struct Call: Sendable {
   /// Time limit of the whole exchange.
   var timeoutSeconds = Call.timeoutSeconds
   var maximumAnswerBytes = Call.maximumAnswerBytes
+  /// Sends it on a new connection: libcurl repeats a request if a connection that it kept closes without an answer.
+  var needsNewConnection = false
 
   /// Time limit of an answer that the registry does not delay.
   static let timeoutSeconds = 15.0
   /// Above the longest answer of the registry: a signal to ten thousand devices with the state of each.
   static let maximumAnswerBytes = 16 * 1024 * 1024
+  /// Of an answer's header section.
+  static let maximumHeaderBytes = 64 * 1024
 }
 
 /// A complete answer.

@@ -30,16 +30,20 @@ public final class DeviceClient: Sendable {
   ///   - url: scheme, host and port of the registry. `http` only for this machine.
   /// - allowsInsecureHTTP: allows `http` to other machines. Attackers on the network can then read signals and delay
   ///   requests, but not create any.
+  /// - caFile: PEM certificates to trust instead of the system's; by default the file that `SSL_CERT_FILE` in the
+  ///   environment names, if it is set.
   ///
-  /// Throws `invalidURL`.
+  /// Throws `invalidURL`, and `unreachable` if the system has no memory left.
   public init(
-    url: String, credentials: DeviceCredentials, allowsInsecureHTTP: Bool = false,
+    url: String, credentials: DeviceCredentials, allowsInsecureHTTP: Bool = false, caFile: String? = nil,
     retries: RetryPolicy = RetryPolicy(), system: ClientSystem = ClientSystem()
   ) throws(RegistryClientError) {
     let origin = try Origin(url, allowsInsecureHTTP: allowsInsecureHTTP)
     id = credentials.id
     self.system = system
-    exchange = SignedExchange(origin: origin, credentials: credentials, retries: retries, system: system)
+    exchange = SignedExchange(
+      origin: origin, transport: try Transport(origin: origin, caFile: caFile), credentials: credentials,
+      retries: retries, system: system)
   }
 
   /// The device as the registry knows it, and the registry's time.

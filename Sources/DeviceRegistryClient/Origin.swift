@@ -6,6 +6,8 @@ struct Origin: Hashable, Sendable {
   let scheme: String
   /// The host, with the port if the URL has one.
   let authority: String
+  /// Plain HTTP to this machine, which must not leave it.
+  let isPlainLoopback: Bool
 
   /// Throws `invalidURL` if the text is not an origin, and for plain HTTP to another machine: an attacker on the
   /// network could read tokens and delay a device's requests.
@@ -27,16 +29,12 @@ struct Origin: Hashable, Sendable {
     default: throw .invalidURL("its scheme must be https, or http on this machine")
     }
     self.scheme = scheme
+    isPlainLoopback = scheme == "http" && Self.isLoopback(host)
     authority = parts.port.map { "\(host):\($0)" } ?? host
   }
 
   /// The URL of a request target.
-  func url(_ target: String) throws(RegistryClientError) -> URL {
-    guard let url = URL(string: "\(scheme)://\(authority)\(target)") else {
-      throw .invalidURL("it is not valid together with the path \(target)")
-    }
-    return url
-  }
+  func url(_ target: String) -> String { "\(scheme)://\(authority)\(target)" }
 
   private static func isLoopback(_ host: String) -> Bool {
     if host == "localhost" || host == "[::1]" || host == "::1" { return true }

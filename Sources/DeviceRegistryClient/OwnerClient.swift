@@ -15,24 +15,28 @@ public final class OwnerClient: Sendable {
   /// - Parameters:
   ///   - url: scheme, host and port of the registry. `http` only for this machine.
   /// - allowsInsecureHTTP: allows `http` to other machines. Attackers on the network can then take the token.
+  /// - caFile: PEM certificates to trust instead of the system's; by default the file that `SSL_CERT_FILE` in the
+  ///   environment names, if it is set.
   /// - token: returns the JWT. It is called before each request, so that an expiring token can be renewed.
   ///
-  /// Throws `invalidURL`.
+  /// Throws `invalidURL`, and `unreachable` if the system has no memory left.
   public init(
-    url: String, allowsInsecureHTTP: Bool = false, retries: RetryPolicy = RetryPolicy(),
+    url: String, allowsInsecureHTTP: Bool = false, caFile: String? = nil, retries: RetryPolicy = RetryPolicy(),
     system: ClientSystem = ClientSystem(), token: @escaping @Sendable () async throws -> String
   ) throws(RegistryClientError) {
+    let origin = try Origin(url, allowsInsecureHTTP: allowsInsecureHTTP)
     exchange = OwnerExchange(
-      transport: Transport(origin: try Origin(url, allowsInsecureHTTP: allowsInsecureHTTP)), token: token,
-      retries: retries, system: system)
+      transport: try Transport(origin: origin, caFile: caFile), token: token, retries: retries, system: system)
   }
 
   /// As above, with one token for all requests.
   public convenience init(
-    url: String, token: String, allowsInsecureHTTP: Bool = false, retries: RetryPolicy = RetryPolicy(),
-    system: ClientSystem = ClientSystem()
+    url: String, token: String, allowsInsecureHTTP: Bool = false, caFile: String? = nil,
+    retries: RetryPolicy = RetryPolicy(), system: ClientSystem = ClientSystem()
   ) throws(RegistryClientError) {
-    try self.init(url: url, allowsInsecureHTTP: allowsInsecureHTTP, retries: retries, system: system) { token }
+    try self.init(
+      url: url, allowsInsecureHTTP: allowsInsecureHTTP, caFile: caFile, retries: retries, system: system
+    ) { token }
   }
 }
 

@@ -25,7 +25,9 @@ final class OwnerExchange: Sendable {
 
   /// Sends a request that must not be repeated: retries only if the registry certainly did nothing.
   func performOnceAtMost(_ call: Call) async throws(RegistryClientError) -> Answer {
-    try await perform(call) { $0.isRefusalForNow }
+    var call = call
+    call.needsNewConnection = true
+    return try await perform(call) { $0.isRefusalForNow }
   }
 
   private func perform(_ call: Call, again: (RegistryClientError) -> Bool) async throws(RegistryClientError)

@@ -10,7 +10,7 @@ public enum RegistryClientError: Error, Hashable, Sendable {
   case tokenUnavailable(String)
   /// No connection, or a broken one. The request may have taken effect.
   case unreachable(String)
-  /// The server's certificate is not trusted, or TLS failed.
+  /// The server's certificate is not trusted.
   case untrusted(String)
   /// No answer in time. The request may have taken effect.
   case timedOut(seconds: Double)
@@ -73,7 +73,9 @@ extension RegistryClientError: CustomStringConvertible {
     case .secretFile(let path, let message): "cannot read the secret from \(path): \(message)"
     case .tokenUnavailable(let message): "no token is available: \(message)"
     case .unreachable(let message): "cannot reach the registry: \(message)"
-    case .untrusted(let message): "the server is not trusted (\(message)); check the URL and the certificate"
+    case .untrusted(let message):
+      "the server's certificate is not trusted (\(message)); check the URL, and the certificates to trust "
+        + "(--ca-file or SSL_CERT_FILE; in Swift: caFile)"
     case .timedOut(let seconds): "no answer in \(seconds) s; try again"
     case .cancelled: "cancelled"
     case .problem(let problem): problem.description

@@ -24,9 +24,12 @@ final class SignedExchange: Sendable {
   /// The greatest correction of the device's clock that an answer may ask for.
   private static let maximumCorrectionMilliseconds: Int64 = 24 * 60 * 60 * 1000
 
-  init(origin: Origin, credentials: DeviceCredentials, retries: RetryPolicy, system: ClientSystem) {
+  init(
+    origin: Origin, transport: Transport, credentials: DeviceCredentials, retries: RetryPolicy,
+    system: ClientSystem
+  ) {
     self.origin = origin
-    transport = Transport(origin: origin)
+    self.transport = transport
     signer = credentials.signer
     self.retries = retries
     self.system = system

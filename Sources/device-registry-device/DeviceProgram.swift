@@ -24,16 +24,16 @@ enum DeviceProgram {
     }
   }
 
-  /// Action, URL, whether plain HTTP is allowed, id, file of the secret.
-  private static let placeCount = 5
+  /// Action, URL, whether plain HTTP is allowed, file of the certificates to trust or nothing, id, file of the secret.
+  private static let placeCount = 6
 
   private static func perform(
     _ action: String, at place: ArraySlice<String>, _ arguments: [String]
   ) async throws(RegistryClientError) -> Data {
     let place = Array(place)
     let device = try DeviceClient(
-      url: place[0], credentials: DeviceCredentials(id: place[2], secretFile: place[3]),
-      allowsInsecureHTTP: place[1] == "insecure")
+      url: place[0], credentials: DeviceCredentials(id: place[3], secretFile: place[4]),
+      allowsInsecureHTTP: place[1] == "insecure", caFile: unlessEmpty(place[2]))
     switch (action, arguments.count) {
     case ("whoami", 0): return try await device.whoamiJSON()
     case ("poll", 2):
@@ -51,11 +51,12 @@ enum DeviceProgram {
       let known = Acknowledgement.Status.allCases.map(\.rawValue).joined(separator: ", ")
       throw .invalidArgument(name: "--status", message: "must be one of \(known)")
     }
-    func unlessEmpty(_ text: String) -> String? { text.isEmpty ? nil : text }
     return Acknowledgement(
       signalID: arguments[0], status: status, brokerTicket: unlessEmpty(arguments[2]),
       error: unlessEmpty(arguments[3]))
   }
+
+  private static func unlessEmpty(_ text: String) -> String? { text.isEmpty ? nil : text }
 
   private static func fail(_ text: String, status: Int32) -> Int32 {
     var line = "device-registry: \(text)\n"

@@ -156,6 +156,25 @@ struct OwnerClientTests {
   }
 
   @Test
+  func `A signal is sent once, although its connection closes without an answer and others are kept`()
+    async throws
+  {
+    let registry = StandInRegistry { request, _ in
+      request.method == "POST" ? .close : .reply(.json("{\(deviceJSON)}"))
+    }
+    let client = try ownerClient(registry)
+    _ = try await client.device(StandInDevices.id)
+    let error = await failure { () throws(RegistryClientError) in
+      try await client.createSignal(to: .all, payloadJSON: Data("{}".utf8))
+    }
+    guard case .unreachable = error else {
+      Issue.record("\(String(describing: error))")
+      return
+    }
+    #expect(registry.received.map(\.method) == ["GET", "POST"])
+  }
+
+  @Test
   func `What may be repeated is tried again; what may not, only where it was not begun`() async throws {
     let overloaded = StandInRegistry { _, number in
       number == 0 ? .reply(.problem(503, "overloaded")) : .reply(.json(registered, status: 201))

@@ -12,9 +12,9 @@ struct OriginTests {
   ])
   func `is https, or http on this machine`(url: String) throws {
     let origin = try Origin(url, allowsInsecureHTTP: false)
-    let made = try origin.url("/api/v1/device/poll?wait=1&max=2")
-    #expect(made.absoluteString.hasSuffix("/api/v1/device/poll?wait=1&max=2"))
-    #expect(made.host != nil && origin.authority == origin.authority.lowercased())
+    let base = url.hasSuffix("/") ? String(url.dropLast()) : url
+    let target = "/api/v1/device/poll?wait=1&max=2"
+    #expect(origin.url(target) == base.lowercased() + target)
   }
 
   @Test(arguments: [
@@ -68,10 +68,14 @@ struct RetryPolicyTests {
 
 @Suite("One exchange over HTTP")
 struct TransportTests {
+  private func transport(to registry: StandInRegistry) throws -> Transport {
+    try Transport(origin: Origin(registry.url, allowsInsecureHTTP: false), caFile: nil)
+  }
+
   @Test
   func `ends at its deadline`() async throws {
     let registry = StandInRegistry { _, _ in .silence }
-    let transport = Transport(origin: try Origin(registry.url, allowsInsecureHTTP: false))
+    let transport = try transport(to: registry)
     let call = Call(method: "GET", target: "/", timeoutSeconds: 0.05)
     let error = await failure { () throws(RegistryClientError) in try await transport.exchange(call, fields: [])
     }
@@ -82,7 +86,7 @@ struct TransportTests {
   @Test
   func `has a bound in size that counts to the byte`() async throws {
     let registry = StandInRegistry { _, _ in .reply(Reply(body: [UInt8](repeating: 0, count: 100))) }
-    let transport = Transport(origin: try Origin(registry.url, allowsInsecureHTTP: false))
+    let transport = try transport(to: registry)
     let fits = Call(method: "GET", target: "/", maximumAnswerBytes: 100)
     #expect(try await transport.exchange(fits, fields: []).body.count == 100)
     let larger = Call(method: "GET", target: "/", maximumAnswerBytes: 99)
@@ -94,7 +98,7 @@ struct TransportTests {
   @Test
   func `asks for no coding, sends no cookie back, and leaves the body as it is`() async throws {
     let registry = StandInRegistry { _, _ in .reply(Reply(fields: [("Set-Cookie", "a=b"), ("X-Y", "z")])) }
-    let transport = Transport(origin: try Origin(registry.url, allowsInsecureHTTP: false))
+    let transport = try transport(to: registry)
     let call = Call(method: "POST", target: "/p?q", body: Data(" {} ".utf8))
     for _ in 0..<2 {
       #expect(try await transport.exchange(call, fields: [("X-A", "b")]).value(of: "x-y") == "z")
@@ -103,6 +107,64 @@ struct TransportTests {
       #expect(request.body == Array(" {} ".utf8) && request.target == "/p?q" && request.fields["x-a"] == "b")
       #expect(request.fields["accept-encoding"] == "identity" && request.fields["cookie"] == nil)
     }
+  }
+}
+
+extension TransportTests {
+  @Test
+  func `has a bound on header fields too`() async throws {
+    let line = ("X-Padding", String(repeating: "x", count: 1000))
+    let registry = StandInRegistry { _, _ in .reply(Reply(fields: Array(repeating: line, count: 70))) }
+    let transport = try transport(to: registry)
+    let call = Call(method: "GET", target: "/")
+    #expect(
+      await failure { () throws(RegistryClientError) in try await transport.exchange(call, fields: []) }
+        == .answerTooLarge(limitBytes: Call.maximumHeaderBytes))
+  }
+
+  @Test
+  func `sends the target unchanged, and the length of a POST without a body`() async throws {
+    let registry = StandInRegistry { _, _ in .reply(Reply()) }
+    let transport = try transport(to: registry)
+    let call = Call(method: "POST", target: "/a/../b%7e?c=%2F")
+    _ = try await transport.exchange(call, fields: [])
+    let request = try #require(registry.received.first)
+    #expect(request.method == "POST" && request.target == call.target)
+    #expect(request.fields["content-length"] == "0" && request.fields["content-type"] == nil)
+  }
+
+  @Test
+  func `uses the connection of the one before`() async throws {
+    let registry = StandInRegistry { _, _ in .reply(Reply()) }
+    let transport = try transport(to: registry)
+    for method in ["GET", "POST", "DELETE"] {
+      #expect(try await transport.exchange(Call(method: method, target: "/"), fields: []).status == 200)
+    }
+    #expect(registry.received.map(\.method) == ["GET", "POST", "DELETE"] && registry.connectionCount == 1)
+  }
+
+  @Test
+  func `waits for a connection when all are in use, until its deadline or its cancellation`() async throws {
+    let registry = StandInRegistry { _, _ in .silence }
+    let transport = try transport(to: registry)
+    var arrivals = registry.arrivals.makeAsyncIterator()
+    let parked = (0..<TransferThread.maximumConnections).map { _ in
+      Task {
+        await failure { () throws(RegistryClientError) in
+          try await transport.exchange(Call(method: "GET", target: "/parked"), fields: [])
+        }
+      }
+    }
+    for _ in parked { _ = await arrivals.next() }
+    let waiting = Call(method: "GET", target: "/waiting", timeoutSeconds: 0.05)
+    let error = await failure { () throws(RegistryClientError) in
+      try await transport.exchange(waiting, fields: [])
+    }
+    #expect(error == .timedOut(seconds: 0.05))
+    for task in parked { task.cancel() }
+    for task in parked { #expect(await task.value == .cancelled) }
+    #expect(registry.received.allSatisfy { $0.target == "/parked" })
+    #expect(registry.connectionCount == TransferThread.maximumConnections)
   }
 }
 

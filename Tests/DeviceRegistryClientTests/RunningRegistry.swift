@@ -8,17 +8,22 @@ struct RunningRegistry {
   private let environment: [String]
   private let program: Program
 
-  /// With a client of each id.
-  static func start(clients: [String], in directory: TemporaryDirectory) async throws -> RunningRegistry {
+  /// With a client of each id, and with TLS if there is a certificate.
+  static func start(
+    clients: [String], listen: String = "127.0.0.1:0", certificate: CertificateFiles? = nil,
+    in directory: TemporaryDirectory
+  ) async throws -> RunningRegistry {
+    let tls = certificate.map { ["TLS_CERT_FILE=\($0.certificate)", "TLS_KEY_FILE=\($0.key)"] } ?? []
     let environment = [
       "ADMIN_LISTEN=", "JWT_SECRET=0123456789abcdef0123456789abcdef",
-      "DATABASE_URL=sqlite:\(directory.path)/registry.db", "LISTEN=127.0.0.1:0", "ARGON2_MEMORY_KIB=8",
+      "DATABASE_URL=sqlite:\(directory.path)/registry.db", "LISTEN=\(listen)", "ARGON2_MEMORY_KIB=8",
     ]
     for id in clients { _ = try await output(["client", "add", "--id", id], environment) }
-    let program = try Program(["serve"], environment)
+    let program = try Program(["serve"], environment + tls)
     let line = try await program.errorLine(containing: #""event":"listening""#)
-    let address = try #require(line.firstMatch(of: /"address":"(127.0.0.1:\d+)"/)).1
-    return RunningRegistry(url: "http://\(address)", environment: environment, program: program)
+    let address = try #require(line.firstMatch(of: /"address":"([^"]+)"/)).1
+    return RunningRegistry(
+      url: "\(certificate == nil ? "http" : "https")://\(address)", environment: environment, program: program)
   }
 
   func token(_ client: String) async throws -> String {

@@ -43,6 +43,7 @@ final class StandInRegistry: Sendable {
   let port: UInt16
   private let script: Script
   private let requests = Mutex<[Received]>([])
+  private let connections = Mutex(0)
   /// Every request as it arrives.
   let arrivals: AsyncStream<Received>
   private let arrived: AsyncStream<Received>.Continuation
@@ -75,6 +76,7 @@ final class StandInRegistry: Sendable {
           close(listener)
           return
         }
+        self?.connections.withLock { $0 += 1 }
         Thread.detachNewThread { [weak self] in
           Self.serve(connection) { self?.react(to: $0) ?? .close }
           close(connection)
@@ -92,6 +94,9 @@ final class StandInRegistry: Sendable {
   var authority: String { "127.0.0.1:\(port)" }
   /// What has arrived.
   var received: [Received] { requests.withLock { $0 } }
+
+  /// Connections that were made, open or closed.
+  var connectionCount: Int { connections.withLock { $0 } }
 
   private func react(to request: Received) -> Reaction {
     let number = requests.withLock { requests in

@@ -23,7 +23,9 @@ struct DeviceCommandTests {
   func `helps`() async throws {
     let help = try await Program.run(["device", "--help"])
     #expect(help.status == 0)
-    for word in ["whoami", "poll", "ack", "--id", "--secret-file", "--url", "--wait", "--max", "--status"] {
+    for word in [
+      "whoami", "poll", "ack", "--id", "--secret-file", "--url", "--wait", "--max", "--status", "--ca-file",
+    ] {
       #expect(help.output.contains(word))
     }
     #expect(try await Program.run(["--help"]).output.contains("device "))

@@ -1,7 +1,6 @@
 internal import Glibc
 
-/// Calls a registry as a device. Replaces this process with the program `device-registry-device`, because its HTTP
-/// library would make the service larger and slower to start.
+/// Calls a registry as a device. Replaces this process with the program `device-registry-device`.
 enum DeviceCommand {
   static let usage =
     "device-registry device whoami | poll | ack SIGNAL_ID --id ID --secret-file FILE [--FLAG VALUE ...]"
@@ -22,6 +21,7 @@ enum DeviceCommand {
       (status, "ack: placed, failed or skipped"),
       (brokerTicket, "ack: the broker's number of the order"),
       (error, "ack: why the order was not placed"),
+      (caFile, "PEM certificates to trust instead of the system's (default: the file in SSL_CERT_FILE)"),
       (insecureHTTP, "allow plain HTTP to another machine, which others on the network can read"),
     ]))
 
@@ -32,7 +32,7 @@ enum DeviceCommand {
   private static let (id, secretFile, url) = ("--id", "--secret-file", "--url")
   private static let (wait, max) = ("--wait", "--max")
   private static let (status, brokerTicket, error) = ("--status", "--broker-ticket", "--error")
-  private static let insecureHTTP = "--insecure-http"
+  private static let (caFile, insecureHTTP) = ("--ca-file", "--insecure-http")
   private static let defaultURL = "http://localhost:8000"
   private static let (defaultWait, defaultMax) = (0, 100)
 
@@ -43,7 +43,7 @@ enum DeviceCommand {
 
   /// The program's arguments, by position: the action, the registry and the device, then what the action needs.
   private static func programArguments(_ arguments: [String]) throws(UsageError) -> [String] {
-    let common = [id, secretFile, url]
+    let common = [id, secretFile, url, caFile]
     let action = arguments.first ?? ""
     let rest = Array(arguments.dropFirst())
     func parse(_ flags: [String], words: [String] = []) throws(UsageError) -> Arguments {
@@ -73,6 +73,7 @@ enum DeviceCommand {
   private static func place(_ arguments: Arguments) throws(UsageError) -> [String] {
     [
       arguments.value(of: url) ?? defaultURL, arguments.has(insecureHTTP) ? "insecure" : "secure",
+      arguments.value(of: caFile) ?? "",
       try requiredValue(arguments, id, "the device's id"),
       try requiredValue(arguments, secretFile, "the file with the device's secret"),
     ]
