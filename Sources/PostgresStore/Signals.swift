@@ -64,7 +64,7 @@ extension PostgresStore {
   }
 
   static let continueSignal = PostgresStatement(
-    .lockingWrite, "SELECT stored, last_device FROM continue_signal($1::uuid, $2::uuid, $3::int8, $4::int8)"
+    .nextStep, "SELECT stored, last_device FROM continue_signal($1::uuid, $2::uuid, $3::int8, $4::int8)"
   ) { (stored: $0.optionalInteger(), last: $0.optionalID() as DeviceID?) }
 
   public func signals(

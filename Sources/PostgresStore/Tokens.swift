@@ -16,7 +16,7 @@ extension PostgresStore {
   }
 
   static let insertToken = PostgresStatement(
-    .write,
+    .waitingWrite,
     """
     SELECT insert_token(
       $1::bytea, $2::uuid, $3::text, $4::bytea, $5::timestamptz, $6::timestamptz, $7::int8, $8::int8)

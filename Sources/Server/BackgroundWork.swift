@@ -18,8 +18,8 @@ struct BackgroundWork: Service {
   static let presenceIntervalMilliseconds = 1000
   static let sweepIntervalMilliseconds = 10_000
   /// Rows per statement, and statements per sweep. Small batches let other statements run in between.
-  static let sweepBatch = 2000
-  static let maximumSweepsInARow = 100
+  static let sweepBatch = 1000
+  static let maximumSweepsInARow = 200
   /// How long after its creation a signal is removed that is not wholly stored: its sender failed.
   static let abandonedSignalMilliseconds: Int64 = 60_000
   /// How long a token is kept after it expires, because the limit on token requests counts it.

@@ -36,7 +36,7 @@ final class HTTPServers: ClosableService {
     limits.maximumConnectionsPerLoop = min(limits.maximumConnectionsPerLoop, available / loops.count)
     connectionLimit = limits.maximumConnectionsPerLoop * loops.count
     limits.maximumConnectionsPerAddress =
-      configuration.maxConnectionsPerAddress ?? max(connectionLimit / 2, 1)
+      configuration.maxConnectionsPerAddress ?? max(connectionLimit / 4 * 3, 1)
     let ledger = ConnectionLedger(within: limits)
     var servers: [HTTPServer] = []
     do throws(HTTPServerError) {

@@ -117,7 +117,7 @@ import Testing
       try await fixture.session.waitForBlockedStatements(1)
       let id = fixture.bobs
       let error = await fixture.running.error { _ = try await addToken(of: id, bob, to: $0) }
-      #expect(error == .unavailable(cause: "the connections to the database are busy"))
+      #expect(error == .overloaded(queue: "postgres connections"))
       try await fixture.session.run("ROLLBACK")
       #expect(try await alices)
     }

@@ -46,7 +46,9 @@ final class PostgresConnection: @unchecked Sendable {
   private var link: PostgresLink?
   private var pipeline = Pipeline<Step, Result<PostgresAnswer, PostgresFailure>>()
   private var isPointPlanned = false
-  /// The pending writes of each client.
+  /// Pending requests that are not short: at most one.
+  private var pendingLongCount = 0
+  /// The pending writes of each client that are not short.
   private var parties: [Int: Int] = [:]
   /// Clients with a pending write that locks the client's row.
   private var lockingParties: Set<Int> = []
@@ -72,12 +74,15 @@ final class PostgresConnection: @unchecked Sendable {
 
   var pendingCount: Int { pipeline.count }
 
-  /// Whether it can send a request.
-  var hasRoom: Bool { isReady && pipeline.count < pendingLimit }
+  /// Whether it can send a request now: a short one after short ones, any other one alone.
+  func hasRoom(for kind: PreparedStatement.Kind) -> Bool {
+    guard isReady, pendingLongCount == 0 else { return false }
+    return kind.isShort ? pipeline.count < pendingLimit : pipeline.count == 0
+  }
 
   private var pendingLimit: Int { isForWrites ? limits.writesPerConnection : limits.readsPerConnection }
 
-  /// Whether a write of the client is pending.
+  /// Whether a write of the client that is not short is pending.
   func isUsed(by party: Int) -> Bool { parties[party] != nil }
 
   /// Whether a write that locks the client's row is pending.
@@ -186,16 +191,21 @@ final class PostgresConnection: @unchecked Sendable {
   }
 
   private func note(_ request: PostgresRequest) {
+    guard !request.statement.kind.isShort else { return }
+    pendingLongCount += 1
     guard let party = request.party else { return }
     parties[party, default: 0] += 1
     if request.statement.kind.locksClient { lockingParties.insert(party) }
   }
 
   private func complete(_ request: PostgresRequest, _ outcome: Result<PostgresAnswer, PostgresFailure>) {
-    if let party = request.party {
-      let count = (parties[party] ?? 0) - 1
-      parties[party] = count > 0 ? count : nil
-      if request.statement.kind.locksClient { lockingParties.remove(party) }
+    if !request.statement.kind.isShort {
+      pendingLongCount -= 1
+      if let party = request.party {
+        let count = (parties[party] ?? 0) - 1
+        parties[party] = count > 0 ? count : nil
+        if request.statement.kind.locksClient { lockingParties.remove(party) }
+      }
     }
     // The server need not wait until the caller has the answer.
     whenFree()

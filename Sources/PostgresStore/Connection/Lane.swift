@@ -4,8 +4,8 @@ internal import Registry
 /// The connections for statements of one kind, and the requests that wait for one. Used on one loop.
 ///
 /// Requests wait here and not in the connections' pipelines, so that they are sent in turn over clients. A write that
-/// waits for a lock blocks its connection; so one client's writes use at most half of the connections, and one connection
-/// is kept for urgent statements.
+/// waits for a lock blocks its connection. So it is sent alone, one client's use at most half of the connections, and one
+/// connection is kept for urgent statements. Short writes share the connections that have none of these.
 final class PostgresLane {
   private struct Waiting {
     let request: PostgresRequest
@@ -41,7 +41,12 @@ final class PostgresLane {
   private func queue(_ request: PostgresRequest) {
     let deadline = MonotonicClock.milliseconds + limits.waitMilliseconds
     do throws(QueueFull) {
-      try waiting.append(Waiting(request: request, deadlineMilliseconds: deadline), request.turn)
+      let waiting = Waiting(request: request, deadlineMilliseconds: deadline)
+      if request.statement.kind.isNextStep {
+        try self.waiting.appendFirst(waiting, request.turn)
+      } else {
+        try self.waiting.append(waiting, request.turn)
+      }
     } catch {
       let refusal = error.registryError(
         queue: "postgres connections", maximumPerClient: limits.waitingPerClient)
@@ -53,11 +58,13 @@ final class PostgresLane {
   func advance(to now: Int64) {
     for connection in connections { connection.advance(to: now) }
     guard waiting.count > 0 else { return }
-    let reason =
+    // The request was not sent, so nothing was done.
+    let failure =
       connections.contains(where: \.isReady)
-      ? "the connections to the database are busy" : "no connection to the database"
+      ? PostgresFailure(refusal: .overloaded(queue: "postgres connections"))
+      : PostgresFailure(message: "no connection to the database")
     for overdue in waiting.removeAll(where: { $0.deadlineMilliseconds <= now }) {
-      overdue.request.complete(.failure(PostgresFailure(message: reason)))
+      overdue.request.complete(.failure(failure))
     }
   }
 
@@ -84,7 +91,7 @@ final class PostgresLane {
   }
 
   private func sendWaiting() {
-    while waiting.count > 0, connections.contains(where: \.hasRoom) {
+    while waiting.count > 0, connections.contains(where: { $0.hasRoom(for: .write) }) {
       var chosen: PostgresConnection?
       let next = waiting.removeFirst { waiting in
         chosen = connection(for: waiting.request)
@@ -100,13 +107,13 @@ final class PostgresLane {
     let kind = request.statement.kind
     var usable = connections[...]
     if kind.isWrite, kind.urgency != .urgent, connections.count > 1 { usable = usable.dropFirst() }
-    if let party = request.party {
+    if let party = request.party, !kind.isShort {
       let used = connections.filter { $0.isUsed(by: party) }
       if kind.locksClient, used.contains(where: { $0.isLocking(party) }) { return nil }
       if used.count >= max(1, connections.count / 2) { usable = usable.filter { $0.isUsed(by: party) }[...] }
     }
     var best: PostgresConnection?
-    for connection in usable where connection.hasRoom {
+    for connection in usable where connection.hasRoom(for: kind) {
       if best.map({ connection.pendingCount < $0.pendingCount }) ?? true { best = connection }
     }
     return best

@@ -8,8 +8,9 @@ struct PostgresLimits: Sendable {
 
   /// Unanswered statements of one read connection. More wait.
   var readsPerConnection = 512
-  /// Unanswered statements of one write connection. A statement waits for those before it, whatever they wait for.
-  var writesPerConnection = 1
+  /// Unanswered short statements of one write connection. Another statement is sent alone: those after it would wait for
+  /// what it waits for.
+  var writesPerConnection = 16
   /// The connection is dropped when an answer takes longer.
   var statementDeadlineMilliseconds: Int64 = 5000
 

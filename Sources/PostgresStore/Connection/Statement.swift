@@ -35,10 +35,18 @@ final class PreparedStatement: Sendable {
     /// It waits for the lock of its client's row. A store runs one for each client at a time: others would only wait
     /// on more connections.
     var locksClient = false
+    /// It changes few rows and waits for no lock that another statement holds for long. So several may be on their way
+    /// on one connection.
+    var isShort = false
+    /// It continues what the client has begun, and is sent before the client's other statements.
+    var isNextStep = false
 
-    static let read = Kind(isWrite: false)
-    static let write = Kind(isWrite: true)
+    static let read = Kind(isWrite: false, isShort: true)
+    static let write = Kind(isWrite: true, isShort: true)
+    /// It may wait for the lock of a row that others of its kind lock too.
+    static let waitingWrite = Kind(isWrite: true)
     static let lockingWrite = Kind(isWrite: true, locksClient: true)
+    static let nextStep = Kind(isWrite: true, locksClient: true, isNextStep: true)
     static let urgentWrite = Kind(isWrite: true, urgency: .urgent)
     static let backgroundWrite = Kind(isWrite: true, urgency: .background)
   }

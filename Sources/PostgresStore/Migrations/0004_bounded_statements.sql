@@ -29,25 +29,10 @@ CREATE INDEX ix_signals_unfinished ON signals (created_at) WHERE NOT is_visible;
 
 -- The signal's, so that an index can leave out what has expired.
 ALTER TABLE deliveries ADD COLUMN expires_at timestamptz;
-DROP INDEX ix_deliveries_pending;
+DROP INDEX ix_deliveries_pending, ix_deliveries_device;
 UPDATE deliveries SET expires_at = signals.expires_at FROM signals WHERE signals.id = signal_id;
 ALTER TABLE deliveries ALTER COLUMN expires_at SET NOT NULL;
 -- For hand-written SQL, such as what ends all signals after a restore.
-CREATE FUNCTION signals_move_expiry() RETURNS trigger LANGUAGE plpgsql AS $$
-BEGIN
-  UPDATE deliveries SET expires_at = NEW.expires_at WHERE signal_id = NEW.id;
-  RETURN NULL;
-END $$;
-
-CREATE TRIGGER signals_move_expiry AFTER UPDATE OF expires_at ON signals
-  FOR EACH ROW WHEN (OLD.expires_at <> NEW.expires_at) EXECUTE FUNCTION signals_move_expiry();
--- What polls read.
-CREATE INDEX ix_deliveries_unacknowledged ON deliveries (device_id, expires_at, signal_id) WHERE acked_at IS NULL;
-
--- Serves the steps of a signal to all devices.
-CREATE INDEX ix_devices_client_active ON devices (client_id, id) WHERE is_active;
-
--- For hand-written SQL that expires signals, as after a restore.
 CREATE FUNCTION signals_expire_deliveries() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
   UPDATE deliveries SET expires_at = NEW.expires_at WHERE signal_id = NEW.id;
@@ -56,6 +41,11 @@ END $$;
 
 CREATE TRIGGER signals_expire_deliveries AFTER UPDATE OF expires_at ON signals
   FOR EACH ROW WHEN (OLD.expires_at <> NEW.expires_at) EXECUTE FUNCTION signals_expire_deliveries();
+-- Serves the polls, which read what is not acknowledged and not expired, and the cascade.
+CREATE INDEX ix_deliveries_device ON deliveries (device_id, acked_at, expires_at, signal_id);
+
+-- Serves the steps of a signal to all devices.
+CREATE INDEX ix_devices_client_active ON devices (client_id, id) WHERE is_active;
 
 -- The counts. Clients are locked in the order of their ids, so that statements that delete signals of several clients
 -- cannot deadlock.

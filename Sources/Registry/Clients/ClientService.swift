@@ -52,7 +52,7 @@ public struct ClientService: Sendable {
   }
 
   /// Rows that one statement deletes, so that it delays no other write for long.
-  public static let rowsPerStatement = 2000
+  public static let rowsPerStatement = 1000
 
   /// Deletes the client at once: none of its devices gets in, and no request shows it. Its rows are deleted by
   /// `clearDeletedClients`. Throws `clientNotFound`.

@@ -13,7 +13,7 @@ public final class SQLiteDatabase: @unchecked Sendable {
   /// Waiting writes. More are refused.
   static let maximumWaiting = 512
   /// Waiting writes of one client. More are refused, except those that continue what the client has begun.
-  static let maximumWaitingPerClient = 64
+  static let maximumWaitingPerClient = 256
   /// A write that waited longer is refused, and not executed.
   static let maximumWaitMilliseconds: Int64 = 5000
   /// Background work that waited longer takes turns with ordinary writes, so that a busy client cannot hold it up forever.

@@ -30,7 +30,7 @@ public struct Configuration: Sendable {
   /// How long a signal is kept after it expires.
   public var signalRetentionDays: Int
   public var maxParkedPolls: Int
-  /// Nil for half of all connections.
+  /// Nil for three quarters of all connections.
   public var maxConnectionsPerAddress: Int?
   var rateLimits: RateLimits.Settings
   public var logLevel: Logger.Level

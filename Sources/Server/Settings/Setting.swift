@@ -160,7 +160,7 @@ public enum Setting: String, CaseIterable, Sendable {
     case .maxConnectionsPerAddress:
       Declaration(
         meaning: "open connections of one address (IPv6: /64), except trusted proxies; more are closed at once",
-        example: "1000", computedDefault: "half of the maximum", bounds: 1...10_000_000)
+        example: "1000", computedDefault: "three quarters of the maximum", bounds: 1...10_000_000)
     case .rateLimitClient:
       Declaration(
         meaning: "requests of one client, as REQUESTS/SECONDS; off for no limit", example: "600/60",
