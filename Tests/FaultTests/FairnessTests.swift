@@ -245,8 +245,10 @@ struct FairnessTests {
         var sockets: [ClientSocket] = []
         while !isOver() {
           if sockets.count < 3000,
+            // From several addresses, none of which is that of `quiet`: one may not have all connections.
             let socket = try? ClientSocket(
-              port: arena.service.client.port, deadline: Date(timeIntervalSinceNow: 60))
+              port: arena.service.client.port, from: "127.0.0.\(2 + sockets.count % 4)",
+              deadline: Date(timeIntervalSinceNow: 60))
           {
             sockets.append(socket)
           } else {
