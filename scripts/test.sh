@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Runs every test: the suites, with a minimum of line coverage for the most important rooms; the service against its
-# OpenAPI document; the fuzz targets, for a few seconds each; the package. Any failure fails the run.
+# OpenAPI document; the fuzz targets, for a few seconds each; the package; the fairness between clients, for a few
+# seconds each. Any failure fails the run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -59,5 +60,7 @@ scripts/contract.sh
 echo
 FUZZ_SECONDS=${FUZZ_SECONDS:-4} scripts/fuzz.sh
 packaging/test/test.sh
+echo
+SKIP_BUILD=1 FAIRNESS_SECONDS=${FAIRNESS_SECONDS:-2} scripts/fairness.sh
 echo
 echo "All tests passed."

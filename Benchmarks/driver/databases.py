@@ -225,7 +225,7 @@ def sqlite_signals(path: Path, devices: list[str], each: int):
             "VALUES (?, 'listed', ?, ?, 253402300799999, '{\"symbol\": \"EURUSD\"}')",
             (signal_id, len(devices), EPOCH))
         connection.executemany(
-            "INSERT INTO deliveries (signal_id, device_id) VALUES (?, ?)",
+            "INSERT INTO deliveries (signal_id, device_id, expires_at) VALUES (?, ?, 253402300799999)",
             [(signal_id, device) for device in devices])
     connection.execute("COMMIT")
     connection.close()

@@ -84,10 +84,7 @@ extension PostgresStore {
   }
 
   static let selectDevice = PostgresStatement(
-    .read,
-    """
-    SELECT \(deviceColumns) FROM devices WHERE id = $1::uuid AND \(isKept(client: "client_id"))
-    """, row: deviceColumns.read)
+    .read, "SELECT \(deviceColumns) FROM devices WHERE id = $1::uuid", row: deviceColumns.read)
 
   public func devices(
     of clientID: ClientID, after cursor: DeviceCursor?, limit: Int
@@ -102,7 +99,6 @@ extension PostgresStore {
     """
     SELECT \(deviceColumns) FROM devices
     WHERE client_id = $1::text AND (created_at, id) > ($2::timestamptz, $3::uuid)
-      AND \(isKept(client: "$1::text"))
     ORDER BY created_at, id LIMIT $4::int8
     """, row: deviceColumns.read)
 

@@ -79,7 +79,7 @@ extension PostgresStore {
     .read,
     """
     SELECT id, created_at, expires_at, devices::int8 FROM signals
-    WHERE client_id = $1::text AND id < $2::uuid AND is_visible AND \(isKept(client: "$1::text"))
+    WHERE client_id = $1::text AND id < $2::uuid AND is_visible
     ORDER BY id DESC LIMIT $3::int8
     """
   ) {
@@ -91,11 +91,7 @@ extension PostgresStore {
   }
 
   static let selectSignal = PostgresStatement(
-    .read,
-    """
-    SELECT \(signalColumns), devices::int8 FROM signals
-    WHERE id = $1::uuid AND is_visible AND \(isKept(client: "client_id"))
-    """
+    .read, "SELECT \(signalColumns), devices::int8 FROM signals WHERE id = $1::uuid AND is_visible"
   ) { (signal: signalColumns.read(&$0), devices: Int($0.integer())) }
 
   public func deliveries(

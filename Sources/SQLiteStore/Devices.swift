@@ -79,8 +79,7 @@ extension SQLiteStore {
   }
 
   static let selectDevice = SQLiteStatement(
-    "SELECT \(deviceColumns) FROM devices WHERE id = ?1 AND \(isKept(client: "client_id"))",
-    row: deviceColumns.read)
+    "SELECT \(deviceColumns) FROM devices WHERE id = ?1", row: deviceColumns.read)
 
   public func devices(
     of clientID: ClientID, after cursor: DeviceCursor?, limit: Int
@@ -93,7 +92,7 @@ extension SQLiteStore {
   static let selectDevices = SQLiteStatement(
     """
     SELECT \(deviceColumns) FROM devices
-    WHERE client_id = ?1 AND (created_at, id) > (?2, ?3) AND \(isKept(client: "?1"))
+    WHERE client_id = ?1 AND (created_at, id) > (?2, ?3)
     ORDER BY created_at, id LIMIT ?4
     """, row: deviceColumns.read)
 

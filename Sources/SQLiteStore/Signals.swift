@@ -25,7 +25,7 @@ extension SQLiteStore {
   static let selectSignals = SQLiteStatement(
     """
     SELECT id, created_at, expires_at, devices FROM signals
-    WHERE client_id = ?1 AND id < ?2 AND id NOT IN (\(invisibleSignals)) AND \(isKept(client: "?1"))
+    WHERE client_id = ?1 AND id < ?2 AND id NOT IN (\(invisibleSignals))
     ORDER BY id DESC LIMIT ?3
     """
   ) {
@@ -37,9 +37,7 @@ extension SQLiteStore {
   }
 
   static let selectSignal = SQLiteStatement(
-    """
-    SELECT \(signalColumns), devices FROM signals WHERE id = ?1 AND is_visible AND \(isKept(client: "client_id"))
-    """
+    "SELECT \(signalColumns), devices FROM signals WHERE id = ?1 AND is_visible"
   ) { (signal: signalColumns.read(&$0), devices: Int($0.integer())) }
 
   public func deliveries(

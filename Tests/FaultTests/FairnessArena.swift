@@ -228,7 +228,7 @@ final class FairnessArena: Sendable {
       for number in 0..<connections {
         group.addTask {
           await onOwnThread {
-            // An attacker has machines of its own: this one's processors are the service's first. On Linux, niceness
+            // An attacker has other machines: here the service goes first. On Linux, niceness
             // belongs to a thread (setpriority(2)).
             setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, 19)
             var statuses: [Int: Int] = [:]

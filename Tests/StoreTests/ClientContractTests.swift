@@ -62,10 +62,10 @@ import Testing
       let kept = try await store.add("one", of: "bob")
       #expect(try await store.deleteClient(alice) == true)
       #expect(try await store.deleteClient(alice) == false)
+      try await store.clearDeletedClients()
       #expect(try await store.device(gone.id) == nil)
       #expect(try await store.devices(of: alice, after: nil, limit: 10) == [])
       #expect(try await store.device(kept.id) == kept)
-      try await store.clearDeletedClients()
     }
     #expect(try await database.sql("SELECT count(*) FROM devices") == "1")
   }

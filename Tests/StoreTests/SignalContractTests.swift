@@ -340,9 +340,9 @@ import Testing
       _ = try await store.acknowledge([placed(acked)], by: id, at: noon)
       _ = try await store.addToken(of: id, secret)
       #expect(try await store.deleteClient(alice) == true)
+      try await store.clearDeletedClients()
       #expect(try await store.signal(acked.id)?.signal == nil)
       #expect(try await store.pendingSignals(of: kept, at: noon, limit: 10).count == 1)
-      try await store.clearDeletedClients()
     }
     for (table, left) in [("signals", "1"), ("deliveries", "1"), ("device_tokens", "0"), ("devices", "1")] {
       #expect(try await database.sql("SELECT count(*) FROM \(table)") == left, "\(table)")

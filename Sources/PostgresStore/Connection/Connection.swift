@@ -74,11 +74,8 @@ final class PostgresConnection: @unchecked Sendable {
 
   var pendingCount: Int { pipeline.count }
 
-  /// Whether it can send a request now: a short one after short ones, any other one alone.
-  func hasRoom(for kind: PreparedStatement.Kind) -> Bool {
-    guard isReady, pendingLongCount == 0 else { return false }
-    return kind.isShort ? pipeline.count < pendingLimit : pipeline.count == 0
-  }
+  /// Whether it can send a request now: after short ones, but not after one that may take long.
+  var hasRoom: Bool { isReady && pendingLongCount == 0 && pipeline.count < pendingLimit }
 
   private var pendingLimit: Int { isForWrites ? limits.writesPerConnection : limits.readsPerConnection }
 

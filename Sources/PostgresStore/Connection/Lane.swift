@@ -4,8 +4,8 @@ internal import Registry
 /// The connections for statements of one kind, and the requests that wait for one. Used on one loop.
 ///
 /// Requests wait here and not in the connections' pipelines, so that they are sent in turn over clients. A write that
-/// waits for a lock blocks its connection. So it is sent alone, one client's use at most half of the connections, and one
-/// connection is kept for urgent statements. Short writes share the connections that have none of these.
+/// waits for a lock blocks its connection. So nothing is sent after it, one client's use at most half of the connections,
+/// and one connection is kept for short and urgent statements.
 final class PostgresLane {
   private struct Waiting {
     let request: PostgresRequest
@@ -91,7 +91,7 @@ final class PostgresLane {
   }
 
   private func sendWaiting() {
-    while waiting.count > 0, connections.contains(where: { $0.hasRoom(for: .write) }) {
+    while waiting.count > 0, connections.contains(where: \.hasRoom) {
       var chosen: PostgresConnection?
       let next = waiting.removeFirst { waiting in
         chosen = connection(for: waiting.request)
@@ -105,16 +105,24 @@ final class PostgresLane {
   /// The least loaded connection that may take the request now.
   private func connection(for request: PostgresRequest) -> PostgresConnection? {
     let kind = request.statement.kind
-    var usable = connections[...]
-    if kind.isWrite, kind.urgency != .urgent, connections.count > 1 { usable = usable.dropFirst() }
-    if let party = request.party, !kind.isShort {
-      let used = connections.filter { $0.isUsed(by: party) }
-      if kind.locksClient, used.contains(where: { $0.isLocking(party) }) { return nil }
-      if used.count >= max(1, connections.count / 2) { usable = usable.filter { $0.isUsed(by: party) }[...] }
-    }
+    if kind.isShort { return leastLoaded() }
+    let first = kind.urgency != .urgent && connections.count > 1 ? 1 : 0
+    guard let party = request.party else { return leastLoaded(from: first) }
+    let used = connections.count { $0.isUsed(by: party) }
+    if kind.locksClient, used > 0, connections.contains(where: { $0.isLocking(party) }) { return nil }
+    let isAtBound = used >= max(1, connections.count / 2)
+    return leastLoaded(from: first) { !isAtBound || $0.isUsed(by: party) }
+  }
+
+  private func leastLoaded(
+    from first: Int = 0, where isUsable: (PostgresConnection) -> Bool = { _ in true }
+  ) -> PostgresConnection? {
     var best: PostgresConnection?
-    for connection in usable where connection.hasRoom(for: kind) {
-      if best.map({ connection.pendingCount < $0.pendingCount }) ?? true { best = connection }
+    var bestCount = Int.max
+    for index in first..<connections.count {
+      let connection = connections[index]
+      guard connection.hasRoom, connection.pendingCount < bestCount, isUsable(connection) else { continue }
+      (best, bestCount) = (connection, connection.pendingCount)
     }
     return best
   }

@@ -8,8 +8,8 @@ struct PostgresLimits: Sendable {
 
   /// Unanswered statements of one read connection. More wait.
   var readsPerConnection = 512
-  /// Unanswered short statements of one write connection. Another statement is sent alone: those after it would wait for
-  /// what it waits for.
+  /// Unanswered statements of one write connection, of which only the last one may take long: those after it would wait
+  /// for what it waits for.
   var writesPerConnection = 16
   /// The connection is dropped when an answer takes longer.
   var statementDeadlineMilliseconds: Int64 = 5000

@@ -8,8 +8,9 @@ public protocol ClientStore: Sendable {
   /// At most `limit` clients after `cursor`, oldest first, then by the bytes of their id.
   func clients(after cursor: ClientCursor?, limit: Int) async throws(RegistryError) -> [Client]
 
-  /// Deletes the client: no operation shows it, its devices no longer authenticate, and its e-mail address is free. False
-  /// if there is no such client. Its rows, and its id, are there until `clearDeletedClients` has deleted them.
+  /// Deletes the client: no operation shows it, its devices no longer authenticate, nothing can be added to it, and its
+  /// e-mail address is free. False if there is no such client. Its rows, and its id, are there until
+  /// `clearDeletedClients` has deleted them; `ClientService.testExistence` refuses its owner's requests.
   func deleteClient(_ id: ClientID, change: Change) async throws(RegistryError) -> Bool
 
   /// Deletes rows of clients that were deleted: deliveries, signals, tokens, devices, and last the client's own.
