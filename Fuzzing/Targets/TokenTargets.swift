@@ -40,7 +40,9 @@ private func testChangedToken(_ change: [UInt8]) {
 /// Claims are valid only in their time, and for their audience.
 private func testClaims(_ json: [UInt8]) {
   guard case .object(let claims)? = try? ParsedJSON(json) else { return }
-  for rules in [ClaimRules(issuer: nil, audience: nil), ClaimRules(issuer: "i", audience: "a")] {
+  for (issuer, audience) in [(nil, nil), ("i", "a")] as [(String?, String?)] {
+    let rules = ClaimRules(
+      issuer: issuer, audience: audience, maximumLifetimeDays: TokenVerifier.defaultLifetimeDays)
     guard let token = try? rules.verify(claims, nowMilliseconds: nowMilliseconds) else { continue }
     demand(!token.subject.isEmpty, "a token for nobody")
     demand(token.expiresAtMilliseconds > nowMilliseconds - 31_000, "a token that is over")
