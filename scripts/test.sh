@@ -61,6 +61,8 @@ echo
 FUZZ_SECONDS=${FUZZ_SECONDS:-4} scripts/fuzz.sh
 packaging/test/test.sh
 echo
-SKIP_BUILD=1 FAIRNESS_SECONDS=${FAIRNESS_SECONDS:-2} scripts/fairness.sh
+# In so short a time the burst that the limits allow counts, and other work may run on the machine: times are bounded less
+# strictly. `make test-fairness` holds the bounds.
+SKIP_BUILD=1 TEST_SLOWNESS=5 FAIRNESS_SECONDS=${FAIRNESS_SECONDS:-2} scripts/fairness.sh
 echo
 echo "All tests passed."

@@ -152,7 +152,7 @@ final class FairnessArena: Sendable {
     #expect(!seen.revocations.isEmpty && seen.revocations.most <= stretched(Self.longestRevocationMilliseconds))
     #expect(!seen.reads.isEmpty && seen.reads.percentile99 <= stretched(Self.longestReadMilliseconds))
     #expect(!seen.polls.isEmpty)
-    #expect(seen.residentKiB <= stretched(Self.mostResidentKiB))
+    #expect(seen.residentKiB <= Self.mostResidentKiB)
   }
 
   private func read(until isOver: () -> Bool, _ figures: FigureBox) async {
