@@ -118,18 +118,19 @@ final class FairnessArena: Sendable {
 
   /// Runs `noise` for some seconds, measures meanwhile, prints the figures and tests them.
   ///
-  /// - Parameter noise: returns when `isOver`, or earlier.
+  /// - Parameters:
+  ///   - begin: how long the noise lasts before the measurement begins, seconds.
+  ///   - noise: returns when `isOver`, or earlier.
   func measure(
-    _ name: String, seconds: Double = seconds ?? 0,
+    _ name: String, seconds: Double = seconds ?? 0, afterSeconds begin: Double = 0.2,
     _ noise: @escaping @Sendable (_ isOver: @escaping @Sendable () -> Bool) async throws -> Void
   ) async throws {
     let figures = FigureBox()
-    let end = ContinuousClock.now + .seconds(seconds)
+    let end = ContinuousClock.now + .seconds(begin + seconds)
     let isOver: @Sendable () -> Bool = { ContinuousClock.now >= end }
     try await withThrowingTaskGroup { group in
       group.addTask { try await noise(isOver) }
-      // The noise begins first.
-      usleep(200_000)
+      usleep(UInt32(begin * 1_000_000))
       group.addTask { await self.read(until: isOver, figures) }
       group.addTask { await self.poll(until: isOver, figures) }
       group.addTask { await self.revoke(until: isOver, figures) }
