@@ -46,12 +46,8 @@ final class PostgresConnection: @unchecked Sendable {
   private var link: PostgresLink?
   private var pipeline = Pipeline<Step, Result<PostgresAnswer, PostgresFailure>>()
   private var isPointPlanned = false
-  /// Pending requests that are not short: at most one.
-  private var pendingLongCount = 0
-  /// The pending writes of each client that are not short.
-  private var parties: [Int: Int] = [:]
-  /// Clients with a pending write that locks the client's row.
-  private var lockingParties: Set<Int> = []
+  /// The pending write that is not short. Nothing is sent after it, so there is at most one.
+  private var pendingLong: (party: Int?, locksClient: Bool)?
 
   init(
     _ parameters: PostgresParameters, statements: [PreparedStatement], isForWrites: Bool,
@@ -75,21 +71,22 @@ final class PostgresConnection: @unchecked Sendable {
   var pendingCount: Int { pipeline.count }
 
   /// Whether it can send a request now: after short ones, but not after one that may take long.
-  var hasRoom: Bool { isReady && pendingLongCount == 0 && pipeline.count < pendingLimit }
+  var hasRoom: Bool { isReady && pendingLong == nil && pipeline.count < pendingLimit }
 
   private var pendingLimit: Int { isForWrites ? limits.writesPerConnection : limits.readsPerConnection }
 
   /// Whether a write of the client that is not short is pending.
-  func isUsed(by party: Int) -> Bool { parties[party] != nil }
+  func isUsed(by party: Int) -> Bool { pendingLong?.party == party }
 
   /// Whether a write that locks the client's row is pending.
-  func isLocking(_ party: Int) -> Bool { lockingParties.contains(party) }
+  func isLocking(_ party: Int) -> Bool { isUsed(by: party) && pendingLong?.locksClient == true }
 
   /// Sends the request. The connection must be ready.
   func send(_ request: PostgresRequest) {
     guard isReady, let link else { preconditionFailure("not ready") }
     if request.statement.kind.isWrite {
-      note(request)
+      let kind = request.statement.kind
+      if !kind.isShort { pendingLong = (request.party, kind.locksClient) }
       pipeline.append(.request(request), deadlineMilliseconds: nextDeadline)
     } else {
       pipeline.append(read: .request(request), deadlineMilliseconds: nextDeadline)
@@ -187,23 +184,8 @@ final class PostgresConnection: @unchecked Sendable {
     send(request)
   }
 
-  private func note(_ request: PostgresRequest) {
-    guard !request.statement.kind.isShort else { return }
-    pendingLongCount += 1
-    guard let party = request.party else { return }
-    parties[party, default: 0] += 1
-    if request.statement.kind.locksClient { lockingParties.insert(party) }
-  }
-
   private func complete(_ request: PostgresRequest, _ outcome: Result<PostgresAnswer, PostgresFailure>) {
-    if !request.statement.kind.isShort {
-      pendingLongCount -= 1
-      if let party = request.party {
-        let count = (parties[party] ?? 0) - 1
-        parties[party] = count > 0 ? count : nil
-        if request.statement.kind.locksClient { lockingParties.remove(party) }
-      }
-    }
+    if !request.statement.kind.isShort { pendingLong = nil }
     // The server need not wait until the caller has the answer.
     whenFree()
     request.complete(outcome)

@@ -110,18 +110,15 @@ final class PostgresLane {
     guard let party = request.party else { return leastLoaded(from: first) }
     let used = connections.count { $0.isUsed(by: party) }
     if kind.locksClient, used > 0, connections.contains(where: { $0.isLocking(party) }) { return nil }
-    let isAtBound = used >= max(1, connections.count / 2)
-    return leastLoaded(from: first) { !isAtBound || $0.isUsed(by: party) }
+    return used < max(1, connections.count / 2) ? leastLoaded(from: first) : nil
   }
 
-  private func leastLoaded(
-    from first: Int = 0, where isUsable: (PostgresConnection) -> Bool = { _ in true }
-  ) -> PostgresConnection? {
+  private func leastLoaded(from first: Int = 0) -> PostgresConnection? {
     var best: PostgresConnection?
     var bestCount = Int.max
     for index in first..<connections.count {
       let connection = connections[index]
-      guard connection.hasRoom, connection.pendingCount < bestCount, isUsable(connection) else { continue }
+      guard connection.hasRoom, connection.pendingCount < bestCount else { continue }
       (best, bestCount) = (connection, connection.pendingCount)
     }
     return best
