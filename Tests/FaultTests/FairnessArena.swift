@@ -90,6 +90,15 @@ final class FairnessArena: Sendable {
     return "0193dddd-0000-7000-8000-" + String(repeating: "0", count: 12 - hexadecimal.count) + hexadecimal
   }
 
+  /// A device of `noisy` with a new secret: those that SQL inserted have none.
+  func rotatedDevice(_ number: Int) async throws -> FaultDevice {
+    let rotated = try await service.demand(
+      200, "POST", "/api/v1/devices/\(Self.noisyDevice(number))/rotate", token: noisy,
+      json: ["grace_seconds": 0]
+    ).object()
+    return FaultDevice(id: rotated["id"] as! String, secret: rotated["secret"] as! String)
+  }
+
   // MARK: What `quiet` experiences
 
   /// Figures of one run.

@@ -87,11 +87,7 @@ struct FairnessTests {
     try await FairnessArena.run(
       "poll", on: kind, prepare: { try Self.insertSignals(100_000, toAllOfNoisy: false, $0, kind) }
     ) { arena in
-      let rotated = try await arena.service.demand(
-        200, "POST", "/api/v1/devices/\(FairnessArena.noisyDevice(1))/rotate", token: arena.noisy,
-        json: ["grace_seconds": 0]
-      ).object()
-      let device = FaultDevice(id: rotated["id"] as! String, secret: rotated["secret"] as! String)
+      let device = try await arena.rotatedDevice(1)
       try await arena.measure("a device with 100,000 expired deliveries polls") { isOver in
         while !isOver() {
           let elapsed = try await milliseconds {
@@ -146,11 +142,7 @@ struct FairnessTests {
       try await FairnessArena.run(
         "nonces", on: .postgres, settings: ["REPLAY_STORE": "redis://127.0.0.1:\(redis.port)/0"]
       ) { arena in
-        let rotated = try await arena.service.demand(
-          200, "POST", "/api/v1/devices/\(FairnessArena.noisyDevice(1))/rotate", token: arena.noisy,
-          json: ["grace_seconds": 0]
-        ).object()
-        let device = FaultDevice(id: rotated["id"] as! String, secret: rotated["secret"] as! String)
+        let device = try await arena.rotatedDevice(1)
         try await arena.measure("a device over its limit", seconds: 5 + (FairnessArena.seconds ?? 0)) {
           isOver in
           let statuses = await arena.flood(connections: 16, until: isOver) { _, _ in
@@ -172,11 +164,7 @@ struct FairnessTests {
     try await FairnessArena.run("parked", on: .sqlite, settings: ["MAX_PARKED_POLLS": "40"]) { arena in
       var devices: [FaultDevice] = []
       for number in 1...60 {
-        let rotated = try await arena.service.demand(
-          200, "POST", "/api/v1/devices/\(FairnessArena.noisyDevice(number))/rotate", token: arena.noisy,
-          json: ["grace_seconds": 0]
-        ).object()
-        devices.append(FaultDevice(id: rotated["id"] as! String, secret: rotated["secret"] as! String))
+        devices.append(try await arena.rotatedDevice(number))
       }
       let noisyDevices = devices
       let patient = try await arena.service.newDevice(of: Service.token(subject: "quiet"), "patient")
