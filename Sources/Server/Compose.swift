@@ -56,6 +56,9 @@ private func compose(
   if let warning = configuration.jwt.secretWarning {
     logger.log(.warning, "jwt secret file", ["cause": warning])
   }
+  if let warning = configuration.sealingWarning {
+    logger.log(.warning, "sealing key file", ["cause": warning])
+  }
 
   // The database.
   let migrations = try Database.migrate(configuration.database) { warning in

@@ -48,6 +48,13 @@ struct CommandLineTests {
     (["serve"], ["s", "JWT_SECRET_FILE=/none"], "JWT_SECRET"),
     (["serve"], ["JWT_SECRET_FILE=/none"], "cannot read the file /none: No such file or directory"),
     (["serve"], ["JWT_SECRET_FILE=/tmp"], "cannot read the file /tmp: Is a directory"),
+    (
+      ["serve"], ["s", "SEALING_KEY_FILE=/none"],
+      "SEALING_KEY_FILE (--sealing-key-file): cannot read the file /none"
+    ),
+    (
+      "/dev/null must have 1 to 8 keys, each on a line; `openssl"
+    ),
     (["serve"], ["s", "JWT_MAX_LIFETIME_DAYS=0"], "JWT_MAX_LIFETIME_DAYS"),
     (["serve"], ["s", "JWKS_MAX_AGE_HOURS=0"], "JWKS_MAX_AGE_HOURS"),
     (["token", "--sub", "a", "--ttl", "86401"], ["s", "JWT_MAX_LIFETIME_DAYS=1"], "--ttl"),

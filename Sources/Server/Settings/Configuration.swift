@@ -13,6 +13,10 @@ public struct Configuration: Sendable {
   public var database: DatabaseURL
   public var replayStore: ReplayStoreSetting
   public var signatureSkewSeconds: Int
+  /// Seals secrets in the database; nil without `SEALING_KEY_FILE`.
+  public var sealer: KeyFileSealer?
+  /// What is wrong with the access to the file of its keys.
+  public var sealingWarning: String?
   public var jwt: JWTConfiguration
   /// Nil for HTTP without TLS.
   public var tls: TLSFiles?
@@ -62,6 +66,7 @@ public struct Configuration: Sendable {
       arguments, .replayStore, "must be memory or redis://[USER:PASSWORD@]HOST[:PORT][/DB]"
     ) { ReplayStoreSetting($0) }
     signatureSkewSeconds = try arguments.number(of: .signatureSkewSeconds)
+    (sealer, sealingWarning) = try SealingKeyFile.sealer(arguments)
     jwt = try JWTConfiguration(arguments)
     tls = try TLSFiles(arguments)
     tlsIdentity = try tls?.load()
@@ -167,10 +172,24 @@ public struct Configuration: Sendable {
 
   /// The content of a file that a setting names.
   static func readFile(_ path: String, for setting: Setting) throws(UsageError) -> [UInt8] {
+    do throws(FileUnreadable) { return try readFile(path) } catch {
+      throw UsageError(setting, error.description)
+    }
+  }
+
+  /// The content of a file.
+  static func readFile(_ path: String) throws(FileUnreadable) -> [UInt8] {
     do {
       return [UInt8](try Data(contentsOf: URL(filePath: path)))
     } catch {
-      throw UsageError(setting, "cannot read the file \(path): \(FileFailure.reading(path))")
+      throw FileUnreadable(path: path)
     }
   }
+}
+
+/// A file that an argument names cannot be read.
+struct FileUnreadable: Error, CustomStringConvertible {
+  let path: String
+
+  var description: String { "cannot read the file \(path): \(FileFailure.reading(path))" }
 }

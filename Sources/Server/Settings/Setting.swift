@@ -5,6 +5,7 @@ public enum Setting: String, CaseIterable, Sendable {
   case databaseURL = "DATABASE_URL"
   case replayStore = "REPLAY_STORE"
   case signatureSkewSeconds = "SIGNATURE_SKEW_SECONDS"
+  case sealingKeyFile = "SEALING_KEY_FILE"
   case jwtSecret = "JWT_SECRET"
   case jwtSecretFile = "JWT_SECRET_FILE"
   case jwtJWKSFile = "JWT_JWKS_FILE"
@@ -76,6 +77,11 @@ public enum Setting: String, CaseIterable, Sendable {
       Declaration(
         meaning: "greatest age of a signature, by its created parameter", example: "60", defaultText: "300",
         unit: "seconds", bounds: 1...3600)
+    case .sealingKeyFile:
+      Declaration(
+        meaning:
+          "file with the keys that seal secrets in the database, 64 hexadecimal digits on each line; the first one seals",
+        example: "data/sealing-key")
     case .jwtSecret:
       Declaration(
         meaning:

@@ -1,11 +1,12 @@
+public import Encoding
 private import Glibc
 
 /// Separate memory for a secret, wiped when the last reference is released.
-final class SecretBytes: Sendable {
+public final class SecretBytes: Redacted, Sendable {
   private nonisolated(unsafe) let bytes: UnsafeMutableBufferPointer<UInt8>
 
   /// Passes `count` zeroed bytes to `write`, which fills them.
-  init(count: Int, write: (UnsafeMutableBufferPointer<UInt8>) -> Void) {
+  public init(count: Int, write: (UnsafeMutableBufferPointer<UInt8>) -> Void) {
     bytes = .allocate(capacity: count)
     bytes.initialize(repeating: 0)
     write(bytes)
@@ -16,7 +17,8 @@ final class SecretBytes: Sendable {
     bytes.deallocate()
   }
 
-  func withBytes<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
+  /// Passes the bytes to the closure. The caller wipes what it copies.
+  public func withBytes<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
     body(UnsafeBufferPointer(bytes))
   }
 
