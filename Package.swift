@@ -79,7 +79,7 @@ let package = Package(
     room("EventLoop", knows: ["CLibuv"]),
     room("HTTP", knows: ["Encoding", "EventLoop", "CLLHTTP", "CSocket", "CGnuTLS"]),
     room("Crypto", knows: ["Encoding", "CSodium", "CNettle"], isInClient: true),
-    room("HTTPClient", knows: ["EventLoop", "CCurl"]),
+    room("HTTPClient", knows: ["Encoding", "EventLoop", "CCurl"]),
     room("JSON", knows: ["Encoding"]),
     room("JSONWebToken", knows: ["Encoding", "JSON", "CCjose"]),
     room("RequestSignature", knows: ["Crypto", "Encoding"], isInClient: true),
@@ -124,7 +124,7 @@ let package = Package(
     .executableTarget(
       name: "benchmark-micro",
       dependencies: [
-        "API", "CAllocationCount", "Crypto", "EventLoop", "HTTP", "JSONWebToken", "PostgresStore", "Registry",
+        "API", "CAllocationCount", "Crypto", "Encoding", "EventLoop", "HTTP", "JSONWebToken", "PostgresStore", "Registry",
         "RequestSignature", "Server", "SQLiteStore",
       ], path: "Benchmarks/MicroBenchmarks", swiftSettings: strict),
 
@@ -137,7 +137,7 @@ let package = Package(
     suite("ObservabilityTests", of: ["Observability"]),
     suite("EventLoopTests", of: ["EventLoop"]),
     suite("CryptoTests", of: ["Crypto"]),
-    suite("HTTPClientTests", of: ["HTTPClient", "EventLoop"]),
+    suite("HTTPClientTests", of: ["Encoding", "HTTPClient", "EventLoop"]),
     suite("JSONTests", of: ["JSON", "CCjose"]),
     suite("JSONWebTokenTests", of: ["JSONWebToken", "HTTPClient", "EventLoop", "Server", "COpenSSL"]),
     suite(
@@ -150,8 +150,8 @@ let package = Package(
       "RequestSignatureTests", of: ["RequestSignature", "Crypto", "Encoding"],
       golden: [.embedInCode("request-signatures.json")]),
     suite("DeviceRegistryClientTests", of: ["DeviceRegistryClient", "RequestSignature", "Crypto"]),
-    suite("HTTPTests", of: ["HTTP", "EventLoop"], scripts: ["h11_reader.py"]),
-    suite("APITests", of: ["API", "Endpoints", "HTTP", "JSON", "Registry"]),
+    suite("HTTPTests", of: ["Encoding", "HTTP", "EventLoop"], scripts: ["h11_reader.py"]),
+    suite("APITests", of: ["API", "Encoding", "Endpoints", "HTTP", "JSON", "Registry"]),
     // The real program as a process, and what can go wrong around it.
     suite(
       "FaultTests", of: ["device-registry", "JSONWebToken", "RequestSignature", "CPostgres", "CSQLite"]),

@@ -1,5 +1,6 @@
 private import API
 private import Crypto
+private import Encoding
 private import EventLoop
 private import Glibc
 private import HTTP

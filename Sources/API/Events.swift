@@ -1,5 +1,6 @@
+public import Encoding
 internal import Endpoints
-public import HTTP
+internal import HTTP
 public import Registry
 
 /// An authenticated caller.

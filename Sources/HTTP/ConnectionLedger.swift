@@ -1,3 +1,4 @@
+internal import Encoding
 private import Synchronization
 
 /// What the servers of a process count together, over all their loops: connections by address, the unread bytes of
@@ -55,4 +56,10 @@ public final class ConnectionLedger: Sendable {
       connections[network] = count > 1 ? count - 1 : nil
     }
   }
+}
+
+extension IPAddress {
+  /// The address that bounds are counted by: a version 4 address, or the /64 of a version 6 address, which usually
+  /// belongs to one customer (RFC 6177).
+  var network: IPAddress { isVersion4 ? self : IPAddress(high: high, low: 0) }
 }

@@ -1,4 +1,5 @@
 internal import CSocket
+internal import Encoding
 public import EventLoop
 internal import Glibc
 private import Synchronization

@@ -1,3 +1,4 @@
+public import Encoding
 internal import Glibc
 
 /// A request whose header section has arrived and was checked (RFC 9112).

@@ -1,3 +1,4 @@
+internal import Encoding
 private import Synchronization
 
 /// The parties that share a bound of unread bytes.

@@ -20,6 +20,11 @@ extension WebClient {
     public var allowsPlainHTTP = false
     /// Maximum bytes of the answer's content.
     public var maximumBodyLength = 1024 * 1024
+    /// Whether the first `maximumBodyLength` bytes of a longer content are enough: the rest is not read, and the
+    /// connection is closed.
+    public var needsOnlyExcerpt = false
+    /// Whether later requests to the same host may use the connection. It was made to an allowed address.
+    public var keepsConnection = false
     /// From the start until TCP and TLS are connected, including the name look-up.
     public var connectTimeoutMilliseconds = 3000
     /// From the start to the end of the answer.
@@ -57,7 +62,7 @@ public enum FetchError: Error, Hashable, Sendable, CustomStringConvertible {
   case notHTTPS
   /// A header field contains a control character, or its name is empty or contains a colon.
   case malformedField
-  /// `WebClient.maximumTransfers` are in progress.
+  /// The client's maximum of transfers is in progress.
   case tooManyTransfers
   /// The content has more than `maximumBodyLength` bytes, or the header section more than
   /// `WebClient.maximumHeaderLength`.
@@ -75,7 +80,7 @@ public enum FetchError: Error, Hashable, Sendable, CustomStringConvertible {
     switch self {
     case .notHTTPS: "the URL must begin with https://"
     case .malformedField: "a header field is malformed"
-    case .tooManyTransfers: "\(WebClient.maximumTransfers) requests are in progress"
+    case .tooManyTransfers: "too many requests are in progress"
     case .tooLarge: "the answer is too large"
     case .addressRefused: "the host's address is not allowed"
     case .cancelled: "the request was cancelled"

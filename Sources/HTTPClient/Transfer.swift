@@ -1,11 +1,12 @@
 internal import CCurl
+internal import Encoding
 internal import Glibc
 
 /// One request and its answer: the owner of a libcurl easy handle. Used on the loop of its client.
 final class Transfer {
   let curl: UnsafeMutableRawPointer
   private let request: WebClient.Request
-  private let isAllowed: (_ address: [UInt8]) -> Bool
+  private let isAllowed: (_ address: IPAddress) -> Bool
   private var fieldLines: UnsafeMutablePointer<curl_slist>?
   /// Called exactly once.
   private var complete: ((Result<WebClient.Answer, FetchError>) -> Void)?
@@ -14,11 +15,13 @@ final class Transfer {
   private var headerLength = 0
   private var body: [UInt8] = []
   private var isTooLarge = false
+  /// Whether the rest of a content of which an excerpt suffices was left unread.
+  private var hasWholeExcerpt = false
   private var isAddressRefused = false
 
   /// Tests the request. Throws `notHTTPS`, `malformedField`, `failed`.
   init(
-    _ request: WebClient.Request, isAllowed: @escaping (_ address: [UInt8]) -> Bool
+    _ request: WebClient.Request, isAllowed: @escaping (_ address: IPAddress) -> Bool
   ) throws(FetchError) {
     let url = request.url.lowercased()
     guard url.hasPrefix("https://") || request.allowsPlainHTTP && url.hasPrefix("http://") else {
@@ -51,8 +54,10 @@ final class Transfer {
   /// Translates libcurl's result of the transfer.
   func result(_ status: CURLcode) -> Result<WebClient.Answer, FetchError> {
     if isTooLarge { return .failure(.tooLarge) }
+    // `receive` stopped the transfer.
+    let isCut = status == CURLE_WRITE_ERROR && hasWholeExcerpt
     if status == CURLE_COULDNT_CONNECT, isAddressRefused { return .failure(.addressRefused) }
-    guard status == CURLE_OK else {
+    guard status == CURLE_OK || isCut else {
       return .failure(.failed(reason: String(cString: curl_easy_strerror(status))))
     }
     var code = 0
@@ -85,7 +90,7 @@ final class Transfer {
       curl_set_text(curl, CURLOPT_PROTOCOLS_STR, request.allowsPlainHTTP ? "http,https" : "https"),
       curl_set_number(curl, CURLOPT_FOLLOWLOCATION, 0),
       curl_set_text(curl, CURLOPT_PROXY, ""),
-      curl_set_number(curl, CURLOPT_FORBID_REUSE, 1),
+      curl_set_number(curl, CURLOPT_FORBID_REUSE, request.keepsConnection ? 0 : 1),
       curl_set_number(curl, CURLOPT_SSL_VERIFYPEER, 1),
       curl_set_number(curl, CURLOPT_SSL_VERIFYHOST, 2),
       curl_set_number(curl, CURLOPT_SSLVERSION, Int(CURL_SSLVERSION_TLSv1_2)),
@@ -146,13 +151,15 @@ final class Transfer {
   }
 
   private func receive(_ bytes: UnsafeRawBufferPointer) -> Bool {
-    isTooLarge = body.count + bytes.count > request.maximumBodyLength
-    if !isTooLarge { body.append(contentsOf: bytes) }
-    return !isTooLarge
+    let room = request.maximumBodyLength - body.count
+    let fits = bytes.count <= room
+    if !fits, request.needsOnlyExcerpt { hasWholeExcerpt = true } else { isTooLarge = !fits }
+    if !isTooLarge { body.append(contentsOf: bytes.prefix(room)) }
+    return fits
   }
 
   private func openSocket(_ address: UnsafeMutablePointer<curl_sockaddr>) -> curl_socket_t {
-    guard isAllowed(Self.bytes(of: address)) else {
+    guard let ip = Self.ipAddress(of: address), isAllowed(ip) else {
       isAddressRefused = true
       return CURL_SOCKET_BAD
     }
@@ -160,14 +167,16 @@ final class Transfer {
     return socket(family, kind | Int32(SOCK_CLOEXEC.rawValue), address.pointee.protocol)
   }
 
-  /// The IP address in network order; empty for another family, which URLs cannot name.
-  private static func bytes(of address: UnsafeMutablePointer<curl_sockaddr>) -> [UInt8] {
+  /// Nil for another family, which URLs cannot name.
+  private static func ipAddress(of address: UnsafeMutablePointer<curl_sockaddr>) -> IPAddress? {
+    guard [AF_INET, AF_INET6].contains(address.pointee.family) else { return nil }
+    var storage = sockaddr_storage()
     // The family determines the length of the address.
     let start = UnsafeRawPointer(address) + MemoryLayout<curl_sockaddr>.offset(of: \.addr)!
-    switch address.pointee.family {
-    case AF_INET: return withUnsafeBytes(of: start.loadUnaligned(as: sockaddr_in.self).sin_addr, Array.init)
-    case AF_INET6: return withUnsafeBytes(of: start.loadUnaligned(as: sockaddr_in6.self).sin6_addr, Array.init)
-    default: return []
+    let length = min(Int(address.pointee.addrlen), MemoryLayout<sockaddr_storage>.size)
+    withUnsafeMutableBytes(of: &storage) {
+      $0.copyMemory(from: UnsafeRawBufferPointer(start: start, count: length))
     }
+    return IPAddress(storage)
   }
 }

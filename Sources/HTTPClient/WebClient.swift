@@ -1,15 +1,16 @@
 internal import CCurl
+public import Encoding
 public import EventLoop
 
 /// Sends HTTP requests with libcurl on an event loop.
 ///
 /// It verifies certificates, follows no redirects, ignores proxy variables of the environment, and opens a connection
-/// for each request.
+/// for each request that does not ask to keep it.
 ///
 /// `@unchecked Sendable`: all mutable state is confined to `loop`. `fetch` and `close` switch to it; libcurl's
 /// callbacks run inside calls on it.
 public final class WebClient: @unchecked Sendable {
-  /// Concurrent requests. Further ones are refused.
+  /// Concurrent requests of a client that is made without another maximum. Further ones are refused.
   public static let maximumTransfers = 16
   /// Maximum bytes of an answer's header section.
   public static let maximumHeaderLength = 64 * 1024
@@ -17,7 +18,8 @@ public final class WebClient: @unchecked Sendable {
   static let certificateCacheSeconds = 60
 
   private let loop: EventLoop
-  private let isAllowed: @Sendable (_ address: [UInt8]) -> Bool
+  private let maximumTransfers: Int
+  private let isAllowed: @Sendable (_ address: IPAddress) -> Bool
   /// Nil once the client is closed.
   private var multi: UnsafeMutableRawPointer?
   private let timer: Timer
@@ -28,18 +30,23 @@ public final class WebClient: @unchecked Sendable {
 
   /// Makes a client, which the caller must close. Called on the loop.
   ///
-  /// - Parameter isAllowed: whether the client may connect to an IP address: 4 or 16 bytes, in network order. Called
-  ///   on the loop for each address that it tries.
+  /// - Parameters:
+  ///   - maximumTransfers: concurrent requests, and connections that are kept.
+  ///   - isAllowed: whether the client may connect to an address. Called on the loop for each address that it tries,
+  ///     after the look-up of the host's name: the connection is made to exactly this address.
   ///
   /// Throws `failed` when the system has no memory left.
   public init(
-    on loop: EventLoop, isAllowed: @escaping @Sendable (_ address: [UInt8]) -> Bool = { _ in true }
+    on loop: EventLoop, maximumTransfers: Int = maximumTransfers,
+    isAllowed: @escaping @Sendable (_ address: IPAddress) -> Bool = { _ in true }
   ) throws(FetchError) {
     guard Self.isReady, let multi = curl_multi_init() else { throw .failed(reason: "no libcurl") }
     self.loop = loop
+    self.maximumTransfers = maximumTransfers
     self.isAllowed = isAllowed
     self.multi = multi
     timer = Timer(on: loop)
+    curl_multi_set_number(multi, CURLMOPT_MAXCONNECTS, maximumTransfers)
     let me = Unmanaged.passUnretained(self).toOpaque()
     curl_multi_set_pointer(multi, CURLMOPT_SOCKETDATA, me)
     curl_multi_set_socket_function(multi) { _, descriptor, what, client, _ in
@@ -86,7 +93,7 @@ public final class WebClient: @unchecked Sendable {
   private func start(_ transfer: Transfer) {
     guard !transfer.hasEnded else { return }
     guard let multi else { return transfer.end(.failure(.closed)) }
-    guard transfers.count < Self.maximumTransfers else { return transfer.end(.failure(.tooManyTransfers)) }
+    guard transfers.count < maximumTransfers else { return transfer.end(.failure(.tooManyTransfers)) }
     transfers[transfer.curl] = transfer
     let status = transfer.configure()
     guard status == CURLE_OK else { return end(transfer, transfer.result(status)) }

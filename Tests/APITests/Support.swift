@@ -1,5 +1,6 @@
 import API
 @testable import HTTP
+import Encoding
 import Registry
 import Synchronization
 import TestSupport

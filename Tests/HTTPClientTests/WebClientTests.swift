@@ -1,3 +1,4 @@
+import Encoding
 import EventLoop
 import HTTPClient
 import Synchronization
@@ -8,7 +9,7 @@ import Testing
 struct WebClientTests {
   /// Lends a client of a loop, and a server that answers `hello`.
   private func withClient(
-    isAllowed: @escaping @Sendable (_ address: [UInt8]) -> Bool = { _ in true },
+    isAllowed: @escaping @Sendable (_ address: IPAddress) -> Bool = { _ in true },
     _ body: (WebClient, HTTPSServer) async throws -> Void
   ) async throws {
     let server = try await HTTPSServer(content: Array("hello".utf8))
@@ -131,17 +132,74 @@ struct WebClientTests {
 
   @Test
   func `asks for each address before it connects, and connects to none that is refused`() async throws {
-    let asked = Mutex<Set<[UInt8]>>([])
+    let asked = Mutex<Set<String>>([])
     try await withClient(isAllowed: { address in
-      asked.withLock { _ = $0.insert(address) }
+      asked.withLock { _ = $0.insert(address.description) }
       return false
     }) { client, server in
       await expect(.addressRefused, client, request("", of: server))
-      #expect(asked.withLock { $0.contains([127, 0, 0, 1]) })
+      #expect(asked.withLock { $0.contains("127.0.0.1") })
       var request = plainRequest("", of: server)
       request.url = "http://[::1]:\(server.plainPort)/"
       await expect(.addressRefused, client, request)
-      #expect(asked.withLock { $0.contains(Array(repeating: 0, count: 15) + [1]) })
+      #expect(asked.withLock { $0.contains("::1") })
+    }
+  }
+
+  @Test(arguments: [
+    "localhost", "127.0.0.1", "127.1", "2130706433", "0x7f000001", "0x7f.1", "017700000001", "0", "[::1]",
+    "[::]",
+    "[::ffff:127.0.0.1]", "[::ffff:7f00:1]", "[64:ff9b::7f00:1]", "[2002:7f00:1::]", "169.254.169.254",
+    "[fe80::1]",
+    "[fd00:ec2::254]", "10.0.0.1", "100.100.100.200",
+  ])
+  func `connects to no private address, in whichever form the URL names it`(host: String) async throws {
+    try await withClient(isAllowed: \.isPublic) { client, server in
+      var request = plainRequest("", of: server)
+      request.url = "http://\(host):\(server.plainPort)/"
+      await expect(.addressRefused, client, request)
+    }
+  }
+
+  @Test
+  func `connects to the address that was allowed, not to another one of the same name`() async throws {
+    let asked = Mutex<[String]>([])
+    // A name whose first answer is refused: nothing is looked up again.
+    try await withClient(isAllowed: { address in
+      asked.withLock { $0.append(address.description) }
+      return address.description == "127.0.0.1"
+    }) { client, server in
+      let answer = try await client.fetch(plainRequest("", of: server))
+      #expect(answer.status == 200 && asked.withLock { $0.last } == "127.0.0.1")
+    }
+  }
+
+  @Test
+  func `keeps a connection for later requests only where the request asks for it`() async throws {
+    let connections = Atomic(0)
+    try await withClient(isAllowed: { address in
+      if address.isVersion4 { connections.add(1, ordering: .relaxed) }
+      return address.isVersion4
+    }) { client, server in
+      var request = plainRequest("kept", of: server)
+      for _ in 0..<2 { _ = try await client.fetch(request) }
+      #expect(connections.load(ordering: .relaxed) == 2)
+      request.keepsConnection = true
+      for _ in 0..<3 { _ = try await client.fetch(request) }
+      #expect(connections.load(ordering: .relaxed) == 3)
+    }
+  }
+
+  @Test
+  func `reads no more than an excerpt where one is enough`() async throws {
+    try await withClient { client, server in
+      var request = plainRequest("large", of: server)
+      (request.maximumBodyLength, request.needsOnlyExcerpt) = (1000, true)
+      let answer = try await client.fetch(request)
+      #expect(answer.status == 200 && answer.body == Array(repeating: UInt8(ascii: " "), count: 1000))
+      request.url = plainRequest("", of: server).url
+      let short = try await client.fetch(request)
+      #expect(text(short) == "hello")
     }
   }
 

@@ -53,12 +53,17 @@ public final class HTTPSServer: Sendable {
     }
     bodies = {"/large": b" " * 300000, "/broken": b"<html>", "/withdrawn": b'{"keys": []}'}
     class Handler(http.server.BaseHTTPRequestHandler):
+      protocol_version = "HTTP/1.1"
       def send_response(self, code, message=None):
         self.send_response_only(code)
       def log_message(self, *arguments):
         pass
       def answer(self, body):
         self.send_response({"/redirect": 302, "/absent": 404}.get(self.path, 200))
+        if self.path == "/kept":
+          self.send_header("Content-Length", str(len(body)))
+        else:
+          self.close_connection = True
         for name, value in fields.get(self.path, []):
           self.send_header(name, value)
         self.end_headers()
@@ -66,6 +71,7 @@ public final class HTTPSServer: Sendable {
       def do_GET(self):
         if self.path == "/slow":
           print("waiting", flush=True)
+          self.close_connection = True
           self.rfile.read(1)
           print("gone", flush=True)
           return

@@ -1,3 +1,4 @@
+internal import Encoding
 package import Endpoints
 internal import HTTP
 public import Registry

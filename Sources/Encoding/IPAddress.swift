@@ -1,5 +1,4 @@
-internal import Encoding
-internal import Glibc
+public import Glibc
 
 /// An IP address. A version 4 address is stored mapped into version 6 (RFC 4291, section 2.5.5.2).
 public struct IPAddress: Hashable, Sendable {
@@ -13,15 +12,15 @@ public struct IPAddress: Hashable, Sendable {
     self.low = low
   }
 
-  /// - Parameter octets: 16 of them.
-  init(octets: UnsafeRawBufferPointer) {
+  /// - Parameter octets: 16 of them, in network order.
+  public init(octets: UnsafeRawBufferPointer) {
     self.init(
       high: UInt64(bigEndian: octets.loadUnaligned(as: UInt64.self)),
       low: UInt64(bigEndian: octets.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
   }
 
   /// The address of a socket; all zeros for other families.
-  init(_ socketAddress: sockaddr_storage) {
+  public init(_ socketAddress: sockaddr_storage) {
     self = withUnsafeBytes(of: socketAddress) { bytes in
       switch Int32(socketAddress.ss_family) {
       case AF_INET:
@@ -41,7 +40,7 @@ public struct IPAddress: Hashable, Sendable {
   }
 
   /// Nil if the text is not exactly an address of either version. Allocates nothing.
-  init?(_ text: UnsafeBufferPointer<UInt8>) {
+  public init?(_ text: UnsafeBufferPointer<UInt8>) {
     guard (1..<Int(INET6_ADDRSTRLEN)).contains(text.count), !text.contains(0) else { return nil }
     let address: IPAddress? = withUnsafeTemporaryAllocation(of: CChar.self, capacity: text.count + 1) {
       characters in
@@ -63,16 +62,13 @@ public struct IPAddress: Hashable, Sendable {
     return withUnsafeBytes(of: version6) { IPAddress(octets: $0) }
   }
 
-  private init(version4 address: UInt32) { self.init(high: 0, low: Self.mapped | UInt64(address)) }
+  /// - Parameter address: the 32 bits of a version 4 address, the first octet in the highest.
+  public init(version4 address: UInt32) { self.init(high: 0, low: Self.mapped | UInt64(address)) }
 
   private static let mapped: UInt64 = 0xFFFF << 32
 
   /// Whether it is an address of version 4.
   public var isVersion4: Bool { high == 0 && low >> 32 == Self.mapped >> 32 }
-
-  /// The address that bounds are counted by: a version 4 address, or the /64 of a version 6 address, which usually
-  /// belongs to one customer (RFC 6177).
-  var network: IPAddress { isVersion4 ? self : IPAddress(high: high, low: 0) }
 }
 
 extension IPAddress: CustomStringConvertible {
@@ -94,12 +90,12 @@ extension IPAddress: CustomStringConvertible {
 }
 
 /// The addresses with a common prefix, like `10.0.0.0/8`.
-struct IPPrefix: Hashable, Sendable {
+public struct IPPrefix: Hashable, Sendable {
   private let base: IPAddress
   private let mask: IPAddress
 
   /// Nil if the text is neither an address nor a prefix, or if bits after the prefix are set.
-  init?(_ text: String) {
+  public init?(_ text: String) {
     let parts = text.split(separator: "/", maxSplits: 1, omittingEmptySubsequences: false)
     guard let base = IPAddress(String(parts[0])) else { return nil }
     var length = 128
@@ -118,7 +114,7 @@ struct IPPrefix: Hashable, Sendable {
     count <= 0 ? 0 : count >= 64 ? .max : ~(.max >> UInt64(count))
   }
 
-  func contains(_ address: IPAddress) -> Bool {
+  public func contains(_ address: IPAddress) -> Bool {
     address.high & mask.high == base.high && address.low & mask.low == base.low
   }
 }
