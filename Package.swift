@@ -143,7 +143,8 @@ let package = Package(
     suite(
       "StoreTests",
       of: [
-        "Registry", "EventLoop", "PostgresStore", "SQLiteStore", "Migrations", "CPostgres", "CSQLite",
+        "Registry", "EventLoop", "PostgresStore", "SQLiteStore", "Server", "Crypto", "Migrations", "CPostgres",
+        "CSQLite",
       ]),
     suite("RedisReplayStoreTests", of: ["RedisReplayStore", "Registry", "EventLoop"]),
     suite(

@@ -13,7 +13,7 @@ extension PostgresStore {
     next_hmac_key_hash, next_stored_key, next_server_key, grace_expires_at
     """
   ) {
-    DeviceCredentials(
+    StoredCredentials(
       deviceID: $0.id(), clientID: $0.clientID(), isActive: $0.bool(), current: $0.optionalVerifier()!,
       next: $0.optionalVerifier(), graceExpiresAt: $0.optionalTime())
   }
@@ -27,7 +27,8 @@ extension PostgresStore {
   ) { $0.bool() }
 
   public func credentials(of id: DeviceID) async throws(RegistryError) -> DeviceCredentials? {
-    try await firstRow(of: Self.selectCredentials, .uuid(id))
+    guard let stored = try await firstRow(of: Self.selectCredentials, .uuid(id)) else { return nil }
+    return try sealing.open(stored)
   }
 
   static let selectCredentials = PostgresStatement(
@@ -40,9 +41,10 @@ extension PostgresStore {
     of id: DeviceID, of owner: ClientID, to verifier: SecretVerifier, graceExpiresAt: Timestamp,
     change: Change
   ) async throws(RegistryError) -> (device: Device, graceExpiresAt: Timestamp)? {
-    try await firstRow(
-      of: Self.rotateSecret, for: owner, .uuid(id), .text(owner.text), .text(verifier.hmacKeyHash),
-      .bytes(verifier.storedKey), .bytes(verifier.serverKey), .timestamp(graceExpiresAt),
+    let stored = sealing.seal(verifier, of: id)
+    return try await firstRow(
+      of: Self.rotateSecret, for: owner, .uuid(id), .text(owner.text), .text(stored.hmacKeyHash),
+      .bytes(stored.storedKey), .bytes(stored.serverKey), .timestamp(graceExpiresAt),
       .timestamp(change.time))
   }
 
@@ -66,9 +68,9 @@ extension PostgresStore {
   ) { (device: deviceColumns.read(&$0), graceExpiresAt: $0.time()) }
 
   public func promoteNextSecret(
-    of id: DeviceID, owner: ClientID, storedKey: [UInt8], change: Change
+    of id: DeviceID, owner: ClientID, hmacKeyHash: String, change: Change
   ) async throws(RegistryError) -> Bool {
-    try await run(Self.promoteNextSecret, for: owner, .uuid(id), .text(owner.text), .bytes(storedKey)) > 0
+    try await run(Self.promoteNextSecret, for: owner, .uuid(id), .text(owner.text), .text(hmacKeyHash)) > 0
   }
 
   static let promoteNextSecret = PostgresStatement(
@@ -77,15 +79,15 @@ extension PostgresStore {
     UPDATE devices SET
       hmac_key_hash = next_hmac_key_hash, stored_key = next_stored_key, server_key = next_server_key,
       next_hmac_key_hash = NULL, next_stored_key = NULL, next_server_key = NULL, grace_expires_at = NULL
-    WHERE id = $1::uuid AND client_id = $2::text AND is_active AND next_stored_key = $3::bytea
+    WHERE id = $1::uuid AND client_id = $2::text AND is_active AND next_hmac_key_hash = $3::text
       AND \(isKept(client: "$2::text"))
     """)
 }
 
 extension PostgresRow {
   /// Three columns: argon2id hash, StoredKey, ServerKey.
-  fileprivate mutating func optionalVerifier() -> SecretVerifier? {
+  fileprivate mutating func optionalVerifier() -> StoredVerifier? {
     let (hash, storedKey, serverKey) = (optionalText(), optionalBytes(), optionalBytes())
-    return hash.map { SecretVerifier(hmacKeyHash: $0, storedKey: storedKey!, serverKey: serverKey!) }
+    return hash.map { StoredVerifier(hmacKeyHash: $0, storedKey: storedKey!, serverKey: serverKey!) }
   }
 }

@@ -53,11 +53,12 @@ extension PostgresStore {
   public func insertDevice(
     _ device: Device, verifier: SecretVerifier, maxDevices: Int, change: Change
   ) async throws(RegistryError) {
+    let stored = sealing.seal(verifier, of: device.id)
     let found = try await firstRow(
       of: Self.insertDevice, for: device.clientID,
       [
-        .text(device.clientID.text), .int8(Int64(maxDevices)), .text(verifier.hmacKeyHash),
-        .bytes(verifier.storedKey), .bytes(verifier.serverKey),
+        .text(device.clientID.text), .int8(Int64(maxDevices)), .text(stored.hmacKeyHash),
+        .bytes(stored.storedKey), .bytes(stored.serverKey),
       ] + Self.values(of: device))
     guard let found, found.hasOwner else { throw .clientNotFound }
     guard found.isCreated else { throw .tooManyDevices(limit: maxDevices) }

@@ -11,6 +11,7 @@ public enum PostgresMigrator {
     Migration(
       number: 3, name: "tokens_of_a_wrong_clock", sql: PackageResources._003_tokens_of_a_wrong_clock_sql),
     Migration(number: 4, name: "bounded_statements", sql: PackageResources._004_bounded_statements_sql),
+    Migration(number: 5, name: "sealing", sql: PackageResources._005_sealing_sql),
   ]
 
   /// The advisory lock of a migrating process. The number is arbitrary, and the same in every version.

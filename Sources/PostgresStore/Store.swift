@@ -11,6 +11,7 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
   static let tickMilliseconds = 50
 
   let loop: EventLoop
+  let sealing: VerifierSealing
   private let workers: WorkerPool
   private let reads: PostgresLane
   private let writes: PostgresLane
@@ -23,18 +24,20 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
   ///   - url: any URL that libpq accepts, including one with several hosts.
   ///   - loops: the number of event loops in the process. Each has a store, and the stores share a limit on
   ///     connections.
+  ///   - sealer: seals secrets; nil to store them plain.
   ///   - report: called on the loop when a connection is made or lost.
   ///
   /// Throws `PostgresURLError`, or `EventLoopError` if no thread can be created.
   public convenience init(
-    url: String, loop: EventLoop, loops: Int,
+    url: String, loop: EventLoop, loops: Int, sealer: (any Sealer)? = nil,
     report: @escaping @Sendable (PostgresEvent) -> Void = { _ in }
   ) throws {
-    try self.init(url: url, loop: loop, limits: PostgresLimits(loops: loops), report: report)
+    try self.init(url: url, loop: loop, limits: PostgresLimits(loops: loops), sealer: sealer, report: report)
   }
 
   init(
-    url: String, loop: EventLoop, limits: PostgresLimits, report: @escaping @Sendable (PostgresEvent) -> Void
+    url: String, loop: EventLoop, limits: PostgresLimits, sealer: (any Sealer)? = nil,
+    report: @escaping @Sendable (PostgresEvent) -> Void
   ) throws {
     let parameters = try PostgresParameters(url: url)
     let count = limits.readConnections + limits.writeConnections
@@ -49,6 +52,7 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
         }, limits: limits)
     }
     self.loop = loop
+    sealing = VerifierSealing(sealer)
     self.workers = workers
     reads = lane(limits.readConnections, forWrites: false)
     writes = lane(limits.writeConnections, forWrites: true)
@@ -104,7 +108,7 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
 
   static let statements =
     clientStatements + deviceStatements + credentialStatements + tokenStatements + presenceStatements
-    + signalStatements
+    + signalStatements + sealingStatements
 
   /// Runs one statement, and returns all rows.
   ///

@@ -4,11 +4,11 @@ extension PostgresStore {
   static let tokenStatements = [insertToken.prepared, selectToken.prepared, removeTokens.prepared]
 
   public func insertToken(
-    _ hash: TokenHash, of id: DeviceID, owner: ClientID, storedKey: [UInt8], expiresAt: Timestamp,
+    _ hash: TokenHash, of id: DeviceID, owner: ClientID, hmacKeyHash: String, expiresAt: Timestamp,
     at time: Timestamp, maxLive: Int, windowSeconds: Int
   ) async throws(RegistryError) -> Bool {
     let waitSeconds = try await firstRow(
-      of: Self.insertToken, for: owner, .bytes(hash.bytes), .uuid(id), .text(owner.text), .bytes(storedKey),
+      of: Self.insertToken, for: owner, .bytes(hash.bytes), .uuid(id), .text(owner.text), .text(hmacKeyHash),
       .timestamp(expiresAt), .timestamp(time), .int8(Int64(maxLive)), .int8(Int64(windowSeconds)))
     guard let waitSeconds = waitSeconds ?? nil else { return false }
     guard waitSeconds == 0 else { throw .tooManyTokens(retryAfterSeconds: Int(waitSeconds)) }
@@ -19,14 +19,16 @@ extension PostgresStore {
     .waitingWrite,
     """
     SELECT insert_token(
-      $1::bytea, $2::uuid, $3::text, $4::bytea, $5::timestamptz, $6::timestamptz, $7::int8, $8::int8)
+      $1::bytea, $2::uuid, $3::text, $4::text, $5::timestamptz, $6::timestamptz, $7::int8, $8::int8)
     """
   ) { $0.optionalInteger() }
 
   public func credentials(
     ofToken hash: TokenHash, at time: Timestamp
   ) async throws(RegistryError) -> TokenCredentials? {
-    try await firstRow(of: Self.selectToken, .bytes(hash.bytes), .timestamp(time))
+    let found = try await firstRow(of: Self.selectToken, .bytes(hash.bytes), .timestamp(time))
+    guard let found else { return nil }
+    return TokenCredentials(device: try sealing.open(found.device), expiresAt: found.expiresAt)
   }
 
   static let selectToken = PostgresStatement(
@@ -37,7 +39,7 @@ extension PostgresStore {
     WHERE token.token_hash = $1::bytea AND token.expires_at > $2::timestamptz
       AND \(isKept(client: "client_id"))
     """
-  ) { TokenCredentials(device: credentialColumns.read(&$0), expiresAt: $0.time()) }
+  ) { (device: credentialColumns.read(&$0), expiresAt: $0.time()) }
 
   public func removeTokens(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int {
     try await run(Self.removeTokens, .timestamp(time), .int8(Int64(limit)))

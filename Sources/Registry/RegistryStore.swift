@@ -2,7 +2,9 @@
 /// one statement or transaction, so that concurrent requests cannot break these rules.
 ///
 /// Besides the errors that an operation documents, each throws `overloaded`, `unavailable` and `fault`.
-public protocol RegistryStore: ClientStore, DeviceStore, CredentialStore, TokenStore, SignalStore, PresenceStore
+public protocol RegistryStore: ClientStore, DeviceStore, CredentialStore, TokenStore, SignalStore,
+  PresenceStore,
+  SealingStore
 {
   /// Throws unless the database responds.
   func ping() async throws(RegistryError)

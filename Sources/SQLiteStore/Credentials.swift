@@ -10,7 +10,7 @@ extension SQLiteStore {
     next_hmac_key_hash, next_stored_key, next_server_key, grace_expires_at
     """
   ) {
-    DeviceCredentials(
+    StoredCredentials(
       deviceID: $0.id(), clientID: $0.clientID(), isActive: $0.bool(), current: $0.optionalVerifier()!,
       next: $0.optionalVerifier(), graceExpiresAt: $0.optionalTime())
   }
@@ -22,7 +22,8 @@ extension SQLiteStore {
   static let hasDevices = SQLiteStatement("SELECT 1 FROM devices LIMIT 1")
 
   public func credentials(of id: DeviceID) async throws(RegistryError) -> DeviceCredentials? {
-    try await firstRow(of: Self.selectCredentials, .id(id))
+    guard let stored = try await firstRow(of: Self.selectCredentials, .id(id)) else { return nil }
+    return try sealing.open(stored)
   }
 
   static let selectCredentials = SQLiteStatement(
@@ -34,11 +35,12 @@ extension SQLiteStore {
     of id: DeviceID, of owner: ClientID, to verifier: SecretVerifier, graceExpiresAt: Timestamp,
     change: Change
   ) async throws(RegistryError) -> (device: Device, graceExpiresAt: Timestamp)? {
+    let stored = sealing.seal(verifier, of: id)
     let statement = graceExpiresAt > change.time ? Self.beginRotation : Self.replaceSecret
     return try await write(Turn(of: owner.hashValue, .urgent)) { (writer) throws(RegistryError) in
       try writer.firstRow(
-        of: statement, .id(id), .text(owner.text), .text(verifier.hmacKeyHash), .blob(verifier.storedKey),
-        .blob(verifier.serverKey), .time(change.time), .time(graceExpiresAt))
+        of: statement, .id(id), .text(owner.text), .text(stored.hmacKeyHash), .blob(stored.storedKey),
+        .blob(stored.serverKey), .time(change.time), .time(graceExpiresAt))
     }
   }
 
@@ -66,10 +68,10 @@ extension SQLiteStore {
     """
 
   public func promoteNextSecret(
-    of id: DeviceID, owner: ClientID, storedKey: [UInt8], change: Change
+    of id: DeviceID, owner: ClientID, hmacKeyHash: String, change: Change
   ) async throws(RegistryError) -> Bool {
     try await write(Turn(of: owner.hashValue, .urgent)) { (writer) throws(RegistryError) in
-      try writer.run(Self.promoteNextSecret, .id(id), .blob(storedKey), .text(owner.text)) > 0
+      try writer.run(Self.promoteNextSecret, .id(id), .text(hmacKeyHash), .text(owner.text)) > 0
     }
   }
 
@@ -77,15 +79,15 @@ extension SQLiteStore {
     """
     UPDATE devices SET hmac_key_hash = next_hmac_key_hash, stored_key = next_stored_key,
       server_key = next_server_key, \(nothingIsNext)
-    WHERE id = ?1 AND client_id = ?3 AND next_stored_key = ?2 AND is_active AND NOT revoked
+    WHERE id = ?1 AND client_id = ?3 AND next_hmac_key_hash = ?2 AND is_active AND NOT revoked
       AND \(isKept(client: "?3"))
     """)
 }
 
 extension SQLiteRow {
   /// Three columns: argon2id hash, StoredKey, ServerKey.
-  fileprivate mutating func optionalVerifier() -> SecretVerifier? {
+  fileprivate mutating func optionalVerifier() -> StoredVerifier? {
     let (hash, storedKey, serverKey) = (optionalText(), blob(), blob())
-    return hash.map { SecretVerifier(hmacKeyHash: $0, storedKey: storedKey, serverKey: serverKey) }
+    return hash.map { StoredVerifier(hmacKeyHash: $0, storedKey: storedKey, serverKey: serverKey) }
   }
 }

@@ -48,10 +48,11 @@ extension SQLiteStore {
     _ device: Device, verifier: SecretVerifier, maxDevices: Int, change: Change
   ) async throws(RegistryError) {
     let owner = SQLiteValue.text(device.clientID.text)
+    let stored = sealing.seal(verifier, of: device.id)
     let values =
       [
-        owner, .integer(Int64(maxDevices)), .text(verifier.hmacKeyHash), .blob(verifier.storedKey),
-        .blob(verifier.serverKey),
+        owner, .integer(Int64(maxDevices)), .text(stored.hmacKeyHash), .blob(stored.storedKey),
+        .blob(stored.serverKey),
       ] + Self.values(of: device)
     try await write(Turn(of: device.clientID.hashValue)) { (writer) throws(RegistryError) in
       let created = try writer.run(Self.insertDevice, values) { (failure) throws(RegistryError) in

@@ -11,6 +11,7 @@ public import Registry
 /// `@unchecked Sendable`: all mutable state is confined to `loop`, which `loop.assertCurrent()` checks.
 public final class SQLiteStore: RegistryStore, ClosableService, @unchecked Sendable {
   let database: SQLiteDatabase
+  let sealing: VerifierSealing
   private let loop: EventLoop
   private var reader: SQLiteConnection?
   /// The reads of this pass of the loop. Each resumes its caller. The number of requests that the loop reads in
@@ -23,8 +24,13 @@ public final class SQLiteStore: RegistryStore, ClosableService, @unchecked Senda
   static let timerIntervalMilliseconds = 100
 
   /// Opens a separate connection for this loop's reads. Throws `RegistryError.unavailable`.
-  public init(database: SQLiteDatabase, loop: EventLoop) throws(RegistryError) {
+  ///
+  /// - Parameter sealer: seals secrets; nil to store them plain.
+  public init(
+    database: SQLiteDatabase, loop: EventLoop, sealer: (any Sealer)? = nil
+  ) throws(RegistryError) {
     self.database = database
+    sealing = VerifierSealing(sealer)
     self.loop = loop
     reader = try database.openReader()
   }

@@ -3,13 +3,13 @@ public import Registry
 
 extension SQLiteStore {
   public func insertToken(
-    _ hash: TokenHash, of id: DeviceID, owner: ClientID, storedKey: [UInt8], expiresAt: Timestamp,
+    _ hash: TokenHash, of id: DeviceID, owner: ClientID, hmacKeyHash: String, expiresAt: Timestamp,
     at time: Timestamp, maxLive: Int, windowSeconds: Int
   ) async throws(RegistryError) -> Bool {
     try await write(Turn(of: owner.hashValue)) { (writer) throws(RegistryError) in
       try writer.transaction { () throws(RegistryError) in
         let isCurrent = try writer.hasRow(
-          Self.hasCurrentSecret, .id(id), .blob(storedKey), .time(time), .text(owner.text))
+          Self.hasCurrentSecret, .id(id), .text(hmacKeyHash), .time(time), .text(owner.text))
         guard isCurrent else { return false }
         try writer.checkTokenRate(of: id, at: time, limit: maxLive, windowSeconds: windowSeconds)
         try writer.run(Self.removeOldestTokens, .id(id), .time(time), .integer(Int64(maxLive - 1)))
@@ -22,7 +22,7 @@ extension SQLiteStore {
   private static let hasCurrentSecret = SQLiteStatement(
     """
     SELECT 1 FROM devices
-    WHERE id = ?1 AND client_id = ?4 AND stored_key = ?2 AND is_active AND NOT revoked
+    WHERE id = ?1 AND client_id = ?4 AND hmac_key_hash = ?2 AND is_active AND NOT revoked
       AND (grace_expires_at IS NULL OR grace_expires_at > ?3) AND \(isKept(client: "client_id"))
     """)
 
@@ -49,7 +49,9 @@ extension SQLiteStore {
   public func credentials(
     ofToken hash: TokenHash, at time: Timestamp
   ) async throws(RegistryError) -> TokenCredentials? {
-    try await firstRow(of: Self.selectToken, .blob(hash.bytes), .time(time))
+    let found = try await firstRow(of: Self.selectToken, .blob(hash.bytes), .time(time))
+    guard let found else { return nil }
+    return TokenCredentials(device: try sealing.open(found.device), expiresAt: found.expiresAt)
   }
 
   static let selectToken = SQLiteStatement(
@@ -58,7 +60,7 @@ extension SQLiteStore {
     FROM device_tokens JOIN devices ON devices.id = device_id
     WHERE token_hash = ?1 AND expires_at > ?2 AND \(isKept(client: "client_id"))
     """
-  ) { TokenCredentials(device: credentialColumns.read(&$0), expiresAt: $0.time()) }
+  ) { (device: credentialColumns.read(&$0), expiresAt: $0.time()) }
 
   public func removeTokens(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int {
     try await write(Turn(of: nil, .background)) { (writer) throws(RegistryError) in

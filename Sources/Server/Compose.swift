@@ -93,9 +93,15 @@ private func compose(
   }
   var stores: [any RegistryStore & ClosableService] = []
   for loop in loops {
-    let store = try await loop.run { try database.store(on: loop, logger: logger) }
+    let store = try await loop.run {
+      try database.store(on: loop, sealer: configuration.sealer, logger: logger)
+    }
     services.start(store)
     stores.append(store)
+  }
+
+  try await loops[0].run { [store = stores[0]] in
+    try await SealingCheck.test(configuration.sealer, against: store)
   }
 
   // Authentication and background work.

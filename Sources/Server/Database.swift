@@ -38,13 +38,47 @@ enum Database: ClosableService {
   }
 
   /// A store for a loop. Called on the loop.
-  func store(on loop: EventLoop, logger: Logger) throws -> any RegistryStore & ClosableService {
+  ///
+  /// - Parameter sealer: seals secrets; nil to store them plain.
+  func store(
+    on loop: EventLoop, sealer: (any Sealer)?, logger: Logger
+  ) throws -> any RegistryStore & ClosableService {
     switch self {
-    case .sqlite(let database, _): return try SQLiteStore(database: database, loop: loop)
+    case .sqlite(let database, _): return try SQLiteStore(database: database, loop: loop, sealer: sealer)
     case .postgres(let url, let loops):
-      let store = try PostgresStore(url: url, loop: loop, loops: loops) { logger.log($0) }
+      let store = try PostgresStore(url: url, loop: loop, loops: loops, sealer: sealer) { logger.log($0) }
       store.start()
       return store
+    }
+  }
+
+  /// Runs the body with a store of a migrated database, on a new event loop. Throws `CommandFailure` for errors of the
+  /// registry.
+  static func withStore(
+    of url: DatabaseURL, sealer: (any Sealer)? = nil, logLevel: Logger.Level = .warning,
+    _ body: @escaping @Sendable (any RegistryStore) async throws -> Void
+  ) async throws {
+    let logger = Logger(level: logLevel, format: .text)
+    let database = try Database(url, loops: 1)
+    let loop = try EventLoop(name: "command")
+    defer {
+      loop.stop()
+      database.close()
+      logger.close()
+    }
+    do {
+      try await loop.run {
+        let store = try database.store(on: loop, sealer: sealer, logger: logger)
+        do {
+          try await body(store)
+        } catch {
+          await store.close()
+          throw error
+        }
+        await store.close()
+      }
+    } catch let error as RegistryError {
+      throw CommandFailure(error)
     }
   }
 

@@ -166,10 +166,10 @@ struct ForgettingTests {
       try await device.remembered()
       let session = try await registry.session(of: device.id, signedWith: next)
       let credentials = try #require(try await registry.database.credentials(of: device.id))
-      let storedKey = try #require(credentials.next?.storedKey)
+      let hmacKeyHash = try #require(credentials.next?.hmacKeyHash)
       #expect(
         try await registry.database.promoteNextSecret(
-          of: device.id, owner: UnnotifiedRegistry.owner, storedKey: storedKey, change: registry.change))
+          of: device.id, owner: UnnotifiedRegistry.owner, hmacKeyHash: hmacKeyHash, change: registry.change))
       try await registry.authentication.admit(session)
       await #expect(throws: RegistryError.signatureInvalid) { _ = try await device.session() }
     }

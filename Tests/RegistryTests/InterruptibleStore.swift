@@ -81,20 +81,20 @@ final class InterruptibleStore: UnusableStore {
   }
 
   func promoteNextSecret(
-    of id: DeviceID, owner: ClientID, storedKey: [UInt8], change: Change
+    of id: DeviceID, owner: ClientID, hmacKeyHash: String, change: Change
   ) async throws(RegistryError) -> Bool {
     let isPromoted = try await store.promoteNextSecret(
-      of: id, owner: owner, storedKey: storedKey, change: change)
+      of: id, owner: owner, hmacKeyHash: hmacKeyHash, change: change)
     try await done(.promoteNextSecret)
     return isPromoted
   }
 
   func insertToken(
-    _ hash: TokenHash, of id: DeviceID, owner: ClientID, storedKey: [UInt8], expiresAt: Timestamp,
+    _ hash: TokenHash, of id: DeviceID, owner: ClientID, hmacKeyHash: String, expiresAt: Timestamp,
     at time: Timestamp, maxLive: Int, windowSeconds: Int
   ) async throws(RegistryError) -> Bool {
     let isStored = try await store.insertToken(
-      hash, of: id, owner: owner, storedKey: storedKey, expiresAt: expiresAt, at: time, maxLive: maxLive,
+      hash, of: id, owner: owner, hmacKeyHash: hmacKeyHash, expiresAt: expiresAt, at: time, maxLive: maxLive,
       windowSeconds: windowSeconds)
     try await done(.insertToken)
     return isStored

@@ -9,7 +9,7 @@ struct CommandLineTests {
   private let directory = TemporaryDirectory()
   private let secret = "JWT_SECRET=0123456789abcdef0123456789abcdef"
 
-  @Test(arguments: ["serve", "migrate", "client", "token"])
+  @Test(arguments: ["serve", "migrate", "client", "token", "seal"])
   func `helps`(command: String) async throws {
     let help = try await Program.run([command, "--help"])
     #expect(help.status == 0)

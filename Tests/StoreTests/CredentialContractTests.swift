@@ -120,22 +120,22 @@ import Testing
   func `The next secret is promoted once, and changes no time of the device`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let (id, first) = try await store.addDevice()
-      #expect(try await store.promoteNextSecret(of: id, storedKey: first.storedKey) == false)
+      #expect(try await store.promoteNextSecret(of: id, hmacKeyHash: first.hmacKeyHash) == false)
       let second = verifier()
       _ = try await store.rotate(id, to: second, until: noon.plus(seconds: 60))
       let before = try await store.device(id)
-      for key in [first, verifier()].map(\.storedKey) {
-        #expect(try await store.promoteNextSecret(of: id, storedKey: key) == false)
+      for hash in [first, verifier()].map(\.hmacKeyHash) {
+        #expect(try await store.promoteNextSecret(of: id, hmacKeyHash: hash) == false)
       }
-      #expect(try await store.promoteNextSecret(of: newID(), storedKey: second.storedKey) == false)
+      #expect(try await store.promoteNextSecret(of: newID(), hmacKeyHash: second.hmacKeyHash) == false)
       #expect(try await store.credentials(of: id)?.current == first)
-      #expect(try await store.promoteNextSecret(of: id, storedKey: second.storedKey) == true)
+      #expect(try await store.promoteNextSecret(of: id, hmacKeyHash: second.hmacKeyHash) == true)
       #expect(
         try await store.credentials(of: id)
           == DeviceCredentials(
             deviceID: id, clientID: alice, isActive: true, current: second, next: nil, graceExpiresAt: nil))
       #expect(try await store.device(id) == before)
-      #expect(try await store.promoteNextSecret(of: id, storedKey: second.storedKey) == false)
+      #expect(try await store.promoteNextSecret(of: id, hmacKeyHash: second.hmacKeyHash) == false)
     }
   }
 
@@ -147,9 +147,9 @@ import Testing
       let second = verifier()
       _ = try await store.rotate(id, to: second, until: noon.plus(seconds: 60))
       try await database.sql("UPDATE devices SET is_active = \(kind == .postgres ? "false" : "0")")
-      #expect(try await store.promoteNextSecret(of: id, storedKey: second.storedKey) == false)
+      #expect(try await store.promoteNextSecret(of: id, hmacKeyHash: second.hmacKeyHash) == false)
       _ = try await store.revokeDevice(id, of: alice, at: noon)
-      #expect(try await store.promoteNextSecret(of: id, storedKey: second.storedKey) == false)
+      #expect(try await store.promoteNextSecret(of: id, hmacKeyHash: second.hmacKeyHash) == false)
       #expect(try await store.credentials(of: id)?.current == first)
     }
   }
@@ -166,7 +166,7 @@ import Testing
       let promotions = try await withThrowingTaskGroup(of: Int.self) { group in
         for new in later {
           group.addTask {
-            try await store.promoteNextSecret(of: id, storedKey: second.storedKey) ? 1 : 0
+            try await store.promoteNextSecret(of: id, hmacKeyHash: second.hmacKeyHash) ? 1 : 0
           }
           group.addTask {
             let end = try await store.rotate(id, to: new, until: noon.plus(seconds: 60))
@@ -194,7 +194,7 @@ import Testing
       let promotions = try await withThrowingTaskGroup(of: Int.self) { group in
         for _ in 0..<16 {
           group.addTask {
-            try await store.promoteNextSecret(of: id, storedKey: second.storedKey) ? 1 : 0
+            try await store.promoteNextSecret(of: id, hmacKeyHash: second.hmacKeyHash) ? 1 : 0
           }
         }
         return try await group.reduce(0, +)

@@ -32,10 +32,13 @@ import Testing
       "devices_pkey"
     ),
     (
-      PostgresStore.promoteNextSecret.prepared, "gen_random_uuid(), 'client7', sha256('1')",
+      PostgresStore.promoteNextSecret.prepared, "gen_random_uuid(), 'client7', 'x'",
       "ix_devices_client_active"
     ),
     (PostgresStore.removeTokens.prepared, "now(), 100", "ix_device_tokens_expires"),
+    (PostgresStore.selectSealingKeys.prepared, "10", "ix_devices_sealed"),
+    (PostgresStore.selectNextSealingKeys.prepared, "10", "ix_devices_next_sealed"),
+    (PostgresStore.selectDevicesToSeal.prepared, "gen_random_uuid(), 10", "devices_pkey"),
     (PostgresStore.selectSignals.prepared, "'client7', gen_random_uuid(), 10", "ix_signals_client"),
     (PostgresStore.selectSignal.prepared, "gen_random_uuid()", "signals_pkey"),
     (PostgresStore.selectDeliveries.prepared, "gen_random_uuid(), gen_random_uuid(), 10", "deliveries_pkey"),
@@ -106,7 +109,7 @@ import Testing
     """
 
   @Test(arguments: [
-    ("insert_token(sha256('x'), id, client_id, stored_key, now(), now(), 10, 60)", "device_tokens"),
+    ("insert_token(sha256('x'), id, client_id, hmac_key_hash, now(), now(), 10, 60)", "device_tokens"),
     ("start_signal(id, client_id, '{}', now(), now(), ARRAY[id], 10, 10, 10, 10)", "signals"),
     ("start_signal(id, client_id, '{}', now(), now(), NULL, 100, 100, 100, 100)", "devices"),
     ("start_signal(id, client_id, '{}', now(), now(), NULL, 100, 100, 100, 5)", "devices"),
@@ -175,6 +178,8 @@ import Testing
     (SQLiteStore.selectCredentials.sql, "sqlite_autoindex_devices_1"),
     (SQLiteStore.beginRotation.sql, "sqlite_autoindex_devices_1"),
     (SQLiteStore.promoteNextSecret.sql, "sqlite_autoindex_devices_1"),
+    (SQLiteStore.selectDevicesToSeal.sql, "sqlite_autoindex_devices_1 (id>?)"),
+    (SQLiteStore.sealDevice.sql, "sqlite_autoindex_devices_1"),
     (SQLiteStore.recordPresence.sql, "sqlite_autoindex_devices_1"),
     (SQLiteStore.selectToken.sql, "device_tokens USING PRIMARY KEY (token_hash=?)"),
     (

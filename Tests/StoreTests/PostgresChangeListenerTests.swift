@@ -37,7 +37,7 @@ struct PostgresChangeListenerTests {
         switch change {
         case .rotation: _ = try await store.rotate(id, until: now.plus(seconds: 60))
         case .rotationAtOnce: _ = try await store.rotate(id, until: noon)
-        case .promotion: _ = try await store.promoteNextSecret(of: id, storedKey: second.storedKey)
+        case .promotion: _ = try await store.promoteNextSecret(of: id, hmacKeyHash: second.hmacKeyHash)
         case .revocation: _ = try await store.revokeDevice(id, of: alice, at: noon)
         case .deletionOfClient: _ = try await store.deleteClient(alice)
         case .clearing: _ = try await store.clearDeletedClients(alice, maximumRows: 100)
@@ -61,7 +61,7 @@ struct PostgresChangeListenerTests {
   }
 
   @Test
-  func `Presence, names, new rows, unchanged rows and expired tokens are not reported`() async throws {
+  func `Presence, names, new rows, unchanged rows, sealing and expired tokens are not reported`() async throws {
     let database = try await TestDatabase(.postgres)
     try await RunningListener.with(database) { listening in
       try await database.withStore { store in
@@ -70,6 +70,11 @@ struct PostgresChangeListenerTests {
         try await store.recordPresence([id: Presence(lastSeen: noon, lastPoll: noon, lastAck: noon)])
         _ = try await store.renameDevice(id, of: alice, to: DeviceName("uno"), at: noon)
         try await database.sql("UPDATE devices SET is_active = true, revoked = false, stored_key = stored_key")
+        // Sealed again with another key, the secret is the same.
+        let sealed = try await database.withStore(sealer: testSealer(2, 1)) {
+          try await $0.sealDevices(after: nil, limit: 10).sealed
+        }
+        #expect(sealed == 1)
         #expect(try await store.removeTokens(expiredBefore: noon, limit: 10) == 1)
       }
       #expect(try await listening.heard() == Heard())

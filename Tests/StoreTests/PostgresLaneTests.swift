@@ -165,7 +165,7 @@ private func addToken(
   of id: DeviceID, _ client: ClientID, to store: some RegistryStore
 ) async throws(RegistryError) -> Bool {
   try await store.insertToken(
-    newHash(), of: id, owner: client, storedKey: secret(of: client).storedKey,
+    newHash(), of: id, owner: client, hmacKeyHash: secret(of: client).hmacKeyHash,
     expiresAt: noon.plus(seconds: 900),
     at: noon, maxLive: 1000, windowSeconds: 60)
 }

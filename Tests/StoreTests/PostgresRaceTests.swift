@@ -10,9 +10,9 @@ import Testing
   func `Tokens that waited for the device's row count tokens stored meanwhile`() async throws {
     let database = try await TestDatabase(.postgres)
     let outcomes = try await blockedWrites(in: database, on: "devices", count: 4) {
-      store, device, key, number in
+      store, device, hash, number in
       let stored = try await store.insertToken(
-        token(number), of: device.id, owner: alice, storedKey: key, expiresAt: noon + 900_000, at: noon,
+        token(number), of: device.id, owner: alice, hmacKeyHash: hash, expiresAt: noon + 900_000, at: noon,
         maxLive: 3,
         windowSeconds: 60)
       #expect(stored)
@@ -39,7 +39,7 @@ import Testing
   }
 
   @Test(arguments: [
-    "revoked = true, is_active = false", "is_active = false", "stored_key = sha256('new')",
+    "revoked = true, is_active = false", "is_active = false", "hmac_key_hash = '$argon2id$new'",
     "next_hmac_key_hash = '$argon2id$', next_stored_key = sha256('a'), next_server_key = sha256('b'), "
       + "grace_expires_at = '2000-01-01T00:00:00Z'",
   ])
@@ -50,9 +50,9 @@ import Testing
     let outcomes = try await blockedWrites(
       in: database, on: "devices", count: 1, meanwhile: "UPDATE devices SET \(change)"
     ) {
-      store, device, key, number in
+      store, device, hash, number in
       let stored = try await store.insertToken(
-        token(number), of: device.id, owner: alice, storedKey: key, expiresAt: noon + 900_000, at: noon,
+        token(number), of: device.id, owner: alice, hmacKeyHash: hash, expiresAt: noon + 900_000, at: noon,
         maxLive: 3,
         windowSeconds: 60)
       #expect(!stored)
@@ -139,7 +139,7 @@ import Testing
     case tokens = "device_tokens"
 
     /// Stores two rows that have expired by noon.
-    func add(of device: Device, storedKey: [UInt8], to store: PostgresStore) async throws {
+    func add(of device: Device, hmacKeyHash: String, to store: PostgresStore) async throws {
       for age: Int64 in [120, 60] {
         let time = noon.plus(seconds: -age)
         switch self {
@@ -147,7 +147,7 @@ import Testing
           try await store.send(newSignal(at: time, expiresAt: time.plus(seconds: 1)))
         case .tokens:
           let isStored = try await store.insertToken(
-            newHash(), of: device.id, owner: alice, storedKey: storedKey, expiresAt: time.plus(seconds: 1),
+            newHash(), of: device.id, owner: alice, hmacKeyHash: hmacKeyHash, expiresAt: time.plus(seconds: 1),
             at: time,
             maxLive: 10, windowSeconds: 60)
           #expect(isStored)
@@ -171,8 +171,8 @@ import Testing
     let database = try await TestDatabase(.postgres)
     try await RunningPostgresStore.with(database.location) { running in
       await running.waitUntilConnected()
-      let (device, storedKey) = try await running.addDevice()
-      try await running.onLoop { try await rows.add(of: device, storedKey: storedKey, to: $0) }
+      let (device, hmacKeyHash) = try await running.addDevice()
+      try await running.onLoop { try await rows.add(of: device, hmacKeyHash: hmacKeyHash, to: $0) }
       let session = await SQLSession(database.location)
       let oldest = "SELECT expires_at FROM \(rows.rawValue) ORDER BY expires_at LIMIT 1"
       // The row that would be removed first. A statement that waited for it would time out.
@@ -190,16 +190,16 @@ import Testing
   private func blockedWrites(
     in database: TestDatabase, on table: String, count: Int, blocked: Int? = nil,
     meanwhile: String = "SELECT 1",
-    _ write: @escaping @Sendable (PostgresStore, Device, [UInt8], Int) async throws -> Void
+    _ write: @escaping @Sendable (PostgresStore, Device, String, Int) async throws -> Void
   ) async throws -> [RegistryError?: Int] {
     let result = Mutex<[RegistryError?: Int]>([:])
     try await RunningPostgresStore.with(database.location) { running in
       await running.waitUntilConnected()
-      let (device, key) = try await running.addDevice()
+      let (device, hash) = try await running.addDevice()
       let session = await SQLSession(database.location)
       try await session.run("BEGIN; SELECT 1 FROM \(table) FOR UPDATE")
       async let outcomes = running.onLoop { store in
-        await store.outcomes(count) { try await write(store, device, key, $0) }
+        await store.outcomes(count) { try await write(store, device, hash, $0) }
       }
       try await session.waitForBlockedStatements(blocked ?? count)
       try await session.run("\(meanwhile); COMMIT")
@@ -228,13 +228,13 @@ extension RunningPostgresStore {
     try await loop.outcome { [store] in try await body(store) }.get()
   }
 
-  /// Stores alice, if necessary, and a device of hers; returns the device and its stored key.
-  func addDevice(_ name: String = "one") async throws -> (device: Device, storedKey: [UInt8]) {
+  /// Stores alice, if necessary, and a device of hers; returns the device and its secret's hash.
+  func addDevice(_ name: String = "one") async throws -> (device: Device, hmacKeyHash: String) {
     try await onLoop { store in
       if try await store.client(alice) == nil { try await store.insertClient(client("alice")) }
       let (device, verifier) = (try newDevice(name), verifier())
       try await store.insertDevice(device, verifier: verifier, maxDevices: 1000)
-      return (device, verifier.storedKey)
+      return (device, verifier.hmacKeyHash)
     }
   }
 }

@@ -38,7 +38,7 @@ struct SQLiteChangeWatcherTests {
         switch change {
         case .rotation: _ = try await store.rotate(id, until: now.plus(seconds: 60))
         case .rotationAtOnce: _ = try await store.rotate(id, until: noon)
-        case .promotion: _ = try await store.promoteNextSecret(of: id, storedKey: second.storedKey)
+        case .promotion: _ = try await store.promoteNextSecret(of: id, hmacKeyHash: second.hmacKeyHash)
         case .revocation: _ = try await store.revokeDevice(id, of: alice, at: noon)
         case .deletionOfClient: _ = try await store.deleteClient(alice)
         case .roomForToken:
@@ -59,7 +59,7 @@ struct SQLiteChangeWatcherTests {
   }
 
   @Test
-  func `Presence, names, new rows, unchanged rows and expired tokens are not reported`() async throws {
+  func `Presence, names, new rows, unchanged rows, sealing and expired tokens are not reported`() async throws {
     let file = try await TestDatabase(.sqlite)
     try await withWatcher(on: file) { watched in
       try await file.withStore { store in
@@ -69,6 +69,11 @@ struct SQLiteChangeWatcherTests {
         try await store.recordPresence([id: Presence(lastSeen: noon, lastPoll: noon, lastAck: noon)])
         _ = try await store.renameDevice(id, of: alice, to: DeviceName("uno"), at: noon)
         try await file.sql("UPDATE devices SET is_active = 1, revoked = 0, stored_key = stored_key")
+        // Sealed again with another key, the secret is the same.
+        let sealed = try await file.withStore(sealer: testSealer(2, 1)) {
+          try await $0.sealDevices(after: nil, limit: 10).sealed
+        }
+        #expect(sealed == 1)
         #expect(try await store.removeTokens(expiredBefore: noon, limit: 10) == 1)
         let signal = try await store.send(to: id)
         // A signal is reported only if it still exists at the next check, so wait for that first.

@@ -211,7 +211,7 @@ import Testing
       #expect(try await store.credentials(of: id) == nil)
       #expect(try await store.credentials(ofToken: hash, at: noon) == nil)
       #expect(try await store.addToken(of: id, secret) == false)
-      #expect(try await store.promoteNextSecret(of: id, storedKey: next.storedKey) == false)
+      #expect(try await store.promoteNextSecret(of: id, hmacKeyHash: next.hmacKeyHash) == false)
       let name = try DeviceName("two")
       await #expect(throws: RegistryError.clientNotFound) {
         try await store.checkRegistration(of: name, for: alice, maxDevices: 9)
@@ -294,7 +294,7 @@ import Testing
       #expect(try await store.addToken(of: id, owner: bob, first) == false)
       let second = verifier()
       _ = try await store.rotate(id, to: second, until: noon.plus(seconds: 60))
-      #expect(try await store.promoteNextSecret(of: id, owner: bob, storedKey: second.storedKey) == false)
+      #expect(try await store.promoteNextSecret(of: id, owner: bob, hmacKeyHash: second.hmacKeyHash) == false)
       #expect(try await store.credentials(of: id)?.current == first)
     }
   }

@@ -1,4 +1,5 @@
 import CSQLite
+import Crypto
 import EventLoop
 import Migrations
 import Registry
@@ -7,6 +8,7 @@ import TestSupport
 
 @testable import PostgresStore
 @testable import SQLiteStore
+@testable import Server
 
 /// The stores; all pass the same tests.
 enum StoreKind: String, CaseIterable {
@@ -80,7 +82,10 @@ final class TestDatabase: Sendable {
   private static let postgresTurns = Turns(24)
 
   /// Calls the body with a store, on the store's loop.
+  ///
+  /// - Parameter sealer: nil to store secrets plain.
   func withStore<Value: Sendable>(
+    sealer: (any Sealer)? = testSealer(1),
     _ body: @escaping @Sendable (any RegistryStore) async throws -> Value
   ) async throws -> Value {
     let loop = try EventLoop(name: "test")
@@ -89,7 +94,7 @@ final class TestDatabase: Sendable {
     case .postgres:
       await Self.postgresTurns.take()
       defer { Self.postgresTurns.giveBack() }
-      let store = try PostgresStore(url: location, loop: loop, loops: 1)
+      let store = try PostgresStore(url: location, loop: loop, loops: 1, sealer: sealer)
       let result = await loop.outcome {
         store.start()
         return try await body(store)
@@ -99,7 +104,7 @@ final class TestDatabase: Sendable {
     case .sqlite:
       let database = try SQLiteDatabase(path: location)
       defer { database.close() }
-      let store = try SQLiteStore(database: database, loop: loop)
+      let store = try SQLiteStore(database: database, loop: loop, sealer: sealer)
       let result = await loop.outcome { try await body(store) }
       await store.close()
       return try result.get()
@@ -139,6 +144,11 @@ private final class Turns: Sendable {
     }
     next?.resume()
   }
+}
+
+/// A sealer with a key for each number; the first one seals.
+func testSealer(_ numbers: UInt8...) -> KeyFileSealer {
+  KeyFileSealer(numbers.map { number in SealingKey { $0.update(repeating: number) } }, path: "sealing-key")
 }
 
 /// Calls the body with a store on an empty database.
@@ -253,7 +263,8 @@ extension RegistryStore {
     at time: Timestamp = noon, expiresAt: Timestamp? = nil, maxLive: Int = 10, windowSeconds: Int = 60
   ) async throws -> Bool {
     try await insertToken(
-      hash, of: id, owner: owner, storedKey: secret.storedKey, expiresAt: expiresAt ?? time.plus(seconds: 900),
+      hash, of: id, owner: owner, hmacKeyHash: secret.hmacKeyHash,
+      expiresAt: expiresAt ?? time.plus(seconds: 900),
       at: time,
       maxLive: maxLive, windowSeconds: windowSeconds)
   }
@@ -315,9 +326,9 @@ extension RegistryStore {
   }
 
   func promoteNextSecret(
-    of id: DeviceID, owner: ClientID = alice, storedKey: [UInt8]
+    of id: DeviceID, owner: ClientID = alice, hmacKeyHash: String
   ) async throws(RegistryError) -> Bool {
-    try await promoteNextSecret(of: id, owner: owner, storedKey: storedKey, change: .at(noon))
+    try await promoteNextSecret(of: id, owner: owner, hmacKeyHash: hmacKeyHash, change: .at(noon))
   }
 
   func insertSignal(

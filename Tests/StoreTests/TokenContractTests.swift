@@ -30,7 +30,7 @@ import Testing
       #expect(try await store.addToken(of: id, first, at: end) == false)
       #expect(try await database.sql("SELECT count(*) FROM device_tokens") == "0")
       #expect(try await store.addToken(of: id, first, at: end.plus(milliseconds: -1)) == true)
-      #expect(try await store.promoteNextSecret(of: id, storedKey: second.storedKey) == true)
+      #expect(try await store.promoteNextSecret(of: id, hmacKeyHash: second.hmacKeyHash) == true)
       #expect(try await store.addToken(of: id, first) == false)
       #expect(try await store.addToken(of: id, second) == true)
     }
@@ -54,7 +54,7 @@ import Testing
   /// Changes that end a device's secret, or the device.
   enum End: CaseIterable {
     case promotion, rotationAtOnce, revocation, deletionOfClient
-    case keyByHand, inactiveByHand, revokedByHand, deletedByHand
+    case keyByHand, hashByHand, inactiveByHand, revokedByHand, deletedByHand
   }
 
   @Test(arguments: StoreKind.allCases, End.allCases)
@@ -76,11 +76,15 @@ import Testing
       try await store.recordPresence([id: Presence(lastSeen: noon)])
       #expect(try await store.credentials(ofToken: hash, at: noon) != nil)
       switch end {
-      case .promotion: _ = try await store.promoteNextSecret(of: id, storedKey: second.storedKey)
+      case .promotion: _ = try await store.promoteNextSecret(of: id, hmacKeyHash: second.hmacKeyHash)
       case .rotationAtOnce: _ = try await store.rotate(id, until: noon)
       case .revocation: _ = try await store.revokeDevice(id, of: alice, at: noon)
       case .deletionOfClient: _ = try await store.deleteClient(alice)
-      case .keyByHand: try await database.sql("UPDATE devices SET stored_key = server_key WHERE id = '\(id)'")
+      case .keyByHand:
+        let key = kind == .postgres ? "sha256('new')" : "zeroblob(32)"
+        try await database.sql("UPDATE devices SET stored_key = \(key) WHERE id = '\(id)'")
+      case .hashByHand:
+        try await database.sql("UPDATE devices SET hmac_key_hash = '$argon2id$new' WHERE id = '\(id)'")
       case .inactiveByHand: try await database.sql("UPDATE devices SET is_active = \(no) WHERE id = '\(id)'")
       case .revokedByHand:
         try await database.sql("UPDATE devices SET revoked = \(yes), is_active = \(no) WHERE id = '\(id)'")

@@ -45,10 +45,10 @@ extension UnusableStore {
     change: Change
   ) async throws(RegistryError) -> (device: Device, graceExpiresAt: Timestamp)? { throw error }
   public func promoteNextSecret(
-    of id: DeviceID, owner: ClientID, storedKey: [UInt8], change: Change
+    of id: DeviceID, owner: ClientID, hmacKeyHash: String, change: Change
   ) async throws(RegistryError) -> Bool { throw error }
   public func insertToken(
-    _ hash: TokenHash, of id: DeviceID, owner: ClientID, storedKey: [UInt8], expiresAt: Timestamp,
+    _ hash: TokenHash, of id: DeviceID, owner: ClientID, hmacKeyHash: String, expiresAt: Timestamp,
     at time: Timestamp, maxLive: Int, windowSeconds: Int
   ) async throws(RegistryError) -> Bool { throw error }
   public func credentials(
@@ -56,6 +56,14 @@ extension UnusableStore {
   ) async throws(RegistryError) -> TokenCredentials? { throw error }
   public func recordPresence(_ presence: [DeviceID: Presence]) async throws(RegistryError) { throw error }
   public func removeTokens(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int {
+    throw error
+  }
+}
+
+// Sealing.
+extension UnusableStore {
+  public func sealingKeys(limit: Int) async throws(RegistryError) -> Set<SealingKeyID> { throw error }
+  public func sealDevices(after id: DeviceID?, limit: Int) async throws(RegistryError) -> SealingStep {
     throw error
   }
 }

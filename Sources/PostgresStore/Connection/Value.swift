@@ -16,6 +16,7 @@ enum PostgresValue {
 
   /// The type's OID in pg_type.
   enum ElementType: Int32 {
+    case bytes = 17
     case text = 25
     case timestamp = 1184
     case uuid = 2950
@@ -23,6 +24,7 @@ enum PostgresValue {
 
   static func uuid(_ id: Identifier<some Any>) -> PostgresValue { .uuid(high: id.high, low: id.low) }
   static func text(orNull text: String?) -> PostgresValue { text.map { .text($0) } ?? .null }
+  static func bytes(orNull bytes: [UInt8]?) -> PostgresValue { bytes.map { .bytes($0) } ?? .null }
   static func int8(orNull value: Int64?) -> PostgresValue { value.map { .int8($0) } ?? .null }
   static func timestamp(orNull time: Timestamp?) -> PostgresValue { time.map { .timestamp($0) } ?? .null }
   static func uuids(_ ids: [Identifier<some Any>]) -> PostgresValue {

@@ -101,7 +101,7 @@ public struct AuthenticationService: Sendable {
     guard session.usesNextSecret else { return }
     let change = session.change(at: clock.now())
     let isPromoted = try await promoteNextSecret(
-      of: session.deviceID, of: session.clientID, storedKey: session.storedKey, change: change)
+      of: session.deviceID, of: session.clientID, hmacKeyHash: session.hmacKeyHash, change: change)
     if !isPromoted {
       // Another request completed the rotation, or the secret was replaced.
       _ = try await testAgain(session)
@@ -122,7 +122,7 @@ public struct AuthenticationService: Sendable {
       return token.endsAt
     }
     guard let device = try await credentials(of: session.deviceID),
-      device.isCurrentValid(at: now), device.current.storedKey == session.storedKey
+      device.isCurrentValid(at: now), device.current.hmacKeyHash == session.hmacKeyHash
     else { throw session.ended }
     return device.graceExpiresAt
   }
@@ -154,13 +154,13 @@ public struct AuthenticationService: Sendable {
 
   /// Makes the next secret current. False if it is no longer the next one.
   func promoteNextSecret(
-    of id: DeviceID, of owner: ClientID, storedKey: [UInt8], change: Change
+    of id: DeviceID, of owner: ClientID, hmacKeyHash: String, change: Change
   ) async throws(RegistryError) -> Bool {
     // Also after an error, because the database may have committed the change. Parked polls that used the old
     // secret are validated again.
     defer { live.credentialsChanged(of: id) }
     let isPromoted = try await store.promoteNextSecret(
-      of: id, owner: owner, storedKey: storedKey, change: change)
+      of: id, owner: owner, hmacKeyHash: hmacKeyHash, change: change)
     if isPromoted { observer.changed(RegistryEvent(.secretPromoted, by: change, of: owner, device: id)) }
     return isPromoted
   }
@@ -238,8 +238,8 @@ public final class DeviceSession: Sendable {
   /// The `X-Request-Id` of the request.
   let requestID: String
 
-  /// The stored key of the secret that was used, or that the token was issued for.
-  let storedKey: [UInt8]
+  /// The argon2id hash of the secret that was used, or that the token was issued for. No other secret has it.
+  let hmacKeyHash: String
   let usesNextSecret: Bool
   let tokenHash: TokenHash?
 
@@ -256,7 +256,7 @@ public final class DeviceSession: Sendable {
     self.requestID = requestID
     serverKey = secret.verifier.serverKey
     endsAt = secret.endsAt
-    storedKey = secret.verifier.storedKey
+    hmacKeyHash = secret.verifier.hmacKeyHash
     usesNextSecret = secret.isNext
     tokenHash = nil
   }
@@ -270,7 +270,7 @@ public final class DeviceSession: Sendable {
     self.requestID = requestID
     serverKey = nil
     endsAt = token.endsAt
-    storedKey = token.device.current.storedKey
+    hmacKeyHash = token.device.current.hmacKeyHash
     usesNextSecret = false
     tokenHash = hash
   }

@@ -3,7 +3,8 @@ public protocol CredentialStore: Sendable {
   /// Whether the database has any device.
   func hasDevices() async throws(RegistryError) -> Bool
 
-  /// Nil if there is no such device, or its client was deleted.
+  /// Nil if there is no such device, or its client was deleted. Throws `unavailable` if its keys are sealed and do not
+  /// open.
   func credentials(of id: DeviceID) async throws(RegistryError) -> DeviceCredentials?
 
   /// Gives the device a next secret, if it belongs to the owner and is not revoked. Returns the device and when
@@ -18,8 +19,8 @@ public protocol CredentialStore: Sendable {
   ) async throws(RegistryError) -> (device: Device, graceExpiresAt: Timestamp)?
 
   /// Makes the next secret current, and ends the previous one with its tokens. False, without effect, unless
-  /// the device is active and its next secret has this stored key.
+  /// the device is active and its next secret has this argon2id hash.
   func promoteNextSecret(
-    of id: DeviceID, owner: ClientID, storedKey: [UInt8], change: Change
+    of id: DeviceID, owner: ClientID, hmacKeyHash: String, change: Change
   ) async throws(RegistryError) -> Bool
 }

@@ -61,7 +61,7 @@ public struct TokenService: Sendable {
     if secret.isNext {
       // `insertToken` checks whether the secret is valid afterwards.
       _ = try await authentication.promoteNextSecret(
-        of: device.deviceID, of: device.clientID, storedKey: secret.verifier.storedKey,
+        of: device.deviceID, of: device.clientID, hmacKeyHash: secret.verifier.hmacKeyHash,
         change: Change(by: .device(device.deviceID), at: clock.now(), requestID: requestID))
     }
     let token = AccessToken(random: random)
@@ -72,7 +72,7 @@ public struct TokenService: Sendable {
     defer { live.credentialsChanged(of: device.deviceID) }
     let isStored = try await store.insertToken(
       token.withCharacters(hasher.hash(ofToken:)), of: device.deviceID, owner: device.clientID,
-      storedKey: secret.verifier.storedKey, expiresAt: now + lifetime, at: now, maxLive: Self.maximumLive,
+      hmacKeyHash: secret.verifier.hmacKeyHash, expiresAt: now + lifetime, at: now, maxLive: Self.maximumLive,
       windowSeconds: Self.windowSeconds)
     // The secret was rotated or the device revoked meanwhile.
     guard isStored else { throw .signatureInvalid }

@@ -46,6 +46,7 @@ final class SQLiteConnection {
     if isNew { try execute("PRAGMA auto_vacuum = INCREMENTAL") }
     // WAL lets readers and the writer run at the same time; synchronous = FULL makes each commit durable.
     // trusted_schema = OFF: a manipulated file cannot make SQLite call functions with side effects.
+    // secure_delete = ON: what was deleted or sealed is overwritten. Debian's SQLite does so anyway.
     // A negative cache_size is in KiB.
     try execute(
       """
@@ -53,6 +54,7 @@ final class SQLiteConnection {
       PRAGMA journal_mode = WAL;
       PRAGMA synchronous = FULL;
       PRAGMA foreign_keys = ON;
+      PRAGMA secure_delete = ON;
       PRAGMA cache_size = -\(Self.maximumCacheKiB);
       PRAGMA journal_size_limit = \(Self.maximumKeptLogBytes);
       PRAGMA query_only = \(isReader ? "ON" : "OFF");

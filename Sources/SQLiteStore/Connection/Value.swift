@@ -14,6 +14,7 @@ enum SQLiteValue: Sendable {
   static func time(_ time: Timestamp) -> SQLiteValue { .integer(time.millisecondsSince1970) }
   static func time(_ time: Timestamp?) -> SQLiteValue { time.map { .time($0) } ?? .null }
   static func text(_ text: String?) -> SQLiteValue { text.map { .text($0) } ?? .null }
+  static func blob(_ bytes: [UInt8]?) -> SQLiteValue { bytes.map { .blob($0) } ?? .null }
   static func bool(_ value: Bool) -> SQLiteValue { .integer(value ? 1 : 0) }
   static func integer(_ value: Int64?) -> SQLiteValue { value.map { .integer($0) } ?? .null }
 

@@ -121,30 +121,11 @@ enum ClientCommand {
     of url: DatabaseURL, logLevel: Logger.Level = .warning,
     _ body: @escaping @Sendable (ClientService) async throws -> Void
   ) async throws {
-    let logger = Logger(level: logLevel, format: .text)
-    let database = try Database(url, loops: 1)
-    let loop = try EventLoop(name: "client")
-    defer {
-      loop.stop()
-      database.close()
-      logger.close()
-    }
-    do {
-      try await loop.run {
-        let store = try database.store(on: loop, logger: logger)
-        do {
-          try await body(
-            ClientService(
-              store: store, live: LiveDevices(monotonicMilliseconds: { MonotonicClock.milliseconds }),
-              random: SystemRandomSource(), observer: Unobserved()))
-        } catch {
-          await store.close()
-          throw error
-        }
-        await store.close()
-      }
-    } catch let error as RegistryError {
-      throw CommandFailure(error)
+    try await Database.withStore(of: url, logLevel: logLevel) { store in
+      try await body(
+        ClientService(
+          store: store, live: LiveDevices(monotonicMilliseconds: { MonotonicClock.milliseconds }),
+          random: SystemRandomSource(), observer: Unobserved()))
     }
   }
 }
@@ -165,7 +146,7 @@ struct CommandFailure: Error, CustomStringConvertible {
 }
 
 /// There is no file where the settings say that the database is.
-private struct DatabaseMissing: Error, CustomStringConvertible {
+struct DatabaseMissing: Error, CustomStringConvertible {
   let path: String
 
   var description: String {

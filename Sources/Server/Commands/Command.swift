@@ -3,13 +3,14 @@ internal import Glibc
 
 /// The commands of `device-registry`.
 enum Command: String, CaseIterable {
-  case serve, migrate, client, token, device
+  case serve, migrate, client, token, seal, device
 
   var summary: String {
     switch self {
     case .serve: "run the service"
     case .migrate: "bring the database schema up to date and exit"
     case .client: "add, list or remove clients"
+    case .seal: "seal the secrets in the database, or change the key"
     case .token: "print a JWT signed with JWT_SECRET"
     case .device: "call the registry as a device: whoami, poll or ack"
     }
@@ -21,6 +22,7 @@ enum Command: String, CaseIterable {
     case .migrate: MigrateCommand.help
     case .client: ClientCommand.help
     case .token: TokenCommand.help
+    case .seal: SealCommand.help
     case .device: DeviceCommand.help
     }
   }
@@ -31,6 +33,7 @@ enum Command: String, CaseIterable {
     case .migrate: try await MigrateCommand.run(arguments, environment: environment)
     case .client: try await ClientCommand.run(arguments, environment: environment)
     case .token: try await TokenCommand.run(arguments, environment: environment)
+    case .seal: try await SealCommand.run(arguments, environment: environment)
     case .device: try DeviceCommand.run(arguments)
     }
   }
