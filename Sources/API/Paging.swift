@@ -132,11 +132,11 @@ extension Timestamp {
 }
 
 extension UInt64 {
-  fileprivate var bigEndianBytes: [UInt8] {
+  var bigEndianBytes: [UInt8] {
     stride(from: 56, through: 0, by: -8).map { UInt8(truncatingIfNeeded: self >> UInt64($0)) }
   }
 
-  fileprivate init(bigEndianBytes bytes: ArraySlice<UInt8>) {
+  init(bigEndianBytes bytes: ArraySlice<UInt8>) {
     self = bytes.reduce(0) { $0 << 8 | UInt64($1) }
   }
 }

@@ -83,6 +83,10 @@ extension ProblemKind {
     "too-many-deliveries", 409, "The client has too many deliveries",
     "The client's signals, expired ones included, have as many deliveries as `MAX_DELIVERIES_PER_CLIENT` allows. They "
       + "are deleted `SIGNAL_RETENTION_DAYS` after the signal expires.")
+  static let cursorExpired = ProblemKind(
+    "cursor-expired", 410, "The cursor has expired",
+    "Events after this position were deleted, `EVENT_RETENTION_DAYS` after they happened, or the database was replaced by an "
+      + "older one. Begin again without `after`, and read the present state by the other routes.")
   static let tooManyWaiting = ProblemKind(
     "too-many-waiting", 429, "Too many requests wait",
     "As many requests of the client wait for their turn as may. Nothing was done; wait for their answers before you send "
@@ -167,6 +171,8 @@ extension Problem {
         .tooManyDeliveries,
         "A client's signals, expired ones included, may have \(limit) deliveries, and this one would have more. They are "
           + "deleted SIGNAL_RETENTION_DAYS after the signal expires.")
+    case .eventsExpired:
+      self.init(ProblemKind.cursorExpired)
     case .tooManyWaiting(let limit):
       self.init(
         .tooManyWaiting,

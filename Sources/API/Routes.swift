@@ -47,6 +47,11 @@ extension API {
       "Shows a signal and its deliveries by device; without a limit, at most 1000 of them.",
       problems: [.signalNotFound, .notOwner], API.getSignal),
 
+    .owner(
+      "GET", "/api/v1/events", "listEvents",
+      "Returns what changed, in the order of commit. The reader who continues at `next` misses nothing and sees nothing twice.",
+      problems: [.cursorExpired], API.listEvents),
+
     .device("GET", "/api/v1/device", "whoami", "Shows the device that calls.", API.whoami),
     .device(
       "GET", pollPath, "poll",
@@ -74,6 +79,11 @@ extension API {
       "DELETE", "/api/v1/clients/{id}", "deleteClient",
       "Deletes a client, its devices and everything that belongs to them.",
       problems: [.clientNotFound], API.deleteClient),
+
+    .administrator(
+      "GET", "/api/v1/clients/{id}/events", "listClientEvents",
+      "Returns what changed of a client, in the order of commit; also of a deleted one.",
+      problems: [.clientNotFound, .cursorExpired], API.listClientEvents),
 
     .anyone("GET", "/healthz", "health", "Answers while the process runs.", access: .probe, API.health),
     .anyone("GET", "/readyz", "readiness", "Answers while the database does.", access: .probe, API.readiness),

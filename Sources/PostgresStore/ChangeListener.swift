@@ -159,7 +159,7 @@ public final class PostgresChangeListener: ClosableService, @unchecked Sendable 
   private static let sessionSetup = """
     SELECT \(PostgresParameters.serverSideSetup);
     LISTEN \(PostgresNotification.credentialsChannel); LISTEN \(PostgresNotification.signalsChannel);
-    LISTEN \(PostgresNotification.clientsChannel);
+    LISTEN \(PostgresNotification.clientsChannel); LISTEN \(PostgresNotification.eventsChannel);
 
     """
 

@@ -15,12 +15,21 @@ extension PostgresStore {
 
   public func insertClient(_ client: Client, change: Change) async throws(RegistryError) {
     try await run(
-      Self.insertClient, .text(client.id.text), .text(orNull: client.email?.text),
-      .int8(orNull: client.telegramID), .timestamp(client.createdAt))
+      Self.insertClient, for: client.id,
+      [
+        .text(client.id.text), .text(orNull: client.email?.text),
+        .int8(orNull: client.telegramID), .timestamp(client.createdAt),
+      ] + Self.values(of: change))
   }
 
   static let insertClient = PostgresStatement(
-    .write, "INSERT INTO clients (\(clientColumns)) VALUES (\(clientColumns.parameters(from: 1)))")
+    .write,
+    """
+    WITH created AS (
+      INSERT INTO clients (\(clientColumns)) VALUES (\(clientColumns.parameters(from: 1))) RETURNING id
+    )
+    \(record(.clientCreated, forEachOf: "created", client: "id", by: change(from: 5)))
+    """)
 
   public func client(_ id: ClientID) async throws(RegistryError) -> Client? {
     try await firstRow(of: Self.selectClient, .text(id.text))
@@ -45,24 +54,30 @@ extension PostgresStore {
     """, row: clientColumns.read)
 
   public func deleteClient(_ id: ClientID, change: Change) async throws(RegistryError) -> Bool {
-    try await run(Self.deleteClient, for: id, .text(id.text), .timestamp(change.time)) > 0
+    try await run(Self.deleteClient, for: id, [.text(id.text)] + Self.values(of: change)) > 0
   }
 
   static let deleteClient = PostgresStatement(
     .urgentWrite,
     """
-    UPDATE clients SET deleted_at = $2::timestamptz, email = NULL, telegram_id = NULL
-    WHERE id = $1::text AND deleted_at IS NULL
+    WITH deleted AS (
+      UPDATE clients SET deleted_at = $2::timestamptz, email = NULL, telegram_id = NULL
+      WHERE id = $1::text AND deleted_at IS NULL RETURNING id
+    )
+    \(record(.clientDeleted, forEachOf: "deleted", client: "id", by: change(from: 2)))
     """)
 
-  public func clearDeletedClients(_ id: ClientID?, maximumRows: Int) async throws(RegistryError) -> Int {
+  public func clearDeletedClients(
+    _ id: ClientID?, maximumRows: Int, change: Change
+  ) async throws(RegistryError) -> Int {
     let deleted = try await firstRow(
-      of: Self.clearDeletedClients, .text(orNull: id?.text), .int8(Int64(maximumRows)))
+      of: Self.clearDeletedClients,
+      [.text(orNull: id?.text), .int8(Int64(maximumRows))] + Self.values(of: change))
     return Int(deleted ?? 0)
   }
 
   static let clearDeletedClients = PostgresStatement(
-    .backgroundWrite, "SELECT clear_deleted_clients($1::text, $2::int8)"
+    .backgroundWrite, "SELECT clear_deleted_clients($1::text, $2::int8, \(change(from: 3)))"
   ) { $0.integer() }
 
   /// The condition that the client of a row is not deleted.

@@ -43,9 +43,11 @@ extension PostgresStore {
   ) async throws(RegistryError) -> (device: Device, graceExpiresAt: Timestamp)? {
     let stored = sealing.seal(verifier, of: id)
     return try await firstRow(
-      of: Self.rotateSecret, for: owner, .uuid(id), .text(owner.text), .text(stored.hmacKeyHash),
-      .bytes(stored.storedKey), .bytes(stored.serverKey), .timestamp(graceExpiresAt),
-      .timestamp(change.time))
+      of: Self.rotateSecret, for: owner,
+      [
+        .uuid(id), .text(owner.text), .text(stored.hmacKeyHash), .bytes(stored.storedKey),
+        .bytes(stored.serverKey), .timestamp(graceExpiresAt),
+      ] + Self.values(of: change))
   }
 
   /// Without a grace period, `$6 <= $7`, the new secret replaces the current one. LEAST ignores a null: if no
@@ -53,7 +55,8 @@ extension PostgresStore {
   static let rotateSecret = PostgresStatement(
     .urgentWrite,
     """
-    UPDATE devices SET
+    WITH rotated AS (
+      UPDATE devices SET
       hmac_key_hash = CASE WHEN $6::timestamptz <= $7::timestamptz THEN $3 ELSE hmac_key_hash END,
       stored_key = CASE WHEN $6::timestamptz <= $7::timestamptz THEN $4 ELSE stored_key END,
       server_key = CASE WHEN $6::timestamptz <= $7::timestamptz THEN $5 ELSE server_key END,
@@ -63,24 +66,36 @@ extension PostgresStore {
       grace_expires_at = CASE WHEN $6::timestamptz > $7::timestamptz THEN LEAST(grace_expires_at, $6::timestamptz) END,
       updated_at = $7::timestamptz
     WHERE id = $1::uuid AND client_id = $2::text AND NOT revoked
-    RETURNING \(deviceColumns), COALESCE(grace_expires_at, $6)
+    RETURNING \(deviceColumns), COALESCE(grace_expires_at, $6) AS grace_ends_at
+    ), recorded AS (
+      \(record(
+        .secretRotated, forEachOf: "rotated", device: "id", by: change(from: 7),
+        changes: "json_build_object('grace_expires_at', json_build_array(NULL, \(text(ofTime: "grace_ends_at"))))"))
+    )
+    SELECT \(deviceColumns), grace_ends_at FROM rotated
     """
   ) { (device: deviceColumns.read(&$0), graceExpiresAt: $0.time()) }
 
   public func promoteNextSecret(
     of id: DeviceID, owner: ClientID, hmacKeyHash: String, change: Change
   ) async throws(RegistryError) -> Bool {
-    try await run(Self.promoteNextSecret, for: owner, .uuid(id), .text(owner.text), .text(hmacKeyHash)) > 0
+    try await run(
+      Self.promoteNextSecret, for: owner,
+      [.uuid(id), .text(owner.text), .text(hmacKeyHash)] + Self.values(of: change)) > 0
   }
 
   static let promoteNextSecret = PostgresStatement(
     .urgentWrite,
     """
-    UPDATE devices SET
-      hmac_key_hash = next_hmac_key_hash, stored_key = next_stored_key, server_key = next_server_key,
-      next_hmac_key_hash = NULL, next_stored_key = NULL, next_server_key = NULL, grace_expires_at = NULL
-    WHERE id = $1::uuid AND client_id = $2::text AND is_active AND next_hmac_key_hash = $3::text
-      AND \(isKept(client: "$2::text"))
+    WITH promoted AS (
+      UPDATE devices SET
+        hmac_key_hash = next_hmac_key_hash, stored_key = next_stored_key, server_key = next_server_key,
+        next_hmac_key_hash = NULL, next_stored_key = NULL, next_server_key = NULL, grace_expires_at = NULL
+      WHERE id = $1::uuid AND client_id = $2::text AND is_active AND next_hmac_key_hash = $3::text
+        AND \(isKept(client: "$2::text"))
+      RETURNING id, client_id
+    )
+    \(record(.secretPromoted, forEachOf: "promoted", device: "id", by: change(from: 4)))
     """)
 }
 

@@ -68,7 +68,7 @@ final class PostgresDeviceChanges: @unchecked Sendable {
 
   /// Makes a change. Returns nil if the owner has no such unrevoked device.
   func make(
-    _ id: DeviceID, of owner: ClientID, _ values: PostgresValue...
+    _ id: DeviceID, of owner: ClientID, _ values: [PostgresValue]
   ) async throws(RegistryError) -> Device? {
     loop.assertCurrent()
     precondition(values.count == types.count)

@@ -59,7 +59,7 @@ extension PostgresStore {
       [
         .text(device.clientID.text), .int8(Int64(maxDevices)), .text(stored.hmacKeyHash),
         .bytes(stored.storedKey), .bytes(stored.serverKey),
-      ] + Self.values(of: device))
+      ] + Self.values(of: change) + Self.values(of: device))
     guard let found, found.hasOwner else { throw .clientNotFound }
     guard found.isCreated else { throw .tooManyDevices(limit: maxDevices) }
   }
@@ -73,8 +73,12 @@ extension PostgresStore {
       SELECT device_count FROM clients WHERE id = $1::text AND deleted_at IS NULL FOR NO KEY UPDATE
     ), created AS (
       INSERT INTO devices (hmac_key_hash, stored_key, server_key, \(deviceColumns))
-      SELECT $3, $4, $5, \(deviceColumns.parameters(from: 6)) FROM owner WHERE device_count < $2::int8
-      RETURNING id
+      SELECT $3, $4, $5, \(deviceColumns.parameters(from: 11)) FROM owner WHERE device_count < $2::int8
+      RETURNING id, client_id, device_name
+    ), recorded AS (
+      \(record(
+        .deviceRegistered, forEachOf: "created", device: "id", by: change(from: 6),
+        changes: "json_build_object('device_name', json_build_array(NULL, device_name))"))
     )
     SELECT EXISTS (SELECT FROM owner), EXISTS (SELECT FROM created)
     """
@@ -106,8 +110,9 @@ extension PostgresStore {
   public func renameDevice(
     _ id: DeviceID, of owner: ClientID, to deviceName: DeviceName, change: Change
   ) async throws(RegistryError) -> Device? {
-    try await renames.make(
-      id, of: owner, .uuid(id), .text(owner.text), .timestamp(change.time), .text(deviceName.text))
+    defer { announcements.announce(owner) }
+    return try await renames.make(
+      id, of: owner, [.uuid(id), .text(owner.text)] + Self.values(of: change) + [.text(deviceName.text)])
   }
 
   /// Like all statements that set a name, it sets it under the lock of the client's row: two statements that each wait
@@ -116,13 +121,20 @@ extension PostgresStore {
     .lockingWrite,
     """
     WITH held AS (
-      SELECT client_id FROM devices WHERE id = $1::uuid AND client_id = $2::text AND NOT revoked FOR NO KEY UPDATE
+      SELECT client_id, device_name FROM devices
+      WHERE id = $1::uuid AND client_id = $2::text AND NOT revoked FOR NO KEY UPDATE
     ), owner AS (
       SELECT id FROM clients WHERE id = (SELECT client_id FROM held) AND deleted_at IS NULL FOR NO KEY UPDATE
+    ), renamed AS (
+      UPDATE devices SET device_name = $8::text, updated_at = $3::timestamptz
+      FROM owner WHERE devices.id = $1::uuid AND client_id = owner.id AND NOT revoked
+      RETURNING devices.\(deviceColumns)
+    ), recorded AS (
+      \(record(
+        .deviceUpdated, forEachOf: "renamed CROSS JOIN held", client: "renamed.client_id", device: "renamed.id",
+        by: change(from: 3), changes: nameChange(from: "held.device_name", to: "renamed.device_name")))
     )
-    UPDATE devices SET device_name = $4::text, updated_at = $3::timestamptz
-    FROM owner WHERE devices.id = $1::uuid AND client_id = owner.id AND NOT revoked
-    RETURNING devices.\(deviceColumns)
+    SELECT \(deviceColumns) FROM renamed
     """, row: deviceColumns.read)
 
   static let renameDevices = PostgresStatement(
@@ -134,48 +146,81 @@ extension PostgresStore {
 
   private static func renaming(whereLocked: String) -> String {
     """
-    \(withFound(given: "$3::timestamptz[], $4::text[]", as: "moment, name")), locked AS (
+    \(withFound(given: "$8::text[]", as: "name")), locked AS (
       SELECT found.* FROM found JOIN clients ON clients.id = owner
       WHERE deleted_at IS NULL FOR NO KEY UPDATE OF clients \(whereLocked)
+    ), renamed AS (
+      UPDATE devices SET device_name = locked.name, updated_at = locked.moment
+      FROM locked WHERE devices.id = locked.id
+      RETURNING devices.\(deviceColumns)
+    ), recorded AS (
+      \(record(
+        .deviceUpdated, forEachOf: "locked JOIN renamed USING (id)", device: "id", by: changeColumns,
+        changes: nameChange(from: "locked.old_name", to: "renamed.device_name")))
     )
-    UPDATE devices SET device_name = locked.name, updated_at = locked.moment
-    FROM locked WHERE devices.id = locked.id
-    RETURNING devices.\(deviceColumns)
+    SELECT \(deviceColumns) FROM renamed
     """
+  }
+
+  private static func nameChange(from old: String, to new: String) -> String {
+    "json_build_object('device_name', json_build_array(\(old), \(new)))"
   }
 
   public func revokeDevice(
     _ id: DeviceID, of owner: ClientID, change: Change
   ) async throws(RegistryError) -> Device? {
-    try await revocations.make(id, of: owner, .uuid(id), .text(owner.text), .timestamp(change.time))
+    defer { announcements.announce(owner) }
+    return try await revocations.make(id, of: owner, [.uuid(id), .text(owner.text)] + Self.values(of: change))
   }
 
   static let revokeDevice = PostgresStatement(
     .urgentWrite,
     """
-    UPDATE devices SET revoked = true, is_active = false, updated_at = $3::timestamptz
-    WHERE id = $1::uuid AND client_id = $2::text AND NOT revoked
-    RETURNING \(deviceColumns)
+    WITH revoked AS (
+      UPDATE devices SET revoked = true, is_active = false, updated_at = $3::timestamptz
+      WHERE id = $1::uuid AND client_id = $2::text AND NOT revoked
+      RETURNING \(deviceColumns)
+    ), recorded AS (
+      \(record(.deviceRevoked, forEachOf: "revoked", device: "id", by: change(from: 3), changes: revocation))
+    )
+    SELECT \(deviceColumns) FROM revoked
     """, row: deviceColumns.read)
 
   static let revokeDevices = PostgresStatement(
     .urgentWrite,
     """
-    \(withFound(given: "$3::timestamptz[]", as: "moment"))
-    UPDATE devices SET revoked = true, is_active = false, updated_at = found.moment
-    FROM found WHERE devices.id = found.id
-    RETURNING devices.\(deviceColumns)
+    \(withFound()), revoked AS (
+      UPDATE devices SET revoked = true, is_active = false, updated_at = found.moment
+      FROM found WHERE devices.id = found.id
+      RETURNING devices.\(deviceColumns)
+    ), recorded AS (
+      \(record(
+        .deviceRevoked, forEachOf: "found JOIN revoked USING (id)", device: "id", by: changeColumns,
+        changes: revocation))
+    )
+    SELECT \(deviceColumns) FROM revoked
     """, row: deviceColumns.read)
 
-  /// Locks the unrevoked devices with these ids ($1) and owners ($2), and joins them with `given`. Skips
-  /// devices that another transaction has locked.
-  private static func withFound(given: String, as columns: String) -> String {
+  private static let revocation = #"'{"status":["active","revoked"]}'"#
+
+  /// The columns of `withFound` that have the values of a change, for `record`.
+  private static let changeColumns = "moment, actor_kind, actor_id, request_id, reason"
+
+  /// Locks the unrevoked devices with these ids ($1) and owners ($2), and joins them with their change ($3 to $7) and what
+  /// else is `given`. Skips devices that another transaction has locked.
+  private static func withFound(given: String = "", as columns: String = "") -> String {
     """
     WITH found AS (
-      SELECT given.* FROM unnest($1::uuid[], $2::text[], \(given)) AS given (id, owner, \(columns))
+      SELECT given.*, device_name AS old_name
+      FROM unnest(
+        $1::uuid[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[]\(more(given))
+      ) AS given (id, owner, \(changeColumns)\(more(columns)))
         JOIN devices ON devices.id = given.id AND client_id = given.owner
       WHERE NOT revoked FOR NO KEY UPDATE OF devices SKIP LOCKED
     )
     """
   }
+
+  /// The rest of a list.
+  private static func more(_ text: String) -> String { text.isEmpty ? "" : ", \(text)" }
 }

@@ -12,6 +12,7 @@ public enum PostgresMigrator {
       number: 3, name: "tokens_of_a_wrong_clock", sql: PackageResources._003_tokens_of_a_wrong_clock_sql),
     Migration(number: 4, name: "bounded_statements", sql: PackageResources._004_bounded_statements_sql),
     Migration(number: 5, name: "sealing", sql: PackageResources._005_sealing_sql),
+    Migration(number: 6, name: "events", sql: PackageResources._006_events_sql),
   ]
 
   /// The advisory lock of a migrating process. The number is arbitrary, and the same in every version.
@@ -54,6 +55,7 @@ public enum PostgresMigrator {
     // The lock is released when the session ends.
     let pending = try migrations.pending(after: applied(session))
     for migration in pending { try apply(migration, session) }
+    if migrations.contains(where: { $0.name == "events" }) { try beginEventEpoch(session) }
     return pending.map(\.label)
   }
 
@@ -68,6 +70,15 @@ public enum PostgresMigrator {
       throw MigrationError.unsuitable(
         "a pooler in transaction or statement mode is between the service and the database, and notifications, locks and "
           + "prepared statements need a session; use session mode or connect directly")
+    }
+  }
+
+  /// In a cluster that the database was restored to, the feed of events continues in a new epoch.
+  private static func beginEventEpoch(_ session: PostgresSession) throws(MigrationError) {
+    do throws(PostgresFailure) {
+      try session.run("SELECT begin_event_epoch()")
+    } catch {
+      throw .unavailable(cause: error.description)
     }
   }
 

@@ -23,10 +23,12 @@ extension PostgresStore {
       case .all: .null
       }
     let answer = try await firstRow(
-      of: Self.startSignal, for: signal.clientID, .uuid(signal.id), .text(signal.clientID.text),
-      .bytes(signal.payload),
-      .timestamp(signal.createdAt), .timestamp(signal.expiresAt), listed, .int8(Int64(bounds.live)),
-      .int8(Int64(bounds.kept)), .int8(Int64(bounds.deliveries)), .int8(Int64(step)))
+      of: Self.startSignal, for: signal.clientID,
+      [
+        .uuid(signal.id), .text(signal.clientID.text), .bytes(signal.payload), .timestamp(signal.createdAt),
+        .timestamp(signal.expiresAt), listed, .int8(Int64(bounds.live)), .int8(Int64(bounds.kept)),
+        .int8(Int64(bounds.deliveries)), .int8(Int64(step)),
+      ] + Self.values(of: change))
     guard let answer else { throw .fault(cause: "start_signal: no row") }
     switch answer.refusal {
     case nil: return SignalProgress(deliveries: Int(answer.stored ?? 0), last: answer.last)
@@ -44,8 +46,16 @@ extension PostgresStore {
   static let startSignal = PostgresStatement(
     .lockingWrite,
     """
-    SELECT refusal, stored, last_device FROM start_signal(
-      $1::uuid, $2::text, $3::text, $4::timestamptz, $5::timestamptz, $6::uuid[], $7::int8, $8::int8, $9::int8, $10::int8)
+    WITH started AS (
+      SELECT refusal, stored, last_device FROM start_signal(
+        $1::uuid, $2::text, $3::text, $4::timestamptz, $5::timestamptz, $6::uuid[], $7::int8, $8::int8, $9::int8,
+        $10::int8)
+    ), recorded AS (
+      \(record(
+        .signalCreated, forEachOf: "started WHERE refusal IS NULL AND last_device IS NULL", client: "$2::text",
+        signal: "$1", by: change(from: 11), changes: numberOfDevices))
+    )
+    SELECT refusal, stored, last_device FROM started
     """
   ) { (refusal: $0.optionalText(), stored: $0.optionalInteger(), last: $0.optionalID() as DeviceID?) }
 
@@ -54,9 +64,11 @@ extension PostgresStore {
   ) async throws(RegistryError) -> SignalProgress {
     guard let last = progress.last else { return progress }
     let answer = try await firstRow(
-      of: Self.continueSignal, for: signal.clientID, .uuid(signal.id), .uuid(last),
-      .int8(Int64(progress.deliveries)),
-      .int8(Int64(step)))
+      of: Self.continueSignal, for: signal.clientID,
+      [
+        .uuid(signal.id), .uuid(last), .int8(Int64(progress.deliveries)), .int8(Int64(step)),
+        .text(signal.clientID.text),
+      ] + Self.values(of: change))
     guard let answer, let stored = answer.stored else {
       throw .unavailable(cause: "the signal was removed before all of its deliveries were stored")
     }
@@ -64,8 +76,21 @@ extension PostgresStore {
   }
 
   static let continueSignal = PostgresStatement(
-    .nextStep, "SELECT stored, last_device FROM continue_signal($1::uuid, $2::uuid, $3::int8, $4::int8)"
+    .nextStep,
+    """
+    WITH continued AS (
+      SELECT stored, last_device FROM continue_signal($1::uuid, $2::uuid, $3::int8, $4::int8)
+    ), recorded AS (
+      \(record(
+        .signalCreated, forEachOf: "continued WHERE stored IS NOT NULL AND last_device IS NULL", client: "$5::text",
+        signal: "$1", by: change(from: 6), changes: numberOfDevices))
+    )
+    SELECT stored, last_device FROM continued
+    """
   ) { (stored: $0.optionalInteger(), last: $0.optionalID() as DeviceID?) }
+
+  /// A signal is recorded when it becomes visible.
+  private static let numberOfDevices = "json_build_object('devices', json_build_array(NULL, stored))"
 
   public func signals(
     of clientID: ClientID, after cursor: SignalCursor?, limit: Int
@@ -136,11 +161,13 @@ extension PostgresStore {
     guard !acknowledgements.isEmpty else { return [:] }
     return Dictionary(
       uniqueKeysWithValues: try await rows(
-        of: Self.acknowledge, for: owner, .uuid(id), .text(owner.text),
-        .uuids(acknowledgements.map(\.signalID)),
-        .array(of: .text, acknowledgements.map { .text($0.status.rawValue) }),
-        .array(of: .text, acknowledgements.map { .text(orNull: $0.brokerTicket) }),
-        .array(of: .text, acknowledgements.map { .text(orNull: $0.error) }), .timestamp(change.time)))
+        of: Self.acknowledge, for: owner,
+        [
+          .uuid(id), .text(owner.text), .uuids(acknowledgements.map(\.signalID)),
+          .array(of: .text, acknowledgements.map { .text($0.status.rawValue) }),
+          .array(of: .text, acknowledgements.map { .text(orNull: $0.brokerTicket) }),
+          .array(of: .text, acknowledgements.map { .text(orNull: $0.error) }),
+        ] + Self.values(of: change)))
   }
 
   /// Rows are locked in the order of their ids, so that concurrent requests cannot deadlock. The second request
@@ -159,7 +186,13 @@ extension PostgresStore {
         acked_at = $7::timestamptz
       FROM known
       WHERE deliveries.signal_id = known.signal_id AND device_id = $1::uuid AND acked_at IS NULL
-      RETURNING deliveries.signal_id
+      RETURNING deliveries.signal_id, deliveries.status
+    ), recorded AS (
+      \(record(
+        .signalAcknowledged, forEachOf: "stored ORDER BY signal_id", client: "$2::text", device: "$1",
+        signal: "signal_id", by: change(from: 7),
+        changes: "json_build_object('state', json_build_array('pending', 'acked'), 'status', json_build_array(NULL, status))"
+      ))
     )
     SELECT signal_id, stored.signal_id IS NOT NULL FROM known LEFT JOIN stored USING (signal_id)
     """

@@ -18,6 +18,7 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
   private var timer: Timer?
   let renames: PostgresDeviceChanges
   let revocations: PostgresDeviceChanges
+  let announcements: PostgresEventAnnouncements
   private let lastLook = Mutex(PostgresPool())
 
   /// - Parameters:
@@ -56,12 +57,14 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
     self.workers = workers
     reads = lane(limits.readConnections, forWrites: false)
     writes = lane(limits.writeConnections, forWrites: true)
+    announcements = PostgresEventAnnouncements(on: loop) { [writes] in writes.submit($0) }
     renames = PostgresDeviceChanges(
       "renames", together: Self.renameDevices, togetherOfOne: Self.renameDevicesOfOne, alone: Self.renameDevice,
-      of: [.uuid, .text, .timestamp, .text],
+      of: [.uuid, .text] + Self.changeTypes + [.text],
       on: loop, lane: writes, maximumPerClient: limits.waitingPerClient)
     revocations = PostgresDeviceChanges(
-      "revocations", together: Self.revokeDevices, alone: Self.revokeDevice, of: [.uuid, .text, .timestamp],
+      "revocations", together: Self.revokeDevices, alone: Self.revokeDevice,
+      of: [.uuid, .text] + Self.changeTypes,
       on: loop, lane: writes, maximumPerClient: limits.waitingPerClient)
   }
 
@@ -84,6 +87,7 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
     await loop.run { [self] in
       timer?.close()
       timer = nil
+      announcements.close()
       reads.close()
       writes.close()
     }
@@ -108,13 +112,19 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
 
   static let statements =
     clientStatements + deviceStatements + credentialStatements + tokenStatements + presenceStatements
-    + signalStatements + sealingStatements
+    + signalStatements + eventStatements + sealingStatements
 
   /// Runs one statement, and returns all rows.
   ///
   /// - Parameter client: the client whose statement it is, for its turn among other clients'.
   func rows<Row>(
     of statement: PostgresStatement<Row>, for client: ClientID? = nil, _ values: PostgresValue...
+  ) async throws(RegistryError) -> [Row] {
+    try await rows(of: statement, for: client, values)
+  }
+
+  func rows<Row>(
+    of statement: PostgresStatement<Row>, for client: ClientID? = nil, _ values: [PostgresValue]
   ) async throws(RegistryError) -> [Row] {
     try await answer(to: statement.prepared, for: client, values).rows(statement.row)
   }
@@ -137,6 +147,13 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
   func run(
     _ statement: PostgresStatement<Void>, for client: ClientID? = nil, _ values: PostgresValue...
   ) async throws(RegistryError) -> Int {
+    try await run(statement, for: client, values)
+  }
+
+  @discardableResult
+  func run(
+    _ statement: PostgresStatement<Void>, for client: ClientID? = nil, _ values: [PostgresValue]
+  ) async throws(RegistryError) -> Int {
     try await answer(to: statement.prepared, for: client, values).changedRowCount
   }
 
@@ -153,6 +170,8 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
       }
       (statement.kind.isWrite ? writes : reads).submit(request)
     }
+    // Also after an error: the database may have committed the change.
+    if let client, statement.recordsEvents { announcements.announce(client) }
     return try result.mapError(\.registryError).get()
   }
 }

@@ -22,6 +22,8 @@ public enum RegistryError: Error, Hashable, Sendable {
   case clientIDTaken
   /// The client's e-mail address is taken.
   case clientEmailTaken
+  /// Events after the position were deleted by the retention, or the position is none of this database's.
+  case eventsExpired
   /// Another device of the client, which is not revoked, has the name.
   case deviceNameTaken
   /// The device is revoked, and the operation needs one that is not.

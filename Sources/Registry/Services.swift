@@ -5,6 +5,7 @@ public struct Services: Sendable {
   public let authentication: AuthenticationService
   public let tokens: TokenService
   public let signals: SignalService
+  public let events: EventService
   public let limits: RateLimits
   public let clock: any Clock
   public let store: any RegistryStore
@@ -31,6 +32,7 @@ public struct Services: Sendable {
     signals = SignalService(
       store: store, live: live, authentication: authentication, clock: clock, random: random,
       observer: observer, limits: limits, bounds: signalBounds)
+    events = EventService(store: store, live: live)
     self.limits = limits
     self.clock = clock
     self.store = store

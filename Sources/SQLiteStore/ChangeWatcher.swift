@@ -17,6 +17,7 @@ public final class SQLiteChangeWatcher: ClosableService, @unchecked Sendable {
   static let fileIntervalMilliseconds: Int64 = 1000
   static let maximumChangesPerRead = 500
   static let maximumAddresseesPerRead = 2000
+  static let maximumEventsPerRead = 2000
 
   private let loop: EventLoop
   private let observer: any ChangeObserver
@@ -36,6 +37,8 @@ public final class SQLiteChangeWatcher: ClosableService, @unchecked Sendable {
     var dataVersion: Int64
     /// The number of the last change that the observer was notified of.
     var sequence: Int64
+    /// The number of the last event that the observer was notified of.
+    var event: Int64
   }
 
   /// Opens a separate connection. Throws `RegistryError.unavailable`.
@@ -107,11 +110,15 @@ public final class SQLiteChangeWatcher: ClosableService, @unchecked Sendable {
     let dataVersion = try connection.execute(Self.selectDataVersion)[0]
     guard dataVersion != seen?.dataVersion else { return }
     let newest = try connection.execute(Self.selectNewest).first ?? 0
+    let newestEvent = try connection.execute(SQLiteStore.selectEventsEnd)[0].sequence
     if var sequence = seen?.sequence {
       // Each iteration advances towards `newest`; the length of the log bounds their number.
       while sequence != newest { sequence = try reportChanges(after: sequence, upTo: newest, connection) }
     }
-    seen = Position(dataVersion: dataVersion, sequence: newest)
+    if let event = seen?.event, event != newestEvent {
+      try reportEvents(after: event, upTo: newestEvent, connection)
+    }
+    seen = Position(dataVersion: dataVersion, sequence: newest, event: newestEvent)
   }
 
   /// The last assigned number, which stays when the log is emptied.
@@ -158,6 +165,19 @@ public final class SQLiteChangeWatcher: ClosableService, @unchecked Sendable {
     for id in changes.compactMap(\.signalID) { try reportArrival(of: id, connection) }
     return last.sequence
   }
+
+  /// Reports the clients that have events in a range. If there are too many, those of all clients.
+  private func reportEvents(
+    after event: Int64, upTo newest: Int64, _ connection: SQLiteConnection
+  ) throws(SQLiteFailure) {
+    guard newest - event <= Int64(Self.maximumEventsPerRead) else { return observer.eventsMissed() }
+    let clients = try connection.execute(Self.selectEventClients, [.integer(event), .integer(newest)])
+    for client in clients { observer.eventsRecorded(of: client) }
+  }
+
+  static let selectEventClients = SQLiteStatement(
+    "SELECT DISTINCT client_id FROM events WHERE sequence > ?1 AND sequence <= ?2"
+  ) { $0.clientID() }
 
   private func reportArrival(of id: SignalID, _ connection: SQLiteConnection) throws(SQLiteFailure) {
     var cursor = SQLiteValue.text("")

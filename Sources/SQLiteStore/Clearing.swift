@@ -29,10 +29,12 @@ extension SQLiteStore {
     """
   ) { $0.id() as SignalID }
 
-  public func clearDeletedClients(_ id: ClientID?, maximumRows: Int) async throws(RegistryError) -> Int {
+  public func clearDeletedClients(
+    _ id: ClientID?, maximumRows: Int, change: Change
+  ) async throws(RegistryError) -> Int {
     try await clear(atMost: maximumRows) { (writer, clearing) throws(RegistryError) in
       while clearing.rowsLeft > 0, let client = try writer.deletedClient(id) {
-        try writer.removeClient(client, &clearing)
+        try writer.removeClient(client, by: change, &clearing)
       }
     }
   }
@@ -49,9 +51,8 @@ extension SQLiteStore {
     $0.id() as SignalID
   }
 
-  static let selectDeviceOfClient = SQLiteStatement("SELECT id FROM devices WHERE client_id = ?1 LIMIT 1") {
-    $0.id() as DeviceID
-  }
+  static let selectDeviceOfClient = SQLiteStatement(
+    "SELECT \(deviceColumns) FROM devices WHERE client_id = ?1 LIMIT 1", row: deviceColumns.read)
 
   /// Deletes the first ?2 deliveries of a signal.
   static let removeDeliveries = SQLiteStatement(
@@ -118,7 +119,9 @@ extension SQLiteConnection {
   }
 
   /// Deletes the client's signals, then its devices with their tokens, and the client after its last row.
-  fileprivate func removeClient(_ id: ClientID, _ clearing: inout Clearing) throws(RegistryError) {
+  fileprivate func removeClient(
+    _ id: ClientID, by change: Change, _ clearing: inout Clearing
+  ) throws(RegistryError) {
     while clearing.rowsLeft > 0,
       let signal = try firstRow(of: SQLiteStore.selectSignalOfClient, .text(id.text))
     {
@@ -127,8 +130,11 @@ extension SQLiteConnection {
     while clearing.rowsLeft > 0,
       let device = try firstRow(of: SQLiteStore.selectDeviceOfClient, .text(id.text))
     {
-      try run(SQLiteStore.removeTokensOfDevice, .id(device), &clearing)
-      try run(Self.removeDevice, .id(device), &clearing)
+      try run(SQLiteStore.removeTokensOfDevice, .id(device.id), &clearing)
+      guard try run(Self.removeDevice, .id(device.id), &clearing) > 0 else { break }
+      try record(
+        .deviceDeleted, of: id, device: device.id, by: change,
+        changes: ["device_name": (.text(device.deviceName.text), .null)])
     }
     try run(Self.removeClient, .text(id.text), &clearing)
   }
@@ -137,9 +143,12 @@ extension SQLiteConnection {
   private static let removeClient = SQLiteStatement("DELETE FROM clients WHERE id = ?1 AND ?2 > 0")
 
   /// Runs a statement that deletes at most ?2 rows.
+  @discardableResult
   private func run(
     _ statement: SQLiteStatement<Void>, _ id: SQLiteValue, _ clearing: inout Clearing
-  ) throws(RegistryError) {
-    clearing.rowsLeft -= try run(statement, id, .integer(Int64(clearing.rowsLeft)))
+  ) throws(RegistryError) -> Int {
+    let deleted = try run(statement, id, .integer(Int64(clearing.rowsLeft)))
+    clearing.rowsLeft -= deleted
+    return deleted
   }
 }

@@ -11,12 +11,15 @@ extension SQLiteStore {
 
   public func insertClient(_ client: Client, change: Change) async throws(RegistryError) {
     try await write(Turn(of: nil)) { (writer) throws(RegistryError) in
-      _ = try writer.run(
-        Self.insertClient, .text(client.id.text), .text(client.email?.text), .integer(client.telegramID),
-        .time(client.createdAt)
-      ) { (_) throws(RegistryError) in
-        // There are two unique indexes: id and email. A deleted client keeps its id until its rows are cleared.
-        try writer.hasRow(Self.hasClientRow, .text(client.id.text)) ? .clientIDTaken : .clientEmailTaken
+      try writer.transaction { () throws(RegistryError) in
+        try writer.run(
+          Self.insertClient, .text(client.id.text), .text(client.email?.text), .integer(client.telegramID),
+          .time(client.createdAt)
+        ) { (_) throws(RegistryError) in
+          // There are two unique indexes: id and email. A deleted client keeps its id until its rows are cleared.
+          try writer.hasRow(Self.hasClientRow, .text(client.id.text)) ? .clientIDTaken : .clientEmailTaken
+        }
+        try writer.record(.clientCreated, of: client.id, by: change)
       }
     }
   }
@@ -51,7 +54,11 @@ extension SQLiteStore {
   public func deleteClient(_ id: ClientID, change: Change) async throws(RegistryError) -> Bool {
     // In the service's line, not in the client's: the client's own writes neither delay nor refuse it.
     try await write(Turn(of: nil, .urgent)) { (writer) throws(RegistryError) in
-      try writer.run(Self.deleteClient, .text(id.text), .time(change.time)) > 0
+      try writer.transaction { () throws(RegistryError) in
+        guard try writer.run(Self.deleteClient, .text(id.text), .time(change.time)) > 0 else { return false }
+        try writer.record(.clientDeleted, of: id, by: change)
+        return true
+      }
     }
   }
 

@@ -38,9 +38,16 @@ extension SQLiteStore {
     let stored = sealing.seal(verifier, of: id)
     let statement = graceExpiresAt > change.time ? Self.beginRotation : Self.replaceSecret
     return try await write(Turn(of: owner.hashValue, .urgent)) { (writer) throws(RegistryError) in
-      try writer.firstRow(
-        of: statement, .id(id), .text(owner.text), .text(stored.hmacKeyHash), .blob(stored.storedKey),
-        .blob(stored.serverKey), .time(change.time), .time(graceExpiresAt))
+      try writer.transaction { () throws(RegistryError) in
+        let rotated = try writer.firstRow(
+          of: statement, .id(id), .text(owner.text), .text(stored.hmacKeyHash), .blob(stored.storedKey),
+          .blob(stored.serverKey), .time(change.time), .time(graceExpiresAt))
+        guard let rotated else { return nil }
+        try writer.record(
+          .secretRotated, of: owner, device: id, by: change,
+          changes: ["grace_expires_at": (.null, .text(rotated.graceExpiresAt.description))])
+        return rotated
+      }
     }
   }
 
@@ -71,7 +78,13 @@ extension SQLiteStore {
     of id: DeviceID, owner: ClientID, hmacKeyHash: String, change: Change
   ) async throws(RegistryError) -> Bool {
     try await write(Turn(of: owner.hashValue, .urgent)) { (writer) throws(RegistryError) in
-      try writer.run(Self.promoteNextSecret, .id(id), .text(hmacKeyHash), .text(owner.text)) > 0
+      try writer.transaction { () throws(RegistryError) in
+        guard try writer.run(Self.promoteNextSecret, .id(id), .text(hmacKeyHash), .text(owner.text)) > 0 else {
+          return false
+        }
+        try writer.record(.secretPromoted, of: owner, device: id, by: change)
+        return true
+      }
     }
   }
 

@@ -55,13 +55,19 @@ extension SQLiteStore {
         .blob(stored.serverKey),
       ] + Self.values(of: device)
     try await write(Turn(of: device.clientID.hashValue)) { (writer) throws(RegistryError) in
-      let created = try writer.run(Self.insertDevice, values) { (failure) throws(RegistryError) in
-        // If no device has the name, another index was violated.
-        try writer.hasRow(Self.hasDeviceName, owner, .text(device.deviceName.text))
-          ? .deviceNameTaken : failure.registryError
+      try writer.transaction { () throws(RegistryError) in
+        let created = try writer.run(Self.insertDevice, values) { (failure) throws(RegistryError) in
+          // If no device has the name, another index was violated.
+          try writer.hasRow(Self.hasDeviceName, owner, .text(device.deviceName.text))
+            ? .deviceNameTaken : failure.registryError
+        }
+        guard created > 0 else {
+          throw try writer.hasRow(Self.hasClient, owner) ? .tooManyDevices(limit: maxDevices) : .clientNotFound
+        }
+        try writer.record(
+          .deviceRegistered, of: device.clientID, device: device.id, by: change,
+          changes: ["device_name": (.null, .text(device.deviceName.text))])
       }
-      guard created == 0 else { return }
-      throw try writer.hasRow(Self.hasClient, owner) ? .tooManyDevices(limit: maxDevices) : .clientNotFound
     }
   }
 
@@ -101,10 +107,18 @@ extension SQLiteStore {
     _ id: DeviceID, of owner: ClientID, to deviceName: DeviceName, change: Change
   ) async throws(RegistryError) -> Device? {
     try await write(Turn(of: owner.hashValue)) { (writer) throws(RegistryError) in
-      // This statement can violate only the unique index on names.
-      try writer.firstRow(
-        of: Self.renameDevice, .id(id), .text(owner.text), .text(deviceName.text), .time(change.time),
-        uniqueViolation: { _ in .deviceNameTaken })
+      try writer.transaction { () throws(RegistryError) in
+        let old = try writer.firstRow(of: Self.selectDevice, .id(id))
+        // This statement can violate only the unique index on names.
+        let device = try writer.firstRow(
+          of: Self.renameDevice, .id(id), .text(owner.text), .text(deviceName.text), .time(change.time),
+          uniqueViolation: { _ in .deviceNameTaken })
+        guard let old, let device else { return nil }
+        try writer.record(
+          .deviceUpdated, of: owner, device: id, by: change,
+          changes: ["device_name": (.text(old.deviceName.text), .text(deviceName.text))])
+        return device
+      }
     }
   }
 
@@ -119,7 +133,14 @@ extension SQLiteStore {
     _ id: DeviceID, of owner: ClientID, change: Change
   ) async throws(RegistryError) -> Device? {
     try await write(Turn(of: owner.hashValue, .urgent)) { (writer) throws(RegistryError) in
-      try writer.firstRow(of: Self.revokeDevice, .id(id), .text(owner.text), .time(change.time))
+      try writer.transaction { () throws(RegistryError) in
+        let device = try writer.firstRow(of: Self.revokeDevice, .id(id), .text(owner.text), .time(change.time))
+        guard let device else { return nil }
+        try writer.record(
+          .deviceRevoked, of: owner, device: id, by: change,
+          changes: ["status": (.text("active"), .text("revoked"))])
+        return device
+      }
     }
   }
 

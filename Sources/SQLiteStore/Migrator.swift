@@ -10,6 +10,7 @@ public enum SQLiteMigrator {
       number: 2, name: "credentials_and_signals", sql: PackageResources._002_credentials_and_signals_sql),
     Migration(number: 3, name: "bounded_storage", sql: PackageResources._003_bounded_storage_sql),
     Migration(number: 4, name: "sealing", sql: PackageResources._004_sealing_sql),
+    Migration(number: 5, name: "events", sql: PackageResources._005_events_sql),
   ]
 
   /// How long to wait for another process that migrates or writes.

@@ -17,11 +17,15 @@ extension SQLiteStore {
           for id in ids {
             try writer.run(Self.insertDelivery, .id(signal.id), .id(id), .time(signal.expiresAt))
           }
-          return SignalProgress(deliveries: number, last: nil)
+          let progress = SignalProgress(deliveries: number, last: nil)
+          try writer.recordCreation(of: signal, progress, by: change)
+          return progress
         case .all:
           try writer.insert(signal, devices: number, isVisible: number <= step)
           let start = SignalProgress(deliveries: 0, last: nil)
-          return try writer.insertDeliveries(of: signal, after: start, reserved: number, step: step)
+          let progress = try writer.insertDeliveries(of: signal, after: start, reserved: number, step: step)
+          try writer.recordCreation(of: signal, progress, by: change)
+          return progress
         }
       }
     }
@@ -40,6 +44,7 @@ extension SQLiteStore {
         if next.last == nil {
           try writer.run(Self.showSignal, .id(signal.id), .integer(Int64(next.deliveries)))
         }
+        try writer.recordCreation(of: signal, next, by: change)
         return next
       }
     }
@@ -125,6 +130,16 @@ extension SQLiteConnection {
   private static let selectAddressee = SQLiteStatement(
     "SELECT client_id, is_active FROM devices WHERE id = ?1"
   ) { (owner: $0.clientID(), isActive: $0.bool()) }
+
+  /// Records the signal if it is stored wholly, so that it is visible.
+  fileprivate func recordCreation(
+    of signal: Signal, _ progress: SignalProgress, by change: Change
+  ) throws(RegistryError) {
+    guard progress.last == nil else { return }
+    try record(
+      .signalCreated, of: signal.clientID, signal: signal.id, by: change,
+      changes: ["devices": (.null, .number(progress.deliveries))])
+  }
 
   /// - Parameter devices: the number of its deliveries, which counts for the bounds at once.
   fileprivate func insert(_ signal: Signal, devices: Int, isVisible: Bool) throws(RegistryError) {

@@ -81,8 +81,15 @@ extension SQLiteStore {
       try writer.transaction { () throws(RegistryError) in
         var known: [SignalID: Bool] = [:]
         for acknowledgement in acknowledgements {
-          known[acknowledgement.signalID] = try writer.acknowledge(
-            acknowledgement, by: id, of: owner, at: change.time)
+          let isFirst = try writer.acknowledge(acknowledgement, by: id, of: owner, at: change.time)
+          known[acknowledgement.signalID] = isFirst
+          guard isFirst == true else { continue }
+          try writer.record(
+            .signalAcknowledged, of: owner, device: id, signal: acknowledgement.signalID, by: change,
+            changes: [
+              "state": (.text("pending"), .text("acked")),
+              "status": (.null, .text(acknowledgement.status.rawValue)),
+            ])
         }
         return known
       }

@@ -12,6 +12,7 @@ struct BackgroundWork: Service {
   let logger: Logger
   /// How long a signal is kept after it expires, so that its owner can read its deliveries.
   let signalRetentionDays: Int
+  let eventRetentionDays: Int
 
   /// A parked poll is answered at most this much too late.
   static let tickMilliseconds = 50
@@ -56,12 +57,17 @@ struct BackgroundWork: Service {
   private func sweep() async {
     let now = clock.now()
     await sweep("rows of deleted clients") { () async throws(RegistryError) -> Int in
-      try await store.clearDeletedClients(nil, maximumRows: Self.sweepBatch)
+      try await store.clearDeletedClients(
+        nil, maximumRows: Self.sweepBatch, change: Change(by: .system, at: now))
     }
     await sweep("signals") { () async throws(RegistryError) -> Int in
       try await store.removeSignals(
         expiredBefore: now + -Int64(signalRetentionDays) * 24 * 3600 * 1000,
         abandonedBefore: now + -Self.abandonedSignalMilliseconds, maximumRows: Self.sweepBatch)
+    }
+    await sweep("events") { () async throws(RegistryError) -> Int in
+      try await store.removeEvents(
+        before: now + -Int64(eventRetentionDays) * 24 * 3600 * 1000, maximumRows: Self.sweepBatch)
     }
     await sweep("tokens") { () async throws(RegistryError) -> Int in
       try await store.removeTokens(expiredBefore: now + -Self.expiredTokenMilliseconds, limit: Self.sweepBatch)

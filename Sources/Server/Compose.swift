@@ -111,7 +111,8 @@ private func compose(
   services.start(
     BackgroundWork(
       loop: loops[0], store: stores[0], live: live, clock: clock, logger: logger,
-      signalRetentionDays: configuration.signalRetentionDays), on: loops[0])
+      signalRetentionDays: configuration.signalRetentionDays,
+      eventRetentionDays: configuration.eventRetentionDays), on: loops[0])
   let jwt = configuration.jwt
   var ownerKeys: OwnerKeys?
   if let url = jwt.keysURL {
@@ -142,7 +143,7 @@ private func compose(
     }
   }
   let servers = try await HTTPServers(
-    configuration, on: loops, listener: listener, apis: apis, parked: live.parked)
+    configuration, on: loops, listener: listener, apis: apis, live: live)
   services.start(servers)
 
   // The metrics.

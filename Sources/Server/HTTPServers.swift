@@ -8,7 +8,7 @@ private import Synchronization
 /// The HTTP servers for clients, one on each event loop, with one certificate.
 final class HTTPServers: ClosableService {
   private let servers: [HTTPServer]
-  private let parked: ParkedPolls
+  private let live: LiveDevices
   /// Nil without TLS.
   private let tls: TLSFiles?
   private let expirySeconds: Atomic<Int64>
@@ -28,7 +28,7 @@ final class HTTPServers: ClosableService {
 
   /// Starts the servers. `apis` and the listener's descriptors are in the order of the loops.
   init(
-    _ configuration: Configuration, on loops: [EventLoop], listener: Listener, apis: [API], parked: ParkedPolls
+    _ configuration: Configuration, on loops: [EventLoop], listener: Listener, apis: [API], live: LiveDevices
   ) async throws(HTTPServerError) {
     // The descriptors bound the connections.
     var limits = configuration.limits
@@ -56,14 +56,14 @@ final class HTTPServers: ClosableService {
     }
     self.servers = servers
     self.ledger = ledger
-    self.parked = parked
+    self.live = live
     tls = configuration.tls
     expirySeconds = Atomic(configuration.tlsIdentity?.expirySeconds ?? 0)
   }
 
-  /// Stops accepting, answers parked polls, and completes requests in progress.
+  /// Stops accepting, answers what is parked, and completes requests in progress.
   func close() async {
-    parked.close()
+    live.stopParking()
     await Self.shutDown(servers, timeoutMilliseconds: Self.shutDownTimeoutMilliseconds)
   }
 

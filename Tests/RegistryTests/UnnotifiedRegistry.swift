@@ -80,7 +80,7 @@ final class UnnotifiedRegistry: Sendable {
   var signals: SignalService { services.signals }
 
   /// A change that the owner makes now.
-  var change: Change { Change(by: .owner(Self.owner), at: clock.now(), requestID: "owner's request") }
+  var change: Change { Change(by: .owner(Self.owner.text), at: clock.now(), requestID: "owner's request") }
 
   /// Moves both clocks.
   func advance(seconds: Int64) {

@@ -13,14 +13,14 @@ import Testing
       "ix_devices_client_created"
     ),
     (PostgresStore.selectClients.prepared, "now(), '', 10", "ix_clients_created"),
-    (PostgresStore.renameDevice.prepared, "gen_random_uuid(), 'client7', now(), 'x'", "devices_pkey"),
+    (PostgresStore.renameDevice.prepared, "gen_random_uuid(), 'client7', \(change), 'x'", "devices_pkey"),
     (
       PostgresStore.renameDevices.prepared,
-      "ARRAY[gen_random_uuid()], ARRAY['client7'], ARRAY[now()], ARRAY['x']", "devices_pkey"
+      "ARRAY[gen_random_uuid()], ARRAY['client7'], \(changes), ARRAY['x']", "devices_pkey"
     ),
-    (PostgresStore.revokeDevice.prepared, "gen_random_uuid(), 'client7', now()", "devices_pkey"),
+    (PostgresStore.revokeDevice.prepared, "gen_random_uuid(), 'client7', \(change)", "devices_pkey"),
     (
-      PostgresStore.revokeDevices.prepared, "ARRAY[gen_random_uuid()], ARRAY['client7'], ARRAY[now()]",
+      PostgresStore.revokeDevices.prepared, "ARRAY[gen_random_uuid()], ARRAY['client7'], \(changes)",
       "devices_pkey"
     ),
     (PostgresStore.checkRegistration.prepared, "'client7', 'x', 5", "devices_name_unique"),
@@ -28,11 +28,11 @@ import Testing
     (PostgresStore.selectToken.prepared, "sha256('1'), now()", "device_tokens_pkey"),
     (
       PostgresStore.rotateSecret.prepared,
-      "gen_random_uuid(), 'client7', 'x', sha256('1'), sha256('1'), now(), now()",
+      "gen_random_uuid(), 'client7', 'x', sha256('1'), sha256('1'), now(), \(change)",
       "devices_pkey"
     ),
     (
-      PostgresStore.promoteNextSecret.prepared, "gen_random_uuid(), 'client7', 'x'",
+      PostgresStore.promoteNextSecret.prepared, "gen_random_uuid(), 'client7', 'x', \(change)",
       "ix_devices_client_active"
     ),
     (PostgresStore.removeTokens.prepared, "now(), 100", "ix_device_tokens_expires"),
@@ -52,6 +52,26 @@ import Testing
     let plan = try await session.run("EXPLAIN EXECUTE it(\(values))").joined(separator: "\n")
     #expect(plan.contains(index), "\(plan)")
     #expect(!plan.contains("Sort") && !plan.contains("Seq Scan"), "\(plan)")
+  }
+
+  /// Example values of a change, and of one in each array.
+  private static let change = "now(), 'owner', NULL, NULL, NULL"
+  private static let changes = "ARRAY[now()], ARRAY['owner'], ARRAY['a'], ARRAY['b'], ARRAY['c']"
+
+  @Test func `PostgreSQL: a page of events is read from the client's index`() async throws {
+    let session = await SQLSession(try await TestDatabase(.postgres).location)
+    try await session.run(
+      """
+      INSERT INTO events (type, at, client_id, actor_kind)
+        SELECT 'device.updated', now(), 'client' || i % 500, 'owner' FROM generate_series(1, 50000) AS i;
+      ANALYZE;
+      SET plan_cache_mode = force_generic_plan;
+      PREPARE it AS \(PostgresStore.selectEvents.prepared.sql)
+      """)
+    let plan = try await session.run("EXPLAIN EXECUTE it('client7', 0, '0', 0, 100, NULL, NULL, 100)")
+      .joined(separator: "\n")
+    #expect(plan.contains("Index Scan using ix_events_client"), "\(plan)")
+    #expect(!plan.contains("Seq Scan on events"), "\(plan)")
   }
 
   /// A device for which `expired` signals have expired and `pending` have not.
@@ -105,6 +125,8 @@ import Testing
       FROM signals JOIN devices USING (client_id)
         LEFT JOIN (SELECT 'placed', now()) AS ack (status, acked_at) ON random() < 0.9
       WHERE random() < 0.2 ORDER BY signals.id;
+    INSERT INTO events (type, at, client_id, actor_kind)
+      SELECT 'device.updated', now() - interval '1 h', 'client' || i % 500, 'owner' FROM generate_series(1, 10000) AS i;
     ANALYZE
     """
 
@@ -116,10 +138,11 @@ import Testing
     ("continue_signal((SELECT id FROM unfinished), id, 1, 5)", "devices"),
     ("remove_signals(now() + interval '10 min', now(), 20)", "signals"),
     ("remove_signals(now() + interval '10 min', now(), 20)", "deliveries"),
-    ("clear_deleted_clients(NULL, 1000)", "signals"),
-    ("clear_deleted_clients(NULL, 1000)", "deliveries"),
-    ("clear_deleted_clients(NULL, 1000)", "device_tokens"),
-    ("clear_deleted_clients('client7', 1000)", "devices"),
+    ("clear_deleted_clients(NULL, 1000, \(change))", "signals"),
+    ("clear_deleted_clients(NULL, 1000, \(change))", "deliveries"),
+    ("clear_deleted_clients(NULL, 1000, \(change))", "device_tokens"),
+    ("remove_events(now(), 100)", "events"),
+    ("clear_deleted_clients('client7', 1000, \(change))", "devices"),
   ])
   func `PostgreSQL, inside its functions`(_ call: String, _ table: String) async throws {
     let database = try await TestDatabase(.postgres)

@@ -1,7 +1,7 @@
 import Registry
 import Synchronization
 
-/// The calls to an observer, except `trust`.
+/// The calls to an observer, except `trust` and those on events.
 struct Heard: Equatable {
   var changed: Set<DeviceID> = []
   var clients: Set<ClientID> = []
@@ -19,6 +19,7 @@ final class RecordingObserver: ChangeObserver {
 
   private struct State {
     var heard = Heard()
+    var recording: Set<ClientID> = []
     var trustedUntil: Int64 = 0
     var words: [Word] = []
     var trustBeforeLoss: Int64 = 0
@@ -26,6 +27,8 @@ final class RecordingObserver: ChangeObserver {
   private let state = Mutex(State())
 
   var heard: Heard { state.withLock { $0.heard } }
+  /// Clients with new events.
+  var recording: Set<ClientID> { state.withLock { $0.recording } }
   var trustedUntil: Int64 { state.withLock { $0.trustedUntil } }
   /// In order, without consecutive duplicates.
   var words: [Word] { state.withLock { $0.words } }
@@ -36,6 +39,9 @@ final class RecordingObserver: ChangeObserver {
   func clientChanged(_ id: ClientID) { state.withLock { _ = $0.heard.clients.insert(id) } }
   func signalsArrived(for id: DeviceID) { state.withLock { $0.heard.arrived[id, default: 0] += 1 } }
   func signalsArrived(forDevicesOf client: ClientID) { state.withLock { _ = $0.heard.sending.insert(client) } }
+
+  func eventsRecorded(of client: ClientID) { state.withLock { _ = $0.recording.insert(client) } }
+  func eventsMissed() {}
 
   func changesMissed() {
     state.withLock { state in

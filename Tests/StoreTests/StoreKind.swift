@@ -296,9 +296,28 @@ extension RegistryStore {
     try await deleteClient(id, change: .at(noon))
   }
 
+  /// The events that readers see when no older transaction runs: those of other tests' databases delay the feed too.
+  func seenEvents(
+    of client: ClientID = alice, after position: EventPosition? = nil, _ filter: EventFilter = .all,
+    limit: Int = 1000, scan: Int? = nil
+  ) async throws -> EventPage {
+    var page = try await events(of: client, after: position, filter, limit: limit, scan: scan ?? limit)
+    try await wait {
+      if page.hasHidden {
+        page = try await events(of: client, after: position, filter, limit: limit, scan: scan ?? limit)
+      }
+      return !page.hasHidden
+    }
+    return page
+  }
+
   /// Deletes all rows of deleted clients.
   func clearDeletedClients() async throws(RegistryError) {
     while try await clearDeletedClients(nil, maximumRows: 1000) == 1000 {}
+  }
+
+  func clearDeletedClients(_ id: ClientID?, maximumRows: Int) async throws(RegistryError) -> Int {
+    try await clearDeletedClients(id, maximumRows: maximumRows, change: .at(noon))
   }
 
   func insertDevice(_ device: Device, verifier: SecretVerifier, maxDevices: Int) async throws(RegistryError) {

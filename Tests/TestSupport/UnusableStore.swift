@@ -15,7 +15,9 @@ extension UnusableStore {
     throw error
   }
   public func deleteClient(_ id: ClientID, change: Change) async throws(RegistryError) -> Bool { throw error }
-  public func clearDeletedClients(_ id: ClientID?, maximumRows: Int) async throws(RegistryError) -> Int {
+  public func clearDeletedClients(
+    _ id: ClientID?, maximumRows: Int, change: Change
+  ) async throws(RegistryError) -> Int {
     throw error
   }
   public func checkRegistration(
@@ -94,6 +96,17 @@ extension UnusableStore {
   public func removeSignals(
     expiredBefore time: Timestamp, abandonedBefore: Timestamp, maximumRows: Int
   ) async throws(RegistryError) -> Int {
+    throw error
+  }
+}
+
+// Events.
+extension UnusableStore {
+  public func events(
+    of client: ClientID, after position: EventPosition?, _ filter: EventFilter, limit: Int, scan: Int
+  ) async throws(RegistryError) -> EventPage { throw error }
+  public func eventsEnd() async throws(RegistryError) -> EventPosition { throw error }
+  public func removeEvents(before time: Timestamp, maximumRows: Int) async throws(RegistryError) -> Int {
     throw error
   }
 }

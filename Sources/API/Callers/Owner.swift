@@ -10,7 +10,7 @@ struct Owner {
 
   fileprivate init(_ token: OwnerToken, at time: Timestamp, requestID: String) {
     clientID = token.subject
-    change = Change(by: .owner(clientID), at: time, requestID: requestID)
+    change = Change(by: .owner(clientID.text), at: time, requestID: requestID)
   }
 }
 
@@ -24,7 +24,7 @@ struct Administrator {
 
   fileprivate init(_ token: OwnerToken, at time: Timestamp, requestID: String) throws(Problem) {
     guard token.scopes.contains(Self.scope) else { throw .insufficientScope(Self.scope) }
-    change = Change(by: .administrator(token.subject), at: time, requestID: requestID)
+    change = Change(by: .administrator(token.subject.text), at: time, requestID: requestID)
   }
 }
 

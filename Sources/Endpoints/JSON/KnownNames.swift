@@ -30,7 +30,7 @@ struct KnownNames: Sendable {
 }
 
 /// The declared names of a query or an object.
-struct NameList: Sendable {
+package struct NameList: Sendable {
   let names: [String]
 
   /// Names of a list: `GivenNames` has one bit for each.
@@ -38,7 +38,7 @@ struct NameList: Sendable {
   /// Characters of an unknown name that an answer repeats.
   private static let maximumShownLength = 64
 
-  init(_ names: [String]) {
+  package init(_ names: [String]) {
     precondition(names.count <= Self.maximumCount, "one place has too many names")
     self.names = names
   }
@@ -46,13 +46,13 @@ struct NameList: Sendable {
   func index(of name: some Sequence<UInt8>) -> Int? { names.firstIndex { name.elementsEqual($0.utf8) } }
 
   /// The name, shortened for an answer.
-  static func shown(_ name: String) -> String {
+  package static func shown(_ name: String) -> String {
     name.count <= maximumShownLength ? name : name.prefix(maximumShownLength) + "…"
   }
 
   /// The declared name that the sender probably meant: equal without case and separators, a prefix or suffix, or a
   /// few typing errors away.
-  func nearest(to unknown: String) -> String? {
+  package func nearest(to unknown: String) -> String? {
     let wanted = Self.plain(unknown)
     guard !wanted.isEmpty else { return nil }
     let distances = names.map { (name: $0, distance: Self.distance(from: wanted, to: Self.plain($0))) }

@@ -9,6 +9,8 @@ enum PostgresNotification: Hashable {
   case signalsArrivedForMany(of: ClientID)
   /// The client was deleted.
   case clientChanged(ClientID)
+  /// Clients have new events.
+  case eventsRecorded([ClientID])
   /// Anything may have changed.
   case anythingChanged
 
@@ -16,14 +18,19 @@ enum PostgresNotification: Hashable {
   static let credentialsChannel = "device_registry_credentials"
   static let signalsChannel = "device_registry_signals"
   static let clientsChannel = "device_registry_clients"
+  static let eventsChannel = "device_registry_events"
 
   /// Before the client's id, on the signals' channel.
   private static let clientPrefix = "client "
 
-  /// Reads comma-separated device ids, or a client's id. Any other payload or channel means `anythingChanged`.
+  /// Reads comma-separated device ids, a client's id, or the ids of clients with blanks between. Any other payload or channel means `anythingChanged`.
   init(channel: String, payload: String) {
     if channel == Self.clientsChannel {
       self = ClientID(payload).map { .clientChanged($0) } ?? .anythingChanged
+      return
+    }
+    if channel == Self.eventsChannel {
+      self = .eventsRecorded(payload.split(separator: " ").compactMap { ClientID(String($0)) })
       return
     }
     if channel == Self.signalsChannel, payload.hasPrefix(Self.clientPrefix),
@@ -47,6 +54,7 @@ enum PostgresNotification: Hashable {
     case .signalsArrived(let ids): for id in ids { observer.signalsArrived(for: id) }
     case .signalsArrivedForMany(let client): observer.signalsArrived(forDevicesOf: client)
     case .clientChanged(let client): observer.clientChanged(client)
+    case .eventsRecorded(let clients): for client in clients { observer.eventsRecorded(of: client) }
     case .anythingChanged: observer.changesMissed()
     }
   }

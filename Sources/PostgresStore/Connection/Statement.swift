@@ -56,11 +56,14 @@ final class PreparedStatement: Sendable {
   let name: String
   let kind: Kind
   let sql: String
+  /// Whether the statement records events, of which readers are then notified.
+  let recordsEvents: Bool
 
   fileprivate init(name: String, kind: Kind, sql: String) {
     self.name = name
     self.kind = kind
     self.sql = sql
+    recordsEvents = sql.contains("INSERT INTO events")
   }
 }
 

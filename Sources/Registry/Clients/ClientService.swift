@@ -65,20 +65,20 @@ public struct ClientService: Sendable {
     observer.changed(RegistryEvent(.clientDeleted, by: change, of: id))
     // A client with few rows is gone when the answer arrives, and its id is free. If this fails, the background work
     // does it.
-    _ = try? await store.clearDeletedClients(id, maximumRows: Self.rowsPerStatement)
+    _ = try? await store.clearDeletedClients(id, maximumRows: Self.rowsPerStatement, change: change)
   }
 
   /// Deletes rows of deleted clients, until none are left or `maximumRows` are deleted. Returns how many it deleted.
   ///
   /// - Parameter id: the client; nil for all.
   @discardableResult
-  public func clearDeletedClients(_ id: ClientID? = nil, maximumRows: Int = .max) async throws(RegistryError)
-    -> Int
-  {
+  public func clearDeletedClients(
+    _ id: ClientID? = nil, maximumRows: Int = .max, change: Change
+  ) async throws(RegistryError) -> Int {
     var sum = 0
     while sum < maximumRows {
       let rows = min(Self.rowsPerStatement, maximumRows - sum)
-      let deleted = try await store.clearDeletedClients(id, maximumRows: rows)
+      let deleted = try await store.clearDeletedClients(id, maximumRows: rows, change: change)
       sum += deleted
       if deleted < rows { break }
     }

@@ -17,7 +17,7 @@ public protocol ClientStore: Sendable {
   /// Returns how many it deleted, at most `maximumRows`; fewer if there are no more.
   ///
   /// - Parameter id: the client; nil for any.
-  func clearDeletedClients(_ id: ClientID?, maximumRows: Int) async throws(RegistryError) -> Int
+  func clearDeletedClients(_ id: ClientID?, maximumRows: Int, change: Change) async throws(RegistryError) -> Int
 }
 
 /// The last row of a page; the next page starts after it.

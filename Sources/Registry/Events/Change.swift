@@ -2,15 +2,35 @@
 public struct Change: Hashable, Sendable {
   /// Who makes a change.
   public enum Actor: Hashable, Sendable {
-    /// The client that owns the changed entity.
-    case owner(ClientID)
+    /// The owner of the changed entity, by the `sub` of its token.
+    case owner(String)
     /// An administrator, by the `sub` of its token.
-    case administrator(ClientID)
+    case administrator(String)
     case device(DeviceID)
     /// A person at the command line on the server.
     case `operator`
     /// The registry itself, for example when it deletes expired rows.
     case system
+
+    /// The `actor.kind` of events.
+    public var kind: String {
+      switch self {
+      case .owner: "owner"
+      case .administrator: "admin"
+      case .device: "device"
+      case .operator: "operator"
+      case .system: "system"
+      }
+    }
+
+    /// The `actor.id` of events.
+    public var id: String? {
+      switch self {
+      case .owner(let subject), .administrator(let subject): subject
+      case .device(let id): id.description
+      case .operator, .system: nil
+      }
+    }
   }
 
   public let actor: Actor

@@ -7,6 +7,8 @@ public struct RegistryEvent: Hashable, Sendable {
     case deviceRegistered = "device.registered"
     case deviceUpdated = "device.updated"
     case deviceRevoked = "device.revoked"
+    /// The device went with its client.
+    case deviceDeleted = "device.deleted"
     /// The device has a new secret and has not used it yet.
     case secretRotated = "device.secret_rotated"
     /// The device used its new secret, so the old one is no longer valid.

@@ -9,6 +9,10 @@ public protocol ChangeObserver: AnyObject, Sendable {
   func signalsArrived(for id: DeviceID)
   /// Signals arrived for some of the client's devices.
   func signalsArrived(forDevicesOf client: ClientID)
+  /// The client has new events.
+  func eventsRecorded(of client: ClientID)
+  /// Any client may have new events.
+  func eventsMissed()
   /// Changes may have been missed: cached values may be stale.
   func changesMissed()
   /// No change has been missed up to this time of the monotonic clock.

@@ -7,6 +7,8 @@ public final class LiveDevices: ChangeObserver {
   let clients: ClientCache
   /// The polls that wait for a signal.
   public let parked: ParkedPolls
+  /// The requests that wait for events.
+  public let readers = ParkedReaders()
   let presence: PresenceBook
   let signalIDs = IdentifierSequence()
   let tokenRequests = TokenRequests()
@@ -39,6 +41,7 @@ public final class LiveDevices: ChangeObserver {
     clients.forget(id)
     cache.credentialsChanged(ofDevicesOf: id)
     parked.look(devicesOf: id)
+    readers.wake(id)
   }
 
   public func signalsArrived(for id: DeviceID) {
@@ -56,10 +59,15 @@ public final class LiveDevices: ChangeObserver {
     parked.look(devicesOf: client)
   }
 
+  public func eventsRecorded(of client: ClientID) { readers.wake(client) }
+
+  public func eventsMissed() { readers.wakeAll() }
+
   public func changesMissed() {
     clients.forgetAll()
     cache.forgetAll()
     parked.wakeAll()
+    readers.wakeAll()
   }
 
   public func trust(untilMilliseconds: Int64) { cache.trust(untilMilliseconds: untilMilliseconds) }
@@ -71,13 +79,22 @@ public final class LiveDevices: ChangeObserver {
   public func tick() {
     let now = monotonicMilliseconds()
     parked.endOverdue(nowMilliseconds: now)
+    readers.endOverdue(nowMilliseconds: now)
     guard !cache.isTrusted else { return }
     let isDue = lastLook.withLock { last in
       guard now >= last &+ Self.lookIntervalMilliseconds || last == .min else { return false }
       last = now
       return true
     }
-    if isDue { parked.wakeAll() }
+    guard isDue else { return }
+    parked.wakeAll()
+    readers.wakeAll()
+  }
+
+  /// Ends all waits because the service stops, and parks no more.
+  public func stopParking() {
+    parked.close()
+    readers.close()
   }
 
   /// Writes the collected presence in one statement. On an error, keeps it for the next call.

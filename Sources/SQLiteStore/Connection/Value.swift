@@ -70,6 +70,8 @@ struct SQLiteRow {
   /// Database constraints guarantee the form of ids.
   mutating func id<Entity>() -> Identifier<Entity> { Identifier(utf8: bytesOfText())! }
 
+  mutating func optionalID<Entity>() -> Identifier<Entity>? { isNull ? skip() : id() }
+
   mutating func clientID() -> ClientID { ClientID(stored: text()) }
 
   private var isNull: Bool { sqlite3_column_type(statement, column) == SQLITE_NULL }

@@ -84,7 +84,7 @@ enum ClientCommand {
       var deleted = 0
       // Each round deletes the rows that it reports, so there are as many rounds as rows allow.
       while true {
-        let rows = try await clients.clearDeletedClients(id, maximumRows: rowsPerReport)
+        let rows = try await clients.clearDeletedClients(id, maximumRows: rowsPerReport, change: change())
         deleted += rows
         guard rows == rowsPerReport else { break }
         print("deleted \(deleted) rows of \(id)")

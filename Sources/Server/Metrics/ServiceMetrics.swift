@@ -79,7 +79,7 @@ extension ServiceMetrics: RegistryObserver {
     case .deviceRegistered: devicesRegistered.increment()
     case .deviceRevoked: devicesRevoked.increment()
     case .signalAcknowledged: acks[AckLabel(result: event.status?.rawValue ?? AckLabel.unknown)].increment()
-    case .clientCreated, .clientDeleted, .deviceUpdated, .secretRotated, .secretPromoted, .signalCreated: break
+    default: break
     }
   }
 

@@ -33,6 +33,8 @@ public struct Configuration: Sendable {
   public var signalBounds: SignalBounds
   /// How long a signal is kept after it expires.
   public var signalRetentionDays: Int
+  /// Days that events are kept.
+  public var eventRetentionDays: Int
   public var maxParkedPolls: Int
   /// Nil for three quarters of all connections.
   public var maxConnectionsPerAddress: Int?
@@ -85,6 +87,7 @@ public struct Configuration: Sendable {
     signalBounds = SignalBounds(
       kept: try arguments.number(of: .maxSignalsPerClient),
       deliveries: try arguments.number(of: .maxDeliveriesPerClient))
+    eventRetentionDays = try arguments.number(of: .eventRetentionDays)
     signalRetentionDays = try arguments.number(of: .signalRetentionDays)
     maxParkedPolls = try arguments.number(of: .maxParkedPolls)
     maxConnectionsPerAddress =

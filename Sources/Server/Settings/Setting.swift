@@ -26,6 +26,7 @@ public enum Setting: String, CaseIterable, Sendable {
   case maxSignalsPerClient = "MAX_SIGNALS_PER_CLIENT"
   case maxDeliveriesPerClient = "MAX_DELIVERIES_PER_CLIENT"
   case signalRetentionDays = "SIGNAL_RETENTION_DAYS"
+  case eventRetentionDays = "EVENT_RETENTION_DAYS"
   case maxParkedPolls = "MAX_PARKED_POLLS"
   case maxConnectionsPerAddress = "MAX_CONNECTIONS_PER_ADDRESS"
   case rateLimitClient = "RATE_LIMIT_CLIENT"
@@ -157,6 +158,9 @@ public enum Setting: String, CaseIterable, Sendable {
       Declaration(
         meaning: "how long a signal is kept after it expires, with its deliveries", example: "7",
         defaultText: "30", unit: "days", bounds: 0...3650)
+    case .eventRetentionDays:
+      Declaration(
+        meaning: "how long events are kept", example: "90", defaultText: "400", unit: "days", bounds: 1...3650)
     case .maxParkedPolls:
       Declaration(
         meaning:

@@ -1,0 +1,22 @@
+/// Stores events. Every write that takes a `Change` records its events in the same transaction.
+public protocol EventStore: Sendable {
+  /// Events of the client after a position, in the order of commit.
+  ///
+  /// Throws `eventsExpired` if the retention has deleted events after the position, or if the position is not in this
+  /// database's feed.
+  ///
+  /// - Parameters:
+  ///   - position: nil for the oldest event that is kept.
+  ///   - limit: the maximum number of events of the page.
+  ///   - scan: the maximum number of events that are read to find them.
+  func events(
+    of client: ClientID, after position: EventPosition?, _ filter: EventFilter, limit: Int, scan: Int
+  ) async throws(RegistryError) -> EventPage
+
+  /// The position after every event that readers see now.
+  func eventsEnd() async throws(RegistryError) -> EventPosition
+
+  /// Deletes the first events of the feed that happened before a time, and returns how many, at most `maximumRows`. Readers
+  /// that were not there yet get `eventsExpired`.
+  func removeEvents(before time: Timestamp, maximumRows: Int) async throws(RegistryError) -> Int
+}

@@ -1,0 +1,99 @@
+import Registry
+import TestSupport
+import Testing
+
+@testable import PostgresStore
+
+@Suite("PostgreSQL: the feed of events", .timeLimit(.minutes(1))) struct PostgresEventTests {
+  @Test func `A transaction that stays open delays events, and hides none`() async throws {
+    let database = try await TestDatabase(.postgres)
+    try await database.withStore { store in
+      try await store.insertClient(client("alice"))
+      let start = try await store.seenEvents().next
+      let slow = await SQLSession(database.location)
+      try await slow.run("BEGIN")
+      try await slow.run(
+        """
+        INSERT INTO events (type, at, client_id, actor_kind) VALUES ('client.updated', now(), 'alice', 'system')
+        """)
+      try await store.add("fast")
+      let hidden = try await store.events(of: alice, after: start, .all, limit: 10, scan: 10)
+      #expect(hidden.events.isEmpty && hidden.isLast && hidden.hasHidden)
+      try await slow.run("COMMIT")
+      let page = try await store.seenEvents(after: hidden.next)
+      #expect(page.events.map(\.type) == ["client.updated", "device.registered"])
+      #expect(!page.hasHidden)
+    }
+  }
+
+  @Test func `Renames and revocations that share a statement record their own event each`() async throws {
+    let database = try await TestDatabase(.postgres)
+    try await RunningPostgresStore.with(database.location) { running in
+      await running.waitUntilConnected()
+      let ids = try await running.onLoop { try await $0.addDevices(30) }
+      let events = try await running.onLoop { store in
+        let end = try await store.seenEvents().next
+        _ = await store.outcomes(30) { index in
+          let change = Change(by: .owner("alice"), at: noon, requestID: "request \(index)")
+          if index < 20 {
+            _ = try await store.renameDevice(
+              ids[index], of: alice, to: DeviceName("new \(index)"), change: change)
+          } else {
+            _ = try await store.revokeDevice(ids[index], of: alice, change: change)
+          }
+        }
+        return try await store.seenEvents(after: end).events
+      }
+      #expect(events.count { $0.type == "device.updated" } == 20)
+      #expect(events.count { $0.type == "device.revoked" } == 10)
+      for (index, id) in ids.enumerated() {
+        #expect(events.contains { $0.deviceID == id && $0.requestID == "request \(index)" })
+      }
+    }
+  }
+
+  @Test func `A dump that is restored into another cluster keeps its feed`() async throws {
+    let database = try await TestDatabase(.postgres)
+    try await database.withStore { store in
+      try await store.insertClient(client("alice"))
+      try await store.add("before")
+    }
+    // As in another cluster: its identifier differs, and its transactions have smaller numbers.
+    try await database.sql(
+      """
+      UPDATE event_feed SET system_identifier = system_identifier + 1
+      """)
+    try await database.sql(
+      """
+      DO $$ BEGIN
+        ALTER TABLE events DISABLE TRIGGER ALL;
+        UPDATE events SET transaction = '900000000000';
+        ALTER TABLE events ENABLE TRIGGER ALL;
+      END $$
+      """)
+    try await database.migrate()
+    try await database.withStore { store in
+      let all = try await store.seenEvents()
+      #expect(all.events.map(\.type) == ["client.created", "device.registered"])
+      try await store.add("after")
+      let old = EventPosition(epoch: 1, transaction: 900_000_000_001, sequence: 1)
+      let next = try await store.seenEvents(after: old)
+      #expect(next.events.map(\.type) == ["device.registered"])
+      #expect(next.next > old)
+    }
+    // Once for each cluster.
+    try await database.migrate()
+    #expect(try await database.sql("SELECT epoch FROM event_feed") == "2")
+  }
+
+  @Test func `Readers in all processes are notified of a client's events`() async throws {
+    let database = try await TestDatabase(.postgres)
+    try await RunningListener.with(database) { listening in
+      try await database.withStore { store in
+        try await store.insertClient(client("alice"))
+        try await store.add("one")
+        try await wait { listening.observer.recording == [alice] }
+      }
+    }
+  }
+}
