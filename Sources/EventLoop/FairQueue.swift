@@ -30,41 +30,48 @@ public enum QueueFull: Error, Hashable, Sendable {
 
 /// A bounded queue that takes one element of each party in turn, so that a party with many delays only its own. Within
 /// a party, and an urgency, elements leave in order of arrival.
-public struct FairQueue<Element> {
-  fileprivate struct Lines {
+///
+/// All of it is inlinable: without inlining each call looks up the generic types of the dictionaries at run time, which
+/// takes longer than the rest of the call.
+@frozen public struct FairQueue<Element> {
+  @usableFromInline @frozen struct Lines {
     /// Parties with waiting elements; the first is next.
-    var order: [Int?] = []
-    var byParty: [Int?: Queue<Element>] = [:]
+    @usableFromInline var order: [Int?] = []
+    @usableFromInline var byParty: [Int?: Queue<Element>] = [:]
+
+    @inlinable init() {}
   }
 
   /// Urgent elements for which an ordinary one waits, so that a party's many cannot shut out all others.
-  private static var maximumUrgentInRow: Int { 4 }
+  @inlinable static var maximumUrgentInRow: Int { 4 }
 
-  private let maximumCount: Int
-  private let maximumPerParty: Int
-  private var lines = [Lines](repeating: Lines(), count: Turn.Urgency.allCases.count)
-  private var countByParty: [Int: Int] = [:]
+  @usableFromInline let maximumCount: Int
+  @usableFromInline let maximumPerParty: Int
+  @usableFromInline var lines = [Lines](repeating: Lines(), count: Turn.Urgency.allCases.count)
+  @usableFromInline var countByParty: [Int: Int] = [:]
   /// Urgent elements that left since the last other one.
-  private var urgentInRow = 0
-  public private(set) var count = 0
+  @usableFromInline var urgentInRow = 0
+  @usableFromInline var waitingCount = 0
+
+  @inlinable public var count: Int { waitingCount }
 
   /// - Parameters:
   ///   - maximumCount: waiting elements of all parties and urgencies.
   ///   - maximumPerParty: waiting elements of one party, of all urgencies.
-  public init(maximumCount: Int, maximumPerParty: Int) {
+  @inlinable public init(maximumCount: Int, maximumPerParty: Int) {
     self.maximumCount = maximumCount
     self.maximumPerParty = maximumPerParty
   }
 
   /// The urgency of the element that is next; nil if there is none.
-  public var firstUrgency: Turn.Urgency? {
+  @inlinable public var firstUrgency: Turn.Urgency? {
     lines.firstIndex { !$0.order.isEmpty }.flatMap { Turn.Urgency(rawValue: $0) }
   }
 
   /// Waiting elements of the party.
-  public func count(of party: Int) -> Int { countByParty[party] ?? 0 }
+  @inlinable public func count(of party: Int) -> Int { countByParty[party] ?? 0 }
 
-  public mutating func append(_ element: Element, _ turn: Turn) throws(QueueFull) {
+  @inlinable public mutating func append(_ element: Element, _ turn: Turn) throws(QueueFull) {
     if let party = turn.party, count(of: party) >= maximumPerParty { throw .forParty }
     guard count < maximumCount else { throw .forAll }
     lines[turn.urgency.rawValue].append(element, of: turn.party)
@@ -73,7 +80,7 @@ public struct FairQueue<Element> {
 
   /// Puts an element before the party's others of the same urgency: the next step of work that has begun, which should end
   /// before the party's next work begins. The bound per party does not count.
-  public mutating func appendFirst(_ element: Element, _ turn: Turn) throws(QueueFull) {
+  @inlinable public mutating func appendFirst(_ element: Element, _ turn: Turn) throws(QueueFull) {
     guard count < maximumCount else { throw .forAll }
     lines[turn.urgency.rawValue].append(element, of: turn.party, isFirst: true)
     add(1, to: turn.party)
@@ -81,7 +88,7 @@ public struct FairQueue<Element> {
 
   /// Removes the next element that `isReady`, of the highest urgency that has one; an ordinary one if
   /// `maximumUrgentInRow` urgent ones went before it. A party whose first element is not ready keeps its place.
-  public mutating func removeFirst(where isReady: (Element) -> Bool = { _ in true }) -> Element? {
+  @inlinable public mutating func removeFirst(where isReady: (Element) -> Bool = { _ in true }) -> Element? {
     if urgentInRow >= Self.maximumUrgentInRow, let element = removeFirst(of: .ordinary, where: isReady) {
       return element
     }
@@ -91,7 +98,7 @@ public struct FairQueue<Element> {
     return nil
   }
 
-  private mutating func removeFirst(
+  @inlinable mutating func removeFirst(
     of urgency: Turn.Urgency, where isReady: (Element) -> Bool
   ) -> Element? {
     guard let (element, party) = lines[urgency.rawValue].removeFirst(where: isReady) else { return nil }
@@ -101,7 +108,7 @@ public struct FairQueue<Element> {
   }
 
   /// Removes and returns the elements that `isRemoved`. Takes time in proportion to `count`.
-  public mutating func removeAll(where isRemoved: (Element) -> Bool = { _ in true }) -> [Element] {
+  @inlinable public mutating func removeAll(where isRemoved: (Element) -> Bool = { _ in true }) -> [Element] {
     var removed: [Element] = []
     var kept = FairQueue(maximumCount: maximumCount, maximumPerParty: maximumPerParty)
     kept.urgentInRow = urgentInRow
@@ -121,8 +128,8 @@ public struct FairQueue<Element> {
     return removed
   }
 
-  private mutating func add(_ number: Int, to party: Int?) {
-    count += number
+  @inlinable mutating func add(_ number: Int, to party: Int?) {
+    waitingCount += number
     guard let party else { return }
     let sum = (countByParty[party] ?? 0) + number
     countByParty[party] = sum == 0 ? nil : sum
@@ -130,7 +137,7 @@ public struct FairQueue<Element> {
 }
 
 extension FairQueue.Lines {
-  fileprivate mutating func append(_ element: Element, of party: Int?, isFirst: Bool = false) {
+  @inlinable mutating func append(_ element: Element, of party: Int?, isFirst: Bool = false) {
     if byParty[party] == nil { order.append(party) }
     if isFirst {
       byParty[party, default: Queue()].prepend(element)
@@ -139,7 +146,7 @@ extension FairQueue.Lines {
     }
   }
 
-  fileprivate mutating func removeFirst(
+  @inlinable mutating func removeFirst(
     where isReady: (Element) -> Bool
   ) -> (element: Element, party: Int?)? {
     guard let place = order.firstIndex(where: { isReady(byParty[$0]!.first!) }) else { return nil }
