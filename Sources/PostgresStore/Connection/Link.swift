@@ -18,11 +18,14 @@ final class PostgresLink {
   /// Shorter than the statement deadline, so that a slow statement fails alone and not with its connection.
   private static let statementTimeoutMilliseconds = 4000
 
-  /// Session settings that the URL, the role and the database did not set.
+  /// Session settings that the URL, the role and the database did not set, and generic plans. For statements that take
+  /// arrays, PostgreSQL would make a plan at each execution, because it estimates fewer rows for short arrays; making the
+  /// plan of an acknowledgement takes longer than executing it. PlanTests test the generic plans.
   private static let sessionSetup = """
     SELECT set_config('default_transaction_isolation', 'read committed', false),
       CASE current_setting('statement_timeout') WHEN '0'
         THEN set_config('statement_timeout', '\(statementTimeoutMilliseconds)', false) END,
+      set_config('plan_cache_mode', 'force_generic_plan', false),
       \(PostgresParameters.serverSideSetup)
     """
 
