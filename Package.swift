@@ -124,7 +124,8 @@ let package = Package(
     .executableTarget(
       name: "benchmark-micro",
       dependencies: [
-        "API", "CAllocationCount", "Crypto", "Encoding", "EventLoop", "HTTP", "JSONWebToken", "PostgresStore", "Registry",
+        "API", "CAllocationCount", "Crypto", "Encoding", "EventLoop", "HTTP", "JSONWebToken", "PostgresStore",
+        "Registry",
         "RequestSignature", "Server", "SQLiteStore",
       ], path: "Benchmarks/MicroBenchmarks", swiftSettings: strict),
 
@@ -155,7 +156,8 @@ let package = Package(
     suite("APITests", of: ["API", "Encoding", "Endpoints", "HTTP", "JSON", "Registry"]),
     // The real program as a process, and what can go wrong around it.
     suite(
-      "FaultTests", of: ["device-registry", "JSONWebToken", "RequestSignature", "CPostgres", "CSQLite"]),
+      "FaultTests",
+      of: ["device-registry", "Crypto", "JSONWebToken", "RequestSignature", "CPostgres", "CSQLite"]),
     suite(
       "ServerTests",
       of: [

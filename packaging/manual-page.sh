@@ -43,6 +43,9 @@ the settings of the service, read at start
 .I /etc/device\-registry/jwt\-secret
 the key of the owners' tokens, generated at installation
 .TP
+.I /etc/device\-registry/sealing\-key
+the key that seals secrets in the database, generated at installation
+.TP
 .I /var/lib/device\-registry
 the data, with SQLite
 .SH EXIT STATUS

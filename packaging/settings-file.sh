@@ -16,6 +16,7 @@ END
   case $name in
     DATABASE_URL) default=sqlite:/var/lib/device-registry/registry.db ;;
     JWT_SECRET_FILE) default=/run/credentials/device-registry.service/jwt-secret ;;
+    SEALING_KEY_FILE) default=/run/credentials/device-registry.service/sealing-key ;;
   esac
   printf '\n# %s\n#%s=%s\n' "$(sed -E 's/ \(default: [^ ]+\)$//' <<<"$help")" "$name" "$default"
 done

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Starts the service on SQLite for a trial: keeps data and a generated JWT secret under ./data, adds a client `demo` and
-# prints commands to paste. Reads settings from the environment, for example LISTEN.
+# Starts the service on SQLite for a trial: keeps data, a generated JWT secret and sealing key under ./data, adds a client
+# `demo` and prints commands to paste. Reads settings from the environment, for example LISTEN.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 umask 077
@@ -10,14 +10,19 @@ program=.build/release/device-registry
 export DATABASE_URL=sqlite:data/registry.db
 export LISTEN=${LISTEN:-127.0.0.1:8000}
 export LOG_FORMAT=${LOG_FORMAT:-text}
+# Writes 32 random bytes in hexadecimal to a file, if there is none.
+make_key() {
+  [ ! -e "$1" ] || return 0
+  mkdir -p "$(dirname "$1")"
+  (od -An -v -tx1 -N32 /dev/urandom | tr -d ' \n'; echo) >"$1.new"
+  mv "$1.new" "$1"
+}
 if [ -z "${JWT_SECRET:-}" ]; then
   export JWT_SECRET_FILE=${JWT_SECRET_FILE:-data/jwt-secret}
-  if [ ! -e "$JWT_SECRET_FILE" ]; then
-    mkdir -p "$(dirname "$JWT_SECRET_FILE")"
-    od -An -v -tx1 -N32 /dev/urandom | tr -d ' \n' >"$JWT_SECRET_FILE.new"
-    mv "$JWT_SECRET_FILE.new" "$JWT_SECRET_FILE"
-  fi
+  make_key "$JWT_SECRET_FILE"
 fi
+export SEALING_KEY_FILE=${SEALING_KEY_FILE:-data/sealing-key}
+make_key "$SEALING_KEY_FILE"
 
 $program client add --id demo --if-absent >/dev/null
 token=$($program token --sub demo --ttl 86400)

@@ -15,11 +15,11 @@ enum SealingCheck {
       throw CommandFailure(error)
     }
     guard let key = missing.map(\.description).min() else { return }
+    let problem =
+      sealer.map { "\($0.path) does not have the key \(key), with which secrets in the database were sealed" }
+      ?? "the database has secrets that were sealed with the key \(key)"
     throw UsageError(
       .sealingKeyFile,
-      sealer.map { "\($0.path) does not have the key \(key), with which secrets in the database were sealed: " }
-        ?? "the database has secrets that were sealed with the key \(key): "
-        + "name the file that has this key. If it is lost, docs/operations.md says under \"Sealing\" what to do"
-    )
+      "\(problem): name the file that has this key. If it is lost, see \"Sealing\" in docs/operations.md")
   }
 }

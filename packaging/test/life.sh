@@ -80,8 +80,11 @@ dpkg -i device-registry.deb >dpkg.log 2>&1 || fail "$(cat dpkg.log)"
 [ "$(systemctl is-enabled $service)" = enabled ]
 systemd-analyze verify $service
 [ "$(stat -c '%a %U' /etc/device-registry/jwt-secret)" = "600 root" ]
-[ "$(stat -c %s /etc/device-registry/jwt-secret)" = 64 ]
-never grep -qFf /etc/device-registry/jwt-secret dpkg.log
+[ "$(stat -c '%a %U' /etc/device-registry/sealing-key)" = "600 root" ]
+for key in jwt-secret sealing-key; do
+  [ "$(stat -c %s /etc/device-registry/$key)" = 65 ]
+  never grep -qFf /etc/device-registry/$key dpkg.log
+done
 
 step "the service has a dynamic user, no capability, and access only to its data"
 [ "$(of_process Uid | cut -f 1)" -ge 61184 ]
@@ -89,6 +92,7 @@ step "the service has a dynamic user, no capability, and access only to its data
 [ "$(of_process NoNewPrivs) $(of_process Seccomp)" = "1 2" ]
 inside() { nsenter --target "$(property MainPID)" --mount "$@"; }
 never inside test -e /etc/device-registry/jwt-secret
+never inside test -e /etc/device-registry/sealing-key
 never inside touch /usr/here 2>/dev/null
 never inside touch /etc/here 2>/dev/null
 [ "$(stat -c '%a' $data/registry.db)" = 600 ]
@@ -109,6 +113,14 @@ step "a signal reaches its device"
 signal() { owner "$api/signals" -H 'Content-Type: application/json' -d '{"payload": {"side": "buy"}, "all": true}' | json id; }
 signal >signal.id
 as_device EA-Polls poll --wait 20 | grep "$(cat signal.id)" >/dev/null
+
+step "the sealing key is changed, as on the page"
+cp /etc/device-registry/sealing-key sealing-key
+try_page "a new sealing key" | grep "^all secrets in the database are sealed with the key" >/dev/null
+[ "$(wc -l </etc/device-registry/sealing-key)" = 1 ]
+never cmp --silent sealing-key /etc/device-registry/sealing-key
+[ "$(stat -c '%a %U' /etc/device-registry/sealing-key)" = "600 root" ]
+wait_until as_device EA-Polls whoami
 
 step "the settings file has every setting with its default"
 settings=/etc/device-registry/device-registry.env
@@ -244,6 +256,7 @@ never systemctl is-active --quiet $service
 never test -e /usr/bin/device-registry
 [ -s $data/registry.db ]
 [ -s /etc/device-registry/jwt-secret ]
+[ -s /etc/device-registry/sealing-key ]
 [ -s $settings ]
 dpkg -i newer.deb >dpkg.log 2>&1 || fail "$(cat dpkg.log)"
 [ "$(names)" = "EA-Main EA-Polls EA-Revoked-After EA-Revoked-Before EA-Rotated" ]

@@ -1,4 +1,5 @@
 internal import Crypto
+private import Glibc
 internal import Registry
 
 enum SealCommand {
@@ -47,6 +48,9 @@ enum SealCommand {
       guard others.isEmpty else { throw SealingUnfinished() }
     }
     print("all secrets in the database are sealed with the key \(sealer.keys[0])")
+    if let path = arguments.value(of: newKeyFile) {
+      print("set SEALING_KEY_FILE to \(path), and restart the service")
+    }
   }
 
   /// The keys of both files. The first one of the new file, if there is one, seals.
@@ -85,6 +89,8 @@ enum SealCommand {
       passedOver += step.passedOver
       if seen >= reported + devicesPerReport || last == nil {
         print("sealed the secrets of \(sealed) devices; \(seen) devices were read")
+        // A pipe would keep it until the end.
+        fflush(nil)
         reported = seen
       }
     } while last != nil
