@@ -5,29 +5,29 @@ public import Registry
 public struct KeyFileSealer: Sealer {
   /// The path of the file, for error messages.
   let path: String
-  private let sealing: SealingKey
-  private let opening: [SealingKeyID: SealingKey]
+  /// In the order of `keys`.
+  private let sealingKeys: [SealingKey]
   public let keys: [SealingKeyID]
 
   /// - Parameter keys: at least one.
   init(_ keys: [SealingKey], path: String) {
     self.path = path
-    sealing = keys[0]
     self.keys = keys.map(\.registryID)
-    opening = Dictionary(zip(self.keys, keys)) { first, _ in first }
+    sealingKeys = keys
   }
 
   public func seal(_ plain: UnsafeBufferPointer<UInt8>, for place: SealedPlace) -> [UInt8] {
-    sealing.seal(plain, associatedData: place.associatedData)
+    sealingKeys[0].seal(plain, associatedData: place.associatedData)
   }
 
   public func open(_ box: [UInt8], of place: SealedPlace) throws(RegistryError) -> SecretBytes {
     guard let id = SealingKeyID(ofBox: box), let length = SealingKey.contentLength(ofBox: box) else {
       throw .unavailable(cause: "\(place) is too short for a sealed value")
     }
-    guard let key = opening[id] else {
+    guard let number = keys.firstIndex(of: id) else {
       throw .unavailable(cause: "\(place) was sealed with key \(id), which is not in \(path)")
     }
+    let key = sealingKeys[number]
     var isOpen = false
     let plain = SecretBytes(count: length) {
       isOpen = key.open(box, associatedData: place.associatedData, into: $0)

@@ -30,7 +30,17 @@ public struct SealedPlace: Hashable, Sendable {
   }
 
   /// The place in an unambiguous form, for authentication with the box: names and ids contain no zero byte.
-  public var associatedData: [UInt8] { [table, column, id].flatMap { Array($0.utf8) + [0] } }
+  public var associatedData: [UInt8] {
+    var data: [UInt8] = []
+    data.reserveCapacity(table.utf8.count + column.utf8.count + id.utf8.count + 3)
+    data.append(contentsOf: table.utf8)
+    data.append(0)
+    data.append(contentsOf: column.utf8)
+    data.append(0)
+    data.append(contentsOf: id.utf8)
+    data.append(0)
+    return data
+  }
 }
 
 extension SealedPlace: CustomStringConvertible {
