@@ -91,6 +91,8 @@ let package = Package(
     room(
       "SQLiteStore", knows: ["Registry", "EventLoop", "Migrations", "CSQLite"],
       holds: [.embedInCode("Migrations")]),
+    // Delivers events to receivers.
+    room("Webhooks", knows: ["Crypto", "Encoding", "EventLoop", "HTTPClient", "Registry"]),
     // Typed endpoints, which know no domain; and those of the registry.
     room("Endpoints", knows: ["Encoding", "HTTP", "JSON"]),
     room("API", knows: ["Encoding", "Endpoints", "HTTP", "Registry", "RequestSignature"]),
@@ -102,7 +104,7 @@ let package = Package(
       knows: [
         "API", "Encoding", "HTTP", "EventLoop", "Registry", "PostgresStore", "SQLiteStore", "RedisReplayStore",
         "Crypto",
-        "HTTPClient", "JSONWebToken", "Observability",
+        "HTTPClient", "JSONWebToken", "Observability", "Webhooks",
       ]),
     .executableTarget(name: "device-registry", dependencies: ["Server"], swiftSettings: strict),
 
@@ -132,7 +134,7 @@ let package = Package(
     // What several suites use: a PostgreSQL and a Redis that the tests start, temporary folders, a socket client,
     // a clock.
     .target(
-      name: "TestSupport", dependencies: ["Registry"], path: "Tests/TestSupport", swiftSettings: strict),
+      name: "TestSupport", dependencies: ["EventLoop", "HTTP", "Registry"], path: "Tests/TestSupport", swiftSettings: strict),
     suite("EncodingTests", of: ["Encoding"]),
     suite("RegistryTests", of: ["Registry", "SQLiteStore", "EventLoop"]),
     suite("ObservabilityTests", of: ["Observability"]),
@@ -153,6 +155,7 @@ let package = Package(
       golden: [.embedInCode("request-signatures.json")]),
     suite("DeviceRegistryClientTests", of: ["DeviceRegistryClient", "RequestSignature", "Crypto"]),
     suite("HTTPTests", of: ["Encoding", "HTTP", "EventLoop"], scripts: ["h11_reader.py"]),
+    suite("WebhooksTests", of: ["Webhooks", "Crypto", "Encoding", "EventLoop", "Registry", "SQLiteStore"], scripts: ["verify.py"]),
     suite("APITests", of: ["API", "Encoding", "Endpoints", "HTTP", "JSON", "Registry"]),
     // The real program as a process, and what can go wrong around it.
     suite(

@@ -47,7 +47,7 @@ extension ProblemKind {
     "The token's scope must include the one that `detail` names; get a token with it.", isChallenge: true)
   static let notOwner = ProblemKind(
     "not-owner", 403, "It belongs to another client",
-    "The device or signal belongs to another client; use a token of that client.")
+    "The device, signal or webhook belongs to another client; use a token of that client.")
   static let clientNotFound = ProblemKind(
     "client-not-found", 404, "There is no such client",
     "No client has this id; check the id, or add the client.")
@@ -57,6 +57,9 @@ extension ProblemKind {
   static let signalNotFound = ProblemKind(
     "signal-not-found", 404, "There is no such signal",
     "No signal has this id, or it expired long ago.")
+  static let webhookNotFound = ProblemKind(
+    "webhook-not-found", 404, "There is no such webhook",
+    "No webhook has this id; list your webhooks to see theirs.")
   static let requestTimeout = ProblemKind(
     "request-timeout", 408, "The request did not arrive in time",
     "The request did not arrive completely in time; send it again, faster.")
@@ -83,6 +86,13 @@ extension ProblemKind {
     "too-many-deliveries", 409, "The client has too many deliveries",
     "The client's signals, expired ones included, have as many deliveries as `MAX_DELIVERIES_PER_CLIENT` allows. They "
       + "are deleted `SIGNAL_RETENTION_DAYS` after the signal expires.")
+  static let tooManyWebhooks = ProblemKind(
+    "too-many-webhooks", 409, "The client has too many webhooks",
+    "The client has as many webhooks as one may have; delete one first.")
+  static let sealingKeyMissing = ProblemKind(
+    "sealing-key-missing", 409, "The registry has no sealing key",
+    "The secrets of webhooks are only stored sealed, and the registry has no key for that. Its operator must set "
+      + "`SEALING_KEY_FILE`.")
   static let cursorExpired = ProblemKind(
     "cursor-expired", 410, "The cursor has expired",
     "Events after this position were deleted, `EVENT_RETENTION_DAYS` after they happened, or the database was replaced by an "
@@ -145,6 +155,15 @@ extension Problem {
       self.init(ProblemKind.signalNotFound)
     case .notSignalOwner:
       self.init(.notOwner, "The signal belongs to another client; use a token of that client.")
+    case .webhookNotFound:
+      self.init(ProblemKind.webhookNotFound)
+    case .notWebhookOwner:
+      self.init(.notOwner, "The webhook belongs to another client; use a token of that client.")
+    case .sealingKeyMissing:
+      self.init(ProblemKind.sealingKeyMissing)
+    case .tooManyWebhooks(let limit):
+      self.init(
+        .tooManyWebhooks, "A client may have \(limit) webhooks, and this one has them; delete one first.")
     case .clientIDTaken:
       self.init(ProblemKind.clientIDTaken)
     case .clientEmailTaken:

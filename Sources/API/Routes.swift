@@ -52,6 +52,35 @@ extension API {
       "Returns what changed, in the order of commit. The reader who continues at `next` misses nothing and sees nothing twice.",
       problems: [.cursorExpired], API.listEvents),
 
+    .owner(
+      "POST", "/api/v1/webhooks", "createWebhook",
+      "Creates a webhook, to which the client's events are posted. Only this answer holds the secret that signs them.",
+      problems: [.sealingKeyMissing, .tooManyWebhooks], API.createWebhook),
+    .owner(
+      "GET", "/api/v1/webhooks", "listWebhooks", "Lists the caller's webhooks, oldest first; at most 20.",
+      API.listWebhooks),
+    .owner(
+      "GET", "/api/v1/webhooks/{id}", "getWebhook", "Shows a webhook, and how its deliveries go.",
+      problems: [.webhookNotFound, .notOwner], API.getWebhook),
+    .owner(
+      "PATCH", "/api/v1/webhooks/{id}", "updateWebhook", "Changes, disables or enables a webhook.",
+      problems: [.webhookNotFound, .notOwner], API.updateWebhook),
+    .owner(
+      "DELETE", "/api/v1/webhooks/{id}", "deleteWebhook", "Deletes a webhook and the log of its deliveries.",
+      problems: [.webhookNotFound, .notOwner], API.deleteWebhook),
+    .owner(
+      "POST", "/api/v1/webhooks/{id}/test", "testWebhook",
+      "Posts a test event at once, and returns the receiver's answer.",
+      problems: [.webhookNotFound, .notOwner, .sealingKeyMissing], API.testWebhook),
+    .owner(
+      "GET", "/api/v1/webhooks/{id}/deliveries", "listWebhookDeliveries",
+      "Lists the last attempts to deliver events, newest first; without a limit, at most 100.",
+      problems: [.webhookNotFound, .notOwner], API.listWebhookDeliveries),
+    .owner(
+      "POST", "/api/v1/webhooks/{id}/redeliver", "redeliver",
+      "Delivers again all events after a position of the feed.",
+      problems: [.webhookNotFound, .notOwner, .cursorExpired], API.redeliver),
+
     .device("GET", "/api/v1/device", "whoami", "Shows the device that calls.", API.whoami),
     .device(
       "GET", pollPath, "poll",

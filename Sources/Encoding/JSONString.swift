@@ -20,6 +20,13 @@ public enum JSONString {
     append(text.extracting(start...))
   }
 
+  /// The text as a JSON string, with its quotes.
+  public static func quoted(_ text: String) -> String {
+    var (text, quoted) = (text, [UInt8(ascii: "\"")])
+    text.withUTF8 { encode($0) { quoted += $0 } }
+    return String(decoding: quoted + [UInt8(ascii: "\"")], as: UTF8.self)
+  }
+
   @usableFromInline static func withEscape(of byte: UInt8, _ body: (UnsafeBufferPointer<UInt8>) -> Void) {
     let letter: UInt8? =
       switch byte {

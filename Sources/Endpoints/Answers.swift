@@ -74,6 +74,21 @@ public struct Created<Value: JSONObject>: Answer {
   }
 }
 
+/// 202 with a JSON object: what was asked for happens after the answer.
+public struct Accepted<Value: JSONObject>: Answer {
+  @usableFromInline let value: Value
+
+  @inlinable public init(value: Value) { self.value = value }
+
+  public static var description: SuccessDescription {
+    SuccessDescription(status: 202, meaning: "Accepted.", Value.self)
+  }
+
+  @inlinable public func response() -> Response {
+    Response(status: 202, contentType: "application/json", body: value.text(capacity: 1024))
+  }
+}
+
 /// 200 with an array, and the next page in `Link`.
 public struct Listing<Element: JSONObject>: Answer {
   @usableFromInline let elements: [Element]

@@ -40,6 +40,7 @@ public final class PostgresChangeListener: ClosableService, @unchecked Sendable 
   private let lock: PostgresProcessLock
   private let observer: any ChangeObserver
   private let onLock: @Sendable (Bool) -> Void
+  private let onDeliveryLock: (@Sendable (Bool) -> Void)?
   private let report: @Sendable (PostgresEvent) -> Void
 
   private var reconnection: Reconnection
@@ -51,17 +52,20 @@ public final class PostgresChangeListener: ClosableService, @unchecked Sendable 
   private var timer: Timer?
   private var start: Start?
   private var isLockHeld = false
+  private var isDeliveryLockHeld = false
 
   /// - Parameters:
   ///   - url: any URL that libpq accepts, including one with several hosts.
   ///   - lock: `exclusive` for a process that keeps nonces in its own memory.
   ///   - onLock: called on the loop when the lock is acquired (true) or lost (false).
+  ///   - onDeliveryLock: the same for the lock of the process that delivers to webhooks. Nil for a process that does not.
   ///   - report: called on the loop when the connection is made or lost.
   ///
   /// Throws `PostgresURLError`, or `EventLoopError` if no thread can be created.
   public init(
     url: String, loop: EventLoop, lock: PostgresProcessLock, observer: any ChangeObserver,
-    onLock: @escaping @Sendable (Bool) -> Void, report: @escaping @Sendable (PostgresEvent) -> Void = { _ in }
+    onLock: @escaping @Sendable (Bool) -> Void, onDeliveryLock: (@Sendable (Bool) -> Void)? = nil,
+    report: @escaping @Sendable (PostgresEvent) -> Void = { _ in }
   ) throws {
     parameters = try PostgresParameters(url: url)
     workers = try WorkerPool(name: "pg-listen", threads: 1, maximumQueueLength: 1)
@@ -70,6 +74,7 @@ public final class PostgresChangeListener: ClosableService, @unchecked Sendable 
     self.lock = lock
     self.observer = observer
     self.onLock = onLock
+    self.onDeliveryLock = onDeliveryLock
     self.report = report
   }
 
@@ -113,7 +118,7 @@ public final class PostgresChangeListener: ClosableService, @unchecked Sendable 
     switch reconnection.duty(at: now, deadlineMilliseconds: answerDeadlineMilliseconds) {
     case .connect: connect()
     case .giveUp: giveUp()
-    case nil: if isListening, sentAtMilliseconds == nil, nextBeatMilliseconds <= now { beat(at: now) }
+    case nil: if isListening, sentAtMilliseconds == nil, nextBeatMilliseconds <= now { send(beat, at: now) }
     }
     if let start, start.deadlineMilliseconds <= now {
       endStart(
@@ -147,7 +152,7 @@ public final class PostgresChangeListener: ClosableService, @unchecked Sendable 
     let link = try PostgresListenerLink(handle, on: loop) { [weak self] in self?.receive() }
     self.link = link
     reconnection.connected()
-    send(Self.sessionSetup + lock.sql, at: MonotonicClock.milliseconds)
+    send(Self.sessionSetup + beat, at: MonotonicClock.milliseconds)
   }
 
   private func send(_ sql: String, at now: Int64) {
@@ -165,8 +170,12 @@ public final class PostgresChangeListener: ClosableService, @unchecked Sendable 
 
   // MARK: Listening
 
-  /// Until the lock is held, each heartbeat also tries to acquire it.
-  private func beat(at now: Int64) { send(isLockHeld ? "SELECT true" : lock.sql, at: now) }
+  /// Until a lock is held, each heartbeat also tries to acquire it.
+  private var beat: String {
+    let delivery =
+      onDeliveryLock == nil ? "false" : isDeliveryLockHeld ? "true" : PostgresProcessLock.deliveryAttempt
+    return "SELECT \(isLockHeld ? "true" : lock.attempt), \(delivery)"
+  }
 
   private func receive() {
     guard let link else { return }
@@ -175,14 +184,15 @@ public final class PostgresChangeListener: ClosableService, @unchecked Sendable 
     while let notification = link.nextNotification() { notification.notify(observer) }
     // Deliver notifications before the answer that follows them extends the observer's trust.
     switch answer {
-    case (let sentAt, .success(let isLockHeld))?: finishQuery(sentAt: sentAt, isLockHeld)
+    case (let sentAt, .success(let locks))?: finishQuery(sentAt: sentAt, locks)
     case (_, .failure(let failure))?: return drop(failure)
     case nil: break
     }
     if !isOpen || !link.flush() { drop(link.failure) }
   }
 
-  private func finishQuery(sentAt: Int64, _ isLockHeld: Bool) {
+  /// - Parameter locks: what `beat` selected.
+  private func finishQuery(sentAt: Int64, _ locks: [Bool]) {
     if !isListening {
       reconnection.prepared()
       report(.connected)
@@ -192,14 +202,19 @@ public final class PostgresChangeListener: ClosableService, @unchecked Sendable 
     sentAtMilliseconds = nil
     nextBeatMilliseconds = sentAt + Self.heartbeatMilliseconds
     observer.trust(untilMilliseconds: sentAt + Self.trustMilliseconds)
-    setLock(isLockHeld)
+    setLocks(locks[0], locks[1])
     if isLockHeld { endStart(.success(())) }
   }
 
-  private func setLock(_ isHeld: Bool) {
-    guard isHeld != isLockHeld else { return }
-    isLockHeld = isHeld
-    onLock(isHeld)
+  private func setLocks(_ isHeld: Bool, _ isDeliveryHeld: Bool) {
+    if isHeld != isLockHeld {
+      isLockHeld = isHeld
+      onLock(isHeld)
+    }
+    if isDeliveryHeld != isDeliveryLockHeld {
+      isDeliveryLockHeld = isDeliveryHeld
+      onDeliveryLock?(isDeliveryHeld)
+    }
   }
 
   private var isListening: Bool { reconnection.isReady }
@@ -234,6 +249,6 @@ public final class PostgresChangeListener: ClosableService, @unchecked Sendable 
       report(wasListening ? .lost(cause: failure.description) : .connectFailed(cause: failure.description))
     }
     if wasListening { observer.trust(untilMilliseconds: 0) }
-    setLock(false)
+    setLocks(false, false)
   }
 }

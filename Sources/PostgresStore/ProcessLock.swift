@@ -9,13 +9,19 @@ public enum PostgresProcessLock: Sendable {
   /// keeps the advisory locks of each database apart.
   static let key: Int64 = 0x6465_7669_6365_7302
 
-  /// Tries to acquire the lock for the session, without waiting. Returns whether it was acquired.
-  var sql: String {
+  /// An expression that tries to acquire the lock for the session, without waiting, and says whether it was acquired.
+  var attempt: String {
     switch self {
-    case .exclusive: "SELECT pg_try_advisory_lock(\(Self.key))"
-    case .shared: "SELECT pg_try_advisory_lock_shared(\(Self.key))"
+    case .exclusive: "pg_try_advisory_lock(\(Self.key))"
+    case .shared: "pg_try_advisory_lock_shared(\(Self.key))"
     }
   }
+
+  /// The advisory lock of the process that delivers to webhooks.
+  static let deliveryKey: Int64 = 0x6465_7669_6365_7303
+
+  /// The same for that lock, which one process has at a time.
+  static let deliveryAttempt = "pg_try_advisory_lock(\(deliveryKey))"
 }
 
 /// Another process serves the database, and at least one of the two keeps nonces in its own memory.

@@ -112,7 +112,7 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
 
   static let statements =
     clientStatements + deviceStatements + credentialStatements + tokenStatements + presenceStatements
-    + signalStatements + eventStatements + sealingStatements
+    + signalStatements + eventStatements + webhookStatements + sealingStatements
 
   /// Runs one statement, and returns all rows.
   ///

@@ -18,6 +18,12 @@ public enum RegistryError: Error, Hashable, Sendable {
   /// The signal belongs to another client.
   case notSignalOwner
 
+  case webhookNotFound
+  /// The webhook belongs to another client.
+  case notWebhookOwner
+  /// Webhooks need a key that seals their secrets, and none is configured.
+  case sealingKeyMissing
+
   /// The client's id is taken.
   case clientIDTaken
   /// The client's e-mail address is taken.
@@ -36,6 +42,8 @@ public enum RegistryError: Error, Hashable, Sendable {
   case tooManyKeptSignals(limit: Int)
   /// The client would have more than its maximum number of deliveries, expired ones included.
   case tooManyDeliveries(limit: Int)
+  /// The client has its maximum number of webhooks.
+  case tooManyWebhooks(limit: Int)
   /// Too many requests of the client wait for the same resource. Nothing was done; others are not affected.
   case tooManyWaiting(limit: Int)
   /// The rate limit is exceeded. Nothing was done.

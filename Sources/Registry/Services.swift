@@ -6,6 +6,7 @@ public struct Services: Sendable {
   public let tokens: TokenService
   public let signals: SignalService
   public let events: EventService
+  public let webhooks: WebhookService
   public let limits: RateLimits
   public let clock: any Clock
   public let store: any RegistryStore
@@ -14,10 +15,12 @@ public struct Services: Sendable {
   ///   - skewSeconds: how many seconds a signature's `created` may be in the past.
   ///   - maxDevicesPerClient: the maximum number of devices of a client, revoked ones included.
   ///   - signalBounds: the bounds on what is stored of a client's signals.
+  ///   - webhookParts: what webhooks need beside the store.
   public init(
     store: any RegistryStore, live: LiveDevices, replay: any ReplayStore, hasher: any PasswordHasher,
     limits: RateLimits, clock: any Clock, random: any RandomSource, observer: any RegistryObserver,
-    skewSeconds: Int, maxDevicesPerClient: Int, signalBounds: SignalBounds = SignalBounds()
+    skewSeconds: Int, maxDevicesPerClient: Int, signalBounds: SignalBounds = SignalBounds(),
+    webhookParts: WebhookParts = .none
   ) {
     authentication = AuthenticationService(
       store: store, live: live, replay: replay, hasher: hasher, limits: limits, clock: clock,
@@ -33,6 +36,8 @@ public struct Services: Sendable {
       store: store, live: live, authentication: authentication, clock: clock, random: random,
       observer: observer, limits: limits, bounds: signalBounds)
     events = EventService(store: store, live: live)
+    webhooks = WebhookService(
+      store: store, clock: clock, random: random, observer: observer, parts: webhookParts)
     self.limits = limits
     self.clock = clock
     self.store = store

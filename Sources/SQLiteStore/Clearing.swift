@@ -62,6 +62,17 @@ extension SQLiteStore {
       '\(afterAllIDs)')
     """)
 
+  static let selectWebhookOfClient = SQLiteStatement("SELECT id FROM webhooks WHERE client_id = ?1 LIMIT 1") {
+    $0.id() as WebhookID
+  }
+
+  /// Deletes the first ?2 logged deliveries of a webhook.
+  static let removeDeliveriesOfWebhook = SQLiteStatement(
+    """
+    DELETE FROM webhook_deliveries WHERE webhook_id = ?1
+      AND number < (SELECT min(number) FROM webhook_deliveries WHERE webhook_id = ?1) + ?2
+    """)
+
   /// Deletes the first ?2 tokens of a device.
   static let removeTokensOfDevice = SQLiteStatement(
     """
@@ -118,10 +129,17 @@ extension SQLiteConnection {
     return try firstRow(of: SQLiteStore.selectDeletedClient, .text(id.text))
   }
 
-  /// Deletes the client's signals, then its devices with their tokens, and the client after its last row.
+  /// Deletes the client's webhooks and signals, then its devices with their tokens, and the client after its last row.
   fileprivate func removeClient(
     _ id: ClientID, by change: Change, _ clearing: inout Clearing
   ) throws(RegistryError) {
+    while clearing.rowsLeft > 0,
+      let webhook = try firstRow(of: SQLiteStore.selectWebhookOfClient, .text(id.text))
+    {
+      try run(SQLiteStore.removeDeliveriesOfWebhook, .id(webhook), &clearing)
+      guard try run(Self.removeWebhook, .id(webhook), &clearing) > 0 else { break }
+      try recordDeletion(of: webhook, of: id, by: change)
+    }
     while clearing.rowsLeft > 0,
       let signal = try firstRow(of: SQLiteStore.selectSignalOfClient, .text(id.text))
     {
@@ -140,6 +158,7 @@ extension SQLiteConnection {
   }
 
   private static let removeDevice = SQLiteStatement("DELETE FROM devices WHERE id = ?1 AND ?2 > 0")
+  private static let removeWebhook = SQLiteStatement("DELETE FROM webhooks WHERE id = ?1 AND ?2 > 0")
   private static let removeClient = SQLiteStatement("DELETE FROM clients WHERE id = ?1 AND ?2 > 0")
 
   /// Runs a statement that deletes at most ?2 rows.

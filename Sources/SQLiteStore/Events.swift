@@ -106,11 +106,21 @@ extension SQLiteConnection {
     _ kind: RegistryEvent.Kind, of client: ClientID, device: DeviceID? = nil, signal: SignalID? = nil,
     by change: Change, changes: KeyValuePairs<String, (old: EventValue, new: EventValue)> = [:]
   ) throws(RegistryError) {
+    try record(
+      kind, of: client, device: device, signal: signal, by: change,
+      json: changes.isEmpty ? nil : String(decoding: EventValue.object(changes), as: UTF8.self))
+  }
+
+  /// - Parameter json: the object of old and new values.
+  func record(
+    _ kind: RegistryEvent.Kind, of client: ClientID, device: DeviceID? = nil, signal: SignalID? = nil,
+    by change: Change, json: String?
+  ) throws(RegistryError) {
     try run(
       SQLiteStore.insertEvent, .text(kind.rawValue), .time(change.time), .text(client.text),
       device.map { .id($0) } ?? .null, signal.map { .id($0) } ?? .null, .text(change.actor.kind),
       .text(change.actor.id), .text(change.requestID), .text(change.reason),
-      changes.isEmpty ? .null : .utf8(EventValue.object(changes)))
+      .text(json))
   }
 }
 

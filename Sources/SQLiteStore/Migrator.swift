@@ -11,6 +11,7 @@ public enum SQLiteMigrator {
     Migration(number: 3, name: "bounded_storage", sql: PackageResources._003_bounded_storage_sql),
     Migration(number: 4, name: "sealing", sql: PackageResources._004_sealing_sql),
     Migration(number: 5, name: "events", sql: PackageResources._005_events_sql),
+    Migration(number: 6, name: "webhooks", sql: PackageResources._006_webhooks_sql),
   ]
 
   /// How long to wait for another process that migrates or writes.

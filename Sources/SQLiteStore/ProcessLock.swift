@@ -11,6 +11,14 @@ public final class SQLiteProcessLock: ClosableService {
     case shared
   }
 
+  /// What a lock is for, and the end of its file's name.
+  public enum Purpose: String, Sendable {
+    /// Serving the database.
+    case serving = "-serve.lock"
+    /// Delivering to webhooks, which one process does at a time.
+    case delivery = "-deliver.lock"
+  }
+
   private let descriptor: Int32
 
   /// Acquires the lock without waiting, and creates the database file if necessary. Symbolic links are resolved
@@ -18,9 +26,9 @@ public final class SQLiteProcessLock: ClosableService {
   ///
   /// Throws `SQLiteProcessLockError` if another process holds the lock in a conflicting mode, and
   /// `SQLiteFileError` if the lock file cannot be created.
-  public init(databasePath: String, mode: Mode) throws {
+  public init(databasePath: String, mode: Mode, for purpose: Purpose = .serving) throws {
     try SQLiteFile.create(databasePath)
-    let path = try SQLiteFile.resolve(databasePath) + "-serve.lock"
+    let path = try SQLiteFile.resolve(databasePath) + purpose.rawValue
     // flock(2), not fcntl(2): the lock belongs to the descriptor, and closing another descriptor does not
     // release it.
     let descriptor = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0o600)

@@ -69,6 +69,10 @@ struct BackgroundWork: Service {
       try await store.removeEvents(
         before: now + -Int64(eventRetentionDays) * 24 * 3600 * 1000, maximumRows: Self.sweepBatch)
     }
+    await sweep("webhook deliveries") { () async throws(RegistryError) -> Int in
+      try await store.removeWebhookDeliveries(
+        before: now + -Int64(WebhookDelivery.retentionDays) * 24 * 3600 * 1000, maximumRows: Self.sweepBatch)
+    }
     await sweep("tokens") { () async throws(RegistryError) -> Int in
       try await store.removeTokens(expiredBefore: now + -Self.expiredTokenMilliseconds, limit: Self.sweepBatch)
     }

@@ -105,14 +105,19 @@ private func compose(
   }
 
   // Authentication and background work.
+  let deliveryLock = LockState()
   let replay = try await ReplayProtection.start(
-    configuration, on: loops, database: database, store: stores[0], live: live, clock: clock, logger: logger,
+    configuration, on: loops, database: database, store: stores[0], live: live,
+    delivery: configuration.sealer == nil ? nil : deliveryLock, clock: clock, logger: logger,
     services: &services)
   services.start(
     BackgroundWork(
       loop: loops[0], store: stores[0], live: live, clock: clock, logger: logger,
       signalRetentionDays: configuration.signalRetentionDays,
       eventRetentionDays: configuration.eventRetentionDays), on: loops[0])
+  let webhooks = try await OutgoingWebhooks.start(
+    configuration, on: loops[0], store: stores[0], live: live, lock: deliveryLock,
+    metrics: WebhookMetrics(in: metrics), clock: clock, logger: logger, services: &services)
   let jwt = configuration.jwt
   var ownerKeys: OwnerKeys?
   if let url = jwt.keysURL {
@@ -132,7 +137,8 @@ private func compose(
       services: Services(
         store: stores[index], live: live, replay: replay.stores[index], hasher: hasher, limits: limits,
         clock: clock, random: random, observer: serviceMetrics, skewSeconds: configuration.signatureSkewSeconds,
-        maxDevicesPerClient: configuration.maxDevicesPerClient, signalBounds: configuration.signalBounds),
+        maxDevicesPerClient: configuration.maxDevicesPerClient, signalBounds: configuration.signalBounds,
+        webhookParts: webhooks.parts),
       verifier: tokenVerifier,
       origin: SignatureOrigin(
         scheme: configuration.isHTTPS ? "https" : "http", authority: configuration.publicURL?.authority),

@@ -86,17 +86,19 @@ enum Database: ClosableService {
   ///
   /// - Parameters:
   ///   - isExclusive: whether no other process may serve the database.
+  ///   - delivery: becomes held while this process is the one that delivers to webhooks. Nil for one that never does.
   ///   - onLock: called when the lock is acquired or lost.
   ///
   /// Throws an error that names REPLAY_STORE if another process serves the database.
   func startFeed(
-    on loop: EventLoop, isExclusive: Bool, observer: any ChangeObserver, logger: Logger,
+    on loop: EventLoop, isExclusive: Bool, observer: any ChangeObserver, delivery: LockState?, logger: Logger,
     services: inout RunningServices, onLock: @escaping @Sendable (_ isHeld: Bool) -> Void
   ) async throws {
     switch self {
     case .sqlite(let database, let path):
       services.start(try SQLiteProcessLock(databasePath: path, mode: isExclusive ? .exclusive : .shared))
       onLock(true)
+      if let delivery { services.start(SQLiteDeliveryLock(path: path, loop: loop, state: delivery), on: loop) }
       let watcher = try SQLiteChangeWatcher(database: database, loop: loop, observer: observer) { isInPlace in
         if isInPlace {
           logger.log(.notice, "database file back", ["path": path])
@@ -108,8 +110,8 @@ enum Database: ClosableService {
       services.start(watcher)
     case .postgres(let url, _):
       let listener = try PostgresChangeListener(
-        url: url, loop: loop, lock: isExclusive ? .exclusive : .shared, observer: observer, onLock: onLock
-      ) { logger.log($0) }
+        url: url, loop: loop, lock: isExclusive ? .exclusive : .shared, observer: observer, onLock: onLock,
+        onDeliveryLock: delivery?.set, report: { logger.log($0) })
       try await listener.start()
       services.start(listener)
     }
@@ -134,6 +136,27 @@ enum Database: ClosableService {
   /// Called after the stores are closed. Blocks until queued writes are done.
   func close() {
     if case .sqlite(let database, _) = self { database.close() }
+  }
+}
+
+/// Acquires the lock on deliveries of a SQLite database as soon as no other process has it.
+private struct SQLiteDeliveryLock: Service {
+  static let intervalMilliseconds = 250
+
+  let path: String
+  let loop: EventLoop
+  let state: LockState
+
+  func run() async {
+    while !Task.isCancelled {
+      if let lock = try? SQLiteProcessLock(databasePath: path, mode: .exclusive, for: .delivery) {
+        state.isHeld = true
+        await untilCancelled()
+        state.isHeld = false
+        return await lock.close()
+      }
+      await loop.sleep(milliseconds: Self.intervalMilliseconds)
+    }
   }
 }
 

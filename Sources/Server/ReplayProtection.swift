@@ -16,12 +16,14 @@ struct ReplayProtection: Sendable {
   /// Acquires the lock on the database and starts to receive its changes. A process that could miss a revocation, or
   /// another process on the database, refuses signed requests.
   ///
-  /// - Parameter store: the store of the first loop.
+  /// - Parameters:
+  ///   - store: the store of the first loop.
+  ///   - delivery: see `Database.startFeed`.
   ///
   /// Throws an error that names REPLAY_STORE if another process serves the database.
   static func start(
     _ configuration: Configuration, on loops: [EventLoop], database: Database, store: any RegistryStore,
-    live: LiveDevices, clock: any Clock, logger: Logger, services: inout RunningServices
+    live: LiveDevices, delivery: LockState?, clock: any Clock, logger: Logger, services: inout RunningServices
   ) async throws -> ReplayProtection {
     switch configuration.replayStore {
     case .memory:
@@ -30,7 +32,7 @@ struct ReplayProtection: Sendable {
         maximumNonces: configuration.maximumReplayNonces)
       let margin = database.lockMarginMilliseconds
       try await database.startFeed(
-        on: loops[0], isExclusive: true, observer: live, logger: logger, services: &services
+        on: loops[0], isExclusive: true, observer: live, delivery: delivery, logger: logger, services: &services
       ) { isHeld in
         guard !isHeld else { return memory.hold(since: clock.now() + margin) }
         memory.loseHold()
@@ -43,7 +45,8 @@ struct ReplayProtection: Sendable {
     case .redis(let url):
       let lock = LockState()
       try await database.startFeed(
-        on: loops[0], isExclusive: false, observer: live, logger: logger, services: &services
+        on: loops[0], isExclusive: false, observer: live, delivery: delivery, logger: logger,
+        services: &services
       ) { lock.isHeld = $0 }
       let isFirstStart = try await !loops[0].run { try await store.hasDevices() }
       var redis: [RedisReplayStore] = []
@@ -62,7 +65,7 @@ struct ReplayProtection: Sendable {
   }
 }
 
-/// Whether the process's lock on the database is held.
+/// Whether a lock of the process on the database is held.
 final class LockState: Sendable {
   private let state = Atomic(false)
 
@@ -70,6 +73,8 @@ final class LockState: Sendable {
     get { state.load(ordering: .acquiring) }
     set { state.store(newValue, ordering: .releasing) }
   }
+
+  func set(_ isHeld: Bool) { self.isHeld = isHeld }
 }
 
 /// A shared store that counts only while no process that remembers nonces in its own memory can serve the same database.

@@ -25,6 +25,12 @@ final class TestDatabase: Sendable {
       }
   }
 
+  /// On a PostgreSQL server without long transactions, which would delay events.
+  init(forEvents kind: DatabaseKind) async {
+    self.kind = kind
+    url = kind == .sqlite ? "sqlite:\(directory.path)/registry.db" : await PostgresCluster.quiet.makeDatabase()
+  }
+
   /// On a PostgreSQL server of the test's own, which it may stop.
   init(postgres url: String) {
     kind = .postgres

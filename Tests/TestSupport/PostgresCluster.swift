@@ -15,6 +15,14 @@ public final class PostgresCluster: Sendable {
 
   private static let starting = Task { await PostgresCluster() }
 
+  /// Another one, for tests that wait for events: a long transaction in any database of a server delays the feeds of all.
+  /// No test of this one has any.
+  public static var quiet: PostgresCluster {
+    get async { await startingQuiet.value }
+  }
+
+  private static let startingQuiet = Task { await PostgresCluster() }
+
   /// The folder that holds the socket, and the data in `data`.
   public let folder: String
   /// Part of the socket's name, and where the server listens if it was given.

@@ -110,3 +110,41 @@ extension UnusableStore {
     throw error
   }
 }
+
+// Webhooks.
+extension UnusableStore {
+  public func insertWebhook(
+    _ webhook: Webhook, sealedSecret: [UInt8], changes: String, change: Change
+  ) async throws(RegistryError) { throw error }
+  public func webhook(_ id: WebhookID) async throws(RegistryError) -> DeliverableWebhook? { throw error }
+  public func webhooks(of client: ClientID) async throws(RegistryError) -> [Webhook] { throw error }
+  public func updateWebhook(
+    _ webhook: Webhook, version: Int64, changes: String, change: Change
+  ) async throws(RegistryError) -> Bool { throw error }
+  public func deleteWebhook(
+    _ id: WebhookID, of owner: ClientID, change: Change
+  ) async throws(RegistryError) -> Bool { throw error }
+  public func deliverableWebhooks(
+    of clients: [ClientID], at time: Timestamp
+  ) async throws(RegistryError) -> [DeliverableWebhook] { throw error }
+  public func deliverableWebhooks(
+    after id: WebhookID?, at time: Timestamp, limit: Int
+  ) async throws(RegistryError) -> [DeliverableWebhook] { throw error }
+  public func webhooksToRetry(
+    at time: Timestamp, limit: Int
+  ) async throws(RegistryError) -> [DeliverableWebhook] { throw error }
+  public func recordDeliveries(
+    _ deliveries: [WebhookDelivery], of webhook: Webhook, version: Int64, progress: DeliveryProgress,
+    change: Change
+  ) async throws(RegistryError) -> Int64? { throw error }
+  public func webhookDeliveries(
+    of id: WebhookID, before cursor: DeliveryCursor?, limit: Int
+  ) async throws(RegistryError) -> [LoggedDelivery] { throw error }
+  public func removeWebhookDeliveries(
+    before time: Timestamp, maximumRows: Int
+  ) async throws(RegistryError) -> Int { throw error }
+  public func sealWebhooks(after id: WebhookID?, limit: Int) async throws(RegistryError) -> WebhookID? {
+    throw error
+  }
+  public func webhookCounts() async throws(RegistryError) -> WebhookCounts { throw error }
+}

@@ -39,6 +39,16 @@ public struct Member<Value: Sendable>: Sendable {
     }
   }
 
+  /// A member that may be absent, which is nil, or null, which removes a value.
+  public static func removable<Wrapped>(
+    _ name: String, _ rule: Rule<Wrapped>, _ meaning: String? = nil
+  ) -> Member where Value == Wrapped?? {
+    Member(name, isRequired: false, rule.schema, meaning) { (value) throws(Problem) in
+      guard let value else { return nil }
+      return .some(value == .null ? nil : try rule.read(value))
+    }
+  }
+
   func value(in object: ParsedObject) throws(Problem) -> Value {
     do throws(Problem) { return try read(object[name]) } catch { throw error.inside(name) }
   }

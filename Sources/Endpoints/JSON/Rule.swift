@@ -30,6 +30,17 @@ extension Rule {
     }
   }
 
+  /// The values of this rule that `transform` accepts.
+  /// - Parameter message: the rule that other values break, in words that end a sentence.
+  public func map<Mapped>(
+    message: String, _ transform: @escaping @Sendable (Value) -> Mapped?
+  ) -> Rule<Mapped> {
+    Rule<Mapped>(schema: schema) { (value) throws(Problem) in
+      guard let mapped = transform(try read(value)) else { throw .wrong(message) }
+      return mapped
+    }
+  }
+
   /// - Parameter count: how many elements the array may have.
   public static func array<Element>(of element: Rule<Element>, _ count: ClosedRange<Int>) -> Rule
   where Value == [Element] {
@@ -104,10 +115,15 @@ extension Rule<Int> {
 }
 
 extension Rule<Bool> {
+  /// `true` or `false`.
+  public static let flag = Rule(schema: Bool.schema) { (value) throws(Problem) in
+    guard case .boolean(let flag) = value else { throw .wrong("must be true or false") }
+    return flag
+  }
+
   /// Only `true`: to say the opposite, a sender omits the member.
   public static let onlyTrue = Rule(schema: ["const": true]) { (value) throws(Problem) in
-    guard case .boolean(let flag) = value else { throw .wrong("must be true or false") }
-    guard flag else { throw .wrong("must be true, or absent") }
+    guard try flag.read(value) else { throw .wrong("must be true, or absent") }
     return true
   }
 }

@@ -74,7 +74,9 @@ struct PostgresFailure: Error, CustomStringConvertible {
     case ("23505", "devices_name_unique"): .deviceNameTaken
     case ("23505", "clients_pkey"): .clientIDTaken
     case ("23505", "clients_email_unique"): .clientEmailTaken
-    case ("23503", "devices_client_fkey"), ("23503", "signals_client_fkey"): .clientNotFound
+    case ("23503", "devices_client_fkey"), ("23503", "signals_client_fkey"), ("23503", "webhooks_client_fkey"):
+      .clientNotFound
+    case ("23514", "webhooks_maximum"): .tooManyWebhooks(limit: Webhook.maximumPerClient)
     // Empty: connection. 57014: statement_timeout. 55P03: lock_timeout. 53: out of memory, disk or connections.
     // 40: retry.
     case ("", _), ("57014", _), ("55P03", _): .unavailable(cause: description)

@@ -7,7 +7,7 @@ final class PostgresListenerLink {
   private let handle: PostgresHandle
   private let watch: DescriptorWatch
   /// The result of the pending query so far.
-  private var outcome: Result<Bool, PostgresFailure>?
+  private var outcome: Result<[Bool], PostgresFailure>?
 
   init(
     _ handle: PostgresHandle, on loop: EventLoop, whenReadable: @escaping () -> Void
@@ -27,7 +27,7 @@ final class PostgresListenerLink {
 
   var failure: PostgresFailure { PostgresFailure(lost: handle.pointer) }
 
-  /// Sends one or several statements; the last one returns a boolean. False if the connection broke.
+  /// Sends one or several statements; the last one returns a row of booleans. False if the connection broke.
   func send(_ sql: String) -> Bool {
     outcome = nil
     return PQsendQuery(handle.pointer, sql) == 1 && flush()
@@ -40,7 +40,7 @@ final class PostgresListenerLink {
 
   /// The complete (and so committed) answer to the query; nil before. Call it only while a query is pending:
   /// libpq ends its results with a null pointer, and without a query it returns only null pointers.
-  func takeAnswer() -> Result<Bool, PostgresFailure>? {
+  func takeAnswer() -> Result<[Bool], PostgresFailure>? {
     while PQisBusy(handle.pointer) == 0 {
       guard let result = PQgetResult(handle.pointer) else {
         return outcome ?? .failure(PostgresFailure(message: "no result"))
@@ -50,8 +50,10 @@ final class PostgresListenerLink {
       case PGRES_COMMAND_OK: break
       case PGRES_TUPLES_OK:
         // Results of queries without parameters are in text format.
-        let isTrue = PQntuples(result) == 1 && String(cString: PQgetvalue(result, 0, 0)) == "t"
-        outcome = .success(isTrue)
+        outcome = .success(
+          (0..<PQnfields(result)).map { column in
+            PQntuples(result) == 1 && String(cString: PQgetvalue(result, 0, column)) == "t"
+          })
       default: outcome = .failure(PostgresFailure(result: result))
       }
     }

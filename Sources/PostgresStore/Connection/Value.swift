@@ -17,6 +17,7 @@ enum PostgresValue {
   /// The type's OID in pg_type.
   enum ElementType: Int32 {
     case bytes = 17
+    case int8 = 20
     case text = 25
     case timestamp = 1184
     case uuid = 2950

@@ -16,6 +16,11 @@ public struct RegistryEvent: Hashable, Sendable {
     case signalCreated = "signal.created"
     /// The device acknowledged the signal for the first time.
     case signalAcknowledged = "signal.acknowledged"
+    case webhookCreated = "webhook.created"
+    case webhookUpdated = "webhook.updated"
+    case webhookDeleted = "webhook.deleted"
+    /// The registry stopped the deliveries, because they failed too often or the receiver wants no more.
+    case webhookDisabled = "webhook.disabled"
   }
 
   public let kind: Kind

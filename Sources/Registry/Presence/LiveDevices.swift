@@ -9,6 +9,8 @@ public final class LiveDevices: ChangeObserver {
   public let parked: ParkedPolls
   /// The requests that wait for events.
   public let readers = ParkedReaders()
+  /// The clients with new events, for the deliverer of webhooks.
+  public let recorded = RecordedClients()
   let presence: PresenceBook
   let signalIDs = IdentifierSequence()
   let tokenRequests = TokenRequests()
@@ -59,15 +61,21 @@ public final class LiveDevices: ChangeObserver {
     parked.look(devicesOf: client)
   }
 
-  public func eventsRecorded(of client: ClientID) { readers.wake(client) }
+  public func eventsRecorded(of client: ClientID) {
+    readers.wake(client)
+    recorded.note(client)
+  }
 
-  public func eventsMissed() { readers.wakeAll() }
+  public func eventsMissed() {
+    readers.wakeAll()
+    recorded.noteAll()
+  }
 
   public func changesMissed() {
     clients.forgetAll()
     cache.forgetAll()
     parked.wakeAll()
-    readers.wakeAll()
+    eventsMissed()
   }
 
   public func trust(untilMilliseconds: Int64) { cache.trust(untilMilliseconds: untilMilliseconds) }
@@ -88,7 +96,7 @@ public final class LiveDevices: ChangeObserver {
     }
     guard isDue else { return }
     parked.wakeAll()
-    readers.wakeAll()
+    eventsMissed()
   }
 
   /// Ends all waits because the service stops, and parks no more.

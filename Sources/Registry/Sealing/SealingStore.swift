@@ -9,6 +9,10 @@ public protocol SealingStore: Sendable {
   /// It ends no token and no cache entry, because it changes no secret. A device that changes at the same time may be
   /// passed over. Throws `unavailable` if a box does not open; then nothing of the step is stored.
   func sealDevices(after id: DeviceID?, limit: Int) async throws(RegistryError) -> SealingStep
+
+  /// The same for the secrets of the next `limit` webhooks. Returns the last one; nil if there is none after the last
+  /// step's.
+  func sealWebhooks(after id: WebhookID?, limit: Int) async throws(RegistryError) -> WebhookID?
 }
 
 /// What a step of sealing did.

@@ -97,6 +97,13 @@ public struct VerifierSealing: Sendable {
     return plain
   }
 
+  /// The box of the place, sealed with the sealer's first key; nil if it is so already, or without a sealer. Throws
+  /// `unavailable` if it does not open.
+  public func sealAgain(_ box: [UInt8], of place: SealedPlace) throws(RegistryError) -> [UInt8]? {
+    guard let sealer, let key = sealer.keys.first, SealingKeyID(ofBox: box) != key else { return nil }
+    return try sealer.open(box, of: place).withBytes { sealer.seal($0, for: place) }
+  }
+
   /// The credentials with each key sealed by the sealer's first key; nil if they are so already, or without a sealer.
   /// Throws `unavailable` if a key does not open.
   public func sealAgain(_ stored: StoredCredentials) throws(RegistryError) -> StoredCredentials? {

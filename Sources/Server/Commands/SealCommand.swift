@@ -26,8 +26,8 @@ enum SealCommand {
 
   private static let newKeyFile = "--new-key-file"
   private static let settings: [Setting] = [.databaseURL, .sealingKeyFile]
-  /// Devices of a step.
-  private static let devicesPerStep = 500
+  /// Devices or webhooks of a step.
+  private static let rowsPerStep = 500
   /// Devices between two lines of progress.
   private static let devicesPerReport = 10_000
   /// Rounds over all devices. A further one is for devices that changed during the one before.
@@ -44,6 +44,7 @@ enum SealCommand {
     try await Database.withStore(of: url, sealer: sealer) { store in
       try await SealingCheck.test(sealer, against: store)
       try await seal(store)
+      try await sealWebhooks(store)
       let others = try await store.sealingKeys(limit: SealingKeyFile.maximumKeys).subtracting([sealer.keys[0]])
       guard others.isEmpty else { throw SealingUnfinished() }
     }
@@ -77,12 +78,17 @@ enum SealCommand {
     throw SealingUnfinished()
   }
 
+  private static func sealWebhooks(_ store: any RegistryStore) async throws(RegistryError) {
+    var last: WebhookID?
+    repeat { last = try await store.sealWebhooks(after: last, limit: rowsPerStep) } while last != nil
+  }
+
   /// Seals what all devices have, and returns how many were passed over.
   private static func sealRound(_ store: any RegistryStore) async throws(RegistryError) -> Int {
     var (last, seen, sealed, passedOver, reported): (DeviceID?, Int, Int, Int, Int) = (nil, 0, 0, 0, 0)
     // Each step continues after the last device of the one before, so there are as many as devices allow.
     repeat {
-      let step = try await store.sealDevices(after: last, limit: devicesPerStep)
+      let step = try await store.sealDevices(after: last, limit: rowsPerStep)
       last = step.last
       seen += step.count
       sealed += step.sealed

@@ -35,6 +35,8 @@ public struct Configuration: Sendable {
   public var signalRetentionDays: Int
   /// Days that events are kept.
   public var eventRetentionDays: Int
+  /// Whether webhooks may call private addresses and plain HTTP.
+  public var webhooksAllowPrivate: Bool
   public var maxParkedPolls: Int
   /// Nil for three quarters of all connections.
   public var maxConnectionsPerAddress: Int?
@@ -89,6 +91,7 @@ public struct Configuration: Sendable {
       deliveries: try arguments.number(of: .maxDeliveriesPerClient))
     eventRetentionDays = try arguments.number(of: .eventRetentionDays)
     signalRetentionDays = try arguments.number(of: .signalRetentionDays)
+    webhooksAllowPrivate = try Self.parse(arguments, .webhookAllowPrivate, "must be true or false") { Bool($0) }
     maxParkedPolls = try arguments.number(of: .maxParkedPolls)
     maxConnectionsPerAddress =
       arguments.value(of: .maxConnectionsPerAddress) == nil

@@ -27,6 +27,7 @@ public enum Setting: String, CaseIterable, Sendable {
   case maxDeliveriesPerClient = "MAX_DELIVERIES_PER_CLIENT"
   case signalRetentionDays = "SIGNAL_RETENTION_DAYS"
   case eventRetentionDays = "EVENT_RETENTION_DAYS"
+  case webhookAllowPrivate = "WEBHOOK_ALLOW_PRIVATE"
   case maxParkedPolls = "MAX_PARKED_POLLS"
   case maxConnectionsPerAddress = "MAX_CONNECTIONS_PER_ADDRESS"
   case rateLimitClient = "RATE_LIMIT_CLIENT"
@@ -161,6 +162,11 @@ public enum Setting: String, CaseIterable, Sendable {
     case .eventRetentionDays:
       Declaration(
         meaning: "how long events are kept", example: "90", defaultText: "400", unit: "days", bounds: 1...3650)
+    case .webhookAllowPrivate:
+      Declaration(
+        meaning:
+          "true lets webhooks call private addresses and plain HTTP: for tests, and receivers in one's own network",
+        example: "true", defaultText: "false")
     case .maxParkedPolls:
       Declaration(
         meaning:
