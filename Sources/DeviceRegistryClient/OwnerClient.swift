@@ -152,7 +152,7 @@ extension String {
   }
 
   /// An id as part of a path. Throws `invalidArgument` if it is not a UUID, because other text could change the path.
-  fileprivate static func pathID(_ id: String) throws(RegistryClientError) -> String {
+  static func pathID(_ id: String) throws(RegistryClientError) -> String {
     guard UUID(uuidString: id) != nil else { throw .invalidArgument(name: "id", message: "must be a UUID") }
     return id.lowercased()
   }

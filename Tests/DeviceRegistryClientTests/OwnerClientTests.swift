@@ -108,6 +108,59 @@ struct OwnerClientTests {
   }
 
   @Test
+  func `Webhooks are created, listed, changed, tested, and their deliveries read`() async throws {
+    let webhook = """
+      "id":"\(StandInDevices.id)","client_id":"alice","url":"https://example.com/","types":["device.*"],\
+      "description":null,"status":"failing","failures":2,"failing_since":"2030-01-01T00:00:00.000Z",\
+      "next_attempt_at":"2030-01-01T00:00:30.000Z","disabled_at":null,"disabled_because":null,\
+      "created_at":"2030-01-01T00:00:00.000Z","updated_at":"2030-01-01T00:00:00.000Z"
+      """
+    let delivery = """
+      {"event_id":"e-1","type":"device.revoked","attempt":2,"at":"2030-01-01T00:00:05.000Z","duration_ms":12,\
+      "delivered":false,"status":500,"response":"broken","error":null}
+      """
+    let registry = StandInRegistry { request, _ in
+      switch (request.method, request.target.split(separator: "/").last.map(String.init)) {
+      case ("POST", "webhooks"): .reply(.json("{\(webhook),\"secret\":\"whsec_x\"}", status: 201))
+      case ("GET", "webhooks"): .reply(.json("[{\(webhook)}]"))
+      case ("POST", "test"): .reply(.json(delivery))
+      case ("GET", "deliveries?limit=100"): .reply(.json("[\(delivery)]"))
+      case ("DELETE", _): .reply(.json("", status: 204))
+      case ("POST", "redeliver"): .reply(.json("{\(webhook)}", status: 202))
+      default: .reply(.json("{\(webhook)}"))
+      }
+    }
+    let client = try ownerClient(registry)
+    let id = StandInDevices.id
+    let created = try await client.createWebhook(url: "https://example.com/", types: ["device.*"])
+    #expect(created.secret == "whsec_x" && created.webhook.types == ["device.*"])
+    #expect(!"\(created)".contains("whsec_x") && !String(reflecting: created).contains("whsec_x"))
+    #expect(try await client.listWebhooks().map(\.status) == [.failing])
+    #expect(try await client.webhook(id).failures == 2)
+    try await client.changeWebhook(id, WebhookChange(types: .some(nil), isEnabled: true))
+    #expect(try await client.testWebhook(id).response == "broken")
+    #expect(try await client.webhookDeliveries(id).all().map(\.status) == [500])
+    try await client.redeliver(id, after: "cursor")
+    try await client.deleteWebhook(id)
+    let path = "/api/v1/webhooks"
+    #expect(
+      registry.received.map { "\($0.method) \($0.target)" } == [
+        "POST \(path)", "GET \(path)", "GET \(path)/\(id)", "PATCH \(path)/\(id)", "POST \(path)/\(id)/test",
+        "GET \(path)/\(id)/deliveries?limit=100", "POST \(path)/\(id)/redeliver", "DELETE \(path)/\(id)",
+      ])
+    let bodies = registry.received.map(\.body)
+    let expected: [Int: [String: Any]] = [
+      0: ["url": "https://example.com/", "types": ["device.*"]], 3: ["types": NSNull(), "enabled": true],
+      6: ["after": "cursor"],
+    ]
+    for (index, object) in expected {
+      let sent = try JSONSerialization.jsonObject(with: Data(bodies[index])) as? NSDictionary
+      #expect(sent == object as NSDictionary)
+    }
+    await #expect(throws: RegistryClientError.self) { try await client.webhook("../devices") }
+  }
+
+  @Test
   func `Signals are created, for some or for all, with the payload as it is`() async throws {
     let registry = StandInRegistry { _, _ in .reply(.json("{\(signal)}", status: 201)) }
     let client = try ownerClient(registry)
