@@ -48,6 +48,15 @@ extension RunningProcess {
     return line?.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
   }
 
+  /// Seconds of a processor that it has used.
+  var processorSeconds: Double {
+    let text = (try? String(contentsOfFile: "/proc/\(id)/stat", encoding: .utf8)) ?? ""
+    // After the name, which is in parentheses: user and system time are the fields 14 and 15 (proc_pid_stat(5)).
+    let fields = text.split(separator: ")").last?.split(separator: " ") ?? []
+    guard fields.count > 12, let user = Double(fields[11]), let system = Double(fields[12]) else { return 0 }
+    return (user + system) / Double(sysconf(Int32(_SC_CLK_TCK)))
+  }
+
   /// Changes a limit of the running process, and not the one that it may raise it to.
   /// - Parameter name: as prlimit(1) has it.
   func limit(_ name: String, to value: String) throws {
