@@ -19,6 +19,7 @@ fi
 
 folder=$(mktemp -d)
 chmod 755 "$folder"
+(umask 077 && printf '%064d\n' 1 >"$folder/sealing-key")
 service=""
 postgres=""
 end() {
@@ -56,10 +57,10 @@ member() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]]
 
 # hold NAME DATABASE_URL
 hold() {
-  local name=$1 url="" registered
+  local name=$1 url="" registered cursor
   export DATABASE_URL=$2 JWT_SECRET=0123456789abcdef0123456789abcdef LISTEN=127.0.0.1:0 ADMIN_LISTEN="" \
     ARGON2_MEMORY_KIB=8 ARGON2_TIME=1 MAX_DEVICES_PER_CLIENT=1000000 LLVM_PROFILE_FILE=/dev/null \
-    RATE_LIMIT_CLIENT=off RATE_LIMIT_DEVICE=off RATE_LIMIT_ADDRESS=off
+    SEALING_KEY_FILE=$folder/sealing-key RATE_LIMIT_CLIENT=off RATE_LIMIT_DEVICE=off RATE_LIMIT_ADDRESS=off
   for client in owner administrator machine; do "$program" client add --id $client >/dev/null; done
   "$program" serve 2>"$folder/$name.log" &
   service=$!
@@ -72,7 +73,8 @@ hold() {
   url=http://$url
   registered=$(curl -sS --fail "$url/api/v1/devices" -H "Authorization: Bearer $("$program" token --sub machine)" \
     -H 'Content-Type: application/json' -d '{"device_name": "schemathesis"}')
-  CONTRACT_DEVICE=$(member id <<<"$registered") CONTRACT_SECRET=$(member secret <<<"$registered") \
+  cursor=$(curl -sS --fail "$url/api/v1/events" -H "Authorization: Bearer $("$program" token --sub owner)" | member next)
+  CONTRACT_CURSOR=$cursor CONTRACT_DEVICE=$(member id <<<"$registered") CONTRACT_SECRET=$(member secret <<<"$registered") \
   CONTRACT_OWNER=$("$program" token --sub owner) CONTRACT_KEPT="owner administrator machine" \
   CONTRACT_ADMINISTRATOR=$("$program" token --sub administrator --scope registry:admin) \
   CONTRACT_ROUTES=$folder/$name.routes PYTHONPATH=$kit SCHEMATHESIS_HOOKS=hooks PYTHONDONTWRITEBYTECODE=1 \

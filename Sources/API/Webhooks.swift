@@ -89,7 +89,7 @@ struct NewWebhook: JSONInput {
     ) { NewWebhook(url: $0, types: $1, description: $2) })
 }
 
-/// The body that changes a webhook.
+/// The body that changes a webhook. An empty one changes nothing.
 struct WebhookUpdate: JSONInput {
   let update: WebhookService.Update
 
@@ -102,12 +102,8 @@ struct WebhookUpdate: JSONInput {
       .optional(
         "enabled", .flag,
         "false stops the deliveries; true continues after the last one, also where the registry stopped them.")
-    ) { (url, types, description, isEnabled) throws(Problem) in
-      guard url != nil || types != nil || description != nil || isEnabled != nil else {
-        throw .wrong("must have one member at least: url, types, description or enabled")
-      }
-      return WebhookUpdate(
-        update: WebhookService.Update(url: url, types: types, description: description, isEnabled: isEnabled))
+    ) {
+      WebhookUpdate(update: WebhookService.Update(url: $0, types: $1, description: $2, isEnabled: $3))
     })
 }
 
@@ -134,8 +130,9 @@ private enum WebhookRules {
   static let url = Rule<WebhookURL>.text(
     [
       "type": "string", "maxLength": .integer(Int64(WebhookURL.maximumLength)),
-      // Visible ASCII characters without # and backslash after the host.
-      "pattern": #"^https?://([A-Za-z0-9._-]+|\[[0-9a-fA-F:.]+\])(:[0-9]{1,5})?([/?][!-"$-\[\]-~]*)?$"#,
+      // Visible ASCII characters without # and backslash after the host. What the pattern leaves out is for few: IPv6
+      // literals, ports of five digits and, if the operator allows it, plain HTTP.
+      "pattern": #"^https://[A-Za-z0-9._-]+(:[1-9][0-9]{0,3})?([/?][!-"$-\[\]-~]*)?$"#,
     ]
   ) { (text) throws(Problem) in
     do throws(RegistryError) { return try WebhookURL(text) } catch { throw .wrong(error) }

@@ -250,7 +250,7 @@ import Testing
   }
 
   /// The fourth column describes a step of the plan.
-  private static func explain(_ sql: String) -> SQLiteStatement<String> {
+  static func explain(_ sql: String) -> SQLiteStatement<String> {
     SQLiteStatement("EXPLAIN QUERY PLAN " + sql) { row in
       for _ in 0..<3 { _ = row.integer() }
       return row.text()

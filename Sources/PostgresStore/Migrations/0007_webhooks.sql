@@ -110,9 +110,9 @@ CREATE FUNCTION remove_webhook_deliveries(older_than timestamptz, maximum bigint
 DECLARE
   deleted bigint;
 BEGIN
-  DELETE FROM webhook_deliveries WHERE (webhook_id, number) IN (
-    SELECT webhook_id, number FROM webhook_deliveries WHERE at < older_than
-    ORDER BY at LIMIT maximum FOR UPDATE SKIP LOCKED);
+  DELETE FROM webhook_deliveries WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM webhook_deliveries WHERE at < older_than
+    ORDER BY at LIMIT maximum FOR UPDATE SKIP LOCKED));
   GET DIAGNOSTICS deleted = ROW_COUNT;
   RETURN deleted;
 END $$;
@@ -126,11 +126,11 @@ DECLARE
   number bigint;
   deleted bigint;
 BEGIN
-  DELETE FROM webhook_deliveries WHERE (webhook_id, webhook_deliveries.number) IN (
-    SELECT webhook_id, webhook_deliveries.number
+  DELETE FROM webhook_deliveries WHERE ctid = ANY (ARRAY(
+    SELECT webhook_deliveries.ctid
     FROM clients JOIN webhooks ON client_id = clients.id JOIN webhook_deliveries ON webhook_id = webhooks.id
     WHERE deleted_at IS NOT NULL AND clients.id = COALESCE(client, clients.id)
-    LIMIT maximum FOR UPDATE OF webhook_deliveries SKIP LOCKED);
+    LIMIT maximum FOR UPDATE OF webhook_deliveries SKIP LOCKED));
   GET DIAGNOSTICS deleted = ROW_COUNT;
 
   -- Without a log, so that no logged deliveries go with a webhook.
