@@ -8,11 +8,20 @@ public import Registry
 extension API {
   /// Throws `clientIDTaken`, `clientEmailTaken`.
   func createClient(
-    _ administrator: Administrator, _ input: NewClient
+    _ administrator: Administrator, _ input: Creating<NewClient>
   ) async throws(RegistryError) -> Created<Client> {
-    let client = try await services.clients.createClient(
-      id: input.id, email: input.email, telegramID: input.telegramID, change: administrator.change)
-    return Created(value: client, location: "/api/v1/clients/\(PercentEncoding.encode(client.id.text))")
+    let new = input.content
+    let client = try await services.idempotency.once(
+      input.key, of: administrator.clientID, change: administrator.change
+    ) { (change) async throws(RegistryError) in
+      try await services.clients.createClient(
+        id: new.id, email: new.email, telegramID: new.telegramID, change: change)
+    } replay: { (id) async throws(RegistryError) in
+      try await services.clients.getClient(ClientID(stored: id))
+    }
+    return Created(
+      value: client.value, location: "/api/v1/clients/\(PercentEncoding.encode(client.value.id.text))",
+      isReplayed: client.isReplayed)
   }
 
   func listClients(

@@ -7,10 +7,16 @@ public import Registry
 extension API {
   /// Throws `clientNotFound`, `tooManyDevices`, `deviceNameTaken`.
   func registerDevice(
-    _ owner: Owner, _ input: NamedDevice
+    _ owner: Owner, _ input: Creating<NamedDevice>
   ) async throws(RegistryError) -> Created<RegisteredDevice> {
-    let registered = try await services.devices.createDevice(
-      clientID: owner.clientID, deviceName: input.deviceName, change: owner.change)
+    let registered = try await services.idempotency.once(
+      input.key, of: owner.clientID, change: owner.change
+    ) { (change) async throws(RegistryError) in
+      try await services.devices.createDevice(
+        clientID: owner.clientID, deviceName: input.content.deviceName, change: change)
+    } replay: { (id) throws(RegistryError) in
+      throw .secretAlreadyShown(.device, id: id)
+    }.value
     return Created(value: registered, location: "/api/v1/devices/\(registered.device.id)")
   }
 
@@ -45,12 +51,19 @@ extension API {
   }
 
   /// Throws `deviceNotFound`, `notOwner`, `deviceRevoked`.
-  func rotateSecret(_ owner: Owner, _ input: PathAndBody<DevicePath, Rotation>) async throws(RegistryError)
-    -> OK<RotatedDevice>
-  {
-    OK(
-      value: try await services.devices.rotateSecret(
-        of: input.path.id, owner: owner.clientID, graceSeconds: input.body.graceSeconds, change: owner.change))
+  func rotateSecret(
+    _ owner: Owner, _ input: Creating<PathAndBody<DevicePath, Rotation>>
+  ) async throws(RegistryError) -> OK<RotatedDevice> {
+    let (id, rotation) = (input.content.path.id, input.content.body)
+    let rotated = try await services.idempotency.once(
+      input.key, of: owner.clientID, change: owner.change
+    ) { (change) async throws(RegistryError) in
+      try await services.devices.rotateSecret(
+        of: id, owner: owner.clientID, graceSeconds: rotation.graceSeconds, change: change)
+    } replay: { (id) throws(RegistryError) in
+      throw .secretAlreadyShown(.device, id: id)
+    }
+    return OK(value: rotated.value)
   }
 }
 

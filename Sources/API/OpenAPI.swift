@@ -17,6 +17,7 @@ extension API {
     tags: [
       Tag("devices", of: "/api/v1/devices", "The devices of an owner."),
       Tag("signals", of: "/api/v1/signals", "The signals of an owner."),
+      Tag("events", of: "/api/v1/events", "What changed."),
       Tag("device", of: "/api/v1/device", "What a device calls."),
       Tag("clients", of: "/api/v1/clients", "The clients, for administrators."),
       Tag("service", of: "/", "The state of the service."),
@@ -41,6 +42,14 @@ extension API {
     headers: HeaderDescription.rateLimit + HeaderDescription.signed,
     problemHeaders: HeaderDescription.rateLimit,
     problemTypeBase: "https://device-registry.example/problems/",
+    problemMembers: [
+      (
+        "server_time",
+        ["type": "string", "format": "date-time", "description": "The registry's time, with clock-skew."]
+      ),
+      ("device_id", DeviceID.schema.adding(["description": "The device, with secret-already-shown."])),
+      ("webhook_id", WebhookID.schema.adding(["description": "The webhook, with secret-already-shown."])),
+    ],
     everywhere: everywhere,
     common: everywhere + [
       .invalidValue, .tokenMissing, .tokenInvalid, .tooManyRequests, .pathNotFound,

@@ -93,6 +93,22 @@ extension ProblemKind {
     "sealing-key-missing", 409, "The registry has no sealing key",
     "The secrets of webhooks are only stored sealed, and the registry has no key for that. Its operator must set "
       + "`SEALING_KEY_FILE`.")
+  static let idempotencyInProgress = ProblemKind(
+    "idempotency-in-progress", 409, "A request with this key runs",
+    "A request with the same `Idempotency-Key` has not ended; wait for its answer, or repeat the request later."
+  )
+  static let idempotencyMismatch = ProblemKind(
+    "idempotency-mismatch", 422, "The key was used for another request",
+    "The `Idempotency-Key` was used for a request with another method, path or body; use a new key for each new request."
+  )
+  static let tooManyIdempotencyKeys = ProblemKind(
+    "too-many-idempotency-keys", 409, "The client has too many idempotency keys",
+    "The client used as many keys in \(IdempotencyKey.keptHours) hours as one may. Nothing was done; leave out "
+      + "`Idempotency-Key`, or wait.")
+  static let secretAlreadyShown = ProblemKind(
+    "secret-already-shown", 409, "The secret was shown before",
+    "A request with the same `Idempotency-Key` succeeded, and its answer was the only one with the secret. If that answer was "
+      + "lost, rotate the secret of `device_id`, with a new key.")
   static let cursorExpired = ProblemKind(
     "cursor-expired", 410, "The cursor has expired",
     "Events after this position were deleted, `EVENT_RETENTION_DAYS` after they happened, or the database was replaced by an "
@@ -190,6 +206,23 @@ extension Problem {
         .tooManyDeliveries,
         "A client's signals, expired ones included, may have \(limit) deliveries, and this one would have more. They are "
           + "deleted SIGNAL_RETENTION_DAYS after the signal expires.")
+    case .idempotencyKeyUsed, .idempotencyInProgress:
+      self.init(ProblemKind.idempotencyInProgress)
+    case .idempotencyMismatch:
+      self.init(ProblemKind.idempotencyMismatch)
+    case .tooManyIdempotencyKeys(let limit):
+      self.init(
+        .tooManyIdempotencyKeys,
+        "A client may use \(limit) keys in \(IdempotencyKey.keptHours) hours, and this one has. Nothing was done; leave out "
+          + "`Idempotency-Key`, or wait.")
+    case .secretAlreadyShown(.device, let id):
+      self.init(.secretAlreadyShown, members: [("device_id", id)])
+    case .secretAlreadyShown(.webhook, let id):
+      self.init(
+        .secretAlreadyShown,
+        "A request with the same `Idempotency-Key` succeeded, and its answer was the only one with the secret. If that answer "
+          + "was lost, delete the webhook `webhook_id` and create another one, with a new key.",
+        members: [("webhook_id", id)])
     case .eventsExpired:
       self.init(ProblemKind.cursorExpired)
     case .tooManyWaiting(let limit):

@@ -14,7 +14,7 @@ extension API {
     .owner(
       "POST", "/api/v1/devices", "registerDevice",
       "Registers a device. Only this answer holds its secret.",
-      problems: [.tooManyDevices, .deviceNameTaken], API.registerDevice),
+      problems: [.tooManyDevices, .deviceNameTaken, .secretAlreadyShown], API.registerDevice),
     .owner(
       "GET", "/api/v1/devices", "listDevices",
       "Lists the caller's devices, active and revoked, oldest first; without a limit, at most 1000.",
@@ -32,12 +32,12 @@ extension API {
     .owner(
       "POST", "/api/v1/devices/{id}/rotate", "rotateSecret",
       "Gives a device a new secret, which only this answer holds. The old one works until the new one is used or its grace ends.",
-      problems: [.deviceNotFound, .notOwner, .deviceRevoked], API.rotateSecret),
+      problems: [.deviceNotFound, .notOwner, .deviceRevoked, .secretAlreadyShown], API.rotateSecret),
 
     .owner(
       "POST", "/api/v1/signals", "createSignal", "Sends a signal to devices.",
       problems: [
-        .deviceNotFound, .notOwner, .deviceRevoked, .tooManySignals, .tooManyDeliveries,
+        .deviceNotFound, .notOwner, .deviceRevoked, .tooManySignals, .tooManyDeliveries, .signalNotFound,
       ], API.createSignal),
     .owner(
       "GET", "/api/v1/signals", "listSignals",
@@ -55,7 +55,7 @@ extension API {
     .owner(
       "POST", "/api/v1/webhooks", "createWebhook",
       "Creates a webhook, to which the client's events are posted. Only this answer holds the secret that signs them.",
-      problems: [.sealingKeyMissing, .tooManyWebhooks], API.createWebhook),
+      problems: [.sealingKeyMissing, .tooManyWebhooks, .secretAlreadyShown], API.createWebhook),
     .owner(
       "GET", "/api/v1/webhooks", "listWebhooks", "Lists the caller's webhooks, oldest first; at most 20.",
       API.listWebhooks),
@@ -97,7 +97,7 @@ extension API {
 
     .administrator(
       "POST", "/api/v1/clients", "createClient", "Adds a client, whose id is the `sub` of its tokens.",
-      problems: [.clientIDTaken, .clientEmailTaken], API.createClient),
+      problems: [.clientIDTaken, .clientEmailTaken, .clientNotFound], API.createClient),
     .administrator(
       "GET", "/api/v1/clients", "listClients",
       "Lists the clients, oldest first; without a limit, at most 1000.", API.listClients),

@@ -7,11 +7,22 @@ public import Registry
 extension API {
   /// Throws `clientNotFound`, `deviceNotFound`, `notOwner`, `deviceRevoked`, `tooManySignals`, `tooManyKeptSignals`,
   /// `tooManyDeliveries`.
-  func createSignal(_ owner: Owner, _ input: NewSignal) async throws(RegistryError) -> Created<SignalSummary> {
-    let signal = try await services.signals.createSignal(
-      clientID: owner.clientID, payload: input.payload, to: input.addressees,
-      lifetimeSeconds: input.lifetimeSeconds, change: owner.change)
-    return Created(value: signal, location: "/api/v1/signals/\(signal.id)")
+  func createSignal(
+    _ owner: Owner, _ input: Creating<NewSignal>
+  ) async throws(RegistryError) -> Created<SignalSummary> {
+    let new = input.content
+    let signal = try await services.idempotency.once(
+      input.key, of: owner.clientID, change: owner.change
+    ) { (change) async throws(RegistryError) in
+      try await services.signals.createSignal(
+        clientID: owner.clientID, payload: new.payload, to: new.addressees,
+        lifetimeSeconds: new.lifetimeSeconds,
+        change: change)
+    } replay: { (id) async throws(RegistryError) in
+      try await services.signals.getSummary(SignalID(id)!)
+    }
+    return Created(
+      value: signal.value, location: "/api/v1/signals/\(signal.value.id)", isReplayed: signal.isReplayed)
   }
 
   func listSignals(

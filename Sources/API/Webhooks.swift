@@ -8,11 +8,17 @@ public import Registry
 extension API {
   /// Throws `sealingKeyMissing`, `invalid`, `clientNotFound`, `tooManyWebhooks`.
   func createWebhook(
-    _ owner: Owner, _ input: NewWebhook
+    _ owner: Owner, _ input: Creating<NewWebhook>
   ) async throws(RegistryError) -> Created<CreatedWebhook> {
-    let created = try await services.webhooks.createWebhook(
-      clientID: owner.clientID, url: input.url, types: input.types, description: input.description,
-      change: owner.change)
+    let new = input.content
+    let created = try await services.idempotency.once(
+      input.key, of: owner.clientID, change: owner.change
+    ) { (change) async throws(RegistryError) in
+      try await services.webhooks.createWebhook(
+        clientID: owner.clientID, url: new.url, types: new.types, description: new.description, change: change)
+    } replay: { (id) throws(RegistryError) in
+      throw .secretAlreadyShown(.webhook, id: id)
+    }.value
     return Created(value: created, location: "/api/v1/webhooks/\(created.webhook.id)")
   }
 

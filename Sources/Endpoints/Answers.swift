@@ -59,17 +59,24 @@ public struct OK<Value: JSONObject>: Answer {
 public struct Created<Value: JSONObject>: Answer {
   @usableFromInline let value: Value
   @usableFromInline let location: String
+  @usableFromInline let isReplayed: Bool
 
-  /// - Parameter location: the path of the new resource.
-  @inlinable public init(value: Value, location: String) { (self.value, self.location) = (value, location) }
+  /// - Parameters:
+  ///   - location: the path of the new resource.
+  ///   - isReplayed: whether an earlier request with the same idempotency key created it.
+  @inlinable public init(value: Value, location: String, isReplayed: Bool = false) {
+    (self.value, self.location, self.isReplayed) = (value, location, isReplayed)
+  }
 
   public static var description: SuccessDescription {
-    SuccessDescription(status: 201, meaning: "Created.", Value.self, headers: [.location])
+    SuccessDescription(status: 201, meaning: "Created.", Value.self, headers: [.location, .replayed])
   }
 
   @inlinable public func response() -> Response {
     Response(
-      status: 201, fields: [("Location", location)], contentType: "application/json",
+      status: 201,
+      fields: [("Location", location)] + (isReplayed ? [("Idempotency-Replayed", "true")] : []),
+      contentType: "application/json",
       body: value.text(capacity: 1024))
   }
 }

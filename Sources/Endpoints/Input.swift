@@ -49,6 +49,8 @@ public struct InputDescription: Sendable {
   public var bodyType: String
   /// Whether the body may be absent.
   public var isBodyOptional: Bool
+  /// The kinds of problem in addition to those of every input.
+  public var furtherProblems: [ProblemKind] = []
 
   public init(
     parameters: [ParameterDescription] = [], body: Schema? = nil, bodyType: String = "application/json",
@@ -64,14 +66,14 @@ public struct InputDescription: Sendable {
   /// Any operation can refuse an unknown query parameter as an invalid value. A form's endpoint declares its own
   /// kinds.
   var problems: [ProblemKind] {
-    if body == nil { return [.invalidValue] }
-    return isJSON ? [.malformedJSON, .invalidValue] : []
+    if body == nil { return [.invalidValue] + furtherProblems }
+    return (isJSON ? [.malformedJSON, .invalidValue] : []) + furtherProblems
   }
 }
 
 /// The description of a parameter in the OpenAPI document.
 public struct ParameterDescription: Sendable {
-  public enum Place: String, Sendable { case path, query }
+  public enum Place: String, Sendable { case path, query, header }
   let name: String
   let place: Place
   public let meaning: String

@@ -19,7 +19,7 @@ extension PostgresStore {
       [
         .text(client.id.text), .text(orNull: client.email?.text),
         .int8(orNull: client.telegramID), .timestamp(client.createdAt),
-      ] + Self.values(of: change))
+      ] + Self.values(of: change) + Self.values(of: change.idempotencyClaim))
   }
 
   static let insertClient = PostgresStatement(
@@ -27,6 +27,8 @@ extension PostgresStore {
     """
     WITH created AS (
       INSERT INTO clients (\(clientColumns)) VALUES (\(clientColumns.parameters(from: 1))) RETURNING id
+    ), used AS (
+      \(useKey(forEachOf: "created", resource: "id", from: 10, at: "$5::timestamptz"))
     )
     \(record(.clientCreated, forEachOf: "created", client: "id", by: change(from: 5)))
     """)

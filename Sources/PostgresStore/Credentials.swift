@@ -47,7 +47,7 @@ extension PostgresStore {
       [
         .uuid(id), .text(owner.text), .text(stored.hmacKeyHash), .bytes(stored.storedKey),
         .bytes(stored.serverKey), .timestamp(graceExpiresAt),
-      ] + Self.values(of: change))
+      ] + Self.values(of: change) + Self.values(of: change.idempotencyClaim))
   }
 
   /// Without a grace period, `$6 <= $7`, the new secret replaces the current one. LEAST ignores a null: if no
@@ -71,6 +71,8 @@ extension PostgresStore {
       \(record(
         .secretRotated, forEachOf: "rotated", device: "id", by: change(from: 7),
         changes: "json_build_object('grace_expires_at', json_build_array(NULL, \(text(ofTime: "grace_ends_at"))))"))
+    ), used AS (
+      \(useKey(forEachOf: "rotated", resource: "id", from: 12, at: "$7::timestamptz"))
     )
     SELECT \(deviceColumns), grace_ends_at FROM rotated
     """

@@ -59,7 +59,8 @@ extension PostgresStore {
       [
         .text(device.clientID.text), .int8(Int64(maxDevices)), .text(stored.hmacKeyHash),
         .bytes(stored.storedKey), .bytes(stored.serverKey),
-      ] + Self.values(of: change) + Self.values(of: device))
+      ] + Self.values(of: change) + Self.values(of: change.idempotencyClaim)
+        + Self.values(of: device))
     guard let found, found.hasOwner else { throw .clientNotFound }
     guard found.isCreated else { throw .tooManyDevices(limit: maxDevices) }
   }
@@ -73,12 +74,14 @@ extension PostgresStore {
       SELECT device_count FROM clients WHERE id = $1::text AND deleted_at IS NULL FOR NO KEY UPDATE
     ), created AS (
       INSERT INTO devices (hmac_key_hash, stored_key, server_key, \(deviceColumns))
-      SELECT $3, $4, $5, \(deviceColumns.parameters(from: 11)) FROM owner WHERE device_count < $2::int8
+      SELECT $3, $4, $5, \(deviceColumns.parameters(from: 14)) FROM owner WHERE device_count < $2::int8
       RETURNING id, client_id, device_name
     ), recorded AS (
       \(record(
         .deviceRegistered, forEachOf: "created", device: "id", by: change(from: 6),
         changes: "json_build_object('device_name', json_build_array(NULL, device_name))"))
+    ), used AS (
+      \(useKey(forEachOf: "created", resource: "id", from: 11, at: "$6::timestamptz"))
     )
     SELECT EXISTS (SELECT FROM owner), EXISTS (SELECT FROM created)
     """

@@ -28,7 +28,7 @@ extension PostgresStore {
         .uuid(signal.id), .text(signal.clientID.text), .bytes(signal.payload), .timestamp(signal.createdAt),
         .timestamp(signal.expiresAt), listed, .int8(Int64(bounds.live)), .int8(Int64(bounds.kept)),
         .int8(Int64(bounds.deliveries)), .int8(Int64(step)),
-      ] + Self.values(of: change))
+      ] + Self.values(of: change) + Self.values(of: change.idempotencyClaim))
     guard let answer else { throw .fault(cause: "start_signal: no row") }
     switch answer.refusal {
     case nil: return SignalProgress(deliveries: Int(answer.stored ?? 0), last: answer.last)
@@ -54,6 +54,10 @@ extension PostgresStore {
       \(record(
         .signalCreated, forEachOf: "started WHERE refusal IS NULL AND last_device IS NULL", client: "$2::text",
         signal: "$1", by: change(from: 11), changes: numberOfDevices))
+    ), used AS (
+      \(useKey(
+        forEachOf: "started WHERE refusal IS NULL AND last_device IS NULL", resource: "$1::uuid", from: 16,
+        at: "$11::timestamptz"))
     )
     SELECT refusal, stored, last_device FROM started
     """
@@ -68,7 +72,7 @@ extension PostgresStore {
       [
         .uuid(signal.id), .uuid(last), .int8(Int64(progress.deliveries)), .int8(Int64(step)),
         .text(signal.clientID.text),
-      ] + Self.values(of: change))
+      ] + Self.values(of: change) + Self.values(of: change.idempotencyClaim))
     guard let answer, let stored = answer.stored else {
       throw .unavailable(cause: "the signal was removed before all of its deliveries were stored")
     }
@@ -84,6 +88,10 @@ extension PostgresStore {
       \(record(
         .signalCreated, forEachOf: "continued WHERE stored IS NOT NULL AND last_device IS NULL", client: "$5::text",
         signal: "$1", by: change(from: 6), changes: numberOfDevices))
+    ), used AS (
+      \(useKey(
+        forEachOf: "continued WHERE stored IS NOT NULL AND last_device IS NULL", resource: "$1::uuid", from: 11,
+        at: "$6::timestamptz"))
     )
     SELECT stored, last_device FROM continued
     """

@@ -112,7 +112,7 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
 
   static let statements =
     clientStatements + deviceStatements + credentialStatements + tokenStatements + presenceStatements
-    + signalStatements + eventStatements + webhookStatements + sealingStatements
+    + signalStatements + eventStatements + webhookStatements + idempotencyStatements + sealingStatements
 
   /// Runs one statement, and returns all rows.
   ///

@@ -66,7 +66,8 @@ extension PostgresStore {
   ) async throws(RegistryError) {
     try await run(
       Self.insertWebhook, for: webhook.clientID,
-      [.bytes(sealedSecret), .text(changes)] + Self.values(of: change) + Self.values(of: webhook))
+      [.bytes(sealedSecret), .text(changes)] + Self.values(of: change)
+        + Self.values(of: change.idempotencyClaim) + Self.values(of: webhook))
   }
 
   /// A trigger locks the client's row, so that it counts the client's webhooks rightly.
@@ -74,8 +75,10 @@ extension PostgresStore {
     .lockingWrite,
     """
     WITH created AS (
-      INSERT INTO webhooks (secret, \(webhookColumns)) VALUES ($1::bytea, \(webhookColumns.parameters(from: 8)))
-      RETURNING client_id
+      INSERT INTO webhooks (secret, \(webhookColumns)) VALUES ($1::bytea, \(webhookColumns.parameters(from: 11)))
+      RETURNING id, client_id
+    ), used AS (
+      \(useKey(forEachOf: "created", resource: "id", from: 8, at: "$3::timestamptz"))
     )
     \(record(.webhookCreated, forEachOf: "created", by: change(from: 3), changes: "$2::text"))
     """)

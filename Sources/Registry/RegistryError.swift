@@ -44,6 +44,16 @@ public enum RegistryError: Error, Hashable, Sendable {
   case tooManyDeliveries(limit: Int)
   /// The client has its maximum number of webhooks.
   case tooManyWebhooks(limit: Int)
+  /// The key was used, by a request that ended. Nothing was done.
+  case idempotencyKeyUsed
+  /// A request with the key runs. Nothing was done.
+  case idempotencyInProgress
+  /// The key was used for another request. Nothing was done.
+  case idempotencyMismatch
+  /// The client has its maximum number of keys. Nothing was done.
+  case tooManyIdempotencyKeys(limit: Int)
+  /// The request was made before, and the secret is shown only once. Nothing was done.
+  case secretAlreadyShown(SecretHolder, id: String)
   /// Too many requests of the client wait for the same resource. Nothing was done; others are not affected.
   case tooManyWaiting(limit: Int)
   /// The rate limit is exceeded. Nothing was done.

@@ -6,6 +6,7 @@ public struct Services: Sendable {
   public let tokens: TokenService
   public let signals: SignalService
   public let events: EventService
+  public let idempotency: IdempotencyService
   public let webhooks: WebhookService
   public let limits: RateLimits
   public let clock: any Clock
@@ -36,6 +37,7 @@ public struct Services: Sendable {
       store: store, live: live, authentication: authentication, clock: clock, random: random,
       observer: observer, limits: limits, bounds: signalBounds)
     events = EventService(store: store, live: live)
+    idempotency = IdempotencyService(store: store, live: live)
     webhooks = WebhookService(
       store: store, clock: clock, random: random, observer: observer, parts: webhookParts)
     self.limits = limits

@@ -19,6 +19,7 @@ extension SQLiteStore {
           // There are two unique indexes: id and email. A deleted client keeps its id until its rows are cleared.
           try writer.hasRow(Self.hasClientRow, .text(client.id.text)) ? .clientIDTaken : .clientEmailTaken
         }
+        try writer.useKey(of: change, for: client.id.text)
         try writer.record(.clientCreated, of: client.id, by: change)
       }
     }

@@ -43,6 +43,7 @@ extension SQLiteStore {
           of: statement, .id(id), .text(owner.text), .text(stored.hmacKeyHash), .blob(stored.storedKey),
           .blob(stored.serverKey), .time(change.time), .time(graceExpiresAt))
         guard let rotated else { return nil }
+        try writer.useKey(of: change, for: id.description)
         try writer.record(
           .secretRotated, of: owner, device: id, by: change,
           changes: ["grace_expires_at": (.null, .text(rotated.graceExpiresAt.description))])

@@ -64,6 +64,7 @@ extension SQLiteStore {
         guard created > 0 else {
           throw try writer.hasRow(Self.hasClient, owner) ? .tooManyDevices(limit: maxDevices) : .clientNotFound
         }
+        try writer.useKey(of: change, for: device.id.description)
         try writer.record(
           .deviceRegistered, of: device.clientID, device: device.id, by: change,
           changes: ["device_name": (.null, .text(device.deviceName.text))])

@@ -12,6 +12,7 @@ public enum SQLiteMigrator {
     Migration(number: 4, name: "sealing", sql: PackageResources._004_sealing_sql),
     Migration(number: 5, name: "events", sql: PackageResources._005_events_sql),
     Migration(number: 6, name: "webhooks", sql: PackageResources._006_webhooks_sql),
+    Migration(number: 7, name: "idempotency_keys", sql: PackageResources._007_idempotency_keys_sql),
   ]
 
   /// How long to wait for another process that migrates or writes.

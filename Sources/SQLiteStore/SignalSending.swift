@@ -136,6 +136,7 @@ extension SQLiteConnection {
     of signal: Signal, _ progress: SignalProgress, by change: Change
   ) throws(RegistryError) {
     guard progress.last == nil else { return }
+    try useKey(of: change, for: signal.id.description)
     try record(
       .signalCreated, of: signal.clientID, signal: signal.id, by: change,
       changes: ["devices": (.null, .number(progress.deliveries))])

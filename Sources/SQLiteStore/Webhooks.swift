@@ -67,6 +67,7 @@ extension SQLiteStore {
           throw try writer.hasRow(Self.hasClient, .text(owner.text))
             ? .tooManyWebhooks(limit: Webhook.maximumPerClient) : .clientNotFound
         }
+        try writer.useKey(of: change, for: webhook.id.description)
         try writer.record(.webhookCreated, of: owner, by: change, json: changes)
       }
     }

@@ -73,6 +73,10 @@ struct BackgroundWork: Service {
       try await store.removeWebhookDeliveries(
         before: now + -Int64(WebhookDelivery.retentionDays) * 24 * 3600 * 1000, maximumRows: Self.sweepBatch)
     }
+    await sweep("idempotency keys") { () async throws(RegistryError) -> Int in
+      try await store.removeIdempotencyKeys(
+        usedBefore: now + -Int64(IdempotencyKey.keptHours) * 3600 * 1000, maximumRows: Self.sweepBatch)
+    }
     await sweep("tokens") { () async throws(RegistryError) -> Int in
       try await store.removeTokens(expiredBefore: now + -Self.expiredTokenMilliseconds, limit: Self.sweepBatch)
     }

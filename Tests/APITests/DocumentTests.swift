@@ -1,5 +1,6 @@
 @testable import API
 @testable import Endpoints
+import Registry
 import TestSupport
 import Testing
 
@@ -73,5 +74,14 @@ import Testing
     else { return "anyone" }
     if case .array(let scopes) = scopes, !scopes.isEmpty { return "administrator" }
     return name == "owner" ? "owner" : "device"
+  }
+}
+
+extension APIDocuments {
+  @Test func `The document on events has every type`() throws {
+    let text = try GeneratedPart.text(of: "events.md")
+    for kind in RegistryEvent.Kind.allCases {
+      #expect(text.contains("| `\(kind.rawValue)` |"), "\(kind.rawValue)")
+    }
   }
 }

@@ -1,5 +1,6 @@
 import Foundation
 import RequestSignature
+import Synchronization
 import TestSupport
 import Testing
 
@@ -47,6 +48,12 @@ private struct Latencies {
     let (median, worst) = (sorted[sorted.count / 2], sorted.last!)
     print("\(what): median \(median) ms, worst \(worst) ms of \(sorted.count)")
   }
+}
+
+/// What the writers and readers of a feed share.
+private final class FeedTally: Sendable {
+  let writes = Mutex(0)
+  let isOver = Mutex(false)
 }
 
 @Suite("Several processes on one database", .timeLimit(.minutes(3))) struct SeveralProcessesTests {
@@ -106,6 +113,87 @@ private struct Latencies {
         #expect(try await two.left.ack(device, [["signal_id": id, "status": "placed"]]).status == 200)
       }
       latencies.report("wake-up on \(kind), from the answer to the owner to the answer to the device")
+    }
+  }
+
+  @Test(arguments: DatabaseKind.allCases)
+  func `An event that one recorded wakes the reader that waits at the other`(_ kind: DatabaseKind) async throws
+  {
+    try await TwoRegistries.with(kind) { two in
+      var next = try await two.left.feed(of: two.owner, count: 1).next
+      var latencies = Latencies()
+      for _ in 0..<Latencies.trials {
+        let start = next
+        async let page = Self.timed { try await two.left.feed(of: two.owner, after: start, "wait=30") }
+        try await wait { try await two.left.metric("parked_readers") == 1 }
+        _ = try await two.right.newSignedDevice(of: two.owner)
+        let registered = ContinuousClock.now
+        let (read, arrived) = try await page
+        #expect(read.types == ["device.registered"])
+        next = read.next
+        latencies.add(max(0, (arrived - registered) / .milliseconds(1)))
+      }
+      latencies.report("wake-up on \(kind), from the answer to the owner to the event")
+    }
+  }
+
+  /// `FEED_SECONDS=30 swift test --filter SeveralProcesses` writes for that long.
+  private static let feedSeconds =
+    ProcessInfo.processInfo.environment["FEED_SECONDS"].flatMap(Int.init) ?? 3
+
+  @Test(arguments: DatabaseKind.allCases)
+  func `Eight writers at two, three readers: each reads each event once, in the same order`(
+    _ kind: DatabaseKind
+  )
+    async throws
+  {
+    try await TwoRegistries.with(kind) { two in
+      var devices: [TestDevice] = []
+      for _ in 0..<8 { devices.append(try await two.left.newSignedDevice(of: two.owner)) }
+      let start = try await two.left.feed(of: two.owner, "limit=1000", count: 9).next
+      let end = ContinuousClock.now + .seconds(Self.feedSeconds)
+      let tally = FeedTally()
+      let feeds = try await withThrowingTaskGroup(of: [String]?.self) { group in
+        for (index, device) in devices.enumerated() {
+          let registry = index.isMultiple(of: 2) ? two.left : two.right
+          group.addTask {
+            var number = 0
+            while ContinuousClock.now < end {
+              let answer = try await registry.ask(
+                "PATCH", "/api/v1/devices/\(device.id)", as: two.owner,
+                json: ["device_name": "\(index) \(number)"])
+              if answer.status == 200 { tally.writes.withLock { $0 += 1 } }
+              number += 1
+            }
+            return nil
+          }
+        }
+        for index in 0..<3 {
+          let registry = index.isMultiple(of: 2) ? two.right : two.left
+          group.addTask {
+            var (ids, next): ([String], String) = ([], start)
+            while true {
+              let wasOver = tally.isOver.withLock { $0 }
+              let page = try await registry.feed(of: two.owner, after: next, "wait=1&limit=\(100 + index)")
+              ids += page.events.compactMap { $0["id"] as? String }
+              next = page.next
+              // The writers had ended, and nothing came for a second.
+              if wasOver, page.events.isEmpty { return ids }
+            }
+          }
+        }
+        var feeds: [[String]] = []
+        var writers = devices.count
+        for try await feed in group {
+          if let feed { feeds.append(feed) } else { writers -= 1 }
+          if writers == 0 { tally.isOver.withLock { $0 = true } }
+        }
+        return feeds
+      }
+      let count = tally.writes.withLock { $0 }
+      #expect(count > 0)
+      for feed in feeds { #expect(feed.count == count && Set(feed).count == count) }
+      #expect(feeds[0] == feeds[1] && feeds[1] == feeds[2])
     }
   }
 

@@ -21,7 +21,7 @@ final class TestDatabase: Sendable {
     url =
       switch kind {
       case .sqlite: "sqlite:\(directory.path)/registry.db"
-      case .postgres: await PostgresCluster.shared.makeDatabase()
+      case .postgres: await PostgresCluster.quiet.makeDatabase()
       }
   }
 

@@ -27,7 +27,7 @@ import Testing
 
   @Test(arguments: StoreKind.allCases)
   func `Every change records one event, with old and new values`(_ kind: StoreKind) async throws {
-    try await withStore(kind) { store in
+    try await withQuietStore(kind) { store in
       try await store.insertClient(client("alice"))
       let id = try await store.add("one").id
       _ = try await store.renameDevice(id, of: alice, to: DeviceName("\"two\" \\ 🚀"), at: noon)
@@ -69,7 +69,7 @@ import Testing
 
   @Test(arguments: StoreKind.allCases)
   func `An event says who made the change, when, in which request and why`(_ kind: StoreKind) async throws {
-    try await withStore(kind) { store in
+    try await withQuietStore(kind) { store in
       for (index, (actor, _, _)) in Self.everyone.enumerated() {
         try await store.insertClient(
           client("c\(index)"),
@@ -87,7 +87,7 @@ import Testing
 
   @Test(arguments: StoreKind.allCases)
   func `What changes nothing records nothing`(_ kind: StoreKind) async throws {
-    try await withStore(kind) { store in
+    try await withQuietStore(kind) { store in
       try await store.insertClient(client("alice"))
       try await store.insertClient(client("bob"))
       let id = try await store.add("one").id
@@ -118,7 +118,7 @@ import Testing
   func `A signal that is stored in steps is recorded once, when it becomes visible`(_ kind: StoreKind)
     async throws
   {
-    try await withStore(kind) { store in
+    try await withQuietStore(kind) { store in
       try await store.insertClient(client("alice"))
       for number in 0..<5 { try await store.add("\(number)") }
       let signal = testSignal(at: noon)
@@ -139,7 +139,7 @@ import Testing
   func `A reader who continues at next reads each event once, in pages of any size`(_ kind: StoreKind)
     async throws
   {
-    try await withStore(kind) { store in
+    try await withQuietStore(kind) { store in
       try await store.insertClient(client("alice"))
       try await store.insertClient(client("bob"))
       for number in 0..<9 {
@@ -170,7 +170,7 @@ import Testing
   func `A filter leaves out other types and devices, and a page reads a bounded number of events`(
     _ kind: StoreKind
   ) async throws {
-    try await withStore(kind) { store in
+    try await withQuietStore(kind) { store in
       try await store.insertClient(client("alice"))
       var ids: [DeviceID] = []
       for number in 0..<6 { ids.append(try await store.add("\(number)").id) }
@@ -197,7 +197,7 @@ import Testing
 
   @Test(arguments: StoreKind.allCases)
   func `A cursor of one client reads nothing of another`(_ kind: StoreKind) async throws {
-    try await withStore(kind) { store in
+    try await withQuietStore(kind) { store in
       try await store.insertClient(client("alice"))
       let start = try await store.seenEvents(limit: 10).next
       try await store.insertClient(client("bob"))
@@ -213,7 +213,7 @@ import Testing
   func `The retention removes old events in steps, and a reader that was not there yet learns of it`(
     _ kind: StoreKind
   ) async throws {
-    try await withStore(kind) { store in
+    try await withQuietStore(kind) { store in
       try await store.insertClient(client("alice"))
       for number in 0..<5 { try await store.add("\(number)", at: noon.plus(seconds: Int64(number))) }
       let early = try await store.seenEvents(limit: 2).next
@@ -233,7 +233,7 @@ import Testing
 
   @Test(arguments: StoreKind.allCases)
   func `A position beyond the feed is none of this database`(_ kind: StoreKind) async throws {
-    try await withStore(kind) { store in
+    try await withQuietStore(kind) { store in
       try await store.insertClient(client("alice"))
       let end = try await store.seenEvents().next
       #expect(try await store.eventsEnd() >= end)
@@ -247,7 +247,7 @@ import Testing
 
   @Test(arguments: StoreKind.allCases)
   func `Events are append-only, for hand-written SQL too`(_ kind: StoreKind) async throws {
-    let database = try await TestDatabase(kind)
+    let database = try await TestDatabase(kind, on: await .quiet)
     try await database.withStore { store in try await store.insertClient(client("alice")) }
     for statement in ["UPDATE events SET reason = 'x'", "DELETE FROM events"] {
       await #expect(throws: SQLRefused.self) { try await database.sql(statement) }

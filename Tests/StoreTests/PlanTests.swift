@@ -28,7 +28,7 @@ import Testing
     (PostgresStore.selectToken.prepared, "sha256('1'), now()", "device_tokens_pkey"),
     (
       PostgresStore.rotateSecret.prepared,
-      "gen_random_uuid(), 'client7', 'x', sha256('1'), sha256('1'), now(), \(change)",
+      "gen_random_uuid(), 'client7', 'x', sha256('1'), sha256('1'), now(), \(change), 'client7', 'k', 'r'",
       "devices_pkey"
     ),
     (

@@ -158,6 +158,13 @@ func withStore(
   try await TestDatabase(kind).withStore(body)
 }
 
+/// Calls the body with a store on an empty database, whose feed of events no other test delays.
+func withQuietStore(
+  _ kind: StoreKind, _ body: @escaping @Sendable (any RegistryStore) async throws -> Void
+) async throws {
+  try await TestDatabase(kind, on: await .quiet).withStore(body)
+}
+
 extension EventLoop {
   /// The result of an asynchronous body on the loop.
   func outcome<Value: Sendable>(

@@ -148,3 +148,13 @@ extension UnusableStore {
   }
   public func webhookCounts() async throws(RegistryError) -> WebhookCounts { throw error }
 }
+
+// Idempotency.
+extension UnusableStore {
+  public func idempotencyKey(
+    _ key: IdempotencyKey, of client: ClientID, maximum: Int
+  ) async throws(RegistryError) -> (used: UsedIdempotencyKey?, isFull: Bool) { throw error }
+  public func removeIdempotencyKeys(
+    usedBefore time: Timestamp, maximumRows: Int
+  ) async throws(RegistryError) -> Int { throw error }
+}

@@ -19,11 +19,14 @@ struct Administrator {
   /// The scope of an administrator's token.
   static let scope = "registry:admin"
 
+  /// The `sub` of its token.
+  let clientID: ClientID
   /// The actor, time and id of this request, for writes.
   let change: Change
 
   fileprivate init(_ token: OwnerToken, at time: Timestamp, requestID: String) throws(Problem) {
     guard token.scopes.contains(Self.scope) else { throw .insufficientScope(Self.scope) }
+    clientID = token.subject
     change = Change(by: .administrator(token.subject.text), at: time, requestID: requestID)
   }
 }

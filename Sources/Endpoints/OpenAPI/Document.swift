@@ -14,6 +14,8 @@ public struct Description: Sendable {
   let problemHeaders: [HeaderDescription]
   /// The text before a kind's slug in `type`.
   public let problemTypeBase: String
+  /// The members of some problems, in addition to those that all have (RFC 9457, section 3.2).
+  let problemMembers: [(name: String, schema: JSONValue)]
   /// The kinds that any operation may answer with.
   let everywhere: [ProblemKind]
   /// The kinds whose response the document describes once, because many operations have them.
@@ -21,12 +23,15 @@ public struct Description: Sendable {
 
   public init(
     info: JSONValue, tags: [Tag], securitySchemes: JSONValue, headers: [HeaderDescription],
-    problemHeaders: [HeaderDescription], problemTypeBase: String, everywhere: [ProblemKind],
+    problemHeaders: [HeaderDescription], problemTypeBase: String,
+    problemMembers: [(name: String, schema: JSONValue)],
+    everywhere: [ProblemKind],
     common: [ProblemKind]
   ) {
     (self.info, self.tags) = (info, tags)
     (self.securitySchemes, self.headers) = (securitySchemes, headers)
     (self.problemHeaders, self.problemTypeBase) = (problemHeaders, problemTypeBase)
+    self.problemMembers = problemMembers
     (self.everywhere, self.common) = (everywhere, common)
   }
 }
@@ -187,24 +192,22 @@ public struct OpenAPIDocument {
         "type": "object",
         "description": "An error (RFC 9457).",
         "required": ["type", "title", "status", "detail", "request_id"],
-        "properties": [
-          "type": [
-            "type": "string", "format": "uri",
-            "enum": .array(
-              problemKinds.filter { !$0.isOAuth }.map { .string(application.problemTypeBase + $0.slug) }),
-          ],
-          "title": ["type": "string"],
-          "status": ["type": "integer", "minimum": 400, "maximum": 599],
-          "detail": ["type": "string", "description": "What was wrong here, and what to do about it."],
-          "request_id": ["type": "string", "minLength": 1, "maxLength": 128],
-          "server_time": [
-            "type": "string", "format": "date-time",
-            "description": "The registry's time, with clock-skew.",
-          ],
-          "errors": [
-            "type": "array", "minItems": 1, "items": Problem.FieldError.schema,
-          ],
-        ],
+        "properties": .object(
+          [
+            (
+              "type",
+              [
+                "type": "string", "format": "uri",
+                "enum": .array(
+                  problemKinds.filter { !$0.isOAuth }.map { .string(application.problemTypeBase + $0.slug) }),
+              ]
+            ),
+            ("title", ["type": "string"]),
+            ("status", ["type": "integer", "minimum": 400, "maximum": 599]),
+            ("detail", ["type": "string", "description": "What was wrong here, and what to do about it."]),
+            ("request_id", ["type": "string", "minLength": 1, "maxLength": 128]),
+            ("errors", ["type": "array", "minItems": 1, "items": Problem.FieldError.schema]),
+          ] + application.problemMembers),
       ])
   }
 

@@ -74,6 +74,7 @@ struct PostgresFailure: Error, CustomStringConvertible {
     case ("23505", "devices_name_unique"): .deviceNameTaken
     case ("23505", "clients_pkey"): .clientIDTaken
     case ("23505", "clients_email_unique"): .clientEmailTaken
+    case ("23505", "idempotency_keys_pkey"): .idempotencyKeyUsed
     case ("23503", "devices_client_fkey"), ("23503", "signals_client_fkey"), ("23503", "webhooks_client_fkey"):
       .clientNotFound
     case ("23514", "webhooks_maximum"): .tooManyWebhooks(limit: Webhook.maximumPerClient)

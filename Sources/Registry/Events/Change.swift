@@ -40,11 +40,20 @@ public struct Change: Hashable, Sendable {
   public let requestID: String?
   /// The reason that the actor gave; nil if none.
   public let reason: String?
+  /// The key of the request, which is stored with the change; nil if it has none.
+  public private(set) var idempotencyClaim: IdempotencyClaim?
 
   public init(by actor: Actor, at time: Timestamp, requestID: String? = nil, reason: String? = nil) {
     self.actor = actor
     self.time = time
     self.requestID = requestID
     self.reason = reason
+  }
+
+  /// The same change, which uses a key.
+  func claiming(_ claim: IdempotencyClaim) -> Change {
+    var change = self
+    change.idempotencyClaim = claim
+    return change
   }
 }

@@ -14,6 +14,7 @@ public final class LiveDevices: ChangeObserver {
   let presence: PresenceBook
   let signalIDs = IdentifierSequence()
   let tokenRequests = TokenRequests()
+  let runningKeys = RunningKeys()
   let monotonicMilliseconds: @Sendable () -> Int64
   /// When all parked polls were last woken because changes may have been missed.
   private let lastLook = Mutex(Int64.min)

@@ -74,6 +74,13 @@ public struct SignalService: Sendable {
     return Page(signals, limit: limit) { SignalCursor(id: $0.id) }
   }
 
+  /// A signal that an owner has sent before. Throws `signalNotFound`.
+  public func getSummary(_ id: SignalID) async throws(RegistryError) -> SignalSummary {
+    guard let (signal, devices) = try await store.signal(id) else { throw .signalNotFound }
+    return SignalSummary(
+      id: id, createdAt: signal.createdAt, expiresAt: signal.expiresAt, devices: devices)
+  }
+
   /// A signal, the number of devices that it was sent to, and its deliveries to devices that still exist, `limit` at a
   /// time. Throws `signalNotFound`, `notSignalOwner`.
   public func getSignal(

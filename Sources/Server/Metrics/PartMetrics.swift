@@ -124,6 +124,7 @@ struct PartMetrics {
 
   func describe(_ live: LiveDevices, _ replay: ReplayProtection) {
     metrics.gauge("parked_polls", "Polls that wait for a signal.") { Double(live.parked.count) }
+    metrics.gauge("parked_readers", "Requests that wait for events.") { Double(live.readers.count) }
     metrics.gauge("verifier_cache_entries", "Devices whose credentials are cached.") {
       Double(live.rememberedDevices)
     }
