@@ -176,9 +176,9 @@ if Context.environment["FUZZING"] != nil {
     .executableTarget(
       name: "fuzz",
       dependencies: [
-        "API", "Crypto", "Encoding", "Endpoints", "HTTP", "JSON", "JSONWebToken", "RedisReplayStore",
+        "API", "Crypto", "Encoding", "Endpoints", "HTTP", "HTTPClient", "JSON", "JSONWebToken", "RedisReplayStore",
         "Registry",
-        "RequestSignature", "Server",
+        "RequestSignature", "Server", "Webhooks",
       ],
       path: "Fuzzing/Targets", swiftSettings: strict))
 }

@@ -15,6 +15,7 @@ enum FuzzTarget: String, CaseIterable {
   case connection
   case tlsRecords = "tls-records"
   case settings
+  case webhook
 
   func feed(_ input: [UInt8]) {
     switch self {
@@ -30,6 +31,7 @@ enum FuzzTarget: String, CaseIterable {
     case .connection: feedConnection(input)
     case .tlsRecords: feedTLSRecords(input)
     case .settings: feedSettings(input)
+    case .webhook: feedWebhook(input)
     }
   }
 

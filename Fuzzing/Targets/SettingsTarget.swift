@@ -1,7 +1,8 @@
+import Encoding
+
 @testable import HTTP
 @testable import RedisReplayStore
 @testable import Server
-import Encoding
 
 /// Settings, which an operator may mistype: an accepted value keeps its meaning, and no password is printed.
 func feedSettings(_ input: [UInt8]) {

@@ -18,7 +18,7 @@ final class HTTPServers: ClosableService {
 
   /// How long requests in progress may take when the service stops.
   static let shutDownTimeoutMilliseconds = 10_000
-  /// Descriptors reserved for the database, the log and others.
+  /// Descriptors reserved for the database, the log and others, but not for webhooks.
   static let reservedDescriptors = 256
   /// Clients that once connected with HTTPS use only HTTPS for a year (RFC 6797). Without `includeSubDomains`: other
   /// hosts may belong to other services.
@@ -32,7 +32,8 @@ final class HTTPServers: ClosableService {
   ) async throws(HTTPServerError) {
     // The descriptors bound the connections.
     var limits = configuration.limits
-    let available = max(ProcessSettings.descriptorLimit - Self.reservedDescriptors, loops.count)
+    let reserved = Self.reservedDescriptors + OutgoingWebhooks.maximumConnections(configuration)
+    let available = max(ProcessSettings.descriptorLimit - reserved, loops.count)
     limits.maximumConnectionsPerLoop = min(limits.maximumConnectionsPerLoop, available / loops.count)
     connectionLimit = limits.maximumConnectionsPerLoop * loops.count
     limits.maximumConnectionsPerAddress =

@@ -12,6 +12,11 @@ struct OutgoingWebhooks {
   /// Nil without a sealing key.
   let deliverer: Deliverer?
 
+  /// Connections to receivers.
+  static func maximumConnections(_ configuration: Configuration) -> Int {
+    configuration.sealer == nil ? 0 : Deliverer.maximumTurns + TestSender.maximumTests
+  }
+
   /// Without a sealing key no webhook can be created, and none is delivered to.
   static func start(
     _ configuration: Configuration, on loop: EventLoop, store: any RegistryStore, live: LiveDevices,

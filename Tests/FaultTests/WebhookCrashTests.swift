@@ -22,7 +22,7 @@ import Testing
     while true {
       let query = cursor.map { "&after=\($0)" } ?? ""
       let page = try await service.demand(
-        200, "GET", "/api/v1/events?limit=1000&types=device.*\(query)", token: owner
+        200, "GET", "/api/v1/events?limit=200&types=device.*\(query)", token: owner
       )
       .object()
       let events = page["events"] as! [[String: Any]]

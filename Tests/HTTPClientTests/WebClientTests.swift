@@ -36,6 +36,7 @@ struct WebClientTests {
   private func plainRequest(_ path: String, of server: HTTPSServer) -> WebClient.Request {
     var request = WebClient.Request(url: "http://localhost:\(server.plainPort)/\(path)")
     request.allowsPlainHTTP = true
+    request.totalTimeoutMilliseconds = 30_000
     return request
   }
 
