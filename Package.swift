@@ -79,7 +79,9 @@ let package = Package(
     room("EventLoop", knows: ["CLibuv"]),
     room("HTTP", knows: ["Encoding", "EventLoop", "CLLHTTP", "CSocket", "CGnuTLS"]),
     room("Crypto", knows: ["Encoding", "CSodium", "CNettle"], isInClient: true),
-    room("HTTPClient", knows: ["Encoding", "EventLoop", "CCurl"]),
+    // One exchange of libcurl, for those that run it on a loop or on a thread.
+    room("Curl", knows: ["CCurl"], isInClient: true),
+    room("HTTPClient", knows: ["Curl", "Encoding", "EventLoop", "CCurl"]),
     room("JSON", knows: ["Encoding"]),
     room("JSONWebToken", knows: ["Encoding", "JSON", "CCjose"]),
     room("RequestSignature", knows: ["Crypto", "Encoding"], isInClient: true),
@@ -110,7 +112,7 @@ let package = Package(
 
     // The client library, which knows nothing about the server, and the program of `device-registry device`. It shares
     // libcurl with HTTPClient, which needs the server's loop.
-    room("DeviceRegistryClient", knows: ["Encoding", "RequestSignature", "CCurl"], isInClient: true),
+    room("DeviceRegistryClient", knows: ["Curl", "Encoding", "RequestSignature", "CCurl"], isInClient: true),
     .executableTarget(
       name: "device-registry-device", dependencies: ["DeviceRegistryClient"], swiftSettings: strict),
 
