@@ -85,7 +85,8 @@ private struct Outside: PasswordHasher, ReplayStore, Clock, RandomSource, OwnerT
 
   let keyGeneration = 0
   func verify(_ token: String, at now: Timestamp) async throws(OwnerTokenError) -> OwnerToken {
-    OwnerToken(subject: ClientID("client-0000001")!, scopes: [], expiresAt: now + 900_000)
+    OwnerToken(
+      subject: "client-0000001", clientID: ClientID("client-0000001")!, scopes: [], expiresAt: now + 900_000)
   }
 
   func remember(

@@ -26,7 +26,7 @@ extension API {
       "owner": [
         "type": "http", "scheme": "bearer", "bearerFormat": "JWT",
         "description":
-          "A JSON Web Token: `sub` is the client's id, `exp` is required, `scope` may include registry:admin.",
+          "A JSON Web Token: `sub` is the client's id, or who acts for the client of `client_id`; `exp` is required, `scope` may include registry:admin.",
       ],
       "deviceSignature": [
         "type": "apiKey", "in": "header", "name": "Signature",

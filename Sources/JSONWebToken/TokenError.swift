@@ -43,6 +43,7 @@ public enum TokenError: Error, Hashable, Sendable {
   /// A claim that the verifier checks.
   public enum Claim: String, Hashable, Sendable {
     case sub, exp, nbf, iat, iss, aud, scope
+    case clientID = "client_id"
   }
 }
 

@@ -20,15 +20,19 @@ public struct TokenSigner: Sendable {
   /// string.
   ///
   /// - Parameters:
+  ///   - clientID: the `client_id` on whose behalf the subject acts.
   ///   - scope: names separated by spaces (RFC 8693, section 4.2).
   ///   - issuedAtSeconds: since 1970.
   public func sign(
-    subject: String, scope: String? = nil, issuedAtSeconds: Int64, lifetimeSeconds: Int64
+    subject: String, clientID: String? = nil, scope: String? = nil, issuedAtSeconds: Int64,
+    lifetimeSeconds: Int64
   ) -> String? {
     let (expiry, overflows) = issuedAtSeconds.addingReportingOverflow(lifetimeSeconds)
     guard !overflows, let claims = json_object() else { return nil }
     defer { json_decref(claims) }
-    let texts = [("iss", issuer), ("sub", subject), ("aud", audience), ("scope", scope)]
+    let texts = [
+      ("iss", issuer), ("sub", subject), ("client_id", clientID), ("aud", audience), ("scope", scope),
+    ]
     for (name, text) in texts {
       guard let text else { continue }
       guard !text.utf8.contains(0), json_object_set_new(claims, name, json_string(text)) == 0 else {

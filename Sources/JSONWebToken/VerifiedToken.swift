@@ -4,6 +4,8 @@ internal import JSON
 public struct VerifiedToken: Hashable, Sendable {
   /// `sub`: whom the token identifies. Not empty.
   public let subject: String
+  /// `client_id` (RFC 8693, section 4.3): on whose behalf the subject acts; nil if the token has none.
+  public let clientID: String?
   /// The members of `scope` (RFC 8693, section 4.2).
   public let scopes: Set<String>
   /// `exp` in milliseconds since 1970, without the verifier's leeway.
@@ -33,7 +35,7 @@ struct ClaimRules: Sendable {
     guard let subject = try claims.text(.sub) else { throw .missing(.sub) }
     guard !subject.isEmpty else { throw .wrongForm(.sub) }
     return VerifiedToken(
-      subject: subject, scopes: try claims.scopes(),
+      subject: subject, clientID: try claims.text(.clientID), scopes: try claims.scopes(),
       expiresAtMilliseconds: Int64((expiry * 1000).rounded(.down)))
   }
 

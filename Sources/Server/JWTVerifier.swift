@@ -19,11 +19,18 @@ package struct JWTVerifier: OwnerTokenVerifier {
     } catch {
       throw .invalid(reason: error.description)
     }
-    guard let subject = ClientID(verified.subject) else {
-      throw .invalid(reason: "the token's sub is not a client id")
+    guard let clientID = ClientID(verified.clientID ?? verified.subject) else {
+      throw .invalid(reason: "the token's \(verified.clientID == nil ? "sub" : "client_id") is not a client id")
+    }
+    // Events name the subject. Unicode's control characters are U+0000 to U+001F and U+007F to U+009F.
+    guard verified.subject.utf8.count <= OwnerToken.maximumSubjectLength,
+      !verified.subject.unicodeScalars.contains(where: { $0.properties.generalCategory == .control })
+    else {
+      throw .invalid(
+        reason: "the token's sub has more than \(OwnerToken.maximumSubjectLength) bytes, or control characters")
     }
     return OwnerToken(
-      subject: subject, scopes: verified.scopes,
+      subject: verified.subject, clientID: clientID, scopes: verified.scopes,
       expiresAt: Timestamp(millisecondsSince1970: verified.expiresAtMilliseconds))
   }
 }

@@ -70,7 +70,8 @@ import Testing
 /// The first check that fails decides the answer.
 @Suite struct OrderOfChecks {
   private static let notAdministrator = OwnerToken(
-    subject: ClientID("alice")!, scopes: [], expiresAt: Timestamp(millisecondsSince1970: 1000))
+    subject: "alice", clientID: ClientID("alice")!, scopes: [],
+    expiresAt: Timestamp(millisecondsSince1970: 1000))
 
   /// Each request also fails every later check.
   @Test func `Path, method, size, authentication, scope, media type and syntax, existence`() async throws {
@@ -197,7 +198,7 @@ import Testing
     let api = APIUnderTest(
       token: .success(
         OwnerToken(
-          subject: ClientID("alice")!, scopes: ["registry:administrator"],
+          subject: "alice", clientID: ClientID("alice")!, scopes: ["registry:administrator"],
           expiresAt: Timestamp(millisecondsSince1970: 1000))))
     let answer = try await api.answer("GET", "/api/v1/clients")
     #expect(answer.status == 403)

@@ -19,7 +19,7 @@ final class APIUnderTest: Sendable {
     storeThrows error: RegistryError = .fault(cause: "no store"),
     token: Result<OwnerToken, OwnerTokenError> = .success(
       OwnerToken(
-        subject: ClientID("alice")!, scopes: ["registry:admin"],
+        subject: "alice", clientID: ClientID("alice")!, scopes: ["registry:admin"],
         expiresAt: Timestamp(millisecondsSince1970: 1000)))
   ) {
     self.error = error

@@ -20,6 +20,15 @@ struct ClaimTests {
     #expect(token.expiresAtMilliseconds == 1_893_456_060_500)
   }
 
+  @Test
+  func `A client id is text, and may be absent`() async throws {
+    #expect(try await verify(#"{"sub":"p","exp":1893456060,"client_id":"c"}"#).clientID == "c")
+    #expect(try await verify(#"{"sub":"p","exp":1893456060}"#).clientID == nil)
+    await expect(.wrongForm(.clientID)) { () async throws(TokenError) in
+      try await verify(#"{"sub":"p","exp":1893456060,"client_id":["c"]}"#)
+    }
+  }
+
   @Test(
     arguments: [
       ("null", []), (#""""#, []), ("[]", []), (#"["registry:admin","other"]"#, ["registry:admin", "other"]),

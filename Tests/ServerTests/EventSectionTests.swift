@@ -64,6 +64,29 @@ extension DeviceRegistry {
     }
 
     @Test(arguments: DatabaseKind.allCases)
+    func `A person acts for the client of the token's client_id, and events name both`(_ kind: DatabaseKind)
+      async throws
+    {
+      let registry = try registry(kind)
+      let owner = try await registry.newOwner()
+      let person = TestRegistry.token(subject: "auth0|Zoë Ünal", clientID: owner.id)
+      let registered = try await registry.ask(
+        "POST", "/api/v1/devices", token: person, json: ["device_name": "EA"])
+      #expect(registered.status == 201)
+      let event = try #require(try await registry.feed(of: owner, count: 2).events.last)
+      #expect(event["client_id"] as? String == owner.id)
+      #expect(event["actor"] as? [String: String] == ["kind": "owner", "id": "auth0|Zoë Ünal"])
+      for (subject, clientID) in [
+        ("person", "no such client"), ("per\u{85}son", owner.id),
+        (String(repeating: "p", count: 256), owner.id),
+      ] {
+        let token = TestRegistry.token(subject: subject, clientID: clientID)
+        let answer = try await registry.ask("GET", "/api/v1/devices", token: token)
+        #expect(answer.status == 401, "\(answer.text)")
+      }
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
     func `An event has no secret, hash, payload, ticket or error text`(_ kind: DatabaseKind) async throws {
       let registry = try registry(kind)
       let owner = try await registry.newOwner()

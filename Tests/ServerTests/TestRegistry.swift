@@ -143,9 +143,11 @@ final class TestRegistry: Sendable {
 
   static let administrator = token(subject: "operator", scope: "openid registry:admin")
 
-  static func token(subject: String, scope: String? = nil, lifetimeSeconds: Int64 = 30 * 86_400) -> String {
+  static func token(
+    subject: String, clientID: String? = nil, scope: String? = nil, lifetimeSeconds: Int64 = 30 * 86_400
+  ) -> String {
     TokenSigner(secret: TokenSecret(secret.utf8)!).sign(
-      subject: subject, scope: scope, issuedAtSeconds: Int64(Date().timeIntervalSince1970),
+      subject: subject, clientID: clientID, scope: scope, issuedAtSeconds: Int64(Date().timeIntervalSince1970),
       lifetimeSeconds: lifetimeSeconds)!
   }
 }

@@ -87,7 +87,7 @@ public final class PostgresCluster: Sendable {
   }
 
   /// The newest server that Debian's packages installed.
-  private static let binaries: String = {
+  public static let binaries: String = {
     let root = "/usr/lib/postgresql"
     let versions = (try? FileManager.default.contentsOfDirectory(atPath: root)) ?? []
     return "\(root)/\(versions.compactMap { Int($0) }.max() ?? 15)/bin"

@@ -9,8 +9,8 @@ struct Owner {
   let change: Change
 
   fileprivate init(_ token: OwnerToken, at time: Timestamp, requestID: String) {
-    clientID = token.subject
-    change = Change(by: .owner(clientID.text), at: time, requestID: requestID)
+    clientID = token.clientID
+    change = Change(by: .owner(token.subject), at: time, requestID: requestID)
   }
 }
 
@@ -19,15 +19,15 @@ struct Administrator {
   /// The scope of an administrator's token.
   static let scope = "registry:admin"
 
-  /// The `sub` of its token.
+  /// The client of its token, whose rate limit and idempotency keys it uses.
   let clientID: ClientID
   /// The actor, time and id of this request, for writes.
   let change: Change
 
   fileprivate init(_ token: OwnerToken, at time: Timestamp, requestID: String) throws(Problem) {
     guard token.scopes.contains(Self.scope) else { throw .insufficientScope(Self.scope) }
-    clientID = token.subject
-    change = Change(by: .administrator(token.subject.text), at: time, requestID: requestID)
+    clientID = token.clientID
+    change = Change(by: .administrator(token.subject), at: time, requestID: requestID)
   }
 }
 
@@ -73,8 +73,8 @@ extension API {
     var outcome: Outcome
     do throws(Problem) {
       let token = try await authenticateOwner(call.request)
-      client = token.subject
-      try countRequest(of: token.subject)
+      client = token.clientID
+      try countRequest(of: token.clientID)
       isAdmitted = true
       let caller = try testScope(token, services.clock.now(), call.request.id)
       try await call.request.receiveWholeContent()

@@ -13,14 +13,20 @@ public protocol OwnerTokenVerifier: Sendable {
 
 /// The claims of a verified token.
 public struct OwnerToken: Hashable, Sendable {
-  /// The client's id.
-  public let subject: ClientID
+  /// `sub`: who acts. At most `maximumSubjectLength` bytes, without control characters.
+  public let subject: String
+  /// The client: `client_id`, or `sub` in a token without one.
+  public let clientID: ClientID
   /// The space-separated values of `scope`.
   public let scopes: Set<String>
   public let expiresAt: Timestamp
 
-  public init(subject: ClientID, scopes: Set<String>, expiresAt: Timestamp) {
+  /// Bytes of `sub`, which events name.
+  public static let maximumSubjectLength = 255
+
+  public init(subject: String, clientID: ClientID, scopes: Set<String>, expiresAt: Timestamp) {
     self.subject = subject
+    self.clientID = clientID
     self.scopes = scopes
     self.expiresAt = expiresAt
   }

@@ -4,7 +4,7 @@ internal import Observability
 internal import Registry
 
 enum TokenCommand {
-  static let usage = "device-registry token --sub ID [--scope SCOPES] [--ttl SECONDS]"
+  static let usage = "device-registry token --sub ID [--client-id ID] [--scope SCOPES] [--ttl SECONDS]"
 
   static let help = """
     Prints a JWT signed with JWT_SECRET (HS256), for trials and for services without an identity provider. Warns if
@@ -13,7 +13,8 @@ enum TokenCommand {
     usage: \(usage)
 
     \(CommandLineInterface.columns([
-      ("--sub", "the client's id"),
+      ("--sub", "the client's id, or who acts for the client of --client-id"),
+      ("--client-id", "the client's id, if --sub is not; events name both"),
       ("--scope", "scopes separated by spaces; registry:admin manages clients"),
       ("--ttl", "seconds until it expires (default: \(defaultLifetimeSeconds))"),
     ]))
@@ -27,13 +28,16 @@ enum TokenCommand {
 
   static func run(_ arguments: [String], environment: [String: String]) async throws {
     let arguments = try Arguments(
-      arguments, flags: ["--sub", "--scope", "--ttl"] + settings.map(\.flag), environment: environment)
+      arguments, flags: ["--sub", "--client-id", "--scope", "--ttl"] + settings.map(\.flag),
+      environment: environment)
     try arguments.expectWords(usage: usage)
     guard let subject = arguments.value(of: "--sub") else {
       throw UsageError("missing option --sub: the client's id")
     }
-    guard let client = ClientID(subject) else {
-      throw UsageError("--sub must be 1 to \(ClientID.maximumLength) visible ASCII characters")
+    let clientID = arguments.value(of: "--client-id")
+    guard let client = ClientID(clientID ?? subject) else {
+      let flag = clientID == nil ? "--sub" : "--client-id"
+      throw UsageError("\(flag) must be 1 to \(ClientID.maximumLength) visible ASCII characters")
     }
     let maximumLifetimeSeconds = Int64(try arguments.number(of: .jwtMaxLifetimeDays)) * 86_400
     let lifetime = arguments.value(of: "--ttl").map { Int64($0) } ?? defaultLifetimeSeconds
@@ -50,9 +54,9 @@ enum TokenCommand {
     let now = SystemClock().now().millisecondsSince1970 / 1000
     guard
       let token = signer.sign(
-        subject: subject, scope: arguments.value(of: "--scope"), issuedAtSeconds: now, lifetimeSeconds: lifetime
-      )
-    else { throw UsageError("--scope must be text without NUL characters") }
+        subject: subject, clientID: clientID, scope: arguments.value(of: "--scope"), issuedAtSeconds: now,
+        lifetimeSeconds: lifetime)
+    else { throw UsageError("--sub and --scope must be text without NUL characters") }
     print(token)
     if await isUnknown(client, arguments) {
       CommandLineInterface.warn(
