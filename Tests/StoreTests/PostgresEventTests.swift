@@ -62,11 +62,10 @@ import Testing
     }
     let restored = try await TestDatabase(.postgres, on: await .shared, isMigrated: false)
     let tools = PostgresCluster.binaries
-    try await onOwnThread {
-      let copy =
-        "\(tools)/pg_dump '\(database.location)' | \(tools)/psql -q -v ON_ERROR_STOP=1 '\(restored.location)'"
-      try #require(system("set -o pipefail 2>/dev/null; \(copy) >/dev/null") == 0)
-    }
+    let directory = TemporaryDirectory()
+    let dump = "\(tools)/pg_dump --file='\(directory.path)/dump' '\(database.location)'"
+    let restore = "\(tools)/psql -q -v ON_ERROR_STOP=1 -f '\(directory.path)/dump' '\(restored.location)'"
+    try await onOwnThread { try #require(system("\(dump) && \(restore) >/dev/null") == 0) }
     // What each start does. It begins one epoch, in the first process that starts there.
     for _ in 0..<2 { try await restored.migrate() }
     #expect(try await restored.sql("SELECT epoch FROM event_feed") == "2")
