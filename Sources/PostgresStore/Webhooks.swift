@@ -3,7 +3,7 @@ public import Registry
 extension PostgresStore {
   static let webhookStatements = [
     insertWebhook.prepared, selectWebhook.prepared, selectWebhooks.prepared, updateWebhook.prepared,
-    deleteWebhook.prepared, selectDeliverableOfClients.prepared, selectDeliverable.prepared,
+    deleteWebhook.prepared, selectDueOfClients.prepared, selectDue.prepared,
     selectRetries.prepared, recordDeliveries.prepared, recordLastDeliveries.prepared,
     selectWebhookDeliveries.prepared, removeWebhookDeliveries.prepared, countWebhooks.prepared,
   ]
@@ -139,52 +139,56 @@ extension PostgresStore {
 
   // MARK: Delivery
 
-  public func deliverableWebhooks(
+  private static let dueColumns = PostgresColumns("id, client_id") {
+    DueWebhook(id: $0.id(), clientID: $0.clientID())
+  }
+
+  public func dueWebhooks(
     of clients: [ClientID], at time: Timestamp
-  ) async throws(RegistryError) -> [DeliverableWebhook] {
+  ) async throws(RegistryError) -> [DueWebhook] {
     try await rows(
-      of: Self.selectDeliverableOfClients, .array(of: .text, clients.map { .text($0.text) }), .timestamp(time))
+      of: Self.selectDueOfClients, .array(of: .text, clients.map { .text($0.text) }), .timestamp(time))
   }
 
   /// Enabled, not waiting for a retry, and of a client that is not deleted.
-  private static let isDeliverable = """
+  private static let isDue = """
     disabled_at IS NULL AND (next_attempt_at IS NULL OR next_attempt_at <= $2::timestamptz)
       AND \(isKept(client: "client_id"))
     """
 
-  static let selectDeliverableOfClients = PostgresStatement(
+  static let selectDueOfClients = PostgresStatement(
     .read,
-    "SELECT \(deliverableColumns) FROM webhooks WHERE client_id = ANY ($1::text[]) AND \(isDeliverable)",
-    row: deliverableColumns.read)
+    "SELECT \(dueColumns) FROM webhooks WHERE client_id = ANY ($1::text[]) AND \(isDue)",
+    row: dueColumns.read)
 
-  public func deliverableWebhooks(
+  public func dueWebhooks(
     after id: WebhookID?, at time: Timestamp, limit: Int
-  ) async throws(RegistryError) -> [DeliverableWebhook] {
+  ) async throws(RegistryError) -> [DueWebhook] {
     try await rows(
-      of: Self.selectDeliverable, .uuid(id ?? WebhookID(high: 0, low: 0)), .timestamp(time), .int8(Int64(limit))
+      of: Self.selectDue, .uuid(id ?? WebhookID(high: 0, low: 0)), .timestamp(time), .int8(Int64(limit))
     )
   }
 
-  static let selectDeliverable = PostgresStatement(
+  static let selectDue = PostgresStatement(
     .read,
     """
-    SELECT \(deliverableColumns) FROM webhooks WHERE id > $1::uuid AND \(isDeliverable)
+    SELECT \(dueColumns) FROM webhooks WHERE id > $1::uuid AND \(isDue)
     ORDER BY id LIMIT $3::int8
-    """, row: deliverableColumns.read)
+    """, row: dueColumns.read)
 
   public func webhooksToRetry(
     at time: Timestamp, limit: Int
-  ) async throws(RegistryError) -> [DeliverableWebhook] {
+  ) async throws(RegistryError) -> [DueWebhook] {
     try await rows(of: Self.selectRetries, .int8(Int64(limit)), .timestamp(time))
   }
 
   static let selectRetries = PostgresStatement(
     .read,
     """
-    SELECT \(deliverableColumns) FROM webhooks
+    SELECT \(dueColumns) FROM webhooks
     WHERE next_attempt_at <= $2::timestamptz AND \(isKept(client: "client_id"))
     ORDER BY next_attempt_at LIMIT $1::int8
-    """, row: deliverableColumns.read)
+    """, row: dueColumns.read)
 
   public func recordDeliveries(
     _ deliveries: [WebhookDelivery], of webhook: Webhook, version: Int64, progress: DeliveryProgress,

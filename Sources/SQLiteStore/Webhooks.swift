@@ -135,46 +135,50 @@ extension SQLiteStore {
 
   // MARK: Delivery
 
-  public func deliverableWebhooks(
+  private static let dueColumns = SQLiteColumns("id, client_id") {
+    DueWebhook(id: $0.id(), clientID: $0.clientID())
+  }
+
+  public func dueWebhooks(
     of clients: [ClientID], at time: Timestamp
-  ) async throws(RegistryError) -> [DeliverableWebhook] {
+  ) async throws(RegistryError) -> [DueWebhook] {
     let ids = clients.map { JSONString.quoted($0.text) }.joined(separator: ",")
-    return try await rows(of: Self.selectDeliverableOfClients, .text("[\(ids)]"), .time(time))
+    return try await rows(of: Self.selectDueOfClients, .text("[\(ids)]"), .time(time))
   }
 
   /// Enabled, not waiting for a retry, and of a client that is not deleted.
-  private static let isDeliverable = """
+  private static let isDue = """
     disabled_at IS NULL AND (next_attempt_at IS NULL OR next_attempt_at <= ?2) AND \(isKept(client: "client_id"))
     """
 
-  static let selectDeliverableOfClients = SQLiteStatement(
+  static let selectDueOfClients = SQLiteStatement(
     """
-    SELECT \(deliverableColumns) FROM webhooks
-    WHERE client_id IN (SELECT value FROM json_each(?1)) AND \(isDeliverable)
-    """, row: deliverableColumns.read)
+    SELECT \(dueColumns) FROM webhooks
+    WHERE client_id IN (SELECT value FROM json_each(?1)) AND \(isDue)
+    """, row: dueColumns.read)
 
-  public func deliverableWebhooks(
+  public func dueWebhooks(
     after id: WebhookID?, at time: Timestamp, limit: Int
-  ) async throws(RegistryError) -> [DeliverableWebhook] {
+  ) async throws(RegistryError) -> [DueWebhook] {
     try await rows(
-      of: Self.selectDeliverable, id.map { .id($0) } ?? .text(""), .time(time), .integer(Int64(limit)))
+      of: Self.selectDue, id.map { .id($0) } ?? .text(""), .time(time), .integer(Int64(limit)))
   }
 
-  static let selectDeliverable = SQLiteStatement(
-    "SELECT \(deliverableColumns) FROM webhooks WHERE id > ?1 AND \(isDeliverable) ORDER BY id LIMIT ?3",
-    row: deliverableColumns.read)
+  static let selectDue = SQLiteStatement(
+    "SELECT \(dueColumns) FROM webhooks WHERE id > ?1 AND \(isDue) ORDER BY id LIMIT ?3",
+    row: dueColumns.read)
 
   public func webhooksToRetry(
     at time: Timestamp, limit: Int
-  ) async throws(RegistryError) -> [DeliverableWebhook] {
+  ) async throws(RegistryError) -> [DueWebhook] {
     try await rows(of: Self.selectRetries, .integer(Int64(limit)), .time(time))
   }
 
   static let selectRetries = SQLiteStatement(
     """
-    SELECT \(deliverableColumns) FROM webhooks WHERE next_attempt_at <= ?2 AND \(isKept(client: "client_id"))
+    SELECT \(dueColumns) FROM webhooks WHERE next_attempt_at <= ?2 AND \(isKept(client: "client_id"))
     ORDER BY next_attempt_at LIMIT ?1
-    """, row: deliverableColumns.read)
+    """, row: dueColumns.read)
 
   public func recordDeliveries(
     _ deliveries: [WebhookDelivery], of webhook: Webhook, version: Int64, progress: DeliveryProgress,

@@ -35,7 +35,7 @@ public final class Deliverer: Service, @unchecked Sendable {
   private let report: @Sendable (DeliveryReport) -> Void
 
   /// Webhooks that may have events, in turn over clients.
-  private var waiting = FairQueue<DeliverableWebhook>(
+  private var waiting = FairQueue<DueWebhook>(
     maximumCount: maximumWaiting, maximumPerParty: Webhook.maximumPerClient)
   private var states: [WebhookID: State] = [:]
   private var turns = 0
@@ -117,7 +117,7 @@ public final class Deliverer: Service, @unchecked Sendable {
       held = isHeld
       report(isHeld ? .began : .ended)
       sweep = .due(atMilliseconds: .min)
-      for webhook in waiting.removeAll() { states[webhook.webhook.id] = nil }
+      for webhook in waiting.removeAll() { states[webhook.id] = nil }
     }
     return isHeld
   }
@@ -125,7 +125,7 @@ public final class Deliverer: Service, @unchecked Sendable {
   private func findNewEvents() async throws(RegistryError) {
     let (clients, isComplete) = recorded.take(atMost: Self.webhooksPerRead)
     if !isComplete { sweep = .due(atMilliseconds: .min) }
-    if !clients.isEmpty { add(try await store.deliverableWebhooks(of: clients, at: clock.now())) }
+    if !clients.isEmpty { add(try await store.dueWebhooks(of: clients, at: clock.now())) }
   }
 
   private func findRetries(nowMilliseconds now: Int64) async throws(RegistryError) {
@@ -138,12 +138,12 @@ public final class Deliverer: Service, @unchecked Sendable {
   private func sweepOn(nowMilliseconds now: Int64) async throws(RegistryError) {
     if case .due(let time) = sweep, now >= time { sweep = .running(after: nil) }
     guard case .running(let last) = sweep, waiting.count < Self.maximumWaiting / 2 else { return }
-    let found = try await store.deliverableWebhooks(
+    let found = try await store.dueWebhooks(
       after: last, at: clock.now(), limit: Self.webhooksPerRead)
     add(found)
     sweep =
       found.count < Self.webhooksPerRead
-      ? .due(atMilliseconds: now + Self.sweepIntervalMilliseconds) : .running(after: found.last?.webhook.id)
+      ? .due(atMilliseconds: now + Self.sweepIntervalMilliseconds) : .running(after: found.last?.id)
   }
 
   private func count(nowMilliseconds now: Int64) async throws(RegistryError) {
@@ -152,31 +152,30 @@ public final class Deliverer: Service, @unchecked Sendable {
     report(.counted(try await store.webhookCounts()))
   }
 
-  private func add(_ found: [DeliverableWebhook]) {
+  private func add(_ found: [DueWebhook]) {
     for webhook in found {
-      let id = webhook.webhook.id
-      switch states[id] {
-      case .served: states[id] = .served(wasCalled: true)
+      switch states[webhook.id] {
+      case .served: states[webhook.id] = .served(wasCalled: true)
       case .waiting: break
       case nil:
         // One that finds no room is found again by the next sweep.
-        guard (try? waiting.append(webhook, Turn(of: webhook.webhook.clientID.hashValue))) != nil else { break }
-        states[id] = .waiting
+        guard (try? waiting.append(webhook, Turn(of: webhook.clientID.hashValue))) != nil else { break }
+        states[webhook.id] = .waiting
       }
     }
   }
 
-  private func takeWaiting() -> DeliverableWebhook? {
+  private func takeWaiting() -> DueWebhook? {
     guard let next = waiting.removeFirst() else { return nil }
-    states[next.webhook.id] = .served(wasCalled: false)
+    states[next.id] = .served(wasCalled: false)
     return next
   }
 
   // MARK: Serving
 
   /// Serves a webhook, and then those that wait.
-  private func serve(_ first: DeliverableWebhook) async {
-    var next: DeliverableWebhook? = first
+  private func serve(_ first: DueWebhook) async {
+    var next: DueWebhook? = first
     while let webhook = next {
       await serveOnce(webhook)
       next = Task.isCancelled ? nil : takeWaiting()
@@ -184,24 +183,32 @@ public final class Deliverer: Service, @unchecked Sendable {
     turns -= 1
   }
 
-  private func serveOnce(_ webhook: DeliverableWebhook) async {
-    let id = webhook.webhook.id
+  private func serveOnce(_ webhook: DueWebhook) async {
     var hasMore = false
     do throws(RegistryError) {
-      let secret = try WebhookSecret(sealed: webhook.sealedSecret, of: id, with: sealer)
-      var turn = DeliveryTurn(
-        webhook, secret: secret, store: store, receivers: receivers, clock: clock, random: random,
-        mayGoOn: { [self] in !Task.isCancelled && holdsLock() }, report: report)
-      hasMore = try await turn.run()
+      hasMore = try await deliver(to: webhook.id)
     } catch {
       sweep = .due(atMilliseconds: MonotonicClock.milliseconds + Self.retryIntervalMilliseconds)
-      report(.turnFailed(id, error))
+      report(.turnFailed(webhook.id, error))
     }
-    if case .served(wasCalled: true) = states[id] { hasMore = true }
-    states[id] = nil
-    if hasMore { recorded.note(webhook.webhook.clientID) }
+    if case .served(wasCalled: true) = states[webhook.id] { hasMore = true }
+    states[webhook.id] = nil
+    if hasMore { recorded.note(webhook.clientID) }
   }
 
+  /// Returns whether there may be more to deliver now.
+  private func deliver(to id: WebhookID) async throws(RegistryError) -> Bool {
+    // Only what is read now is current: while it waited, its owner may have changed it, and an earlier turn may have ended
+    // after it was found.
+    guard let found = try await store.webhook(id), found.webhook.progress.isDue(at: clock.now()) else {
+      return false
+    }
+    let secret = try WebhookSecret(sealed: found.sealedSecret, of: id, with: sealer)
+    var turn = DeliveryTurn(
+      found, secret: secret, store: store, receivers: receivers, clock: clock, random: random,
+      mayGoOn: { [self] in !Task.isCancelled && holdsLock() }, report: report)
+    return try await turn.run()
+  }
 }
 
 /// What the deliverer reports, for the log and the metrics.

@@ -318,6 +318,8 @@ extension WebhookReceiver.Received {
         let cursor = try await hooks.feed().next
         try await hooks.makeEvents(3)
         try await hooks.untilReceived(5, by: receiver)
+        // What is not written yet would be repeated too.
+        try await hooks.registry.until("they are logged") { try await hooks.deliveries(of: hook).count == 5 }
         let again = try await hooks.ask("POST", "/webhooks/\(hook.id)/redeliver", json: ["after": cursor])
         #expect(again.status == 202)
         try await hooks.untilReceived(8, by: receiver)

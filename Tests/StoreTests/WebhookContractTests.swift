@@ -234,22 +234,22 @@ import Testing
       ended.failed(at: noon, isGone: true, jitter: 0)
       _ = try await store.recordDeliveries([], of: try webhook(3), version: 1, progress: ended, change: change)
 
-      func numbers(_ found: [DeliverableWebhook]) -> [UInt64] { found.map(\.webhook.id.low).sorted() }
+      func numbers(_ found: [DueWebhook]) -> [UInt64] { found.map(\.id.low).sorted() }
       let (before, after) = (noon.plus(seconds: 4), noon.plus(seconds: 5))
-      #expect(numbers(try await store.deliverableWebhooks(of: [alice, carol], at: before)) == [1, 5])
-      #expect(numbers(try await store.deliverableWebhooks(of: [alice], at: after)) == [1, 2])
-      #expect(numbers(try await store.deliverableWebhooks(of: [], at: after)).isEmpty)
-      let page = try await store.deliverableWebhooks(after: nil, at: before, limit: 2)
-      #expect(page.map(\.webhook.id.low) == [1, 4] && page[0].sealedSecret == box)
+      #expect(numbers(try await store.dueWebhooks(of: [alice, carol], at: before)) == [1, 5])
+      #expect(numbers(try await store.dueWebhooks(of: [alice], at: after)) == [1, 2])
+      #expect(numbers(try await store.dueWebhooks(of: [], at: after)).isEmpty)
+      let page = try await store.dueWebhooks(after: nil, at: before, limit: 2)
+      #expect(page.map(\.id.low) == [1, 4] && page[1].clientID == bob)
       #expect(
-        numbers(try await store.deliverableWebhooks(after: page[1].webhook.id, at: before, limit: 2)) == [5])
+        numbers(try await store.dueWebhooks(after: page[1].id, at: before, limit: 2)) == [5])
       #expect(numbers(try await store.webhooksToRetry(at: before, limit: 9)).isEmpty)
       #expect(numbers(try await store.webhooksToRetry(at: after, limit: 9)) == [2])
       #expect(try await store.webhookCounts() == WebhookCounts(failing: 1, disabled: 1))
 
       _ = try await store.deleteClient(alice)
-      #expect(numbers(try await store.deliverableWebhooks(of: [alice, bob], at: after)) == [4])
-      #expect(numbers(try await store.deliverableWebhooks(after: nil, at: after, limit: 9)) == [4, 5])
+      #expect(numbers(try await store.dueWebhooks(of: [alice, bob], at: after)) == [4])
+      #expect(numbers(try await store.dueWebhooks(after: nil, at: after, limit: 9)) == [4, 5])
       #expect(numbers(try await store.webhooksToRetry(at: after, limit: 9)).isEmpty)
     }
   }

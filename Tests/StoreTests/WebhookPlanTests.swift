@@ -24,10 +24,10 @@ import Testing
     (PostgresStore.selectWebhook.prepared, "gen_random_uuid()", "webhooks_pkey"),
     (PostgresStore.selectWebhooks.prepared, "'client7'", "ix_webhooks_client"),
     (
-      PostgresStore.selectDeliverableOfClients.prepared, "ARRAY['client7', 'client8'], now()",
+      PostgresStore.selectDueOfClients.prepared, "ARRAY['client7', 'client8'], now()",
       "ix_webhooks_client"
     ),
-    (PostgresStore.selectDeliverable.prepared, "gen_random_uuid(), now(), 200", "webhooks_pkey"),
+    (PostgresStore.selectDue.prepared, "gen_random_uuid(), now(), 200", "webhooks_pkey"),
     (PostgresStore.selectRetries.prepared, "200, now()", "ix_webhooks_next_attempt"),
     (PostgresStore.countWebhooks.prepared, "", "ix_webhooks_failing"),
     (PostgresStore.selectWebhookDeliveries.prepared, "gen_random_uuid(), 100, 100", "webhook_deliveries_pkey"),
@@ -62,9 +62,9 @@ import Testing
   @Test(arguments: [
     (SQLiteStore.selectWebhook.sql, "webhooks USING INDEX sqlite_autoindex_webhooks_1 (id=?)"),
     (SQLiteStore.selectWebhooks.sql, "webhooks USING INDEX ix_webhooks_client (client_id=?)"),
-    (SQLiteStore.selectDeliverableOfClients.sql, "webhooks USING INDEX ix_webhooks_client (client_id=?)"),
-    (SQLiteStore.selectDeliverable.sql, "webhooks USING INDEX sqlite_autoindex_webhooks_1 (id>?)"),
-    (SQLiteStore.selectRetries.sql, "webhooks USING INDEX ix_webhooks_next_attempt (next_attempt_at<?)"),
+    (SQLiteStore.selectDueOfClients.sql, "webhooks USING INDEX ix_webhooks_client (client_id=?)"),
+    (SQLiteStore.selectDue.sql, "webhooks USING INDEX sqlite_autoindex_webhooks_1 (id>?)"),
+    (SQLiteStore.selectRetries.sql, "ix_webhooks_next_attempt (next_attempt_at<?)"),
     (SQLiteStore.countWebhooks.sql, "webhooks USING COVERING INDEX ix_webhooks_failing"),
     (
       SQLiteStore.selectWebhookDeliveries.sql,

@@ -124,15 +124,15 @@ extension UnusableStore {
   public func deleteWebhook(
     _ id: WebhookID, of owner: ClientID, change: Change
   ) async throws(RegistryError) -> Bool { throw error }
-  public func deliverableWebhooks(
+  public func dueWebhooks(
     of clients: [ClientID], at time: Timestamp
-  ) async throws(RegistryError) -> [DeliverableWebhook] { throw error }
-  public func deliverableWebhooks(
+  ) async throws(RegistryError) -> [DueWebhook] { throw error }
+  public func dueWebhooks(
     after id: WebhookID?, at time: Timestamp, limit: Int
-  ) async throws(RegistryError) -> [DeliverableWebhook] { throw error }
+  ) async throws(RegistryError) -> [DueWebhook] { throw error }
   public func webhooksToRetry(
     at time: Timestamp, limit: Int
-  ) async throws(RegistryError) -> [DeliverableWebhook] { throw error }
+  ) async throws(RegistryError) -> [DueWebhook] { throw error }
   public func recordDeliveries(
     _ deliveries: [WebhookDelivery], of webhook: Webhook, version: Int64, progress: DeliveryProgress,
     change: Change

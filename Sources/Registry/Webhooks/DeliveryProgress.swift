@@ -56,6 +56,9 @@ public struct DeliveryProgress: Hashable, Sendable {
 
   public var isEnabled: Bool { end == nil }
 
+  /// Whether the next event may be delivered now.
+  public func isDue(at time: Timestamp) -> Bool { isEnabled && nextAttemptAt.map { $0 <= time } ?? true }
+
   /// The next event was delivered.
   public mutating func succeeded(through position: EventPosition) { self = DeliveryProgress(after: position) }
 

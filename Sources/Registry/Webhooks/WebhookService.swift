@@ -100,7 +100,8 @@ public struct WebhookService: Sendable {
   ) async throws(RegistryError) -> Webhook {
     _ = try await getWebhook(id, owner: owner)
     _ = try await store.events(of: owner, after: position, .all, limit: 1, scan: 1)
-    return try await write(id, owner: owner, change: change) { old in
+    // Also where the position stays: deliveries that are not written yet then do not count.
+    return try await write(id, owner: owner, change: change, evenIfSame: true) { old in
       var progress = old.progress
       if progress.isEnabled {
         progress.goBack(to: position)
@@ -115,14 +116,14 @@ public struct WebhookService: Sendable {
   /// Attempts of a write that others get ahead of: deliveries of a fast receiver write a few times a second.
   private static let maximumAttempts = 20
 
-  /// Writes a webhook unless it stays the same.
+  /// Writes a webhook, mostly unless it stays the same.
   private func write(
-    _ id: WebhookID, owner: ClientID, change: Change, _ changed: (Webhook) -> Webhook
+    _ id: WebhookID, owner: ClientID, change: Change, evenIfSame: Bool = false, _ changed: (Webhook) -> Webhook
   ) async throws(RegistryError) -> Webhook {
     for _ in 0..<Self.maximumAttempts {
       let found = try await deliverable(id, owner: owner)
       let new = changed(found.webhook)
-      if new.isSame(as: found.webhook) { return found.webhook }
+      if !evenIfSame, new.isSame(as: found.webhook) { return found.webhook }
       let changes = WebhookChanges(from: found.webhook, to: new).json
       guard try await store.updateWebhook(new, version: found.version, changes: changes, change: change) else {
         continue

@@ -26,17 +26,15 @@ public protocol WebhookStore: Sendable {
   // MARK: Deliveries
 
   /// The enabled webhooks of these clients that do not wait for a retry. At most 1,000 clients.
-  func deliverableWebhooks(
-    of clients: [ClientID], at time: Timestamp
-  ) async throws(RegistryError) -> [DeliverableWebhook]
+  func dueWebhooks(of clients: [ClientID], at time: Timestamp) async throws(RegistryError) -> [DueWebhook]
 
   /// Enabled webhooks that do not wait for a retry, by id, at most `limit`.
-  func deliverableWebhooks(
+  func dueWebhooks(
     after id: WebhookID?, at time: Timestamp, limit: Int
-  ) async throws(RegistryError) -> [DeliverableWebhook]
+  ) async throws(RegistryError) -> [DueWebhook]
 
   /// Webhooks whose retry is due, the longest due first, at most `limit`.
-  func webhooksToRetry(at time: Timestamp, limit: Int) async throws(RegistryError) -> [DeliverableWebhook]
+  func webhooksToRetry(at time: Timestamp, limit: Int) async throws(RegistryError) -> [DueWebhook]
 
   /// Logs deliveries of a webhook in their order and sets its progress, if nobody has changed it since `version` was read.
   /// Returns its new version; nil, without effect, if it was changed or deleted. If the progress ends the deliveries, that
@@ -56,6 +54,17 @@ public protocol WebhookStore: Sendable {
 
   /// The webhooks that are failing and those that are disabled because they failed.
   func webhookCounts() async throws(RegistryError) -> WebhookCounts
+}
+
+/// A webhook that may have events to deliver.
+public struct DueWebhook: Hashable, Sendable {
+  public let id: WebhookID
+  public let clientID: ClientID
+
+  public init(id: WebhookID, clientID: ClientID) {
+    self.id = id
+    self.clientID = clientID
+  }
 }
 
 /// A webhook with what no answer shows.
