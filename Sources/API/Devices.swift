@@ -45,8 +45,11 @@ extension API {
   }
 
   /// Throws `deviceNotFound`, `notOwner`.
-  func revokeDevice(_ owner: Owner, _ input: DevicePath) async throws(RegistryError) -> NoContent {
-    try await services.devices.revokeDevice(input.id, owner: owner.clientID, change: owner.change)
+  func revokeDevice(
+    _ owner: Owner, _ input: PathAndBody<DevicePath, Revocation>
+  ) async throws(RegistryError) -> NoContent {
+    try await services.devices.revokeDevice(
+      input.path.id, owner: owner.clientID, change: owner.change.because(input.body.reason))
     return NoContent()
   }
 
@@ -56,7 +59,7 @@ extension API {
   ) async throws(RegistryError) -> OK<RotatedDevice> {
     let (id, rotation) = (input.content.path.id, input.content.body)
     let rotated = try await services.idempotency.once(
-      input.key, of: owner.clientID, change: owner.change
+      input.key, of: owner.clientID, change: owner.change.because(rotation.reason)
     ) { (change) async throws(RegistryError) in
       try await services.devices.rotateSecret(
         of: id, owner: owner.clientID, graceSeconds: rotation.graceSeconds, change: change)
@@ -67,17 +70,34 @@ extension API {
   }
 }
 
+extension Member<String?> {
+  /// Why the caller makes a change, for its event.
+  fileprivate static var reason: Member {
+    .optional("reason", .text(atMost: Change.maximumReasonLength), "Why; the event of the change has it.")
+  }
+}
+
+/// The body that revokes a device.
+struct Revocation: JSONInput {
+  let reason: String?
+
+  static let body = JSONBody(
+    "RevocationInput", isOptional: true, .object(Member.reason) { Revocation(reason: $0) })
+}
+
 /// The body that rotates a secret.
 struct Rotation: JSONInput {
   let graceSeconds: Int
+  let reason: String?
 
   static let body = JSONBody(
     "RotationInput", isOptional: true,
     .object(
       .optional(
         "grace_seconds", .integer(in: DeviceService.graceSeconds), default: DeviceService.defaultGraceSeconds,
-        "Seconds that the old secret still works; 0 ends it at once.")
-    ) { Rotation(graceSeconds: $0) })
+        "Seconds that the old secret still works; 0 ends it at once."),
+      Member.reason
+    ) { Rotation(graceSeconds: $0, reason: $1) })
 }
 
 /// The body that names a new or renamed device.

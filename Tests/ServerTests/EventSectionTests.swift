@@ -87,6 +87,26 @@ extension DeviceRegistry {
     }
 
     @Test(arguments: DatabaseKind.allCases)
+    func `The reason of a rotation or revocation is in its event`(_ kind: DatabaseKind) async throws {
+      let registry = try registry(kind)
+      let owner = try await registry.newOwner()
+      let device = try await registry.newSignedDevice(of: owner)
+      let path = "/api/v1/devices/\(device.id)"
+      func post(_ action: String, _ json: Any?) async throws -> HTTPAnswer {
+        try await registry.ask("POST", "\(path)/\(action)", as: owner, json: json)
+      }
+      #expect(try await post("rotate", ["reason": "monthly \u{1F680}"]).status == 200)
+      let tooLong = try await post("revoke", ["reason": String(repeating: "é", count: 201)])
+      #expect(tooLong.status == 400 && tooLong.text.contains("200"))
+      #expect(try await post("revoke", ["reson": "x"]).status == 400)
+      #expect(try await post("revoke", ["reason": String(repeating: "é", count: 200)]).status == 204)
+      let events = try await registry.feed(of: owner, "types=device.secret_rotated,device.revoked", count: 2)
+        .events
+      #expect(
+        events.map { $0["reason"] as? String } == ["monthly \u{1F680}", String(repeating: "é", count: 200)])
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
     func `An event has no secret, hash, payload, ticket or error text`(_ kind: DatabaseKind) async throws {
       let registry = try registry(kind)
       let owner = try await registry.newOwner()

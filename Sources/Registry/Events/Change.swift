@@ -39,7 +39,7 @@ public struct Change: Hashable, Sendable {
   /// The `X-Request-Id` of the request; nil if no request caused the change.
   public let requestID: String?
   /// The reason that the actor gave; nil if none.
-  public let reason: String?
+  public private(set) var reason: String?
   /// The key of the request, which is stored with the change; nil if it has none.
   public private(set) var idempotencyClaim: IdempotencyClaim?
 
@@ -48,6 +48,16 @@ public struct Change: Hashable, Sendable {
     self.time = time
     self.requestID = requestID
     self.reason = reason
+  }
+
+  /// Unicode scalars of a reason.
+  public static let maximumReasonLength = 200
+
+  /// The same change, for a reason.
+  public func because(_ reason: String?) -> Change {
+    var change = self
+    change.reason = reason
+    return change
   }
 
   /// The same change, which uses a key.
