@@ -2,7 +2,7 @@ public import Registry
 
 extension PostgresStore {
   static let eventStatements = [
-    selectEvents.prepared, selectEventsEnd.prepared, removeEvents.prepared,
+    selectEvents.prepared, selectEventsEnd.prepared, selectFirstHidden.prepared, removeEvents.prepared,
     PostgresEventAnnouncements.notify.prepared,
   ]
 
@@ -122,6 +122,19 @@ extension PostgresStore {
   static let selectEventsEnd = PostgresStatement(
     .read, "SELECT epoch::int8, pg_snapshot_xmin(pg_current_snapshot()) FROM event_feed"
   ) { EventPosition(epoch: $0.integer(), transaction: $0.integer() - 1, sequence: .max) }
+
+  public func firstHiddenEvent() async throws(RegistryError) -> Timestamp? {
+    try await firstRow(of: Self.selectFirstHidden)
+  }
+
+  static let selectFirstHidden = PostgresStatement(
+    .read,
+    """
+    SELECT at FROM events
+    WHERE (epoch, transaction) >= ((SELECT epoch FROM event_feed), pg_snapshot_xmin(pg_current_snapshot()))
+    ORDER BY epoch, transaction, sequence LIMIT 1
+    """
+  ) { $0.time() }
 
   public func removeEvents(before time: Timestamp, maximumRows: Int) async throws(RegistryError) -> Int {
     Int(try await firstRow(of: Self.removeEvents, .timestamp(time), .int8(Int64(maximumRows))) ?? 0)

@@ -60,6 +60,9 @@ extension SQLiteStore {
     EventPosition(sequence: $0.integer())
   }
 
+  /// There is one writer, so readers see all that is committed.
+  public func firstHiddenEvent() async throws(RegistryError) -> Timestamp? { nil }
+
   public func removeEvents(before time: Timestamp, maximumRows: Int) async throws(RegistryError) -> Int {
     try await write(Turn(of: nil, .background), .long) { (writer) throws(RegistryError) in
       try writer.transaction { () throws(RegistryError) in

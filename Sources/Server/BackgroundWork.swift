@@ -18,6 +18,7 @@ struct BackgroundWork: Service {
   static let tickMilliseconds = 50
   static let presenceIntervalMilliseconds = 1000
   static let sweepIntervalMilliseconds = 10_000
+  static let feedIntervalMilliseconds = 5000
   /// Rows per statement, and statements per sweep. Small batches let other statements run in between.
   static let sweepBatch = 1000
   static let maximumSweepsInARow = 200
@@ -32,6 +33,7 @@ struct BackgroundWork: Service {
       group.addTask { await every(milliseconds: Self.tickMilliseconds) { live.tick() } }
       group.addTask { await every(milliseconds: Self.presenceIntervalMilliseconds) { await flushPresence() } }
       group.addTask { await every(milliseconds: Self.sweepIntervalMilliseconds) { await sweep() } }
+      group.addTask { await every(milliseconds: Self.feedIntervalMilliseconds) { await measureFeed() } }
     }
     // `loop.run` starts a task that is not cancelled.
     await loop.run { await flushPresence() }
@@ -53,6 +55,9 @@ struct BackgroundWork: Service {
       logger.log(.warning, "presence not written", ["cause": "\(error)"])
     }
   }
+
+  /// An error leaves the last value: other metrics report a database that does not answer.
+  private func measureFeed() async { try? await live.measureFeed(of: store, at: clock.now()) }
 
   private func sweep() async {
     let now = clock.now()

@@ -72,6 +72,9 @@ import Testing
       .joined(separator: "\n")
     #expect(plan.contains("Index Scan using ix_events_client"), "\(plan)")
     #expect(!plan.contains("Seq Scan on events"), "\(plan)")
+    try await session.run("PREPARE hidden AS \(PostgresStore.selectFirstHidden.prepared.sql)")
+    let hidden = try await session.run("EXPLAIN EXECUTE hidden").joined(separator: "\n")
+    #expect(hidden.contains("using events_pkey") && hidden.contains("Index Cond: (ROW("), "\(hidden)")
   }
 
   /// A device for which `expired` signals have expired and `pending` have not.

@@ -20,6 +20,7 @@ import Testing
       try await store.add("fast")
       let hidden = try await store.events(of: alice, after: start, .all, limit: 10, scan: 10)
       #expect(hidden.events.isEmpty && hidden.isLast && hidden.hasHidden)
+      #expect(try await store.firstHiddenEvent() == noon)
       try await slow.run("COMMIT")
       let page = try await store.seenEvents(after: hidden.next)
       #expect(page.events.map(\.type) == ["client.updated", "device.registered"])

@@ -106,6 +106,7 @@ extension UnusableStore {
     of client: ClientID, after position: EventPosition?, _ filter: EventFilter, limit: Int, scan: Int
   ) async throws(RegistryError) -> EventPage { throw error }
   public func eventsEnd() async throws(RegistryError) -> EventPosition { throw error }
+  public func firstHiddenEvent() async throws(RegistryError) -> Timestamp? { throw error }
   public func removeEvents(before time: Timestamp, maximumRows: Int) async throws(RegistryError) -> Int {
     throw error
   }

@@ -16,6 +16,10 @@ public protocol EventStore: Sendable {
   /// The position after every event that readers see now.
   func eventsEnd() async throws(RegistryError) -> EventPosition
 
+  /// When the first event happened that readers do not see yet, because an older transaction still runs; nil if they see
+  /// all.
+  func firstHiddenEvent() async throws(RegistryError) -> Timestamp?
+
   /// Deletes the first events of the feed that happened before a time, and returns how many, at most `maximumRows`. Readers
   /// that were not there yet get `eventsExpired`.
   func removeEvents(before time: Timestamp, maximumRows: Int) async throws(RegistryError) -> Int

@@ -15,6 +15,7 @@ public final class LiveDevices: ChangeObserver {
   let signalIDs = IdentifierSequence()
   let tokenRequests = TokenRequests()
   let runningKeys = RunningKeys()
+  private let feedLag = Atomic<Int64>(0)
   let monotonicMilliseconds: @Sendable () -> Int64
   /// When all parked polls were last woken because changes may have been missed.
   private let lastLook = Mutex(Int64.min)
@@ -119,7 +120,16 @@ public final class LiveDevices: ChangeObserver {
     }
   }
 
+  /// Looks how far readers of events are behind.
+  public func measureFeed(of store: some EventStore, at now: Timestamp) async throws(RegistryError) {
+    let first = try await store.firstHiddenEvent()
+    feedLag.store(first.map { max(0, now - $0) } ?? 0, ordering: .relaxed)
+  }
+
   // MARK: For the metrics
+
+  /// Age of the oldest event that readers did not see yet when `measureFeed` looked last; 0 if they saw all.
+  public var feedLagMilliseconds: Int64 { feedLag.load(ordering: .relaxed) }
 
   /// Devices whose credentials are cached.
   public var rememberedDevices: Int { cache.count }

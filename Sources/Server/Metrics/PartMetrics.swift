@@ -125,6 +125,12 @@ struct PartMetrics {
   func describe(_ live: LiveDevices, _ replay: ReplayProtection) {
     metrics.gauge("parked_polls", "Polls that wait for a signal.") { Double(live.parked.count) }
     metrics.gauge("parked_readers", "Requests that wait for events.") { Double(live.readers.count) }
+    metrics.gauge(
+      "event_feed_lag_seconds",
+      "Age of the oldest event that readers do not see yet, because an older transaction still runs."
+    ) {
+      Double(live.feedLagMilliseconds) / 1000
+    }
     metrics.gauge("verifier_cache_entries", "Devices whose credentials are cached.") {
       Double(live.rememberedDevices)
     }
