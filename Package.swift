@@ -136,7 +136,8 @@ let package = Package(
     // What several suites use: a PostgreSQL and a Redis that the tests start, temporary folders, a socket client,
     // a clock.
     .target(
-      name: "TestSupport", dependencies: ["EventLoop", "HTTP", "Registry"], path: "Tests/TestSupport", swiftSettings: strict),
+      name: "TestSupport", dependencies: ["EventLoop", "HTTP", "Registry"], path: "Tests/TestSupport",
+      swiftSettings: strict),
     suite("EncodingTests", of: ["Encoding"]),
     suite("RegistryTests", of: ["Registry", "SQLiteStore", "EventLoop"]),
     suite("ObservabilityTests", of: ["Observability"]),
@@ -157,7 +158,9 @@ let package = Package(
       golden: [.embedInCode("request-signatures.json")]),
     suite("DeviceRegistryClientTests", of: ["DeviceRegistryClient", "RequestSignature", "Crypto"]),
     suite("HTTPTests", of: ["Encoding", "HTTP", "EventLoop"], scripts: ["h11_reader.py"]),
-    suite("WebhooksTests", of: ["Webhooks", "Crypto", "Encoding", "EventLoop", "Registry", "SQLiteStore"], scripts: ["verify.py"]),
+    suite(
+      "WebhooksTests", of: ["Webhooks", "Crypto", "Encoding", "EventLoop", "Registry", "SQLiteStore"],
+      scripts: ["verify.py"]),
     suite("APITests", of: ["API", "Encoding", "Endpoints", "HTTP", "JSON", "Registry"]),
     // The real program as a process, and what can go wrong around it.
     suite(
@@ -178,7 +181,8 @@ if Context.environment["FUZZING"] != nil {
     .executableTarget(
       name: "fuzz",
       dependencies: [
-        "API", "Crypto", "Encoding", "Endpoints", "HTTP", "HTTPClient", "JSON", "JSONWebToken", "RedisReplayStore",
+        "API", "Crypto", "Encoding", "Endpoints", "HTTP", "HTTPClient", "JSON", "JSONWebToken",
+        "RedisReplayStore",
         "Registry",
         "RequestSignature", "Server", "Webhooks",
       ],
