@@ -24,24 +24,28 @@ extension API {
   }
 
   private func readEvents(of client: ClientID, _ input: EventQuery) async throws(RegistryError) -> EventFeed {
+    let position = input.startsNow ? try await services.events.end() : input.position
     let read = try await services.events.read(
-      of: client, after: input.position, input.filter, limit: input.limit, waitSeconds: input.waitSeconds)
+      of: client, after: position, input.filter, limit: input.limit, waitSeconds: input.waitSeconds)
     return EventFeed(events: read.events, next: read.next, retryAfterSeconds: read.retryAfterSeconds)
   }
 }
 
 /// The query of the feed.
 struct EventQuery: Input {
+  /// Nil for the oldest event that is kept, or if the feed starts now.
   let position: EventPosition?
+  let startsNow: Bool
   let filter: EventFilter
   let limit: Int
   let waitSeconds: Int
 
   private static let after = QueryParameter(
     "after", ["type": "string", "minLength": 1],
-    "The `next` of the page before; without it, the feed begins at the oldest event that is kept.",
-    "must be the next of a page before"
-  ) { text in Base64URL.decode(text[...]).flatMap(EventPosition.init(bytes:)) }
+    "The `next` of the page before, or `now` for what happens from now on; without it, the feed begins at the oldest "
+      + "event that is kept.",
+    "must be the next of a page before, or now"
+  ) { FeedStart($0) }
   private static let types = QueryParameter(
     "types", ["type": "string", "minLength": 1],
     "Types of events, separated by commas: `signal.created`, or `device.*` for all of devices. Default: all.",
@@ -60,11 +64,29 @@ struct EventQuery: Input {
   ])
 
   init(of call: Call) throws(Problem) {
-    position = try call.value(of: Self.after)
+    let start = try call.value(of: Self.after)
+    position = if case .after(let position) = start { position } else { nil }
+    startsNow = if case .now = start { true } else { false }
     let types = try call.value(of: Self.types).map { text throws(Problem) in try EventFilter.types(in: text) }
     filter = EventFilter(types: types, deviceID: try call.value(of: Self.deviceID))
     limit = try call.value(of: Self.limitParameter) ?? EventService.defaultPage
     waitSeconds = try call.value(of: Self.wait) ?? 0
+  }
+}
+
+/// Where a reader begins.
+private enum FeedStart {
+  case now
+  case after(EventPosition)
+
+  init?(_ text: String) {
+    if text == "now" {
+      self = .now
+    } else if let position = Base64URL.decode(text[...]).flatMap(EventPosition.init(bytes:)) {
+      self = .after(position)
+    } else {
+      return nil
+    }
   }
 }
 

@@ -12,6 +12,8 @@ struct Call: Sendable {
   var maximumAnswerBytes = Call.maximumAnswerBytes
   /// Sends it on a new connection: libcurl repeats a request if a connection that it kept closes without an answer.
   var needsNewConnection = false
+  /// The `Idempotency-Key`. Visible ASCII characters.
+  var idempotencyKey: String?
 
   /// Time limit of an answer that the registry does not delay.
   static let timeoutSeconds = 15.0
@@ -43,7 +45,9 @@ struct Answer: Sendable {
   /// Why the answer is not a success. Call it only for answers that are not.
   var failure: RegistryClientError {
     if (300..<400).contains(status) { return .redirected(status: status) }
-    if let problem = Problem(self) { return .problem(problem) }
+    if let problem = Problem(self) {
+      return problem.kind == "cursor-expired" ? .cursorExpired(problem) : .problem(problem)
+    }
     return .unexpectedAnswer(status: status, retryAfterSeconds: retryAfterSeconds)
   }
 }

@@ -45,38 +45,12 @@ public struct DeviceCredentials: Sendable {
       explicit_bzero(buffer.baseAddress!, buffer.count)
       buffer.deallocate()
     }
-    var count = try Self.read(path, into: buffer)
+    var count = try SecretFile.read(path, into: buffer, ifExposed: "rotate the secret").count
     for character in [UInt8(ascii: "\n"), UInt8(ascii: "\r")] where count > 0 && buffer[count - 1] == character
     {
       count -= 1
     }
     try self.init(id: id, secret: UnsafeBufferPointer(buffer.extracting(0..<count)))
-  }
-
-  private static func read(_ path: String, into buffer: UnsafeMutableBufferPointer<UInt8>)
-    throws(RegistryClientError) -> Int
-  {
-    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-    guard descriptor >= 0 else { throw .secretFile(path: path, message: String(cString: strerror(errno))) }
-    defer { close(descriptor) }
-    var status = stat()
-    guard fstat(descriptor, &status) == 0 else {
-      throw .secretFile(path: path, message: String(cString: strerror(errno)))
-    }
-    // A pipe, `<(command)` in a shell, is readable only by this process.
-    let isFile = status.st_mode & S_IFMT == S_IFREG
-    guard !isFile || status.st_mode & 0o077 == 0 else {
-      throw .secretFile(
-        path: path, message: "other users can read it: run chmod 600, and rotate the secret if they did")
-    }
-    var count = 0
-    while count < buffer.count {
-      let piece = Glibc.read(descriptor, buffer.baseAddress! + count, buffer.count - count)
-      guard piece >= 0 else { throw .secretFile(path: path, message: String(cString: strerror(errno))) }
-      guard piece > 0 else { break }
-      count += piece
-    }
-    return count
   }
 }
 

@@ -85,6 +85,24 @@ extension Answer {
       id: members.id, createdAt: members.created_at, expiresAt: members.expires_at, payload: payload)
   }
 
+  /// A part of the feed of events. Throws `malformedAnswer`.
+  func eventPage() throws(RegistryClientError) -> EventPage {
+    struct Members: Decodable {
+      let events: [RegistryEvent]
+      let next: String
+    }
+    let members = try decode(Members.self)
+    guard let texts = JSONText(body).member("events")?.elements, texts.count == members.events.count else {
+      throw .malformedAnswer("events is missing or has the wrong type")
+    }
+    let events = zip(members.events, texts).map { event, text in
+      var event = event
+      event.json = Data(text.bytes)
+      return event
+    }
+    return EventPage(events: events, next: members.next, retryAfterSeconds: retryAfterSeconds)
+  }
+
   /// A signal with its payload and deliveries. Throws `malformedAnswer`.
   func signalDetails() throws(RegistryClientError) -> SignalDetails {
     struct Members: Decodable { let deliveries: [SignalDelivery] }

@@ -3,8 +3,14 @@ public import Foundation
 /// The registry, for the owner of devices.
 ///
 /// Retries requests that fail temporarily, following the `RetryPolicy`, if repeating them is harmless. Registering,
-/// rotating and creating a signal are not: they are retried only if the registry says that it did nothing. After
-/// `unreachable`, `timedOut` or a 503 of these, check whether the request took effect.
+/// rotating and creating a signal or a webhook are not, unless they have an idempotency key: without one, they are
+/// retried only if the registry says that it did nothing. After `unreachable`, `timedOut` or a 503 of these, check
+/// whether the request took effect.
+///
+/// An idempotency key is 1 to 64 visible ASCII characters, for example a UUID, that name one request. A request that is
+/// repeated with the key within 24 hours, by this library or by its caller, does nothing again. If the answer with a
+/// secret is lost, repeating the request throws a `problem` of kind `secret-already-shown`, which has the id of the
+/// device or the webhook.
 public final class OwnerClient: Sendable {
   let exchange: OwnerExchange
 
@@ -40,15 +46,31 @@ public final class OwnerClient: Sendable {
   }
 }
 
+extension OwnerClient {
+  /// As above, with the token in a file that only its owner can read. The file is read before each request, so that an
+  /// expiring token can be renewed: replace the file. A pipe is read once. Throws `secretFile`.
+  public convenience init(
+    url: String, tokenFile: String, allowsInsecureHTTP: Bool = false, caFile: String? = nil,
+    retries: RetryPolicy = RetryPolicy(), system: ClientSystem = ClientSystem()
+  ) throws(RegistryClientError) {
+    let file = try TokenFile(path: tokenFile)
+    try self.init(
+      url: url, allowsInsecureHTTP: allowsInsecureHTTP, caFile: caFile, retries: retries, system: system
+    ) { try file.token() }
+  }
+}
+
 // MARK: - Devices
 
 extension OwnerClient {
   /// Registers a device and returns it with its secret, which is shown only once. Throws a `problem` of kind
   /// `device-name-taken` if another device of the owner has this name, or `too-many-devices`.
-  public func register(name: String) async throws(RegistryClientError) -> RegisteredDevice {
+  public func register(
+    name: String, idempotencyKey: String? = nil
+  ) async throws(RegistryClientError) -> RegisteredDevice {
     struct Body: Encodable { let device_name: String }
     let call = Call(method: "POST", target: "/api/v1/devices", body: try .json(Body(device_name: name), "name"))
-    return try await exchange.performOnceAtMost(call).decode()
+    return try await exchange.create(call, idempotencyKey: idempotencyKey).decode()
   }
 
   /// The owner's devices, active and revoked, oldest first. Pages are fetched as elements are read.
@@ -79,13 +101,13 @@ extension OwnerClient {
 
   /// Gives a device a new secret. The old one works until the new one is first used, at most `graceSeconds` (0 to
   /// 86,400; nil means a day). Throws as `rename` does.
-  public func rotate(_ id: String, graceSeconds: Int? = nil) async throws(RegistryClientError)
-    -> RegisteredDevice
-  {
+  public func rotate(
+    _ id: String, graceSeconds: Int? = nil, idempotencyKey: String? = nil
+  ) async throws(RegistryClientError) -> RegisteredDevice {
     struct Body: Encodable { let grace_seconds: Int }
     var call = Call(method: "POST", target: try .device(id) + "/rotate")
     if let graceSeconds { call.body = try .json(Body(grace_seconds: graceSeconds), "graceSeconds") }
-    return try await exchange.performOnceAtMost(call).decode()
+    return try await exchange.create(call, idempotencyKey: idempotencyKey).decode()
   }
 }
 
@@ -95,9 +117,9 @@ extension OwnerClient {
   /// Creates a signal that is delivered for `ttlSeconds` (1 to 604,800; nil means an hour). The payload is a JSON
   /// object of at most 16 KiB. Throws a `problem` with 403, 404 or 409 if a device is another owner's, unknown or
   /// revoked; then nothing is created.
-  public func createSignal(to recipients: SignalRecipients, payloadJSON: Data, ttlSeconds: Int? = nil)
-    async throws(RegistryClientError) -> Signal
-  {
+  public func createSignal(
+    to recipients: SignalRecipients, payloadJSON: Data, ttlSeconds: Int? = nil, idempotencyKey: String? = nil
+  ) async throws(RegistryClientError) -> Signal {
     // Other text could end the member and add further ones.
     guard (try? JSONSerialization.jsonObject(with: payloadJSON)) is [String: Any] else {
       throw .invalidArgument(name: "payload", message: "must be a JSON object in UTF-8")
@@ -110,18 +132,19 @@ extension OwnerClient {
     if let ttlSeconds { body += Data(#","ttl_seconds":\#(ttlSeconds)"#.utf8) }
     body += Data("}".utf8)
     let call = Call(method: "POST", target: "/api/v1/signals", body: body)
-    return try await exchange.performOnceAtMost(call).decode()
+    return try await exchange.create(call, idempotencyKey: idempotencyKey).decode()
   }
 
   /// As above, with a value that is encoded as a JSON object.
   public func createSignal(
     to recipients: SignalRecipients, payload: some Encodable, ttlSeconds: Int? = nil,
-    encoder: JSONEncoder = JSONEncoder()
+    idempotencyKey: String? = nil, encoder: JSONEncoder = JSONEncoder()
   ) async throws(RegistryClientError) -> Signal {
     guard let json = try? encoder.encode(payload) else {
       throw .invalidArgument(name: "payload", message: "cannot be written as JSON")
     }
-    return try await createSignal(to: recipients, payloadJSON: json, ttlSeconds: ttlSeconds)
+    return try await createSignal(
+      to: recipients, payloadJSON: json, ttlSeconds: ttlSeconds, idempotencyKey: idempotencyKey)
   }
 
   /// The owner's signals, newest first. Pages are fetched as elements are read.

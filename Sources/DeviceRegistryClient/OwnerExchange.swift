@@ -6,7 +6,7 @@ final class OwnerExchange: Sendable {
   private let transport: Transport
   private let token: @Sendable () async throws -> String
   private let retries: RetryPolicy
-  private let system: ClientSystem
+  let system: ClientSystem
 
   init(
     transport: Transport, token: @escaping @Sendable () async throws -> String, retries: RetryPolicy,
@@ -23,8 +23,36 @@ final class OwnerExchange: Sendable {
     try await perform(call) { $0.isTransient }
   }
 
+  /// Sends a request that creates something. With a key, repeating it does nothing again, so it is retried like any
+  /// other, with the same key. Throws `invalidArgument` for a malformed key.
+  func create(_ call: Call, idempotencyKey: String?) async throws(RegistryClientError) -> Answer {
+    guard let idempotencyKey else { return try await performOnceAtMost(call) }
+    // A line break would start another header field.
+    guard Self.idempotencyKeyLengths.contains(idempotencyKey.utf8.count),
+      idempotencyKey.utf8.allSatisfy(\.isVisible)
+    else {
+      throw .invalidArgument(
+        name: "idempotencyKey",
+        message: "must be 1 to \(Self.idempotencyKeyLengths.upperBound) visible ASCII characters without spaces"
+      )
+    }
+    var call = call
+    call.idempotencyKey = idempotencyKey
+    return try await perform(call) { $0.isTransient || $0.isInProgress }
+  }
+
+  private static let idempotencyKeyLengths = 1...64
+
+  /// Sends a request without retries.
+  func performOnce(_ call: Call) async throws(RegistryClientError) -> Answer { try await attempt(call) }
+
+  /// Waits after a number of failures in a row. Throws `cancelled`.
+  func pause(afterFailures failures: Int, retryAfterSeconds: Int64?) async throws(RegistryClientError) {
+    try await retries.pause(on: system, afterFailures: failures, retryAfterSeconds: retryAfterSeconds)
+  }
+
   /// Sends a request that must not be repeated: retries only if the registry certainly did nothing.
-  func performOnceAtMost(_ call: Call) async throws(RegistryClientError) -> Answer {
+  private func performOnceAtMost(_ call: Call) async throws(RegistryClientError) -> Answer {
     var call = call
     call.needsNewConnection = true
     return try await perform(call) { $0.isRefusalForNow }
@@ -40,12 +68,20 @@ final class OwnerExchange: Sendable {
 
   private func attempt(_ call: Call) async throws(RegistryClientError) -> Answer {
     let token: String
-    do { token = try await self.token() } catch { throw .tokenUnavailable("\(error)") }
+    do {
+      token = try await self.token()
+    } catch let error as RegistryClientError {
+      throw error
+    } catch {
+      throw .tokenUnavailable("\(error)")
+    }
     // RFC 6750, section 2.1. A line break would start another header field.
     guard !token.isEmpty, token.utf8.allSatisfy(\.isVisible) else {
       throw .invalidArgument(name: "token", message: "must be visible ASCII characters without spaces")
     }
-    let answer = try await transport.exchange(call, fields: [("Authorization", "Bearer \(token)")])
+    var fields = [(name: "Authorization", value: "Bearer \(token)")]
+    if let key = call.idempotencyKey { fields.append(("Idempotency-Key", key)) }
+    let answer = try await transport.exchange(call, fields: fields)
     guard answer.isSuccess else { throw answer.failure }
     return answer
   }

@@ -18,6 +18,10 @@ public struct Problem: Error, Hashable, Sendable {
   public let serverTime: Date?
   /// The seconds to wait before the next request.
   public let retryAfterSeconds: Int64?
+  /// The device whose secret an earlier request with the same idempotency key was answered with.
+  public let deviceID: String?
+  /// The same, for a webhook.
+  public let webhookID: String?
 
   /// A value that was missing or wrong.
   public struct FieldError: Hashable, Sendable, Decodable {
@@ -48,16 +52,20 @@ extension Problem {
     errors = members.errors ?? []
     serverTime = members.serverTime
     retryAfterSeconds = answer.retryAfterSeconds
+    deviceID = members.deviceID
+    webhookID = members.webhookID
   }
 
   private struct Members: Decodable {
-    let type, title, detail, requestID: String?
+    let type, title, detail, requestID, deviceID, webhookID: String?
     let errors: [FieldError]?
     let serverTime: Date?
 
     enum CodingKeys: String, CodingKey {
       case type, title, detail, errors
       case requestID = "request_id"
+      case deviceID = "device_id"
+      case webhookID = "webhook_id"
       case serverTime = "server_time"
     }
 
@@ -67,6 +75,8 @@ extension Problem {
       title = try? members.decode(String.self, forKey: .title)
       detail = try? members.decode(String.self, forKey: .detail)
       requestID = try? members.decode(String.self, forKey: .requestID)
+      deviceID = try? members.decode(String.self, forKey: .deviceID)
+      webhookID = try? members.decode(String.self, forKey: .webhookID)
       errors = try? members.decode([FieldError].self, forKey: .errors)
       serverTime = try? members.decode(Date.self, forKey: .serverTime)
     }

@@ -4,7 +4,7 @@ public enum RegistryClientError: Error, Hashable, Sendable {
   case invalidURL(String)
   /// An argument is malformed; nothing was sent.
   case invalidArgument(name: String, message: String)
-  /// The file of a device's secret cannot be read.
+  /// The file of a device's secret or an owner's token cannot be read.
   case secretFile(path: String, message: String)
   /// The closure that returns the owner's token threw.
   case tokenUnavailable(String)
@@ -18,6 +18,9 @@ public enum RegistryClientError: Error, Hashable, Sendable {
   case cancelled
   /// The registry refused the request.
   case problem(Problem)
+  /// Events after the cursor were deleted by the retention, or the database was replaced by an older one. Read the
+  /// present state, and begin again without the cursor.
+  case cursorExpired(Problem)
   /// The answer is not the registry's: for example, a proxy answered.
   case unexpectedAnswer(status: Int, retryAfterSeconds: Int64?)
   /// A redirect. It is not followed, because that would send a signature or a token elsewhere.
@@ -39,8 +42,8 @@ extension RegistryClientError {
       // Our nonces are new. If the registry has seen one, something on the network sent the request twice.
       Self.transientStatuses.contains(problem.status) || problem.kind == "replayed"
     case .unexpectedAnswer(let status, _): Self.transientStatuses.contains(status)
-    case .invalidURL, .invalidArgument, .secretFile, .tokenUnavailable, .untrusted, .cancelled, .redirected,
-      .notAuthentic, .answerTooLarge, .malformedAnswer:
+    case .invalidURL, .invalidArgument, .secretFile, .tokenUnavailable, .untrusted, .cancelled, .cursorExpired,
+      .redirected, .notAuthentic, .answerTooLarge, .malformedAnswer:
       false
     }
   }
@@ -51,6 +54,11 @@ extension RegistryClientError {
     case .problem(let problem): problem.status == 429 || problem.kind == "overloaded"
     default: false
     }
+  }
+
+  /// Whether a request with the same idempotency key has not ended.
+  var isInProgress: Bool {
+    if case .problem(let problem) = self { problem.kind == "idempotency-in-progress" } else { false }
   }
 
   private static let transientStatuses: Set<Int> = [429, 500, 502, 503, 504]
@@ -70,7 +78,7 @@ extension RegistryClientError: CustomStringConvertible {
     switch self {
     case .invalidURL(let message): "the registry's URL cannot be used: \(message)"
     case .invalidArgument(let name, let message): "\(name) \(message)"
-    case .secretFile(let path, let message): "cannot read the secret from \(path): \(message)"
+    case .secretFile(let path, let message): "cannot read \(path): \(message)"
     case .tokenUnavailable(let message): "no token is available: \(message)"
     case .unreachable(let message): "cannot reach the registry: \(message)"
     case .untrusted(let message):
@@ -78,7 +86,7 @@ extension RegistryClientError: CustomStringConvertible {
         + "(--ca-file or SSL_CERT_FILE; in Swift: caFile)"
     case .timedOut(let seconds): "no answer in \(seconds) s; try again"
     case .cancelled: "cancelled"
-    case .problem(let problem): problem.description
+    case .problem(let problem), .cursorExpired(let problem): problem.description
     case .unexpectedAnswer(let status, _):
       "status \(status) without a problem document: is this the registry's URL, or did a proxy answer?"
     case .redirected(let status):

@@ -128,7 +128,7 @@ extension OwnerClient {
   ///
   /// Throws a `problem` of kind `sealing-key-missing` or `too-many-webhooks`.
   public func createWebhook(
-    url: String, types: [String]? = nil, description: String? = nil
+    url: String, types: [String]? = nil, description: String? = nil, idempotencyKey: String? = nil
   ) async throws(RegistryClientError) -> CreatedWebhook {
     struct Body: Encodable {
       let url: String
@@ -136,8 +136,8 @@ extension OwnerClient {
       let description: String?
     }
     let body = try Data.json(Body(url: url, types: types, description: description), "webhook")
-    return try await exchange.performOnceAtMost(Call(method: "POST", target: Self.webhooksPath, body: body))
-      .decode()
+    let call = Call(method: "POST", target: Self.webhooksPath, body: body)
+    return try await exchange.create(call, idempotencyKey: idempotencyKey).decode()
   }
 
   /// The owner's webhooks, oldest first.
@@ -147,16 +147,14 @@ extension OwnerClient {
 
   /// One webhook. Throws a `problem` with 404 if it does not exist, or 403 if it is another owner's.
   public func webhook(_ id: String) async throws(RegistryClientError) -> Webhook {
-    try await exchange.perform(Call(method: "GET", target: try Self.path(ofWebhook: id))).decode()
+    try await answer(onWebhook: id).decode()
   }
 
   /// Changes a webhook. Throws as `webhook` does.
   @discardableResult
   public func changeWebhook(_ id: String, _ change: WebhookChange) async throws(RegistryClientError) -> Webhook
   {
-    let body = try Data.json(change, "change")
-    return try await exchange.perform(Call(method: "PATCH", target: try Self.path(ofWebhook: id), body: body))
-      .decode()
+    try await answer(toChange: change, ofWebhook: id).decode()
   }
 
   /// Deletes a webhook and the log of its deliveries. Throws as `webhook` does.
@@ -166,10 +164,7 @@ extension OwnerClient {
 
   /// Posts a test event, and returns what the receiver answered. Throws as `webhook` does.
   public func testWebhook(_ id: String) async throws(RegistryClientError) -> WebhookDelivery {
-    var call = Call(method: "POST", target: try Self.path(ofWebhook: id) + "/test")
-    // The registry waits 10 s for the receiver.
-    call.timeoutSeconds = 20
-    return try await exchange.perform(call).decode()
+    try await answer(toTestOfWebhook: id).decode()
   }
 
   /// The last attempts to deliver events, newest first. Pages are fetched as elements are read.
@@ -179,10 +174,9 @@ extension OwnerClient {
       target: try Self.path(ofWebhook: id) + "/deliveries?limit=\(Self.webhookDeliveryPageSize)")
   }
 
-  /// Delivers again all events after a position of the feed. Throws as `webhook` does, and a `problem` of kind
-  /// `cursor-expired`.
+  /// Delivers again all events after a position of the feed. Throws as `webhook` does, and `cursorExpired`.
   ///
-  /// - Parameter cursor: a `next` of `GET /api/v1/events`.
+  /// - Parameter cursor: the `next` of an `EventPage`.
   @discardableResult
   public func redeliver(_ id: String, after cursor: String) async throws(RegistryClientError) -> Webhook {
     struct Body: Encodable { let after: String }
@@ -191,7 +185,45 @@ extension OwnerClient {
     return try await exchange.perform(Call(method: "POST", target: target, body: body)).decode()
   }
 
+  private func answer(onWebhook id: String) async throws(RegistryClientError) -> Answer {
+    try await exchange.perform(Call(method: "GET", target: try Self.path(ofWebhook: id)))
+  }
+
+  private func answer(
+    toChange change: WebhookChange, ofWebhook id: String
+  ) async throws(RegistryClientError) -> Answer {
+    let body = try Data.json(change, "change")
+    return try await exchange.perform(Call(method: "PATCH", target: try Self.path(ofWebhook: id), body: body))
+  }
+
+  private func answer(toTestOfWebhook id: String) async throws(RegistryClientError) -> Answer {
+    var call = Call(method: "POST", target: try Self.path(ofWebhook: id) + "/test")
+    // The registry waits 10 s for the receiver.
+    call.timeoutSeconds = 20
+    return try await exchange.perform(call)
+  }
+
   private static func path(ofWebhook id: String) throws(RegistryClientError) -> String {
     "\(webhooksPath)/\(try String.pathID(id))"
+  }
+}
+
+// MARK: - For the command line
+
+// The registry's answers byte for byte.
+extension OwnerClient {
+  package func webhookJSON(_ id: String) async throws(RegistryClientError) -> Data {
+    try await answer(onWebhook: id).body
+  }
+
+  package func enableWebhookJSON(_ id: String) async throws(RegistryClientError) -> Data {
+    try await answer(toChange: WebhookChange(isEnabled: true), ofWebhook: id).body
+  }
+
+  package func testWebhookJSON(
+    _ id: String
+  ) async throws(RegistryClientError) -> (delivery: WebhookDelivery, json: Data) {
+    let answer = try await answer(toTestOfWebhook: id)
+    return (try answer.decode(), answer.body)
   }
 }

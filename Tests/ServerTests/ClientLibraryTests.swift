@@ -120,6 +120,78 @@ extension DeviceRegistry {
       }
     }
 
+    // MARK: The owner
+
+    private static func owner(_ owner: TestOwner, at registry: TestRegistry) throws -> OwnerClient {
+      try OwnerClient(url: "http://127.0.0.1:\(registry.client.port)", token: owner.token)
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
+    func `An owner reads the feed from its beginning, and follows it from now on`(_ kind: DatabaseKind)
+      async throws
+    {
+      let registry = try registry(kind)
+      let owner = try await registry.newOwner()
+      let client = try Self.owner(owner, at: registry)
+      let device = try await client.register(name: "EA-1").device
+      _ = try await registry.feed(of: owner, count: 2)
+      let all = try await client.events(types: ["client.created", "device.*"])
+      #expect(all.events.map(\.type) == ["client.created", "device.registered"])
+      #expect(all.events.last?.deviceID == device.id && all.events.last?.actor.id == owner.id)
+      let part = try await client.events(limit: 1)
+      #expect(part.events == [all.events[0]])
+      #expect(try await client.events(after: part.next).events == [all.events[1]])
+
+      var pages = client.eventPages(after: OwnerClient.now).makeAsyncIterator()
+      #expect(try await pages.next()?.events == [])
+      try await client.rename(device.id, to: "EA-2")
+      try await client.revoke(device.id)
+      var seen: [RegistryEvent] = []
+      while seen.count < 2, let page = try await pages.next() { seen += page.events }
+      #expect(seen.map(\.type) == ["device.updated", "device.revoked"])
+      let name = seen.first?.changes?["device_name"]
+      #expect(name?.old == .text("EA-1") && name?.new == .text("EA-2"))
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
+    func `The feed ends with a separate error for an expired cursor`(_ kind: DatabaseKind) async throws {
+      let registry = try registry(kind)
+      let client = try Self.owner(await registry.newOwner(), at: registry)
+      let unknown = Data(repeating: 0x7F, count: 24).base64EncodedString()
+        .replacing("+", with: "-").replacing("/", with: "_")
+      var pages = client.eventPages(after: unknown).makeAsyncIterator()
+      do throws(RegistryClientError) {
+        _ = try await pages.next()
+        Issue.record("no error")
+      } catch {
+        guard case .cursorExpired(let problem) = error else {
+          Issue.record("\(error)")
+          return
+        }
+        #expect(problem.status == 410 && problem.detail.contains("Begin again without `after`"), "\(problem)")
+      }
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
+    func `An owner's request with a key is done once`(_ kind: DatabaseKind) async throws {
+      let registry = try registry(kind)
+      let client = try Self.owner(await registry.newOwner(), at: registry)
+      let device = try await client.register(name: "EA-1", idempotencyKey: "a").device
+      do throws(RegistryClientError) {
+        _ = try await client.register(name: "EA-1", idempotencyKey: "a")
+        Issue.record("no error")
+      } catch {
+        guard case .problem(let problem) = error else {
+          Issue.record("\(error)")
+          return
+        }
+        #expect(problem.kind == "secret-already-shown" && problem.deviceID == device.id)
+      }
+      let sent = try await client.createSignal(to: .all, payload: ["a": 1], idempotencyKey: "b")
+      #expect(try await client.createSignal(to: .all, payload: ["a": 1], idempotencyKey: "b") == sent)
+      #expect(try await client.listSignals().map(\.id) == [sent.id])
+    }
+
     // MARK: The command and the example
 
     /// A file with the secret, its owner's alone.

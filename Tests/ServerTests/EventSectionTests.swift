@@ -157,6 +157,20 @@ extension DeviceRegistry {
     }
 
     @Test(arguments: DatabaseKind.allCases)
+    func `A reader from now on gets only what happens from now on`(_ kind: DatabaseKind) async throws {
+      let registry = try registry(kind)
+      let owner = try await registry.newOwner()
+      _ = try await registry.feed(of: owner, count: 1)
+      let start = try await registry.feed(of: owner, after: "now")
+      #expect(start.events.isEmpty)
+      _ = try await registry.newDevice(of: owner)
+      #expect(try await registry.feed(of: owner, after: start.next, count: 1).types == ["device.registered"])
+      let unknown = try await registry.ask(
+        "GET", "/api/v1/clients/nobody/events?after=now", token: TestRegistry.administrator)
+      #expect(unknown.status == 404)
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
     func `Another client's cursor shows nothing of that client, and another's events are not listed`(
       _ kind: DatabaseKind
     ) async throws {

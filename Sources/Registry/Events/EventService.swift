@@ -62,6 +62,9 @@ public struct EventService: Sendable {
     }
   }
 
+  /// The position after every event that readers see now.
+  public func end() async throws(RegistryError) -> EventPosition { try await store.eventsEnd() }
+
   private func page(
     of client: ClientID, after position: EventPosition?, _ filter: EventFilter, _ limit: Int
   ) async throws(RegistryError) -> EventPage {
