@@ -11,7 +11,7 @@ help:
 	@echo 'make test-asan, make test-tsan   run the suites under Address Sanitizer, Thread Sanitizer'
 	@echo 'make bench    compares the service with its limits and FastAPI (BENCH_CASES, BENCH_SECONDS, BENCH_ROUNDS)'
 	@echo 'make bench-micro   measures the parts of one request, in nanoseconds and allocations'
-	@echo 'make build    builds .build/release/device-registry and .build/release/device-registry-device'
+	@echo 'make build    builds device-registry, device-registry-device and device-registry-owner in .build/release'
 	@echo 'make deb      builds a Debian package that contains the Swift runtime, and prints its path'
 	@echo 'make lint     checks layout, style and prose (swift format, scripts/prose.txt)'
 	@echo 'make format   formats the code'
@@ -24,6 +24,7 @@ build:
 	@scripts/install-packages.sh build
 	swift build -c release --product device-registry
 	swift build -c release --product device-registry-device
+	swift build -c release --product device-registry-owner
 
 deb:
 	@scripts/install-packages.sh build package

@@ -48,6 +48,7 @@ let package = Package(
   products: [
     .executable(name: "device-registry", targets: ["device-registry"]),
     .executable(name: "device-registry-device", targets: ["device-registry-device"]),
+    .executable(name: "device-registry-owner", targets: ["device-registry-owner"]),
     .library(name: "DeviceRegistryClient", targets: ["DeviceRegistryClient"]),
   ],
   targets: [
@@ -110,11 +111,13 @@ let package = Package(
       ]),
     .executableTarget(name: "device-registry", dependencies: ["Server"], swiftSettings: strict),
 
-    // The client library, which knows nothing about the server, and the program of `device-registry device`. It shares
-    // libcurl with HTTPClient, which needs the server's loop.
+    // The client library, which knows nothing about the server, and the programs of `device-registry device`, and of
+    // `device-registry events` and `webhooks`. It shares libcurl with HTTPClient, which needs the server's loop.
     room("DeviceRegistryClient", knows: ["Curl", "Encoding", "RequestSignature", "CCurl"], isInClient: true),
     .executableTarget(
       name: "device-registry-device", dependencies: ["DeviceRegistryClient"], swiftSettings: strict),
+    .executableTarget(
+      name: "device-registry-owner", dependencies: ["DeviceRegistryClient"], swiftSettings: strict),
 
     // What `make bench` runs, beside Benchmarks/run.py.
     .systemLibrary(name: "CEpoll", path: "Benchmarks/CEpoll"),

@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-products="device-registry device-registry-device"
+products="device-registry device-registry-device device-registry-owner"
 made=.build/package
 
 # -z now: the dynamic linker resolves all symbols at start, and their table is read-only afterwards.

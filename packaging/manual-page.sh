@@ -15,7 +15,7 @@ version=$("$program" --version)
 cat <<END
 .TH DEVICE\-REGISTRY 8 "$(date -u -d "@${SOURCE_DATE_EPOCH:-$(date +%s)}" +%Y-%m-%d)" "$version" "Device registry"
 .SH NAME
-device\-registry, device\-registry\-admin, device\-registry\-device \- registry of trading terminals
+device\-registry, device\-registry\-admin, device\-registry\-device, device\-registry\-owner \- registry of trading terminals
 .SH DESCRIPTION
 END
 "$program" --help | literally
@@ -34,6 +34,12 @@ Runs the same commands with the service's user, settings and data. Only for root
 .SH DEVICE\-REGISTRY\-DEVICE
 Is started by
 .BR "device\-registry device" ,
+not by hand.
+.SH DEVICE\-REGISTRY\-OWNER
+Is started by
+.B device\-registry events
+and
+.BR "device\-registry webhooks" ,
 not by hand.
 .SH FILES
 .TP

@@ -3,7 +3,7 @@ internal import Glibc
 
 /// The commands of `device-registry`.
 enum Command: String, CaseIterable {
-  case serve, migrate, client, token, seal, webhook, device
+  case serve, migrate, client, token, seal, events, webhooks, webhook, device
 
   var summary: String {
     switch self {
@@ -12,6 +12,8 @@ enum Command: String, CaseIterable {
     case .client: "add, list or remove clients"
     case .seal: "seal the secrets in the database, or change the key"
     case .token: "print a JWT signed with JWT_SECRET"
+    case .events: "print a client's events as they happen"
+    case .webhooks: "list, create, test, delete or enable a client's webhooks"
     case .webhook: "receive a webhook's deliveries and print them, to try it"
     case .device: "call the registry as a device: whoami, poll or ack"
     }
@@ -24,6 +26,8 @@ enum Command: String, CaseIterable {
     case .client: ClientCommand.help
     case .token: TokenCommand.help
     case .seal: SealCommand.help
+    case .events: EventsCommand.help
+    case .webhooks: WebhooksCommand.help
     case .webhook: WebhookCommand.help
     case .device: DeviceCommand.help
     }
@@ -36,8 +40,10 @@ enum Command: String, CaseIterable {
     case .client: try await ClientCommand.run(arguments, environment: environment)
     case .token: try await TokenCommand.run(arguments, environment: environment)
     case .seal: try await SealCommand.run(arguments, environment: environment)
+    case .events: try EventsCommand.run(arguments, environment: environment)
+    case .webhooks: try WebhooksCommand.run(arguments, environment: environment)
     case .webhook: try await WebhookCommand.run(arguments, environment: environment)
-    case .device: try DeviceCommand.run(arguments)
+    case .device: try DeviceCommand.run(arguments, environment: environment)
     }
   }
 }

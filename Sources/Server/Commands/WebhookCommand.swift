@@ -33,7 +33,8 @@ enum WebhookCommand {
 
   static func run(_ arguments: [String], environment: [String: String]) async throws {
     guard arguments.first == "listen" else {
-      throw UsageError("the first argument must be listen; usage: \(usage)")
+      throw UsageError(
+        "the first argument must be listen (device-registry webhooks manages webhooks); usage: \(usage)")
     }
     let arguments = try Arguments(
       Array(arguments.dropFirst()), flags: [listen, secretFile], environment: environment)
