@@ -50,6 +50,8 @@ func feedCursor(_ input: [UInt8]) {
   testCursor(text, DeviceCursor.self, of: "/api/v1/devices")
   testCursor(text, SignalCursor.self, of: "/api/v1/signals")
   testCursor(text, ClientCursor.self, of: "/api/v1/clients")
+  testCursor(text, DeliveryCursor.self, of: "/api/v1/webhooks/{id}/deliveries")
+  testEventQuery(text)
   if let id = DeviceID(text) { demand(same(id.description, text.lowercased()), "an id is read otherwise") }
 }
 
@@ -63,6 +65,43 @@ private func testCursor<Cursor: PageCursor & Equatable>(_ text: String, _ type: 
       .input(PageInput<Cursor>.self)
   else { fatalError("the link to the next page cannot be read") }
   demand(again.cursor == cursor && again.limit == 7, "the link to the next page leads elsewhere")
+}
+
+/// The feed of events: where it begins is written back unchanged, and the types are those that exist, each once.
+private func testEventQuery(_ text: String) {
+  func read(_ name: String) -> EventQuery? {
+    try? call(
+      request("/api/v1/events", query: "\(name)=\(PercentEncoding.encode(text))"), of: "/api/v1/events"
+    ).input(EventQuery.self)
+  }
+  if let query = read("after") {
+    let written = query.position.map { Base64URL.encode($0.bytes) }
+    demand(query.startsNow == (written == nil), "a feed has two beginnings, or none")
+    demand(same(written ?? "now", text), "a position has a second spelling")
+    demand(query.filter == .all, "a position is a filter")
+  }
+  if let query = read("types") {
+    guard let types = query.filter.types else { fatalError("types are no filter") }
+    demand(query.position == nil && !query.startsNow, "types are a position")
+    demand(!types.isEmpty && Set(types).count == types.count, "no type, or one twice")
+    demand(types.allSatisfy { EventFilter.types(matching: $0) == [$0] }, "a type that does not exist")
+    let patterns = text.split(separator: ",")
+    for type in types {
+      demand(
+        patterns.contains { $0 == type || ($0.hasSuffix(".*") && type.hasPrefix($0.dropLast())) },
+        "a type that was not asked for")
+    }
+  }
+  demand(read("cursor") == nil, "a parameter that does not exist is read")
+  // Repeated deliveries begin at a position too, in a body.
+  let body = json { $0.member("after", text) }
+  let redelivery = try? call(
+    request(fields: [("content-type", "application/json")], body: body), of: "/api/v1/webhooks/{id}/redeliver",
+    method: "POST"
+  ).input(Redelivery.self)
+  if let redelivery {
+    demand(same(Base64URL.encode(redelivery.position.bytes), text), "a position has a second spelling")
+  }
 }
 
 /// A body, read by every route with a JSON body.
