@@ -117,6 +117,39 @@ private final class FeedTally: Sendable {
   }
 
   @Test(arguments: DatabaseKind.allCases)
+  func `Of sixteen requests with one idempotency key at two, one creates, and the others do nothing`(
+    _ kind: DatabaseKind
+  ) async throws {
+    try await TwoRegistries.with(kind) { two in
+      let device = try await two.left.newSignedDevice(of: two.owner)
+      let answers = try await Self.sendSixteenTimes(two)
+      let created = answers.filter { $0.status == 201 }
+      #expect(created.count { $0.value(of: "idempotency-replayed") == nil } == 1)
+      #expect(Set(created.map(\.text)).count == 1)
+      #expect(answers.allSatisfy { $0.status == 201 || $0.text.contains("/idempotency-in-progress") })
+      #expect(try await two.left.polledIDs(device).count == 1)
+    }
+  }
+
+  /// Sends a signal to all sixteen times at once, with the same key and body.
+  private static func sendSixteenTimes(_ two: TwoRegistries) async throws -> [HTTPAnswer] {
+    let fields = [
+      ("Authorization", "Bearer \(two.owner.token)"), ("Content-Type", "application/json"),
+      ("Idempotency-Key", "one"),
+    ]
+    let registries = (0..<16).map { $0.isMultiple(of: 2) ? two.left : two.right }
+    return try await withThrowingTaskGroup { group in
+      for registry in registries {
+        group.addTask {
+          try await registry.client.send(
+            "POST", "/api/v1/signals", fields: fields, body: Array(#"{"payload": {"a": 1}, "all": true}"#.utf8))
+        }
+      }
+      return try await group.reduce(into: [HTTPAnswer]()) { $0.append($1) }
+    }
+  }
+
+  @Test(arguments: DatabaseKind.allCases)
   func `An event that one recorded wakes the reader that waits at the other`(_ kind: DatabaseKind) async throws
   {
     try await TwoRegistries.with(kind) { two in
