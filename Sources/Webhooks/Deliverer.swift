@@ -206,7 +206,7 @@ public final class Deliverer: Service, @unchecked Sendable {
     let secret = try WebhookSecret(sealed: found.sealedSecret, of: id, with: sealer)
     var turn = DeliveryTurn(
       found, secret: secret, store: store, receivers: receivers, clock: clock, random: random,
-      mayGoOn: { [self] in !Task.isCancelled && holdsLock() }, report: report)
+      mayContinue: { [self] in !Task.isCancelled && holdsLock() }, report: report)
     return try await turn.run()
   }
 }

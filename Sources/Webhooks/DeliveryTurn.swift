@@ -5,11 +5,9 @@ internal import Registry
 struct DeliveryTurn {
   /// Events of one read, and deliveries of one write.
   static let maximumBatch = 100
-  /// Events that one read may leave out.
-  static let maximumScan = 2000
   /// A delivery is written at most this long after it, plus the time of one attempt.
   static let writeIntervalMilliseconds: Int64 = 1000
-  /// After this time the webhook waits again, behind those that wait.
+  /// After this time the webhook waits again, after those that wait.
   static let maximumMilliseconds: Int64 = 10_000
   /// A position that advanced by fewer events is not written unless something was delivered.
   static let unwrittenEvents: Int64 = 1000
@@ -20,7 +18,7 @@ struct DeliveryTurn {
   private let receivers: Receivers
   private let clock: any Clock
   private let random: any RandomSource
-  private let mayGoOn: () -> Bool
+  private let mayContinue: () -> Bool
   private let report: (DeliveryReport) -> Void
 
   private var version: Int64
@@ -32,7 +30,7 @@ struct DeliveryTurn {
 
   init(
     _ deliverable: DeliverableWebhook, secret: WebhookSecret, store: any RegistryStore, receivers: Receivers,
-    clock: any Clock, random: any RandomSource, mayGoOn: @escaping () -> Bool,
+    clock: any Clock, random: any RandomSource, mayContinue: @escaping () -> Bool,
     report: @escaping (DeliveryReport) -> Void
   ) {
     webhook = deliverable.webhook
@@ -44,7 +42,7 @@ struct DeliveryTurn {
     self.receivers = receivers
     self.clock = clock
     self.random = random
-    self.mayGoOn = mayGoOn
+    self.mayContinue = mayContinue
     self.report = report
   }
 
@@ -55,7 +53,7 @@ struct DeliveryTurn {
     while true {
       let page = try await nextPage()
       for event in page.events {
-        guard mayGoOn(), let delivery = await attempt(event) else {
+        guard mayContinue(), let delivery = await attempt(event) else {
           _ = try await write()
           return false
         }
@@ -78,7 +76,7 @@ struct DeliveryTurn {
   private func nextPage() async throws(RegistryError) -> EventPage {
     func page(after position: EventPosition?) async throws(RegistryError) -> EventPage {
       try await store.events(
-        of: webhook.clientID, after: position, webhook.filter, limit: Self.maximumBatch, scan: Self.maximumScan)
+        of: webhook.clientID, after: position, webhook.filter, limit: Self.maximumBatch)
     }
     do throws(RegistryError) {
       return try await page(after: progress.position)

@@ -8,8 +8,6 @@ public struct EventService: Sendable {
   public static let defaultPage = 100
   /// How long a reader may wait, in seconds.
   public static let waitSeconds = 0...30
-  /// Events that one page reads to find those that the filter lets through.
-  public static let maximumScan = 2000
   /// How often a reader looks again while events are hidden by an older transaction.
   static let hiddenIntervalMilliseconds: Int64 = 50
 
@@ -39,7 +37,7 @@ public struct EventService: Sendable {
   ) async throws(RegistryError) -> Read {
     // The reader takes its place before it queries, so an event that is recorded after the query wakes it.
     guard waitSeconds > 0, let place = live.readers.takePlace(of: client) else {
-      let page = try await page(of: client, after: position, filter, limit)
+      let page = try await store.events(of: client, after: position, filter, limit: limit)
       let mustWait = waitSeconds > 0 && page.events.isEmpty && page.isLast
       return Read(events: page.events, next: page.next, retryAfterSeconds: mustWait ? 1 : nil)
     }
@@ -47,7 +45,7 @@ public struct EventService: Sendable {
     let deadline = live.monotonicMilliseconds() + Int64(waitSeconds) * 1000
     var position = position
     while true {
-      let page = try await page(of: client, after: position, filter, limit)
+      let page = try await store.events(of: client, after: position, filter, limit: limit)
       let read = Read(events: page.events, next: page.next, retryAfterSeconds: nil)
       guard page.events.isEmpty, page.isLast else { return read }
       // What was read is not read again, and cannot expire meanwhile.
@@ -64,12 +62,4 @@ public struct EventService: Sendable {
 
   /// The position after every event that readers see now.
   public func end() async throws(RegistryError) -> EventPosition { try await store.eventsEnd() }
-
-  private func page(
-    of client: ClientID, after position: EventPosition?, _ filter: EventFilter, _ limit: Int
-  ) async throws(RegistryError) -> EventPage {
-    try await store.events(
-      of: client, after: position, filter, limit: limit,
-      scan: filter.isAll ? limit : max(limit, Self.maximumScan))
-  }
 }

@@ -24,3 +24,17 @@ public protocol EventStore: Sendable {
   /// that were not there yet get `eventsExpired`.
   func removeEvents(before time: Timestamp, maximumRows: Int) async throws(RegistryError) -> Int
 }
+
+extension EventStore {
+  /// Events that a page reads at most to find those that its filter lets through.
+  private static var maximumScan: Int { 2000 }
+
+  /// The same, with a bounded number of events that are read: without a filter, no more than the page has.
+  public func events(
+    of client: ClientID, after position: EventPosition?, _ filter: EventFilter, limit: Int
+  ) async throws(RegistryError) -> EventPage {
+    try await events(
+      of: client, after: position, filter, limit: limit,
+      scan: filter.isAll ? limit : max(limit, Self.maximumScan))
+  }
+}
