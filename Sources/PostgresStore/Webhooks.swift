@@ -62,11 +62,11 @@ extension PostgresStore {
   // MARK: The owner's operations
 
   public func insertWebhook(
-    _ webhook: Webhook, sealedSecret: [UInt8], changes: String, change: Change
+    _ webhook: Webhook, sealedSecret: [UInt8], changes: EventChanges, change: Change
   ) async throws(RegistryError) {
     try await run(
       Self.insertWebhook, for: webhook.clientID,
-      [.bytes(sealedSecret), .text(changes)] + Self.values(of: change)
+      [.bytes(sealedSecret), .text(orNull: changes.json)] + Self.values(of: change)
         + Self.values(of: change.idempotencyClaim) + Self.values(of: webhook))
   }
 
@@ -99,11 +99,11 @@ extension PostgresStore {
     row: webhookColumns.read)
 
   public func updateWebhook(
-    _ webhook: Webhook, version: Int64, changes: String, change: Change
+    _ webhook: Webhook, version: Int64, changes: EventChanges, change: Change
   ) async throws(RegistryError) -> Bool {
     try await run(
       Self.updateWebhook, for: webhook.clientID,
-      [.uuid(webhook.id), .int8(version), .text(changes)] + Self.values(of: change) + [
+      [.uuid(webhook.id), .int8(version), .text(orNull: changes.json)] + Self.values(of: change) + [
         .text(webhook.url.text), .text(orNull: webhook.types?.text), .text(orNull: webhook.description?.text),
       ] + Self.values(of: webhook.progress)) > 0
   }

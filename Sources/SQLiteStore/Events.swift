@@ -1,4 +1,3 @@
-internal import Encoding
 internal import EventLoop
 public import Registry
 
@@ -29,7 +28,7 @@ extension SQLiteStore {
   /// The last number that was given to an event, which stays when events are deleted.
   static let newestEvent = "ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'events'), 0)"
 
-  /// Each row has the feed and an event, or null if there is none. An unwanted event is the last that was read. Types
+  /// Each row has the feed and an event, or null without one. An unwanted event is the last that was read. Types
   /// contain no blanks, so a list of them is a text.
   static let selectEvents = SQLiteStatement(
     """
@@ -103,62 +102,14 @@ extension EventPosition {
 
 extension SQLiteConnection {
   /// Records an event, in the transaction that makes the change.
-  ///
-  /// - Parameter changes: old and new values by name.
   func record(
     _ kind: RegistryEvent.Kind, of client: ClientID, device: DeviceID? = nil, signal: SignalID? = nil,
-    by change: Change, changes: KeyValuePairs<String, (old: EventValue, new: EventValue)> = [:]
-  ) throws(RegistryError) {
-    try record(
-      kind, of: client, device: device, signal: signal, by: change,
-      json: changes.isEmpty ? nil : String(decoding: EventValue.object(changes), as: UTF8.self))
-  }
-
-  /// - Parameter json: the object of old and new values.
-  func record(
-    _ kind: RegistryEvent.Kind, of client: ClientID, device: DeviceID? = nil, signal: SignalID? = nil,
-    by change: Change, json: String?
+    by change: Change, changes: EventChanges = [:]
   ) throws(RegistryError) {
     try run(
       SQLiteStore.insertEvent, .text(kind.rawValue), .time(change.time), .text(client.text),
       device.map { .id($0) } ?? .null, signal.map { .id($0) } ?? .null, .text(change.actor.kind),
       .text(change.actor.id), .text(change.requestID), .text(change.reason),
-      .text(json))
+      .text(changes.json))
   }
 }
-
-/// A value before or after a change.
-enum EventValue {
-  case null
-  case text(String)
-  case number(Int)
-
-  /// The JSON object of old and new values.
-  static func object(_ changes: KeyValuePairs<String, (old: EventValue, new: EventValue)>) -> [UInt8] {
-    var json: [UInt8] = []
-    for (name, (old, new)) in changes {
-      json += json.isEmpty ? "{" : ","
-      text(name).write(to: &json)
-      json += ":["
-      old.write(to: &json)
-      json += ","
-      new.write(to: &json)
-      json += "]"
-    }
-    return json + "}"
-  }
-
-  private func write(to json: inout [UInt8]) {
-    switch self {
-    case .null: json += "null"
-    case .number(let number): json += String(number)
-    case .text(var text):
-      json += "\""
-      text.withUTF8 { JSONString.encode($0) { json += $0 } }
-      json += "\""
-    }
-  }
-}
-
-private func += (bytes: inout [UInt8], text: String) { bytes.append(contentsOf: text.utf8) }
-private func + (bytes: [UInt8], text: String) -> [UInt8] { bytes + Array(text.utf8) }

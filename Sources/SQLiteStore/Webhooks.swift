@@ -55,7 +55,7 @@ extension SQLiteStore {
   // MARK: The owner's operations
 
   public func insertWebhook(
-    _ webhook: Webhook, sealedSecret: [UInt8], changes: String, change: Change
+    _ webhook: Webhook, sealedSecret: [UInt8], changes: EventChanges, change: Change
   ) async throws(RegistryError) {
     let owner = webhook.clientID
     let values =
@@ -68,7 +68,7 @@ extension SQLiteStore {
             ? .tooManyWebhooks(limit: Webhook.maximumPerClient) : .clientNotFound
         }
         try writer.useKey(of: change, for: webhook.id.description)
-        try writer.record(.webhookCreated, of: owner, by: change, json: changes)
+        try writer.record(.webhookCreated, of: owner, by: change, changes: changes)
       }
     }
   }
@@ -96,7 +96,7 @@ extension SQLiteStore {
     row: webhookColumns.read)
 
   public func updateWebhook(
-    _ webhook: Webhook, version: Int64, changes: String, change: Change
+    _ webhook: Webhook, version: Int64, changes: EventChanges, change: Change
   ) async throws(RegistryError) -> Bool {
     let values: [SQLiteValue] =
       [
@@ -106,7 +106,7 @@ extension SQLiteStore {
     return try await write(Turn(of: webhook.clientID.hashValue)) { (writer) throws(RegistryError) in
       try writer.transaction { () throws(RegistryError) in
         guard try writer.run(Self.updateWebhook, values) > 0 else { return false }
-        try writer.record(.webhookUpdated, of: webhook.clientID, by: change, json: changes)
+        try writer.record(.webhookUpdated, of: webhook.clientID, by: change, changes: changes)
         return true
       }
     }
@@ -287,10 +287,13 @@ extension SQLiteConnection {
     try run(SQLiteStore.touchWebhook, .id(id), .time(change.time))
     try record(
       .webhookDisabled, of: owner, by: change,
-      json: #"{"webhook_id": ["\#(id)", "\#(id)"], "enabled": [true, false]}"#)
+      changes: [
+        "webhook_id": (.text(id.description), .text(id.description)), "enabled": (.bool(true), .bool(false)),
+      ])
   }
 
   func recordDeletion(of id: WebhookID, of owner: ClientID, by change: Change) throws(RegistryError) {
-    try record(.webhookDeleted, of: owner, by: change, json: #"{"webhook_id": ["\#(id)", null]}"#)
+    try record(
+      .webhookDeleted, of: owner, by: change, changes: ["webhook_id": (.text(id.description), .null)])
   }
 }

@@ -27,7 +27,7 @@ import Testing
   }
 
   private func add(_ webhook: Webhook, to store: any RegistryStore) async throws {
-    try await store.insertWebhook(webhook, sealedSecret: box, changes: "{}", change: .at(noon))
+    try await store.insertWebhook(webhook, sealedSecret: box, changes: [:], change: .at(noon))
   }
 
   private func types(_ store: any RegistryStore) async throws -> [String] {
@@ -96,12 +96,12 @@ import Testing
         id: old.id, clientID: alice, url: try WebhookURL("http://other.example/"), types: nil, description: nil,
         createdAt: old.createdAt, updatedAt: noon.plus(seconds: 90), progress: progress)
       let change = Change.at(noon.plus(seconds: 90))
-      #expect(try await !store.updateWebhook(new, version: 2, changes: "{}", change: change))
+      #expect(try await !store.updateWebhook(new, version: 2, changes: [:], change: change))
       #expect(try await store.webhook(old.id)?.webhook == old)
-      #expect(try await store.updateWebhook(new, version: 1, changes: "{}", change: change))
+      #expect(try await store.updateWebhook(new, version: 1, changes: [:], change: change))
       let found = try #require(try await store.webhook(old.id))
       #expect(found.webhook == new && found.version == 2 && found.sealedSecret == box)
-      #expect(try await !store.updateWebhook(new, version: 1, changes: "{}", change: change))
+      #expect(try await !store.updateWebhook(new, version: 1, changes: [:], change: change))
     }
   }
 
@@ -126,8 +126,9 @@ import Testing
       try await store.insertClient(client("alice"))
       let webhook = try webhook()
       try await store.insertWebhook(
-        webhook, sealedSecret: box, changes: #"{"webhook_id": [null, "\#(webhook.id)"]}"#, change: .at(noon))
-      _ = try await store.updateWebhook(webhook, version: 1, changes: "{}", change: .at(noon))
+        webhook, sealedSecret: box, changes: ["webhook_id": (.null, .text("\(webhook.id)"))], change: .at(noon))
+      _ = try await store.updateWebhook(
+        webhook, version: 1, changes: ["types": (.null, .list(["device.*", "\""]))], change: .at(noon))
       var progress = webhook.progress
       progress.failed(at: noon, isGone: true, jitter: 0)
       let change = Change(by: .system, at: noon, reason: "the receiver answered 410 Gone")
@@ -143,7 +144,7 @@ import Testing
       let id = webhook.id
       #expect(
         changes == [
-          #"{"webhook_id":[null,"\#(id)"]}"#, "{}",
+          #"{"webhook_id":[null,"\#(id)"]}"#, #"{"types":[null,["device.*","\""]]}"#,
           #"{"webhook_id":["\#(id)","\#(id)"],"enabled":[true,false]}"#, #"{"webhook_id":["\#(id)",null]}"#,
         ])
       #expect(
@@ -287,7 +288,7 @@ import Testing
     try await database.withStore(sealer: new) { (store) async throws in
       try await store.insertClient(client("alice"))
       for webhook in [first, second] {
-        try await store.insertWebhook(webhook, sealedSecret: box(webhook), changes: "{}", change: .at(noon))
+        try await store.insertWebhook(webhook, sealedSecret: box(webhook), changes: [:], change: .at(noon))
       }
       #expect(try await store.sealingKeys(limit: 10) == Set(old.keys))
       #expect(try await store.sealWebhooks(after: nil, limit: 1) == first.id)

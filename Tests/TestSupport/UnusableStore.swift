@@ -115,12 +115,12 @@ extension UnusableStore {
 // Webhooks.
 extension UnusableStore {
   public func insertWebhook(
-    _ webhook: Webhook, sealedSecret: [UInt8], changes: String, change: Change
+    _ webhook: Webhook, sealedSecret: [UInt8], changes: EventChanges, change: Change
   ) async throws(RegistryError) { throw error }
   public func webhook(_ id: WebhookID) async throws(RegistryError) -> DeliverableWebhook? { throw error }
   public func webhooks(of client: ClientID) async throws(RegistryError) -> [Webhook] { throw error }
   public func updateWebhook(
-    _ webhook: Webhook, version: Int64, changes: String, change: Change
+    _ webhook: Webhook, version: Int64, changes: EventChanges, change: Change
   ) async throws(RegistryError) -> Bool { throw error }
   public func deleteWebhook(
     _ id: WebhookID, of owner: ClientID, change: Change

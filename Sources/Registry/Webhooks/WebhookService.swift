@@ -1,5 +1,3 @@
-internal import Encoding
-
 /// The owner's operations on webhooks. Each event loop has one, with the loop's own store.
 public struct WebhookService: Sendable {
   private let store: any RegistryStore
@@ -51,7 +49,7 @@ public struct WebhookService: Sendable {
     let secret = WebhookSecret(random: random)
     try await store.insertWebhook(
       webhook, sealedSecret: secret.sealed(for: webhook.id, with: sealer),
-      changes: WebhookChanges(from: nil, to: webhook).json, change: change)
+      changes: EventChanges(from: nil, to: webhook), change: change)
     observer.changed(RegistryEvent(.webhookCreated, by: change, of: clientID))
     return CreatedWebhook(webhook: webhook, secret: secret)
   }
@@ -124,7 +122,7 @@ public struct WebhookService: Sendable {
       let found = try await deliverable(id, owner: owner)
       let new = changed(found.webhook)
       if !evenIfSame, new.isSame(as: found.webhook) { return found.webhook }
-      let changes = WebhookChanges(from: found.webhook, to: new).json
+      let changes = EventChanges(from: found.webhook, to: new)
       guard try await store.updateWebhook(new, version: found.version, changes: changes, change: change) else {
         continue
       }
@@ -216,22 +214,23 @@ extension Webhook {
   }
 }
 
-/// What an event shows of a change: old and new values by name. A URL is none of them.
-private struct WebhookChanges {
-  let json: String
-
-  init(from old: Webhook?, to new: Webhook) {
-    func text(_ value: String?) -> String { value.map { JSONString.quoted($0) } ?? "null" }
-    func list(_ patterns: EventPatterns?) -> String {
-      patterns.map { "[\($0.patterns.map { JSONString.quoted($0) }.joined(separator: ", "))]" } ?? "null"
+extension EventChanges {
+  /// A URL is not among them.
+  fileprivate init(from old: Webhook?, to new: Webhook) {
+    self = [:]
+    add("webhook_id", from: EventValue(old?.id.description), to: EventValue(new.id.description))
+    if old?.types != new.types {
+      add("types", from: EventValue(old?.types?.patterns), to: EventValue(new.types?.patterns))
     }
-    func isEnabled(_ webhook: Webhook?) -> String { webhook.map { String($0.progress.isEnabled) } ?? "null" }
-    var members = [("webhook_id", text(old?.id.description), text(new.id.description))]
-    if old?.types != new.types { members.append(("types", list(old?.types), list(new.types))) }
     if old?.description != new.description {
-      members.append(("description", text(old?.description?.text), text(new.description?.text)))
+      add("description", from: EventValue(old?.description?.text), to: EventValue(new.description?.text))
     }
-    if isEnabled(old) != isEnabled(new) { members.append(("enabled", isEnabled(old), isEnabled(new))) }
-    json = "{" + members.map { "\"\($0.0)\": [\($0.1), \($0.2)]" }.joined(separator: ", ") + "}"
+    let (was, isEnabled) = (old?.progress.isEnabled, new.progress.isEnabled)
+    if was != isEnabled { add("enabled", from: was.map { .bool($0) } ?? .null, to: .bool(isEnabled)) }
   }
+}
+
+extension EventValue {
+  fileprivate init(_ text: String?) { self = text.map { .text($0) } ?? .null }
+  fileprivate init(_ texts: [String]?) { self = texts.map { .list($0) } ?? .null }
 }

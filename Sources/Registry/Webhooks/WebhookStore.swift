@@ -4,7 +4,7 @@ public protocol WebhookStore: Sendable {
   ///
   /// - Parameter changes: the event's old and new values, as JSON.
   func insertWebhook(
-    _ webhook: Webhook, sealedSecret: [UInt8], changes: String, change: Change
+    _ webhook: Webhook, sealedSecret: [UInt8], changes: EventChanges, change: Change
   ) async throws(RegistryError)
 
   func webhook(_ id: WebhookID) async throws(RegistryError) -> DeliverableWebhook?
@@ -17,10 +17,10 @@ public protocol WebhookStore: Sendable {
   ///
   /// - Parameter changes: the event's old and new values, as JSON.
   func updateWebhook(
-    _ webhook: Webhook, version: Int64, changes: String, change: Change
+    _ webhook: Webhook, version: Int64, changes: EventChanges, change: Change
   ) async throws(RegistryError) -> Bool
 
-  /// Deletes a webhook of this owner with its log. False if there is none.
+  /// Deletes a webhook of this owner with its log. False if it does not exist.
   func deleteWebhook(_ id: WebhookID, of owner: ClientID, change: Change) async throws(RegistryError) -> Bool
 
   // MARK: Deliveries
