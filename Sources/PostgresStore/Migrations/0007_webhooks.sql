@@ -117,8 +117,9 @@ BEGIN
   RETURN deleted;
 END $$;
 
--- As before, but first deletes the webhooks of the clients, with an event for each.
-CREATE OR REPLACE FUNCTION clear_deleted_clients(
+-- As before, but first deletes the webhooks of the clients. Each webhook and each device makes an event.
+DROP FUNCTION clear_deleted_clients(text, bigint);
+CREATE FUNCTION clear_deleted_clients(
   client text, maximum bigint, moment timestamptz, actor_kind text, actor_id text, request_id text, reason text
 ) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
