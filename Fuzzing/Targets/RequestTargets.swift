@@ -75,14 +75,18 @@ private func testEventQuery(_ text: String) {
     ).input(EventQuery.self)
   }
   if let query = read("after") {
-    let written = query.position.map { Base64URL.encode($0.bytes) }
-    demand(query.startsNow == (written == nil), "a feed has two beginnings, or none")
-    demand(same(written ?? "now", text), "a position has a second spelling")
+    let written =
+      switch query.start {
+      case .after(let position): Base64URL.encode(position.bytes)
+      case .now: "now"
+      case nil: fatalError("a feed has no beginning")
+      }
+    demand(same(written, text), "a position has a second spelling")
     demand(query.filter == .all, "a position is a filter")
   }
   if let query = read("types") {
     guard let types = query.filter.types else { fatalError("types are no filter") }
-    demand(query.position == nil && !query.startsNow, "types are a position")
+    demand(query.start == nil, "types are a position")
     demand(!types.isEmpty && Set(types).count == types.count, "no type, or one twice")
     demand(types.allSatisfy { EventFilter.types(matching: $0) == [$0] }, "a type that does not exist")
     let patterns = text.split(separator: ",")

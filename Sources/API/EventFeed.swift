@@ -17,14 +17,17 @@ extension API {
   ) async throws(RegistryError) -> EventFeed {
     let feed = try await readEvents(of: input.path.id, input.query)
     // The events of a deleted client outlive it.
-    if feed.events.isEmpty, input.query.position == nil {
-      _ = try await services.clients.getClient(input.path.id)
-    }
+    if feed.events.isEmpty, !input.query.continues { _ = try await services.clients.getClient(input.path.id) }
     return feed
   }
 
   private func readEvents(of client: ClientID, _ input: EventQuery) async throws(RegistryError) -> EventFeed {
-    let position = input.startsNow ? try await services.events.end() : input.position
+    let position: EventPosition? =
+      switch input.start {
+      case nil: nil
+      case .now: try await services.events.end()
+      case .after(let position): position
+      }
     let read = try await services.events.read(
       of: client, after: position, input.filter, limit: input.limit, waitSeconds: input.waitSeconds)
     return EventFeed(events: read.events, next: read.next, retryAfterSeconds: read.retryAfterSeconds)
@@ -33,9 +36,8 @@ extension API {
 
 /// The query of the feed.
 struct EventQuery: Input {
-  /// Nil for the oldest event that is kept, or if the feed starts now.
-  let position: EventPosition?
-  let startsNow: Bool
+  /// Nil for the oldest event that is kept.
+  let start: FeedStart?
   let filter: EventFilter
   let limit: Int
   let waitSeconds: Int
@@ -64,18 +66,19 @@ struct EventQuery: Input {
   ])
 
   init(of call: Call) throws(Problem) {
-    let start = try call.value(of: Self.after)
-    position = if case .after(let position) = start { position } else { nil }
-    startsNow = if case .now = start { true } else { false }
+    start = try call.value(of: Self.after)
     let types = try call.value(of: Self.types).map { text throws(Problem) in try EventFilter.types(in: text) }
     filter = EventFilter(types: types, deviceID: try call.value(of: Self.deviceID))
     limit = try call.value(of: Self.limitParameter) ?? EventService.defaultPage
     waitSeconds = try call.value(of: Self.wait) ?? 0
   }
+
+  /// Whether the reader has read before.
+  var continues: Bool { if case .after = start { true } else { false } }
 }
 
 /// Where a reader begins.
-private enum FeedStart {
+enum FeedStart {
   case now
   case after(EventPosition)
 
