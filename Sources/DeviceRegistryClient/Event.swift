@@ -38,7 +38,7 @@ public struct EventActor: Decodable, Hashable, Sendable {
   public let id: String?
 }
 
-/// A value before and after a change; nil if there was none or is none.
+/// A value before and after a change; nil without one.
 public struct EventChange: Decodable, Hashable, Sendable {
   public let old: EventValue?
   public let new: EventValue?

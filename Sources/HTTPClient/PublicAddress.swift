@@ -6,7 +6,7 @@ extension IPAddress {
   /// https://www.iana.org/assignments/iana-ipv6-special-registry), and no metadata service of a cloud.
   ///
   /// An IPv4 address in an IPv6 address counts as that IPv4 address if it is mapped (RFC 4291, section 2.5.5.2) or
-  /// behind a NAT64 (RFC 6052). Other forms of IPv4 in IPv6 (compatible, 6to4, Teredo) are refused: they are obsolete,
+  /// through a NAT64 (RFC 6052). Other forms of IPv4 in IPv6 (compatible, 6to4, Teredo) are refused: they are obsolete,
   /// and a tunnel could lead anywhere.
   public var isPublic: Bool {
     if isVersion4 { return !Self.specialVersion4.contains { $0.contains(self) } }

@@ -78,7 +78,7 @@ extension PostgresStore {
   private static let isSeen =
     "(epoch, transaction) < (SELECT epoch, pg_snapshot_xmin(pg_current_snapshot()) FROM event_feed)"
 
-  /// Each row has the feed and an event, or null if there is none. An unwanted event is the last that was read.
+  /// Each row has the feed and an event, or null without one. An unwanted event is the last that was read.
   static let selectEvents = PostgresStatement(
     .read,
     """

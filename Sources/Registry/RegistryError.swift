@@ -28,7 +28,7 @@ public enum RegistryError: Error, Hashable, Sendable {
   case clientIDTaken
   /// The client's e-mail address is taken.
   case clientEmailTaken
-  /// Events after the position were deleted by the retention, or the position is none of this database's.
+  /// Events after the position were deleted by the retention, or the position is not in this database's feed.
   case eventsExpired
   /// Another device of the client, which is not revoked, has the name.
   case deviceNameTaken

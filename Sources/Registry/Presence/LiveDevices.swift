@@ -120,7 +120,7 @@ public final class LiveDevices: ChangeObserver {
     }
   }
 
-  /// Looks how far readers of events are behind.
+  /// Measures how late readers see events.
   public func measureFeed(of store: some EventStore, at now: Timestamp) async throws(RegistryError) {
     let first = try await store.firstHiddenEvent()
     feedLag.store(first.map { max(0, now - $0) } ?? 0, ordering: .relaxed)

@@ -10,14 +10,14 @@ public protocol SealingStore: Sendable {
   /// passed over. Throws `unavailable` if a box does not open; then nothing of the step is stored.
   func sealDevices(after id: DeviceID?, limit: Int) async throws(RegistryError) -> SealingStep
 
-  /// The same for the secrets of the next `limit` webhooks. Returns the last one; nil if there is none after the last
+  /// The same for the secrets of the next `limit` webhooks. Returns the last one; nil if no webhook follows the last
   /// step's.
   func sealWebhooks(after id: WebhookID?, limit: Int) async throws(RegistryError) -> WebhookID?
 }
 
 /// What a step of sealing did.
 public struct SealingStep: Hashable, Sendable {
-  /// The last device of the step; nil if there is none after the last step's.
+  /// The last device of the step; nil if no device follows the last step's.
   public let last: DeviceID?
   /// Devices of the step.
   public let count: Int
