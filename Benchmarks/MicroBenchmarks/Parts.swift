@@ -66,6 +66,7 @@ struct Parts {
 
   /// Answers as JSON.
   func measureAnswers() {
+    let time = Timestamp(millisecondsSince1970: Self.created * 1000)
     for count in [1, 10, 100] {
       let devices = (1...count).map { number in
         Device(
@@ -73,9 +74,8 @@ struct Parts {
           clientID: ClientID("client-0000001")!, deviceName: DeviceName(stored: "EA-\(number)"),
           at: Timestamp(millisecondsSince1970: Self.created * 1000))
       }
-      Stopwatch.measure("encode devices: \(count)") { _ = API.answer(listing: devices) }
+      Stopwatch.measure("encode devices: \(count)") { _ = API.answer(listing: devices, at: time) }
     }
-    let time = Timestamp(millisecondsSince1970: Self.created * 1000)
     for count in [0, 10] {
       let signals = (0..<count).map { number in
         Signal(

@@ -69,7 +69,7 @@ struct CallingDevice: JSONObject {
   static let name: String? = "CallingDevice"
 
   static func describe(_ members: inout some Members<Self>) {
-    members.include { $0.device }
+    members.include { ShownDevice(device: $0.device, time: $0.serverTime) }
     members.add("server_time") { $0.serverTime }
   }
 }

@@ -23,23 +23,33 @@ extension API {
   /// Throws `clientNotFound`.
   func listDevices(
     _ owner: Owner, _ input: PageInput<DeviceCursor>
-  ) async throws(RegistryError) -> Listing<Device> {
+  ) async throws(RegistryError) -> Listing<ShownDevice> {
     let page = try await services.devices.listDevices(
       clientID: owner.clientID, limit: input.limit ?? DeviceService.defaultPage, after: input.cursor)
-    return Listing(elements: page.elements, next: page.next.map(input.link))
+    return Listing(elements: shown(page.elements), next: page.next.map(input.link))
+  }
+
+  private func shown(_ devices: [Device]) -> [ShownDevice] {
+    let now = services.clock.now()
+    return devices.map { ShownDevice(device: $0, time: now) }
+  }
+
+  /// 200 with a device as it is now.
+  func ok(_ device: Device) -> OK<ShownDevice> {
+    OK(value: ShownDevice(device: device, time: services.clock.now()))
   }
 
   /// Throws `deviceNotFound`, `notOwner`.
-  func getDevice(_ owner: Owner, _ input: DevicePath) async throws(RegistryError) -> OK<Device> {
-    OK(value: try await services.devices.getDevice(input.id, owner: owner.clientID))
+  func getDevice(_ owner: Owner, _ input: DevicePath) async throws(RegistryError) -> OK<ShownDevice> {
+    ok(try await services.devices.getDevice(input.id, owner: owner.clientID))
   }
 
   /// Throws `deviceNotFound`, `notOwner`, `deviceRevoked`, `deviceNameTaken`.
   func renameDevice(_ owner: Owner, _ input: PathAndBody<DevicePath, NamedDevice>) async throws(RegistryError)
-    -> OK<Device>
+    -> OK<ShownDevice>
   {
-    OK(
-      value: try await services.devices.updateDeviceName(
+    ok(
+      try await services.devices.updateDeviceName(
         input.path.id, owner: owner.clientID, to: input.body.deviceName,
         change: owner.change))
   }
@@ -145,23 +155,85 @@ struct DevicePath: PathInput {
   ) { DeviceID($0) }
 }
 
-extension Device: JSONObject {
-  public static var name: String? { "Device" }
+/// A device at a time, on which its status depends.
+struct ShownDevice: JSONObject {
+  let device: Device
+  let time: Timestamp
+
+  static let name: String? = "Device"
+
+  private var status: DeviceState.Status { device.state.status(at: time) }
+
+  static func describe(_ members: inout some Members<Self>) {
+    members.add("id") { $0.device.id }
+    members.add("client_id") { $0.device.clientID }
+    members.add("device_name") { $0.device.deviceName }
+    members.add("is_active", ["description": "Whether the device may be used: `status` is `active`."]) {
+      $0.status == .active
+    }
+    members.add("revoked", ["description": "Whether the device is revoked, which is final."]) {
+      $0.device.isRevoked
+    }
+    members.add("status", ["description": "The worst that applies."]) { $0.status }
+    members.add("status_reason", ["description": "Why the device is suspended or revoked."]) {
+      $0.device.state.reason(at: $0.time)
+    }
+    members.add("suspended_until", ["description": "When the suspension ends by itself."]) {
+      $0.device.state.suspendedUntil(at: $0.time)
+    }
+    members.add("expires_at", ["description": "From when on the device does not get in."]) {
+      $0.device.state.expiresAt
+    }
+    members.add("labels") { $0.device.labels }
+    members.add("groups", ["description": "The names of the groups that the device is in, sorted."]) {
+      $0.device.groups
+    }
+    members.add(
+      "online",
+      ["description": .string("Whether the device sent a request in the last \(Device.offlineAfterSeconds) s.")]
+    ) { $0.device.isOnline(at: $0.time, offlineAfterSeconds: Device.offlineAfterSeconds) }
+    members.add("trading_mode") { $0.device.tradingMode }
+    members.add("last_poll") { $0.device.lastPoll }
+    members.add("last_ack") { $0.device.lastAck }
+    members.add("last_seen") { $0.device.lastSeen }
+    members.add("created_at") { $0.device.createdAt }
+    members.add("updated_at") { $0.device.updatedAt }
+  }
+}
+
+extension DeviceState.Status: JSONWritable {}
+
+extension TradingMode: JSONObject {
+  public static var name: String? { "DeviceTradingMode" }
 
   public static func describe(_ members: inout some Members<Self>) {
-    members.add("id") { $0.id }
-    members.add("client_id") { $0.clientID }
-    members.add("device_name") { $0.deviceName }
-    members.add("is_active", ["description": "Whether the device may be used; false once revoked."]) {
-      $0.isActive
+    members.add("mode") { $0.mode }
+    members.add("version", ["description": "Grows with each change."]) { $0.version }
+    members.add("reason") { $0.reason }
+    members.add("since", ["description": "When the mode last changed."]) { $0.since }
+    members.add("confirmed_version", ["description": "The version that the device last said it obeys."]) {
+      $0.confirmedVersion
     }
-    members.add("revoked", ["description": "Whether the device is revoked, which is final."]) { $0.revoked }
-    members.add("last_poll") { $0.lastPoll }
-    members.add("last_ack") { $0.lastAck }
-    members.add("last_seen") { $0.lastSeen }
-    members.add("created_at") { $0.createdAt }
-    members.add("updated_at") { $0.updatedAt }
+    members.add("confirmed_at") { $0.confirmedAt }
   }
+}
+
+extension TradingMode.Mode: JSONWritable {}
+
+extension Labels: JSONWritable {
+  public static var schema: JSONValue {
+    [
+      "type": "object", "maxProperties": .integer(Int64(maximumCount)),
+      "propertyNames": ["pattern": "^[A-Za-z0-9._/-]{1,64}$"],
+      "additionalProperties": ["type": "string", "pattern": "^[A-Za-z0-9._-]{0,64}$"],
+    ]
+  }
+  public func write(to json: inout JSONWriter) { JSONText(bytes: Array(self.json.utf8)).write(to: &json) }
+}
+
+extension GroupName: JSONWritable {
+  public static var schema: JSONValue { ["type": "string", "pattern": "^[A-Za-z0-9._-]{1,64}$"] }
+  public func write(to json: inout JSONWriter) { json.string(text) }
 }
 
 extension RegisteredDevice: JSONObject {
@@ -169,7 +241,7 @@ extension RegisteredDevice: JSONObject {
   public static var isSensitive: Bool { true }
 
   public static func describe(_ members: inout some Members<Self>) {
-    members.include { $0.device }
+    members.include { ShownDevice(device: $0.device, time: $0.device.updatedAt) }
     members.add(
       "hmac_key_hash", ["description": "The argon2id PHC string of the secret.", "pattern": #"^\$argon2id\$"#]
     ) { $0.hmacKeyHash }
@@ -191,7 +263,7 @@ extension RotatedDevice: JSONObject {
 
 extension API {
   /// The answer to a list of devices, for the benchmarks.
-  package static func answer(listing devices: [Device]) -> Response {
-    Listing(elements: devices, next: nil).response()
+  package static func answer(listing devices: [Device], at time: Timestamp) -> Response {
+    Listing(elements: devices.map { ShownDevice(device: $0, time: time) }, next: nil).response()
   }
 }

@@ -10,20 +10,59 @@ extension PostgresStore {
 
   /// Reading does not validate again what database constraints guarantee.
   static let deviceColumns = PostgresColumns(
-    "id, client_id, device_name, is_active, revoked, last_poll, last_ack, last_seen, created_at, updated_at"
+    """
+    id, client_id, device_name, created_at, updated_at, last_poll, last_ack, last_seen, labels, groups,
+    \(stateColumns), \(modeColumns)
+    """
   ) {
     Device(
-      id: $0.id(), clientID: $0.clientID(), deviceName: DeviceName(stored: $0.text()), isActive: $0.bool(),
-      revoked: $0.bool(), lastPoll: $0.optionalTime(), lastAck: $0.optionalTime(), lastSeen: $0.optionalTime(),
-      createdAt: $0.time(), updatedAt: $0.time())
+      id: $0.id(), clientID: $0.clientID(), deviceName: DeviceName(stored: $0.text()), createdAt: $0.time(),
+      updatedAt: $0.time(), lastPoll: $0.optionalTime(), lastAck: $0.optionalTime(),
+      lastSeen: $0.optionalTime(), labels: Labels(stored: $0.jsonb()),
+      groups: GroupName.list(stored: $0.text()),
+      state: stateColumns.read(&$0), tradingMode: modeColumns.read(&$0))
   }
 
   /// The values of `deviceColumns`.
   private static func values(of device: Device) -> [PostgresValue] {
     [
-      .uuid(device.id), .text(device.clientID.text), .text(device.deviceName.text), .bool(device.isActive),
-      .bool(device.revoked), .timestamp(orNull: device.lastPoll), .timestamp(orNull: device.lastAck),
-      .timestamp(orNull: device.lastSeen), .timestamp(device.createdAt), .timestamp(device.updatedAt),
+      .uuid(device.id), .text(device.clientID.text), .text(device.deviceName.text),
+      .timestamp(device.createdAt), .timestamp(device.updatedAt), .timestamp(orNull: device.lastPoll),
+      .timestamp(orNull: device.lastAck), .timestamp(orNull: device.lastSeen), .jsonb(device.labels.json),
+      .text(device.groups.stored),
+    ] + values(of: device.state) + values(of: device.tradingMode)
+  }
+
+  /// What tells whether a device may be used. `is_active` is false for a revoked device, and for one that hand-written
+  /// SQL keeps out, which is read as suspended.
+  static let stateColumns = PostgresColumns(
+    "is_active, revoked, suspended_at, suspended_until, expires_at, status_reason"
+  ) {
+    DeviceState(
+      isActive: $0.bool(), isRevoked: $0.bool(), suspendedAt: $0.optionalTime(),
+      suspendedUntil: $0.optionalTime(), expiresAt: $0.optionalTime(), reason: $0.optionalText())
+  }
+
+  private static func values(of state: DeviceState) -> [PostgresValue] {
+    [
+      .bool(!state.isRevoked), .bool(state.isRevoked), .timestamp(orNull: state.suspension?.since),
+      .timestamp(orNull: state.suspension?.until), .timestamp(orNull: state.expiresAt),
+      .text(orNull: state.reason),
+    ]
+  }
+
+  static let modeColumns = PostgresColumns(
+    "trading_mode, mode_version, mode_reason, mode_since, confirmed_version, confirmed_at"
+  ) {
+    TradingMode(
+      mode: TradingMode.Mode(rawValue: $0.text())!, version: $0.integer(), reason: $0.optionalText(),
+      since: $0.time(), confirmedVersion: $0.optionalInteger(), confirmedAt: $0.optionalTime())
+  }
+
+  private static func values(of mode: TradingMode) -> [PostgresValue] {
+    [
+      .text(mode.mode.rawValue), .int8(mode.version), .text(orNull: mode.reason), .timestamp(mode.since),
+      .int8(orNull: mode.confirmedVersion), .timestamp(orNull: mode.confirmedAt),
     ]
   }
 
@@ -180,7 +219,7 @@ extension PostgresStore {
     .urgentWrite,
     """
     WITH revoked AS (
-      UPDATE devices SET revoked = true, is_active = false, updated_at = $3::timestamptz
+      UPDATE devices SET revoked = true, is_active = false, updated_at = $3::timestamptz, status_reason = $7::text
       WHERE id = $1::uuid AND client_id = $2::text AND NOT revoked
       RETURNING \(deviceColumns)
     ), recorded AS (
@@ -193,7 +232,7 @@ extension PostgresStore {
     .urgentWrite,
     """
     \(withFound()), revoked AS (
-      UPDATE devices SET revoked = true, is_active = false, updated_at = found.moment
+      UPDATE devices SET revoked = true, is_active = false, updated_at = found.moment, status_reason = found.reason
       FROM found WHERE devices.id = found.id
       RETURNING devices.\(deviceColumns)
     ), recorded AS (

@@ -15,6 +15,7 @@ public enum PostgresMigrator {
     Migration(number: 6, name: "events", sql: PackageResources._006_events_sql),
     Migration(number: 7, name: "webhooks", sql: PackageResources._007_webhooks_sql),
     Migration(number: 8, name: "idempotency_keys", sql: PackageResources._008_idempotency_keys_sql),
+    Migration(number: 9, name: "fleet", sql: PackageResources._009_fleet_sql),
   ]
 
   /// The advisory lock of a migrating process. The number is arbitrary, and the same in every version.

@@ -34,10 +34,11 @@ extension PostgresStore {
   static let selectToken = PostgresStatement(
     .read,
     """
-    SELECT \(credentialColumns), token.expires_at
-    FROM devices JOIN device_tokens AS token ON token.device_id = devices.id
-    WHERE token.token_hash = $1::bytea AND token.expires_at > $2::timestamptz
-      AND \(isKept(client: "client_id"))
+    SELECT \(credentialColumns), token_expires_at FROM (
+      SELECT device_id, expires_at AS token_expires_at FROM device_tokens
+      WHERE token_hash = $1::bytea AND expires_at > $2::timestamptz
+    ) AS token JOIN devices ON devices.id = device_id
+    WHERE \(isKept(client: "client_id"))
     """
   ) { (device: credentialColumns.read(&$0), expiresAt: $0.time()) }
 

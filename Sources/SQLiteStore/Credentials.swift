@@ -6,13 +6,30 @@ extension SQLiteStore {
   /// null.
   static let credentialColumns = SQLiteColumns(
     """
-    devices.id, client_id, is_active AND NOT revoked, hmac_key_hash, stored_key, server_key,
-    next_hmac_key_hash, next_stored_key, next_server_key, grace_expires_at
+    devices.id, client_id, hmac_key_hash, stored_key, server_key,
+    next_hmac_key_hash, next_stored_key, next_server_key, grace_expires_at, \(accessColumns)
     """
-  ) {
-    StoredCredentials(
-      deviceID: $0.id(), clientID: $0.clientID(), isActive: $0.bool(), current: $0.optionalVerifier()!,
-      next: $0.optionalVerifier(), graceExpiresAt: $0.optionalTime())
+  ) { row in
+    let (id, client): (DeviceID, _) = (row.id(), row.clientID())
+    let (current, next) = (row.optionalVerifier()!, row.optionalVerifier())
+    let graceExpiresAt = row.optionalTime()
+    return StoredCredentials(
+      deviceID: id, clientID: client, access: accessColumns.read(&row), current: current, next: next,
+      graceExpiresAt: graceExpiresAt)
+  }
+
+  /// What the device may do, and whether its client is suspended as a whole.
+  private static let accessColumns = SQLiteColumns(
+    """
+    \(stateColumns), \(modeColumns),
+    (SELECT ifnull(clients.status_reason, '') FROM clients WHERE clients.id = client_id AND clients.suspended_at IS NOT NULL)
+    """
+  ) { row in
+    let (state, mode) = (stateColumns.read(&row), modeColumns.read(&row))
+    let suspension = row.optionalText().map { reason in
+      DeviceAccess.ClientSuspension(reason: reason.isEmpty ? nil : reason)
+    }
+    return DeviceAccess(state: state, clientSuspension: suspension, tradingMode: mode)
   }
 
   public func hasDevices() async throws(RegistryError) -> Bool {

@@ -4,20 +4,56 @@ public import Registry
 extension SQLiteStore {
   /// Reading does not validate again what database constraints guarantee.
   static let deviceColumns = SQLiteColumns(
-    "id, client_id, device_name, is_active, revoked, last_poll, last_ack, last_seen, created_at, updated_at"
+    """
+    id, client_id, device_name, created_at, updated_at, last_poll, last_ack, last_seen, labels, groups,
+    \(stateColumns), \(modeColumns)
+    """
   ) {
     Device(
-      id: $0.id(), clientID: $0.clientID(), deviceName: DeviceName(stored: $0.text()), isActive: $0.bool(),
-      revoked: $0.bool(), lastPoll: $0.optionalTime(), lastAck: $0.optionalTime(), lastSeen: $0.optionalTime(),
-      createdAt: $0.time(), updatedAt: $0.time())
+      id: $0.id(), clientID: $0.clientID(), deviceName: DeviceName(stored: $0.text()), createdAt: $0.time(),
+      updatedAt: $0.time(), lastPoll: $0.optionalTime(), lastAck: $0.optionalTime(),
+      lastSeen: $0.optionalTime(), labels: Labels(stored: $0.text()), groups: GroupName.list(stored: $0.text()),
+      state: stateColumns.read(&$0), tradingMode: modeColumns.read(&$0))
   }
 
   /// The values of `deviceColumns`.
   private static func values(of device: Device) -> [SQLiteValue] {
     [
-      .id(device.id), .text(device.clientID.text), .text(device.deviceName.text), .bool(device.isActive),
-      .bool(device.revoked), .time(device.lastPoll), .time(device.lastAck), .time(device.lastSeen),
-      .time(device.createdAt), .time(device.updatedAt),
+      .id(device.id), .text(device.clientID.text), .text(device.deviceName.text), .time(device.createdAt),
+      .time(device.updatedAt), .time(device.lastPoll), .time(device.lastAck), .time(device.lastSeen),
+      .text(device.labels.json), .text(device.groups.stored),
+    ] + values(of: device.state) + values(of: device.tradingMode)
+  }
+
+  /// What tells whether a device may be used. `is_active` is 0 for a revoked device, and for one that hand-written SQL
+  /// keeps out, which is read as suspended.
+  static let stateColumns = SQLiteColumns(
+    "is_active, revoked, suspended_at, suspended_until, expires_at, status_reason"
+  ) {
+    DeviceState(
+      isActive: $0.bool(), isRevoked: $0.bool(), suspendedAt: $0.optionalTime(),
+      suspendedUntil: $0.optionalTime(), expiresAt: $0.optionalTime(), reason: $0.optionalText())
+  }
+
+  private static func values(of state: DeviceState) -> [SQLiteValue] {
+    [
+      .bool(!state.isRevoked), .bool(state.isRevoked), .time(state.suspension?.since),
+      .time(state.suspension?.until), .time(state.expiresAt), .text(state.reason),
+    ]
+  }
+
+  static let modeColumns = SQLiteColumns(
+    "trading_mode, mode_version, mode_reason, mode_since, confirmed_version, confirmed_at"
+  ) {
+    TradingMode(
+      mode: TradingMode.Mode(rawValue: $0.text())!, version: $0.integer(), reason: $0.optionalText(),
+      since: $0.time(), confirmedVersion: $0.optionalInteger(), confirmedAt: $0.optionalTime())
+  }
+
+  private static func values(of mode: TradingMode) -> [SQLiteValue] {
+    [
+      .text(mode.mode.rawValue), .integer(mode.version), .text(mode.reason), .time(mode.since),
+      .integer(mode.confirmedVersion), .time(mode.confirmedAt),
     ]
   }
 
@@ -135,7 +171,8 @@ extension SQLiteStore {
   ) async throws(RegistryError) -> Device? {
     try await write(Turn(of: owner.hashValue, .urgent)) { (writer) throws(RegistryError) in
       try writer.transaction { () throws(RegistryError) in
-        let device = try writer.firstRow(of: Self.revokeDevice, .id(id), .text(owner.text), .time(change.time))
+        let device = try writer.firstRow(
+          of: Self.revokeDevice, .id(id), .text(owner.text), .time(change.time), .text(change.reason))
         guard let device else { return nil }
         try writer.record(
           .deviceRevoked, of: owner, device: id, by: change,
@@ -147,7 +184,7 @@ extension SQLiteStore {
 
   static let revokeDevice = SQLiteStatement(
     """
-    UPDATE devices SET revoked = 1, is_active = 0, updated_at = ?3
+    UPDATE devices SET revoked = 1, is_active = 0, updated_at = ?3, status_reason = ?4
     WHERE id = ?1 AND client_id = ?2 AND NOT revoked
     RETURNING \(deviceColumns)
     """, row: deviceColumns.read)

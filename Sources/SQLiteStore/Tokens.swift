@@ -56,9 +56,10 @@ extension SQLiteStore {
 
   static let selectToken = SQLiteStatement(
     """
-    SELECT \(credentialColumns), expires_at
-    FROM device_tokens JOIN devices ON devices.id = device_id
-    WHERE token_hash = ?1 AND expires_at > ?2 AND \(isKept(client: "client_id"))
+    SELECT \(credentialColumns), token_expires_at FROM (
+      SELECT device_id, expires_at AS token_expires_at FROM device_tokens WHERE token_hash = ?1 AND expires_at > ?2
+    ) JOIN devices ON devices.id = device_id
+    WHERE \(isKept(client: "client_id"))
     """
   ) { (device: credentialColumns.read(&$0), expiresAt: $0.time()) }
 

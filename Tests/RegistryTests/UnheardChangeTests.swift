@@ -111,11 +111,18 @@ private final class OneDeviceStore: UnusableStore {
 
   func revoke() { isActive.withLock { $0 = false } }
 
+  private var access: DeviceAccess {
+    let state = DeviceState(
+      isRevoked: !isActive.withLock(\.self), suspension: nil, expiresAt: nil, reason: nil)
+    return DeviceAccess(
+      state: state, clientSuspension: nil, tradingMode: TradingMode(since: Timestamp(millisecondsSince1970: 0)))
+  }
+
   func credentials(of id: DeviceID) async throws(RegistryError) -> DeviceCredentials? {
     guard id == self.id else { return nil }
     looks.withLock { $0 += 1 }
     return DeviceCredentials(
-      deviceID: id, clientID: ClientID("alice")!, isActive: isActive.withLock(\.self),
+      deviceID: id, clientID: ClientID("alice")!, access: access,
       current: SecretVerifier(hmacKeyHash: "", storedKey: Self.key, serverKey: Self.key), next: nil,
       graceExpiresAt: nil)
   }

@@ -413,9 +413,12 @@ extension WebhookReceiver.Received {
       #expect(try await hooks.ask("GET", "/webhooks", as: stranger).array().isEmpty)
       #expect(try await hooks.ask("DELETE", "/webhooks/\(id)").status == 204)
       #expect(try await hooks.ask("GET", "/webhooks/\(id)/deliveries").status == 404)
-      let events = try await hooks.ask("GET", "/events?types=webhook.*").object()["events"] as? [[String: Any]]
-      #expect(
-        events?.map { $0["type"] as? String } == ["created", "updated", "deleted"].map { "webhook.\($0)" })
+      // Other tests' transactions in the same cluster may delay an event.
+      try await wait {
+        let answer = try await hooks.ask("GET", "/events?types=webhook.*").object()
+        let events = answer["events"] as? [[String: Any]] ?? []
+        return events.map { $0["type"] as? String } == ["created", "updated", "deleted"].map { "webhook.\($0)" }
+      }
     }
   }
 

@@ -24,17 +24,17 @@ import Testing
       try await store.insertClient(client("alice"))
       let secret = verifier()
       let one = try await store.add("one", verifier: secret)
-      func expected(isActive: Bool) -> DeviceCredentials {
+      func expected(_ status: DeviceState.Status) -> DeviceCredentials {
         DeviceCredentials(
-          deviceID: one.id, clientID: alice, isActive: isActive, current: secret, next: nil, graceExpiresAt: nil
-        )
+          deviceID: one.id, clientID: alice, access: access(status), current: secret, next: nil,
+          graceExpiresAt: nil)
       }
-      #expect(try await store.credentials(of: one.id) == expected(isActive: true))
+      #expect(try await store.credentials(of: one.id) == expected(.active))
       #expect(try await store.credentials(of: newID()) == nil)
       try await database.sql("UPDATE devices SET is_active = \(kind == .postgres ? "false" : "0")")
-      #expect(try await store.credentials(of: one.id) == expected(isActive: false))
+      #expect(try await store.credentials(of: one.id) == expected(.suspended))
       _ = try await store.revokeDevice(one.id, of: alice, at: noon)
-      #expect(try await store.credentials(of: one.id) == expected(isActive: false))
+      #expect(try await store.credentials(of: one.id) == expected(.revoked))
     }
   }
 
@@ -51,7 +51,8 @@ import Testing
       #expect(
         try await store.credentials(of: id)
           == DeviceCredentials(
-            deviceID: id, clientID: alice, isActive: true, current: first, next: second, graceExpiresAt: end))
+            deviceID: id, clientID: alice, access: access(.active), current: first, next: second,
+            graceExpiresAt: end))
     }
   }
 
@@ -111,7 +112,8 @@ import Testing
         #expect(
           try await store.credentials(of: id)
             == DeviceCredentials(
-              deviceID: id, clientID: alice, isActive: true, current: new, next: nil, graceExpiresAt: nil))
+              deviceID: id, clientID: alice, access: access(.active), current: new, next: nil,
+              graceExpiresAt: nil))
       }
     }
   }
@@ -133,7 +135,8 @@ import Testing
       #expect(
         try await store.credentials(of: id)
           == DeviceCredentials(
-            deviceID: id, clientID: alice, isActive: true, current: second, next: nil, graceExpiresAt: nil))
+            deviceID: id, clientID: alice, access: access(.active), current: second, next: nil,
+            graceExpiresAt: nil))
       #expect(try await store.device(id) == before)
       #expect(try await store.promoteNextSecret(of: id, hmacKeyHash: second.hmacKeyHash) == false)
     }

@@ -8,8 +8,15 @@ import Testing
       try await store.insertClient(client("alice"))
       let times = (1...5).map { Timestamp(millisecondsSince1970: noon.millisecondsSince1970 + $0 * 1001) }
       let stored = Device(
-        id: newID(), clientID: alice, deviceName: try DeviceName("Grüße 🚀 日本"), isActive: false, revoked: true,
-        lastPoll: times[0], lastAck: times[1], lastSeen: times[2], createdAt: times[3], updatedAt: times[4])
+        id: newID(), clientID: alice, deviceName: try DeviceName("Grüße 🚀 日本"), createdAt: times[3],
+        updatedAt: times[4], lastPoll: times[0], lastAck: times[1], lastSeen: times[2],
+        labels: ["role": "primary", "desk/a.b-c_d": ""], groups: [],
+        state: DeviceState(
+          isRevoked: true, suspension: .init(since: times[0], until: times[1]), expiresAt: times[2],
+          reason: "Grüße"),
+        tradingMode: TradingMode(
+          mode: .closeOnly, version: 3, reason: "news", since: times[0], confirmedVersion: 2,
+          confirmedAt: times[1]))
       try await store.insertDevice(stored, verifier: verifier(), maxDevices: 10)
       #expect(try await store.device(stored.id) == stored)
       let plain = try await store.add("plain", at: Timestamp(millisecondsSince1970: 0))
@@ -82,7 +89,7 @@ import Testing
         return try await group.reduce(into: []) { $0.append($1) }.compactMap(\.self)
       }
       #expect(revoked.count == ids.count && Set(revoked.map(\.id)) == Set(ids))
-      #expect(revoked.allSatisfy { $0.revoked && !$0.isActive && $0.clientID == alice && $0.updatedAt == noon })
+      #expect(revoked.allSatisfy { $0.isRevoked && $0.clientID == alice && $0.updatedAt == noon })
     }
   }
 
@@ -256,7 +263,7 @@ import Testing
       let later = Timestamp(millisecondsSince1970: noon.millisecondsSince1970 + 5)
       #expect(try await store.revokeDevice(one.id, of: bob, at: later) == nil)
       let revoked = try await store.revokeDevice(one.id, of: alice, at: later)
-      #expect(revoked?.revoked == true && revoked?.isActive == false && revoked?.updatedAt == later)
+      #expect(revoked?.isRevoked == true && revoked?.updatedAt == later)
       #expect(try await store.device(one.id) == revoked)
       #expect(try await store.revokeDevice(one.id, of: alice, at: noon) == nil)
     }

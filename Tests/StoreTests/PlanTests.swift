@@ -124,7 +124,7 @@ import Testing
         now() + random() * interval '1 h'
       FROM generate_series(1, 10000) i;
     INSERT INTO deliveries (signal_id, device_id, expires_at, status, acked_at)
-      SELECT signals.id, devices.id, expires_at, ack.status, ack.acked_at
+      SELECT signals.id, devices.id, signals.expires_at, ack.status, ack.acked_at
       FROM signals JOIN devices USING (client_id)
         LEFT JOIN (SELECT 'placed', now()) AS ack (status, acked_at) ON random() < 0.9
       WHERE random() < 0.2 ORDER BY signals.id;

@@ -97,7 +97,7 @@ import Testing
       try await wait { fixture.running.store.pool.writes.waitingRequests == 1 }
       let id = fixture.bobs
       let revoked = try await fixture.running.onLoop { try await $0.revokeDevice(id, of: bob, at: noon) }
-      #expect(revoked?.revoked == true)
+      #expect(revoked?.isRevoked == true)
       try await fixture.session.run("ROLLBACK")
       #expect(try await alices)
       // The revocation was first.

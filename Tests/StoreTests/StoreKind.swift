@@ -391,3 +391,24 @@ extension RegistryStore {
 extension Change {
   static func at(_ time: Timestamp) -> Change { Change(by: .system, at: time) }
 }
+
+/// What a device that was registered at noon may do.
+func access(
+  _ status: DeviceState.Status, _ mode: TradingMode = TradingMode(since: noon)
+) -> DeviceAccess {
+  DeviceAccess(
+    state: DeviceState(
+      isRevoked: status == .revoked, suspension: status == .suspended ? .init(since: nil, until: nil) : nil,
+      expiresAt: status == .expired ? noon : nil, reason: nil),
+    clientSuspension: nil, tradingMode: mode)
+}
+
+extension Device {
+  /// The same device in another mode.
+  func with(_ mode: TradingMode) -> Device {
+    Device(
+      id: id, clientID: clientID, deviceName: deviceName, createdAt: createdAt, updatedAt: updatedAt,
+      lastPoll: lastPoll, lastAck: lastAck, lastSeen: lastSeen, labels: labels, groups: groups, state: state,
+      tradingMode: mode)
+  }
+}

@@ -50,6 +50,17 @@ struct JSONSchemaChecker {
       return (value as? [Any] ?? []).enumerated().flatMap { index, element in
         violations(of: element, argument as? [String: Any] ?? [:], at: "\(place)[\(index)]")
       }
+    case "maxItems": return demand((value as? [Any]).map { $0.count <= Self.number(argument) } ?? true)
+    case "maxProperties":
+      return demand((value as? [String: Any]).map { $0.count <= Self.number(argument) } ?? true)
+    case "propertyNames":
+      return (value as? [String: Any] ?? [:]).keys.flatMap { name in
+        violations(of: name, argument as? [String: Any] ?? [:], at: "\(place): the name \(name)")
+      }
+    case "additionalProperties":
+      return (value as? [String: Any] ?? [:]).flatMap { name, member in
+        violations(of: member, argument as? [String: Any] ?? [:], at: "\(place).\(name)")
+      }
     case "required":
       guard let object = value as? [String: Any] else { return [] }
       return (argument as? [String] ?? []).filter { object[$0] == nil }.map { "\(place).\($0) is missing" }

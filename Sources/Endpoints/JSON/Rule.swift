@@ -72,7 +72,7 @@ extension Rule where Value: CaseIterable & RawRepresentable<String> {
   public static var choice: Rule {
     let words = Value.allCases.map(\.rawValue)
     return text(
-      ["type": "string", "enum": .array(words.map { .string($0) })],
+      .words(of: Value.self),
       message: "must be \(words.dropLast().joined(separator: ", ")) or \(words.last ?? "")",
       parse: Value.init(rawValue:))
   }

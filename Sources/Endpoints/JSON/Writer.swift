@@ -108,6 +108,19 @@ extension Array: JSONWritable where Element: JSONWritable {
   @inlinable public func write(to json: inout JSONWriter) { json.array(self) }
 }
 
+extension JSONValue {
+  /// The schema of the words of an enumeration.
+  static func words<Word: CaseIterable & RawRepresentable<String>>(of type: Word.Type) -> JSONValue {
+    ["type": "string", "enum": .array(type.allCases.map { .string($0.rawValue) })]
+  }
+}
+
+/// Words of an enumeration.
+extension JSONWritable where Self: CaseIterable & RawRepresentable<String> {
+  public static var schema: JSONValue { .words(of: Self.self) }
+  public func write(to json: inout JSONWriter) { json.string(rawValue) }
+}
+
 /// The text of an object that was validated when it arrived.
 public struct JSONText: JSONWritable {
   public static var schema: JSONValue { ["type": "object"] }

@@ -48,6 +48,9 @@ struct PostgresRow {
 
   mutating func optionalText() -> String? { next().map { String(decoding: $0, as: UTF8.self) } }
 
+  /// The text of a jsonb, whose binary form begins with its version.
+  mutating func jsonb() -> String { String(decoding: next()!.dropFirst(), as: UTF8.self) }
+
   mutating func bytes() -> [UInt8] { optionalBytes()! }
 
   mutating func optionalBytes() -> [UInt8]? { next().map { Array($0) } }

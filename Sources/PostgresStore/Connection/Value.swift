@@ -25,6 +25,8 @@ enum PostgresValue {
 
   static func uuid(_ id: Identifier<some Any>) -> PostgresValue { .uuid(high: id.high, low: id.low) }
   static func text(orNull text: String?) -> PostgresValue { text.map { .text($0) } ?? .null }
+  /// A jsonb, whose binary form begins with its version.
+  static func jsonb(_ json: String) -> PostgresValue { .bytes([1] + json.utf8) }
   static func bytes(orNull bytes: [UInt8]?) -> PostgresValue { bytes.map { .bytes($0) } ?? .null }
   static func int8(orNull value: Int64?) -> PostgresValue { value.map { .int8($0) } ?? .null }
   static func timestamp(orNull time: Timestamp?) -> PostgresValue { time.map { .timestamp($0) } ?? .null }

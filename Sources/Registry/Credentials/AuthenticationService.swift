@@ -143,7 +143,8 @@ public struct AuthenticationService: Sendable {
       return (device, secret)
     }
     return try await limits.charging(address) { () async throws(RegistryError) in
-      guard let device = try await fetchCredentials(of: id), device.isActive else {
+      guard let device = try await fetchCredentials(of: id), device.access.refusal(at: clock.now()) == nil
+      else {
         // Takes the time that the key of a device would take.
         _ = matches(Self.nobodysKey)
         return nil
@@ -179,7 +180,9 @@ public struct AuthenticationService: Sendable {
       guard device.isCurrentValid(at: clock.now()) else { return nil }
       return Secret(verifier: device.current, isNext: false, endsAt: device.graceExpiresAt)
     }
-    guard let next = device.next, device.isActive, matches(next.storedKey) else { return nil }
+    guard let next = device.next, device.access.refusal(at: clock.now()) == nil, matches(next.storedKey) else {
+      return nil
+    }
     return Secret(verifier: next, isNext: true, endsAt: nil)
   }
 

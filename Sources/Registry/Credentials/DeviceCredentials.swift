@@ -2,8 +2,8 @@
 public final class DeviceCredentials: Equatable, Sendable {
   public let deviceID: DeviceID
   public let clientID: ClientID
-  /// Whether the device may authenticate: active, and not revoked.
-  public let isActive: Bool
+  /// What the device may do once it has authenticated.
+  public let access: DeviceAccess
   /// The verifier of the current secret.
   public let current: SecretVerifier
   /// During a rotation, the verifier of the new secret, which has not been used yet.
@@ -12,25 +12,26 @@ public final class DeviceCredentials: Equatable, Sendable {
   public let graceExpiresAt: Timestamp?
 
   public init(
-    deviceID: DeviceID, clientID: ClientID, isActive: Bool, current: SecretVerifier, next: SecretVerifier?,
+    deviceID: DeviceID, clientID: ClientID, access: DeviceAccess, current: SecretVerifier,
+    next: SecretVerifier?,
     graceExpiresAt: Timestamp?
   ) {
     self.deviceID = deviceID
     self.clientID = clientID
-    self.isActive = isActive
+    self.access = access
     self.current = current
     self.next = next
     self.graceExpiresAt = graceExpiresAt
   }
 
   public static func == (left: DeviceCredentials, right: DeviceCredentials) -> Bool {
-    left.deviceID == right.deviceID && left.clientID == right.clientID && left.isActive == right.isActive
+    left.deviceID == right.deviceID && left.clientID == right.clientID && left.access == right.access
       && left.current == right.current && left.next == right.next && left.graceExpiresAt == right.graceExpiresAt
   }
 
-  /// Whether the current secret is valid: the device is active, and a rotation's grace has not ended.
+  /// Whether the current secret is valid: the device gets in, and a rotation's grace has not ended.
   public func isCurrentValid(at time: Timestamp) -> Bool {
-    isActive && (graceExpiresAt.map { time < $0 } ?? true)
+    access.refusal(at: time) == nil && (graceExpiresAt.map { time < $0 } ?? true)
   }
 }
 

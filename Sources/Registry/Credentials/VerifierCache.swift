@@ -136,7 +136,7 @@ final class VerifierCache: Sendable {
 
   /// Caches fetched credentials, unless a change arrived during the fetch.
   func remember(_ credentials: DeviceCredentials, fetchedWith ticket: Ticket) {
-    guard credentials.isActive else { return }
+    guard !credentials.access.state.isRevoked else { return }
     shard(of: credentials.deviceID).withLock { shard in
       guard !isOvertaken(ticket), shard.entries[credentials.deviceID]?.credentials != credentials else {
         return

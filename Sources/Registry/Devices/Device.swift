@@ -3,41 +3,60 @@ public struct Device: Hashable, Sendable {
   public let id: DeviceID
   public let clientID: ClientID
   public let deviceName: DeviceName
-  /// Whether the device may be used. False once it is revoked.
-  public let isActive: Bool
-  /// Whether the device was revoked. This is final: no operation and no SQL statement reverts it.
-  public let revoked: Bool
+  public let createdAt: Timestamp
+  /// When the owner last changed the device. Presence and confirmations do not move it.
+  public let updatedAt: Timestamp
   /// When the device last polled; nil before its first poll.
   public let lastPoll: Timestamp?
-  /// When the device last acknowledged a signal; nil before that.
+  /// When it last acknowledged a signal; nil before that.
   public let lastAck: Timestamp?
-  /// When the device last sent an authenticated request; nil before that.
+  /// When it last sent an authenticated request; nil before that.
   public let lastSeen: Timestamp?
-  public let createdAt: Timestamp
-  /// When the name, the secret or the state last changed. Presence does not move it.
-  public let updatedAt: Timestamp
+  public let labels: Labels
+  /// The groups that the device is in, sorted.
+  public let groups: [GroupName]
+  public let state: DeviceState
+  public let tradingMode: TradingMode
 
   public init(
-    id: DeviceID, clientID: ClientID, deviceName: DeviceName, isActive: Bool, revoked: Bool,
-    lastPoll: Timestamp?, lastAck: Timestamp?, lastSeen: Timestamp?, createdAt: Timestamp, updatedAt: Timestamp
+    id: DeviceID, clientID: ClientID, deviceName: DeviceName, createdAt: Timestamp, updatedAt: Timestamp,
+    lastPoll: Timestamp?, lastAck: Timestamp?, lastSeen: Timestamp?, labels: Labels, groups: [GroupName],
+    state: DeviceState, tradingMode: TradingMode
   ) {
     self.id = id
     self.clientID = clientID
     self.deviceName = deviceName
-    self.isActive = isActive
-    self.revoked = revoked
+    self.createdAt = createdAt
+    self.updatedAt = updatedAt
     self.lastPoll = lastPoll
     self.lastAck = lastAck
     self.lastSeen = lastSeen
-    self.createdAt = createdAt
-    self.updatedAt = updatedAt
+    self.labels = labels
+    self.groups = groups
+    self.state = state
+    self.tradingMode = tradingMode
   }
 
   /// A newly registered device.
-  public init(registered id: DeviceID, clientID: ClientID, deviceName: DeviceName, at time: Timestamp) {
+  public init(
+    registered id: DeviceID, clientID: ClientID, deviceName: DeviceName, labels: Labels = [:],
+    groups: [GroupName] = [], expiresAt: Timestamp? = nil, at time: Timestamp
+  ) {
     self.init(
-      id: id, clientID: clientID, deviceName: deviceName, isActive: true, revoked: false,
-      lastPoll: nil, lastAck: nil, lastSeen: nil, createdAt: time, updatedAt: time)
+      id: id, clientID: clientID, deviceName: deviceName, createdAt: time, updatedAt: time, lastPoll: nil,
+      lastAck: nil, lastSeen: nil, labels: labels, groups: groups.sorted(),
+      state: DeviceState(expiresAt: expiresAt), tradingMode: TradingMode(since: time))
+  }
+
+  /// Whether the device was revoked, which is final.
+  public var isRevoked: Bool { state.isRevoked }
+
+  /// How long after its last request a device is offline.
+  public static let offlineAfterSeconds = 90
+
+  /// Whether the device sent a request within the last `offlineAfterSeconds`.
+  public func isOnline(at time: Timestamp, offlineAfterSeconds: Int) -> Bool {
+    lastSeen.map { time - $0 < Int64(offlineAfterSeconds) * 1000 } ?? false
   }
 }
 

@@ -84,7 +84,7 @@ public struct DeviceService: Sendable {
     }
     // The statement changed nothing; this read finds out why.
     let device = try await getDevice(id, owner: owner)
-    guard device.revoked else { throw .fault(cause: "device \(id) could be renamed, but was not") }
+    guard device.isRevoked else { throw .fault(cause: "device \(id) could be renamed, but was not") }
     throw .deviceRevoked
   }
 
@@ -100,7 +100,7 @@ public struct DeviceService: Sendable {
       return device
     }
     let device = try await getDevice(id, owner: owner)
-    guard device.revoked else { throw .fault(cause: "device \(id) could be revoked, but was not") }
+    guard device.isRevoked else { throw .fault(cause: "device \(id) could be revoked, but was not") }
     return device
   }
 
@@ -118,7 +118,7 @@ public struct DeviceService: Sendable {
   ) async throws(RegistryError) -> RotatedDevice {
     // Saves hashing a secret that could not be stored.
     let device = try await getDevice(id, owner: owner)
-    guard !device.revoked else { throw .deviceRevoked }
+    guard !device.isRevoked else { throw .deviceRevoked }
     let (secret, verifier) = try await newSecret(for: owner, isRotation: true)
     defer { live.credentialsChanged(of: id) }
     let rotated = try await store.rotateSecret(

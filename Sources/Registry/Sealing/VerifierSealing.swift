@@ -17,18 +17,19 @@ public struct StoredVerifier: Hashable, Redacted, Sendable {
 public struct StoredCredentials: Sendable {
   public let deviceID: DeviceID
   public let clientID: ClientID
-  public let isActive: Bool
+  public let access: DeviceAccess
   public let current: StoredVerifier
   public let next: StoredVerifier?
   public let graceExpiresAt: Timestamp?
 
   public init(
-    deviceID: DeviceID, clientID: ClientID, isActive: Bool, current: StoredVerifier, next: StoredVerifier?,
+    deviceID: DeviceID, clientID: ClientID, access: DeviceAccess, current: StoredVerifier,
+    next: StoredVerifier?,
     graceExpiresAt: Timestamp?
   ) {
     self.deviceID = deviceID
     self.clientID = clientID
-    self.isActive = isActive
+    self.access = access
     self.current = current
     self.next = next
     self.graceExpiresAt = graceExpiresAt
@@ -73,7 +74,7 @@ public struct VerifierSealing: Sendable {
     var next: SecretVerifier?
     if let storedNext = stored.next { next = try open(storedNext, of: stored.deviceID) }
     return DeviceCredentials(
-      deviceID: stored.deviceID, clientID: stored.clientID, isActive: stored.isActive, current: current,
+      deviceID: stored.deviceID, clientID: stored.clientID, access: stored.access, current: current,
       next: next, graceExpiresAt: stored.graceExpiresAt)
   }
 
@@ -113,7 +114,7 @@ public struct VerifierSealing: Sendable {
     guard !areSealed else { return nil }
     let plain = try open(stored)
     return StoredCredentials(
-      deviceID: stored.deviceID, clientID: stored.clientID, isActive: stored.isActive,
+      deviceID: stored.deviceID, clientID: stored.clientID, access: stored.access,
       current: seal(plain.current, of: stored.deviceID),
       next: plain.next.map { seal($0, of: stored.deviceID) }, graceExpiresAt: stored.graceExpiresAt)
   }
