@@ -1,0 +1,258 @@
+"""What the registry answers. Members have the names of the HTTP API; times have the time zone UTC."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal, TypeAlias
+
+from ._credentials import Credentials, write_secret_file
+
+AckStatus: TypeAlias = Literal["placed", "failed", "skipped"]
+"""What a device did with a signal."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """A device as the registry knows it."""
+
+    id: str
+    client_id: str
+    """The client that owns the device."""
+    device_name: str
+    is_active: bool
+    revoked: bool
+    """Whether it was revoked, which is final."""
+    last_poll: datetime | None
+    """When it last polled for signals; None until then. The same holds for the next two."""
+    last_ack: datetime | None
+    last_seen: datetime | None
+    """When it last authenticated."""
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredDevice(Device):
+    """A device with its new secret, which only this value contains: `save` it where only the device can read it."""
+
+    secret: str = field(repr=False)
+    """64 lower-case hexadecimal characters."""
+    hmac_key_hash: str = field(repr=False)
+    """What the registry stores to verify the secret: argon2id, a PHC string."""
+    grace_expires_at: datetime | None = None
+    """After a rotation, when the previous secret stops working, unless this one is used earlier."""
+
+    def credentials(self) -> Credentials:
+        """For a device client."""
+        return Credentials(self.id, self.secret)
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Writes id and secret to a new file, for `Credentials.from_file`. Raises `SecretFileError`, also if it exists."""
+        write_secret_file(path, f"{self.id}\n{self.secret}\n")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallingDevice(Device):
+    """The device that calls."""
+
+    server_time: datetime
+    """The registry's time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceSignal:
+    """A signal as a device gets it."""
+
+    id: str
+    """For the acknowledgement."""
+    created_at: datetime
+    expires_at: datetime
+    payload: Mapping[str, Any]
+    """The JSON object that the owner sent."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnreadableSignal:
+    """A signal that this library cannot read. It does not affect other signals."""
+
+    id: str | None
+    """For the acknowledgement; None if the id cannot be read either."""
+    reason: str
+    """What is wrong, for a log."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollResult:
+    """The result of a poll."""
+
+    signals: tuple[DeviceSignal, ...]
+    """Those that are neither acknowledged nor expired, oldest first."""
+    server_time: datetime
+    """The registry's time."""
+    unreadable: tuple[UnreadableSignal, ...] = ()
+    """Signals that cannot be read. They count towards `max` until they are acknowledged, for example as failed, or
+    expire."""
+    retry_after_seconds: int | None = None
+    """The seconds to wait before the next poll, if the registry asks for a pause."""
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """What a device did with a signal."""
+
+    signal_id: str
+    status: AckStatus
+    broker_ticket: str | None = None
+    """The broker's number of the order, at most 64 characters."""
+    error: str | None = None
+    """Why the order was not placed, at most 500 characters."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AckResult:
+    """The registry's answer to acknowledgements."""
+
+    acked: tuple[str, ...]
+    """Ids of signals that are acknowledged, by this request or an earlier one."""
+    unknown: tuple[str, ...]
+    """Ids of signals that are not this device's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signal:
+    """A signal as its owner sees it."""
+
+    id: str
+    created_at: datetime
+    expires_at: datetime
+    devices: int
+    """The number of devices that it was sent to."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """The delivery of a signal to one device."""
+
+    device_id: str
+    state: str
+    """`pending`, `acked` or `expired`."""
+    status: str | None
+    """The device's acknowledgement, an `AckStatus`; None until there is one."""
+    broker_ticket: str | None
+    error: str | None
+    acked_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SentSignal(Signal):
+    """A signal with its payload, and its deliveries, of which there may be more: see `OwnerClient.deliveries`."""
+
+    payload: Mapping[str, Any]
+    deliveries: tuple[Delivery, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who made a change."""
+
+    kind: str
+    """`owner`, `admin`, `device`, `operator` or `system`."""
+    id: str | None
+    """The `sub` of the actor's token, or the device's id."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened to the owner's devices, signals or webhooks."""
+
+    id: str
+    type: str
+    """For example `device.revoked`; docs/events.md lists all types."""
+    at: datetime
+    client_id: str
+    device_id: str | None = None
+    signal_id: str | None = None
+    actor: Actor
+    request_id: str | None = None
+    """The `X-Request-Id` of the request that made the change."""
+    reason: str | None = None
+    """What the actor gave as the reason."""
+    changes: Mapping[str, Any] | None = None
+    """By name, the old and the new value in a list."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventPage:
+    """A part of the feed of events."""
+
+    events: tuple[Event, ...]
+    """In the order of commit. A page of a filtered feed may be empty although there is more."""
+    next: str
+    """Where to continue: the `after` of the next request. It changes also while nothing happens."""
+    retry_after_seconds: int | None = None
+    """The seconds to wait before the next request, if the registry asks for a pause."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Webhook:
+    """A URL to which the registry posts the owner's events."""
+
+    id: str
+    client_id: str
+    url: str
+    types: tuple[str, ...] | None
+    """Types of events, and patterns such as `device.*`; None for all."""
+    description: str | None
+    status: str
+    """`active`; `failing`: the last attempt failed and is repeated; `disabled`: nothing is delivered until the owner enables
+    it."""
+    failures: int
+    """Failed attempts at the next event in a row."""
+    failing_since: datetime | None
+    next_attempt_at: datetime | None
+    disabled_at: datetime | None
+    disabled_because: str | None
+    """`failing`, `gone` or `owner`."""
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CreatedWebhook(Webhook):
+    """A new webhook with its secret, which only this value contains."""
+
+    secret: str = field(repr=False)
+    """`whsec_` and base64: libraries of Standard Webhooks verify deliveries with it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookDelivery:
+    """An attempt to deliver an event."""
+
+    event_id: str
+    type: str
+    attempt: int
+    """1 for the first attempt at the event."""
+    at: datetime
+    duration_ms: int
+    delivered: bool
+    """Whether the receiver answered with a 2xx status."""
+    status: int | None
+    """The status of the answer; None without an answer."""
+    response: str | None
+    """The beginning of the answer's content."""
+    error: str | None
+    """Why there was no answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """A client, whose id is the `sub` of its tokens."""
+
+    id: str
+    email: str | None
+    telegram_id: int | None
+    created_at: datetime

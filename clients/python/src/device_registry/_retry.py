@@ -1,0 +1,72 @@
+"""How often to repeat a request that failed temporarily, and how long to wait between attempts."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+from ._errors import RegistryError
+from ._messages import Answer, Call
+from ._steps import Exchange, Pause, Steps
+
+_MAXIMUM_DOUBLINGS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """When to repeat a request that failed temporarily."""
+
+    never: ClassVar[RetryPolicy]
+    """No retries."""
+
+    maximum_attempts: int = 4
+    """Attempts of one request, the first included."""
+    first_pause_seconds: float = 0.25
+    """The pause after the first failure. Each further one is twice as long."""
+    maximum_pause_seconds: float = 30.0
+    """The longest pause."""
+    maximum_retry_after_seconds: int = 120
+    """The longest `Retry-After` that is respected; a longer one is cut to this."""
+
+    def pause_seconds(self, failures: int, retry_after_seconds: int | None = None) -> float:
+        """The pause after a number of failures in a row. Half of it is random, so that devices that failed together do not
+        return together; for the same reason it is added to `Retry-After`."""
+        doublings = min(max(failures - 1, 0), _MAXIMUM_DOUBLINGS)
+        longest = min(max(self.first_pause_seconds, 0.0) * 2.0**doublings, max(self.maximum_pause_seconds, 0.0))
+        required = min(max(retry_after_seconds or 0, 0), max(self.maximum_retry_after_seconds, 0))
+        # Not for security: the pauses of devices must only differ.
+        return required + longest / 2 + random.uniform(0, longest / 2)  # noqa: S311
+
+
+RetryPolicy.never = RetryPolicy(maximum_attempts=1)
+
+
+def pause(policy: RetryPolicy, failures: int, error: RegistryError) -> Steps[None]:
+    """Waits after a number of failures in a row."""
+    yield Pause(policy.pause_seconds(failures, error.retry_after_seconds))
+
+
+def perform(
+    policy: RetryPolicy, call: Call, again: Callable[[RegistryError], bool] = lambda error: error.is_transient
+) -> Steps[Answer]:
+    """Repeats a request until an attempt succeeds, fails permanently, or is the last."""
+    failures = 0
+    while True:
+        try:
+            return (yield from attempt(call))
+        except RegistryError as error:
+            failures += 1
+            if not again(error) or failures >= policy.maximum_attempts:
+                raise
+            reason = error
+        yield from pause(policy, failures, reason)
+
+
+def attempt(call: Call) -> Steps[Answer]:
+    """Sends a request once. The answer is a success; other answers are raised as errors."""
+    answer: Answer = yield Exchange(call)
+    if not answer.is_success:
+        raise answer.failure()
+    return answer
