@@ -417,7 +417,8 @@ extension WebhookReceiver.Received {
       try await wait {
         let answer = try await hooks.ask("GET", "/events?types=webhook.*").object()
         let events = answer["events"] as? [[String: Any]] ?? []
-        return events.map { $0["type"] as? String } == ["created", "updated", "deleted"].map { "webhook.\($0)" }
+        return events.map { $0["type"] as? String }
+          == ["created", "updated", "deleted"].map { "webhook.\($0)" }
       }
     }
   }
