@@ -178,7 +178,7 @@ struct ShownDevice: JSONObject {
     members.add("status_reason", ["description": "Why the device is suspended or revoked."]) {
       $0.device.state.reason(at: $0.time)
     }
-    members.add("suspended_until", ["description": "When the suspension ends by itself."]) {
+    members.add("suspended_until", ["description": "When the suspension ends."]) {
       $0.device.state.suspendedUntil(at: $0.time)
     }
     members.add("expires_at", ["description": "From when on the device does not get in."]) {

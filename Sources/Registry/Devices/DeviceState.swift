@@ -10,7 +10,7 @@ public struct DeviceState: Hashable, Sendable {
   public struct Suspension: Hashable, Sendable {
     /// When the device was suspended; nil if hand-written SQL did it.
     public let since: Timestamp?
-    /// When the suspension ends by itself; nil for never.
+    /// When the suspension ends; nil for never.
     public let until: Timestamp?
 
     public init(since: Timestamp?, until: Timestamp?) {
