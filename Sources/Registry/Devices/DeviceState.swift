@@ -25,7 +25,7 @@ public struct DeviceState: Hashable, Sendable {
   public let isRevoked: Bool
   /// Nil for a device that was not suspended. It may have ended.
   public let suspension: Suspension?
-  /// From when on the device does not get in; nil for never.
+  /// From when on the device may not be used; nil for never.
   public let expiresAt: Timestamp?
   /// Why the device was suspended or revoked, if the owner gave a reason.
   public let reason: String?
@@ -79,7 +79,7 @@ public struct DeviceState: Hashable, Sendable {
 
 /// What authenticated requests of a device may do, and what they are told.
 public struct DeviceAccess: Hashable, Sendable {
-  /// Why a device does not get in.
+  /// Why a device may not be used.
   public enum Refusal: Hashable, Sendable {
     case revoked(reason: String?)
     case clientSuspended(reason: String?)
@@ -105,7 +105,7 @@ public struct DeviceAccess: Hashable, Sendable {
     self.tradingMode = tradingMode
   }
 
-  /// Nil if the device may come in at this time.
+  /// Nil if the device may be used at this time.
   public func refusal(at time: Timestamp) -> Refusal? {
     let status = state.status(at: time)
     if let clientSuspension, status != .revoked { return .clientSuspended(reason: clientSuspension.reason) }
