@@ -29,7 +29,7 @@ public final class DeviceCredentials: Equatable, Sendable {
       && left.current == right.current && left.next == right.next && left.graceExpiresAt == right.graceExpiresAt
   }
 
-  /// Whether the current secret is valid: the device gets in, and a rotation's grace has not ended.
+  /// Whether the current secret is valid: the device may be used, and a rotation's grace has not ended.
   public func isCurrentValid(at time: Timestamp) -> Bool {
     access.refusal(at: time) == nil && (graceExpiresAt.map { time < $0 } ?? true)
   }

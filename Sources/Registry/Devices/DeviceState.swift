@@ -77,7 +77,7 @@ public struct DeviceState: Hashable, Sendable {
   }
 }
 
-/// What authenticated requests of a device may do, and what they are told.
+/// What authenticated requests of a device may do.
 public struct DeviceAccess: Hashable, Sendable {
   /// Why a device may not be used.
   public enum Refusal: Hashable, Sendable {
