@@ -134,8 +134,9 @@ struct Parts {
     await Stopwatch.measure("remember a nonce") {
       number += 1
       _ = try? await memory.remember(
-        nonce: "0123456789-\(number)", of: DeviceID(high: 1, low: 2), created: created, until: created + 300_000
-      )
+        SignedNonce(
+          "0123456789-\(number)", of: DeviceID(high: 1, low: 2), created: created, leadMilliseconds: 5000,
+          expiry: created + 300_000))
     }
   }
 

@@ -89,9 +89,7 @@ private struct Outside: PasswordHasher, ReplayStore, Clock, RandomSource, OwnerT
       subject: "client-0000001", clientID: ClientID("client-0000001")!, scopes: [], expiresAt: now + 900_000)
   }
 
-  func remember(
-    nonce: String, of deviceID: DeviceID, created: Timestamp, until expiry: Timestamp
-  ) async throws(RegistryError) -> Bool { true }
+  func remember(_ nonce: SignedNonce) async throws(RegistryError) -> Bool { true }
 
   func verifier(
     for secret: DeviceSecret, of client: ClientID, isRotation: Bool

@@ -10,6 +10,8 @@ public final class API: Responder {
   let origin: SignatureOrigin
   /// Nil if only pages of the service's origin may call the API from a browser.
   private let crossOrigin: CrossOrigin?
+  /// The pause between polls that devices are asked for.
+  let pollIntervalMilliseconds: Int
   /// The OpenAPI document, in the bytes that are served.
   let document: [UInt8]
   let observe: @Sendable (AnsweredRequest) -> Void
@@ -19,15 +21,17 @@ public final class API: Responder {
   ///   - origin: the origin that signatures cover.
   ///   - publicURL: the origin that clients use, if it is known.
   ///   - crossOrigin: the origins of other pages that may call the API from a browser.
+  ///   - pollIntervalMilliseconds: the pause between polls that devices are asked for.
   ///   - observe: called with each answered request, for the log and the metrics.
   public init(
     services: Services, verifier: any OwnerTokenVerifier, origin: SignatureOrigin,
-    publicURL: String? = nil, crossOrigin: CrossOrigin? = nil,
+    publicURL: String? = nil, crossOrigin: CrossOrigin? = nil, pollIntervalMilliseconds: Int = 1000,
     observe: @escaping @Sendable (AnsweredRequest) -> Void
   ) {
     self.services = services
     self.origin = origin
     self.crossOrigin = crossOrigin
+    self.pollIntervalMilliseconds = pollIntervalMilliseconds
     self.observe = observe
     ownerTokens = OwnerTokens(verifier: verifier, limits: services.limits, clock: services.clock)
     document = Self.openAPIDocument(publicURL: publicURL)

@@ -15,7 +15,8 @@ extension API {
     let polled = try await services.signals.poll(
       device.session, waitSeconds: input.waitSeconds, limit: input.limit)
     return PolledSignals(
-      signals: polled.signals, retryAfterSeconds: polled.retryAfterSeconds, serverTime: services.clock.now())
+      signals: polled.signals, retryAfterSeconds: polled.retryAfterSeconds, serverTime: services.clock.now(),
+      pauseMilliseconds: max(pollIntervalMilliseconds, (polled.retryAfterSeconds ?? 0) * 1000))
   }
 
   func acknowledge(
@@ -79,12 +80,21 @@ struct PolledSignals: Answer, JSONObject {
   let signals: [Signal]
   let retryAfterSeconds: Int?
   let serverTime: Timestamp
+  let pauseMilliseconds: Int
 
   static let name: String? = "PolledSignals"
 
   static func describe(_ members: inout some Members<Self>) {
     members.add("signals") { $0.signals }
     members.add("server_time") { $0.serverTime }
+    members.add(
+      "next_poll_ms",
+      [
+        "description":
+          "Milliseconds after which a device that does not wait should poll again. One that waits may do so at once.",
+        "minimum": 0,
+      ]
+    ) { Int64($0.pauseMilliseconds) }
   }
 
   static var description: SuccessDescription {
@@ -126,6 +136,7 @@ extension SignalService.Acknowledged: JSONObject {
 extension API {
   /// The answer to a poll, for the benchmarks.
   package static func answer(polled signals: [Signal], at time: Timestamp) -> Response {
-    PolledSignals(signals: signals, retryAfterSeconds: nil, serverTime: time).response()
+    PolledSignals(signals: signals, retryAfterSeconds: nil, serverTime: time, pauseMilliseconds: 1000)
+      .response()
   }
 }

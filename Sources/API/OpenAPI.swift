@@ -45,7 +45,10 @@ extension API {
     problemMembers: [
       (
         "server_time",
-        ["type": "string", "format": "date-time", "description": "The registry's time, with clock-skew."]
+        [
+          "type": "string", "format": "date-time",
+          "description": "The registry's time, with clock-skew, and with unavailable after a start.",
+        ]
       ),
       ("device_id", DeviceID.schema.adding(["description": "The device, with secret-already-shown."])),
       ("webhook_id", WebhookID.schema.adding(["description": "The webhook, with secret-already-shown."])),

@@ -251,6 +251,13 @@ extension Problem {
         "The registry cannot check now whether this nonce was used before. Nothing was done; sign the request again, "
           + "with a new nonce, after the seconds in `Retry-After`.",
         fields: [("Retry-After", String(retryAfterSeconds))], cause: cause)
+    case .signedBeforeStart(let cause, let retryAfterSeconds, let serverTime):
+      self.init(
+        .unavailable,
+        "The request was signed before the registry remembered nonces, so it may have been accepted before. Nothing was "
+          + "done; set the device's clock to `server_time`, and sign the request again after the seconds in `Retry-After`.",
+        fields: [("Retry-After", String(retryAfterSeconds))],
+        members: [("server_time", serverTime.description)], cause: cause)
     case .fault(let cause):
       self.init(.internalError, cause: cause)
     }

@@ -3,6 +3,7 @@ public import Registry
 extension PostgresStore {
   static let credentialStatements = [
     hasDevices.prepared, selectCredentials.prepared, rotateSecret.prepared, promoteNextSecret.prepared,
+    noteSigningAhead.prepared,
   ]
 
   /// Database constraints guarantee the lengths, and that the columns of the next secret are all set or all
@@ -10,15 +11,15 @@ extension PostgresStore {
   static let credentialColumns = PostgresColumns(
     """
     devices.id, client_id, hmac_key_hash, stored_key, server_key,
-    next_hmac_key_hash, next_stored_key, next_server_key, grace_expires_at, \(accessColumns)
+    next_hmac_key_hash, next_stored_key, next_server_key, grace_expires_at, signs_ahead_until, \(accessColumns)
     """
   ) { row in
     let (id, client): (DeviceID, _) = (row.id(), row.clientID())
     let (current, next) = (row.optionalVerifier()!, row.optionalVerifier())
-    let graceExpiresAt = row.optionalTime()
+    let (graceExpiresAt, signsAheadUntil) = (row.optionalTime(), row.optionalTime())
     return StoredCredentials(
       deviceID: id, clientID: client, access: accessColumns.read(&row), current: current, next: next,
-      graceExpiresAt: graceExpiresAt)
+      graceExpiresAt: graceExpiresAt, signsAheadUntil: signsAheadUntil)
   }
 
   /// What the device may do, and whether its client is suspended as a whole.
@@ -115,6 +116,20 @@ extension PostgresStore {
       RETURNING id, client_id
     )
     \(record(.secretPromoted, forEachOf: "promoted", device: "id", by: change(from: 4)))
+    """)
+
+  public func noteSigningAhead(
+    of id: DeviceID, owner: ClientID, until time: Timestamp
+  ) async throws(RegistryError) {
+    try await run(Self.noteSigningAhead, for: owner, .uuid(id), .text(owner.text), .timestamp(time))
+  }
+
+  /// GREATEST ignores a null.
+  static let noteSigningAhead = PostgresStatement(
+    .write,
+    """
+    UPDATE devices SET signs_ahead_until = GREATEST(signs_ahead_until, $3::timestamptz)
+    WHERE id = $1::uuid AND client_id = $2::text
     """)
 }
 

@@ -8,10 +8,6 @@ struct RedisEpoch: Hashable {
   /// The value of the key in Redis.
   let value: String
 
-  /// How far the `created` of a signature may be ahead of a server's clock. A signature created up to that long
-  /// after the start may have been used before it.
-  static let creationAheadMilliseconds = Int64(AuthenticationService.maximumLeadSeconds) * 1000
-
   private static let latestStart: Int64 = 253_402_300_799_999
 
   init(start: Timestamp, random: some RandomSource) {
@@ -29,16 +25,5 @@ struct RedisEpoch: Hashable {
     }
     self.start = Timestamp(millisecondsSince1970: start)
     self.value = value
-  }
-
-  /// Whether Redis would still have the nonce of a signature created at this time.
-  func covers(_ created: Timestamp) -> Bool {
-    created.millisecondsSince1970 > start.millisecondsSince1970 + Self.creationAheadMilliseconds
-  }
-
-  /// Seconds until newly created signatures are covered.
-  func secondsLeft(at now: Timestamp) -> Int {
-    let left = start.millisecondsSince1970 + Self.creationAheadMilliseconds - now.millisecondsSince1970
-    return max(1, Int((left + 1000) / 1000))
   }
 }

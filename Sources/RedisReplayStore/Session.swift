@@ -3,10 +3,7 @@ internal import Registry
 
 /// One nonce to store. It is completed exactly once.
 struct RedisRequest {
-  let nonce: String
-  let deviceID: DeviceID
-  let created: Timestamp
-  let expiry: Timestamp
+  let nonce: SignedNonce
   /// Called on the loop.
   let complete: (Result<Bool, RegistryError>) -> Void
 }
@@ -217,8 +214,9 @@ final class RedisSession {
     guard !connection.isFull else {
       return request.complete(.failure(.overloaded(queue: "redis commands")))
     }
-    let key = "\(Self.nonceKeyPrefix)\(request.deviceID):\(request.nonce)"
-    let life = request.expiry.millisecondsSince1970 - clock.now().millisecondsSince1970
+    let nonce = request.nonce
+    let key = "\(Self.nonceKeyPrefix)\(nonce.deviceID):\(nonce.text)"
+    let life = nonce.expiry - clock.now()
     let milliseconds = max(0, life) + Self.expiryMarginMilliseconds
     let commands = [
       RedisCommand("SET", key, "1", "NX", "PX", "\(milliseconds)"), RedisCommand("GET", epochKey),
@@ -241,9 +239,7 @@ final class RedisSession {
     switch answer {
     case .none:
       // The nonce may have been lost with the epoch, so it counts as lost.
-      let now = clock.now()
-      request.complete(
-        .failure(emptied(leftSeconds: RedisEpoch(start: now, random: random).secondsLeft(at: now))))
+      request.complete(.failure(forgotten(request.nonce, since: clock.now())))
       writeEpoch()
     case .text, .refused, .other:
       guard case .text(let value) = answer, let found = RedisEpoch(value: value) else {
@@ -257,8 +253,8 @@ final class RedisSession {
   private func outcome(
     _ stored: RedisAnswer, of request: RedisRequest, in epoch: RedisEpoch
   ) -> Result<Bool, RegistryError> {
-    guard epoch.covers(request.created) else {
-      return .failure(emptied(leftSeconds: epoch.secondsLeft(at: clock.now())))
+    guard request.nonce.isRemembered(since: epoch.start) else {
+      return .failure(forgotten(request.nonce, since: epoch.start))
     }
     switch stored {
     case .ok: return .success(true)
@@ -291,9 +287,8 @@ final class RedisSession {
     .replayUnavailable(cause: cause, retryAfterSeconds: Self.retryAfterSeconds)
   }
 
-  private func emptied(leftSeconds: Int) -> RegistryError {
-    .replayUnavailable(
-      cause: "Redis was emptied or restarted, and may have lost this nonce", retryAfterSeconds: leftSeconds
-    )
+  private func forgotten(_ nonce: SignedNonce, since start: Timestamp) -> RegistryError {
+    nonce.refusal(
+      since: start, at: clock.now(), cause: "Redis was emptied or restarted, and may have lost this nonce")
   }
 }

@@ -7,8 +7,8 @@ private import Synchronization
 ///
 /// A nonce is accepted only if Redis has kept every nonce since before the signature can have been used. So
 /// Redis also holds an epoch: the time since which it has kept every nonce. The store reads the epoch after it
-/// stores a nonce. If Redis was emptied, restarted or failed over, signatures created up to 5 s after that are
-/// refused. A replicated Redis may lose its newest nonces unnoticed only while two servers act as master.
+/// stores a nonce. If Redis was emptied, restarted or failed over, signatures that may have been used before that
+/// are refused. A replicated Redis may lose its newest nonces unnoticed only while two servers act as master.
 ///
 /// `@unchecked Sendable`: all mutable state except `lastLook` is confined to `loop`. `start` and `close` switch
 /// to it; `remember` begins with `loop.assertCurrent()`, and its completion callback runs there too.
@@ -76,16 +76,11 @@ public final class RedisReplayStore: ReplayStore, ClosableService, @unchecked Se
     }
   }
 
-  /// Throws `replayUnavailable` or `overloaded`, within 2 s. Call it on the loop.
-  public func remember(
-    nonce: String, of deviceID: DeviceID, created: Timestamp, until expiry: Timestamp
-  ) async throws(RegistryError) -> Bool {
+  /// Throws `signedBeforeStart`, `replayUnavailable` or `overloaded`, within 2 s. Call it on the loop.
+  public func remember(_ nonce: SignedNonce) async throws(RegistryError) -> Bool {
     loop.assertCurrent()
     let result: Result<Bool, RegistryError> = await withUnsafeContinuation { continuation in
-      session.remember(
-        RedisRequest(nonce: nonce, deviceID: deviceID, created: created, expiry: expiry) {
-          continuation.resume(returning: $0)
-        })
+      session.remember(RedisRequest(nonce: nonce) { continuation.resume(returning: $0) })
     }
     return try result.get()
   }

@@ -68,6 +68,9 @@ public enum RegistryError: Error, Hashable, Sendable {
   case unavailable(cause: String)
   /// Nonces cannot be checked now; try again after that many seconds. The cause is for the log.
   case replayUnavailable(cause: String, retryAfterSeconds: Int)
+  /// The request was signed so early that it may have been accepted before the store of nonces began to remember them.
+  /// The device may sign again after that many seconds, by the registry's time. The cause is for the log.
+  case signedBeforeStart(cause: String, retryAfterSeconds: Int, serverTime: Timestamp)
   /// An internal error. The cause is for the log.
   case fault(cause: String)
 }

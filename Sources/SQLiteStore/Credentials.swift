@@ -7,15 +7,15 @@ extension SQLiteStore {
   static let credentialColumns = SQLiteColumns(
     """
     devices.id, client_id, hmac_key_hash, stored_key, server_key,
-    next_hmac_key_hash, next_stored_key, next_server_key, grace_expires_at, \(accessColumns)
+    next_hmac_key_hash, next_stored_key, next_server_key, grace_expires_at, signs_ahead_until, \(accessColumns)
     """
   ) { row in
     let (id, client): (DeviceID, _) = (row.id(), row.clientID())
     let (current, next) = (row.optionalVerifier()!, row.optionalVerifier())
-    let graceExpiresAt = row.optionalTime()
+    let (graceExpiresAt, signsAheadUntil) = (row.optionalTime(), row.optionalTime())
     return StoredCredentials(
       deviceID: id, clientID: client, access: accessColumns.read(&row), current: current, next: next,
-      graceExpiresAt: graceExpiresAt)
+      graceExpiresAt: graceExpiresAt, signsAheadUntil: signsAheadUntil)
   }
 
   /// What the device may do, and whether its client is suspended as a whole.
@@ -112,6 +112,20 @@ extension SQLiteStore {
       server_key = next_server_key, \(nothingIsNext)
     WHERE id = ?1 AND client_id = ?3 AND next_hmac_key_hash = ?2 AND is_active AND NOT revoked
       AND \(isKept(client: "?3"))
+    """)
+
+  public func noteSigningAhead(
+    of id: DeviceID, owner: ClientID, until time: Timestamp
+  ) async throws(RegistryError) {
+    try await write(Turn(of: owner.hashValue)) { (writer) throws(RegistryError) in
+      _ = try writer.run(Self.noteSigningAhead, .id(id), .text(owner.text), .time(time))
+    }
+  }
+
+  static let noteSigningAhead = SQLiteStatement(
+    """
+    UPDATE devices SET signs_ahead_until = max(ifnull(signs_ahead_until, 0), ?3)
+    WHERE id = ?1 AND client_id = ?2
     """)
 }
 

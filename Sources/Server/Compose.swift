@@ -142,7 +142,8 @@ private func compose(
       verifier: tokenVerifier,
       origin: SignatureOrigin(
         scheme: configuration.isHTTPS ? "https" : "http", authority: configuration.publicURL?.authority),
-      publicURL: configuration.publicURL?.description, crossOrigin: configuration.crossOrigin
+      publicURL: configuration.publicURL?.description, crossOrigin: configuration.crossOrigin,
+      pollIntervalMilliseconds: configuration.pollIntervalMilliseconds
     ) { request in
       serviceMetrics.count(request)
       requestLog.log(request)

@@ -82,13 +82,11 @@ struct GuardedReplayStore: ReplayStore {
   let store: RedisReplayStore
   let lock: LockState
 
-  func remember(
-    nonce: String, of deviceID: DeviceID, created: Timestamp, until expiry: Timestamp
-  ) async throws(RegistryError) -> Bool {
+  func remember(_ nonce: SignedNonce) async throws(RegistryError) -> Bool {
     guard lock.isHeld else {
       throw .replayUnavailable(cause: "the lock on the database is not held", retryAfterSeconds: 2)
     }
-    return try await store.remember(nonce: nonce, of: deviceID, created: created, until: expiry)
+    return try await store.remember(nonce)
   }
 }
 

@@ -92,9 +92,7 @@ private struct FailingStore: UnusableStore {
 }
 
 private struct Outside: PasswordHasher, ReplayStore, Clock, RandomSource {
-  func remember(
-    nonce: String, of deviceID: DeviceID, created: Timestamp, until expiry: Timestamp
-  ) async throws(RegistryError) -> Bool { true }
+  func remember(_ nonce: SignedNonce) async throws(RegistryError) -> Bool { true }
 
   func verifier(
     for secret: DeviceSecret, of client: ClientID, isRotation: Bool

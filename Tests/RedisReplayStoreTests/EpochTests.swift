@@ -30,6 +30,10 @@ import Testing
         running.clock.advance(milliseconds: 1)
         #expect(try await running.remember("nonce-03"))
         #expect(secondsLeft(await running.error("nonce-04", createdAfterMilliseconds: -1)) == 1)
+        // Of a device whose signatures may lie a minute ahead.
+        #expect(secondsLeft(await running.error("nonce-05", leadMilliseconds: 60_000)) == 55)
+        #expect(
+          try await running.remember("nonce-06", createdAfterMilliseconds: 55_000, leadMilliseconds: 60_000))
       }
     }
   }

@@ -48,18 +48,25 @@ final class RunningRedisStore: Sendable {
 
   /// Whether the nonce is accepted, with a signature created that many milliseconds from now.
   func remember(
-    _ nonce: String = "nonce-01", of device: DeviceID = one, createdAfterMilliseconds: Int64 = 0
+    _ nonce: String = "nonce-01", of device: DeviceID = one, createdAfterMilliseconds: Int64 = 0,
+    leadMilliseconds: Int64 = 5000
   ) async throws -> Bool {
     let created = clock.now().after(createdAfterMilliseconds)
     return try await loop.run { [store] () async throws(RegistryError) in
-      try await store.remember(nonce: nonce, of: device, created: created, until: created.after(300_000))
+      try await store.remember(
+        SignedNonce(
+          nonce, of: device, created: created, leadMilliseconds: leadMilliseconds,
+          expiry: created.after(300_000)))
     }
   }
 
   /// The error that `remember` throws, or nil.
-  func error(_ nonce: String = "nonce-01", createdAfterMilliseconds: Int64 = 0) async -> RegistryError? {
+  func error(
+    _ nonce: String = "nonce-01", createdAfterMilliseconds: Int64 = 0, leadMilliseconds: Int64 = 5000
+  ) async -> RegistryError? {
     do {
-      _ = try await remember(nonce, createdAfterMilliseconds: createdAfterMilliseconds)
+      _ = try await remember(
+        nonce, createdAfterMilliseconds: createdAfterMilliseconds, leadMilliseconds: leadMilliseconds)
     } catch {
       return error as? RegistryError
     }
@@ -126,13 +133,19 @@ extension RedisServer {
   }
 }
 
-/// The seconds of `replayUnavailable`; nil for any other result.
+/// After how many seconds to try again; nil for any other result.
 func secondsLeft(_ error: RegistryError?) -> Int? {
-  if case .replayUnavailable(_, let seconds) = error { seconds } else { nil }
+  switch error {
+  case .replayUnavailable(_, let seconds), .signedBeforeStart(_, let seconds, _): seconds
+  default: nil
+  }
 }
 
 func cause(_ error: RegistryError?) -> String? {
-  if case .replayUnavailable(let cause, _) = error { cause } else { nil }
+  switch error {
+  case .replayUnavailable(let cause, _), .signedBeforeStart(let cause, _, _): cause
+  default: nil
+  }
 }
 
 /// The time that the body takes.

@@ -66,9 +66,7 @@ private final class ListStore: UnusableStore {
 }
 
 struct Unused: PasswordHasher, ReplayStore, Clock {
-  func remember(
-    nonce: String, of deviceID: DeviceID, created: Timestamp, until expiry: Timestamp
-  ) async throws(RegistryError) -> Bool { false }
+  func remember(_ nonce: SignedNonce) async throws(RegistryError) -> Bool { false }
   func verifier(
     for secret: DeviceSecret, of client: ClientID, isRotation: Bool
   ) async throws(RegistryError) -> SecretVerifier {

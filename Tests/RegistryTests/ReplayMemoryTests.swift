@@ -16,7 +16,7 @@ import Testing
     memory.hold(since: nil)
     func remember(_ id: DeviceID = Self.device, createdAfter milliseconds: Int64 = 0) async throws -> Bool {
       let created = clock.now() + milliseconds
-      return try await memory.remember(nonce: "nonce-01", of: id, created: created, until: created + 300_000)
+      return try await memory.remember(nonce: "nonce-01", of: id, created: created)
     }
     #expect(try await remember())
     #expect(try await remember() == false)
@@ -33,11 +33,11 @@ import Testing
   {
     let clock = SetClock()
     let memory = ReplayMemory(clock: clock, random: CountingRandom(), skewSeconds: 300)
-    func error(createdAfter milliseconds: Int64) async -> RegistryError? {
+    func error(createdAfter milliseconds: Int64, lead: Int64 = 5000) async -> RegistryError? {
       let created = clock.now() + milliseconds
       do throws(RegistryError) {
         _ = try await memory.remember(
-          nonce: "nonce-\(milliseconds)", of: Self.device, created: created, until: created + 300_000)
+          nonce: "nonce-\(milliseconds)", of: Self.device, created: created, lead: lead)
         return nil
       } catch {
         return error
@@ -45,11 +45,18 @@ import Testing
     }
     guard case .replayUnavailable(_, 2) = await error(createdAfter: 0) else { Issue.record("no lock"); return }
     memory.hold(since: clock.now())
-    guard case .replayUnavailable(_, 6) = await error(createdAfter: 5000) else {
+    for (lead, left): (Int64, Int) in [(5000, 6), (60_000, 61)] {
+      guard case .signedBeforeStart(_, left, clock.now()) = await error(createdAfter: lead, lead: lead) else {
+        Issue.record("too early")
+        return
+      }
+      #expect(await error(createdAfter: lead + 1, lead: lead) == nil)
+    }
+    clock.advance(milliseconds: 3000)
+    guard case .signedBeforeStart(_, 3, _) = await error(createdAfter: 0) else {
       Issue.record("too early")
       return
     }
-    #expect(await error(createdAfter: 5001) == nil)
     memory.loseHold()
     guard case .replayUnavailable = await error(createdAfter: 9000) else { Issue.record("lock lost"); return }
   }
@@ -63,13 +70,13 @@ import Testing
     for number in 0..<200 {
       let nonce = "nonce-\(number)"
       let isNew = try? await memory.remember(
-        nonce: nonce, of: Self.device, created: clock.now(), until: clock.now() + 300_000)
+        nonce: nonce, of: Self.device, created: clock.now())
       if isNew == true { accepted.append(nonce) }
     }
     #expect((1...16).contains(accepted.count))
     for nonce in accepted {
       let isNew = try await memory.remember(
-        nonce: nonce, of: Self.device, created: clock.now(), until: clock.now() + 300_000)
+        nonce: nonce, of: Self.device, created: clock.now())
       #expect(isNew == false)
     }
   }
@@ -81,12 +88,12 @@ import Testing
     memory.hold(since: nil)
     let created = clock.now()
     func remember() async throws -> Bool {
-      try await memory.remember(nonce: "nonce-01", of: Self.device, created: created, until: created + 300_000)
+      try await memory.remember(nonce: "nonce-01", of: Self.device, created: created)
     }
     #expect(try await remember())
     clock.advance(milliseconds: 1_000_000)
     _ = try await memory.remember(
-      nonce: "nonce-02", of: Self.device, created: clock.now(), until: clock.now() + 300_000)
+      nonce: "nonce-02", of: Self.device, created: clock.now())
     clock.advance(milliseconds: -1_000_000)
     // Only those of the sixteen shards that were used since have dropped it; the others still have it.
     let again = try? await remember()
@@ -104,11 +111,11 @@ import Testing
     memory.hold(since: nil)
     func remember(_ name: String) async -> [Bool?] {
       var outcomes: [Bool?] = []
-      let (created, expiry) = (clock.now(), clock.now() + 300_000)
+      let created = clock.now()
       for number in 0..<200 {
         outcomes.append(
           try? await memory.remember(
-            nonce: "\(name)-\(number)", of: Self.device, created: created, until: expiry))
+            nonce: "\(name)-\(number)", of: Self.device, created: created))
       }
       return outcomes
     }
@@ -134,7 +141,7 @@ import Testing
     for round in [true, false] {
       for number in 0..<5000 {
         let isNew = try await memory.remember(
-          nonce: "nonce-\(number)", of: Self.device, created: clock.now(), until: clock.now() + 300_000)
+          nonce: "nonce-\(number)", of: Self.device, created: clock.now())
         #expect(isNew == round)
       }
     }
@@ -160,4 +167,14 @@ final class SetClock: Registry.Clock {
   private let time = Mutex(Timestamp(millisecondsSince1970: 1_764_000_000_000))
   func now() -> Timestamp { time.withLock { $0 } }
   func advance(milliseconds: Int64) { time.withLock { $0 = $0 + milliseconds } }
+}
+
+extension ReplayMemory {
+  /// Remembers the nonce of a signature that is timely for 300 s.
+  fileprivate func remember(
+    nonce: String, of id: DeviceID, created: Timestamp, lead: Int64 = 5000
+  ) async throws(RegistryError) -> Bool {
+    try await remember(
+      SignedNonce(nonce, of: id, created: created, leadMilliseconds: lead, expiry: created + 300_000))
+  }
 }

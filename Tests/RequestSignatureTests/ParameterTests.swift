@@ -83,13 +83,16 @@ struct ParameterTests {
 @Suite("Times of a request's signature")
 struct TimelinessTests {
   @Test(arguments: [
-    (0, Timeliness.timely), (300, .timely), (301, .tooOld), (-5, .timely), (-6, .tooEarly),
+    (0, Timeliness.timely), (300, .timely), (301, .tooOld), (-60, .timely), (-61, .tooEarly),
     (999_999, .tooOld),
   ])
-  func `created is at most the skew before and 5 s after the present`(age: Int, expected: Timeliness) throws {
+  func `created is at most the skew before and the lead after the present`(age: Int, expected: Timeliness)
+    throws
+  {
     let proof = try #require(
       try RequestProof(view(fields: fields(input: "sig=" + TestDevice.member("@method", "@path")))))
-    #expect(proof.timeliness(at: TestDevice.created + Int64(age), skewSeconds: 300, leadSeconds: 5) == expected)
+    #expect(
+      proof.timeliness(at: TestDevice.created + Int64(age), skewSeconds: 300, leadSeconds: 60) == expected)
   }
 
   @Test(arguments: [(-1, Timeliness.timely), (0, .timely), (1, .expired)])

@@ -320,7 +320,7 @@ private final class FeedTally: Sendable {
 
       await two.redis.start()
       for registry in [two.left, two.right] {
-        // It starts again, and accepts only what is signed more than 5 s after that.
+        // It starts again, and accepts only what is signed more than 5 s after that, as this device never signed further ahead.
         try await wait {
           var request = TestDevice.SignedRequest("GET", "/api/v1/device/poll")
           request.created += 4

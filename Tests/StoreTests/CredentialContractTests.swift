@@ -119,6 +119,25 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
+  func `Until when a device signs ahead never moves back, and changes nothing else`(_ kind: StoreKind)
+    async throws
+  {
+    try await withStore(kind) { store in
+      let (id, _) = try await store.addDevice()
+      let before = try await store.device(id)
+      #expect(try await store.credentials(of: id)?.signsAheadUntil == nil)
+      for (seconds, owner, expected): (Int64, ClientID, Int64?) in [
+        (60, ClientID("bob")!, nil), (60, alice, 60), (30, alice, 60), (90, alice, 90),
+      ] {
+        try await store.noteSigningAhead(of: id, owner: owner, until: noon.plus(seconds: seconds))
+        #expect(try await store.credentials(of: id)?.signsAheadUntil == expected.map { noon.plus(seconds: $0) })
+      }
+      #expect(try await store.device(id) == before)
+      try await store.noteSigningAhead(of: newID(), owner: alice, until: noon)
+    }
+  }
+
+  @Test(arguments: StoreKind.allCases)
   func `The next secret is promoted once, and changes no time of the device`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let (id, first) = try await store.addDevice()

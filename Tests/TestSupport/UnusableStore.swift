@@ -49,6 +49,9 @@ extension UnusableStore {
   public func promoteNextSecret(
     of id: DeviceID, owner: ClientID, hmacKeyHash: String, change: Change
   ) async throws(RegistryError) -> Bool { throw error }
+  public func noteSigningAhead(
+    of id: DeviceID, owner: ClientID, until time: Timestamp
+  ) async throws(RegistryError) { throw error }
   public func insertToken(
     _ hash: TokenHash, of id: DeviceID, owner: ClientID, hmacKeyHash: String, expiresAt: Timestamp,
     at time: Timestamp, maxLive: Int, windowSeconds: Int

@@ -13,7 +13,11 @@ public struct AuthenticationService: Sendable {
   public let skewSeconds: Int
 
   /// How many seconds a signature's `created` may be in the future.
-  public static let maximumLeadSeconds = 5
+  public static let maximumLeadSeconds = 60
+  /// How many seconds it may be in the future without a record of it in the database (`lead`).
+  public static let usualLeadSeconds = 5
+  /// How long such a record is valid. A device whose clock is ahead costs one write in that time.
+  static let aheadMilliseconds: Int64 = 24 * 3600 * 1000
 
   init(
     store: any RegistryStore, live: LiveDevices, replay: any ReplayStore, hasher: any PasswordHasher,
@@ -51,19 +55,22 @@ public struct AuthenticationService: Sendable {
     }
     let session = DeviceSession(
       of: device, bySignatureWith: secret, standing: limits.count(id), requestID: requestID)
-    if session.isAdmitted { try await useUp(nonce, of: id, created: created, from: address) }
+    if session.isAdmitted { try await useUp(nonce, of: device, created: created, from: address) }
     return session
   }
 
   /// Stores the nonce. Otherwise refunds the device: an attacker's copies must not use up its limit. Throws
   /// `replayed` and the errors of the replay store.
   private func useUp(
-    _ nonce: String, of id: DeviceID, created: Int64, from address: CallerAddress
+    _ nonce: String, of device: DeviceCredentials, created: Int64, from address: CallerAddress
   ) async throws(RegistryError) {
+    let id = device.deviceID
     let createdAt = Timestamp(millisecondsSince1970: created * 1000)
-    let expiry = Timestamp(millisecondsSince1970: (created + Int64(skewSeconds)) * 1000)
     do throws(RegistryError) {
-      let isNew = try await replay.remember(nonce: nonce, of: id, created: createdAt, until: expiry)
+      let isNew = try await replay.remember(
+        SignedNonce(
+          nonce, of: id, created: createdAt, leadMilliseconds: try await lead(of: device, signing: createdAt),
+          expiry: createdAt + Int64(skewSeconds) * 1000))
       guard !isNew else { return }
       // Charged, but never rate limited: an attacker's copies must not lock out the device.
       _ = try? limits.charge(address)
@@ -72,6 +79,27 @@ public struct AuthenticationService: Sendable {
       limits.refund(id)
       throw error
     }
+  }
+
+  /// How long before `created` the registry may have accepted the request, in milliseconds.
+  ///
+  /// After a start, what may have been accepted before is refused. With the maximum lead, that would be a minute's
+  /// requests of all devices. So the database records which devices sign further ahead than usual, before such a
+  /// request is accepted, and the others wait for `usualLeadSeconds` only.
+  private func lead(
+    of device: DeviceCredentials, signing created: Timestamp
+  ) async throws(RegistryError) -> Int64 {
+    let (usual, maximum) = (Int64(Self.usualLeadSeconds) * 1000, Int64(Self.maximumLeadSeconds) * 1000)
+    let (now, until) = (clock.now(), device.signsAheadUntil)
+    guard created - now > usual else {
+      return until.map { created <= $0 + maximum } ?? false ? maximum : usual
+    }
+    if until.map({ $0 <= now }) ?? true {
+      try await store.noteSigningAhead(
+        of: device.deviceID, owner: device.clientID, until: now + Self.aheadMilliseconds)
+      live.credentialsChanged(of: device.deviceID)
+    }
+    return maximum
   }
 
   // MARK: Tokens

@@ -23,4 +23,8 @@ public protocol CredentialStore: Sendable {
   func promoteNextSecret(
     of id: DeviceID, owner: ClientID, hmacKeyHash: String, change: Change
   ) async throws(RegistryError) -> Bool
+
+  /// Records that signatures of the device may lie further ahead than usual until a time. Never moves it back, and makes
+  /// no event: like presence, it is no change of the device.
+  func noteSigningAhead(of id: DeviceID, owner: ClientID, until time: Timestamp) async throws(RegistryError)
 }

@@ -10,11 +10,14 @@ public final class DeviceCredentials: Equatable, Sendable {
   public let next: SecretVerifier?
   /// During a rotation, when the current secret expires at the latest.
   public let graceExpiresAt: Timestamp?
+  /// Until when the registry accepts signatures from more than `AuthenticationService.usualLeadSeconds` ahead without
+  /// recording it again; nil if the device never sent one.
+  public let signsAheadUntil: Timestamp?
 
   public init(
     deviceID: DeviceID, clientID: ClientID, access: DeviceAccess, current: SecretVerifier,
     next: SecretVerifier?,
-    graceExpiresAt: Timestamp?
+    graceExpiresAt: Timestamp?, signsAheadUntil: Timestamp? = nil
   ) {
     self.deviceID = deviceID
     self.clientID = clientID
@@ -22,11 +25,13 @@ public final class DeviceCredentials: Equatable, Sendable {
     self.current = current
     self.next = next
     self.graceExpiresAt = graceExpiresAt
+    self.signsAheadUntil = signsAheadUntil
   }
 
   public static func == (left: DeviceCredentials, right: DeviceCredentials) -> Bool {
     left.deviceID == right.deviceID && left.clientID == right.clientID && left.access == right.access
       && left.current == right.current && left.next == right.next && left.graceExpiresAt == right.graceExpiresAt
+      && left.signsAheadUntil == right.signsAheadUntil
   }
 
   /// Whether the current secret is valid: the device may be used, and a rotation's grace has not ended.

@@ -11,9 +11,6 @@ public final class ReplayMemory: ReplayStore {
   /// The default for `maximumNonces`. A full memory accepts no nonce; it forgets none early.
   public static let maximumNonces = 16_777_216
   private static let shardCount = 16
-  /// How far in the future a signature's `created` may be. Another process may have accepted such a signature
-  /// before this one began.
-  private static let leadMilliseconds = Int64(AuthenticationService.maximumLeadSeconds) * 1000
 
   /// The maximum number of nonces in memory.
   public let maximumNonces: Int
@@ -52,13 +49,14 @@ public final class ReplayMemory: ReplayStore {
   /// Another process may serve the database: rejects every nonce until `hold`.
   public func loseHold() { heldSince.store(.max, ordering: .releasing) }
 
-  public func remember(
-    nonce: String, of deviceID: DeviceID, created: Timestamp, until expiry: Timestamp
-  ) async throws(RegistryError) -> Bool {
-    try testHold(created)
-    let hash = hash(nonce, deviceID)
+  public func remember(_ nonce: SignedNonce) async throws(RegistryError) -> Bool {
+    let now = clock.now()
+    try testHold(nonce, at: now)
+    let hash = hash(nonce)
     let shard = shards[Int(hash % UInt64(Self.shardCount))]
-    switch shard.insert(hash, until: expiry.millisecondsSince1970, now: clock.now().millisecondsSince1970) {
+    switch shard.insert(
+      hash, until: nonce.expiry.millisecondsSince1970, now: now.millisecondsSince1970)
+    {
     case .new: return true
     case .known: return false
     case .full: throw .overloaded(queue: "replay memory")
@@ -67,21 +65,21 @@ public final class ReplayMemory: ReplayStore {
     }
   }
 
-  private func testHold(_ created: Timestamp) throws(RegistryError) {
+  private func testHold(_ nonce: SignedNonce, at now: Timestamp) throws(RegistryError) {
     let since = heldSince.load(ordering: .acquiring)
     guard since != .min else { return }
     guard since != .max else {
       throw .replayUnavailable(cause: "the lock on the database is not held", retryAfterSeconds: 2)
     }
-    let vouchedFrom = since + Self.leadMilliseconds
-    guard created.millisecondsSince1970 <= vouchedFrom else { return }
-    let left = (vouchedFrom - clock.now().millisecondsSince1970) / 1000 + 1
-    throw .replayUnavailable(
-      cause: "the request was signed before the replay memory began", retryAfterSeconds: Int(max(1, left)))
+    let start = Timestamp(millisecondsSince1970: since)
+    guard !nonce.isRemembered(since: start) else { return }
+    // Another process may have accepted it before this one began.
+    throw nonce.refusal(
+      since: start, at: now, cause: "the request was signed before the replay memory began")
   }
 
-  private func hash(_ nonce: String, _ deviceID: DeviceID) -> UInt64 {
-    let hash = keyedHash(deviceID.high, deviceID.low, nonce)
+  private func hash(_ nonce: SignedNonce) -> UInt64 {
+    let hash = keyedHash(nonce.deviceID.high, nonce.deviceID.low, nonce.text)
     // 0 marks an empty slot.
     return hash == 0 ? 1 : hash
   }

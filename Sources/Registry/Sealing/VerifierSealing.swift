@@ -21,11 +21,12 @@ public struct StoredCredentials: Sendable {
   public let current: StoredVerifier
   public let next: StoredVerifier?
   public let graceExpiresAt: Timestamp?
+  public let signsAheadUntil: Timestamp?
 
   public init(
     deviceID: DeviceID, clientID: ClientID, access: DeviceAccess, current: StoredVerifier,
     next: StoredVerifier?,
-    graceExpiresAt: Timestamp?
+    graceExpiresAt: Timestamp?, signsAheadUntil: Timestamp?
   ) {
     self.deviceID = deviceID
     self.clientID = clientID
@@ -33,6 +34,7 @@ public struct StoredCredentials: Sendable {
     self.current = current
     self.next = next
     self.graceExpiresAt = graceExpiresAt
+    self.signsAheadUntil = signsAheadUntil
   }
 }
 
@@ -75,7 +77,7 @@ public struct VerifierSealing: Sendable {
     if let storedNext = stored.next { next = try open(storedNext, of: stored.deviceID) }
     return DeviceCredentials(
       deviceID: stored.deviceID, clientID: stored.clientID, access: stored.access, current: current,
-      next: next, graceExpiresAt: stored.graceExpiresAt)
+      next: next, graceExpiresAt: stored.graceExpiresAt, signsAheadUntil: stored.signsAheadUntil)
   }
 
   private func open(_ stored: StoredVerifier, of id: DeviceID) throws(RegistryError) -> SecretVerifier {
@@ -116,6 +118,7 @@ public struct VerifierSealing: Sendable {
     return StoredCredentials(
       deviceID: stored.deviceID, clientID: stored.clientID, access: stored.access,
       current: seal(plain.current, of: stored.deviceID),
-      next: plain.next.map { seal($0, of: stored.deviceID) }, graceExpiresAt: stored.graceExpiresAt)
+      next: plain.next.map { seal($0, of: stored.deviceID) }, graceExpiresAt: stored.graceExpiresAt,
+      signsAheadUntil: stored.signsAheadUntil)
   }
 }

@@ -37,6 +37,7 @@ public struct Configuration: Sendable {
   public var eventRetentionDays: Int
   /// Whether webhooks may call private addresses and plain HTTP.
   public var webhooksAllowPrivate: Bool
+  var pollIntervalMilliseconds: Int
   public var maxParkedPolls: Int
   /// Nil for three quarters of all connections.
   public var maxConnectionsPerAddress: Int?
@@ -92,6 +93,7 @@ public struct Configuration: Sendable {
     eventRetentionDays = try arguments.number(of: .eventRetentionDays)
     signalRetentionDays = try arguments.number(of: .signalRetentionDays)
     webhooksAllowPrivate = try Self.parse(arguments, .webhookAllowPrivate, "must be true or false") { Bool($0) }
+    pollIntervalMilliseconds = try arguments.number(of: .pollIntervalMilliseconds)
     maxParkedPolls = try arguments.number(of: .maxParkedPolls)
     maxConnectionsPerAddress =
       arguments.value(of: .maxConnectionsPerAddress) == nil

@@ -28,6 +28,7 @@ public enum Setting: String, CaseIterable, Sendable {
   case signalRetentionDays = "SIGNAL_RETENTION_DAYS"
   case eventRetentionDays = "EVENT_RETENTION_DAYS"
   case webhookAllowPrivate = "WEBHOOK_ALLOW_PRIVATE"
+  case pollIntervalMilliseconds = "POLL_INTERVAL_MILLISECONDS"
   case maxParkedPolls = "MAX_PARKED_POLLS"
   case maxConnectionsPerAddress = "MAX_CONNECTIONS_PER_ADDRESS"
   case rateLimitClient = "RATE_LIMIT_CLIENT"
@@ -167,6 +168,10 @@ public enum Setting: String, CaseIterable, Sendable {
         meaning:
           "true lets webhooks call private addresses and plain HTTP: for tests, and receivers in one's own network",
         example: "true", defaultText: "false")
+    case .pollIntervalMilliseconds:
+      Declaration(
+        meaning: "the pause between polls that the registry asks of devices that do not wait (next_poll_ms)",
+        example: "5000", defaultText: "1000", unit: "milliseconds", bounds: 100...600_000)
     case .maxParkedPolls:
       Declaration(
         meaning:
