@@ -65,7 +65,7 @@ owner = Bearer(os.environ["CONTRACT_OWNER"])
 administrator = Bearer(os.environ["CONTRACT_ADMINISTRATOR"])
 device = Signature(os.environ["CONTRACT_DEVICE"], os.environ["CONTRACT_SECRET"])
 
-schemathesis.auth.set_from_requests(owner).apply_to(path_regex="^/api/v1/(devices|signals|events|webhooks)")
+schemathesis.auth.set_from_requests(owner).apply_to(path_regex="^/api/v1/(devices|enrolments|signals|events|webhooks)")
 schemathesis.auth.set_from_requests(administrator).apply_to(path_regex="^/api/v1/clients")
 schemathesis.auth.set_from_requests(device).apply_to(path_regex="^/api/v1/device($|/(poll|ack)$)")
 
@@ -73,6 +73,8 @@ schemathesis.auth.set_from_requests(device).apply_to(path_regex="^/api/v1/device
 # Ids that the service gave out, by the path that lists what has them; and how each route was answered.
 ids = collections.defaultdict(list)
 answers = collections.defaultdict(collections.Counter)
+# Codes of enrolments that were not used.
+codes = []
 
 
 @schemathesis.hook
@@ -82,7 +84,7 @@ def before_call(context, case, kwargs):
     known = ids[case.operation.path.partition("/{id}")[0]]
     # An id that is made up names nothing: mostly, one that exists takes its place. Half of them are never revoked,
     # because what is revoked is of no use to the other routes.
-    is_revocation = case.operation.path.endswith("/revoke") or case.operation.label == "DELETE /api/v1/webhooks/{id}"
+    is_revocation = case.operation.path.endswith("/revoke") or case.operation.label.startswith("DELETE /api/v1/")
     usable = known[0::2] if is_revocation else known[1::2]
     id = case.path_parameters.get("id")
     turn = sum(answers[case.operation.label].values())
@@ -98,6 +100,9 @@ def before_call(context, case, kwargs):
     # Only a secret that exists gets a token.
     if case.operation.path == "/api/v1/device/token" and is_positive and isinstance(case.body, dict):
         case.body |= {"client_id": device.device, "client_secret": device.secret}
+    # Only a code that exists makes a device.
+    if case.operation.path == "/api/v1/device/enrol" and is_positive and isinstance(case.body, dict) and codes:
+        case.body["code"] = codes.pop()
     # A receiver that cannot be reached is called all the same: half of them need no look-up of a name, which takes long.
     if case.operation.path.startswith("/api/v1/webhooks") and is_positive and isinstance(case.body, dict):
         if case.body.get("url") and turn % 2:
@@ -121,8 +126,11 @@ def before_call(context, case, kwargs):
 def after_call(context, case, response):
     answers[case.operation.label][response.status_code] += 1
     if response.status_code == 201:
-        created = json.loads(response.content).get("id")
-        ids[case.operation.path].append(created)
+        created = json.loads(response.content)
+        for one in created if isinstance(created, list) else [created]:
+            ids[case.operation.path].append(one.get("id"))
+            if "code" in one:
+                codes.append(one["code"])
 
 
 @atexit.register

@@ -118,15 +118,16 @@ struct NamedDevice: JSONInput {
     "DeviceNameInput",
     .object(
       Member(
-        "device_name",
-        .text(
-          DeviceName.schema.adding([
-            "pattern": .string("^[^\(refused)]*[^\\s\(refused)\(joiners)][^\(refused)]*$")
-          ]),
-          parse: deviceName),
+        "device_name", rule,
         "Normalised to NFC and trimmed of white space, without invisible characters; a joiner (U+200D) and variation selectors are allowed in emoji. Unique among the client's devices that are not revoked."
       )
     ) { NamedDevice(deviceName: $0) })
+
+  /// A name.
+  static let rule = Rule.text(
+    DeviceName.schema.adding([
+      "pattern": .string("^[^\(refused)]*[^\\s\(refused)\(joiners)][^\(refused)]*$")
+    ]), parse: deviceName)
 
   /// Control characters and default-ignorable code points, as a part of a character class.
   private static let refused =

@@ -16,6 +16,7 @@ extension API {
     ],
     tags: [
       Tag("devices", of: "/api/v1/devices", "The devices of an owner."),
+      Tag("enrolments", of: "/api/v1/enrolments", "Codes with which terminals get the secrets of devices."),
       Tag("signals", of: "/api/v1/signals", "The signals of an owner."),
       Tag("events", of: "/api/v1/events", "What changed."),
       Tag("device", of: "/api/v1/device", "What a device calls."),
@@ -51,6 +52,7 @@ extension API {
         ]
       ),
       ("device_id", DeviceID.schema.adding(["description": "The device, with secret-already-shown."])),
+      ("enrolment_id", EnrolmentID.schema.adding(["description": "The enrolment, with secret-already-shown."])),
       ("webhook_id", WebhookID.schema.adding(["description": "The webhook, with secret-already-shown."])),
     ],
     everywhere: everywhere,

@@ -104,6 +104,19 @@ extension SignalCursor: PageCursor {
   }
 }
 
+extension EnrolmentCursor: PageCursor {
+  static let page = PageParameters<EnrolmentCursor>(
+    withoutLimit: "default \(EnrolmentService.defaultPage)")
+
+  var bytes: [UInt8] { id.high.bigEndianBytes + id.low.bigEndianBytes }
+
+  init?(bytes: [UInt8]) {
+    guard bytes.count == 16 else { return nil }
+    self.init(
+      id: EnrolmentID(high: UInt64(bigEndianBytes: bytes[..<8]), low: UInt64(bigEndianBytes: bytes[8...])))
+  }
+}
+
 extension ClientCursor: PageCursor {
   static let page = PageParameters<ClientCursor>(
     withoutLimit: "default \(ClientService.maximumPage)")

@@ -47,7 +47,7 @@ extension ProblemKind {
     "The token's scope must include the one that `detail` names; get a token with it.", isChallenge: true)
   static let notOwner = ProblemKind(
     "not-owner", 403, "It belongs to another client",
-    "The device, signal or webhook belongs to another client; use a token of that client.")
+    "The device, signal, enrolment or webhook belongs to another client; use a token of that client.")
   static let clientNotFound = ProblemKind(
     "client-not-found", 404, "There is no such client",
     "No client has this id; check the id, or add the client.")
@@ -57,6 +57,17 @@ extension ProblemKind {
   static let signalNotFound = ProblemKind(
     "signal-not-found", 404, "There is no such signal",
     "No signal has this id, or it expired long ago.")
+  static let enrolmentInvalid = ProblemKind(
+    "enrolment-invalid", 401, "The code is not valid",
+    "The code is unknown, was used, or has expired; ask the owner of the device for a new one.", isCharged: true
+  )
+  static let enrolmentNotFound = ProblemKind(
+    "enrolment-not-found", 404, "There is no such enrolment",
+    "No enrolment has this id, or it was used or expired long ago; list your enrolments to see theirs.")
+  static let tooManyEnrolments = ProblemKind(
+    "too-many-enrolments", 409, "The client has too many enrolments",
+    "The client has as many enrolments as one may have, used and expired ones included; delete some, or wait until they "
+      + "are deleted.")
   static let webhookNotFound = ProblemKind(
     "webhook-not-found", 404, "There is no such webhook",
     "No webhook has this id; list your webhooks to see theirs.")
@@ -171,6 +182,17 @@ extension Problem {
       self.init(ProblemKind.signalNotFound)
     case .notSignalOwner:
       self.init(.notOwner, "The signal belongs to another client; use a token of that client.")
+    case .enrolmentNotFound:
+      self.init(ProblemKind.enrolmentNotFound)
+    case .notEnrolmentOwner:
+      self.init(.notOwner, "The enrolment belongs to another client; use a token of that client.")
+    case .enrolmentInvalid:
+      self.init(.enrolmentInvalid, fields: [("WWW-Authenticate", "EnrolmentCode realm=\"device-registry\"")])
+    case .tooManyEnrolments(let limit):
+      self.init(
+        .tooManyEnrolments,
+        "A client may have \(limit) enrolments, used and expired ones included. Those are deleted after "
+          + "\(Enrolment.keptDays) days; delete some, or wait.")
     case .webhookNotFound:
       self.init(ProblemKind.webhookNotFound)
     case .notWebhookOwner:
@@ -217,6 +239,13 @@ extension Problem {
           + "`Idempotency-Key`, or wait.")
     case .secretAlreadyShown(.device, let id):
       self.init(.secretAlreadyShown, members: [("device_id", id)])
+    case .secretAlreadyShown(.enrolment, let id):
+      self.init(
+        .secretAlreadyShown,
+        "A request with the same `Idempotency-Key` succeeded, and its answer was the only one with the codes, of which the "
+          + "first is that of `enrolment_id`. If that answer was lost, delete these enrolments and create others, with a new "
+          + "key.",
+        members: [("enrolment_id", id)])
     case .secretAlreadyShown(.webhook, let id):
       self.init(
         .secretAlreadyShown,

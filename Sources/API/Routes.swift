@@ -35,6 +35,25 @@ extension API {
       problems: [.deviceNotFound, .notOwner, .deviceRevoked, .secretAlreadyShown], API.rotateSecret),
 
     .owner(
+      "POST", "/api/v1/devices/{id}/enrolment", "createDeviceEnrolment",
+      "Creates a code with which a terminal gets a new secret of the device, which ends the old one. Only this answer holds it.",
+      problems: [.deviceNotFound, .notOwner, .deviceRevoked, .tooManyEnrolments, .secretAlreadyShown],
+      API.createDeviceEnrolment),
+
+    .owner(
+      "POST", "/api/v1/enrolments", "createEnrolments",
+      "Creates codes with which terminals register as devices, each once. Only this answer holds them.",
+      problems: [.tooManyEnrolments, .secretAlreadyShown], API.createEnrolments),
+    .owner(
+      "GET", "/api/v1/enrolments", "listEnrolments",
+      "Lists the caller's enrolments, oldest first; without a limit, at most 1000. Used and expired ones are kept for a week.",
+      API.listEnrolments),
+    .owner(
+      "DELETE", "/api/v1/enrolments/{id}", "deleteEnrolment",
+      "Deletes an enrolment, whose code no longer works.",
+      problems: [.enrolmentNotFound, .notOwner], API.deleteEnrolment),
+
+    .owner(
       "POST", "/api/v1/signals", "createSignal", "Sends a signal to devices.",
       problems: [
         .deviceNotFound, .notOwner, .deviceRevoked, .tooManySignals, .tooManyDeliveries, .signalNotFound,
@@ -89,6 +108,13 @@ extension API {
       "POST", "/api/v1/device/ack", "acknowledge",
       "Records what the device did with signals. The first report on a signal counts.",
       API.acknowledge),
+    .anyone(
+      "POST", "/api/v1/device/enrol", "enrol",
+      "Uses a code: makes a device, or gives the code's device a new secret. Only this answer holds the secret.",
+      problems: [
+        .enrolmentInvalid, .tooManyDevices, .deviceNameTaken, .secretAlreadyShown, .tooManyRequests,
+        .tooManyWaiting,
+      ], isCharged: true, API.enrol),
     .anyone(
       "POST", tokenPath, "issueToken",
       "Issues an access token for a device's secret: OAuth 2.0 client credentials (RFC 6749, section 4.4).",

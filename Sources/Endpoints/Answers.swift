@@ -81,6 +81,26 @@ public struct Created<Value: JSONObject>: Answer {
   }
 }
 
+/// 201 with an array of the new resources.
+public struct CreatedListing<Element: JSONObject>: Answer {
+  @usableFromInline let elements: [Element]
+
+  @inlinable public init(elements: [Element]) { self.elements = elements }
+
+  public static var description: SuccessDescription {
+    SuccessDescription(
+      status: 201, meaning: "Created.",
+      schema: ["type": "array", "items": Element.component?.reference ?? Element.schema],
+      component: Element.component)
+  }
+
+  public var rows: Int { elements.count }
+
+  @inlinable public func response() -> Response {
+    Response(status: 201, contentType: "application/json", body: JSONWriter.text(of: elements))
+  }
+}
+
 /// 202 with a JSON object: what was asked for happens after the answer.
 public struct Accepted<Value: JSONObject>: Answer {
   @usableFromInline let value: Value
@@ -115,11 +135,19 @@ public struct Listing<Element: JSONObject>: Answer {
   public var rows: Int { elements.count }
 
   @inlinable public func response() -> Response {
+    Response(
+      status: 200, fields: .link(to: next), contentType: "application/json", body: JSONWriter.text(of: elements)
+    )
+  }
+}
+
+extension JSONWriter {
+  /// The text of an array.
+  @usableFromInline static func text<Element: JSONObject>(of elements: [Element]) -> ByteBuffer {
     var json = JSONWriter(
       buffer: ByteBuffer(capacity: 16 + elements.count * 512, isSensitive: Element.isSensitive))
     json.array(elements)
-    return Response(
-      status: 200, fields: .link(to: next), contentType: "application/json", body: json.buffer)
+    return json.buffer
   }
 }
 

@@ -72,10 +72,12 @@ extension PostgresStore {
   public func clearDeletedClients(
     _ id: ClientID?, maximumRows: Int, change: Change
   ) async throws(RegistryError) -> Int {
-    let deleted = try await firstRow(
-      of: Self.clearDeletedClients,
-      [.text(orNull: id?.text), .int8(Int64(maximumRows))] + Self.values(of: change))
-    return Int(deleted ?? 0)
+    let who = PostgresValue.text(orNull: id?.text)
+    let enrolments = try await run(
+      Self.removeEnrolmentsOfDeletedClients, [who, .int8(Int64(maximumRows))] + Self.values(of: change))
+    let others = try await firstRow(
+      of: Self.clearDeletedClients, [who, .int8(Int64(maximumRows - enrolments))] + Self.values(of: change))
+    return enrolments + Int(others ?? 0)
   }
 
   static let clearDeletedClients = PostgresStatement(

@@ -24,7 +24,7 @@ extension PostgresStore {
   }
 
   /// The values of `deviceColumns`.
-  private static func values(of device: Device) -> [PostgresValue] {
+  static func values(of device: Device) -> [PostgresValue] {
     [
       .uuid(device.id), .text(device.clientID.text), .text(device.deviceName.text),
       .timestamp(device.createdAt), .timestamp(device.updatedAt), .timestamp(orNull: device.lastPoll),

@@ -17,6 +17,7 @@ public enum PostgresMigrator {
     Migration(number: 8, name: "idempotency_keys", sql: PackageResources._008_idempotency_keys_sql),
     Migration(number: 9, name: "fleet", sql: PackageResources._009_fleet_sql),
     Migration(number: 10, name: "signing_ahead", sql: PackageResources._010_signing_ahead_sql),
+    Migration(number: 11, name: "enrolments", sql: PackageResources._011_enrolments_sql),
   ]
 
   /// The advisory lock of a migrating process. The number is arbitrary, and the same in every version.

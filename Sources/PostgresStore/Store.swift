@@ -112,7 +112,8 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
 
   static let statements =
     clientStatements + deviceStatements + credentialStatements + tokenStatements + presenceStatements
-    + signalStatements + eventStatements + webhookStatements + idempotencyStatements + sealingStatements
+    + signalStatements + eventStatements + webhookStatements + enrolmentStatements + idempotencyStatements
+    + sealingStatements
 
   /// Runs one statement, and returns all rows.
   ///

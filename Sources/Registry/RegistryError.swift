@@ -18,6 +18,12 @@ public enum RegistryError: Error, Hashable, Sendable {
   /// The signal belongs to another client.
   case notSignalOwner
 
+  case enrolmentNotFound
+  /// The enrolment belongs to another client.
+  case notEnrolmentOwner
+  /// Unknown, used or expired code; the caller does not learn which.
+  case enrolmentInvalid
+
   case webhookNotFound
   /// The webhook belongs to another client.
   case notWebhookOwner
@@ -42,6 +48,8 @@ public enum RegistryError: Error, Hashable, Sendable {
   case tooManyKeptSignals(limit: Int)
   /// The client would have more than its maximum number of deliveries, expired ones included.
   case tooManyDeliveries(limit: Int)
+  /// The client has its maximum number of enrolments, used and expired ones included.
+  case tooManyEnrolments(limit: Int)
   /// The client has its maximum number of webhooks.
   case tooManyWebhooks(limit: Int)
   /// The key was used, by a request that ended. Nothing was done.

@@ -7,6 +7,7 @@ public struct Services: Sendable {
   public let signals: SignalService
   public let events: EventService
   public let idempotency: IdempotencyService
+  public let enrolments: EnrolmentService
   public let webhooks: WebhookService
   public let limits: RateLimits
   public let clock: any Clock
@@ -38,6 +39,9 @@ public struct Services: Sendable {
       observer: observer, limits: limits, bounds: signalBounds)
     events = EventService(store: store, live: live)
     idempotency = IdempotencyService(store: store, live: live)
+    enrolments = EnrolmentService(
+      store: store, live: live, devices: devices, idempotency: idempotency, hasher: hasher, clock: clock,
+      random: random, observer: observer)
     webhooks = WebhookService(
       store: store, clock: clock, random: random, observer: observer, parts: webhookParts)
     self.limits = limits

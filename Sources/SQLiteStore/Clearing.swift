@@ -129,7 +129,7 @@ extension SQLiteConnection {
     return try firstRow(of: SQLiteStore.selectDeletedClient, .text(id.text))
   }
 
-  /// Deletes the client's webhooks and signals, then its devices with their tokens, and the client after its last row.
+  /// Deletes the client's webhooks, enrolments and signals, then its devices with their tokens, and the client after its last row.
   fileprivate func removeClient(
     _ id: ClientID, by change: Change, _ clearing: inout Clearing
   ) throws(RegistryError) {
@@ -139,6 +139,12 @@ extension SQLiteConnection {
       try run(SQLiteStore.removeDeliveriesOfWebhook, .id(webhook), &clearing)
       guard try run(Self.removeWebhook, .id(webhook), &clearing) > 0 else { break }
       try recordDeletion(of: webhook, of: id, by: change)
+    }
+    while clearing.rowsLeft > 0,
+      let enrolment = try firstRow(of: SQLiteStore.removeEnrolmentOfClient, .text(id.text))
+    {
+      clearing.rowsLeft -= 1
+      try recordDeletion(of: enrolment, by: change)
     }
     while clearing.rowsLeft > 0,
       let signal = try firstRow(of: SQLiteStore.selectSignalOfClient, .text(id.text))

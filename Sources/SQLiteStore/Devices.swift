@@ -17,7 +17,7 @@ extension SQLiteStore {
   }
 
   /// The values of `deviceColumns`.
-  private static func values(of device: Device) -> [SQLiteValue] {
+  fileprivate static func values(of device: Device) -> [SQLiteValue] {
     [
       .id(device.id), .text(device.clientID.text), .text(device.deviceName.text), .time(device.createdAt),
       .time(device.updatedAt), .time(device.lastPoll), .time(device.lastAck), .time(device.lastSeen),
@@ -83,23 +83,10 @@ extension SQLiteStore {
   public func insertDevice(
     _ device: Device, verifier: SecretVerifier, maxDevices: Int, change: Change
   ) async throws(RegistryError) {
-    let owner = SQLiteValue.text(device.clientID.text)
     let stored = sealing.seal(verifier, of: device.id)
-    let values =
-      [
-        owner, .integer(Int64(maxDevices)), .text(stored.hmacKeyHash), .blob(stored.storedKey),
-        .blob(stored.serverKey),
-      ] + Self.values(of: device)
     try await write(Turn(of: device.clientID.hashValue)) { (writer) throws(RegistryError) in
       try writer.transaction { () throws(RegistryError) in
-        let created = try writer.run(Self.insertDevice, values) { (failure) throws(RegistryError) in
-          // If no device has the name, another index was violated.
-          try writer.hasRow(Self.hasDeviceName, owner, .text(device.deviceName.text))
-            ? .deviceNameTaken : failure.registryError
-        }
-        guard created > 0 else {
-          throw try writer.hasRow(Self.hasClient, owner) ? .tooManyDevices(limit: maxDevices) : .clientNotFound
-        }
+        try writer.insert(device, verifier: stored, maxDevices: maxDevices)
         try writer.useKey(of: change, for: device.id.description)
         try writer.record(
           .deviceRegistered, of: device.clientID, device: device.id, by: change,
@@ -108,14 +95,14 @@ extension SQLiteStore {
     }
   }
 
-  private static let insertDevice = SQLiteStatement(
+  fileprivate static let insertDevice = SQLiteStatement(
     """
     INSERT INTO devices (hmac_key_hash, stored_key, server_key, \(deviceColumns))
     SELECT ?3, ?4, ?5, \(deviceColumns.parameters(from: 6)) FROM clients
     WHERE id = ?1 AND deleted_at IS NULL AND device_count < ?2
     """)
 
-  private static let hasDeviceName = SQLiteStatement(
+  fileprivate static let hasDeviceName = SQLiteStatement(
     "SELECT 1 FROM devices WHERE client_id = ?1 AND device_name = ?2 AND NOT revoked")
 
   public func device(_ id: DeviceID) async throws(RegistryError) -> Device? {
@@ -188,4 +175,25 @@ extension SQLiteStore {
     WHERE id = ?1 AND client_id = ?2 AND NOT revoked
     RETURNING \(deviceColumns)
     """, row: deviceColumns.read)
+}
+
+extension SQLiteConnection {
+  /// Inserts a device, in the transaction that registers it. Throws `clientNotFound`, `tooManyDevices`,
+  /// `deviceNameTaken`.
+  func insert(_ device: Device, verifier: StoredVerifier, maxDevices: Int) throws(RegistryError) {
+    let owner = SQLiteValue.text(device.clientID.text)
+    let values =
+      [
+        owner, .integer(Int64(maxDevices)), .text(verifier.hmacKeyHash), .blob(verifier.storedKey),
+        .blob(verifier.serverKey),
+      ] + SQLiteStore.values(of: device)
+    let created = try run(SQLiteStore.insertDevice, values) { (failure) throws(RegistryError) in
+      // If no device has the name, another index was violated.
+      try hasRow(SQLiteStore.hasDeviceName, owner, .text(device.deviceName.text))
+        ? .deviceNameTaken : failure.registryError
+    }
+    guard created > 0 else {
+      throw try hasRow(SQLiteStore.hasClient, owner) ? .tooManyDevices(limit: maxDevices) : .clientNotFound
+    }
+  }
 }

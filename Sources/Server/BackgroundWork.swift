@@ -78,6 +78,10 @@ struct BackgroundWork: Service {
       try await store.removeWebhookDeliveries(
         before: now + -Int64(WebhookDelivery.retentionDays) * 24 * 3600 * 1000, maximumRows: Self.sweepBatch)
     }
+    await sweep("enrolments") { () async throws(RegistryError) -> Int in
+      try await store.removeEnrolments(
+        endedBefore: now + -Int64(Enrolment.keptDays) * 24 * 3600 * 1000, maximumRows: Self.sweepBatch)
+    }
     await sweep("idempotency keys") { () async throws(RegistryError) -> Int in
       try await store.removeIdempotencyKeys(
         usedBefore: now + -Int64(IdempotencyKey.keptHours) * 3600 * 1000, maximumRows: Self.sweepBatch)

@@ -81,6 +81,20 @@ import Testing
       _ = try await registry.ask("GET", "/api/v1/device", token: token + "0")
       _ = try await registry.ask("GET", "/api/v1/devices", token: token)
     }
+    // Codes that were used, and that were not; and secrets that came of them.
+    var codes: [String] = []
+    for _ in 0..<2 { codes.append(try await registry.newCode(of: owner)) }
+    let enrolled = try await registry.enrol(codes[0], key: "k")
+    secrets += Self.secrets(
+      of: TestDevice(id: try enrolled.string("id")!, secret: try enrolled.string("secret")!), "enrolled")
+    for code in [codes[0], codes[1] + "A", codes[1].lowercased() + "-"] {
+      for name in ["EA", " "] { _ = try await registry.enrol(code, named: name, key: "k") }
+    }
+    for code in codes {
+      let plain = code.replacing("-", with: "")
+      secrets += [Secret("code", code.utf8), Secret("code without hyphens", plain.utf8)]
+      secrets.append(Secret("code in small letters", plain.lowercased().utf8))
+    }
     let next = try await registry.rotate(device, of: owner).device
     let new = try await registry.rotate(device, of: owner).device
     secrets += Self.secrets(of: next, "never used") + Self.secrets(of: new, "new")

@@ -153,6 +153,30 @@ extension UnusableStore {
   public func webhookCounts() async throws(RegistryError) -> WebhookCounts { throw error }
 }
 
+// Enrolments.
+extension UnusableStore {
+  public func insertEnrolments(
+    _ enrolments: [NewEnrolment], change: Change
+  ) async throws(RegistryError) -> Bool { throw error }
+  public func enrolment(_ id: EnrolmentID) async throws(RegistryError) -> Enrolment? { throw error }
+  public func enrolment(withCode hash: TokenHash) async throws(RegistryError) -> Enrolment? { throw error }
+  public func enrolments(
+    of client: ClientID, after id: EnrolmentID?, limit: Int
+  ) async throws(RegistryError) -> [Enrolment] { throw error }
+  public func deleteEnrolment(
+    _ id: EnrolmentID, of owner: ClientID, change: Change
+  ) async throws(RegistryError) -> Bool { throw error }
+  public func enrol(
+    _ device: Device, verifier: SecretVerifier, with id: EnrolmentID, maxDevices: Int, change: Change
+  ) async throws(RegistryError) -> Bool { throw error }
+  public func replaceSecret(
+    of device: DeviceID, of owner: ClientID, by verifier: SecretVerifier, with id: EnrolmentID, change: Change
+  ) async throws(RegistryError) -> Device? { throw error }
+  public func removeEnrolments(
+    endedBefore time: Timestamp, maximumRows: Int
+  ) async throws(RegistryError) -> Int { throw error }
+}
+
 // Idempotency.
 extension UnusableStore {
   public func idempotencyKey(

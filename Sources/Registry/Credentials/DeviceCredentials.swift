@@ -40,7 +40,7 @@ public final class DeviceCredentials: Equatable, Sendable {
   }
 }
 
-/// The SHA-256 of an access token, which is all that is stored of it.
+/// The SHA-256 of an access token or of an enrolment's code, which is all that is stored of it.
 public struct TokenHash: Hashable, Sendable {
   /// The number of bytes in a hash.
   public static let length = 32

@@ -17,6 +17,6 @@ public protocol PasswordHasher: Sendable {
     _ secret: DeviceSecret, against hmacKeyHash: String, of client: ClientID
   ) async throws(RegistryError) -> Bool
 
-  /// The SHA-256 of a token's characters.
+  /// The SHA-256 of the characters of a token, or of an enrolment's code.
   func hash(ofToken characters: UnsafeBufferPointer<UInt8>) -> TokenHash
 }

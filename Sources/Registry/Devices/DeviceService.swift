@@ -7,7 +7,7 @@ public struct DeviceService: Sendable {
   private let random: any RandomSource
   private let observer: any RegistryObserver
   private let limits: RateLimits
-  private let maxDevicesPerClient: Int
+  let maxDevicesPerClient: Int
 
   init(
     store: any RegistryStore, live: LiveDevices, hasher: any PasswordHasher, clock: any Clock,
@@ -39,7 +39,7 @@ public struct DeviceService: Sendable {
   }
 
   /// Generates and hashes a secret, for which the client is charged. Throws the hasher's errors.
-  private func newSecret(
+  func newSecret(
     for client: ClientID, isRotation: Bool
   ) async throws(RegistryError) -> (DeviceSecret, SecretVerifier) {
     let secret = DeviceSecret(random: random)

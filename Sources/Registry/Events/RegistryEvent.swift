@@ -7,6 +7,8 @@ public struct RegistryEvent: Hashable, Sendable {
     case deviceRegistered = "device.registered"
     case deviceUpdated = "device.updated"
     case deviceRevoked = "device.revoked"
+    /// A terminal used a code: there is a new device, or the device has a new secret.
+    case deviceEnrolled = "device.enrolled"
     /// The device went with its client.
     case deviceDeleted = "device.deleted"
     /// The device has a new secret and has not used it yet.
@@ -16,6 +18,8 @@ public struct RegistryEvent: Hashable, Sendable {
     case signalCreated = "signal.created"
     /// The device acknowledged the signal for the first time.
     case signalAcknowledged = "signal.acknowledged"
+    case enrolmentCreated = "enrolment.created"
+    case enrolmentDeleted = "enrolment.deleted"
     case webhookCreated = "webhook.created"
     case webhookUpdated = "webhook.updated"
     case webhookDeleted = "webhook.deleted"

@@ -7,6 +7,7 @@ private import Synchronization
 /// closures retain the servers that call this: that would be a cycle.
 final class ServiceMetrics: Sendable {
   private let devicesRegistered: Counter
+  private let devicesEnrolled: Counter
   private let devicesRevoked: Counter
   private let rateLimited: MetricFamily<LimitLabel, Counter>
   private let polls: MetricFamily<StatusLabel, Counter>
@@ -26,6 +27,8 @@ final class ServiceMetrics: Sendable {
 
   init(in metrics: Metrics) {
     devicesRegistered = metrics.counter("devices_registered_total", "Devices that were registered.")
+    devicesEnrolled = metrics.counter(
+      "devices_enrolled_total", "Codes that terminals used to get a device's secret.")
     devicesRevoked = metrics.counter("devices_revoked_total", "Devices that were revoked.")
     rateLimited = metrics.counters(
       "rate_limited_total", "Requests refused by a rate limit, by its subject.", by: LimitLabel.self)
@@ -77,6 +80,7 @@ extension ServiceMetrics: RegistryObserver {
   func changed(_ event: RegistryEvent) {
     switch event.kind {
     case .deviceRegistered: devicesRegistered.increment()
+    case .deviceEnrolled: devicesEnrolled.increment()
     case .deviceRevoked: devicesRevoked.increment()
     case .signalAcknowledged: acks[AckLabel(result: event.status?.rawValue ?? AckLabel.unknown)].increment()
     default: break
