@@ -15,7 +15,7 @@ if ! cmp -s requirements.txt "$environment/installed"; then
   cp requirements.txt "$environment/installed"
 fi
 PATH=$environment/bin:$PATH
-export PYTHONPATH=src PYTHONDONTWRITEBYTECODE=1
+export PYTHONPATH=$PWD/src PYTHONDONTWRITEBYTECODE=1
 
 ruff check --no-cache --quiet .
 ruff format --no-cache --check --quiet .

@@ -68,6 +68,7 @@ from ._errors import (
     VersionNotSupported,
     WebhookNotFound,
 )
+from ._journal import Journal, Order
 from ._models import (
     Acknowledgement,
     AckResult,
@@ -85,6 +86,7 @@ from ._models import (
     RegisteredDevice,
     SentSignal,
     Signal,
+    TradingMode,
     UnreadableSignal,
     Webhook,
     WebhookDelivery,
@@ -130,12 +132,14 @@ __all__ = [
     "InternalError",
     "InvalidArgument",
     "InvalidValue",
+    "Journal",
     "JournalError",
     "MalformedAnswer",
     "MalformedJSON",
     "MalformedRequest",
     "MethodNotAllowed",
     "NotOwner",
+    "Order",
     "Overloaded",
     "OwnerClient",
     "PathNotFound",
@@ -168,6 +172,7 @@ __all__ = [
     "TooManySignals",
     "TooManyWaiting",
     "TooManyWebhooks",
+    "TradingMode",
     "UNCHANGED",
     "Unavailable",
     "UnexpectedAnswer",

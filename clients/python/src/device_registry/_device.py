@@ -6,16 +6,20 @@ import dataclasses
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
+from typing import TypeVar
 
 from ._auth import DeviceAuth
 from ._credentials import Credentials
-from ._errors import InvalidArgument, MalformedAnswer, RegistryError
+from ._errors import InvalidArgument, JournalError, MalformedAnswer, RegistryError
+from ._journal import UNKNOWN_AFTER_RESTART, Journal, Order
 from ._messages import TIMEOUT_SECONDS, Answer, Call, json_body, query
 from ._models import Acknowledgement, AckResult, AckStatus, CallingDevice, DeviceSignal, PollResult, UnreadableSignal
 from ._reading import read
-from ._retry import RetryPolicy, attempt, pause, perform
+from ._retry import RetryPolicy, perform, until_answered
 from ._runners import AsyncRunner, SyncRunner, operation, stream
 from ._steps import Item, Pause, Steps, StreamSteps
+
+T = TypeVar("T")
 
 _DEVICE = "/api/v1/device"
 MAXIMUM_WAIT_SECONDS = 30
@@ -66,19 +70,19 @@ class _DeviceOperations:
     ) -> Steps[AckResult]:
         """Says what the device did with a signal: `placed`, `failed` or `skipped`. Only the first acknowledgement of a signal
         counts; repeating it has no effect."""
-        return (yield from self._ack([Acknowledgement(signal_id, status, broker_ticket, error)]))
+        call = self._ack_call([Acknowledgement(signal_id, status, broker_ticket, error)])
+        return _ack_result((yield from perform(self._retries, call)))
 
     @operation
     def ack_all(self, acknowledgements: Sequence[Acknowledgement]) -> Steps[AckResult]:
         """Acknowledges at most 100 signals."""
-        return (yield from self._ack(acknowledgements))
+        return _ack_result((yield from perform(self._retries, self._ack_call(acknowledgements))))
 
-    def _ack(self, acknowledgements: Sequence[Acknowledgement]) -> Steps[AckResult]:
+    def _ack_call(self, acknowledgements: Sequence[Acknowledgement]) -> Call:
         if len(acknowledgements) > MAXIMUM_SIGNALS:
             raise InvalidArgument(f"there must be at most {MAXIMUM_SIGNALS} acknowledgements in a call")
         body = json_body({"acks": [dataclasses.asdict(ack) for ack in acknowledgements]}, "acknowledgements")
-        answer = yield from perform(self._retries, Call("POST", f"{_DEVICE}/ack", body))
-        return read(AckResult, answer.json())
+        return Call("POST", f"{_DEVICE}/ack", body)
 
     @stream
     def signals(
@@ -104,7 +108,7 @@ class _DeviceOperations:
         known: set[str] = set()
         while True:
             start = time.monotonic()
-            result = yield from self._poll_until_answered(self._poll_call(wait, max), on_failure)
+            result = yield from self._until_answered(self._poll_call(wait, max), _poll_result, on_failure)
             new = [signal for signal in result.signals if signal.id not in known]
             for unreadable in result.unreadable:
                 if unreadable.id not in known:
@@ -116,29 +120,88 @@ class _DeviceOperations:
             if not new:
                 yield from self._rest(start, result.retry_after_seconds)
 
+    @stream
+    def orders(
+        self,
+        journal: Journal,
+        *,
+        wait: int = 25,
+        max: int = 10,
+        find: Callable[[DeviceSignal], str | int | None] = lambda signal: None,
+        on_failure: Callable[[RegistryError], object] = lambda error: None,
+    ) -> StreamSteps[Order]:
+        """The device's signals as orders to place, without end: each signal at most once, over crashes and restarts.
+
+            for order in device.orders(journal, find=find_at_broker):
+                try:
+                    order.placed(place(order.signal.payload))
+                except BrokerError as error:
+                    order.failed(str(error))
+
+        Before an order is returned, the intent to place it is on the disk. Say how it ended before you take the next one;
+        outcomes are acknowledged until the registry knows them. A signal that has expired meanwhile, by the registry's time, is
+        skipped, and one that cannot be read is failed.
+
+        At the start, orders that a crash left open (`Journal.unfinished`) are sought with `find`, which returns the broker's
+        number of a signal's order. One that it does not find is not placed again, but acknowledged as failed.
+
+        Failures are handled as in `signals`.
+        """
+        if journal.device_id != self.id:
+            raise JournalError("the journal is another device's")
+        for order in journal.unfinished():
+            ticket = find(order.signal)
+            if ticket is None:
+                order.failed(UNKNOWN_AFTER_RESTART)
+            else:
+                order.placed(ticket)
+        while True:
+            start = time.monotonic()
+            yield from self._acknowledge(journal, on_failure)
+            result = yield from self._until_answered(self._poll_call(wait, max), _poll_result, on_failure)
+            journal.forget(result.server_time)
+            new = journal.see(result.signals)
+            for signal in new:
+                if signal.expires_at <= self.now():
+                    journal.finish(Acknowledgement(signal.id, "skipped", error="expired before it was placed"))
+                elif (order_or_none := journal.begin(signal)) is not None:
+                    yield Item(order_or_none)
+                    if not order_or_none.is_finished:
+                        raise JournalError(
+                            "the order has no outcome: call placed, failed or skipped before you take the next one"
+                        )
+            refused = [signal for signal in result.unreadable if signal.id]
+            if refused:
+                acks = [Acknowledgement(signal.id or "", "failed", error=signal.reason) for signal in refused]
+                yield from self._until_answered(self._ack_call(acks), _ack_result, on_failure)
+            if not new:
+                yield from self._rest(start, result.retry_after_seconds)
+
+    def _acknowledge(self, journal: Journal, on_failure: Callable[[RegistryError], object]) -> Steps[None]:
+        acks = journal.unacknowledged(MAXIMUM_SIGNALS)
+        if acks:
+            result = yield from self._until_answered(self._ack_call(acks), _ack_result, on_failure)
+            journal.acknowledge([*result.acked, *result.unknown])
+
     def _poll_call(self, wait: int, max: int) -> Call:
         check_bounds("wait", wait, 0, MAXIMUM_WAIT_SECONDS)
         check_bounds("max", max, 1, MAXIMUM_SIGNALS)
         return Call("GET", query(f"{_DEVICE}/poll", wait=wait, max=max), timeout_seconds=wait + TIMEOUT_SECONDS)
 
-    def _poll_until_answered(self, call: Call, on_failure: Callable[[RegistryError], object]) -> Steps[PollResult]:
-        failures = 0
-        while True:
-            try:
-                return _poll_result((yield from attempt(call)))
-            except RegistryError as error:
-                if not error.is_transient:
-                    raise
-                failure = error
-            on_failure(failure)
-            failures += 1
-            yield from pause(self._retries, failures, failure)
+    def _until_answered(
+        self, call: Call, result: Callable[[Answer], T], on_failure: Callable[[RegistryError], object]
+    ) -> Steps[T]:
+        return result((yield from until_answered(self._retries, call, on_failure)))
 
     def _rest(self, start: float, retry_after_seconds: int | None) -> Steps[None]:
         if retry_after_seconds is not None:
             yield Pause(self._retries.pause_seconds(1, retry_after_seconds))
         else:
             yield Pause(max(0.0, _MINIMUM_INTERVAL_SECONDS - (time.monotonic() - start)))
+
+
+def _ack_result(answer: Answer) -> AckResult:
+    return read(AckResult, answer.json())
 
 
 def _poll_result(answer: Answer) -> PollResult:

@@ -15,6 +15,21 @@ AckStatus: TypeAlias = Literal["placed", "failed", "skipped"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TradingMode:
+    """What a device may trade, and what it has confirmed."""
+
+    mode: str
+    """`normal`; `close_only`: open no positions; `halted`: place no orders."""
+    version: int
+    """Grows with each change."""
+    reason: str | None
+    since: datetime
+    confirmed_version: int | None = None
+    """The version that the device last said it obeys. The owner sees it."""
+    confirmed_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
     """A device as the registry knows it."""
 
@@ -23,8 +38,21 @@ class Device:
     """The client that owns the device."""
     device_name: str
     is_active: bool
+    """Whether it may be used: `status` is `active`."""
     revoked: bool
     """Whether it was revoked, which is final."""
+    status: str
+    """`active`, `suspended`, `expired` or `revoked`: the worst that applies."""
+    status_reason: str | None
+    """Why it is suspended or revoked."""
+    suspended_until: datetime | None
+    """When the suspension ends."""
+    expires_at: datetime | None
+    labels: Mapping[str, str]
+    groups: tuple[str, ...]
+    online: bool
+    """Whether it sent a request recently."""
+    trading_mode: TradingMode
     last_poll: datetime | None
     """When it last polled for signals; None until then. The same holds for the next two."""
     last_ack: datetime | None

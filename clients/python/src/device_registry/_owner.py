@@ -27,7 +27,7 @@ from ._models import (
     WebhookDelivery,
 )
 from ._reading import read, read_list
-from ._retry import RetryPolicy, attempt, pause, perform
+from ._retry import RetryPolicy, perform, until_answered
 from ._runners import AsyncRunner, SyncRunner, operation, stream
 from ._steps import Item, Pause, Steps, StreamSteps
 
@@ -255,26 +255,13 @@ class _OwnerOperations:
             # A request that waits from now on and fails would lose what happened meanwhile: take the position first.
             call = _feed(path, after, types, device_id, limit, 0 if after == "now" else wait)
             start = time.monotonic()
-            page = yield from self._page_until_answered(call, on_failure)
+            page = _event_page((yield from until_answered(self._retries, call, on_failure)))
             yield Item(page)
             if page.retry_after_seconds is not None:
                 yield Pause(self._retries.pause_seconds(1, page.retry_after_seconds))
             elif not page.events and page.next == after:
                 yield Pause(max(0.0, _MINIMUM_INTERVAL_SECONDS - (time.monotonic() - start)))
             after = page.next
-
-    def _page_until_answered(self, call: Call, on_failure: Callable[[RegistryError], object]) -> Steps[EventPage]:
-        failures = 0
-        while True:
-            try:
-                return _event_page((yield from attempt(call)))
-            except RegistryError as error:
-                if not error.is_transient:
-                    raise
-                failure = error
-            on_failure(failure)
-            failures += 1
-            yield from pause(self._retries, failures, failure)
 
     # Webhooks
 

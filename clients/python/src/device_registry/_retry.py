@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
@@ -43,29 +45,34 @@ class RetryPolicy:
 RetryPolicy.never = RetryPolicy(maximum_attempts=1)
 
 
-def pause(policy: RetryPolicy, failures: int, error: RegistryError) -> Steps[None]:
-    """Waits after a number of failures in a row."""
-    yield Pause(policy.pause_seconds(failures, error.retry_after_seconds))
-
-
 def perform(
     policy: RetryPolicy, call: Call, again: Callable[[RegistryError], bool] = lambda error: error.is_transient
 ) -> Steps[Answer]:
-    """Repeats a request until an attempt succeeds, fails permanently, or is the last."""
+    """Repeats a request until an attempt succeeds, fails permanently, or is the last. The answer is a success."""
     failures = 0
     while True:
         try:
-            return (yield from attempt(call))
+            return (yield from _attempt(call))
         except RegistryError as error:
             failures += 1
             if not again(error) or failures >= policy.maximum_attempts:
                 raise
-            reason = error
-        yield from pause(policy, failures, reason)
+            failure = error
+        yield Pause(policy.pause_seconds(failures, failure.retry_after_seconds))
 
 
-def attempt(call: Call) -> Steps[Answer]:
-    """Sends a request once. The answer is a success; other answers are raised as errors."""
+def until_answered(policy: RetryPolicy, call: Call, on_failure: Callable[[RegistryError], object]) -> Steps[Answer]:
+    """Repeats a request until an attempt succeeds or fails permanently, and reports each temporary failure."""
+
+    def again(error: RegistryError) -> bool:
+        if error.is_transient:
+            on_failure(error)
+        return error.is_transient
+
+    return perform(dataclasses.replace(policy, maximum_attempts=sys.maxsize), call, again)
+
+
+def _attempt(call: Call) -> Steps[Answer]:
     answer: Answer = yield Exchange(call)
     if not answer.is_success:
         raise answer.failure()

@@ -1,0 +1,127 @@
+"""`python -m device_registry`, as a process."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from registry import Registry
+
+from device_registry import OwnerClient
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def command(registry: Registry, token: str, tmp_path: Path) -> Command:
+    token_file = tmp_path / "token"
+    token_file.touch(0o600)
+    token_file.write_text(token)
+    environment = {
+        **os.environ,
+        "DEVICE_REGISTRY_URL": registry.url,
+        "DEVICE_REGISTRY_TOKEN_FILE": str(token_file),
+        "PYTHONWARNINGS": "error",
+    }
+
+    def run(*arguments: str, status: int = 0) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "device_registry", *arguments],
+            env=environment,
+            cwd=tmp_path,
+            text=True,
+            capture_output=True,
+            check=False,
+            timeout=60,
+        )
+        assert done.returncode == status, done.stderr
+        assert "Traceback" not in done.stderr
+        return done
+
+    return run
+
+
+def values(done: subprocess.CompletedProcess[str]) -> list[Any]:
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_a_day_at_the_command_line(command: Command, tmp_path: Path) -> None:
+    (registered,) = values(command("owner", "register", "EA", "--save", "ea.key"))
+    secret = (tmp_path / "ea.key").read_text().split()[1]
+    assert "secret" not in registered
+    (device,) = values(command("whoami", "--key-file", "ea.key"))
+    assert device["id"] == registered["id"]
+    assert device["created_at"] == registered["created_at"]
+    (sent,) = values(command("owner", "send", '{"symbol": "EURUSD"}', "--all", "--ttl-seconds", "60"))
+    (polled,) = values(command("poll", "--key-file", "ea.key", "--wait", "5", "--max", "1"))
+    assert polled["signals"][0]["payload"] == {"symbol": "EURUSD"}
+    (acked,) = values(command("ack", "--key-file", "ea.key", sent["id"], "--status", "placed", "--broker-ticket", "42"))
+    assert acked == {"acked": [sent["id"]], "unknown": []}
+    (shown,) = values(command("owner", "signal", sent["id"]))
+    assert shown["deliveries"][0]["broker_ticket"] == "42"
+    assert [line["id"] for line in values(command("owner", "signals"))] == [sent["id"]]
+    (renamed,) = values(command("owner", "rename", registered["id"], "EA-London"))
+    assert renamed["device_name"] == "EA-London"
+    command("owner", "rotate", registered["id"], "--save", "new.key", "--grace-seconds", "0")
+    assert (tmp_path / "new.key").read_text().split()[1] != secret
+    command("whoami", "--key-file", "ea.key", status=1)
+    command("owner", "revoke", registered["id"], "--reason", "sold")
+    assert values(command("owner", "device", registered["id"]))[0]["status"] == "revoked"
+    assert len(values(command("owner", "devices"))) == 1
+    types = [event["type"] for event in values(command("owner", "events", "--types", "device.*"))]
+    assert types == ["device.registered", "device.updated", "device.secret_rotated", "device.revoked"]
+
+
+def test_errors_say_what_to_do(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "exists").touch()
+    done = command("owner", "register", "EA", "--save", "exists", status=2)
+    assert "exists" in done.stderr
+    assert values(command("owner", "devices")) == []
+    assert "JSON object" in command("owner", "send", "[]", "--all", status=2).stderr
+    assert "--key-file" in command("poll", status=2).stderr
+    assert "token-file" in command("owner", "--token-file", "", "devices", status=2).stderr
+    assert "UUID" in command("owner", "device", "x", status=2).stderr
+    assert "reach" in command("owner", "--url", "http://127.0.0.1:1", "devices", status=1).stderr
+    for arguments in [(), ("nothing",), ("owner",), ("owner", "send", "{}")]:
+        command(*arguments, status=2)
+
+
+@pytest.mark.parametrize(
+    "arguments", [(), ("poll",), ("ack",), ("owner",), ("owner", "send"), ("owner", "events")], ids=" ".join
+)
+def test_help_helps(command: Command, arguments: tuple[str, ...]) -> None:
+    text = command(*arguments, "--help").stdout
+    assert "usage: python -m device_registry" in text
+    if arguments == ():
+        assert "examples:" in text
+    assert command("--version").stdout == "0.1.0\n"
+
+
+@pytest.mark.parametrize("kind", ["follow", "events"])
+def test_what_follows_ends_with_a_signal(kind: str, owner: OwnerClient, registry: Registry, token: str, tmp_path: Path) -> None:
+    registered = owner.register("EA")
+    registered.save(tmp_path / "ea.key")
+    sent = owner.send({}, all=True)
+    (tmp_path / "token").touch(0o600)
+    (tmp_path / "token").write_text(token)
+    device = ["follow", "--key-file", "ea.key", "--url", registry.url]
+    events = ["owner", "--token-file", "token", "--url", registry.url, "events", "--follow", "--types", "signal.created"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "device_registry", *(device if kind == "follow" else events)],
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    line = json.loads(process.stdout.readline())
+    assert sent.id in (line["id"], line.get("signal_id"))
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(10) == 130
+    process.stdout.close()
