@@ -1,0 +1,389 @@
+"""The shipped demo, on the shim, against the real service."""
+import concurrent.futures
+import gzip
+import json
+import pathlib
+import re
+import sys
+import tempfile
+import time
+import unittest
+
+from terminal import (CHART_CHANGED, CLOSED, REMOVED, Computer, Owner, Proxy, ProxyAnswer, Registry, Terminal, tag, wait)
+
+TESTS_AT_ONCE = 8
+ABSENT = "http://127.0.0.1:9"  # the port of discard, where nothing listens
+
+
+class Scenario(unittest.TestCase):
+    """One registry for all; an owner, a device and a computer for each."""
+
+    registry = None
+
+    def start_registry(self, **settings):
+        registry = Registry(pathlib.Path(tempfile.mkdtemp(dir=self.folder.name)), **settings)
+        self.addCleanup(registry.stop)
+        return registry
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.computer = Computer(self.folder.name)
+        self.owner = Owner(self.registry, self.id().rsplit(".", 1)[1][:60])
+        self.device = self.owner.register()
+        self.id_ = self.device["id"]
+        self.inputs = {"InpDevice": self.id_, "InpCode": self.device["secret"]}
+
+    def terminal(self, url=None, computer=None, **inputs):
+        terminal = Terminal(computer or self.computer, url or self.registry.url, **(self.inputs | inputs))
+        self.addCleanup(lambda: terminal.process.poll() is None and terminal.kill())
+        return terminal
+
+    def proxy(self, change):
+        proxy = Proxy(self.registry.url, change)
+        self.enterContext(proxy.running())
+        return proxy
+
+    def trades(self, terminal, **payload):
+        """A signal is placed, once, and the owner sees it."""
+        signal = self.owner.send(self.id_, **payload)
+        delivery = self.owner.acknowledged(signal, self.id_)
+        self.assertEqual(delivery["status"], "placed", terminal.text())
+        self.assertEqual(self.computer.orders().count(tag(signal)), 1)
+        return signal
+
+
+class NormalDay(Scenario):
+    def test_signals_are_placed_once_and_reported(self):
+        terminal = self.terminal()
+        terminal.see("^connected$")
+        for _ in range(3):
+            self.trades(terminal)
+        ticket = self.owner.acknowledged(self.trades(terminal), self.id_)["broker_ticket"]
+        self.assertEqual(ticket, "4")
+        terminal.stop()
+        self.assertEqual(len(self.computer.orders()), 4)
+
+    def test_a_signal_that_was_sent_before_the_first_start_is_placed(self):
+        signal = self.owner.send(self.id_)
+        self.terminal()
+        self.assertEqual(self.owner.acknowledged(signal, self.id_)["status"], "placed")
+
+    def test_a_second_chart_with_the_same_device_waits_for_the_first(self):
+        first = self.terminal()
+        first.see("^connected$")
+        second = self.terminal()
+        second.see("another chart or terminal of this Windows user.* opens nothing")
+        self.trades(first)
+        first.stop(REMOVED)
+        second.see("^connected$")
+        self.trades(second)
+
+    def test_a_restart_on_the_same_chart_trades_nothing_twice(self):
+        terminal = self.terminal()
+        self.trades(terminal)
+        for _ in range(3):
+            terminal.stop(CHART_CHANGED)
+            terminal = self.terminal(InpCode="")
+            terminal.see("^connected$")
+        self.trades(terminal)
+        self.assertEqual(len(self.computer.orders()), 2)
+
+    def test_signals_that_were_sent_during_a_restart_are_placed(self):
+        terminal = self.terminal()
+        terminal.see("^connected$")
+        terminal.stop(CHART_CHANGED)
+        signal = self.owner.send(self.id_)
+        self.terminal()
+        self.assertEqual(self.owner.acknowledged(signal, self.id_)["status"], "placed")
+
+    def test_many_signals_at_once(self):
+        signals = [self.owner.send(self.id_) for _ in range(35)]
+        self.terminal()
+        for signal in signals:
+            self.assertEqual(self.owner.acknowledged(signal, self.id_)["status"], "placed")
+        self.assertEqual(sorted(self.computer.orders()), sorted(map(tag, signals)))
+
+    def test_what_the_ea_cannot_trade_is_reported(self):
+        self.terminal()
+        for payload, error in [({"side": "up"}, "side must be"), ({"volume": 5}, "above the limit"), ({"symbol": 7}, "needs symbol"),
+                               ({"sl": "low"}, "must be prices")]:
+            delivery = self.owner.acknowledged(self.owner.send(self.id_, **payload), self.id_)
+            self.assertEqual(delivery["status"], "failed")
+            self.assertIn(error, delivery["error"])
+        self.assertEqual(self.computer.orders(), [])
+
+    def test_what_the_broker_refuses_is_reported_in_utf8(self):
+        terminal = self.terminal()
+        terminal.see("^connected$")
+        terminal.say("rejects 1")
+        delivery = self.owner.acknowledged(self.owner.send(self.id_, comment="prix: 5 € – größer 🙂"), self.id_)
+        self.assertEqual((delivery["status"], delivery["error"]), ("failed", "not enough money ä€"))
+
+    def test_a_signal_that_expires_before_the_terminal_starts_is_not_placed(self):
+        signal = self.owner.send(self.id_, ttl=1)
+        wait(lambda: self.owner.delivery(signal, self.id_)["state"] == "expired", "the signal expires")
+        terminal = self.terminal()
+        self.trades(terminal)
+        self.assertEqual(len(self.computer.orders()), 1)
+
+    def test_the_service_program_trades_a_signal_at_once(self):
+        service = self.terminal(program="service", InpWait=5)
+        service.read("connected")
+        time.sleep(0.3)
+        start = time.monotonic()
+        signal = self.owner.send(self.id_)
+        self.owner.acknowledged(signal, self.id_)
+        self.assertLess(time.monotonic() - start, 2)
+        service.stop(REMOVED)
+
+
+class Clock(Scenario):
+    def test_a_clock_that_is_an_hour_ahead_is_corrected(self):
+        terminal = self.terminal(SHIM_CLOCK_OFFSET=3600)
+        self.trades(terminal)
+
+    def test_a_clock_that_is_25_hours_slow_is_corrected_and_remembered(self):
+        terminal = self.terminal(SHIM_CLOCK_OFFSET=-90000)
+        self.trades(terminal)
+        terminal.stop()
+        proxy = self.proxy(lambda answer: answer)
+        again = self.terminal(proxy.url, SHIM_CLOCK_OFFSET=-90000)
+        again.see("^connected$")
+        self.assertNotIn("clock", again.text())
+
+    def test_a_clock_that_is_set_while_the_program_runs_does_not_matter(self):
+        terminal = self.terminal()
+        terminal.see("^connected$")
+        for offset in (7200, -86400, 0):
+            terminal.say(f"clock {offset}")
+            self.trades(terminal)
+
+    def test_expiry_is_judged_by_the_registrys_clock(self):
+        terminal = self.terminal(SHIM_CLOCK_OFFSET=-90000)
+        signal = self.owner.send(self.id_, ttl=1)
+        wait(lambda: self.owner.delivery(signal, self.id_)["state"] in ("expired", "acked"), "the signal expires")
+        terminal.see("^connected$")
+
+
+class Answers(Scenario):
+    """Whatever a terminal receives that is not the registry's changes nothing on its disk and opens no position."""
+
+    def refuses(self, change, status):
+        """The answers to polls are changed from when the terminal is connected."""
+        active = []
+
+        def on_the_way(answer):
+            if active:
+                return change(answer)
+            self.earlier = answer
+            return answer
+
+        proxy = self.proxy(on_the_way)
+        terminal = self.terminal(proxy.url)
+        terminal.see("^connected$")
+        before = self.computer.files()
+        active.append(True)
+        signal = self.owner.send(self.id_)
+        terminal.see(status)
+        count = len(proxy.requests)
+        wait(lambda: len(proxy.requests) > count + 2, "it tries again")
+        self.assertEqual(self.computer.orders(), [])
+        self.assertEqual(self.computer.files(), before)
+        active.clear()
+        self.assertEqual(self.owner.acknowledged(signal, self.id_)["status"], "placed")
+        terminal.see("^connected$")
+
+    def test_a_forged_signal_is_ignored(self):
+        self.refuses(lambda a: ProxyAnswer(a.status, a.fields, a.body.replace(b"EURUSD", b"GBPUSD").replace(b"[]", b"[ ]")),
+                     "not signed by the registry")
+
+    def test_a_forged_signal_without_a_signature_is_ignored(self):
+        def change(answer):
+            fields = {name: value for name, value in answer.fields.items() if not name.lower().startswith("signature")}
+            return ProxyAnswer(answer.status, fields, answer.body)
+        self.refuses(change, "not signed by the registry")
+
+    def test_an_answer_to_another_request_is_ignored(self):
+        self.refuses(lambda answer: self.earlier, "not signed by the registry")
+
+    def test_an_answer_for_another_device_is_ignored(self):
+        other = self.owner.register("other")
+        self.refuses(lambda a: ProxyAnswer(a.status, {n: v.replace(self.id_, other["id"]) for n, v in a.fields.items()}, a.body),
+                     "not signed by the registry")
+
+    def test_a_success_that_was_a_refusal_is_ignored(self):
+        self.refuses(lambda a: ProxyAnswer(201, a.fields, a.body), "not signed by the registry")
+
+    def test_html_of_a_proxy_is_ignored(self):
+        self.refuses(lambda a: ProxyAnswer(200, {"Content-Type": "text/html"}, b"<html>Please log in to the hotel's WiFi</html>"),
+                     "not signed by the registry")
+
+    def test_a_refusal_of_a_proxy_is_ignored(self):
+        self.refuses(lambda a: ProxyAnswer(502, {"Content-Type": "text/html"}, b"<html>Bad gateway</html>"), "a proxy answered")
+
+    def test_an_answer_that_is_too_long_is_ignored(self):
+        self.refuses(lambda a: ProxyAnswer(a.status, a.fields, a.body + b" " * 2_000_000), "not signed by the registry")
+
+    def test_an_unsigned_revocation_is_only_a_reason_to_try_again(self):
+        problem = json.dumps({"type": "https://device-registry.example/problems/device-revoked", "status": 403}).encode()
+        self.refuses(lambda a: ProxyAnswer(503, {"Content-Type": "application/problem+json"}, problem), "try again later")
+
+    def test_header_names_in_lower_case_are_read(self):
+        proxy = self.proxy(lambda a: ProxyAnswer(a.status, {n.lower(): v for n, v in a.fields.items()}, a.body))
+        self.trades(self.terminal(proxy.url))
+
+    def test_compression_on_the_way_is_undone(self):
+        proxy = self.proxy(lambda a: ProxyAnswer(a.status, a.fields | {"Content-Encoding": "gzip"}, gzip.compress(a.body)))
+        self.trades(self.terminal(proxy.url), comment="prix: 5 €")
+
+
+class Connection(Scenario):
+    def test_an_address_that_is_not_in_the_list_is_named_once(self):
+        terminal = self.terminal(SHIM_ALLOWED_URL="https://elsewhere.example.com")
+        terminal.see(f"add {re.escape(self.registry.url)} to Tools > Options > Expert Advisors")
+        self.assertEqual(terminal.text().count("Alert: "), 1)
+        self.assertIn("opens nothing", terminal.status())
+
+    def test_a_registry_that_is_down(self):
+        terminal = self.terminal(ABSENT)
+        terminal.see("cannot connect.* opens nothing")
+
+    def test_status_1001_is_no_answer(self):
+        terminal = self.terminal(SHIM_STATUS_1001=1)
+        terminal.see("no answer")
+        terminal.say("status1001 0")
+        self.trades(terminal)
+
+    def test_silence_ends_opening_and_an_answer_begins_it_again(self):
+        lost = []
+        proxy = self.proxy(lambda answer: None if lost else answer)
+        terminal = self.terminal(proxy.url, InpGrace=1)
+        terminal.see("^connected$")
+        lost.append(True)
+        terminal.see("opens nothing")
+        lost.clear()
+        terminal.see("^connected$")
+        self.trades(terminal)
+
+    def test_an_acknowledgement_whose_answer_was_lost_is_repeated(self):
+        def change(answer):
+            if b'"acked":[' in answer.body and not lost:
+                lost.append(True)
+                return None
+            return answer
+        lost = []
+        terminal = self.terminal(self.proxy(change).url)
+        self.trades(terminal)
+        wait(lambda: lost, "the answer is lost")
+        self.trades(terminal)
+        self.assertEqual(len(self.computer.orders()), 2)
+
+    def test_a_full_disk_stops_trading_until_there_is_space(self):
+        terminal = self.terminal()
+        self.trades(terminal)
+        terminal.say("full 1")
+        time.sleep(0.2)
+        signal = self.owner.send(self.id_)
+        terminal.see("opens nothing")
+        terminal.say("full 0")
+        self.assertEqual(self.owner.acknowledged(signal, self.id_)["status"], "placed")
+        self.assertEqual(self.computer.orders().count(tag(signal)), 1)
+
+    def test_wrong_inputs_are_named(self):
+        for inputs, message in [({"InpCode": "", "InpDevice": ""}, "enrolment code is needed"),
+                                ({"InpDevice": "EA-Main"}, "must be a UUID"), ({"InpDevice": ""}, "needs the device's id"),
+                                ({"InpUrl": "http://registry.example.com"}, "use https"),
+                                ({"InpUrl": "registry.example.com"}, "must begin with https"),
+                                ({"InpCode": "x" * 200}, "too long")]:
+            terminal = self.terminal(**inputs)
+            terminal.read("OnInit: 2")
+            terminal.read(message)
+            terminal.end()
+
+    def test_the_strategy_tester_sends_nothing(self):
+        terminal = self.terminal(ABSENT, SHIM_TESTER=1)
+        terminal.see("sends nothing")
+        self.assertNotIn("opens nothing", terminal.status())
+
+
+class Refusals(Scenario):
+    def test_a_wrong_secret_is_explained(self):
+        terminal = self.terminal(InpCode="0" * 64)
+        terminal.see("unknown device or wrong secret.* opens nothing")
+
+    def test_a_revoked_device_opens_nothing(self):
+        terminal = self.terminal(InpGrace=2)
+        self.trades(terminal)
+        self.owner.call("POST", f"/devices/{self.id_}/revoke")
+        terminal.see("(revoked|wrong secret).* opens nothing")
+
+
+class Restarts(Scenario):
+    def test_a_restart_of_the_registry_is_survived(self):
+        registry = self.start_registry()
+        self.owner = Owner(registry, "owner")
+        device = self.owner.register()
+        self.id_ = device["id"]
+        terminal = self.terminal(registry.url, InpDevice=device["id"], InpCode=device["secret"])
+        self.trades(terminal)
+        registry.stop()
+        terminal.see("cannot connect|no answer")
+        registry.start()
+        terminal.see("^connected$", 90)
+        self.trades(terminal)
+        self.assertEqual(len(self.computer.orders()), 2)
+
+
+class Check(Scenario):
+    def check(self, url=None, **inputs):
+        program = self.terminal(url, program="check", **inputs)
+        status = program.end()
+        return status, program.text()
+
+    def test_everything_works(self):
+        status, text = self.check()
+        self.assertEqual(status, 0, text)
+        self.assertIn("Everything works.", text)
+        self.assertEqual(text.count("ok "), 8, text)
+
+    def test_each_failure_says_what_to_do(self):
+        proxy = self.proxy(lambda a: ProxyAnswer(200, {"Content-Type": "text/html"}, b"<html>"))
+        for url, inputs, message in [
+                (None, {"SHIM_ALLOWED_URL": "https://elsewhere"}, "Allow WebRequest for listed URL"),
+                (ABSENT, {}, "cannot connect; check the address"),
+                (proxy.url, {}, "a proxy or antivirus program changes answers"),
+                (None, {"InpCode": "0" * 64}, "ask the owner for a new enrolment code"),
+                (None, {"InpCode": "AAAA-BBBB", "InpDevice": ""}, "attach the EA to a chart"),
+                (None, {"SHIM_CLOCK_OFFSET": 3600}, "s ahead; the EA corrects that"),
+                (None, {"InpUrl": "ftp://x"}, "must begin with https")]:
+            status, text = self.check(url, **inputs)
+            self.assertEqual(status, 1, text)
+            self.assertIn(message, text)
+            self.assertEqual(text.count("FAILED  "), 1, text)
+
+
+def run(test):
+    """Runs a test; returns its failures, as text."""
+    result = unittest.TestResult()
+    start = time.monotonic()
+    test.run(result)
+    print(f"{time.monotonic() - start:6.1f} s  {test.id().removeprefix('__main__.')}", flush=True)
+    return [f"FAILED  {test}\n{text}" for test, text in result.failures + result.errors]
+
+
+def main(names):
+    """Runs the tests whose names contain one of some words, or all, several at once: they mostly wait."""
+    tests = [test for case in unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"]) for test in case
+             if not names or any(name in test.id() for name in names)]
+    with tempfile.TemporaryDirectory() as home:
+        Scenario.registry = Registry(pathlib.Path(home))
+        with concurrent.futures.ThreadPoolExecutor(TESTS_AT_ONCE) as pool:
+            failures = sum(pool.map(run, tests), [])
+        Scenario.registry.stop()
+    print("\n".join(failures + [f"{len(tests)} scenarios, {len(failures)} failed."]))
+    return 1 if failures or not tests else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
