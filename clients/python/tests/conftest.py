@@ -11,7 +11,14 @@ import pytest
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 from registry import Proxy, ProxyAnswer, Registry
 
-from device_registry import AsyncDeviceClient, AsyncOwnerClient, Credentials, DeviceClient, OwnerClient
+from device_registry import (
+    AsyncDeviceClient,
+    AsyncOwnerClient,
+    Credentials,
+    DeviceClient,
+    OwnerClient,
+    RegisteredDevice,
+)
 
 
 @pytest.fixture(scope="session")
@@ -81,35 +88,57 @@ class _Blocking:
 Opener = Callable[..., Any]
 
 
+class Kind:
+    """Blocking or asynchronous clients."""
+
+    def __init__(self, portal: BlockingPortal | None, stack: contextlib.ExitStack) -> None:
+        self._portal = portal
+        self._stack = stack
+
+    def opener(self, sync: Any, asynchronous: Any) -> Opener:
+        """What opens a client."""
+
+        def open_client(*arguments: Any, **named: Any) -> Any:
+            if self._portal is None:
+                return self._stack.enter_context(sync(*arguments, **named))
+            client = self._portal.wrap_async_context_manager(asynchronous(*arguments, **named))
+            return _Blocking(self._stack.enter_context(client), self._portal, self._stack)
+
+        return open_client
+
+    def function(self, sync: Callable[..., Any], asynchronous: Callable[..., Any]) -> Callable[..., Any]:
+        """What calls a function."""
+
+        def call(*arguments: Any, **named: Any) -> Any:
+            if self._portal is None:
+                return sync(*arguments, **named)
+            return self._portal.call(lambda: asynchronous(*arguments, **named))
+
+        return call
+
+
 @pytest.fixture(params=["sync", "asyncio", "trio"])
-def opened(request: pytest.FixtureRequest) -> Iterator[Callable[[Any, Any], Opener]]:
-    """Opens a client of either kind: `opened(DeviceClient, AsyncDeviceClient)(url, ...)`."""
+def kind(request: pytest.FixtureRequest) -> Iterator[Kind]:
     with contextlib.ExitStack() as stack:
-        if request.param == "sync":
-            yield lambda sync, _: lambda *a, **n: stack.enter_context(sync(*a, **n))
-            return
-        portal = stack.enter_context(start_blocking_portal(request.param))
-
-        def opener(client: Any) -> Opener:
-            def open_client(*arguments: Any, **named: Any) -> _Blocking:
-                opened = stack.enter_context(portal.wrap_async_context_manager(client(*arguments, **named)))
-                return _Blocking(opened, portal, stack)
-
-            return open_client
-
-        yield lambda _, asynchronous: opener(asynchronous)
+        yield Kind(None if request.param == "sync" else stack.enter_context(start_blocking_portal(request.param)), stack)
 
 
 @pytest.fixture
-def open_device(opened: Callable[[Any, Any], Opener]) -> Opener:
+def open_device(kind: Kind) -> Opener:
     """Opens a device client, blocking or asynchronous."""
-    return opened(DeviceClient, AsyncDeviceClient)
+    return kind.opener(DeviceClient, AsyncDeviceClient)
 
 
 @pytest.fixture
-def open_owner(opened: Callable[[Any, Any], Opener]) -> Opener:
+def open_owner(kind: Kind) -> Opener:
     """Opens an owner client, blocking or asynchronous."""
-    return opened(OwnerClient, AsyncOwnerClient)
+    return kind.opener(OwnerClient, AsyncOwnerClient)
+
+
+@pytest.fixture
+def enrol(kind: Kind) -> Callable[..., RegisteredDevice]:
+    """Uses a code, blocking or asynchronously."""
+    return kind.function(DeviceClient.enrol, AsyncDeviceClient.enrol)
 
 
 @pytest.fixture

@@ -71,6 +71,10 @@ class Registry:
         self._process.terminate()
         assert self._process.wait(_START_SECONDS) == 0
 
+    def kill(self) -> None:
+        self._process.kill()
+        self._process.wait(_START_SECONDS)
+
     def token(self, client: str, *, scope: str | None = None) -> str:
         """A token of a client, which is added if it does not exist."""
         if scope is None and client not in self._clients:

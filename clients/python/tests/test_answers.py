@@ -149,7 +149,7 @@ def test_a_signal_that_cannot_be_read_does_not_affect_others() -> None:
 
     good = {"id": "x", "created_at": "2026-11-29T10:00:00.000Z", "expires_at": "2026-11-29T11:00:00Z", "payload": {}}
     signals = [good, {**good, "id": "y", "payload": []}, 7, {**good, "id": 7}]
-    body = json.dumps({"signals": signals, "server_time": "2026-11-29T10:00:00.000Z", "unknown": 1}).encode()
+    body = json.dumps({"signals": signals, "server_time": "2026-11-29T10:00:00.000Z", "next_poll_ms": 1}).encode()
     result = _poll_result(Answer(200, {"retry-after": "3"}, body))
     assert [signal.id for signal in result.signals] == ["x"]
     assert [signal.id for signal in result.unreadable] == ["y", None, None]

@@ -79,6 +79,19 @@ def test_a_day_at_the_command_line(command: Command, tmp_path: Path) -> None:
     assert types == ["device.registered", "device.updated", "device.secret_rotated", "device.revoked"]
 
 
+def test_a_terminal_enrols(command: Command, tmp_path: Path) -> None:
+    one, two = values(command("owner", "create-codes", "--count", "2", "--expires-in", "60"))
+    (enrolled,) = values(command("enrol", one["code"], "--save", "ea.key", "--name", "EA-Rome"))
+    assert "secret" not in enrolled
+    assert values(command("whoami", "--key-file", "ea.key"))[0]["device_name"] == "EA-Rome"
+    command("enrol", one["code"], "--save", "another.key", status=1)
+    command("enrol", two["code"], "--save", "ea.key", status=2)
+    (moving,) = values(command("owner", "create-codes", "--device", enrolled["id"]))
+    assert values(command("enrol", moving["code"], "--save", "moved.key"))[0]["id"] == enrolled["id"]
+    command("owner", "delete-enrolment", two["id"])
+    assert [line["status"] for line in values(command("owner", "enrolments"))] == ["used", "used"]
+
+
 def test_errors_say_what_to_do(command: Command, tmp_path: Path) -> None:
     (tmp_path / "exists").touch()
     done = command("owner", "register", "EA", "--save", "exists", status=2)

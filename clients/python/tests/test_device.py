@@ -112,6 +112,24 @@ def test_a_stream_survives_a_restart_of_the_registry(tmp_path: Path) -> None:
     registry.stop()
 
 
+def test_a_slow_clock_does_not_wait_long_after_a_crash_of_the_registry(tmp_path: Path) -> None:
+    """The registry refuses what was signed before its start, and a clock that is 200 s slow signs that for 205 s."""
+    registry = Registry(tmp_path)
+    patient = RetryPolicy(maximum_attempts=100, maximum_pause_seconds=0.5)
+    with OwnerClient(registry.url, registry.token("crash")) as owner:
+        credentials = owner.register("EA").credentials()
+    with DeviceClient(registry.url, credentials, retries=patient) as device:
+        device._auth.exchange._clock = lambda: time.time() - 200
+        device.whoami()
+        registry.kill()
+        registry.start()
+        start = time.monotonic()
+        device.whoami()
+        assert time.monotonic() - start < 60
+        assert abs(device.now().timestamp() - time.time()) < 5
+    registry.stop()
+
+
 @pytest.mark.parametrize("offset", [3600, -25 * 3600 + 7200, 100, -400])
 def test_a_wrong_clock_is_corrected_once(registry: Registry, credentials: Credentials, proxy: Proxy, offset: int) -> None:
     with DeviceClient(proxy.url, credentials) as device:

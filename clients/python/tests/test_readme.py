@@ -22,6 +22,9 @@ def test_the_readme_works(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
+    # As the first block for the shell exports them.
+    monkeypatch.setenv("DEVICE_REGISTRY_URL", registry.url)
+    monkeypatch.setenv("DEVICE_REGISTRY_TOKEN_FILE", "token")
     administrator = registry.token("administrator", scope="registry:admin")
     for name, text in [("token", token), ("administrator-token", administrator)]:
         Path(name).touch(0o600)
@@ -29,12 +32,14 @@ def test_the_readme_works(
     blocks = BLOCK.findall(README.read_text())
     assert len(blocks) >= 8
     names: dict[str, object] = {"__name__": "readme"}
-    for language, text in blocks:
-        code = text.replace("http://localhost:8000", registry.url)
-        if language == "python":
-            exec(compile(code, "README.md", "exec"), names)
-        elif language == "sh" and not code.startswith(("pip ", "git ", "make ")):
-            subprocess.run(["bash", "-euo", "pipefail", "-c", code], check=True, timeout=60)
-    for value in names.values():
-        if isinstance(value, OwnerClient | DeviceClient):
-            value.close()
+    try:
+        for language, text in blocks:
+            code = text.replace("http://localhost:8000", registry.url)
+            if language == "python":
+                exec(compile(code, "README.md", "exec"), names)
+            elif language == "sh" and not code.startswith("pip "):
+                subprocess.run(["bash", "-euo", "pipefail", "-c", code], check=True, timeout=60)
+    finally:
+        for value in names.values():
+            if isinstance(value, OwnerClient | DeviceClient):
+                value.close()

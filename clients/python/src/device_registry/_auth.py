@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator, Iterator
 from typing import TypeAlias, cast
@@ -100,50 +101,61 @@ AsyncToken: TypeAlias = str | Callable[[], str | Awaitable[str]]
 """The same for an asynchronous client, whose function may be asynchronous."""
 
 
-class TokenAuth(httpx.Auth):
-    """Sends an owner's token with each request."""
-
-    def __init__(self, token: AsyncToken) -> None:
-        self._token = (lambda: token) if isinstance(token, str) else token
-
-    def __repr__(self) -> str:
-        return "TokenAuth(<redacted>)"
+class AnonymousAuth(httpx.Auth):
+    """Needs no authentication. Limits the answers, as the other kinds do."""
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response, None]:
-        self._authorize(request, self._call())
+        self._prepare(request, self._token())
         response = yield request
         bound(response)
         response.read()
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
-        token = self._call()
+        token = self._token()
         if isinstance(token, Awaitable):
-            try:
+            with _token_failures():
                 token = await token
-            except RegistryError:
-                raise
-            except Exception as error:
-                raise TokenUnavailable(f"no token is available: {error}") from error
-        self._authorize(request, token)
+        self._prepare(request, token)
         response = yield request
         bound(response)
         await response.aread()
 
-    def _call(self) -> object:
-        try:
-            return self._token()
-        except RegistryError:
-            raise
-        except Exception as error:
-            raise TokenUnavailable(f"no token is available: {error}") from error
+    def _token(self) -> object:
+        return None
 
-    @staticmethod
-    def _authorize(request: httpx.Request, token: object) -> None:
+    def _prepare(self, request: httpx.Request, token: object) -> None:
         request.headers["Accept-Encoding"] = "identity"
+
+
+class TokenAuth(AnonymousAuth):
+    """Sends an owner's token with each request."""
+
+    def __init__(self, token: AsyncToken) -> None:
+        self._source = (lambda: token) if isinstance(token, str) else token
+
+    def __repr__(self) -> str:
+        return "TokenAuth(<redacted>)"
+
+    def _token(self) -> object:
+        with _token_failures():
+            return self._source()
+
+    def _prepare(self, request: httpx.Request, token: object) -> None:
+        super()._prepare(request, token)
         # RFC 6750, section 2.1. A line break would start another header field.
         if not isinstance(token, str) or not token or not all("!" <= character <= "~" for character in token):
             raise InvalidArgument("token must be visible ASCII characters without spaces")
         request.headers["Authorization"] = f"Bearer {token}"
+
+
+@contextlib.contextmanager
+def _token_failures() -> Iterator[None]:
+    try:
+        yield
+    except RegistryError:
+        raise
+    except Exception as error:
+        raise TokenUnavailable(f"no token is available: {error}") from error
 
 
 def token_file(path: str) -> Callable[[], str]:

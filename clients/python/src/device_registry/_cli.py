@@ -16,6 +16,7 @@ from typing import Any
 from ._credentials import Credentials
 from ._device import MAXIMUM_SIGNALS, DeviceClient
 from ._errors import InvalidArgument, RegistryError, SecretFileError
+from ._models import IssuedEnrolment
 from ._owner import OwnerClient
 from ._version import __version__
 
@@ -115,6 +116,19 @@ def _ack(options: argparse.Namespace) -> None:
         _print(result)
 
 
+def _enrol(options: argparse.Namespace) -> None:
+    _refuse_existing(options.save)
+    enrolled = DeviceClient.enrol(
+        options.url,
+        options.code,
+        device_name=options.name,
+        allow_insecure_http=options.insecure_http,
+        ca_file=options.ca_file,
+    )
+    enrolled.save(options.save)
+    _print(enrolled)
+
+
 def _follow(options: argparse.Namespace) -> None:
     with _device(options) as device:
         for received in device.signals(on_failure=lambda error: _say(error, 1)):
@@ -178,6 +192,15 @@ def _send(owner: OwnerClient, options: argparse.Namespace) -> object:
         ttl_seconds=options.ttl_seconds,
         idempotency_key=options.idempotency_key,
     )
+
+
+def _create_codes(owner: OwnerClient, options: argparse.Namespace) -> object:
+    issued: Iterable[IssuedEnrolment]
+    if options.device:
+        issued = [owner.create_device_enrolment(options.device, expires_in=options.expires_in)]
+    else:
+        issued = owner.create_enrolments(count=options.count, expires_in=options.expires_in, device_name=options.device_name)
+    return [{**_plain(enrolment), "code": enrolment.code} for enrolment in issued]
 
 
 def _events(owner: OwnerClient, options: argparse.Namespace) -> object:
@@ -254,6 +277,16 @@ def _add_device_commands(commands: _Commands) -> None:
         command.add_argument("--id", help="the device's id, if the file has only the secret")
         return command
 
+    enrol: argparse.ArgumentParser = commands.add_parser(
+        "enrol",
+        help="use an owner's code: become a device, and save its secret",
+        description="Uses an owner's code, once: this terminal becomes a device, or gets a new secret of the code's device.",
+    )
+    enrol.set_defaults(run=_enrol)
+    _add_connection(enrol)
+    enrol.add_argument("code")
+    enrol.add_argument("--save", required=True, metavar="FILE", help="a new file for the id and the secret")
+    enrol.add_argument("--name", help="the name of the new device (default: the owner's, or one that the registry makes)")
     add("whoami", _whoami, "print the device as the registry knows it")
     poll = add("poll", _poll, "print the signals that are not acknowledged")
     poll.add_argument("--wait", type=int, default=0, help="seconds to wait for a signal, 0 to 30 (default: %(default)s)")
@@ -292,6 +325,18 @@ def _add_owner_commands(commands: _Commands) -> None:
     rotate.add_argument("--save", required=True, metavar="FILE", help="a new file for the id and the secret")
     rotate.add_argument("--grace-seconds", type=int, help="how long the old secret still works (default: a day)")
     rotate.add_argument("--reason", help="for the event")
+    codes = add("create-codes", _create_codes, "create codes with which terminals get their devices, and print them once")
+    codes.add_argument("--count", type=int, default=1, help="1 to 500 (default: %(default)s)")
+    codes.add_argument("--expires-in", type=int, help="seconds that the codes work (default: 900)")
+    codes.add_argument("--device-name", help="the name of the new device; of several, each with its number")
+    codes.add_argument("--device", metavar="ID", help="a code with a new secret of this device, for a terminal that moves")
+    add("enrolments", lambda owner, _: owner.enrolments(), "print what became of codes, oldest first")
+    deleted = add(
+        "delete-enrolment",
+        lambda owner, o: owner.delete_enrolment(o.enrolment_id),
+        "delete an enrolment, so that its code ends",
+    )
+    deleted.add_argument("enrolment_id")
     send = add("send", _send, "send a signal")
     send.add_argument("payload", help="a JSON object")
     to = send.add_mutually_exclusive_group(required=True)

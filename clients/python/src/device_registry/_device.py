@@ -8,14 +8,23 @@ from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
 from typing import TypeVar
 
-from ._auth import DeviceAuth
+from ._auth import AnonymousAuth, DeviceAuth
 from ._credentials import Credentials
 from ._errors import InvalidArgument, JournalError, MalformedAnswer, RegistryError
 from ._journal import UNKNOWN_AFTER_RESTART, Journal, Order
 from ._messages import TIMEOUT_SECONDS, Answer, Call, json_body, query
-from ._models import Acknowledgement, AckResult, AckStatus, CallingDevice, DeviceSignal, PollResult, UnreadableSignal
+from ._models import (
+    Acknowledgement,
+    AckResult,
+    AckStatus,
+    CallingDevice,
+    DeviceSignal,
+    PollResult,
+    RegisteredDevice,
+    UnreadableSignal,
+)
 from ._reading import read
-from ._retry import RetryPolicy, perform, until_answered
+from ._retry import RetryPolicy, create, perform, until_answered
 from ._runners import AsyncRunner, SyncRunner, operation, stream
 from ._steps import Item, Pause, Steps, StreamSteps
 
@@ -35,6 +44,15 @@ def check_bounds(name: str, value: int, least: int, most: int) -> None:
     """Raises `InvalidArgument`."""
     if type(value) is not int or not least <= value <= most:
         raise InvalidArgument(f"{name} must be from {least} to {most}")
+
+
+def _enrol(code: str, device_name: str | None, idempotency_key: str | None, retries: RetryPolicy) -> Steps[RegisteredDevice]:
+    if not isinstance(code, str):
+        raise InvalidArgument("code must be text")
+    body = {"code": code} if device_name is None else {"code": code, "device_name": device_name}
+    call = Call("POST", f"{_DEVICE}/enrol", json_body(body, "device_name"))
+    answer = yield from create(retries, call, idempotency_key)
+    return read(RegisteredDevice, answer.json())
 
 
 class _DeviceOperations:
@@ -255,6 +273,29 @@ class DeviceClient(_DeviceOperations, SyncRunner):
         self._retries = retries
         super().__init__(url, self._auth, allow_insecure_http=allow_insecure_http, ca_file=ca_file)
 
+    @classmethod
+    def enrol(
+        cls,
+        url: str,
+        code: str,
+        *,
+        device_name: str | None = None,
+        idempotency_key: str | None = None,
+        allow_insecure_http: bool = False,
+        ca_file: str | None = None,
+        retries: RetryPolicy = RetryPolicy(),
+    ) -> RegisteredDevice:
+        """Uses a code that the owner made, which works once: registers this terminal as a device, or gives the code's device a
+        new secret. `save` the result: only this answer has the secret. Without a `device_name`, the device has the owner's, or
+        one that the registry makes. Raises `EnrolmentInvalid`, `DeviceNameTaken` and `TooManyDevices`.
+
+        It is repeated only if the registry certainly did nothing, or with an `idempotency_key`. If the answer is lost, ask the
+        owner for another code.
+        """
+        runner = SyncRunner(url, AnonymousAuth(), allow_insecure_http=allow_insecure_http, ca_file=ca_file)
+        with runner:
+            return runner._run(_enrol(code, device_name, idempotency_key, retries))
+
 
 class AsyncDeviceClient(_DeviceOperations, AsyncRunner):
     """`DeviceClient` for asyncio and trio: `async with`, `await device.poll()`, `async for signal in device.signals()`."""
@@ -271,3 +312,20 @@ class AsyncDeviceClient(_DeviceOperations, AsyncRunner):
         self._auth = DeviceAuth(credentials, allow_insecure_http=allow_insecure_http)
         self._retries = retries
         super().__init__(url, self._auth, allow_insecure_http=allow_insecure_http, ca_file=ca_file)
+
+    @classmethod
+    async def enrol(
+        cls,
+        url: str,
+        code: str,
+        *,
+        device_name: str | None = None,
+        idempotency_key: str | None = None,
+        allow_insecure_http: bool = False,
+        ca_file: str | None = None,
+        retries: RetryPolicy = RetryPolicy(),
+    ) -> RegisteredDevice:
+        """As `DeviceClient.enrol`."""
+        runner = AsyncRunner(url, AnonymousAuth(), allow_insecure_http=allow_insecure_http, ca_file=ca_file)
+        async with runner:
+            return await runner._run(_enrol(code, device_name, idempotency_key, retries))

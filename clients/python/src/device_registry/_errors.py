@@ -298,6 +298,11 @@ class Overloaded(Problem, kind="overloaded"):
 class Unavailable(Problem, kind="unavailable"):
     """The registry cannot reach its database. A change may have been made: check before you repeat it."""
 
+    @property
+    def server_time(self) -> datetime | None:
+        """The registry's time, if a device's request was refused because of when it was signed; then nothing was done."""
+        return self._time("server_time")
+
 
 # Owners
 
@@ -326,6 +331,10 @@ class DeviceNotFound(Problem, kind="device-not-found"):
     """There is no such device."""
 
 
+class EnrolmentNotFound(Problem, kind="enrolment-not-found"):
+    """There is no such enrolment."""
+
+
 class SignalNotFound(Problem, kind="signal-not-found"):
     """There is no such signal, or it expired long ago."""
 
@@ -344,6 +353,10 @@ class DeviceRevoked(Problem, kind="device-revoked"):
 
 class TooManyDevices(Problem, kind="too-many-devices"):
     """The client has as many devices as it may have."""
+
+
+class TooManyEnrolments(Problem, kind="too-many-enrolments"):
+    """The client has as many enrolments as one may have."""
 
 
 class TooManySignals(Problem, kind="too-many-signals"):
@@ -395,6 +408,11 @@ class SecretAlreadyShown(Problem, kind="secret-already-shown"):
         return self._text("device_id")
 
     @property
+    def enrolment_id(self) -> str | None:
+        """The enrolment that has the code."""
+        return self._text("enrolment_id")
+
+    @property
     def webhook_id(self) -> str | None:
         """The webhook that has the secret."""
         return self._text("webhook_id")
@@ -422,6 +440,10 @@ class ClockSkew(Problem, kind="clock-skew"):
 
 class SignatureInvalid(Problem, kind="signature-invalid"):
     """Unknown device, wrong secret, or a request that was changed after it was signed."""
+
+
+class EnrolmentInvalid(Problem, kind="enrolment-invalid"):
+    """The code is unknown, used or expired; ask the owner for another one."""
 
 
 class Replayed(Problem, kind="replayed"):

@@ -91,6 +91,34 @@ class CallingDevice(Device):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedEnrolment:
+    """A code with which a terminal gets its device and secret. Only this value contains it."""
+
+    id: str
+    code: str = field(repr=False)
+    """Works once, in either case, with or without hyphens."""
+    device_id: str | None
+    """The device whose secret the code replaces; None if the code makes a device."""
+    device_name: str | None
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enrolment:
+    """What became of a code."""
+
+    id: str
+    status: str
+    """`open` while the code works; then `used` or `expired`."""
+    device_id: str | None
+    """The device whose secret the code replaces, or that it made."""
+    device_name: str | None
+    created_at: datetime
+    expires_at: datetime
+    used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceSignal:
     """A signal as a device gets it."""
 
@@ -120,6 +148,8 @@ class PollResult:
     """Those that are neither acknowledged nor expired, oldest first."""
     server_time: datetime
     """The registry's time."""
+    next_poll_ms: int
+    """Milliseconds after which a device that does not wait should poll again. One that waits may do so at once."""
     unreadable: tuple[UnreadableSignal, ...] = ()
     """Signals that cannot be read. They count towards `max` until they are acknowledged, for example as failed, or
     expire."""

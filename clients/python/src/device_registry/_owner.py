@@ -12,14 +12,16 @@ from urllib.parse import quote
 from ._auth import AsyncToken, Token, TokenAuth, token_file
 from ._credentials import path_id
 from ._device import MAXIMUM_WAIT_SECONDS, check_bounds
-from ._errors import IdempotencyInProgress, InvalidArgument, MalformedAnswer, Problem, RegistryError
+from ._errors import InvalidArgument, MalformedAnswer, RegistryError
 from ._messages import TIMEOUT_SECONDS, Answer, Call, json_body, query
 from ._models import (
     Client,
     CreatedWebhook,
     Delivery,
     Device,
+    Enrolment,
     EventPage,
+    IssuedEnrolment,
     RegisteredDevice,
     SentSignal,
     Signal,
@@ -27,7 +29,7 @@ from ._models import (
     WebhookDelivery,
 )
 from ._reading import read, read_list
-from ._retry import RetryPolicy, perform, until_answered
+from ._retry import RetryPolicy, create, perform, until_answered
 from ._runners import AsyncRunner, SyncRunner, operation, stream
 from ._steps import Item, Pause, Steps, StreamSteps
 
@@ -41,7 +43,6 @@ _MINIMUM_INTERVAL_SECONDS = 1.0
 """The shortest time between requests of the feed that show nothing new."""
 _WEBHOOK_TEST_TIMEOUT_SECONDS = 20.0
 """The registry waits 10 s for the receiver."""
-_IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,64}")
 _NEXT_LINK = re.compile(r'<([^<>]*)>\s*;\s*rel="?next"?')
 _PRINTABLE = re.compile(r"[!-~]+")
 
@@ -92,17 +93,7 @@ class _OwnerOperations:
         yield from perform(self._retries, _request(method, path, body))
 
     def _create(self, kind: type[T], path: str, body: object, idempotency_key: str | None) -> Steps[T]:
-        """A request that creates something. With a key, repeating it does nothing again, so it is retried like any other, with
-        the same key. Without one, it is retried only if the registry certainly did nothing."""
-        call = _request("POST", path, body)
-        if idempotency_key is None:
-            answer = yield from perform(self._retries, call, _is_refusal_for_now)
-        else:
-            # A line break would start another header field.
-            if not isinstance(idempotency_key, str) or not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
-                raise InvalidArgument("idempotency_key must be 1 to 64 visible ASCII characters without spaces")
-            call = dataclasses.replace(call, fields={"Idempotency-Key": idempotency_key})
-            answer = yield from perform(self._retries, call, _may_succeed_with_key)
+        answer = yield from create(self._retries, _request("POST", path, body), idempotency_key)
         return read(kind, answer.json())
 
     def _pages(self, kind: type[T], target: str, elements: Callable[[Answer], object] = Answer.json) -> StreamSteps[T]:
@@ -155,6 +146,43 @@ class _OwnerOperations:
         86,400; None means a day). Raises as `device`, and `DeviceRevoked`."""
         body = _given(grace_seconds=grace_seconds, reason=reason)
         return self._create(RegisteredDevice, _path("devices", path_id(device_id), "rotate"), body, idempotency_key)
+
+    # Enrolment: a terminal gets its device and secret with a code that works once.
+
+    @operation
+    def create_enrolments(
+        self,
+        *,
+        count: int = 1,
+        expires_in: int | None = None,
+        device_name: str | None = None,
+        idempotency_key: str | None = None,
+    ) -> Steps[tuple[IssuedEnrolment, ...]]:
+        """Creates codes, 1 to 500, with each of which a terminal registers as a device: see `DeviceClient.enrol`. They work for
+        `expires_in` seconds (60 to 2,592,000; None means 900) and are shown only once. `device_name` is the name of the new
+        device, unless the terminal gives one; of several, each with its number. Raises `TooManyEnrolments`."""
+        body = {"count": count, **_given(expires_in=expires_in, device_name=device_name)}
+        answer = yield from create(self._retries, _request("POST", _path("enrolments"), body), idempotency_key)
+        return read_list(IssuedEnrolment, answer.json())
+
+    @operation
+    def create_device_enrolment(
+        self, device_id: str, *, expires_in: int | None = None, idempotency_key: str | None = None
+    ) -> Steps[IssuedEnrolment]:
+        """Creates a code that gives this device a new secret and ends the old one, for a terminal that moves. Raises as
+        `device`, `DeviceRevoked` and `TooManyEnrolments`."""
+        path = _path("devices", path_id(device_id), "enrolment")
+        return self._create(IssuedEnrolment, path, _given(expires_in=expires_in), idempotency_key)
+
+    @stream
+    def enrolments(self) -> StreamSteps[Enrolment]:
+        """The owner's enrolments, oldest first, without their codes. Used and expired ones are kept for a week."""
+        return self._pages(Enrolment, query(_path("enrolments"), limit=_LONG_PAGE))
+
+    @operation
+    def delete_enrolment(self, enrolment_id: str) -> Steps[None]:
+        """Deletes an enrolment, whose code no longer works. Raises `EnrolmentNotFound` and `NotOwner`."""
+        return self._tell("DELETE", _path("enrolments", path_id(enrolment_id)))
 
     # Signals
 
@@ -361,14 +389,6 @@ class _OwnerOperations:
 
 def _request(method: str, path: str, body: object = None, timeout_seconds: float = TIMEOUT_SECONDS) -> Call:
     return Call(method, path, None if body is None else json_body(body, "the request"), timeout_seconds)
-
-
-def _is_refusal_for_now(error: RegistryError) -> bool:
-    return isinstance(error, Problem) and error.is_refusal_for_now
-
-
-def _may_succeed_with_key(error: RegistryError) -> bool:
-    return error.is_transient or isinstance(error, IdempotencyInProgress)
 
 
 def _feed(path: str, after: str | None, types: Sequence[str] | None, device_id: str | None, limit: int, wait: int) -> Call:

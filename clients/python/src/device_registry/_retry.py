@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import random
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ._errors import RegistryError
+from ._errors import IdempotencyInProgress, InvalidArgument, Problem, RegistryError
 from ._messages import Answer, Call
 from ._steps import Exchange, Pause, Steps
 
 _MAXIMUM_DOUBLINGS = 20
+_IDEMPOTENCY_KEY = re.compile(r"[!-~]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,18 @@ def perform(
                 raise
             failure = error
         yield Pause(policy.pause_seconds(failures, failure.retry_after_seconds))
+
+
+def create(policy: RetryPolicy, call: Call, idempotency_key: str | None) -> Steps[Answer]:
+    """A request that creates something. With a key, repeating it does nothing again, so it is retried like any other, with
+    the same key. Without one, it is retried only if the registry certainly did nothing."""
+    if idempotency_key is None:
+        return perform(policy, call, lambda error: isinstance(error, Problem) and error.is_refusal_for_now)
+    # A line break would start another header field.
+    if not isinstance(idempotency_key, str) or not _IDEMPOTENCY_KEY.fullmatch(idempotency_key):
+        raise InvalidArgument("idempotency_key must be 1 to 64 visible ASCII characters without spaces")
+    call = dataclasses.replace(call, fields={**call.fields, "Idempotency-Key": idempotency_key})
+    return perform(policy, call, lambda error: error.is_transient or isinstance(error, IdempotencyInProgress))
 
 
 def until_answered(policy: RetryPolicy, call: Call, on_failure: Callable[[RegistryError], object]) -> Steps[Answer]:

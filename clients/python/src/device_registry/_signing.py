@@ -14,11 +14,13 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass
 
 from ._credentials import Credentials, Keys
-from ._errors import ClockSkew, ForgedAnswer
+from ._errors import ClockSkew, ForgedAnswer, Unavailable
 from ._messages import Answer
 
 _MAXIMUM_CORRECTION_SECONDS = 24 * 60 * 60
 """The greatest correction of the device's clock that an answer may ask for."""
+_UNIMPORTANT_SECONDS = 5
+"""A registry that has just started refuses what was signed before. Is the clock that wrong, correcting it helps."""
 _MAXIMUM_SIGNATURE_FIELD_CHARACTERS = 8192
 
 _LABEL = r"[a-z*][a-z0-9_.*-]*"
@@ -207,15 +209,13 @@ class SignedExchange:
 
     def attempts(self, method: str, target: str, body: bytes) -> Generator[dict[str, str], Answer, bool]:
         """Yields the header fields to send with a request, is sent the answer, and ends when that answer is the result:
-        at once, or after a second attempt if the registry says that the device's clock is wrong. The result says whether
+        at once, or after a second attempt if the registry shows that the device's clock is wrong. The result says whether
         the answer is signed. Raises `ForgedAnswer`."""
         with self._lock:
             offset = self._offsets.confirmed
         answer, signed = yield from self._attempt(method, target, body, offset)
-        problem = None if answer.is_success else answer.failure()
-        if not isinstance(problem, ClockSkew) or problem.status != 401 or problem.server_time is None:
-            return signed
-        second = self._proposed(problem.server_time.timestamp())
+        server_time = None if answer.is_success else self._time_that_helps(answer, offset)
+        second = None if server_time is None else self._proposed(server_time)
         if second is None:
             return signed
         _, signed = yield from self._attempt(method, target, body, second)
@@ -234,6 +234,16 @@ class SignedExchange:
         with self._lock:
             self._offsets = _ClockOffsets(confirmed=offset)
         return answer, True
+
+    def _time_that_helps(self, answer: Answer, offset: float) -> float | None:
+        """The registry's time, if it refused the request because of ours."""
+        problem = answer.failure()
+        if not isinstance(problem, ClockSkew | Unavailable) or problem.server_time is None:
+            return None
+        server_time = problem.server_time.timestamp()
+        if isinstance(problem, Unavailable) and abs(server_time - self._clock() - offset) <= _UNIMPORTANT_SECONDS:
+            return None
+        return server_time
 
     def _proposed(self, server_time: float) -> float | None:
         """The offset to sign the request with once more; None if the time is too far from ours.
