@@ -238,7 +238,7 @@ def silent() -> Iterator[str]:
 
 
 def test_a_slow_answer_ends_in_time(silent: str, open_owner: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("device_registry._owner.TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr("device_registry._owner_events.TIMEOUT_SECONDS", 0.3)
     owner = open_owner(silent, "token", retries=RetryPolicy.never)
     start = time.monotonic()
     with pytest.raises(TimedOut):

@@ -63,8 +63,8 @@ def test_a_device_from_registration_to_revocation(registry: Registry, token: str
 def test_lists_are_read_page_after_page(
     registry: Registry, token: str, open_owner: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("device_registry._owner._LONG_PAGE", 2)
-    monkeypatch.setattr("device_registry._owner._SHORT_PAGE", 2)
+    monkeypatch.setattr("device_registry._owner_devices.LONG_PAGE", 2)
+    monkeypatch.setattr("device_registry._owner_signals.SHORT_PAGE", 2)
     owner = open_owner(registry.url, token)
     devices = [owner.register(f"EA {number}") for number in range(5)]
     assert [device.id for device in owner.devices()] == [device.id for device in devices]

@@ -96,7 +96,8 @@ from ._models import (
     Webhook,
     WebhookDelivery,
 )
-from ._owner import UNCHANGED, AsyncOwnerClient, OwnerClient
+from ._owner import AsyncOwnerClient, OwnerClient
+from ._owner_calls import UNCHANGED
 from ._retry import RetryPolicy
 from ._version import __version__
 
