@@ -132,19 +132,24 @@ extension SQLiteStore {
   ) async throws(RegistryError) -> Device? {
     try await write(Turn(of: owner.hashValue)) { (writer) throws(RegistryError) in
       try writer.transaction { () throws(RegistryError) in
-        let old = try writer.firstRow(of: Self.selectDevice, .id(id))
+        let oldName = try writer.firstRow(of: Self.selectName, .id(id), .text(owner.text))
+        guard let oldName else { return nil }
         // This statement can violate only the unique index on names.
         let device = try writer.firstRow(
           of: Self.renameDevice, .id(id), .text(owner.text), .text(deviceName.text), .time(change.time),
           uniqueViolation: { _ in .deviceNameTaken })
-        guard let old, let device else { return nil }
+        guard let device else { return nil }
         try writer.record(
           .deviceUpdated, of: owner, device: id, by: change,
-          changes: ["device_name": (.text(old.deviceName.text), .text(deviceName.text))])
+          changes: ["device_name": (.text(oldName), .text(deviceName.text))])
         return device
       }
     }
   }
+
+  static let selectName = SQLiteStatement(
+    "SELECT device_name FROM devices WHERE id = ?1 AND client_id = ?2 AND NOT revoked"
+  ) { $0.text() }
 
   static let renameDevice = SQLiteStatement(
     """

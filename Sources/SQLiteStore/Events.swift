@@ -89,8 +89,8 @@ extension SQLiteStore {
   fileprivate static let insertEvent = SQLiteStatement(
     """
     INSERT INTO events (
-      type, at, client_id, device_id, signal_id, actor_kind, actor_id, request_id, reason, changes
-    ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+      id, type, at, client_id, device_id, signal_id, actor_kind, actor_id, request_id, reason, changes
+    ) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
     """)
 }
 
@@ -100,6 +100,15 @@ extension EventPosition {
 
 // MARK: Recording
 
+extension EventID {
+  /// A new UUID version 4 (RFC 9562, section 5.4), as PostgreSQL's gen_random_uuid.
+  fileprivate static func random() -> EventID {
+    EventID(
+      high: .random(in: 0 ... .max) & 0xFFFF_FFFF_FFFF_0FFF | 0x4000,
+      low: .random(in: 0 ... .max) & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000)
+  }
+}
+
 extension SQLiteConnection {
   /// Records an event, in the transaction that makes the change.
   func record(
@@ -107,7 +116,8 @@ extension SQLiteConnection {
     by change: Change, changes: EventChanges = [:]
   ) throws(RegistryError) {
     try run(
-      SQLiteStore.insertEvent, .text(kind.rawValue), .time(change.time), .text(client.text),
+      SQLiteStore.insertEvent, .id(EventID.random()), .text(kind.rawValue), .time(change.time),
+      .text(client.text),
       device.map { .id($0) } ?? .null, signal.map { .id($0) } ?? .null, .text(change.actor.kind),
       .text(change.actor.id), .text(change.requestID), .text(change.reason),
       .text(changes.json))

@@ -270,9 +270,21 @@ import Testing
 
 @Suite("SQLite: queued writes", .timeLimit(.minutes(1))) struct SQLiteSharedCommitTests {
   @Test
-  func `They share a commit, and an error undoes only its own write`() async throws {
+  func `They share a commit, also with one that is refused before it changed anything`() async throws {
     try await withRunningStore { running in
       let before = commits(of: running.path)
+      let outcomes = try await running.outcomes(12) { store, number in
+        try await store.insertClient(client(number == 5 ? "alice" : "c\(number)"))
+      }
+      #expect(outcomes == [nil: 11, .clientIDTaken: 1])
+      #expect(try await running.run { try await $0.clients(after: nil, limit: 100).count } == 12)
+      #expect(commits(of: running.path) == before + 1)
+    }
+  }
+
+  @Test
+  func `An error after a change undoes only its own write, and the others are made again`() async throws {
+    try await withRunningStore { running in
       let outcomes = try await running.outcomes(12) { store, number in
         switch number {
         case 5: try await store.insertClient(client("alice"))
@@ -288,7 +300,6 @@ import Testing
       }
       #expect(outcomes == [nil: 10, .clientIDTaken: 1, .deviceNotFound: 1])
       #expect(try await running.run { try await $0.clients(after: nil, limit: 100).count } == 11)
-      #expect(commits(of: running.path) == before + 1)
     }
   }
 

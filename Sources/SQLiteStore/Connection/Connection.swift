@@ -17,8 +17,8 @@ final class SQLiteConnection {
   private let path: String
   private let pointer: OpaquePointer
   private let readTime = ReadTime()
-  /// Keyed by SQL; bounded by the number of the store's statements.
-  private var prepared: [String: OpaquePointer] = [:]
+  /// Bounded by the number of the store's statements. It holds their texts, so that no other one gets the same identity.
+  private var prepared: [ObjectIdentifier: (text: SQLiteText, pointer: OpaquePointer)] = [:]
 
   /// Opens an existing file, which is empty if it `isNew`. `busyTimeoutMilliseconds` is how long a statement waits for another connection's
   /// lock.
@@ -66,7 +66,7 @@ final class SQLiteConnection {
   private static let isConfigured = sqlite3_config_memstatus(0) == SQLITE_OK
 
   deinit {
-    for statement in prepared.values { sqlite3_finalize(statement) }
+    for statement in prepared.values { sqlite3_finalize(statement.pointer) }
     sqlite3_close_v2(pointer)
   }
 
@@ -82,7 +82,7 @@ final class SQLiteConnection {
   func execute<Row>(
     _ statement: SQLiteStatement<Row>, _ values: [SQLiteValue] = []
   ) throws(SQLiteFailure) -> [Row] {
-    let prepared = try prepare(statement.sql)
+    let prepared = try prepare(statement.text)
     readTime.beganMilliseconds = nil
     // Ends the statement's transaction; after SQLITE_DONE it is already committed.
     defer {
@@ -105,13 +105,13 @@ final class SQLiteConnection {
     }
   }
 
-  private func prepare(_ sql: String) throws(SQLiteFailure) -> OpaquePointer {
-    if let statement = prepared[sql] { return statement }
+  private func prepare(_ text: SQLiteText) throws(SQLiteFailure) -> OpaquePointer {
+    if let statement = prepared[ObjectIdentifier(text)] { return statement.pointer }
     var statement: OpaquePointer?
     let status = sqlite3_prepare_v3(
-      pointer, sql, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &statement, nil)
+      pointer, text.sql, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &statement, nil)
     guard status == SQLITE_OK, let statement else { throw SQLiteFailure(status) }
-    prepared[sql] = statement
+    prepared[ObjectIdentifier(text)] = (text, statement)
     return statement
   }
 }
@@ -183,37 +183,39 @@ extension SQLiteConnection {
   }
 
   /// Runs `body` in a transaction: an error undoes all its writes, and no other connection writes meanwhile.
+  ///
+  /// In a transaction that several writes share, an error after a write undoes all of them, and the transaction is over:
+  /// the owner then makes each again. That is rare, and costs less than a savepoint for each.
   func transaction<Value>(_ body: () throws(RegistryError) -> Value) throws(RegistryError) -> Value {
-    // Nested in a transaction that several writes share.
-    let isNested = isInTransaction
-    if isNested { try runOrder("SAVEPOINT write") } else { try begin() }
+    let isShared = isInTransaction
+    let changesBefore = sqlite3_total_changes64(pointer)
+    if !isShared { try begin() }
     do throws(RegistryError) {
       let value = try body()
-      if isNested { try runOrder("RELEASE write") } else { try commit() }
+      if !isShared { try commit() }
       return value
     } catch {
       // After errors such as a full disk SQLite has already rolled back.
-      for order in isNested ? ["ROLLBACK TO write", "RELEASE write"] : ["ROLLBACK"] where isInTransaction {
-        try? runOrder(order)
-      }
+      let isUnchanged = isShared && sqlite3_total_changes64(pointer) == changesBefore
+      if isInTransaction, !isUnchanged { _ = try? run(Self.rollback) }
       throw error
     }
   }
 
   /// Begins a transaction that holds the write lock from its start.
-  func begin() throws(RegistryError) { try runOrder("BEGIN IMMEDIATE") }
+  func begin() throws(RegistryError) { try run(Self.begin) }
 
   /// Commits the transaction, or rolls it back if that fails.
   func commit() throws(RegistryError) {
     do throws(RegistryError) {
-      try runOrder("COMMIT")
+      try run(Self.commit)
     } catch {
-      if isInTransaction { try? runOrder("ROLLBACK") }
+      if isInTransaction { _ = try? run(Self.rollback) }
       throw error
     }
   }
 
-  private func runOrder(_ sql: String) throws(RegistryError) {
-    _ = try rows(of: SQLiteStatement(sql), [])
-  }
+  private static let begin = SQLiteStatement("BEGIN IMMEDIATE")
+  private static let commit = SQLiteStatement("COMMIT")
+  private static let rollback = SQLiteStatement("ROLLBACK")
 }

@@ -59,7 +59,8 @@ public final class SQLiteDatabase: @unchecked Sendable {
     var turn: Turn
     let size: Size
     let queuedMilliseconds: Int64
-    /// Runs the write on the writer's thread. The result answers the caller, given the error that undid the write or nil.
+    /// Runs the write on the writer's thread: again, if it was undone. The result answers the caller, given the error of
+    /// the commit or nil.
     let run: @Sendable (SQLiteConnection) -> (RegistryError?) -> Void
     let refuse: @Sendable (RegistryError) -> Void
   }
@@ -210,25 +211,27 @@ public final class SQLiteDatabase: @unchecked Sendable {
     }
   }
 
-  /// Runs a write and those that wait in one transaction, and answers them when it is committed.
+  /// Runs a write and those that wait in one transaction, and answers them when it is committed. If one of them ends the
+  /// transaction, makes each again, in its own.
   private func runTogether(_ first: Write, on writer: SQLiteConnection) {
     do throws(RegistryError) { try writer.begin() } catch { return first.refuse(error) }
     let latest = MonotonicClock.milliseconds + Self.maximumSharingMilliseconds
+    var writes: [Write] = []
     var answers: [(RegistryError?) -> Void] = []
-    func answerAll(undone: RegistryError?) { for answer in answers { answer(undone) } }
     var next: Write? = first
     while let write = next {
+      writes.append(write)
       answers.append(write.run(writer))
-      guard writer.isInTransaction else { return answerAll(undone: Self.undone) }
-      let isOver = answers.count >= Self.maximumWritesPerCommit || MonotonicClock.milliseconds >= latest
+      guard writer.isInTransaction else {
+        for write in writes { write.run(writer)(nil) }
+        return
+      }
+      let isOver = writes.count >= Self.maximumWritesPerCommit || MonotonicClock.milliseconds >= latest
       next = isOver ? nil : nextToShare(after: write)
     }
-    do throws(RegistryError) {
-      try writer.commit()
-      answerAll(undone: nil)
-    } catch {
-      answerAll(undone: error)
-    }
+    var failure: RegistryError?
+    do throws(RegistryError) { try writer.commit() } catch { failure = error }
+    for answer in answers { answer(failure) }
   }
 
   /// The next write of a shared transaction. An urgent write waits for no other than urgent ones.
@@ -240,7 +243,4 @@ public final class SQLiteDatabase: @unchecked Sendable {
   }
 
   private static let full = RegistryError.overloaded(queue: "sqlite writer")
-  /// After errors such as a full disk SQLite rolls back the whole transaction.
-  private static let undone = RegistryError.unavailable(
-    cause: "SQLite rolled back the transaction that contained this write")
 }

@@ -1,14 +1,24 @@
 /// A statement as a value, declared next to the operation that runs it: its SQL, and how to read its rows. A
 /// connection prepares it at first use, and caches it.
 struct SQLiteStatement<Row>: Sendable {
-  let sql: String
+  let text: SQLiteText
   /// Reads the columns of a row from left to right.
   let row: @Sendable (inout SQLiteRow) -> Row
 
   init(_ sql: String, row: @escaping @Sendable (inout SQLiteRow) -> Row) {
-    self.sql = sql
+    text = SQLiteText(sql)
     self.row = row
   }
+
+  var sql: String { text.sql }
+}
+
+/// The SQL of a statement. A class: connections find what they prepared by its identity, which costs less than to hash the
+/// SQL.
+final class SQLiteText: Sendable {
+  let sql: String
+
+  init(_ sql: String) { self.sql = sql }
 }
 
 extension SQLiteStatement<Void> {
