@@ -51,6 +51,9 @@ extension API {
           "description": "The registry's time, with clock-skew, and with unavailable after a start.",
         ]
       ),
+      ("reason", String?.schema.adding(["description": "Why, with device-suspended and client-suspended."])),
+      ("until", Timestamp?.schema.adding(["description": "When the suspension ends, with device-suspended."])),
+      ("expires_at", Timestamp.schema.adding(["description": "When the device expired, with device-expired."])),
       ("device_id", DeviceID.schema.adding(["description": "The device, with secret-already-shown."])),
       ("enrolment_id", EnrolmentID.schema.adding(["description": "The enrolment, with secret-already-shown."])),
       ("webhook_id", WebhookID.schema.adding(["description": "The webhook, with secret-already-shown."])),
@@ -90,7 +93,7 @@ extension Access {
     security: [["deviceSignature": []], ["deviceToken": []]],
     problems: [
       .signatureMissing, .signatureMalformed, .clockSkew, .signatureInvalid, .replayed, .tokenInvalid,
-      .tooManyRequests, .tooManyWaiting,
+      .revokedDevice, .suspendedDevice, .expiredDevice, .clientSuspended, .tooManyRequests, .tooManyWaiting,
     ],
     successHeaders: HeaderDescription.rateLimit + HeaderDescription.signed,
     problemHeaders: HeaderDescription.signed, isRoutine: true)

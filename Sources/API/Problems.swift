@@ -42,6 +42,20 @@ extension ProblemKind {
   static let unsupportedGrantType = ProblemKind(
     "unsupported_grant_type", 400, "The grant type is not client_credentials",
     "The grant_type must be client_credentials.", isOAuth: true)
+  static let revokedDevice = ProblemKind(
+    "device-revoked", 403, "The device is revoked",
+    "The device is revoked, for good. Its owner can register a new one in its place.")
+  static let suspendedDevice = ProblemKind(
+    "device-suspended", 403, "The device is suspended",
+    "The device is suspended until `until`, or, if that is null, until its owner resumes it. `reason` says why, if the "
+      + "owner gave a reason. Try again later.")
+  static let expiredDevice = ProblemKind(
+    "device-expired", 403, "The device has expired",
+    "The device could be used until `expires_at`, which has passed. Its owner can set a later time.")
+  static let clientSuspended = ProblemKind(
+    "client-suspended", 403, "The client is suspended",
+    "The client, and with it all its devices, is suspended. `reason` says why, if the operator gave a reason. Ask the "
+      + "registry's operator.")
   static let insufficientScope = ProblemKind(
     "insufficient-scope", 403, "The token lacks a scope",
     "The token's scope must include the one that `detail` names; get a token with it.", isChallenge: true)
@@ -167,6 +181,8 @@ extension Problem {
       self = .invalidValue(of: field, message)
     case .signatureInvalid:
       self.init(.signatureInvalid, fields: [Self.bearerChallenge])
+    case .refused(let refusal):
+      self.init(refusal)
     case .replayed:
       self.init(.replayed, fields: [Self.bearerChallenge])
     case .tokenInvalid:
@@ -292,6 +308,28 @@ extension Problem {
     }
   }
 
+  /// The truth, for a device or a client that proved who it is.
+  private init(_ refusal: DeviceAccess.Refusal) {
+    switch refusal {
+    case .revoked:
+      self.init(ProblemKind.revokedDevice)
+    case .suspended(let reason, let until):
+      self.init(
+        .suspendedDevice,
+        until.map { "The device is suspended until \($0), unless its owner resumes it earlier." }
+          ?? "The device is suspended until its owner resumes it.",
+        members: [("reason", reason), ("until", until?.description)])
+    case .expired(let time):
+      self.init(
+        .expiredDevice, "The device expired at \(time). Its owner can set a later time.",
+        members: [("expires_at", time.description)])
+    case .clientSuspended(let reason):
+      self.init(
+        .clientSuspended, "The client is suspended, and with it all its devices. Ask the registry's operator.",
+        members: [("reason", reason)])
+    }
+  }
+
   private static func detail(of standing: RateLimit.Standing) -> String {
     let (limit, window) = (standing.limit.requests, "\(standing.limit.windowSeconds) s")
     let wait = "Nothing was done; try again after the seconds in `Retry-After`."
@@ -389,6 +427,29 @@ extension Problem {
 
   static let invalidClient = Problem(
     .invalidClient, fields: [("WWW-Authenticate", "Basic realm=\"device-registry\"")])
+
+  /// For the right secret of a device that may not be used.
+  static func invalidClient(_ refusal: DeviceAccess.Refusal) -> Problem {
+    let reason: String? =
+      switch refusal {
+      case .suspended(let reason, _), .clientSuspended(let reason): reason
+      case .revoked, .expired: nil
+      }
+    let description = Problem(refusal).detail + (reason.map { " The reason: \($0)" } ?? "")
+    return Problem(.invalidClient, asErrorDescription(description), fields: invalidClient.fields)
+  }
+
+  /// The text with `?` for each character that `error_description` may not have (RFC 6749, section 5.2).
+  private static func asErrorDescription(_ text: String) -> String {
+    String(
+      text.unicodeScalars.map { scalar in
+        switch scalar {
+        case "\"", "\\": "?"
+        case " "..."~": Character(scalar)
+        default: "?"
+        }
+      })
+  }
 
   static let secretWithLineEnd = Problem(
     .invalidClient,

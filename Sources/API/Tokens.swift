@@ -10,7 +10,7 @@ extension API {
   /// The path of token requests. All its errors have the form of OAuth.
   static let tokenPath = "/api/v1/device/token"
 
-  /// Throws `invalidClient`, `tooManyRequests`.
+  /// Throws `invalidClient`, which tells callers that know the secret the truth, and `tooManyRequests`.
   func issueToken(_ caller: Anyone, _ input: TokenRequest) async throws(Problem) -> IssuedTokenAnswer {
     do throws(RegistryError) {
       let issued = try await services.tokens.issueToken(
@@ -18,7 +18,11 @@ extension API {
       caller.proved = input.deviceID.map(ProvedCaller.device)
       return IssuedTokenAnswer(issued: issued, standing: caller.standing)
     } catch {
-      throw error == .signatureInvalid ? .invalidClient : Problem(error)
+      throw switch error {
+      case .signatureInvalid: .invalidClient
+      case .refused(let refusal): .invalidClient(refusal)
+      default: Problem(error)
+      }
     }
   }
 }

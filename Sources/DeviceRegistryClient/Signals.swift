@@ -5,8 +5,8 @@
 /// until they expire.
 ///
 /// Temporary failures are retried without limit, with growing pauses and after `Retry-After`. Permanent failures end
-/// the sequence with an error: a 401 that the right clock does not fix (the device is revoked, or its secret was
-/// rotated), or an answer without the registry's signature. Cancelling the task ends it with `cancelled`.
+/// the sequence with an error: a 401 that the right clock does not fix (the secret was rotated, or the device was
+/// deleted), a 403 (the device is revoked, suspended or expired), or an answer without the registry's signature. Cancelling the task ends it with `cancelled`.
 public struct Signals: AsyncSequence, Sendable {
   public typealias Element = DeviceSignal
   public typealias Failure = RegistryClientError

@@ -11,13 +11,14 @@ public struct Problem: Error {
     let detail: String
     let errors: [FieldError]
     let fields: [(name: StaticString, value: String)]
-    let members: [(name: StaticString, value: String)]
+    /// A nil value is null in the answer.
+    let members: [(name: StaticString, value: String?)]
     let limit: String?
     let cause: String?
 
     init(
       _ kind: ProblemKind, _ detail: String, _ errors: [FieldError],
-      _ fields: [(name: StaticString, value: String)], _ members: [(name: StaticString, value: String)],
+      _ fields: [(name: StaticString, value: String)], _ members: [(name: StaticString, value: String?)],
       _ limit: String?, _ cause: String?
     ) {
       (self.kind, self.detail, self.errors, self.fields) = (kind, detail, errors, fields)
@@ -29,12 +30,12 @@ public struct Problem: Error {
   ///   - detail: what is wrong and what to do; nil for the kind's text.
   ///   - errors: the values that are missing or wrong.
   ///   - fields: the header fields that the status requires.
-  ///   - members: further members of the answer (RFC 9457, section 3.2).
+  ///   - members: further members of the answer (RFC 9457, section 3.2); nil for null.
   ///   - limit: the name of the rate limit that was reached.
   ///   - cause: for the log. Answers never contain it.
   public init(
     _ kind: ProblemKind, _ detail: String? = nil, errors: [FieldError] = [],
-    fields: [(name: StaticString, value: String)] = [], members: [(name: StaticString, value: String)] = [],
+    fields: [(name: StaticString, value: String)] = [], members: [(name: StaticString, value: String?)] = [],
     limit: String? = nil, cause: String? = nil
   ) {
     content = Content(kind, detail ?? kind.detail, errors, fields, members, limit, cause)
@@ -43,6 +44,8 @@ public struct Problem: Error {
   public var kind: ProblemKind { content.kind }
   public var detail: String { content.detail }
   public var errors: [FieldError] { content.errors }
+  /// The header fields that the status requires.
+  public var fields: [(name: StaticString, value: String)] { content.fields }
   /// The name of the rate limit that was reached.
   public var limit: String? { content.limit }
   /// For the log. Answers never contain it.

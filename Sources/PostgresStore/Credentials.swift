@@ -36,6 +36,16 @@ extension PostgresStore {
     return DeviceAccess(state: state, clientSuspension: suspension, tradingMode: mode)
   }
 
+  /// The condition that a device may be used at a time, as `DeviceAccess.refusal` has it, and that its client is kept.
+  static func isUsable(at time: String) -> String {
+    """
+    is_active AND (suspended_at IS NULL OR suspended_until <= \(time)) AND (expires_at IS NULL OR expires_at > \(time))
+      AND NOT EXISTS (
+        SELECT FROM clients AS theirs
+        WHERE theirs.id = client_id AND (theirs.deleted_at IS NOT NULL OR theirs.suspended_at IS NOT NULL))
+    """
+  }
+
   public func hasDevices() async throws(RegistryError) -> Bool {
     try await firstRow(of: Self.hasDevices) ?? false
   }
@@ -111,8 +121,8 @@ extension PostgresStore {
       UPDATE devices SET
         hmac_key_hash = next_hmac_key_hash, stored_key = next_stored_key, server_key = next_server_key,
         next_hmac_key_hash = NULL, next_stored_key = NULL, next_server_key = NULL, grace_expires_at = NULL
-      WHERE id = $1::uuid AND client_id = $2::text AND is_active AND next_hmac_key_hash = $3::text
-        AND \(isKept(client: "$2::text"))
+      WHERE id = $1::uuid AND client_id = $2::text AND next_hmac_key_hash = $3::text
+        AND \(isUsable(at: "$4::timestamptz"))
       RETURNING id, client_id
     )
     \(record(.secretPromoted, forEachOf: "promoted", device: "id", by: change(from: 4)))

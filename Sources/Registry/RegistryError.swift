@@ -3,8 +3,10 @@ public enum RegistryError: Error, Hashable, Sendable {
   /// A value is invalid. The message completes the sentence that starts with the field's name.
   case invalid(field: String, message: String)
 
-  /// Unknown or revoked device, or wrong secret; the caller does not learn which.
+  /// Unknown device, or wrong secret; the caller does not learn which.
   case signatureInvalid
+  /// The caller proved who it is, and may not use the registry now.
+  case refused(DeviceAccess.Refusal)
   /// The nonce was used before.
   case replayed
   /// The token does not exist or has expired.

@@ -32,6 +32,17 @@ extension SQLiteStore {
     return DeviceAccess(state: state, clientSuspension: suspension, tradingMode: mode)
   }
 
+  /// The condition that a device may be used at a time, as `DeviceAccess.refusal` has it, and that its client is kept.
+  static func isUsable(at time: String) -> String {
+    """
+    is_active AND NOT revoked AND (suspended_at IS NULL OR suspended_until <= \(time))
+      AND (expires_at IS NULL OR expires_at > \(time))
+      AND NOT EXISTS (
+        SELECT 1 FROM clients AS theirs
+        WHERE theirs.id = client_id AND (theirs.deleted_at IS NOT NULL OR theirs.suspended_at IS NOT NULL))
+    """
+  }
+
   public func hasDevices() async throws(RegistryError) -> Bool {
     try await firstRow(of: Self.hasDevices) != nil
   }
@@ -97,9 +108,10 @@ extension SQLiteStore {
   ) async throws(RegistryError) -> Bool {
     try await write(Turn(of: owner.hashValue, .urgent)) { (writer) throws(RegistryError) in
       try writer.transaction { () throws(RegistryError) in
-        guard try writer.run(Self.promoteNextSecret, .id(id), .text(hmacKeyHash), .text(owner.text)) > 0 else {
-          return false
-        }
+        guard
+          try writer.run(
+            Self.promoteNextSecret, .id(id), .text(hmacKeyHash), .text(owner.text), .time(change.time)) > 0
+        else { return false }
         try writer.record(.secretPromoted, of: owner, device: id, by: change)
         return true
       }
@@ -110,8 +122,7 @@ extension SQLiteStore {
     """
     UPDATE devices SET hmac_key_hash = next_hmac_key_hash, stored_key = next_stored_key,
       server_key = next_server_key, \(nothingIsNext)
-    WHERE id = ?1 AND client_id = ?3 AND next_hmac_key_hash = ?2 AND is_active AND NOT revoked
-      AND \(isKept(client: "?3"))
+    WHERE id = ?1 AND client_id = ?3 AND next_hmac_key_hash = ?2 AND \(isUsable(at: "?4"))
     """)
 
   public func noteSigningAhead(

@@ -22,8 +22,8 @@ extension SQLiteStore {
   private static let hasCurrentSecret = SQLiteStatement(
     """
     SELECT 1 FROM devices
-    WHERE id = ?1 AND client_id = ?4 AND hmac_key_hash = ?2 AND is_active AND NOT revoked
-      AND (grace_expires_at IS NULL OR grace_expires_at > ?3) AND \(isKept(client: "client_id"))
+    WHERE id = ?1 AND client_id = ?4 AND hmac_key_hash = ?2
+      AND (grace_expires_at IS NULL OR grace_expires_at > ?3) AND \(isUsable(at: "?3"))
     """)
 
   /// The token that must leave the window, from ?2 to ?4, before another may be stored. Tokens created after

@@ -27,14 +27,16 @@ import Testing
 
   @Test func `The sections on problems are made from their declarations`() throws {
     let kinds = OpenAPIDocument(of: operations, server: "/", API.description).problemKinds
-    let sections = kinds.map { kind in
-      return """
-        ## \(kind.slug)
-
+    let slugs = kinds.map(\.slug).reduce(into: [String]()) { if !$0.contains($1) { $0.append($1) } }
+    let sections = slugs.map { slug in
+      let parts = kinds.filter { $0.slug == slug }.map { kind in
+        """
         \(kind.status): \(kind.title). \(kind.detail)
 
         Answer to \(requests(with: kind)).
         """
+      }
+      return "## \(slug)\n\n" + parts.joined(separator: "\n\n")
     }
     #expect(
       try GeneratedPart.isUpToDate(

@@ -57,7 +57,7 @@ struct FailoverTests {
     _ = try Database.column(pair.urlOfSecond, revocation)
     let elapsed = try await milliseconds({
       try await wait(for: "the revocation to be heard of", upToSeconds: 10) {
-        try await device.poll(of: service).status == 401
+        try await device.poll(of: service).status == 403
       }
     })
     print("a revocation on the new primary is in force within \(elapsed) ms")

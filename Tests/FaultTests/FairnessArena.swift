@@ -203,7 +203,7 @@ final class FairnessArena: Sendable {
       figures.withLock { figures in
         figures.revocations.append(milliseconds)
         for (what, answer, status) in [
-          ("poll before", before, 200), ("revocation", revoked, 204), ("poll after", after, 401),
+          ("poll before", before, 200), ("revocation", revoked, 204), ("poll after", after, 403),
         ] where answer?.status != status {
           figures.failures.append("\(what): \(answer?.text ?? "no answer")")
         }

@@ -10,7 +10,7 @@ import Testing
       let endSecret = try await end.prepared(for: device)
       registry.live.changesMissed()
       registry.store.interrupt(.credentials, endSecret)
-      await #expect(throws: RegistryError.signatureInvalid) {
+      await #expect(throws: Proof.signature.refusal(after: end)) {
         _ = try await registry.token(of: device.id, for: device.secret)
       }
     }
@@ -19,6 +19,9 @@ import Testing
   /// What ends a next secret that was not used yet.
   enum NextSecretEnd: CaseIterable {
     case revocation, rotation, clientDeletion
+
+    /// The error of the request.
+    var refusal: RegistryError { self == .revocation ? .refused(.revoked(reason: nil)) : .signatureInvalid }
 
     func happen(to id: DeviceID, in registry: UnnotifiedRegistry) async throws(RegistryError) {
       switch self {
@@ -39,7 +42,7 @@ import Testing
       let next = try await registry.rotate(id, graceSeconds: 60)
       let session = try await registry.session(of: id, signedWith: next)
       try await end.happen(to: id, in: registry)
-      await #expect(throws: RegistryError.signatureInvalid) { try await registry.authentication.admit(session) }
+      await #expect(throws: end.refusal) { try await registry.authentication.admit(session) }
     }
   }
 
@@ -52,7 +55,7 @@ import Testing
       registry.store.interrupt(.credentials) { () async throws(RegistryError) in
         try await end.happen(to: id, in: registry)
       }
-      await #expect(throws: RegistryError.signatureInvalid) { _ = try await registry.token(of: id, for: next) }
+      await #expect(throws: end.refusal) { _ = try await registry.token(of: id, for: next) }
     }
   }
 }

@@ -22,6 +22,8 @@ enum SecretEnd: CaseIterable {
     }
   }
 
+  var isRevocation: Bool { [.revocation, .notifiedRevocation, .missedNotifications].contains(self) }
+
   /// Prepares the end of the secret and returns a closure that ends it.
   func prepared(
     for device: ProvingDevice
@@ -69,7 +71,7 @@ struct ForgettingTests {
       let endSecret = try await end.prepared(for: device)
       try await device.remembered()
       try await endSecret()
-      await #expect(throws: proof.refusal) { _ = try await device.session() }
+      await #expect(throws: proof.refusal(after: end)) { _ = try await device.session() }
     }
   }
 
@@ -85,7 +87,7 @@ struct ForgettingTests {
         throw .unavailable(cause: "the answer was lost")
       }
       await #expect(throws: RegistryError.unavailable(cause: "the answer was lost")) { try await endSecret() }
-      await #expect(throws: proof.refusal) { _ = try await device.session() }
+      await #expect(throws: proof.refusal(after: end)) { _ = try await device.session() }
     }
   }
 
@@ -98,7 +100,7 @@ struct ForgettingTests {
       registry.live.changesMissed()
       registry.store.interrupt(proof == .signature ? .credentials : .tokenCredentials, endSecret)
       _ = try await device.session()
-      await #expect(throws: proof.refusal) { _ = try await device.session() }
+      await #expect(throws: proof.refusal(after: end)) { _ = try await device.session() }
     }
   }
 
@@ -111,7 +113,7 @@ struct ForgettingTests {
       _ = try await registry.database.revokeDevice(device.id, of: owner, change: registry.change)
       try await registry.devices.revokeDevice(device.id, owner: owner, change: registry.change)
       #expect(!registry.events.kinds.contains(.deviceRevoked))
-      await #expect(throws: proof.refusal) { _ = try await device.session() }
+      await #expect(throws: proof.refusal(after: .revocation)) { _ = try await device.session() }
     }
   }
 

@@ -39,7 +39,7 @@ import Testing
   }
 
   @Test
-  func `takes effect when notifications are overdue: a deleted device is rejected`() async throws {
+  func `takes effect when notifications are overdue: a revoked device is refused`() async throws {
     live.trust(untilMilliseconds: 1000)
     _ = try await session("nonce-01")
     store.revoke()
@@ -47,7 +47,7 @@ import Testing
     monotonic.set(999)
     _ = try await session("nonce-02")
     monotonic.set(1000)
-    await #expect(throws: RegistryError.signatureInvalid) { _ = try await session("nonce-03") }
+    #expect(try await session("nonce-03").refusal == .revoked(reason: nil))
   }
 
   @Test
@@ -64,7 +64,7 @@ import Testing
     #expect(live.parked.count == 1)
     monotonic.set(1000)
     live.tick()
-    await #expect(throws: RegistryError.signatureInvalid) { _ = try await polled.value }
+    await #expect(throws: RegistryError.refused(.revoked(reason: nil))) { _ = try await polled.value }
     #expect(live.parked.count == 0)
   }
 

@@ -16,7 +16,7 @@ import Testing
         let session = try await device.remembered()
         _ = try await registry.send(to: .all)
         registry.store.interrupt(.pendingSignals, endSecret)
-        await #expect(throws: proof.refusal) {
+        await #expect(throws: proof.refusal(after: end)) {
           _ = try await registry.signals.poll(session, waitSeconds: waitSeconds, limit: 1)
         }
       }
@@ -34,7 +34,7 @@ import Testing
       try await endSecret()
       registry.endPollsThatWait()
       let outcome = await polled
-      #expect(outcome == .failure(proof.refusal))
+      #expect(outcome == .failure(proof.refusal(after: end)))
     }
   }
 

@@ -134,6 +134,11 @@ enum Proof: CaseIterable {
 
   /// The error for an invalid proof.
   var refusal: RegistryError { self == .signature ? .signatureInvalid : .tokenInvalid }
+
+  /// The error after a secret ended: a revoked device that signs learns the truth.
+  func refusal(after end: SecretEnd) -> RegistryError {
+    self == .signature && end.isRevocation ? .refused(.revoked(reason: nil)) : refusal
+  }
 }
 
 /// A device that authenticates in one of the ways.
@@ -152,7 +157,9 @@ struct ProvingDevice: Sendable {
 
   func session() async throws(RegistryError) -> DeviceSession {
     if let token { return try await registry.session(token: token) }
-    return try await registry.session(of: id, signedWith: secret)
+    let session = try await registry.session(of: id, signedWith: secret)
+    if let refusal = session.refusal { throw .refused(refusal) }
+    return session
   }
 
   /// Authenticates until the process has cached the device, and returns the last session.

@@ -2,8 +2,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// Who asks as a device that is not there, as one that is revoked, or with a wrong secret, learns not which it was.
-@Suite("Unknown, revoked and wrong are alike", .serialized) struct AlikeTests {
+/// A caller that knows no secret learns nothing: not whether the device exists, and not whether it may be used.
+@Suite("Unknown devices and wrong secrets are alike", .serialized) struct AlikeTests {
   /// Rounds, in each of which every stranger asks once.
   private static let rounds = 100
   /// By how much the times may differ: the machine does other things meanwhile, which is why those of the tenth that was
@@ -22,20 +22,21 @@ import Testing
 
   private func strangers(_ registry: TestRegistry) async throws -> Strangers {
     let owner = try await registry.newOwner()
-    let known = try await registry.newSignedDevice(of: owner)
-    let revoked = try await registry.newSignedDevice(of: owner)
-    let token = try await registry.newToken(of: revoked)
-    try await registry.revoke(revoked, of: owner)
-    // It is remembered.
-    _ = try await registry.poll(known)
     let wrong = String(repeating: "0123456789abcdef", count: 4)
-    return Strangers(
-      all: [
-        ("unknown", TestDevice(id: UUID().uuidString.lowercased(), secret: wrong)), ("revoked", revoked),
-        ("revoked, wrong", TestDevice(id: revoked.id, secret: wrong)),
-        ("wrong", TestDevice(id: known.id, secret: wrong)),
-      ],
-      tokens: [("revoked", token), ("unknown", "drt_" + String(repeating: "A", count: 43))])
+    var all = [("unknown", TestDevice(id: UUID().uuidString.lowercased(), secret: wrong))]
+    var tokens = [("unknown", "drt_" + String(repeating: "A", count: 43))]
+    for state in [nil] + HeldBack.allCases {
+      let device = try await registry.newSignedDevice(
+        of: state == .clientSuspended ? registry.newOwner() : owner)
+      let token = try await registry.newToken(of: device)
+      if let state { try await state.begin(for: device, at: registry) }
+      // It is cached.
+      _ = try await registry.poll(device)
+      all.append(("\(state?.rawValue ?? "active"), wrong", TestDevice(id: device.id, secret: wrong)))
+      // Expiry, and the end of a client's suspension, do not delete the tokens.
+      if [.revoked, .suspended].contains(state) { tokens.append((state!.rawValue, token)) }
+    }
+    return Strangers(all: all, tokens: tokens)
   }
 
   /// The bytes of a request of each stranger, new in each round.

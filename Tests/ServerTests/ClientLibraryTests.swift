@@ -116,7 +116,7 @@ extension DeviceRegistry {
           Issue.record("\(String(describing: error))")
           return
         }
-        #expect(problem.status == 401 && problem.kind == "signature-invalid")
+        #expect(problem.status == 403 && problem.kind == "device-revoked")
       }
     }
 
@@ -227,7 +227,7 @@ extension DeviceRegistry {
       #expect(signal.contains(#""broker_ticket":"42""#))
       try await registry.revoke(device, of: owner)
       let refused = try await run(["whoami"])
-      #expect(refused.status == 1 && refused.output.isEmpty && refused.errors.contains("does not verify"))
+      #expect(refused.status == 1 && refused.output.isEmpty && refused.errors.contains("revoked, for good"))
     }
 
     @Test(arguments: DatabaseKind.allCases)

@@ -1,5 +1,6 @@
 import Foundation
 import Glibc
+import Registry
 import Server
 import TestSupport
 import Testing
@@ -122,7 +123,18 @@ import Testing
 
   enum End: CaseIterable {
     case revocation, removal, rotationAtOnce, useOfNewSecret, tokenForNewSecret, graceThatBeganLater
-    case revocationByHand, hashByHand, deletionByHand
+    case revocationByHand, hashByHand, deletionByHand, suspensionByHand, expiryByHand, suspensionOfClientByHand
+
+    /// What the device learns.
+    var kind: String {
+      switch self {
+      case .revocation, .revocationByHand: "device-revoked"
+      case .suspensionByHand: "device-suspended"
+      case .expiryByHand: "device-expired"
+      case .suspensionOfClientByHand: "client-suspended"
+      default: "signature-invalid"
+      }
+    }
   }
 
   @Test(arguments: DatabaseKind.allCases, End.allCases)
@@ -146,10 +158,15 @@ import Testing
       case .revocationByHand: try await byHand("UPDATE devices SET revoked = \(yes), is_active = \(no)")
       case .hashByHand: try await byHand("UPDATE devices SET hmac_key_hash = hmac_key_hash || 'x'")
       case .deletionByHand: try await byHand("DELETE FROM devices")
+      case .suspensionByHand: try await byHand("UPDATE devices SET suspended_at = created_at")
+      case .expiryByHand: try await byHand("UPDATE devices SET expires_at = created_at")
+      case .suspensionOfClientByHand:
+        let sql = "UPDATE clients SET suspended_at = created_at WHERE id = '\(owner.id)' RETURNING id"
+        _ = try await registry.database.first(sql)
       }
     }
-    #expect(answer.status == 401)
-    #expect(try TestRegistry.kind(answer) == "signature-invalid")
+    #expect(try TestRegistry.kind(answer) == end.kind)
+    #expect(answer.status == (end.kind == "signature-invalid" ? 401 : 403))
   }
 
   @Test(arguments: DatabaseKind.allCases)
@@ -163,6 +180,26 @@ import Testing
       #expect(answer.status == 401)
       #expect(try TestRegistry.kind(answer) == "signature-invalid")
       #expect(try await registry.poll(new).status == 200)
+    }
+  }
+
+  @Test(arguments: DatabaseKind.allCases)
+  func `It is refused when its device expires, with a signature or a token`(_ kind: DatabaseKind) async throws {
+    try await TestRegistry.with(TestDatabase(kind)) { registry in
+      let device = try await registry.newSignedDevice(of: registry.newOwner())
+      let token = try await registry.newToken(of: device)
+      try await registry.set(
+        device, "expires_at = \(registry.database.literal(of: registry.clock.now() + 2000))")
+      async let signed = Self.park(device, at: registry)
+      try await registry.untilParked(1)
+      let answer = try await signed
+      #expect(answer.status == 403)
+      #expect(try TestRegistry.kind(answer) == "device-expired")
+      try await registry.set(
+        device, "expires_at = \(registry.database.literal(of: registry.clock.now() + 2000))")
+      let withToken = try await Self.park(token: token, at: registry)
+      #expect(withToken.status == 401)
+      #expect(try TestRegistry.kind(withToken) == "token-invalid")
     }
   }
 

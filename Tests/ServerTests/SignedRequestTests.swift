@@ -52,15 +52,15 @@ extension DeviceRegistry {
     }
 
     @Test(arguments: DatabaseKind.allCases)
-    func `A revoked device is let in no more`(_ kind: DatabaseKind) async throws {
+    func `A revoked device is refused`(_ kind: DatabaseKind) async throws {
       let registry = try registry(kind)
       let owner = try await registry.newOwner()
       let device = try await registry.newSignedDevice(of: owner)
       #expect(try await registry.poll(device).status == 200)
       #expect(try await registry.ask("POST", "/api/v1/devices/\(device.id)/revoke", as: owner).status == 204)
-      let answer = try await registry.send(.init("GET", "/api/v1/device/poll"), as: device)
-      #expect(answer.status == 401)
-      #expect(try TestRegistry.kind(answer) == "signature-invalid")
+      let answer = try await registry.poll(device)
+      #expect(answer.status == 403)
+      #expect(try TestRegistry.kind(answer) == "device-revoked")
     }
 
     @Test(arguments: DatabaseKind.allCases)

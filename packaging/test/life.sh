@@ -67,7 +67,7 @@ names() { owner "$api/devices" | python3 -c 'import json, sys; print(*sorted(d["
 is_refused() {
   local answer
   if answer=$(as_device "$1" whoami 2>&1); then fail "$1 is let in"; fi
-  grep 401 <<<"$answer" >/dev/null
+  grep -E '401|403' <<<"$answer" >/dev/null
 }
 
 # A call outside the filter is an error to the program; here it is its end, and so cannot be missed.

@@ -41,7 +41,7 @@ extension API {
     var outcome: Outcome
     do throws(Problem) {
       try testLimit(of: device)
-      try await completeRotation(by: device)
+      try await admit(device)
       let input: In = try await read(call, from: device)
       do throws(RegistryError) {
         outcome = Outcome(try await handler(self)(device, input))
@@ -58,8 +58,8 @@ extension API {
     return report(outcome, of: call)
   }
 
-  /// The first use of a device's next secret completes the rotation.
-  private func completeRotation(by device: AuthenticatedDevice) async throws(Problem) {
+  /// Refuses a device that may not be used. The first use of a device's next secret completes the rotation.
+  private func admit(_ device: AuthenticatedDevice) async throws(Problem) {
     do throws(RegistryError) { try await services.authentication.admit(device.session) } catch {
       throw Problem(error)
     }

@@ -74,6 +74,12 @@ public struct OpenAPIDocument {
     return unique.sorted { $0.status < $1.status }
   }
 
+  /// The ends of the problems' types. Kinds with different status may share one.
+  private var slugs: [String] {
+    problemKinds.filter { !$0.isOAuth }.map(\.slug)
+      .reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
+  }
+
   private var json: JSONValue {
     [
       "openapi": "3.1.0",
@@ -198,8 +204,7 @@ public struct OpenAPIDocument {
               "type",
               [
                 "type": "string", "format": "uri",
-                "enum": .array(
-                  problemKinds.filter { !$0.isOAuth }.map { .string(application.problemTypeBase + $0.slug) }),
+                "enum": .array(slugs.map { .string(application.problemTypeBase + $0) }),
               ]
             ),
             ("title", ["type": "string"]),

@@ -157,6 +157,43 @@ CREATE TRIGGER devices_end_tokens AFTER UPDATE OF hmac_key_hash, stored_key, is_
   )
   EXECUTE FUNCTION devices_end_tokens();
 
+-- A device that may not be used gets no token.
+CREATE OR REPLACE FUNCTION insert_token(
+  hash bytea, device uuid, owner text, secret text, expiry timestamptz, moment timestamptz, max_live bigint,
+  window_seconds bigint
+) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  window_length CONSTANT interval := window_seconds * interval '1 second';
+  blocking timestamptz;
+BEGIN
+  -- The tokens of one device queue up here, and so do changes of its secret and its state.
+  PERFORM FROM devices
+    WHERE id = device AND client_id = owner AND hmac_key_hash = secret AND is_active
+      AND (grace_expires_at IS NULL OR grace_expires_at > moment)
+      AND (suspended_at IS NULL OR suspended_until <= moment) AND (devices.expires_at IS NULL OR devices.expires_at > moment)
+      AND NOT EXISTS (
+        SELECT FROM clients AS theirs
+        WHERE theirs.id = owner AND (theirs.deleted_at IS NOT NULL OR theirs.suspended_at IS NOT NULL))
+    FOR NO KEY UPDATE;
+  IF NOT FOUND THEN RETURN NULL; END IF;
+
+  -- The token that must leave the window before another may come. Those of a clock that was ahead do not count.
+  SELECT created_at INTO blocking FROM device_tokens
+    WHERE device_id = device AND created_at > moment - window_length AND created_at <= moment
+    ORDER BY created_at DESC OFFSET max_live - 1 LIMIT 1;
+  IF FOUND THEN
+    RETURN greatest(1, ceil(extract(epoch FROM blocking + window_length - moment)));
+  END IF;
+
+  DELETE FROM device_tokens WHERE token_hash IN (
+    SELECT token_hash FROM device_tokens WHERE device_id = device AND expires_at > moment
+    ORDER BY created_at DESC, token_hash OFFSET max_live - 1
+  );
+  INSERT INTO device_tokens (token_hash, device_id, created_at, expires_at)
+    VALUES (hash, device, moment, expiry);
+  RETURN 0;
+END $$;
+
 -- Costs nothing if presence, a name, labels, groups or a confirmation changes: those columns are not among these.
 DROP TRIGGER devices_notify_changed ON devices;
 CREATE TRIGGER devices_notify_changed

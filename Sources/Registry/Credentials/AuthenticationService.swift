@@ -38,6 +38,8 @@ public struct AuthenticationService: Sendable {
   /// Authenticates a signed request: its device and the secret that signed it; then counts it at the device's limit
   /// and uses up its nonce.
   ///
+  /// A device that may not be used authenticates too: its session has a `refusal`, which `admit` throws.
+  ///
   /// A request beyond the limit stores no nonce, so that a device cannot fill the replay store; the session's
   /// `standing` refuses it. Such a request and a replayed one do not count as presence: anyone may have copied them.
   ///
@@ -54,7 +56,7 @@ public struct AuthenticationService: Sendable {
       throw .signatureInvalid
     }
     let session = DeviceSession(
-      of: device, bySignatureWith: secret, standing: limits.count(id), requestID: requestID)
+      of: device, bySignatureWith: secret, at: clock.now(), standing: limits.count(id), requestID: requestID)
     if session.isAdmitted { try await useUp(nonce, of: device, created: created, from: address) }
     return session
   }
@@ -123,9 +125,13 @@ public struct AuthenticationService: Sendable {
 
   // MARK: Sessions
 
-  /// Completes a pending rotation if the request used the new secret. Throws `signatureInvalid` or
-  /// `tokenInvalid` if the device was rotated or revoked meanwhile.
+  /// Throws `refused` if the device may not be used. Otherwise completes a pending rotation if the request used the
+  /// new secret; throws `signatureInvalid` if the device was rotated or deleted meanwhile.
   public func admit(_ session: DeviceSession) async throws(RegistryError) {
+    if let refusal = session.refusal {
+      noteCall(by: session)
+      throw .refused(refusal)
+    }
     guard session.usesNextSecret else { return }
     let change = session.change(at: clock.now())
     let isPromoted = try await promoteNextSecret(
@@ -141,24 +147,38 @@ public struct AuthenticationService: Sendable {
     live.presence.note(.called, by: session.deviceID, at: clock.now())
   }
 
-  /// Checks whether the session's device, secret and token are still valid, and returns when they expire, if
-  /// known: a rotation may have begun meanwhile. Throws `signatureInvalid` or `tokenInvalid` if they are not.
-  func testAgain(_ session: DeviceSession) async throws(RegistryError) -> Timestamp? {
+  /// Checks whether the session's device, secret and token are still valid, and returns what holds now. Throws
+  /// `signatureInvalid` or `tokenInvalid` if they are not, and `refused` if the device that signed may not be used.
+  func testAgain(_ session: DeviceSession) async throws(RegistryError) -> DeviceSession.State {
     let now = clock.now()
     if let hash = session.tokenHash {
       guard let token = try await credentials(ofToken: hash, at: now, from: nil) else { throw session.ended }
-      return token.endsAt
+      return DeviceSession.State(endsAt: token.endsAt, tradingMode: token.device.access.tradingMode)
     }
-    guard let device = try await credentials(of: session.deviceID),
-      device.isCurrentValid(at: now), device.current.hmacKeyHash == session.hmacKeyHash
-    else { throw session.ended }
-    return device.graceExpiresAt
+    let device = try await testSecret(session.hmacKeyHash, of: session.deviceID)
+    // A secret that is still the next one was not put in force.
+    guard device.current.hmacKeyHash == session.hmacKeyHash else { throw session.ended }
+    return DeviceSession.State(endsAt: device.endsAt, tradingMode: device.access.tradingMode)
+  }
+
+  /// Throws `signatureInvalid` if it is no longer a secret of the device, and `refused` if the device may not be used.
+  /// - Parameter hmacKeyHash: the hash of a secret that the caller proved to know.
+  @discardableResult
+  func testSecret(
+    _ hmacKeyHash: String, of id: DeviceID
+  ) async throws(RegistryError) -> DeviceCredentials {
+    let now = clock.now()
+    guard let device = try await credentials(of: id), device.hasSecret(hmacKeyHash, at: now) else {
+      throw .signatureInvalid
+    }
+    if let refusal = device.access.refusal(at: now) { throw .refused(refusal) }
+    return device
   }
 
   // MARK: Secrets
 
-  /// The device's valid secret that matches. Nil for an unknown device, a revoked one, or a wrong secret, after
-  /// the same amount of work.
+  /// The device's valid secret that matches, also of a device that may not be used. Nil for an unknown device or a
+  /// wrong secret, after the same amount of work: the cache answers only requests that prove a secret.
   ///
   /// The cache may be older than a rotation in another process, so a secret that does not match it is checked
   /// against the database.
@@ -171,8 +191,7 @@ public struct AuthenticationService: Sendable {
       return (device, secret)
     }
     return try await limits.charging(address) { () async throws(RegistryError) in
-      guard let device = try await fetchCredentials(of: id), device.access.refusal(at: clock.now()) == nil
-      else {
+      guard let device = try await fetchCredentials(of: id) else {
         // Takes the time that the key of a device would take.
         _ = matches(Self.nobodysKey)
         return nil
@@ -199,19 +218,17 @@ public struct AuthenticationService: Sendable {
     let verifier: SecretVerifier
     /// Whether it is the new, unused secret of a rotation.
     let isNext: Bool
-    /// When the secret expires, if known.
+    /// When the secret or the device expires, if known.
     let endsAt: Timestamp?
   }
 
   private func secret(of device: DeviceCredentials, matches: (_ storedKey: [UInt8]) -> Bool) -> Secret? {
     if matches(device.current.storedKey) {
       guard device.isCurrentValid(at: clock.now()) else { return nil }
-      return Secret(verifier: device.current, isNext: false, endsAt: device.graceExpiresAt)
+      return Secret(verifier: device.current, isNext: false, endsAt: device.endsAt)
     }
-    guard let next = device.next, device.access.refusal(at: clock.now()) == nil, matches(next.storedKey) else {
-      return nil
-    }
-    return Secret(verifier: next, isNext: true, endsAt: nil)
+    guard let next = device.next, matches(next.storedKey) else { return nil }
+    return Secret(verifier: next, isNext: true, endsAt: device.access.endsAt)
   }
 
   /// A stored key that no secret has.
@@ -231,7 +248,7 @@ public struct AuthenticationService: Sendable {
     return credentials
   }
 
-  /// Nil unless the token and its device's secret are valid.
+  /// Nil unless the token and its device's secret are valid, and the device may be used.
   private func credentials(
     ofToken hash: TokenHash, at now: Timestamp, from address: CallerAddress?
   ) async throws(RegistryError) -> TokenCredentials? {
@@ -248,10 +265,12 @@ public struct AuthenticationService: Sendable {
 }
 
 extension TokenCredentials {
-  fileprivate func isGood(at now: Timestamp) -> Bool { now < expiresAt && device.isCurrentValid(at: now) }
+  fileprivate func isGood(at now: Timestamp) -> Bool {
+    now < expiresAt && device.isCurrentValid(at: now) && device.access.refusal(at: now) == nil
+  }
 
-  /// The expiry of the token, or of the secret that it was issued for.
-  fileprivate var endsAt: Timestamp { min(expiresAt, device.graceExpiresAt ?? expiresAt) }
+  /// The expiry of the token, of the secret that it was issued for, or of the device.
+  fileprivate var endsAt: Timestamp { min(expiresAt, device.endsAt ?? expiresAt) }
 }
 
 /// An authenticated request of a device. A class, because each step of a request stores it while it waits.
@@ -260,8 +279,10 @@ public final class DeviceSession: Sendable {
   public let clientID: ClientID
   /// The key that signs the response to a signed request; nil for a request with a token.
   public let serverKey: [UInt8]?
-  /// When the secret or the token expires, as known when the request arrived.
-  public let endsAt: Timestamp?
+  /// What held when the request arrived.
+  public let state: State
+  /// Why the device, which proved who it is, may not be used; nil if it may.
+  public let refusal: DeviceAccess.Refusal?
   /// The state of the device's limit after this request; nil if there is no limit.
   public let standing: RateLimit.Standing?
   /// Whether the device's limit admits the request. If not, nothing may be done for it, and its nonce is not stored.
@@ -274,11 +295,19 @@ public final class DeviceSession: Sendable {
   let usesNextSecret: Bool
   let tokenHash: TokenHash?
 
+  /// What may change while a request waits.
+  public struct State: Sendable {
+    /// When the secret, the token or the device expires, if nothing changes; nil for never.
+    let endsAt: Timestamp?
+    /// What the owner allows the device to trade.
+    public let tradingMode: TradingMode
+  }
+
   /// The error if the device, its secret or its token ended during the request.
   public var ended: RegistryError { tokenHash == nil ? .signatureInvalid : .tokenInvalid }
 
   fileprivate init(
-    of device: DeviceCredentials, bySignatureWith secret: AuthenticationService.Secret,
+    of device: DeviceCredentials, bySignatureWith secret: AuthenticationService.Secret, at time: Timestamp,
     standing: RateLimit.Standing?, requestID: String
   ) {
     self.standing = standing
@@ -286,7 +315,8 @@ public final class DeviceSession: Sendable {
     clientID = device.clientID
     self.requestID = requestID
     serverKey = secret.verifier.serverKey
-    endsAt = secret.endsAt
+    state = State(endsAt: secret.endsAt, tradingMode: device.access.tradingMode)
+    refusal = device.access.refusal(at: time)
     hmacKeyHash = secret.verifier.hmacKeyHash
     usesNextSecret = secret.isNext
     tokenHash = nil
@@ -300,7 +330,8 @@ public final class DeviceSession: Sendable {
     clientID = token.device.clientID
     self.requestID = requestID
     serverKey = nil
-    endsAt = token.endsAt
+    state = State(endsAt: token.endsAt, tradingMode: token.device.access.tradingMode)
+    refusal = nil
     hmacKeyHash = token.device.current.hmacKeyHash
     usesNextSecret = false
     tokenHash = hash

@@ -19,7 +19,7 @@ public protocol CredentialStore: Sendable {
   ) async throws(RegistryError) -> (device: Device, graceExpiresAt: Timestamp)?
 
   /// Makes the next secret current, and ends the previous one with its tokens. False, without effect, unless
-  /// the device is active and its next secret has this argon2id hash.
+  /// the device may be used and its next secret has this argon2id hash.
   func promoteNextSecret(
     of id: DeviceID, owner: ClientID, hmacKeyHash: String, change: Change
   ) async throws(RegistryError) -> Bool

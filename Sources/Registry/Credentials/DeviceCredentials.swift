@@ -34,9 +34,16 @@ public final class DeviceCredentials: Equatable, Sendable {
       && left.signsAheadUntil == right.signsAheadUntil
   }
 
-  /// Whether the current secret is valid: the device may be used, and a rotation's grace has not ended.
-  public func isCurrentValid(at time: Timestamp) -> Bool {
-    access.refusal(at: time) == nil && (graceExpiresAt.map { time < $0 } ?? true)
+  /// Whether the current secret still authenticates the device: a rotation's grace has not ended.
+  public func isCurrentValid(at time: Timestamp) -> Bool { graceExpiresAt.map { time < $0 } ?? true }
+
+  /// When requests with the current secret end, if nothing changes; nil for never.
+  public var endsAt: Timestamp? { [graceExpiresAt, access.endsAt].compactMap(\.self).min() }
+
+  /// Whether it is a valid secret of the device.
+  /// - Parameter hmacKeyHash: the secret's argon2id hash.
+  func hasSecret(_ hmacKeyHash: String, at time: Timestamp) -> Bool {
+    (current.hmacKeyHash == hmacKeyHash && isCurrentValid(at: time)) || next?.hmacKeyHash == hmacKeyHash
   }
 }
 

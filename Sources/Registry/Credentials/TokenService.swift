@@ -38,9 +38,9 @@ public struct TokenService: Sendable {
 
   /// Issues a token. A nil id or secret, which could not be parsed, is treated as a wrong one.
   ///
-  /// The stored key and the device's state are checked before argon2id, so that a wrong secret costs
-  /// microseconds. The caller has charged the address, because a valid secret costs most. Throws `signatureInvalid`
-  /// for an unknown device or a wrong secret, `tooManyTokens` and the hasher's errors.
+  /// The stored key is checked before argon2id, so that a wrong secret costs microseconds. The caller has charged the
+  /// address, because a valid secret costs most. Throws `signatureInvalid` for an unknown device or a wrong secret,
+  /// `refused` for the right secret of a device that may not be used, `tooManyTokens` and the hasher's errors.
   public func issueToken(
     to id: DeviceID?, secret: DeviceSecret?, requestID: String
   ) async throws(RegistryError) -> IssuedToken {
@@ -51,6 +51,7 @@ public struct TokenService: Sendable {
     let isRight = try await hasher.verify(
       secret, against: match.verifier.hmacKeyHash, of: device.clientID)
     guard isRight else { throw .signatureInvalid }
+    if let refusal = device.access.refusal(at: clock.now()) { throw .refused(refusal) }
     let (token, expiresInSeconds) = try await storeToken(of: device, secret: match, requestID: requestID)
     return IssuedToken(token: token, expiresInSeconds: expiresInSeconds)
   }
@@ -68,14 +69,20 @@ public struct TokenService: Sendable {
     let now = clock.now()
     let longest = Int64(Self.lifetimeSeconds) * 1000
     let lifetime = min(longest, secret.endsAt.map { $0 - now } ?? longest)
-    // Also after an error: the new token may have replaced the oldest.
-    defer { live.credentialsChanged(of: device.deviceID) }
-    let isStored = try await store.insertToken(
-      token.withCharacters(hasher.hash(ofToken:)), of: device.deviceID, owner: device.clientID,
-      hmacKeyHash: secret.verifier.hmacKeyHash, expiresAt: now + lifetime, at: now, maxLive: Self.maximumLive,
-      windowSeconds: Self.windowSeconds)
-    // The secret was rotated or the device revoked meanwhile.
-    guard isStored else { throw .signatureInvalid }
+    let isStored: Bool
+    do {
+      // Also after an error: the new token may have replaced the oldest.
+      defer { live.credentialsChanged(of: device.deviceID) }
+      isStored = try await store.insertToken(
+        token.withCharacters(hasher.hash(ofToken:)), of: device.deviceID, owner: device.clientID,
+        hmacKeyHash: secret.verifier.hmacKeyHash, expiresAt: now + lifetime, at: now, maxLive: Self.maximumLive,
+        windowSeconds: Self.windowSeconds)
+    }
+    guard isStored else {
+      // The secret was rotated meanwhile, or the device may no longer be used.
+      try await authentication.testSecret(secret.verifier.hmacKeyHash, of: device.deviceID)
+      throw .signatureInvalid
+    }
     live.presence.note(.called, by: device.deviceID, at: now)
     return (token, Int(max(0, lifetime / 1000)))
   }

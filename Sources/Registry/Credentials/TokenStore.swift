@@ -3,7 +3,7 @@ public protocol TokenStore: Sendable {
   /// Stores a token for the device, if its current secret has this argon2id hash. If the device has `maxLive` live
   /// tokens, the new one replaces the oldest.
   ///
-  /// False, without effect, if the device is inactive at `time` or its current secret is a different one.
+  /// False, without effect, if the device may not be used at `time` or its current secret is a different one.
   /// Throws `tooManyTokens` if `maxLive` tokens were stored in the `windowSeconds` before `time`.
   func insertToken(
     _ hash: TokenHash, of id: DeviceID, owner: ClientID, hmacKeyHash: String, expiresAt: Timestamp,

@@ -4,8 +4,9 @@ private import Synchronization
 /// device does not query the database. All loops share it.
 ///
 /// The cache is used only while the process is notified of the database's changes (`trust`). A value that was
-/// fetched while a change arrived is not cached, because it may be older than the change. Only active devices
-/// are cached: every other request queries the database, so its duration does not reveal why it fails.
+/// fetched while a change arrived is not cached, because it may be older than the change. Devices that may not be used
+/// are cached too, for requests that prove a device's secret. Every other request queries the database, so its duration
+/// does not reveal why it fails.
 final class VerifierCache: Sendable {
   /// Cached devices. When a shard is full, a device that was not used recently is evicted.
   static let maximumEntries = 131_072
@@ -136,7 +137,6 @@ final class VerifierCache: Sendable {
 
   /// Caches fetched credentials, unless a change arrived during the fetch.
   func remember(_ credentials: DeviceCredentials, fetchedWith ticket: Ticket) {
-    guard !credentials.access.state.isRevoked else { return }
     shard(of: credentials.deviceID).withLock { shard in
       guard !isOvertaken(ticket), shard.entries[credentials.deviceID]?.credentials != credentials else {
         return

@@ -84,7 +84,7 @@ public struct DeviceAccess: Hashable, Sendable {
     case revoked(reason: String?)
     case clientSuspended(reason: String?)
     case suspended(reason: String?, until: Timestamp?)
-    case expired(at: Timestamp?)
+    case expired(at: Timestamp)
   }
 
   /// The suspension of the device's client, as a whole.
@@ -105,6 +105,9 @@ public struct DeviceAccess: Hashable, Sendable {
     self.tradingMode = tradingMode
   }
 
+  /// From when on the device may not be used, if nothing changes; nil for never.
+  public var endsAt: Timestamp? { state.expiresAt }
+
   /// Nil if the device may be used at this time.
   public func refusal(at time: Timestamp) -> Refusal? {
     let status = state.status(at: time)
@@ -112,7 +115,7 @@ public struct DeviceAccess: Hashable, Sendable {
     return switch status {
     case .active: nil
     case .suspended: .suspended(reason: state.reason, until: state.suspension?.until)
-    case .expired: .expired(at: state.expiresAt)
+    case .expired: .expired(at: state.expiresAt ?? time)
     case .revoked: .revoked(reason: state.reason)
     }
   }

@@ -108,7 +108,8 @@ public struct SignalService: Sendable {
   /// Unacknowledged and unexpired signals of the device, oldest first. If there are none, waits for one.
   ///
   /// The wait ends early when a newer poll of the device replaces this one, the service stops, or too many polls of
-  /// the client wait. Throws `signatureInvalid` or `tokenInvalid` if the device's session is no longer valid.
+  /// the client wait. Throws `signatureInvalid` or `tokenInvalid` if the device's session is no longer valid, and
+  /// `refused` if the device that signed may no longer be used.
   public func poll(
     _ session: DeviceSession, waitSeconds: Int, limit: Int
   ) async throws(RegistryError) -> Polled {
@@ -167,29 +168,29 @@ public struct SignalService: Sendable {
     of session: DeviceSession, limit: Int, waitSeconds: Int, on seat: ParkedPolls.Seat
   ) async throws(RegistryError) -> Polled {
     let deadline = live.monotonicMilliseconds() + Int64(waitSeconds) * 1000
-    var endsAt = session.endsAt
+    var state = session.state
     while true {
       let signals = try await pendingSignals(of: session, limit: limit)
       guard signals.isEmpty else { return Polled(signals: signals, retryAfterSeconds: nil) }
-      let (until, isSessionsEnd) = end(at: endsAt, orAt: deadline)
+      let (until, isSessionsEnd) = end(at: state.endsAt, orAt: deadline)
       switch await seat.wait(untilMilliseconds: until) {
       case .ended: return .none
       case .displaced: return .later
       case .timedOut where !isSessionsEnd: return .none
       // The session may have ended, or a rotation may have begun, or a signal may have arrived.
-      case .timedOut, .changed: endsAt = try await authentication.testAgain(session)
+      case .timedOut, .changed: state = try await authentication.testAgain(session)
       }
     }
   }
 
-  /// The earlier of the deadline and the end of the secret or the token.
+  /// The earlier of the deadline and the end of the secret, the token or the device.
   private func end(at endsAt: Timestamp?, orAt deadline: Int64) -> (Int64, isSessionsEnd: Bool) {
     guard let endsAt else { return (deadline, false) }
     let end = live.monotonicMilliseconds() + max(0, endsAt - clock.now())
     return end < deadline ? (end, true) : (deadline, false)
   }
 
-  /// Validates the session again: the device may have been revoked while its signals were fetched.
+  /// Validates the session again: the device may have been revoked or suspended while its signals were fetched.
   private func pendingSignals(
     of session: DeviceSession, limit: Int
   ) async throws(RegistryError) -> [Signal] {
