@@ -67,7 +67,7 @@ class _DeviceOperations:
         return self._auth.exchange.credentials.id
 
     def now(self) -> datetime:
-        """The registry's time, as far as signed answers have shown it: to test whether a signal has expired."""
+        """The registry's time, to the second, as its last answer proved it: to test whether a signal has expired."""
         return datetime.fromtimestamp(self._auth.exchange.now(), timezone.utc)
 
     @operation

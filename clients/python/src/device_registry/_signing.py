@@ -84,9 +84,9 @@ def is_signed(fields: Mapping[str, str]) -> bool:
     return "signature" in fields or "signature-input" in fields
 
 
-def verify_answer(credentials: Credentials, answer: Answer, nonce: str) -> None:
-    """Raises `ForgedAnswer` unless the answer is signed with the server key, for this device and nonce, covers its status
-    and body, and has that body."""
+def verify_answer(credentials: Credentials, answer: Answer, nonce: str) -> int:
+    """Returns when the answer was signed, in seconds since 1970. Raises `ForgedAnswer` unless it is signed with the server key,
+    for this device and nonce, covers its status and body, and has that body."""
     if not is_signed(answer.fields):
         raise _forged("it is not signed")
     signed = _signed(answer.fields, credentials.id)
@@ -94,13 +94,14 @@ def verify_answer(credentials: Credentials, answer: Answer, nonce: str) -> None:
         raise _forged("its signature does not cover the status and the body")
     if signed.nonce != nonce:
         raise _forged("it is signed for another request")
-    if not signed.has_created:
+    if signed.created is None:
         raise _forged("its signature has no time")
     if not _has_digest(answer.fields.get("content-digest", ""), answer.body):
         raise _forged("its body is not the one that was signed")
     base = signature_base([(name, _component(answer, name)) for name in signed.covered], signed.value)
     if not hmac.compare_digest(hmac.digest(credentials.keys.server_key, base, "sha256"), signed.signature):
         raise _forged("it was not signed by the registry with this device's secret")
+    return signed.created
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +110,7 @@ class _Signed:
     value: str
     """Of the member of `Signature-Input`: what `@signature-params` is."""
     nonce: str | None
-    has_created: bool
+    created: int | None
     signature: bytes
 
 
@@ -130,7 +131,7 @@ def _signed(fields: Mapping[str, str], key_id: str) -> _Signed:
             covered=covered,
             value=member["value"],
             nonce=parameters.get("nonce", "")[1:-1],
-            has_created=parameters.get("created", '"').isdigit(),
+            created=int(parameters["created"]) if parameters.get("created", '"').isdigit() else None,
             signature=_decoded(signatures[label]["value"]),
         )
     raise _forged("it is signed for another device")
@@ -200,12 +201,17 @@ class SignedExchange:
         self.credentials = credentials
         self._clock = clock
         self._offsets = _ClockOffsets()
+        # The last time of the registry that an answer proved, and when it arrived, by a clock that nothing sets back.
+        self._proved: tuple[float, float] | None = None
         self._lock = threading.Lock()
 
     def now(self) -> float:
-        """The registry's time as far as it is known, in seconds since 1970."""
+        """The registry's time in seconds since 1970: as signed answers prove it, or by our clock until there is one."""
         with self._lock:
-            return self._clock() + self._offsets.confirmed
+            if self._proved is None:
+                return self._clock()
+            server_time, arrival = self._proved
+            return server_time + time.monotonic() - arrival
 
     def attempts(self, method: str, target: str, body: bytes) -> Generator[dict[str, str], Answer, bool]:
         """Yields the header fields to send with a request, is sent the answer, and ends when that answer is the result:
@@ -230,9 +236,10 @@ class SignedExchange:
         answer = yield sign_request(self.credentials, method, target, body, nonce=nonce, created=created)
         if not answer.is_success and not is_signed(answer.fields):
             return answer, False
-        verify_answer(self.credentials, answer, nonce)
+        server_time = verify_answer(self.credentials, answer, nonce)
         with self._lock:
             self._offsets = _ClockOffsets(confirmed=offset)
+            self._proved = (server_time, time.monotonic())
         return answer, True
 
     def _time_that_helps(self, answer: Answer, offset: float) -> float | None:
