@@ -17,6 +17,7 @@ from device_registry import (
     Acknowledgement,
     Credentials,
     DeviceClient,
+    DeviceRevoked,
     InvalidArgument,
     OwnerClient,
     RetryPolicy,
@@ -158,9 +159,7 @@ def test_a_clock_that_is_wrong_by_more_than_a_day_is_not_corrected(device: Devic
     assert not caught.value.is_signed
 
 
-def test_a_wrong_secret_and_a_revoked_device_are_refused(
-    registry: Registry, owner: OwnerClient, credentials: Credentials, open_device: Opener
-) -> None:
+def test_a_wrong_secret_is_refused(registry: Registry, credentials: Credentials, open_device: Opener) -> None:
     with pytest.raises(SignatureInvalid) as caught:
         open_device(registry.url, Credentials(credentials.id, "0" * 64)).whoami()
     assert caught.value.status == 401
@@ -168,6 +167,15 @@ def test_a_wrong_secret_and_a_revoked_device_are_refused(
     assert "secret" in caught.value.detail
     assert not caught.value.is_transient
     assert not caught.value.is_signed
+
+
+def test_a_revoked_device_learns_it_in_a_signed_answer(
+    registry: Registry, owner: OwnerClient, credentials: Credentials, open_device: Opener
+) -> None:
+    owner.revoke(credentials.id)
+    with pytest.raises(DeviceRevoked) as caught:
+        open_device(registry.url, credentials).poll()
+    assert (caught.value.status, caught.value.is_signed, caught.value.is_transient) == (403, True, False)
 
 
 def test_a_rotated_secret_replaces_the_old_one(registry: Registry, owner: OwnerClient, credentials: Credentials) -> None:

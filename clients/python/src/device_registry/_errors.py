@@ -347,6 +347,38 @@ class DeviceNameTaken(Problem, kind="device-name-taken"):
     """Another of the client's devices has this name."""
 
 
+class DeviceSuspended(Problem, kind="device-suspended"):
+    """The device is suspended: try again later."""
+
+    @property
+    def reason(self) -> str | None:
+        """What the owner gave as the reason."""
+        return self._text("reason")
+
+    @property
+    def until(self) -> datetime | None:
+        """When the suspension ends; None if its owner ends it."""
+        return self._time("until")
+
+
+class DeviceExpired(Problem, kind="device-expired"):
+    """The device has expired; its owner can set a later time."""
+
+    @property
+    def expires_at(self) -> datetime | None:
+        """When it expired."""
+        return self._time("expires_at")
+
+
+class ClientSuspended(Problem, kind="client-suspended"):
+    """The client is suspended, and with it all its devices."""
+
+    @property
+    def reason(self) -> str | None:
+        """What the operator gave as the reason."""
+        return self._text("reason")
+
+
 class DeviceRevoked(Problem, kind="device-revoked"):
     """The device is revoked, which is final."""
 

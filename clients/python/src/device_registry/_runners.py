@@ -8,7 +8,7 @@ import ssl
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from types import TracebackType
-from typing import Any, Concatenate, Generic, ParamSpec, TypeVar, overload
+from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, TypeVar, overload
 
 import anyio  # httpx requires it.
 import httpx
@@ -192,17 +192,27 @@ def _as_stream(steps: Steps[T]) -> StreamSteps[T]:
 class _Method(Generic[P, T]):
     """A method of a client that is written as steps. It has the documentation and the parameters of its function."""
 
+    _result: ClassVar[str] = "{}"
+    """The type of what it returns, in a blocking client, for the type of what its steps result in."""
+
     def __init__(self, function: Callable[..., Any]) -> None:
         self._function = function
-        functools.update_wrapper(self, function)  # type: ignore[arg-type]
+        signature = inspect.signature(function)
+        result = self._result.format(str(signature.return_annotation).partition("[")[2].removesuffix("]"))
+        self._signature = signature.replace(return_annotation=result)
+        self._unbound = self._documented(lambda instance, *arguments, **named: self._of(instance)(*arguments, **named))
 
-    def _bound(self, instance: object, method: Callable[..., Any]) -> Any:
+    def _documented(self, method: Callable[..., Any], *, is_bound: bool = False) -> Any:
+        """A function that `help` shows as the method."""
         functools.update_wrapper(method, self._function)
         del method.__wrapped__  # type: ignore[attr-defined]
-        parameters = list(inspect.signature(self._function).parameters.values())[1:]
-        method.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
-        method.__self__ = instance  # type: ignore[attr-defined]
+        parameters = list(self._signature.parameters.values())[1 if is_bound else 0 :]
+        method.__signature__ = self._signature.replace(parameters=parameters)  # type: ignore[attr-defined]
         return method
+
+    def _of(self, instance: Any) -> Any:
+        """The method of a client."""
+        raise NotImplementedError
 
 
 class operation(_Method[P, T]):  # noqa: N801, because it is a decorator
@@ -212,49 +222,51 @@ class operation(_Method[P, T]):  # noqa: N801, because it is a decorator
         super().__init__(function)
 
     @overload
-    def __get__(self, instance: None, owner: Any = None) -> operation[P, T]: ...
+    def __get__(self, instance: None, owner: Any = None) -> Callable[Concatenate[Any, P], Any]: ...
     @overload
     def __get__(self, instance: SyncRunner, owner: Any = None) -> Callable[P, T]: ...
     @overload
     def __get__(self, instance: AsyncRunner, owner: Any = None) -> Callable[P, Coroutine[Any, Any, T]]: ...
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        if instance is None:
-            return self
+        return self._unbound if instance is None else self._of(instance)
 
+    def _of(self, instance: Any) -> Any:
         if isinstance(instance, SyncRunner):
 
             def method(*arguments: P.args, **named: P.kwargs) -> T:
                 steps: Steps[T] = self._function(instance, *arguments, **named)
                 return instance._run(steps)
 
-            return self._bound(instance, method)
+            return self._documented(method, is_bound=True)
 
         async def coroutine(*arguments: P.args, **named: P.kwargs) -> T:
             result: T = await instance._run(self._function(instance, *arguments, **named))
             return result
 
-        return self._bound(instance, coroutine)
+        return self._documented(coroutine, is_bound=True)
 
 
 class stream(_Method[P, T]):  # noqa: N801, because it is a decorator
     """A method that returns an iterator; an asynchronous one in an asynchronous client."""
 
+    _result = "Iterator[{}]"
+
     def __init__(self, function: Callable[Concatenate[Any, P], StreamSteps[T]]) -> None:
         super().__init__(function)
 
     @overload
-    def __get__(self, instance: None, owner: Any = None) -> stream[P, T]: ...
+    def __get__(self, instance: None, owner: Any = None) -> Callable[Concatenate[Any, P], Any]: ...
     @overload
     def __get__(self, instance: SyncRunner, owner: Any = None) -> Callable[P, Iterator[T]]: ...
     @overload
     def __get__(self, instance: AsyncRunner, owner: Any = None) -> Callable[P, AsyncIterator[T]]: ...
 
     def __get__(self, instance: Any, owner: Any = None) -> Any:
-        if instance is None:
-            return self
+        return self._unbound if instance is None else self._of(instance)
 
+    def _of(self, instance: Any) -> Any:
         def method(*arguments: P.args, **named: P.kwargs) -> Any:
             return instance._iterate(self._function(instance, *arguments, **named))
 
-        return self._bound(instance, method)
+        return self._documented(method, is_bound=True)
