@@ -63,7 +63,8 @@ class Registry:
         raise AssertionError(log.read_text())
 
     def _listens(self, address: str) -> None:
-        self.url = f"http://{address}"
+        scheme = "https" if "TLS_CERT_FILE" in self._environment else "http"
+        self.url = f"{scheme}://{address}"
         # The next start has the same address.
         self._environment["LISTEN"] = address
 

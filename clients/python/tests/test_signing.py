@@ -175,6 +175,21 @@ def test_any_other_answer_is_refused(name: str, changes: dict[str, Any]) -> None
         verify_answer(credentials_of(case), answer_of(case, **changes), case["request"]["nonce"])
 
 
+def test_no_character_of_an_answer_can_be_changed() -> None:
+    case = CASES[1]
+    credentials, nonce = credentials_of(case), case["request"]["nonce"]
+    fields, body = case["response"]["headers"], case["response"]["body"]
+    for name, text in [*fields.items(), ("", body)]:
+        for position in range(len(text)):
+            for character in 'a0Z/"=; ,:' + chr(ord(text[position]) ^ 1):
+                if character == text[position]:
+                    continue
+                changed = text[:position] + character + text[position + 1 :]
+                changes = {"fields": {**fields, name: changed}} if name else {"body": changed.encode()}
+                with pytest.raises(ForgedAnswer):
+                    verify_answer(credentials, answer_of(case, **changes), nonce)
+
+
 def test_an_answer_to_another_request_is_refused() -> None:
     with pytest.raises(ForgedAnswer, match="another request"):
         verify_answer(credentials_of(CASES[0]), answer_of(CASES[0]), "another-nonce")

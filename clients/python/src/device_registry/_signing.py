@@ -163,10 +163,14 @@ def _has_digest(field: str, body: bytes) -> bool:
 
 
 def _decoded(text: str) -> bytes:
+    """Canonical base64: the same bytes have one text."""
     try:
-        return base64.b64decode(text, validate=True)
+        value = base64.b64decode(text, validate=True)
     except binascii.Error:
         raise _forged("its signature is malformed") from None
+    if base64.b64encode(value).decode() != text:
+        raise _forged("its signature is malformed")
+    return value
 
 
 def _component(answer: Answer, name: str) -> str:
