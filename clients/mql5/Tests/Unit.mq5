@@ -93,10 +93,11 @@ void TestBytes(void)
    Expect("an upper-case UUID is none",!DrIsUuid("01A20A5B-1476-7edc-b467-b5e73ebe5877"));
    Expect("a path is no UUID",!DrIsUuid("../../../../../../../../../etc/passwd"));
    long time=0;
-   Expect("a time is read",DrParseTime("2026-11-29T10:40:07.123Z",time) && time==1795948807);
+   Expect("a time is read",DrParseTime("2026-11-29T10:40:07.123Z",time) && time==1795948807123);
    Expect("the first second is read",DrParseTime("1970-01-01T00:00:00.000Z",time) && time==0);
-   Expect("a leap day is read",DrParseTime("2028-02-29T23:59:59Z",time) && time==1835481599);
+   Expect("a leap day is read",DrParseTime("2028-02-29T23:59:59Z",time) && time==1835481599000);
    Expect("a time without zone is refused",!DrParseTime("2026-11-29T10:40:07.123",time));
+   Expect("another fraction is refused",!DrParseTime("2026-11-29T10:40:07.1234Z",time) && !DrParseTime("2026-11-29T10:40:07.xyzZ",time));
    Expect("a word is no time",!DrParseTime("yesterday, at about noon Z",time));
    ExpectText("one line",DrOneLine("a\r\nb\tc",4),"a  b");
   }
@@ -131,7 +132,7 @@ void TestJson(void)
    string wrong[];
    StringSplit("|{|}|[1,]|{\"a\":}|{\"a\" 1}|{a:1}|[1 2]|\"open|\"\\x\"|\"\\u12g4\"|01|1.|-|+1|.5|1e|tru|nul|[1]]|{\"a\":1,}|NaN|'a'",'|',wrong);
    for(int i=0; i<ArraySize(wrong); i++)
-      Expect("not JSON: "+wrong[i],!json.Parse(wrong[i]) && json.Type(0)==JSON_NONE);
+      Expect("not JSON: "+wrong[i],!json.Parse(wrong[i]) && json.Type(0)==DR_JSON_NONE);
    Expect("a line end in a text is refused",!json.Parse("\"a\nb\""));
    string deep="";
    for(int i=0; i<DR_JSON_MAX_DEPTH; i++)
@@ -214,7 +215,7 @@ void TestJournal(void)
       Expect("the outcome is there",journal.Get(journal.Find(Uuid(2)),entry) && entry.status=="placed" && entry.ticket=="123" &&
              entry.magic==7 && entry.account=="1@x" && entry.began==now);
       Expect("the text is there, on one line",journal.Get(journal.Find(Uuid(1)),entry) && entry.error=="zu wenig \xC3\xA4 \"geld\" ");
-      Expect("the intent is an earlier one",journal.Get(journal.Find(Uuid(3)),entry) && entry.state==ENTRY_INTENT && entry.is_earlier);
+      Expect("the intent is an earlier one",journal.Get(journal.Find(Uuid(3)),entry) && entry.state==DR_ENTRY_INTENT && entry.is_earlier);
       ArrayResize(ids,2);
       ids[0]=Uuid(1);
       ids[1]=Uuid(9);
@@ -230,7 +231,7 @@ void TestJournal(void)
      {
       CSignalJournal journal;
       Expect("after that",journal.Open(file) && journal.IsUsable() && journal.Count()==4);
-      Expect("the acknowledged one stays",journal.Get(journal.Find(Uuid(1)),entry) && entry.state==ENTRY_ACKED);
+      Expect("the acknowledged one stays",journal.Get(journal.Find(Uuid(1)),entry) && entry.state==DR_ENTRY_ACKED);
 #ifdef DR_SHIM
       Obey("full 1");
       Expect("a full disk refuses an intent",!journal.Intent(Uuid(6),now+60,now,7,"1@x") && !journal.IsUsable());
@@ -249,7 +250,7 @@ void TestJournal(void)
      {
       CSignalJournal journal;
       Expect("nothing was lost",journal.Open(file) && journal.Count()==5 && journal.Get(journal.Find(Uuid(5)),entry) &&
-             entry.state==ENTRY_DONE && journal.Find(Uuid(6))==-1);
+             entry.state==DR_ENTRY_DONE && journal.Find(Uuid(6))==-1);
      }
    uchar bytes[];
    DrReadFile(file,bytes);

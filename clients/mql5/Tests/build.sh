@@ -25,6 +25,13 @@ compile() {
 # -Og compiles in a third of the time of -O1.
 sanitized="-Og -g1 -fsanitize=address,undefined -fno-sanitize-recover=all"
 expert="return ShimRunExpert(OnInit, OnTimer, OnDeinit);"
+# The example of the README, with an order.
+{
+  echo 'bool SendMyOrder(const string payload,const string tag,ulong &ticket,string &error) { return(payload==tag); }'
+  awk '/^```cpp/ { code = 1; next } /^```/ { code = 0 } code' ../README.md
+} >"$out/Example.mq5"
+python3 mql5_to_cpp.py "$out" "$out/example" "$out/Example.mq5"
+
 # Two at a time.
 compile demo Experts/DeviceRegistryDemo.mq5 "$expert" $sanitized &
 compile unit Tests/Unit.mq5 "return OnStart();" $sanitized
@@ -33,4 +40,6 @@ compile service Services/DeviceRegistryService.mq5 "return OnStart();" $sanitize
 compile check Scripts/DeviceRegistryCheck.mq5 "return OnStart();" $sanitized
 wait $!
 # Without sanitizers, to measure the time.
-compile demo-fast Experts/DeviceRegistryDemo.mq5 "$expert" -O2
+compile demo-fast Experts/DeviceRegistryDemo.mq5 "$expert" -O2 &
+compile example example/Example.mq5 "$expert" -fsyntax-only -Wno-unused-parameter
+wait $!

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Tests the MQL5 client on Linux: a second parser over every file, unit tests and the signature vectors, and the shipped
 # programs against the real service, which DEVICE_REGISTRY_PROGRAM names (.build/debug/device-registry). What it builds and
-# installs of PyPI is in .build/clients/mql5.
+# installs of PyPI is in .build/clients/mql5. `scenarios.py WORD` and `kills.py` also run alone.
 set -euo pipefail
 cd "$(dirname "$0")/../../.."
 
@@ -21,3 +21,10 @@ wait $!
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 SHIM_COMMON=$folder "$build/bin/unit"
+$tests/kills.py >"$folder/kills" 2>&1 &
+kills=$!
+status=0
+$tests/scenarios.py || status=$?
+wait $kills || status=$?
+cat "$folder/kills"
+[ $status = 0 ]

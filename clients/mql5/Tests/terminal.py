@@ -17,7 +17,7 @@ from registry import Proxy, ProxyAnswer, Registry  # noqa: E402, F401
 
 PROGRAMS = pathlib.Path(os.environ.get("MQL5_PROGRAMS", TESTS.parents[2] / ".build/clients/mql5/bin"))
 WAIT_SECONDS = int(os.environ.get("MQL5_WAIT_SECONDS", 30))
-REMOVED, CHART_CHANGED, CLOSED = 1, 3, 9
+REMOVED, CHART_CHANGED = 1, 3
 
 
 def wait(until, what, seconds=WAIT_SECONDS):
@@ -122,9 +122,10 @@ class Terminal:
 class Owner:
     """A client of the registry, who owns devices."""
 
-    def __init__(self, registry, name):
+    def __init__(self, registry, name, scope=None):
         self.registry = registry
-        self.token = registry.token(name)
+        self.name = name
+        self.token = registry.token(name, scope=scope)
 
     def call(self, method, path, body=None):
         request = urllib.request.Request(
@@ -156,6 +157,20 @@ class Owner:
         """Waits until the device reported what became of a signal."""
         return wait(lambda: (found := self.delivery(signal, device))["state"] == "acked" and found,
                     lambda: f"{signal}: {self.delivery(signal, device)}", seconds)
+
+
+def describe(registry):
+    """The OpenAPI document of the running service."""
+    with urllib.request.urlopen(f"{registry.url}/openapi.json", timeout=30) as answer:
+        return json.load(answer)
+
+
+def takes_instance(document):
+    """Whether polls take `instance`, which every poll of the client has."""
+    takes = any(parameter["name"] == "instance" for parameter in document["paths"]["/api/v1/device/poll"]["get"]["parameters"])
+    if not takes:
+        print("Skipped: polls of this service do not take an instance.")
+    return takes
 
 
 def tag(signal):

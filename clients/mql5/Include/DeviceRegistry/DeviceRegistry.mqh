@@ -28,7 +28,8 @@
 #define DR_PATH_ACK            "/api/v1/device/ack"
 #define DR_PATH_RELEASE        "/api/v1/device/release"
 #define DR_MAX_SIGNALS         10       // of one poll
-#define DR_MAX_ACKS            50       // of one request: some 50 KiB with the longest texts
+#define DR_MAX_OLD_SIGNALS     50       // of one poll after a takeover, so that old signals do not hide new ones
+#define DR_MAX_ACKS            40       // of one request: below 64 KiB with the longest texts
 #define DR_MAX_CANCELLED       1000
 //--- times in milliseconds
 #define DR_TIMEOUT             3000
@@ -460,9 +461,7 @@ void CDeviceRegistry::DrawInstance(void)
          drawn=drawn*16+DrHexDigit(StringGetCharacter(text,i));
       GlobalVariableSet(name,drawn);
      }
-   m_instance=m_exchange.RandomText("instance/"+IntegerToString((long)GlobalVariableGet(name))+"/"+
-                                    TerminalInfoString(TERMINAL_DATA_PATH)+"/"+TerminalInfoString(TERMINAL_CPU_NAME)+"/"+
-                                    IntegerToString(TerminalInfoInteger(TERMINAL_MEMORY_PHYSICAL)));
+   m_instance=m_exchange.RandomText("instance/"+IntegerToString((long)GlobalVariableGet(name))+"/"+DrMachine());
   }
 //+------------------------------------------------------------------+
 //| The journal is on disk already. What removes the EA also gives   |
@@ -548,6 +547,12 @@ void CDeviceRegistry::Settle(const ENUM_DR_RESULT result)
      }
    m_failures++;
    bool is_signed=m_exchange.IsSigned();
+   if(is_signed && (result==DR_REFUSED || result==DR_IN_USE))
+     {
+      m_is_blocked=true;
+      m_has_lease=false;
+      m_queue_count=0;                 // another terminal may get them
+     }
    m_refusals=result==DR_REFUSED && !is_signed ? m_refusals+1 : 0;
    string text="";
    switch(result)
@@ -751,7 +756,7 @@ void CDeviceRegistry::Acknowledge(void)
    body.BeginArray();
    for(int i=0; i<m_journal.Count() && count<m_acks_at_once; i++)
      {
-      if(!m_journal.Get(i,entry) || entry.state!=ENTRY_DONE)
+      if(!m_journal.Get(i,entry) || entry.state!=DR_ENTRY_DONE)
          continue;
       body.BeginObject();
       body.TextMember("signal_id",entry.id);
@@ -813,27 +818,24 @@ void CDeviceRegistry::Poll(void)
   {
 //--- the first one does not wait, so that the state is known
    int wait=m_has_polled && !m_is_blocked ? m_wait : 0;
-   string query="?wait="+IntegerToString(wait)+"&max="+IntegerToString(DR_MAX_SIGNALS)+"&instance="+m_instance;
+   int most=m_exchange.Now()<=m_state.custody/1000+2*DR_CUSTODY_MARGIN ? DR_MAX_OLD_SIGNALS : DR_MAX_SIGNALS;
+   string query="?wait="+IntegerToString(wait)+"&max="+IntegerToString(most)+"&instance="+m_instance;
    if(m_state.mode_version>0)
       query+="&mode_version="+IntegerToString(m_state.mode_version);
    if(m_takes_over)
       query+="&takeover=1";
    ENUM_DR_RESULT result=m_exchange.Send("GET",DR_PATH_POLL,query,"",wait*1000+m_timeout);
-   if(result==DR_OK && m_exchange.m_json.Type(m_exchange.m_json.Member(0,"signals"))!=JSON_ARRAY)
+   if(result==DR_OK && m_exchange.m_json.Type(m_exchange.m_json.Member(0,"signals"))!=DR_JSON_ARRAY)
       result=DR_INTERNAL;
    if(result==DR_OK)
       ReadPoll(m_exchange.Duration());
    else
-      if(m_exchange.IsSigned() && (result==DR_REFUSED || result==DR_IN_USE))
-        {
-         if(result==DR_IN_USE)
-            NoteHolder();
-         m_is_blocked=true;
-         m_has_lease=false;
-         m_queue_count=0;              // another terminal may get them
-         if(m_exchange.Kind()=="account-not-bound")
-            m_account_sent="";
-        }
+     {
+      if(result==DR_IN_USE)
+         NoteHolder();
+      if(m_exchange.IsSigned() && m_exchange.Kind()=="account-not-bound")
+         m_account_sent="";
+     }
    Settle(result);
    if(result==DR_OK)
       Explain(DR_OK,m_state.mode==DR_MODE_NORMAL ? "connected" : "connected; trading mode "+DrModeName(m_state.mode)+
@@ -852,7 +854,11 @@ void CDeviceRegistry::ReadPoll(const ulong duration)
    m_has_lease=true;
    m_is_blocked=false;
    if(m_takes_over || m_was_elsewhere)
-      m_state.custody=m_exchange.Now();
+     {
+      string time="";
+      if(!m_exchange.m_json.GetText("server_time",time) || !DrParseTime(time,m_state.custody))
+         m_state.custody=(m_exchange.Now()+1)*1000;
+     }
    m_takes_over=false;
    m_was_elsewhere=false;
    m_holder_since="";
@@ -916,7 +922,7 @@ void CDeviceRegistry::ReadSignal(const int token,const SRegistrySignal &earlier[
    int payload=m_exchange.m_json.Member(token,"payload");
    if(!m_exchange.m_json.Text(m_exchange.m_json.Member(token,"created_at"),created) || !DrParseTime(created,created_at) ||
       !m_exchange.m_json.Text(m_exchange.m_json.Member(token,"expires_at"),expires) || !DrParseTime(expires,expires_at) ||
-      m_exchange.m_json.Type(payload)!=JSON_OBJECT)
+      m_exchange.m_json.Type(payload)!=DR_JSON_OBJECT)
      {
       //--- otherwise the registry would send it again and again
       Print("Device registry: signal ",id," cannot be read");
@@ -926,8 +932,8 @@ void CDeviceRegistry::ReadSignal(const int token,const SRegistrySignal &earlier[
 //--- the former terminal may have traded it, and is given time to say so
    if(created_at<=m_state.custody)
      {
-      if(m_exchange.Now()>m_state.custody+DR_CUSTODY_MARGIN)
-         m_journal.Done(id,expires_at,"skipped","","sent before this terminal had the device");
+      if(m_exchange.Now()>m_state.custody/1000+DR_CUSTODY_MARGIN)
+         m_journal.Done(id,expires_at/1000,"skipped","","sent before this terminal had the device");
       return;
      }
    if(m_queue_count>=ArraySize(m_queue))
@@ -937,8 +943,8 @@ void CDeviceRegistry::ReadSignal(const int token,const SRegistrySignal &earlier[
      }
    m_queue[m_queue_count].id=id;
    m_queue[m_queue_count].payload=m_exchange.m_json.Raw(payload);
-   m_queue[m_queue_count].created_at=(datetime)created_at;
-   m_queue[m_queue_count].expires_at=(datetime)expires_at;
+   m_queue[m_queue_count].created_at=(datetime)(created_at/1000);
+   m_queue[m_queue_count].expires_at=(datetime)(expires_at/1000);
    m_is_offered[m_queue_count]=false;
    for(int i=0; i<count; i++)
       if(earlier[i].id==id)
@@ -1011,12 +1017,10 @@ void CDeviceRegistry::Identify(void)
       bool never=!m_exchange.m_json.GetText("last_poll",polled) || !DrParseTime(polled,last_poll);
       bool same=m_state.instance!="" && m_exchange.m_json.Text(m_exchange.m_json.Member(holder,"id"),instance) &&
                 instance==m_state.instance;
-      m_was_elsewhere=!never && !same && last_poll>m_state.last_poll+DR_CUSTODY_TOLERANCE;
+      m_was_elsewhere=!never && !same && last_poll/1000>m_state.last_poll+DR_CUSTODY_TOLERANCE;
       m_is_identified=true;
       ReadMode();
      }
-   else
-      m_is_blocked=m_exchange.IsSigned() && result==DR_REFUSED;
    Settle(result);
   }
 //+------------------------------------------------------------------+
@@ -1187,11 +1191,13 @@ void CDeviceRegistry::Reconcile(void)
      }
    if(m_connected_since==0)
       m_connected_since=DrTicks();
+   if(!m_journal.HasOpenIntents())
+      return;
    SJournalEntry entry;
    string ticket="";
    for(int i=0; i<m_journal.Count(); i++)
      {
-      if(!m_journal.Get(i,entry) || entry.state!=ENTRY_INTENT || !entry.is_earlier)
+      if(!m_journal.Get(i,entry) || entry.state!=DR_ENTRY_INTENT || !entry.is_earlier)
          continue;
       bool same=entry.account==DrAccount();
       if(same && DrFindTrade(entry.magic,TagOf(entry.id),(datetime)entry.began,ticket))

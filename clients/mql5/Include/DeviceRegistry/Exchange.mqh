@@ -458,7 +458,7 @@ ENUM_DR_RESULT CSignedExchange::Send(const string method,const string path,const
    string text="";
    bool has_time=(m_kind=="clock-skew" || m_status==503) && m_json.GetText("server_time",text) && DrParseTime(text,server_time);
    if(has_time)
-      Propose(server_time);
+      Propose(server_time/1000);
    else
       m_tries_proposal=false;
    return(result);

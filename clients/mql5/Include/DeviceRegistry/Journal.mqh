@@ -24,9 +24,9 @@
 
 enum ENUM_ENTRY_STATE
   {
-   ENTRY_INTENT=0,      // the order may have been sent
-   ENTRY_DONE,          // it is known what became of it; the registry does not know yet
-   ENTRY_ACKED          // the registry knows
+   DR_ENTRY_INTENT=0,      // the order may have been sent
+   DR_ENTRY_DONE,          // it is known what became of it; the registry does not know yet
+   DR_ENTRY_ACKED          // the registry knows
   };
 //+------------------------------------------------------------------+
 //|                                                                  |
@@ -58,6 +58,7 @@ private:
    SJournalEntry     m_entries[];      // in the order of their ids
    int               m_count;
    int               m_pending;        // entries that are done and not acknowledged
+   int               m_open;           // intents of an earlier run, or left
 
    int               Place(const string id) const;
    int               Insert(const string id);
@@ -69,11 +70,11 @@ private:
    bool              ReadLine(const string line);
    bool              Rewrite(void);
    bool              OpenForAppending(void);
-   void              CountPending(void);
+   void              Recount(void);
 
 public:
                      CSignalJournal(void) : m_file(""),m_handle(INVALID_HANDLE),m_is_damaged(false),m_is_behind(false),m_lines(0),
-                                            m_count(0),m_pending(0) {}
+                                            m_count(0),m_pending(0),m_open(0) {}
                     ~CSignalJournal(void) { Close(); }
    //--- reads the file and opens it; false if it cannot be read or written
    bool              Open(const string file);
@@ -85,6 +86,8 @@ public:
    //--- writes what could not be written before, and shortens a long file
    void              Maintain(const long now);
    int               Count(void) const { return(m_count); }
+   //--- whether there are intents whose outcome the account must show
+   bool              HasOpenIntents(void) const { return(m_open>0); }
    //--- whether the registry knows what became of every signal
    bool              IsSettled(void) const;
    //--- outcomes that the registry does not know yet
@@ -138,7 +141,7 @@ int CSignalJournal::Insert(const string id)
       m_entries[i]=m_entries[i-1];
    m_count++;
    m_entries[at].id=id;
-   m_entries[at].state=ENTRY_INTENT;
+   m_entries[at].state=DR_ENTRY_INTENT;
    m_entries[at].is_earlier=false;
    m_entries[at].expires=0;
    m_entries[at].began=0;
@@ -165,7 +168,7 @@ bool CSignalJournal::Get(const int index,SJournalEntry &entry) const
 bool CSignalJournal::IsSettled(void) const
   {
    for(int i=0; i<m_count; i++)
-      if(m_entries[i].state!=ENTRY_ACKED)
+      if(m_entries[i].state!=DR_ENTRY_ACKED)
          return(false);
    return(true);
   }
@@ -250,11 +253,11 @@ bool CSignalJournal::ReadLine(const string line)
      }
    if(parts[0]=="D" && count==6)
      {
-      m_entries[at].state=ENTRY_DONE;
+      m_entries[at].state=DR_ENTRY_DONE;
       m_entries[at].status=parts[3];
       return(DrFromHexText(parts[4],m_entries[at].ticket) && DrFromHexText(parts[5],m_entries[at].error));
      }
-   m_entries[at].state=ENTRY_ACKED;
+   m_entries[at].state=DR_ENTRY_ACKED;
    return(parts[0]=="A" && count==3);
   }
 //+------------------------------------------------------------------+
@@ -297,7 +300,7 @@ bool CSignalJournal::Open(const string file)
             m_is_damaged=true;
       m_lines++;
      }
-   CountPending();
+   Recount();
    if(m_is_damaged)
       return(OpenForAppending());      // unchanged, so that it can be examined
    return(cut ? Rewrite() : OpenForAppending());
@@ -315,16 +318,22 @@ void CSignalJournal::Close(void)
    m_lines=0;
    m_count=0;
    m_pending=0;
+   m_open=0;
   }
 //+------------------------------------------------------------------+
 //|                                                                  |
 //+------------------------------------------------------------------+
-void CSignalJournal::CountPending(void)
+void CSignalJournal::Recount(void)
   {
    m_pending=0;
+   m_open=0;
    for(int i=0; i<m_count; i++)
-      if(m_entries[i].state==ENTRY_DONE)
+     {
+      if(m_entries[i].state==DR_ENTRY_DONE)
          m_pending++;
+      if(m_entries[i].state==DR_ENTRY_INTENT && m_entries[i].is_earlier)
+         m_open++;
+     }
   }
 //+------------------------------------------------------------------+
 //|                                                                  |
@@ -343,11 +352,11 @@ bool CSignalJournal::Rewrite(void)
    uchar bytes[];
    for(int i=0; i<m_count; i++)
      {
-      if(m_entries[i].state==ENTRY_INTENT)
+      if(m_entries[i].state==DR_ENTRY_INTENT)
          text+=IntentLine(m_entries[i]);
-      if(m_entries[i].state==ENTRY_DONE)
+      if(m_entries[i].state==DR_ENTRY_DONE)
          text+=DoneLine(m_entries[i]);
-      if(m_entries[i].state==ENTRY_ACKED)
+      if(m_entries[i].state==DR_ENTRY_ACKED)
          text+=AckedLine(m_entries[i]);
      }
    if(IsOpen())
@@ -394,7 +403,7 @@ void CSignalJournal::Maintain(const long now)
    int kept=0;
    for(int i=0; i<m_count; i++)
      {
-      long keep=m_entries[i].state==ENTRY_ACKED ? DR_JOURNAL_KEEP : DR_JOURNAL_KEEP_OPEN;
+      long keep=m_entries[i].state==DR_ENTRY_ACKED ? DR_JOURNAL_KEEP : DR_JOURNAL_KEEP_OPEN;
       if(m_entries[i].expires+keep<now)
          continue;
       if(kept!=i)
@@ -402,7 +411,7 @@ void CSignalJournal::Maintain(const long now)
       kept++;
      }
    m_count=kept;
-   CountPending();
+   Recount();
    if(m_is_behind || m_lines>m_count+DR_JOURNAL_SPARE_LINES/2)
       Rewrite();
   }
@@ -438,9 +447,11 @@ bool CSignalJournal::Done(const string id,const long expires,const string status
    int at=Find(id);
    if(at<0)
       at=Insert(id);
-   if(at<0 || m_entries[at].state!=ENTRY_INTENT)
+   if(at<0 || m_entries[at].state!=DR_ENTRY_INTENT)
       return(false);
-   m_entries[at].state=ENTRY_DONE;
+   if(m_entries[at].is_earlier)
+      m_open--;
+   m_entries[at].state=DR_ENTRY_DONE;
    m_pending++;
    if(m_entries[at].expires==0)
       m_entries[at].expires=expires;
@@ -457,6 +468,7 @@ void CSignalJournal::Leave(const string id)
    int at=Find(id);
    if(at>=0)
       m_entries[at].is_earlier=true;
+   Recount();
   }
 //+------------------------------------------------------------------+
 //|                                                                  |
@@ -468,9 +480,9 @@ bool CSignalJournal::Acked(const string &ids[])
    for(int i=0; i<ArraySize(ids); i++)
      {
       int at=Find(ids[i]);
-      if(at<0 || m_entries[at].state!=ENTRY_DONE)
+      if(at<0 || m_entries[at].state!=DR_ENTRY_DONE)
          continue;
-      m_entries[at].state=ENTRY_ACKED;
+      m_entries[at].state=DR_ENTRY_ACKED;
       m_pending--;
       lines+=AckedLine(m_entries[at]);
       count++;

@@ -14,14 +14,14 @@
 
 enum ENUM_JSON_TYPE
   {
-   JSON_NONE=0,         // no such value
-   JSON_OBJECT,
-   JSON_ARRAY,
-   JSON_TEXT,
-   JSON_NUMBER,
-   JSON_TRUE,
-   JSON_FALSE,
-   JSON_NULL
+   DR_JSON_NONE=0,         // no such value
+   DR_JSON_OBJECT,
+   DR_JSON_ARRAY,
+   DR_JSON_TEXT,
+   DR_JSON_NUMBER,
+   DR_JSON_TRUE,
+   DR_JSON_FALSE,
+   DR_JSON_NULL
   };
 //+------------------------------------------------------------------+
 //| A value. A member of an object is two tokens: name and value.    |
@@ -159,11 +159,11 @@ bool CJsonReader::Value(const int depth)
    if(c=='\"')
       return(Quoted());
    if(c=='t')
-      return(Literal("true",JSON_TRUE));
+      return(Literal("true",DR_JSON_TRUE));
    if(c=='f')
-      return(Literal("false",JSON_FALSE));
+      return(Literal("false",DR_JSON_FALSE));
    if(c=='n')
-      return(Literal("null",JSON_NULL));
+      return(Literal("null",DR_JSON_NULL));
    return(Number());
   }
 //+------------------------------------------------------------------+
@@ -172,7 +172,7 @@ bool CJsonReader::Value(const int depth)
 bool CJsonReader::Container(const int depth,const bool object)
   {
    ushort closing=object ? (ushort)'}' : (ushort)']';
-   int token=Add(object ? JSON_OBJECT : JSON_ARRAY,m_at);
+   int token=Add(object ? DR_JSON_OBJECT : DR_JSON_ARRAY,m_at);
    if(token<0)
       return(false);
    m_at++;
@@ -210,7 +210,7 @@ bool CJsonReader::Container(const int depth,const bool object)
 //+------------------------------------------------------------------+
 bool CJsonReader::Quoted(void)
   {
-   int token=Add(JSON_TEXT,m_at+1);
+   int token=Add(DR_JSON_TEXT,m_at+1);
    if(token<0)
       return(false);
    m_at++;
@@ -279,7 +279,7 @@ bool CJsonReader::Digits(void)
 //+------------------------------------------------------------------+
 bool CJsonReader::Number(void)
   {
-   int token=Add(JSON_NUMBER,m_at);
+   int token=Add(DR_JSON_NUMBER,m_at);
    if(token<0)
       return(false);
    if(Character(m_at)=='-')
@@ -324,14 +324,14 @@ bool CJsonReader::Literal(const string word,const ENUM_JSON_TYPE type)
 //+------------------------------------------------------------------+
 ENUM_JSON_TYPE CJsonReader::Type(const int token) const
   {
-   return(IsValue(token) ? m_tokens[token].type : JSON_NONE);
+   return(IsValue(token) ? m_tokens[token].type : DR_JSON_NONE);
   }
 //+------------------------------------------------------------------+
 //|                                                                  |
 //+------------------------------------------------------------------+
 int CJsonReader::Member(const int object,const string name) const
   {
-   if(Type(object)!=JSON_OBJECT)
+   if(Type(object)!=DR_JSON_OBJECT)
       return(-1);
    int found=-1;
    int at=object+1;
@@ -354,7 +354,7 @@ int CJsonReader::Member(const int object,const string name) const
 //+------------------------------------------------------------------+
 int CJsonReader::First(const int array) const
   {
-   return(Type(array)==JSON_ARRAY && m_tokens[array].next>array+1 ? array+1 : -1);
+   return(Type(array)==DR_JSON_ARRAY && m_tokens[array].next>array+1 ? array+1 : -1);
   }
 //+------------------------------------------------------------------+
 //|                                                                  |
@@ -373,7 +373,7 @@ string CJsonReader::Raw(const int token) const
   {
    if(!IsValue(token))
       return("");
-   int quotes=m_tokens[token].type==JSON_TEXT ? 1 : 0;
+   int quotes=m_tokens[token].type==DR_JSON_TEXT ? 1 : 0;
    return(DrPart(m_text,m_tokens[token].start-quotes,m_tokens[token].end-m_tokens[token].start+2*quotes));
   }
 //+------------------------------------------------------------------+
@@ -381,7 +381,7 @@ string CJsonReader::Raw(const int token) const
 //+------------------------------------------------------------------+
 bool CJsonReader::Text(const int token,string &value) const
   {
-   if(Type(token)!=JSON_TEXT)
+   if(Type(token)!=DR_JSON_TEXT)
       return(false);
    int end=m_tokens[token].end;
    int at=m_tokens[token].start;
@@ -432,7 +432,7 @@ bool CJsonReader::Text(const int token,string &value) const
 //+------------------------------------------------------------------+
 bool CJsonReader::Integer(const int token,long &value) const
   {
-   if(Type(token)!=JSON_NUMBER)
+   if(Type(token)!=DR_JSON_NUMBER)
       return(false);
    string text=Raw(token);
    if(StringLen(text)>18 || StringFind(text,".")>=0 || StringFind(text,"e")>=0 || StringFind(text,"E")>=0)
@@ -447,12 +447,12 @@ bool CJsonReader::Integer(const int token,long &value) const
 bool CJsonReader::Real(const int token,double &value) const
   {
    string text="";
-   if(Type(token)==JSON_NUMBER)
+   if(Type(token)==DR_JSON_NUMBER)
       text=Raw(token);
    else
      {
       CJsonReader inner;
-      if(!Text(token,text) || StringLen(text)>64 || !inner.Parse(text) || inner.Type(0)!=JSON_NUMBER)
+      if(!Text(token,text) || StringLen(text)>64 || !inner.Parse(text) || inner.Type(0)!=DR_JSON_NUMBER)
          return(false);
      }
    value=StringToDouble(text);

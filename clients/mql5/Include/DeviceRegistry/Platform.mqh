@@ -47,9 +47,9 @@ long DrDigits(const string text,const int from,const int count)
   }
 //+------------------------------------------------------------------+
 //| Reads a time of the registry, 2026-11-29T10:40:00.000Z (RFC      |
-//| 3339), as seconds since 1970; false if it is not one             |
+//| 3339), as milliseconds since 1970; false if it is not one        |
 //+------------------------------------------------------------------+
-bool DrParseTime(const string text,long &seconds)
+bool DrParseTime(const string text,long &milliseconds)
   {
    int length=StringLen(text);
    if(length<20 || length>30 || StringSubstr(text,length-1,1)!="Z")
@@ -60,11 +60,18 @@ bool DrParseTime(const string text,long &seconds)
    if(marks!="--T::" || year<1970 || month<1 || month>12 || day<1 || day>31 || hour<0 || hour>23 || minute<0 || minute>59 ||
       second<0 || second>60)
       return(false);
+   long fraction=0;
+   if(length>20)
+     {
+      fraction=length==24 && StringSubstr(text,19,1)=="." ? DrDigits(text,20,3) : -1;
+      if(fraction<0)
+         return(false);
+     }
 //--- days since 1970 in the Gregorian calendar, with years that begin in March
    long years=month<3 ? year-1 : year;
    long months=month<3 ? month+9 : month-3;
    long days=365*years+years/4-years/100+years/400+(153*months+2)/5+day-1-719468;
-   seconds=((days*24+hour)*60+minute)*60+second;
+   milliseconds=(((days*24+hour)*60+minute)*60+second)*1000+fraction;
    return(true);
   }
 //+------------------------------------------------------------------+
@@ -174,6 +181,17 @@ bool DrIsConnected(void)
 string DrAccount(void)
   {
    return(IntegerToString(AccountInfoInteger(ACCOUNT_LOGIN))+"@"+AccountInfoString(ACCOUNT_SERVER));
+  }
+//+------------------------------------------------------------------+
+//| What differs between terminals and computers                     |
+//+------------------------------------------------------------------+
+string DrMachine(void)
+  {
+   string machine=TerminalInfoString(TERMINAL_DATA_PATH);
+#ifndef __MQL4__
+   machine+="/"+TerminalInfoString(TERMINAL_CPU_NAME)+"/"+IntegerToString(TerminalInfoInteger(TERMINAL_MEMORY_PHYSICAL));
+#endif
+   return(machine);
   }
 #ifdef __MQL4__
 //+------------------------------------------------------------------+

@@ -44,14 +44,14 @@ private:
    double            m_max_volume;
 
    bool              Read(const string payload,SSignalOrder &order,string &error) const;
-   void              Handle(CDeviceRegistry &registry,const SRegistrySignal &signal);
+   void              Handle(CDeviceRegistry &source,const SRegistrySignal &signal);
    bool              Close(const string symbol);
 
 public:
                      CSignalTrader(void) : m_magic(0),m_max_volume(0) {}
    void              Init(const long magic,const double max_volume);
    //--- trades every signal that waits
-   void              Trade(CDeviceRegistry &registry);
+   void              Trade(CDeviceRegistry &source);
   };
 //+------------------------------------------------------------------+
 //|                                                                  |
@@ -108,52 +108,52 @@ bool CSignalTrader::Read(const string payload,SSignalOrder &order,string &error)
 //+------------------------------------------------------------------+
 //|                                                                  |
 //+------------------------------------------------------------------+
-void CSignalTrader::Trade(CDeviceRegistry &registry)
+void CSignalTrader::Trade(CDeviceRegistry &source)
   {
    SRegistrySignal signal;
-   for(int i=0; i<DR_MAX_SIGNALS && registry.NextSignal(signal); i++)
-      Handle(registry,signal);
+   for(int i=0; i<DR_MAX_SIGNALS && source.NextSignal(signal); i++)
+      Handle(source,signal);
   }
 //+------------------------------------------------------------------+
 //| Between Begin and Placed or Failed there is the order and        |
 //| nothing else                                                     |
 //+------------------------------------------------------------------+
-void CSignalTrader::Handle(CDeviceRegistry &registry,const SRegistrySignal &signal)
+void CSignalTrader::Handle(CDeviceRegistry &source,const SRegistrySignal &signal)
   {
    SSignalOrder order;
    string error="";
    if(!Read(signal.payload,order,error))
      {
-      registry.Failed(signal,error);
+      source.Failed(signal,error);
       return;
      }
-   if(order.side!=SIDE_CLOSE && !registry.CanOpen())
+   if(order.side!=SIDE_CLOSE && !source.CanOpen())
      {
-      registry.Skipped(signal,"may not open positions: "+registry.StatusText());
+      source.Skipped(signal,"may not open positions: "+source.StatusText());
       return;
      }
-   if(!registry.Begin(signal))
+   if(!source.Begin(signal))
       return;
    if(order.side==SIDE_CLOSE)
      {
       if(Close(order.symbol))
-         registry.Placed(signal,m_trade.ResultOrder());
+         source.Placed(signal,m_trade.ResultOrder());
       else
-         registry.Failed(signal,m_trade.ResultRetcodeDescription());
+         source.Failed(signal,m_trade.ResultRetcodeDescription());
       return;
      }
    if(order.side==SIDE_BUY)
-      m_trade.Buy(order.volume,order.symbol,0.0,order.sl,order.tp,registry.Tag(signal));
+      m_trade.Buy(order.volume,order.symbol,0.0,order.sl,order.tp,source.Tag(signal));
    else
-      m_trade.Sell(order.volume,order.symbol,0.0,order.sl,order.tp,registry.Tag(signal));
+      m_trade.Sell(order.volume,order.symbol,0.0,order.sl,order.tp,source.Tag(signal));
    uint code=m_trade.ResultRetcode();
    if(code==TRADE_RETCODE_DONE || code==TRADE_RETCODE_DONE_PARTIAL || code==TRADE_RETCODE_PLACED)
-      registry.Placed(signal,m_trade.ResultOrder());
+      source.Placed(signal,m_trade.ResultOrder());
    else
       if(code==TRADE_RETCODE_TIMEOUT || code==TRADE_RETCODE_CONNECTION)
-         registry.Uncertain(signal);
+         source.Uncertain(signal);
       else
-         registry.Failed(signal,m_trade.ResultRetcodeDescription());
+         source.Failed(signal,m_trade.ResultRetcodeDescription());
   }
 //+------------------------------------------------------------------+
 //|                                                                  |

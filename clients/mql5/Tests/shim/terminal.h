@@ -124,7 +124,8 @@ inline string MQLInfoString(int) { return "DeviceRegistryDemo"; }
 inline long AccountInfoInteger(int what) { return what == ACCOUNT_LOGIN ? g_world.login : (long)ACCOUNT_TRADE_MODE_DEMO; }
 inline string AccountInfoString(int) { return string(g_world.server); }
 inline long ChartID() { return 131; }
-inline string Symbol() { return "EURUSD"; }
+inline const string _Symbol("EURUSD");
+inline string Symbol() { return _Symbol; }
 inline void Comment(const string &text) {
   if (text.utf8() == g_world.comment) return;
   g_world.comment = text.utf8();

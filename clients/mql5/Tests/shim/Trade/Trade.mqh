@@ -18,6 +18,7 @@ class CTrade {
     close(descriptor);
     code = TRADE_RETCODE_DONE;
     KillPoint();
+    if (std::to_string(order) == ShimVariable("SHIM_KILL_ORDER")) raise(SIGKILL);
     return true;
   }
 public:
