@@ -72,6 +72,9 @@ let package = Package(
     // How values are written as text. It shares libsodium with Crypto.
     room("Encoding", knows: ["CSodium"], isInClient: true),
 
+    // A command line as a table: its parsing, help and completion.
+    room("Commands", isInClient: true),
+
     // The domain. It knows no adapter, and does no input or output.
     room("Registry", knows: ["Encoding"]),
 
@@ -105,7 +108,8 @@ let package = Package(
     room(
       "Server",
       knows: [
-        "API", "Encoding", "HTTP", "EventLoop", "Registry", "PostgresStore", "SQLiteStore", "RedisReplayStore",
+        "API", "Commands", "Encoding", "HTTP", "EventLoop", "Registry", "PostgresStore", "SQLiteStore",
+        "RedisReplayStore",
         "Crypto",
         "HTTPClient", "JSONWebToken", "Observability", "Webhooks",
       ]),
@@ -117,7 +121,8 @@ let package = Package(
     .executableTarget(
       name: "device-registry-device", dependencies: ["DeviceRegistryClient"], swiftSettings: strict),
     .executableTarget(
-      name: "device-registry-owner", dependencies: ["DeviceRegistryClient"], swiftSettings: strict),
+      name: "device-registry-owner", dependencies: ["Commands", "DeviceRegistryClient", "Encoding"],
+      swiftSettings: strict),
 
     // What `make bench` runs, beside Benchmarks/run.py.
     .systemLibrary(name: "CEpoll", path: "Benchmarks/CEpoll"),
@@ -172,9 +177,9 @@ let package = Package(
     suite(
       "ServerTests",
       of: [
-        "Server", "API", "HTTP", "EventLoop", "Registry", "Crypto", "Observability", "JSONWebToken",
+        "Server", "API", "Commands", "HTTP", "EventLoop", "Registry", "Crypto", "Observability", "JSONWebToken",
         "RequestSignature", "DeviceRegistryClient", "CPostgres", "CSQLite",
-      ]),
+      ], scripts: ["terminal.py"]),
   ]
 )
 

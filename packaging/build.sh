@@ -27,6 +27,10 @@ mkdir -p "$source"
 cp -R packaging/debian packaging/examples packaging/device-registry-admin docs "$source"
 for product in $products; do cp "$programs/$product" "$source"; done
 packaging/settings-file.sh "$programs/device-registry" >"$source/device-registry.env"
+mkdir "$source/completions"
+"$programs/device-registry" completion bash >"$source/completions/device-registry"
+"$programs/device-registry" completion zsh >"$source/completions/_device-registry"
+"$programs/device-registry" completion fish >"$source/completions/device-registry.fish"
 SOURCE_DATE_EPOCH=$(dpkg-parsechangelog -l packaging/debian/changelog -S Timestamp) \
   packaging/manual-page.sh "$programs/device-registry" >"$source/device-registry.8"
 

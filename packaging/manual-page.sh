@@ -22,6 +22,12 @@ END
 "$program" --help | sed -n 's/^  \([a-z]*\) .*/\1/p' | while read -r command; do
   echo ".SH DEVICE\\-REGISTRY ${command^^}"
   "$program" "$command" --help | literally
+  # The commands of a subject.
+  "$program" "$command" --help | grep -q "^usage: device-registry $command COMMAND" || continue
+  "$program" "$command" --help | sed -n 's/^  \([a-z]*\) .*/\1/p' | while read -r name; do
+    echo ".SS device\\-registry $command $name"
+    "$program" "$command" "$name" --help | literally
+  done
 done
 cat <<'END'
 .SH DEVICE\-REGISTRY\-ADMIN
@@ -37,10 +43,8 @@ Is started by
 not by hand.
 .SH DEVICE\-REGISTRY\-OWNER
 Is started by
-.B device\-registry events
-and
-.BR "device\-registry webhooks" ,
-not by hand.
+.B device\-registry
+for the commands of an owner (devices, signals, events, webhooks), not by hand.
 .SH FILES
 .TP
 .I /etc/device\-registry/device\-registry.env
@@ -55,7 +59,7 @@ the key that seals secrets in the database, generated at installation
 .I /var/lib/device\-registry
 the data, with SQLite
 .SH EXIT STATUS
-0 for success, 1 for a failure, 2 for a wrong argument or setting.
+0 for success, 1 for a failure, 2 for a wrong argument or setting, 3 if a question was not confirmed.
 .SH SEE ALSO
 .I /usr/share/doc/device\-registry/operations.md
 END

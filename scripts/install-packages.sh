@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 build="libc6-dev pkg-config libgnutls28-dev libuv1-dev libpq-dev libsqlite3-dev libsodium-dev
   nettle-dev libssl-dev libcjose-dev libjansson-dev libcurl4-openssl-dev libhiredis-dev"
 test="postgresql pgbouncer redis-server openssl python3 python3-venv python3-requests-oauthlib python3-h11 curl faketime
-  systemd dbus libnss-systemd nftables sqlite3 nginx-light g++ nodejs php-cli"
+  systemd dbus libnss-systemd nftables sqlite3 nginx-light g++ nodejs php-cli zsh fish"
 package="debhelper dpkg-dev"
 # pgbench is part of postgresql.
 bench="postgresql openssl python3 python3-venv nginx-light"

@@ -7,9 +7,25 @@ public struct Device: Decodable, Hashable, Sendable, Identifiable {
   /// The client that owns the device.
   public let clientID: String
   public let name: String
+  /// Whether it may be used: `status` is `active`.
   public let isActive: Bool
   /// Whether it was revoked, which is final.
   public let isRevoked: Bool
+  /// The worst that applies.
+  public let status: Status
+  /// Why it is suspended or revoked.
+  public let statusReason: String?
+  /// When its suspension ends; nil if it is not suspended, or until it is resumed.
+  public let suspendedUntil: Date?
+  /// From when on it is refused; nil for never.
+  public let expiresAt: Date?
+  /// By key.
+  public let labels: [String: String]
+  /// The names of the groups that it is in, sorted.
+  public let groups: [String]
+  /// Whether it sent a request within the last 90 s.
+  public let isOnline: Bool
+  public let tradingMode: TradingMode
   /// When it last polled for signals; nil until then.
   public let lastPoll: Date?
   /// When it last acknowledged signals; nil until then.
@@ -17,20 +33,61 @@ public struct Device: Decodable, Hashable, Sendable, Identifiable {
   /// When it last authenticated; nil until then.
   public let lastSeen: Date?
   public let createdAt: Date
-  /// When it was last renamed, rotated or revoked.
+  /// When its owner last changed it.
   public let updatedAt: Date
 
+  public enum Status: String, Codable, Hashable, Sendable, CaseIterable {
+    case active, suspended, expired, revoked
+  }
+
   enum CodingKeys: String, CodingKey {
-    case id
+    case id, status, labels, groups
     case clientID = "client_id"
     case name = "device_name"
     case isActive = "is_active"
     case isRevoked = "revoked"
+    case statusReason = "status_reason"
+    case suspendedUntil = "suspended_until"
+    case expiresAt = "expires_at"
+    case isOnline = "online"
+    case tradingMode = "trading_mode"
     case lastPoll = "last_poll"
     case lastAck = "last_ack"
     case lastSeen = "last_seen"
     case createdAt = "created_at"
     case updatedAt = "updated_at"
+  }
+}
+
+/// What a device may do with its account, and whether it obeys.
+public struct TradingMode: Decodable, Hashable, Sendable {
+  public let mode: Mode
+  /// Grows with each change.
+  public let version: Int
+  /// Why the owner changed it.
+  public let reason: String?
+  /// When it last changed.
+  public let since: Date
+  /// The version that the device last said it obeys; nil before.
+  public let confirmedVersion: Int?
+  /// When the device last said so.
+  public let confirmedAt: Date?
+
+  /// Whether the device said that it obeys the mode.
+  public var isConfirmed: Bool { confirmedVersion == version }
+
+  public enum Mode: String, Codable, Hashable, Sendable, CaseIterable {
+    case normal
+    /// Positions may be closed, not opened.
+    case closeOnly = "close_only"
+    /// Nothing may be traded.
+    case halted
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case mode, version, reason, since
+    case confirmedVersion = "confirmed_version"
+    case confirmedAt = "confirmed_at"
   }
 }
 

@@ -1,6 +1,6 @@
-public import Foundation
+package import Foundation
 
-/// The registry, for the owner of devices.
+/// The registry, for the owner of devices, and for administrators of clients.
 ///
 /// Retries requests that fail temporarily, following the `RetryPolicy`, if repeating them is harmless. Registering,
 /// rotating and creating a signal or a webhook are not, unless they have an idempotency key: without one, they are
@@ -13,10 +13,6 @@ public import Foundation
 /// device or the webhook.
 public final class OwnerClient: Sendable {
   let exchange: OwnerExchange
-
-  /// Devices or signals per page.
-  static let devicePageSize = 1000
-  static let signalPageSize = 100
 
   /// - Parameters:
   ///   - url: scheme, host and port of the registry. `http` only for this machine.
@@ -60,106 +56,70 @@ extension OwnerClient {
   }
 }
 
-// MARK: - Devices
+// MARK: - Requests
 
-extension OwnerClient {
-  /// Registers a device and returns it with its secret, which is shown only once. Throws a `problem` of kind
-  /// `device-name-taken` if another device of the owner has this name, or `too-many-devices`.
-  public func register(
-    name: String, idempotencyKey: String? = nil
-  ) async throws(RegistryClientError) -> RegisteredDevice {
-    struct Body: Encodable { let device_name: String }
-    let call = Call(method: "POST", target: "/api/v1/devices", body: try .json(Body(device_name: name), "name"))
-    return try await exchange.create(call, idempotencyKey: idempotencyKey).decode()
-  }
+/// A request of an owner, and how its answer is read. Each route is written once, as one of these.
+package struct OwnerRequest<Value: Sendable>: Sendable {
+  let call: Call
+  /// Whether repeating it does something again, unless it has an idempotency key.
+  let isCreating: Bool
+  let read: @Sendable (Answer) throws(RegistryClientError) -> Value
 
-  /// The owner's devices, active and revoked, oldest first. Pages are fetched as elements are read.
-  public func devices() -> Pages<Device> {
-    Pages(exchange: exchange, target: "/api/v1/devices?limit=\(Self.devicePageSize)")
-  }
-
-  /// All devices of the owner.
-  public func listDevices() async throws(RegistryClientError) -> [Device] { try await devices().all() }
-
-  /// One device. Throws a `problem` with 404 if it does not exist, or 403 if it is another owner's.
-  public func device(_ id: String) async throws(RegistryClientError) -> Device {
-    try await exchange.perform(Call(method: "GET", target: try .device(id))).decode()
-  }
-
-  /// Renames a device. Throws as `register` and `device` do, and a `problem` with 409 for a revoked device.
-  @discardableResult
-  public func rename(_ id: String, to name: String) async throws(RegistryClientError) -> Device {
-    struct Body: Encodable { let device_name: String }
-    let body = try Data.json(Body(device_name: name), "name")
-    return try await exchange.perform(Call(method: "PATCH", target: try .device(id), body: body)).decode()
-  }
-
-  /// Revokes a device, which is final. Repeating it has no effect. Throws as `device` does.
-  public func revoke(_ id: String) async throws(RegistryClientError) {
-    _ = try await exchange.perform(Call(method: "POST", target: try .device(id) + "/revoke"))
-  }
-
-  /// Gives a device a new secret. The old one works until the new one is first used, at most `graceSeconds` (0 to
-  /// 86,400; nil means a day). Throws as `rename` does.
-  public func rotate(
-    _ id: String, graceSeconds: Int? = nil, idempotencyKey: String? = nil
-  ) async throws(RegistryClientError) -> RegisteredDevice {
-    struct Body: Encodable { let grace_seconds: Int }
-    var call = Call(method: "POST", target: try .device(id) + "/rotate")
-    if let graceSeconds { call.body = try .json(Body(grace_seconds: graceSeconds), "graceSeconds") }
-    return try await exchange.create(call, idempotencyKey: idempotencyKey).decode()
+  fileprivate init(
+    _ call: Call, isCreating: Bool, read: @escaping @Sendable (Answer) throws(RegistryClientError) -> Value
+  ) {
+    self.call = call
+    self.isCreating = isCreating
+    self.read = read
   }
 }
 
-// MARK: - Signals
+extension OwnerRequest {
+  /// A request whose answer is read in another way than by decoding it.
+  static func reading(
+    _ method: String, _ target: String,
+    _ read: @escaping @Sendable (Answer) throws(RegistryClientError) -> Value
+  ) -> Self {
+    OwnerRequest(Call(method: method, target: target), isCreating: false, read: read)
+  }
+}
+
+extension OwnerRequest where Value: Decodable {
+  /// A request that is answered with JSON.
+  init(
+    _ method: String, _ target: String, body: Data? = nil, isCreating: Bool = false,
+    timeoutSeconds: Double = Call.timeoutSeconds
+  ) {
+    let call = Call(method: method, target: target, body: body, timeoutSeconds: timeoutSeconds)
+    self.init(call, isCreating: isCreating) { (answer) throws(RegistryClientError) in try answer.decode() }
+  }
+}
+
+extension OwnerRequest where Value == Void {
+  /// A request that is answered without content.
+  init(_ method: String, _ target: String, body: Data? = nil) {
+    self.init(Call(method: method, target: target, body: body), isCreating: false) {
+      (_) throws(RegistryClientError) in
+    }
+  }
+}
 
 extension OwnerClient {
-  /// Creates a signal that is delivered for `ttlSeconds` (1 to 604,800; nil means an hour). The payload is a JSON
-  /// object of at most 16 KiB. Throws a `problem` with 403, 404 or 409 if a device is another owner's, unknown or
-  /// revoked; then nothing is created.
-  public func createSignal(
-    to recipients: SignalRecipients, payloadJSON: Data, ttlSeconds: Int? = nil, idempotencyKey: String? = nil
-  ) async throws(RegistryClientError) -> Signal {
-    // Other text could end the member and add further ones.
-    guard (try? JSONSerialization.jsonObject(with: payloadJSON)) is [String: Any] else {
-      throw .invalidArgument(name: "payload", message: "must be a JSON object in UTF-8")
-    }
-    var body = Data(#"{"payload":"#.utf8) + payloadJSON
-    switch recipients {
-    case .all: body += Data(#","all":true"#.utf8)
-    case .devices(let ids): body += Data(#","device_ids":"#.utf8) + (try Data.json(ids, "devices"))
-    }
-    if let ttlSeconds { body += Data(#","ttl_seconds":\#(ttlSeconds)"#.utf8) }
-    body += Data("}".utf8)
-    let call = Call(method: "POST", target: "/api/v1/signals", body: body)
-    return try await exchange.create(call, idempotencyKey: idempotencyKey).decode()
+  func perform<Value>(
+    _ request: OwnerRequest<Value>, idempotencyKey: String? = nil
+  ) async throws(RegistryClientError) -> Value {
+    try await answer(to: request, idempotencyKey: idempotencyKey).value
   }
 
-  /// As above, with a value that is encoded as a JSON object.
-  public func createSignal(
-    to recipients: SignalRecipients, payload: some Encodable, ttlSeconds: Int? = nil,
-    idempotencyKey: String? = nil, encoder: JSONEncoder = JSONEncoder()
-  ) async throws(RegistryClientError) -> Signal {
-    guard let json = try? encoder.encode(payload) else {
-      throw .invalidArgument(name: "payload", message: "cannot be written as JSON")
-    }
-    return try await createSignal(
-      to: recipients, payloadJSON: json, ttlSeconds: ttlSeconds, idempotencyKey: idempotencyKey)
-  }
-
-  /// The owner's signals, newest first. Pages are fetched as elements are read.
-  public func signals() -> Pages<Signal> {
-    Pages(exchange: exchange, target: "/api/v1/signals?limit=\(Self.signalPageSize)")
-  }
-
-  /// All signals of the owner.
-  public func listSignals() async throws(RegistryClientError) -> [Signal] { try await signals().all() }
-
-  /// One signal, with its delivery to each device. Throws a `problem` with 404 if it does not exist, or 403 if it is
-  /// another owner's.
-  public func signal(_ id: String) async throws(RegistryClientError) -> SignalDetails {
-    try await exchange.perform(Call(method: "GET", target: "/api/v1/signals/" + (try .pathID(id))))
-      .signalDetails()
+  /// What the answer means, and the answer byte for byte.
+  package func answer<Value>(
+    to request: OwnerRequest<Value>, idempotencyKey: String? = nil
+  ) async throws(RegistryClientError) -> (value: Value, json: Data) {
+    let answer =
+      request.isCreating
+      ? try await exchange.create(request.call, idempotencyKey: idempotencyKey)
+      : try await exchange.perform(request.call)
+    return (try request.read(answer), answer.body)
   }
 }
 
@@ -170,10 +130,6 @@ extension OwnerClient: CustomStringConvertible, CustomReflectable {
 }
 
 extension String {
-  fileprivate static func device(_ id: String) throws(RegistryClientError) -> String {
-    "/api/v1/devices/" + (try pathID(id))
-  }
-
   /// An id as part of a path. Throws `invalidArgument` if it is not a UUID, because other text could change the path.
   static func pathID(_ id: String) throws(RegistryClientError) -> String {
     guard UUID(uuidString: id) != nil else { throw .invalidArgument(name: "id", message: "must be a UUID") }

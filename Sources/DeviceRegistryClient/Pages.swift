@@ -1,3 +1,5 @@
+package import Foundation
+
 /// A list that the registry returns in pages. A page is fetched when its first element is read.
 public struct Pages<Element: Decodable & Sendable>: AsyncSequence, Sendable {
   public typealias Failure = RegistryClientError
@@ -14,6 +16,14 @@ public struct Pages<Element: Decodable & Sendable>: AsyncSequence, Sendable {
     var iterator = makeAsyncIterator()
     while let element = try await iterator.next() { elements.append(element) }
     return elements
+  }
+
+  /// Calls the body with each page: its elements, and each of them as the registry wrote it.
+  package func forEachPage(_ body: ([Element], [Data]) throws -> Void) async throws {
+    var iterator = makeAsyncIterator()
+    while let (elements, json) = try await iterator.nextPage() {
+      try body(elements, (JSONText(json).elements ?? []).map { Data($0.bytes) })
+    }
   }
 
   public struct Iterator: AsyncIteratorProtocol {
@@ -35,12 +45,18 @@ public struct Pages<Element: Decodable & Sendable>: AsyncSequence, Sendable {
     public mutating func next(isolation actor: isolated (any Actor)?) async throws(RegistryClientError)
       -> Element?
     {
-      while waiting.isEmpty, let target = nextTarget {
-        let answer = try await exchange.perform(Call(method: "GET", target: target))
-        waiting = try answer.decode([Element].self).reversed()
-        nextTarget = try Link.next(answer.value(of: "link"), after: target)
-      }
+      while waiting.isEmpty, let (elements, _) = try await nextPage() { waiting = elements.reversed() }
       return waiting.popLast()
+    }
+
+    /// Fetches the next page; nil after the last.
+    fileprivate mutating func nextPage() async throws(RegistryClientError) -> (elements: [Element], json: Data)?
+    {
+      guard let target = nextTarget else { return nil }
+      let answer = try await exchange.perform(Call(method: "GET", target: target))
+      let elements = try answer.decode([Element].self)
+      nextTarget = try Link.next(answer.value(of: "link"), after: target)
+      return (elements, answer.body)
     }
   }
 }

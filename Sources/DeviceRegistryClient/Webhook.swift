@@ -117,9 +117,6 @@ public struct WebhookChange: Encodable, Hashable, Sendable {
 }
 
 extension OwnerClient {
-  private static let webhooksPath = "/api/v1/webhooks"
-  private static let webhookDeliveryPageSize = 100
-
   /// Creates a webhook and returns it with its secret, which is shown only once.
   ///
   /// - Parameters:
@@ -130,48 +127,42 @@ extension OwnerClient {
   public func createWebhook(
     url: String, types: [String]? = nil, description: String? = nil, idempotencyKey: String? = nil
   ) async throws(RegistryClientError) -> CreatedWebhook {
-    struct Body: Encodable {
-      let url: String
-      let types: [String]?
-      let description: String?
-    }
-    let body = try Data.json(Body(url: url, types: types, description: description), "webhook")
-    let call = Call(method: "POST", target: Self.webhooksPath, body: body)
-    return try await exchange.create(call, idempotencyKey: idempotencyKey).decode()
+    let webhook = WebhookChange(url: url, types: types.map { $0 }, description: description.map { $0 })
+    return try await perform(.createWebhook(webhook), idempotencyKey: idempotencyKey)
   }
 
   /// The owner's webhooks, oldest first.
-  public func listWebhooks() async throws(RegistryClientError) -> [Webhook] {
-    try await exchange.perform(Call(method: "GET", target: Self.webhooksPath)).decode()
-  }
+  public func listWebhooks() async throws(RegistryClientError) -> [Webhook] { try await webhooks().all() }
+
+  /// The owner's webhooks, which fit one page.
+  package func webhooks() -> Pages<Webhook> { Pages(exchange: exchange, target: webhooksPath) }
 
   /// One webhook. Throws a `problem` with 404 if it does not exist, or 403 if it is another owner's.
   public func webhook(_ id: String) async throws(RegistryClientError) -> Webhook {
-    try await answer(onWebhook: id).decode()
+    try await perform(.webhook(id))
   }
 
   /// Changes a webhook. Throws as `webhook` does.
   @discardableResult
   public func changeWebhook(_ id: String, _ change: WebhookChange) async throws(RegistryClientError) -> Webhook
   {
-    try await answer(toChange: change, ofWebhook: id).decode()
+    try await perform(.changeWebhook(id, change))
   }
 
   /// Deletes a webhook and the log of its deliveries. Throws as `webhook` does.
   public func deleteWebhook(_ id: String) async throws(RegistryClientError) {
-    _ = try await exchange.perform(Call(method: "DELETE", target: try Self.path(ofWebhook: id)))
+    try await perform(OwnerRequest<Void>("DELETE", try path(ofWebhook: id)))
   }
 
   /// Posts a test event, and returns what the receiver answered. Throws as `webhook` does.
   public func testWebhook(_ id: String) async throws(RegistryClientError) -> WebhookDelivery {
-    try await answer(toTestOfWebhook: id).decode()
+    try await perform(.testWebhook(id))
   }
 
   /// The last attempts to deliver events, newest first. Pages are fetched as elements are read.
   public func webhookDeliveries(_ id: String) throws(RegistryClientError) -> Pages<WebhookDelivery> {
     Pages(
-      exchange: exchange,
-      target: try Self.path(ofWebhook: id) + "/deliveries?limit=\(Self.webhookDeliveryPageSize)")
+      exchange: exchange, target: try path(ofWebhook: id, "/deliveries?limit=\(webhookDeliveryPageSize)"))
   }
 
   /// Delivers again all events after a position of the feed. Throws as `webhook` does, and `cursorExpired`.
@@ -181,49 +172,40 @@ extension OwnerClient {
   public func redeliver(_ id: String, after cursor: String) async throws(RegistryClientError) -> Webhook {
     struct Body: Encodable { let after: String }
     let body = try Data.json(Body(after: cursor), "cursor")
-    let target = try Self.path(ofWebhook: id) + "/redeliver"
-    return try await exchange.perform(Call(method: "POST", target: target, body: body)).decode()
-  }
-
-  private func answer(onWebhook id: String) async throws(RegistryClientError) -> Answer {
-    try await exchange.perform(Call(method: "GET", target: try Self.path(ofWebhook: id)))
-  }
-
-  private func answer(
-    toChange change: WebhookChange, ofWebhook id: String
-  ) async throws(RegistryClientError) -> Answer {
-    let body = try Data.json(change, "change")
-    return try await exchange.perform(Call(method: "PATCH", target: try Self.path(ofWebhook: id), body: body))
-  }
-
-  private func answer(toTestOfWebhook id: String) async throws(RegistryClientError) -> Answer {
-    var call = Call(method: "POST", target: try Self.path(ofWebhook: id) + "/test")
-    // The registry waits 10 s for the receiver.
-    call.timeoutSeconds = 20
-    return try await exchange.perform(call)
-  }
-
-  private static func path(ofWebhook id: String) throws(RegistryClientError) -> String {
-    "\(webhooksPath)/\(try String.pathID(id))"
+    return try await perform(OwnerRequest("POST", try path(ofWebhook: id, "/redeliver"), body: body))
   }
 }
 
-// MARK: - For the command line
+// MARK: - Requests
 
-// The registry's answers byte for byte.
-extension OwnerClient {
-  package func webhookJSON(_ id: String) async throws(RegistryClientError) -> Data {
-    try await answer(onWebhook: id).body
+private let webhooksPath = "/api/v1/webhooks"
+private let webhookDeliveryPageSize = 100
+/// The registry waits 10 s for the receiver.
+private let webhookTestTimeoutSeconds = 20.0
+
+/// Throws `invalidArgument` if the id is no UUID.
+private func path(ofWebhook id: String, _ operation: String = "") throws(RegistryClientError) -> String {
+  "\(webhooksPath)/\(try String.pathID(id))\(operation)"
+}
+
+extension OwnerRequest<CreatedWebhook> {
+  static func createWebhook(_ webhook: WebhookChange) throws(RegistryClientError) -> Self {
+    Self("POST", webhooksPath, body: try .json(webhook, "webhook"), isCreating: true)
+  }
+}
+
+extension OwnerRequest<Webhook> {
+  package static func webhook(_ id: String) throws(RegistryClientError) -> Self {
+    Self("GET", try path(ofWebhook: id))
   }
 
-  package func enableWebhookJSON(_ id: String) async throws(RegistryClientError) -> Data {
-    try await answer(toChange: WebhookChange(isEnabled: true), ofWebhook: id).body
+  package static func changeWebhook(_ id: String, _ change: WebhookChange) throws(RegistryClientError) -> Self {
+    Self("PATCH", try path(ofWebhook: id), body: try .json(change, "change"))
   }
+}
 
-  package func testWebhookJSON(
-    _ id: String
-  ) async throws(RegistryClientError) -> (delivery: WebhookDelivery, json: Data) {
-    let answer = try await answer(toTestOfWebhook: id)
-    return (try answer.decode(), answer.body)
+extension OwnerRequest<WebhookDelivery> {
+  package static func testWebhook(_ id: String) throws(RegistryClientError) -> Self {
+    Self("POST", try path(ofWebhook: id, "/test"), timeoutSeconds: webhookTestTimeoutSeconds)
   }
 }

@@ -1,3 +1,4 @@
+internal import Commands
 internal import Registry
 
 /// Tests that the sealing keys are those of the database.

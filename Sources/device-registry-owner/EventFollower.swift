@@ -1,7 +1,20 @@
+import Commands
 import DeviceRegistryClient
 import Dispatch
 import Foundation
 import Glibc
+
+extension OwnerSession {
+  func followEvents() async throws {
+    let deviceID: String? = if let name = arguments[.eventsOfDevice] { try await id(of: name) } else { nil }
+    try await EventFollower(
+      owner: owner, startsAtOldest: arguments.has(.fromStart), cursor: arguments[.after],
+      cursorFile: arguments[.cursorFile].map(CursorFile.init),
+      types: arguments[.types]?.split(separator: ",", omittingEmptySubsequences: false).map(String.init),
+      deviceID: deviceID, printsJSON: arguments[.eventOutput] == "json"
+    ).run()
+  }
+}
 
 /// Prints an owner's events until a signal ends it.
 struct EventFollower {

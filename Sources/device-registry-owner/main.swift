@@ -1,4 +1,7 @@
+import Foundation
 import Glibc
 
-// `device-registry events` and `device-registry webhooks` have parsed the arguments and pass them by position.
-await exit(OwnerProgram.run(Array(CommandLine.arguments.dropFirst())))
+// `device-registry` starts this program with its own arguments.
+signal(SIGPIPE, SIG_DFL)
+await exit(
+  OwnerProgram.run(Array(CommandLine.arguments.dropFirst()), environment: ProcessInfo.processInfo.environment))

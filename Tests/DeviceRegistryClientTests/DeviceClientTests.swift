@@ -33,6 +33,9 @@ func pollReply(_ ids: [String], payload: String = #"{"symbol":"EURUSD"}"#, field
 
 let deviceJSON = """
   "id":"\(StandInDevices.id)","client_id":"alice","device_name":"EA-Main","is_active":true,"revoked":false,\
+  "status":"active","status_reason":null,"suspended_until":null,"expires_at":null,"labels":{"role":"primary"},\
+  "groups":["live"],"online":true,"trading_mode":{"mode":"halted","version":2,"reason":"news",\
+  "since":"2029-01-01T00:00:00.000Z","confirmed_version":1,"confirmed_at":"2029-01-01T00:00:00.000Z"},\
   "last_poll":null,"last_ack":"2030-01-01T00:00:00.123Z","last_seen":null,"created_at":"2029-01-01T00:00:00.000Z",\
   "updated_at":"2029-01-01T00:00:00.000Z","later":{"more":[1,2]}
   """

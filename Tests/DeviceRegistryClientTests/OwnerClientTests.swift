@@ -91,15 +91,21 @@ struct OwnerClientTests {
     }
     let client = try ownerClient(registry)
     let id = StandInDevices.id
-    #expect(try await client.device(id.uppercased()).name == "EA-Main")
+    let device = try await client.device(id.uppercased())
+    #expect(device.name == "EA-Main" && device.status == .active && device.isOnline && device.isActive)
+    #expect(device.labels == ["role": "primary"] && device.groups == ["live"] && device.expiresAt == nil)
+    #expect(device.tradingMode.mode == .halted && device.tradingMode.version == 2)
+    #expect(!device.tradingMode.isConfirmed && device.tradingMode.reason == "news")
     #expect(try await client.rename(id, to: "EA").id == id)
     try await client.revoke(id)
+    try await client.revoke(id, reason: "sold")
     #expect(try await client.rotate(id).graceExpiresAt == Date(timeIntervalSince1970: 1_893_542_400))
     _ = try await client.rotate(id, graceSeconds: 0)
     let path = "/api/v1/devices/\(id)"
     #expect(
       registry.received.map { "\($0.method) \($0.target) \(String(decoding: $0.body, as: UTF8.self))" } == [
-        "GET \(path) ", #"PATCH \#(path) {"device_name":"EA"}"#, "POST \(path)/revoke ", "POST \(path)/rotate ",
+        "GET \(path) ", #"PATCH \#(path) {"device_name":"EA"}"#, "POST \(path)/revoke ",
+        #"POST \#(path)/revoke {"reason":"sold"}"#, "POST \(path)/rotate ",
         #"POST \#(path)/rotate {"grace_seconds":0}"#,
       ])
     #expect(

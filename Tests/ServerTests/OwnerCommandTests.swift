@@ -12,32 +12,46 @@ struct OwnerCommandTests {
   }
 
   @Test(arguments: [
-    ("events", ["follow", "--after", "--from-start", "--cursor-file", "--types", "--device", "--output"]),
-    ("webhooks", ["list", "create", "show", "test", "delete", "enable", "--secret-file", "--types"]),
+    ("events follow", ["--after", "--from-start", "--cursor-file", "--types", "--device", "--output"]),
+    ("webhooks create", ["RECEIVER", "--secret-file", "--types"]),
+    ("devices register", ["NAME", "--secret-file", "--show-secret", "examples:"]),
+    ("signals send", ["DEVICE...", "--payload", "--payload-file", "--all", "--ttl", "examples:"]),
   ])
   func `help`(command: String, words: [String]) async throws {
-    let help = try await Program.run([command, "--help"])
+    let path = command.split(separator: " ").map(String.init)
+    let help = try await Program.run(path + ["--help"])
     #expect(help.status == 0)
     let common = ["--token-file", "DEVICE_REGISTRY_TOKEN_FILE", "--url", "DEVICE_REGISTRY_URL", "--ca-file"]
     for word in words + common { #expect(help.output.contains(word)) }
-    #expect(try await Program.run(["--help"]).output.contains("\n  \(command) "))
+    #expect(help.output.split(separator: "\n").allSatisfy { $0.count <= 120 })
+    #expect(try await Program.run([path[0], "--help"]).output.contains("\n  \(path[1]) "))
+    #expect(try await Program.run(["--help"]).output.contains("\n  \(path[0]) "))
   }
 
   @Test(arguments: [
-    (["events"], "missing argument follow; usage: "), (["events", "lead"], "must be follow; usage: "),
+    (["events"], "missing argument follow; see "), (["events", "lead"], "must be followed by follow"),
     (["events", "follow"], "missing option --token-file, or DEVICE_REGISTRY_TOKEN_FILE"),
     (["events", "follow", "now"], "argument too many"),
-    (["events", "follow", "--after", "a", "--from-start"], "exclude each other"),
+    (["events", "follow", "--after", "a", "--from-start", "--token-file", "t"], "exclude each other"),
     (["events", "follow", "--output", "xml"], "--output must be text or json"),
     (["events", "follow", "--types="], "--types must not be empty"),
     (["events", "follow", "--token", "hunter2"], "Unknown option --token; see --help"),
-    (["webhooks"], "missing argument list, create, show, test, delete or enable; usage: "),
-    (["webhooks", "fly"], "must be list, create"), (["webhooks", "list"], "--token-file"),
+    (["webhooks"], "missing argument list, create, show, test, delete or enable; see "),
+    (["webhooks", "fly"], "must be followed by list, create"), (["webhooks", "list"], "--token-file"),
     (["webhooks", "show"], "missing argument ID; usage: "),
     (["webhooks", "create"], "missing argument RECEIVER; usage: "),
     (["webhooks", "create", "https://example.com/"], "missing option --secret-file"),
     (["webhooks", "list", "--types", "a"], "Unknown option --types"),
     (["webhook", "list"], "device-registry webhooks"),
+    (["devices", "rename", "a"], "missing argument NEW_NAME"),
+    (["devices", "revoke"], "missing argument DEVICE"),
+    (["devices", "list", "--output", "xml"], "--output must be table, json or csv"),
+    (["devices", "rotate", "a", "--grace", "86401"], "--grace must be a whole number from 0 to 86400"),
+    (
+      ["devices", "register", "a", "--secret-file", "f", "--show-secret", "--token-file", "t"],
+      "exclude each other"
+    ),
+    (["completion", "tcsh"], "SHELL must be bash, zsh or fish"), (["completion"], "missing argument SHELL"),
   ])
   func `name what is wrong, and exit with 2`(arguments: [String], what: String) async throws {
     let result = try await Program.run(arguments)
@@ -47,7 +61,7 @@ struct OwnerCommandTests {
   }
 
   @Test(arguments: [
-    (["events", "follow", "--device", "x"], "id must be a UUID"),
+    (["signals", "show", "x"], "id must be a UUID"), (["signals", "send", "a"], "--payload JSON is missing"),
     (["webhooks", "show", "x"], "id must be a UUID"),
     (["webhooks", "list", "--url", "http://registry.example.com"], "plain HTTP"),
     (
@@ -219,7 +233,7 @@ extension DeviceRegistry {
         func run(_ arguments: String...) async throws -> Program.Result {
           try await Program.run(["webhooks"] + arguments + place)
         }
-        #expect(try await run("list").output == "")
+        #expect(try await run("list").output == "ID  STATUS  URL  TYPES  DESCRIPTION\n")
         let secret = "\(directory.path)/secret"
         let created = try await run(
           "create", receiver.url(), "--secret-file", secret, "--types", "device.*,signal.created",
@@ -232,7 +246,9 @@ extension DeviceRegistry {
         let text = try String(contentsOfFile: secret, encoding: .utf8)
         #expect(text.hasPrefix("whsec_") && text.hasSuffix("\n") && text.split(separator: "\n").count == 1)
         #expect(
-          try await run("list").output == "\(id)\tactive\t\(receiver.url())\tdevice.*,signal.created\n")
+          try await run("list", "--output", "csv").output
+            == "id,status,url,types,description\r\n"
+            + "\(id),active,\(receiver.url()),\"device.*,signal.created\",chat\r\n")
         let again = try await run("create", receiver.url(), "--secret-file", secret)
         #expect(again.status == 2 && again.errors.contains("it exists"))
 
@@ -243,7 +259,7 @@ extension DeviceRegistry {
         #expect(tested.status == 0 && tested.output.contains(#""delivered":true"#), "\(tested.errors)")
         #expect(receiver.received.contains { $0.text.contains("webhook.test") })
         _ = try await registry.ask("PATCH", "/api/v1/webhooks/\(id)", as: owner, json: ["enabled": false])
-        #expect(try await run("list").output.contains("\tdisabled\t"))
+        #expect(try await run("list").output.contains("  disabled  "))
         let enabled = try await run("enable", id)
         #expect(enabled.status == 0 && enabled.output.contains(#""status":"active""#), "\(enabled.errors)")
         #expect(try await run("delete", id).output == "deleted \(id)\n")

@@ -114,6 +114,12 @@ signal() { owner "$api/signals" -H 'Content-Type: application/json' -d '{"payloa
 signal >signal.id
 as_device EA-Polls poll --wait 20 | grep "$(cat signal.id)" >/dev/null
 
+step "the owner's commands work, and shells complete them"
+(umask 077; echo "$TOKEN" >token)
+device-registry devices list --token-file token --output csv | grep '^EA-Polls,active,' >/dev/null
+bash -c '. /usr/share/bash-completion/completions/device-registry; complete -p device-registry' >/dev/null
+[ -s /usr/share/zsh/vendor-completions/_device-registry ] && [ -s /usr/share/fish/vendor_completions.d/device-registry.fish ]
+
 step "the sealing key is changed, as on the page"
 cp /etc/device-registry/sealing-key sealing-key
 try_page "a new sealing key" | grep "^all secrets in the database are sealed with the key" >/dev/null

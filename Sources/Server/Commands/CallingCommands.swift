@@ -1,7 +1,6 @@
 internal import Glibc
 
-// What the commands share that call a registry: they parse their arguments, and a program that is built on the client
-// library does the rest.
+// What the commands share that call a registry: a program that is built on the client library runs them.
 
 /// The options that say which registry is called.
 enum CalledRegistry {
@@ -26,30 +25,6 @@ enum CalledRegistry {
       arguments.value(of: url) ?? environment.text(urlVariable) ?? defaultURL,
       arguments.has(insecureHTTP) ? "insecure" : "secure", arguments.value(of: caFile) ?? "",
     ]
-  }
-}
-
-/// The options of a command that calls a registry as an owner.
-enum CallingOwner {
-  static let flags = CalledRegistry.flags + [tokenFile]
-  static let switches = CalledRegistry.switches
-  static let rows =
-    [
-      (
-        "\(tokenFile), \(tokenFileVariable)",
-        "file with a token; only its owner may have access to it. It is read before each request"
-      ), CalledRegistry.urlRow,
-    ] + CalledRegistry.connectionRows
-
-  private static let tokenFile = "--token-file"
-  private static let tokenFileVariable = "DEVICE_REGISTRY_TOKEN_FILE"
-
-  /// The registry and the token's file, for the program.
-  static func words(_ arguments: Arguments, _ environment: [String: String]) throws(UsageError) -> [String] {
-    guard let file = arguments.value(of: tokenFile) ?? environment.text(tokenFileVariable), !file.isEmpty else {
-      throw UsageError("missing option \(tokenFile), or \(tokenFileVariable): the file with your token")
-    }
-    return CalledRegistry.words(arguments, environment) + [file]
   }
 }
 

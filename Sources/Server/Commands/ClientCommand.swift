@@ -1,3 +1,4 @@
+internal import Commands
 internal import API
 internal import EventLoop
 internal import Observability

@@ -1,9 +1,10 @@
+internal import Commands
 internal import EventLoop
 internal import Glibc
 
 /// The commands of `device-registry`.
 enum Command: String, CaseIterable {
-  case serve, migrate, client, token, seal, events, webhooks, webhook, device
+  case serve, migrate, client, token, seal, webhook, device, completion
 
   var summary: String {
     switch self {
@@ -12,10 +13,9 @@ enum Command: String, CaseIterable {
     case .client: "add, list or remove clients"
     case .seal: "seal the secrets in the database, or change the key"
     case .token: "print a JWT signed with JWT_SECRET"
-    case .events: "print a client's events as they happen"
-    case .webhooks: "list, create, test, delete or enable a client's webhooks"
     case .webhook: "receive a webhook's deliveries and print them, to try it"
     case .device: "call the registry as a device: whoami, poll or ack"
+    case .completion: "print a script that completes commands in bash, zsh or fish"
     }
   }
 
@@ -26,12 +26,14 @@ enum Command: String, CaseIterable {
     case .client: ClientCommand.help
     case .token: TokenCommand.help
     case .seal: SealCommand.help
-    case .events: EventsCommand.help
-    case .webhooks: WebhooksCommand.help
     case .webhook: WebhookCommand.help
     case .device: DeviceCommand.help
+    case .completion: ""
     }
   }
+
+  /// For completion.
+  var row: CommandRow { self == .completion ? CompletionCommand.row : CommandRow(nil, summary) }
 
   func run(_ arguments: [String], environment: [String: String]) async throws {
     switch self {
@@ -40,10 +42,9 @@ enum Command: String, CaseIterable {
     case .client: try await ClientCommand.run(arguments, environment: environment)
     case .token: try await TokenCommand.run(arguments, environment: environment)
     case .seal: try await SealCommand.run(arguments, environment: environment)
-    case .events: try EventsCommand.run(arguments, environment: environment)
-    case .webhooks: try WebhooksCommand.run(arguments, environment: environment)
     case .webhook: try await WebhookCommand.run(arguments, environment: environment)
     case .device: try DeviceCommand.run(arguments, environment: environment)
+    case .completion: try CompletionCommand.run(arguments)
     }
   }
 }
@@ -65,12 +66,15 @@ public enum CommandLineInterface {
       case let flag? where flag.hasPrefix("-"):
         // The message does not repeat the flag, which may contain a secret.
         throw UsageError("the command comes first; device-registry --help lists the commands")
+      case let name? where OwnerSubject(rawValue: name) != nil:
+        ProcessSettings.apply()
+        try NeighbourProgram.owner.run(arguments)
       case let name?:
         guard let command = Command(rawValue: name) else {
           throw UsageError("there is no command \(name); device-registry --help lists the commands")
         }
         let rest = Array(arguments.dropFirst())
-        if rest.contains("--help") || rest.contains("-h") {
+        if rest.contains("--help") || rest.contains("-h"), command != .completion {
           print(command.help)
         } else {
           ProcessSettings.apply()
@@ -92,10 +96,14 @@ public enum CommandLineInterface {
 
     usage: device-registry COMMAND [--FLAG VALUE ...]
 
-    \(columns(Command.allCases.map { ($0.rawValue, $0.summary) }))
+    \(columns(subjects.map { ($0.name, $0.summary) }))
 
     device-registry COMMAND --help describes a command; --version prints the version.
     """
+
+  /// Everything that the first argument may be.
+  static let subjects =
+    Command.allCases.map { Subject($0.rawValue, $0.summary, commands: [$0.row]) } + OwnerCommand.subjects
 
   /// Lines of two columns.
   static func columns(_ rows: [(String, String)]) -> String {

@@ -1,3 +1,5 @@
+internal import Commands
+
 /// Calls a registry as a device. Replaces this process with the program `device-registry-device`.
 enum DeviceCommand {
   static let usage =

@@ -1,3 +1,4 @@
+internal import Commands
 internal import Crypto
 private import Glibc
 internal import Registry

@@ -1,3 +1,4 @@
+internal import Commands
 internal import EventLoop
 internal import Glibc
 internal import HTTP

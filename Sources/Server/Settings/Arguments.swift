@@ -1,3 +1,5 @@
+internal import Commands
+
 /// The arguments after a command, split into `--flag value`, `--flag=value` and plain words.
 struct Arguments {
   private(set) var words: [String] = []

@@ -1,3 +1,4 @@
+public import Commands
 public import API
 internal import EventLoop
 internal import FoundationEssentials

@@ -1,3 +1,4 @@
+internal import Commands
 internal import Encoding
 internal import JSON
 public import JSONWebToken

@@ -1,3 +1,5 @@
+internal import Commands
+
 /// A setting of the service: a flag, or the environment variable of the same name. The flag takes precedence.
 public enum Setting: String, CaseIterable, Sendable {
   case listen = "LISTEN"
@@ -204,13 +206,9 @@ public enum Setting: String, CaseIterable, Sendable {
   }
 }
 
-/// A wrong or missing setting or argument. The text says what is wrong and what to do. Exit status 2.
-public struct UsageError: Error, Hashable, Sendable, CustomStringConvertible {
-  public let description: String
-
-  init(_ description: String) { self.description = description }
-
+extension UsageError {
+  /// A wrong or missing setting. The text says what is wrong and what to do.
   init(_ setting: Setting, _ problem: String) {
-    description = "\(setting.rawValue) (\(setting.flag)): \(problem)"
+    self.init("\(setting.rawValue) (\(setting.flag)): \(problem)")
   }
 }

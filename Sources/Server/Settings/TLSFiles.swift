@@ -1,3 +1,4 @@
+internal import Commands
 internal import HTTP
 
 /// The paths of the certificate and its private key. The service reads both at start and on SIGHUP.

@@ -1,0 +1,240 @@
+/// The commands that call a registry as an owner: those of the program `device-registry-owner`.
+public enum OwnerCommand: String, CaseIterable, Sendable {
+  case devicesList = "devices list"
+  case devicesShow = "devices show"
+  case devicesRegister = "devices register"
+  case devicesRename = "devices rename"
+  case devicesRevoke = "devices revoke"
+  case devicesRotate = "devices rotate"
+  case signalsSend = "signals send"
+  case signalsList = "signals list"
+  case signalsShow = "signals show"
+  case eventsFollow = "events follow"
+  case webhooksList = "webhooks list"
+  case webhooksCreate = "webhooks create"
+  case webhooksShow = "webhooks show"
+  case webhooksTest = "webhooks test"
+  case webhooksDelete = "webhooks delete"
+  case webhooksEnable = "webhooks enable"
+
+  /// The table of these commands.
+  public static let subjects = OwnerSubject.allCases.map { subject in
+    Subject(
+      subject.rawValue, subject.summary, details: subject.details,
+      commands: allCases.filter { $0.subject == subject }.map(\.row))
+  }
+
+  /// Reads the arguments after the program's name.
+  public static func parse(_ arguments: [String], environment: [String: String]) throws(UsageError)
+    -> OwnerInvocation
+  {
+    let table = CommandTable(program: "device-registry", subjects: subjects)
+    switch try table.parse(arguments, environment: environment) {
+    case .help(let text): return .help(text)
+    case .command(let subject, let row, let parsed):
+      guard let command = OwnerCommand(rawValue: "\(subject.name) \(row.name ?? "")") else {
+        throw UsageError("there is no command \(subject.name)")
+      }
+      return .command(command, parsed)
+    }
+  }
+
+  private var words: (subject: String, name: String) {
+    let words = rawValue.split(separator: " ")
+    return (String(words[0]), String(words[1]))
+  }
+
+  private var subject: OwnerSubject? { OwnerSubject(rawValue: words.subject) }
+
+  /// What the program needs to find the registry, and how it prints.
+  private func row(
+    _ summary: String, details: String = "", _ arguments: [Argument] = [], _ options: [Option] = [],
+    alternatives: [[Option]] = [], examples: [String]
+  ) -> CommandRow {
+    CommandRow(
+      words.name, summary, details: details, arguments: arguments, options: options + Option.connection,
+      alternatives: alternatives, examples: examples)
+  }
+
+  private var row: CommandRow {
+    switch self {
+    case .devicesList:
+      row("list devices, oldest first", [], [.output], examples: ["", "--output csv"])
+    case .devicesShow:
+      row("show a device", [.device], [.output], examples: ["EA-7", "EA-7 --output json"])
+    case .devicesRegister:
+      row(
+        "register a device and keep its secret", details: Self.secretDetails,
+        [Argument("NAME", "the name of the new device; unique among your devices that are not revoked")],
+        [.secretFile, .showSecret, .output], alternatives: [[.secretFile, .showSecret]],
+        examples: ["EA-7 --secret-file EA-7.secret"])
+    case .devicesRename:
+      row(
+        "rename a device", [.device, Argument("NEW_NAME", "its new name")], [.output],
+        examples: ["EA-7 'EA-7 London'"])
+    case .devicesRevoke:
+      row(
+        "revoke devices: they are refused forever",
+        details: "Asks first: a device that is revoked cannot be used again.", [.devices], [.reason, .yes],
+        examples: ["EA-7 --reason 'contract ended'", "EA-7 EA-8 --yes"])
+    case .devicesRotate:
+      row(
+        "give a device a new secret",
+        details: Self.secretDetails
+          + " The old secret works until the new one is first used, or until the grace ends.",
+        [.device],
+        [.secretFile, .showSecret, .grace, .reason, .output], alternatives: [[.secretFile, .showSecret]],
+        examples: ["EA-7 --secret-file EA-7.secret.new", "EA-7 --grace 0 --secret-file EA-7.secret.new"])
+    case .signalsSend:
+      row(
+        "send a signal to devices",
+        details: "Prints the signal's id. To all devices, or to those that are named.",
+        [.optionalDevices],
+        [.payload, .payloadFile, .all, .ttl, .output], alternatives: [[.payload, .payloadFile]],
+        examples: [
+          #"--all --payload '{"symbol": "EURUSD", "side": "buy"}'"#, "EA-7 EA-8 --payload-file order.json",
+        ])
+    case .signalsList: row("list signals, newest first", [], [.output], examples: ["", "--output csv"])
+    case .signalsShow:
+      row(
+        "show a signal and what each device did with it", [.id("the signal's id")], [.output],
+        examples: ["01a20a5b-1476-7edc-b467-b5e73ebe5877"])
+    case .eventsFollow:
+      row(
+        "print events as they happen",
+        details:
+          "Ends with SIGINT (Ctrl-C) or SIGTERM, and prints the cursor to continue at to standard error. Retries "
+          + "when the registry cannot be reached. The events that were printed last may be printed again if the program is "
+          + "killed before it stores their cursor.", [],
+        [.after, .fromStart, .cursorFile, .types, .eventsOfDevice, .eventOutput],
+        alternatives: [[.after, .fromStart]],
+        examples: [
+          "", "--from-start --types 'device.*' --output json", "--from-start --cursor-file events.cursor",
+        ])
+    case .webhooksList: row("list webhooks", [], [.output], examples: [""])
+    case .webhooksCreate:
+      row(
+        "create a webhook that posts events to a URL", details: "Prints its id.",
+        [Argument("RECEIVER", "the URL, which begins with https://")],
+        [.webhookSecretFile, .types, .description],
+        examples: ["https://example.com/hook --secret-file webhook-secret --types 'device.*'"])
+    case .webhooksShow: row("print a webhook as JSON", [.webhook], examples: [Self.someID])
+    case .webhooksTest:
+      row(
+        "post a test event, and print what the receiver answered as JSON",
+        details: "The exit status is 1 if the receiver did not accept it.", [.webhook], examples: [Self.someID])
+    case .webhooksDelete: row("delete a webhook", [.webhook], examples: [Self.someID])
+    case .webhooksEnable:
+      row(
+        "continue a disabled webhook after the last delivered event", [.webhook], examples: [Self.someID])
+    }
+  }
+
+  private static let someID = "01a20a5b-1476-7edc-b467-b5e73ebe5877"
+  private static let secretDetails =
+    "The registry shows the secret this once. It is written to a new file that only you can read, or printed."
+}
+
+/// What the commands are about.
+public enum OwnerSubject: String, CaseIterable, Sendable {
+  case devices, signals, events, webhooks
+
+  public var summary: String {
+    switch self {
+    case .devices: "find, register and change a client's devices"
+    case .signals: "send signals to a client's devices, and see what became of them"
+    case .events: "print a client's events as they happen"
+    case .webhooks: "list, create, test, delete or enable a client's webhooks"
+    }
+  }
+
+  var details: String {
+    switch self {
+    case .devices: "A device is named by its id or its name." + Self.exitStatus
+    case .signals, .events: Self.exitStatus
+    case .webhooks:
+      "Webhooks are URLs to which the registry posts events. docs/webhooks.md describes how to receive them, and "
+        + "device-registry webhook listen is a receiver to try them." + Self.exitStatus
+    }
+  }
+
+  /// As `ExitStatus` of the program has it.
+  private static let exitStatus =
+    " The exit status is 0 for success; 1 if the registry refused or cannot be reached; 2 for a wrong argument, before "
+    + "anything was sent; 3 if you did not confirm, or there is no terminal to ask on."
+}
+
+/// What an owner's command line asks for.
+public enum OwnerInvocation: Sendable {
+  case help(String)
+  case command(OwnerCommand, ParsedArguments)
+}
+
+// MARK: - Options and arguments of several commands
+
+extension Option {
+  public static let tokenFile = Option(
+    "--token-file", "FILE",
+    "file with a token; only its owner may have access to it. It is read before each request",
+    value: .file, variable: "DEVICE_REGISTRY_TOKEN_FILE", isRequired: true)
+  public static let url = Option(
+    "--url", "URL", "the registry's scheme, host and port (default: http://localhost:8000)",
+    variable: "DEVICE_REGISTRY_URL")
+  public static let caFile = Option(
+    "--ca-file", "FILE",
+    "PEM certificates to trust instead of the system's (default: the file in SSL_CERT_FILE)",
+    value: .file)
+  public static let insecureHTTP = Option(
+    switch: "--insecure-http", "allow plain HTTP to another machine, which others on the network can read")
+  static let connection = [tokenFile, url, caFile, insecureHTTP]
+
+  public static let output = Option(
+    "--output", "FORMAT",
+    "a table for people (default), or all values for programs: what the registry answered, or a spreadsheet",
+    value: .oneOf(["table", "json", "csv"]))
+  public static let yes = Option(switch: "--yes", "do not ask")
+  public static let reason = Option("--reason", "TEXT", "why, at most 200 characters; its event keeps it")
+  public static let secretFile = Option(
+    "--secret-file", "FILE", "a new file for the secret, with mode 0600", value: .file)
+  public static let showSecret = Option(switch: "--show-secret", "print the secret instead")
+  public static let all = Option(switch: "--all", "all devices that are not revoked")
+  public static let grace = Option(
+    "--grace", "SECONDS", "how long the old secret still works, 0 to 86400 (default: a day)",
+    value: .number(0...86_400))
+
+  public static let payload = Option("--payload", "JSON", "the content, a JSON object of at most 16 KiB")
+  public static let payloadFile = Option(
+    "--payload-file", "FILE", "a file with the content; - reads it from standard input", value: .file)
+  public static let ttl = Option(
+    "--ttl", "SECONDS", "how long it is delivered, 1 to 604800 (default: 3600)", value: .number(1...604_800))
+
+  public static let after = Option(
+    "--after", "CURSOR", "begin after this cursor (default: with what happens from now on)")
+  public static let fromStart = Option(switch: "--from-start", "begin with the oldest event that is kept")
+  public static let cursorFile = Option(
+    "--cursor-file", "FILE",
+    "continue where this file says, if it exists, and store the cursor there after each page", value: .file)
+  public static let types = Option(
+    "--types", "TYPES", "types separated by commas; 'device.*' means all types of devices (default: all)")
+  public static let eventsOfDevice = Option("--device", "DEVICE", "only events of this device, by name or id")
+  public static let eventOutput = Option(
+    "--output", "FORMAT",
+    "time, type, device, actor and changes, separated by tabs (default), or one event per line as GET /api/v1/events has it",
+    value: .oneOf(["text", "json"]))
+
+  public static let webhookSecretFile = Option(
+    "--secret-file", "FILE",
+    "a new file for the webhook's secret, which verifies deliveries and is not shown again", value: .file,
+    isRequired: true)
+  public static let description = Option("--description", "TEXT", "a text that it is listed with")
+}
+
+extension Argument {
+  static let device = Argument("DEVICE", "the device's name or id")
+  static let devices = Argument("DEVICE", "names or ids of devices", isRepeatable: true)
+  static let optionalDevices = Argument(
+    "DEVICE", "names or ids of devices", isRequired: false, isRepeatable: true)
+  static let webhook = id("the webhook's id")
+
+  static func id(_ meaning: String) -> Argument { Argument("ID", meaning) }
+}

@@ -1,0 +1,190 @@
+import Commands
+import DeviceRegistryClient
+import Foundation
+
+// The commands on devices.
+
+extension OwnerSession {
+  func listDevices() async throws { try await output.print(owner.devices(), Device.columns) }
+
+  func showDevice() async throws {
+    let (device, json) = try await owner.answer(to: .device(id(of: arguments.words[0])))
+    try output.print(one: device, json: json, Device.details)
+  }
+
+  func registerDevice() async throws {
+    try await keepSecret {
+      try await owner.answer(to: .register(name: arguments.words[0]), idempotencyKey: UUID().uuidString)
+    }
+  }
+
+  func renameDevice() async throws {
+    let id = try await id(of: arguments.words[0])
+    let (device, json) = try await owner.answer(to: .rename(id, to: arguments.words[1]))
+    try output.print(one: device, json: json, Device.details)
+  }
+
+  func revokeDevices() async throws {
+    let names = arguments.words
+    let ids = try await ids(of: names)
+    try confirm(
+      names.count == 1 ? "Revoke \(names[0]) forever?" : "Revoke \(names.count) devices forever?")
+    for (id, name) in zip(ids, names) {
+      try await owner.revoke(id, reason: arguments[.reason])
+      try Terminal.printFields(["revoked \(name)"])
+    }
+  }
+
+  func rotateSecret() async throws {
+    let id = try await id(of: arguments.words[0])
+    try await keepSecret {
+      try await owner.answer(
+        to: .rotate(id, graceSeconds: arguments.number(.grace), reason: arguments[.reason]),
+        idempotencyKey: UUID().uuidString)
+    }
+  }
+
+  // MARK: Secrets
+
+  /// Gets a secret and stores it in a new file, or prints it. Prints the device, or its id in place of a table.
+  private func keepSecret(
+    _ request: () async throws -> (value: RegisteredDevice, json: Data)
+  ) async throws {
+    guard let path = arguments[.secretFile] else {
+      guard arguments.has(.showSecret) else {
+        throw UsageError(
+          "\(Option.secretFile.name) FILE is missing: where to keep the secret, which is shown only once; "
+            + "\(Option.showSecret.name) prints it")
+      }
+      let (registered, json) = try await request()
+      try output.print(one: registered, json: json, RegisteredDevice.columns)
+      return
+    }
+    let file = try NewSecretFile(path, option: .secretFile)
+    let (registered, json): (RegisteredDevice, Data)
+    do {
+      (registered, json) = try await request()
+    } catch {
+      file.remove()
+      throw error
+    }
+    let id = registered.device.id
+    try file.write(
+      registered.secret, ifLost: "the secret is lost; device-registry devices rotate \(id) makes another one")
+    switch output.format {
+    case .table: try Terminal.printFields([id])
+    case .csv: try output.print([registered.device], json: [], Device.columns)
+    case .json: try Terminal.print(try Self.withoutSecret(json))
+    }
+  }
+
+  private static func withoutSecret(_ json: Data) throws -> Data {
+    guard var members = try JSONSerialization.jsonObject(with: json) as? [String: Any] else { return Data() }
+    for name in ["secret", "hmac_key_hash"] { members[name] = nil }
+    return try JSONSerialization.data(withJSONObject: members, options: [.sortedKeys, .withoutEscapingSlashes])
+  }
+
+  // MARK: Names
+
+  /// The names of devices, by id.
+  func names(of ids: Set<String>) async throws -> [String: String] {
+    var names: [String: String] = [:]
+    for try await device in owner.devices() where ids.contains(device.id) {
+      names[device.id] = device.name
+      if names.count == ids.count { break }
+    }
+    return names
+  }
+
+  /// The id of a device that is named by its id or its name.
+  func id(of name: String) async throws -> String { try await ids(of: [name])[0] }
+
+  /// The ids of devices that are named by their ids or their names, in the same order.
+  ///
+  /// A name means the device that is not revoked; if all devices with this name are revoked, there must be one.
+  func ids(of names: [String]) async throws -> [String] {
+    let wanted = Set(names.filter { UUID(uuidString: $0) == nil }.map(\.precomposedStringWithCanonicalMapping))
+    var found: [String: [Device]] = [:]
+    if !wanted.isEmpty {
+      try await owner.devices().forEachPage { devices, _ in
+        for device in devices where wanted.contains(device.name) {
+          found[device.name, default: []].append(device)
+        }
+      }
+    }
+    return try names.map { name in
+      guard UUID(uuidString: name) == nil else { return name.lowercased() }
+      let devices = found[name.precomposedStringWithCanonicalMapping] ?? []
+      if let device = devices.first(where: { !$0.isRevoked }) { return device.id }
+      switch devices.count {
+      case 0: throw Failure("you have no device named \(Terminal.withoutControls(name))")
+      case 1: return devices[0].id
+      default:
+        throw Failure(
+          "\(devices.count) revoked devices were named \(Terminal.withoutControls(name)); use an id: "
+            + devices.prefix(5).map(\.id).joined(separator: ", "))
+      }
+    }
+  }
+}
+
+extension Device {
+  /// Of lists.
+  static let columns: [Column<Device>] = [
+    Column("name", isFlexible: true) { .text($0.name) },
+    Column("status") { .painted($0.status.rawValue, $0.status.color) },
+    Column("mode") { .painted($0.tradingMode.text, $0.tradingMode.color) },
+    Column("online") { .flag($0.isOnline) },
+    Column("last_seen") { .time($0.lastSeen) },
+    Column("groups", isFlexible: true, leavesOut: 3) { .words($0.groups) },
+    Column("labels", isFlexible: true, leavesOut: 2) { .words($0.labelTexts) },
+    Column("expires_at", leavesOut: 1) { .time($0.expiresAt) },
+    Column("created_at", leavesOut: 0) { .time($0.createdAt) },
+    Column("id", leavesOut: 4) { .text($0.id) },
+  ]
+
+  /// Of one device.
+  static let details: [Column<Device>] =
+    columns + [
+      Column("status_reason") { .text($0.statusReason) },
+      Column("suspended_until") { .time($0.suspendedUntil) },
+      Column("mode_reason") { .text($0.tradingMode.reason) },
+      Column("mode_confirmed_at") { .time($0.tradingMode.isConfirmed ? $0.tradingMode.confirmedAt : nil) },
+      Column("last_poll") { .time($0.lastPoll) },
+      Column("last_ack") { .time($0.lastAck) },
+      Column("updated_at") { .time($0.updatedAt) },
+    ]
+
+  /// As options have them.
+  var labelTexts: [String] { labels.sorted { $0.key < $1.key }.map { "\($0.key):\($0.value)" } }
+}
+
+extension Device.Status {
+  fileprivate var color: Cell.Color {
+    switch self {
+    case .active: .green
+    case .suspended, .expired: .yellow
+    case .revoked: .red
+    }
+  }
+}
+
+extension TradingMode {
+  /// The mode, with a question mark until the device confirms a change.
+  fileprivate var text: String { mode.rawValue + (isConfirmed || version == 1 ? "" : "?") }
+
+  fileprivate var color: Cell.Color? {
+    switch mode {
+    case .normal: nil
+    case .closeOnly: .yellow
+    case .halted: .red
+    }
+  }
+}
+
+extension RegisteredDevice {
+  fileprivate static let columns: [Column<RegisteredDevice>] = [
+    Column("id") { .text($0.device.id) }, Column("name") { .text($0.device.name) },
+    Column("secret") { .text($0.secret) },
+  ]
+}
