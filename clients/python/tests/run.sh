@@ -20,4 +20,4 @@ export PYTHONPATH=$PWD/src PYTHONDONTWRITEBYTECODE=1
 ruff check --no-cache --quiet .
 ruff format --no-cache --check --quiet .
 mypy --no-error-summary --cache-dir "$environment/mypy"
-pytest --quiet "$@"
+pytest --quiet --numprocesses "${PYTEST_PROCESSES:-2}" "$@"
