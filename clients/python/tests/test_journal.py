@@ -172,6 +172,23 @@ def test_orders_are_placed_once_and_acknowledged(
     assert (delivery.status, delivery.error) == ("failed", "state unknown after a restart")
 
 
+def test_what_the_registry_would_refuse_is_shortened(device: DeviceClient, owner: OwnerClient, tmp_path: Path) -> None:
+    """Or the acknowledgement would be refused, again after each restart."""
+    sent = [owner.send({}, all=True).id for _ in range(40)]
+    with Journal(tmp_path / "journal", device.id) as journal:
+        signals = journal.see(device.poll(max=100).signals)
+        for signal in signals:
+            order = journal.begin(signal)
+            assert order is not None
+            order._finish("failed", "9" * 100, "\x01\0\ud800" * 1000)
+        last = owner.send({}, all=True)
+        assert next(device.orders(journal, max=100)).id == last.id
+        assert journal.unacknowledged(100) == []
+    (delivery,) = owner.signal(sent[-1]).deliveries
+    assert (delivery.status, delivery.broker_ticket) == ("failed", "9" * 64)
+    assert delivery.error == ("\x01 ?" * 1000)[:500]
+
+
 def test_an_order_needs_an_outcome_and_the_right_journal(device: DeviceClient, owner: OwnerClient, tmp_path: Path) -> None:
     owner.send({}, all=True)
     owner.send({}, all=True)

@@ -9,7 +9,7 @@ import os
 import re
 import stat
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, TypeGuard
 
 from ._errors import InvalidArgument, SecretFileError
 
@@ -86,9 +86,14 @@ def _members(text: str) -> list[str]:
 def path_id(id: str) -> str:
     """An id as part of a path. Raises `InvalidArgument` if it is not a UUID, because other text could change the path."""
     lower = id.lower() if isinstance(id, str) else ""
-    if not _UUID.fullmatch(lower):
+    if not is_uuid(lower):
         raise InvalidArgument("the id must be a UUID, as the registry shows it")
     return lower
+
+
+def is_uuid(value: object) -> TypeGuard[str]:
+    """Whether a value is a UUID in lower case."""
+    return isinstance(value, str) and _UUID.fullmatch(value) is not None
 
 
 def read_secret_file(path: str | os.PathLike[str], if_exposed: str) -> str:

@@ -9,7 +9,7 @@ from datetime import datetime, timezone
 from typing import TypeVar
 
 from ._auth import AnonymousAuth, DeviceAuth
-from ._credentials import Credentials
+from ._credentials import Credentials, is_uuid
 from ._errors import InvalidArgument, JournalError, MalformedAnswer, RegistryError
 from ._journal import UNKNOWN_AFTER_RESTART, Journal, Order
 from ._messages import TIMEOUT_SECONDS, Answer, Call, json_body, query
@@ -35,6 +35,8 @@ MAXIMUM_WAIT_SECONDS = 30
 """Of a poll."""
 MAXIMUM_SIGNALS = 100
 """Of a poll, and acknowledgements of a request."""
+_JOURNAL_ACKS = 15
+"""Acknowledgements of a journal in a request: with the longest errors, they fit into a body of 64 KiB."""
 _MINIMUM_INTERVAL_SECONDS = 1.0
 """The shortest time between polls that bring nothing new. An unacknowledged signal, a second program with the same device,
 and a registry with too many parked polls make polls return at once."""
@@ -196,10 +198,12 @@ class _DeviceOperations:
                 yield from self._rest(start, result.retry_after_seconds)
 
     def _acknowledge(self, journal: Journal, on_failure: Callable[[RegistryError], object]) -> Steps[None]:
-        acks = journal.unacknowledged(MAXIMUM_SIGNALS)
-        if acks:
+        while acks := journal.unacknowledged(_JOURNAL_ACKS):
             result = yield from self._until_answered(self._ack_call(acks), _ack_result, on_failure)
-            journal.acknowledge([*result.acked, *result.unknown])
+            known = [*result.acked, *result.unknown]
+            if not {ack.signal_id for ack in acks} <= set(known):
+                raise MalformedAnswer("the answer is not what the registry sends: it says nothing of an acknowledgement")
+            journal.acknowledge(known)
 
     def _poll_call(self, wait: int, max: int) -> Call:
         check_bounds("wait", wait, 0, MAXIMUM_WAIT_SECONDS)
@@ -235,7 +239,7 @@ def _poll_result(answer: Answer) -> PollResult:
             signals.append(read(DeviceSignal, element, "signal"))
         except MalformedAnswer as error:
             id = element.get("id") if isinstance(element, dict) else None
-            unreadable.append(UnreadableSignal(id=id if isinstance(id, str) else None, reason=str(error)))
+            unreadable.append(UnreadableSignal(id=id if is_uuid(id) else None, reason=str(error)))
     return dataclasses.replace(
         result,
         signals=tuple(signals),

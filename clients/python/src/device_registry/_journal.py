@@ -21,6 +21,8 @@ UNKNOWN_AFTER_RESTART = "state unknown after a restart"
 """The error of an order that was begun before a crash, and that was not found at the broker."""
 _FORGET_AFTER = timedelta(hours=1)
 """How long after its expiry an acknowledged signal is kept: the registry never sends it again."""
+_MAXIMUM_TICKET_CHARACTERS = 64
+_MAXIMUM_ERROR_CHARACTERS = 500
 _VERSION = 1
 
 _TABLES = """
@@ -166,13 +168,16 @@ class Journal:
         return Order(self, signal) if count == 1 else None
 
     def finish(self, outcome: Acknowledgement) -> None:
-        """Writes how an order ended, or that a signal was not begun at all. Raises `JournalError` if it has an outcome."""
+        """Writes how an order ended, or that a signal was not begun at all. Raises `JournalError` if it has an outcome.
+
+        Text that the registry would refuse is shortened: or no acknowledgement would arrive.
+        """
         count = self._write(
             "UPDATE signals SET state = 'done', status = ?, broker_ticket = ?, error = ? "
             "WHERE id = ? AND state IN ('seen', 'intent')",
             outcome.status,
-            outcome.broker_ticket,
-            outcome.error,
+            _accepted(outcome.broker_ticket, _MAXIMUM_TICKET_CHARACTERS),
+            _accepted(outcome.error, _MAXIMUM_ERROR_CHARACTERS),
             outcome.signal_id,
         )
         if count != 1:
@@ -229,6 +234,11 @@ class Journal:
             raise JournalError(f"{self._path} cannot be used: {error}") from error
         except sqlite3.Error as error:
             raise JournalError(f"{self._path} cannot be used: {error}") from error
+
+
+def _accepted(text: str | None, characters: int) -> str | None:
+    """Text that the registry accepts in an acknowledgement."""
+    return None if text is None else text.encode(errors="replace").decode().replace("\0", " ")[:characters]
 
 
 def _time(seconds: object) -> datetime:
