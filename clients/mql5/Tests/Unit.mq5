@@ -292,6 +292,92 @@ void TestJournal(void)
    FileDelete(file,FILE_COMMON);
   }
 //+------------------------------------------------------------------+
+//| A crash may cut a file off at any byte                           |
+//+------------------------------------------------------------------+
+void TestCutJournal(void)
+  {
+   string file=DR_FOLDER;
+   file+="cut.journal";
+   uchar whole[],part[];
+   string ids[];
+   SJournalEntry entry;
+   FileDelete(file,FILE_COMMON);
+   ArrayResize(ids,1);
+   ids[0]=Uuid(1);
+     {
+      CSignalJournal journal;
+      journal.Open(file);
+      journal.Intent(Uuid(1),1800000000,1800000000,7,"1@x");
+      journal.Done(Uuid(1),1800000000,"placed","123","");
+      journal.Acked(ids);
+      journal.Intent(Uuid(2),1800000000,1800000000,7,"1@x");
+     }
+   Expect("the journal is there",DrReadFile(file,whole) && ArraySize(whole)>250);
+   for(int size=0; size<=ArraySize(whole); size++)
+     {
+      for(int zeros=0; zeros<2; zeros++)
+        {
+         ArrayResize(part,size+zeros*5);
+         int lines=0;
+         for(int i=0; i<size+zeros*5; i++)
+           {
+            part[i]=i<size ? whole[i] : (uchar)0;
+            if(part[i]=='\n')
+               lines++;
+           }
+         DrReplaceFile(file,part);
+         CSignalJournal journal;
+         string what="cut after "+IntegerToString(size)+" bytes";
+         Expect(what,journal.Open(file) && journal.IsUsable());
+         int expected=lines<1 ? -1 : (lines<2 ? DR_ENTRY_INTENT : (lines<3 ? DR_ENTRY_DONE : DR_ENTRY_ACKED));
+         int state=journal.Get(journal.Find(Uuid(1)),entry) ? (int)entry.state : -1;
+         Expect(what+", the first signal",state==expected);
+         Expect(what+", the second signal",(journal.Find(Uuid(2))>=0)==(lines==4));
+         Expect(what+", the next line",journal.Intent(Uuid(3),1800000000,1800000000,7,"1@x"));
+         journal.Close();
+         Expect(what+", again",journal.Open(file) && journal.IsUsable() && journal.Find(Uuid(3))>=0);
+        }
+     }
+   FileDelete(file,FILE_COMMON);
+  }
+//+------------------------------------------------------------------+
+//| Any bytes end the reader, and what it reads is JSON              |
+//+------------------------------------------------------------------+
+void TestJsonOfAnyBytes(void)
+  {
+   string seed="{\"signals\":[{\"id\":\"a\\u20ac\\n\",\"payload\":{\"v\":-1.5e2,\"t\":[true,false,null]}}],\"n\":0}";
+   ulong random=88172645463325252;
+   int read=0;
+   for(int round=0; round<5000; round++)
+     {
+      uchar bytes[];
+      DrUtf8(seed,bytes);
+      for(int change=0; change<1+round%4; change++)
+        {
+         random^=random<<13;
+         random^=random>>7;
+         random^=random<<17;
+         bytes[(int)(random%(ulong)ArraySize(bytes))]=(uchar)(random>>40);
+        }
+      CJsonReader json,inner;
+      string text="";
+      long number=0;
+      double real=0;
+      if(!json.Parse(DrText(bytes)))
+         continue;
+      read++;
+      int list=json.Member(0,"signals");
+      for(int token=json.First(list); token>=0; token=json.Next(list,token))
+        {
+         json.Text(json.Member(token,"id"),text);
+         Expect("a part of JSON is JSON: "+json.Raw(token),inner.Parse(json.Raw(token)));
+        }
+      json.GetInteger("n",number);
+      json.GetReal("n",real);
+     }
+   Expect("some were JSON: "+IntegerToString(read),read>50 && read<4900);
+  }
+//+------------------------------------------------------------------+
 //|                                                                  |
 //+------------------------------------------------------------------+
 void TestStore(void)
@@ -431,7 +517,9 @@ int OnStart(void)
    TestJson();
    TestUrls();
    TestAnswers();
+   TestJsonOfAnyBytes();
    TestJournal();
+   TestCutJournal();
    TestStore();
    Print(failures==0 ? "All unit tests passed." : IntegerToString(failures)+" unit tests failed.");
    return(failures==0 ? 0 : 1);

@@ -278,7 +278,6 @@ bool CSignalJournal::Open(const string file)
       if(!DrReadFile(file+".new",bytes))
          ArrayResize(bytes,0);
      }
-   bool cut=!found;
 //--- a power failure may leave zero bytes at the end of a file; within it they are a damage
    bool zero=false;
    for(int i=0; i<ArraySize(bytes); i++)
@@ -287,6 +286,7 @@ bool CSignalJournal::Open(const string file)
          m_is_damaged=true;
       zero=zero || bytes[i]==0;
      }
+   bool cut=zero || !found;
    int total=StringSplit(DrText(bytes),(ushort)10,lines);
    for(int i=0; i<total; i++)
      {
