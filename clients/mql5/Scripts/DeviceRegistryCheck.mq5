@@ -117,7 +117,7 @@ int OnStart(void)
    if(!Check("the address is well-formed",formed,reason))
       return(failures);
 
-   ENUM_DR_RESULT result=exchange.SendUnsigned("GET","/healthz","",CHECK_TIMEOUT);
+   ENUM_DR_RESULT result=exchange.SendUnsigned("GET","/healthz","","",CHECK_TIMEOUT);
    bool listed=Check("the address is in the list of the terminal",result!=DR_NOT_ALLOWED,WhyNotReached(exchange,result));
    if(!listed || !Check("the registry answers, and its certificate is trusted",result==DR_OK && exchange.Status()==200,
                         WhyNotReached(exchange,result)))

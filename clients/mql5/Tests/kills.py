@@ -24,8 +24,8 @@ RUN_SECONDS = 0.7
 # For each kill that counts.
 RUNS_AT_MOST = 3
 # Then the terminal starts again too, not only the program in it: its lease has to end first.
-RUNS_OF_A_TERMINAL = 20
-SETTINGS = {"INSTANCE_LEASE_SECONDS": "10", "POLL_INTERVAL_MILLISECONDS": "250"}
+RUNS_OF_A_TERMINAL = 25
+SETTINGS = {"INSTANCE_LEASE_SECONDS": "3", "POLL_INTERVAL_MILLISECONDS": "250"}
 
 
 class Trial:
@@ -39,6 +39,8 @@ class Trial:
         self.chance = random.Random(SEED + number)
         self.kills = kills
         self.points = collections.Counter()
+        self.orders = collections.Counter()
+        self.unknown = 0
         self.signals = []
         self.inputs = {"InpDevice": self.device["id"], "InpCode": self.device["secret"], "InpTimer": 5, "InpReconcile": 50}
 
@@ -52,8 +54,12 @@ class Trial:
             self.signals += [self.owner.send(self.device["id"]) for _ in range(self.chance.choice((1, 1, 2)))]
             self._kill(self.chance.randint(1, POINTS))
         terminal = Terminal(self.computer, self.registry.url, **self.inputs)
-        states = [self.owner.acknowledged(sent, self.device["id"]) for sent in self.signals]
-        terminal.stop(CHART_CHANGED)
+        try:
+            states = [self.owner.acknowledged(sent, self.device["id"]) for sent in self.signals]
+        except AssertionError as error:
+            return [f"{error}\n{terminal.text()}\n{self.computer.files()}"]
+        finally:
+            terminal.stop(CHART_CHANGED)
         return self._wrong(states)
 
     def _kill(self, point):
@@ -82,13 +88,14 @@ class Trial:
 def main():
     with tempfile.TemporaryDirectory() as home:
         registry = Registry(pathlib.Path(home), **SETTINGS)
-        if not takes_instance(describe(registry)):
+        try:
+            if not takes_instance(describe(registry)):
+                return 0
+            trials = [Trial(registry, home, number, KILLS // COMPUTERS) for number in range(COMPUTERS)]
+            with concurrent.futures.ThreadPoolExecutor(COMPUTERS) as pool:
+                wrong = sum(pool.map(Trial.run, trials), [])
+        finally:
             registry.stop()
-            return 0
-        trials = [Trial(registry, home, number, KILLS // COMPUTERS) for number in range(COMPUTERS)]
-        with concurrent.futures.ThreadPoolExecutor(COMPUTERS) as pool:
-            wrong = sum(pool.map(Trial.run, trials), [])
-        registry.stop()
     points = sum((trial.points for trial in trials), collections.Counter())
     placed = sum(sum(trial.orders.values()) for trial in trials)
     unknown = sum(trial.unknown for trial in trials)

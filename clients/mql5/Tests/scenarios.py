@@ -397,6 +397,7 @@ class Lease(Scenario):
         self.assertEqual(self.computer.orders(), [tag(signal)])
         self.assertEqual(self.owner.delivery(signal, self.id_)["status"], None)
         second = self.second(InpTakeOver="true")
+        second.see("^connected$")
         self.trades(second)
         time.sleep(1)
         self.assertEqual(self.computer.orders().count(tag(signal)), 1)
@@ -538,6 +539,18 @@ class Enrolment(Scenario):
             terminal.see("enrolment code is wrong, used or expired.* opens nothing")
             self.assertEqual(elsewhere.files(), {})
 
+    def test_an_answer_with_a_secret_that_was_lost_is_explained(self):
+        lost = []
+
+        def change(answer):
+            lost.append(answer)
+            return None if len(lost) == 1 else answer
+
+        terminal = self.terminal(self.proxy(change).url, InpDevice="", InpCode=self.code(device_name="EA-Paris"))
+        terminal.see("the answer with the secret was lost.* opens nothing")
+        self.assertIn(self.owner.call("GET", "/devices")[1]["id"], terminal.status())
+        self.assertEqual(self.computer.files(), {})
+
     def test_an_enrolment_that_is_not_the_registrys_changes_nothing(self):
         answers = [ProxyAnswer(200, {"Content-Type": "text/html"}, b"<html>"),
                    ProxyAnswer(201, {"Content-Type": "application/json"}, b'{"id":"../../x","secret":"' + b"0" * 64 + b'"}'),
@@ -636,17 +649,18 @@ def main(names):
              if not names or any(name in test.id() for name in names)]
     with tempfile.TemporaryDirectory() as home:
         Scenario.registry = Registry(pathlib.Path(home))
-        document = describe(Scenario.registry)
-        if not takes_instance(document):
+        try:
+            document = describe(Scenario.registry)
+            if not takes_instance(document):
+                return 0
+            for test in tests:
+                if lacks := missing(test, document):
+                    print(f"skipped, the service has no {lacks}: {test.id().removeprefix('__main__.')}")
+            tests = [test for test in tests if not missing(test, document)]
+            with concurrent.futures.ThreadPoolExecutor(TESTS_AT_ONCE) as pool:
+                failures = sum(pool.map(run, tests), [])
+        finally:
             Scenario.registry.stop()
-            return 0
-        for test in tests:
-            if lacks := missing(test, document):
-                print(f"skipped, the service has no {lacks}: {test.id().removeprefix('__main__.')}")
-        tests = [test for test in tests if not missing(test, document)]
-        with concurrent.futures.ThreadPoolExecutor(TESTS_AT_ONCE) as pool:
-            failures = sum(pool.map(run, tests), [])
-        Scenario.registry.stop()
     print("\n".join(failures + [f"{len(tests)} scenarios, {len(failures)} failed."]))
     return 1 if failures or not tests else 0
 

@@ -52,6 +52,7 @@
 #define DR_STATE_TOLERANCE     5        // seconds that the clock's offset may change by before it is stored
 #define DR_STATE_INTERVAL      10       // seconds after which the time of the last poll is stored again
 #define DR_CUSTODY_TOLERANCE   15       // seconds that the registry's record of the last poll may be later than ours
+#define DR_CUSTODY_UNKNOWN     (-1)     // it begins with the next poll that succeeds
 #define DR_CUSTODY_MARGIN      60       // seconds in which the former terminal may report what it did
 #define DR_GRACE               900      // seconds
 
@@ -81,6 +82,7 @@ private:
    string            m_program_version;
    string            m_symbol;
    string            m_code;
+   string            m_code_key;       // Idempotency-Key of its use
    long              m_magic;
    int               m_reconcile_wait;
    //--- parts
@@ -106,7 +108,8 @@ private:
    int               m_acks_at_once;
    //--- lease
    string            m_instance;
-   bool              m_takes_over;
+   bool              m_takes_over;     // asked to, if another terminal has the device
+   bool              m_sees_holder;    // the last poll was refused because one has
    bool              m_has_lease;      // the last poll was answered with signals, or none
    bool              m_is_blocked;     // the last answer that the registry signed was a refusal
    bool              m_has_polled;
@@ -191,7 +194,7 @@ public:
    bool              CanOpen(void) const;
    ENUM_DR_MODE      Mode(void) const { return(m_state.mode); }
    string            ModeReason(void) const { return(m_state.mode_reason); }
-   //--- takes the device over from another terminal, with the next poll
+   //--- takes the device over, if another terminal has it when this one polls next
    void              TakeOver(void) { m_takes_over=true; m_next_poll=0; m_next_attempt=0; }
    ENUM_DR_RESULT    LastResult(void) const { return(m_result); }
    string            StatusText(void) const { return(m_text); }
@@ -210,7 +213,7 @@ public:
 //|                                                                  |
 //+------------------------------------------------------------------+
 CDeviceRegistry::CDeviceRegistry(void) : m_timeout(DR_TIMEOUT),m_wait(0),m_grace(DR_GRACE),m_allows_insecure_http(false),
-                                         m_device_name(""),m_program(""),m_program_version(""),m_symbol(""),m_code(""),m_magic(0),
+                                         m_device_name(""),m_program(""),m_program_version(""),m_symbol(""),m_code(""),m_code_key(""),m_magic(0),
                                          m_reconcile_wait(DR_RECONCILE_WAIT),m_id(""),m_random(0),m_instance(""),m_queue_count(0)
   {
    Reset();
@@ -234,6 +237,7 @@ void CDeviceRegistry::Reset(void)
    m_poll_interval=DR_POLL_INTERVAL;
    m_acks_at_once=DR_MAX_ACKS;
    m_takes_over=false;
+   m_sees_holder=false;
    m_has_lease=false;
    m_is_blocked=false;
    m_has_polled=false;
@@ -329,6 +333,8 @@ bool CDeviceRegistry::Init(const string url,const string device,const string cre
    Reset();
    m_id="";
    m_code="";
+   m_code_key=DrFingerprint(IntegerToString((long)TimeLocal())+"/"+IntegerToString((long)GetMicrosecondCount())+"/"+
+                            IntegerToString((long)DrTicks())+"/"+IntegerToString(ChartID())+"/"+DrMachine(),32);
    m_magic=magic;
    if(m_program=="")
       m_program=MQLInfoString(MQL_PROGRAM_NAME);
@@ -437,6 +443,7 @@ bool CDeviceRegistry::TakeLock(void)
      }
    m_store.LoadState(m_state);
    m_stored=m_state;
+   m_was_elsewhere=m_state.custody==DR_CUSTODY_UNKNOWN;
    m_exchange.SetClockOffset(m_state.offset);
    m_is_running=true;
    Explain(DR_OFFLINE,"starting");
@@ -576,7 +583,7 @@ void CDeviceRegistry::Settle(const ENUM_DR_RESULT result)
          text="the registry asks to try again later: "+RefusalText();
          break;
       case DR_IN_USE:
-         pause=DR_IN_USE_INTERVAL;
+         pause=m_takes_over ? 0 : DR_IN_USE_INTERVAL;
          text=RefusalText();
          break;
       case DR_REFUSED:
@@ -617,6 +624,11 @@ string CDeviceRegistry::RefusalText(void)
       text="unknown device or wrong secret; if the owner made a new secret, ask for an enrolment code";
    if(kind=="enrolment-invalid")
       text="the enrolment code is wrong, used or expired; ask the owner for another one";
+   if(kind=="secret-already-shown")
+     {
+      m_exchange.m_json.GetText("device_id",value);
+      text="the code was used, but the answer with the secret was lost; ask the owner for a code of the device "+DrOneLine(value,36);
+     }
    if(kind=="clock-skew")
       text="the clock of this computer is wrong; it is corrected when the registry confirms its time";
    if(m_exchange.IsSigned() || kind=="enrolment-invalid")
@@ -667,7 +679,7 @@ void CDeviceRegistry::Enrol(void)
    if(m_device_name!="")
       body.TextMember("device_name",m_device_name);
    body.EndObject();
-   ENUM_DR_RESULT result=m_exchange.SendUnsigned("POST",DR_PATH_ENROL,body.Result(),m_timeout);
+   ENUM_DR_RESULT result=m_exchange.SendUnsigned("POST",DR_PATH_ENROL,body.Result(),m_code_key,m_timeout);
    string id="",secret="";
    if(result==DR_OK && (!m_exchange.m_json.GetText("id",id) || !m_exchange.m_json.GetText("secret",secret) || !DrIsUuid(id) ||
                         !DrIsHex(secret,DR_SECRET_SIZE)))
@@ -822,8 +834,18 @@ void CDeviceRegistry::Poll(void)
    string query="?wait="+IntegerToString(wait)+"&max="+IntegerToString(most)+"&instance="+m_instance;
    if(m_state.mode_version>0)
       query+="&mode_version="+IntegerToString(m_state.mode_version);
-   if(m_takes_over)
+   bool takes=m_takes_over && m_sees_holder;
+   if(takes)
       query+="&takeover=1";
+//--- noted before the registry knows, in case the program ends before it has read the answer
+   m_was_elsewhere=m_was_elsewhere || takes;
+   if(m_state.instance!=m_instance || (m_was_elsewhere && m_state.custody!=DR_CUSTODY_UNKNOWN))
+     {
+      m_state.instance=m_instance;
+      if(m_was_elsewhere)
+         m_state.custody=DR_CUSTODY_UNKNOWN;
+      KeepState(true);
+     }
    ENUM_DR_RESULT result=m_exchange.Send("GET",DR_PATH_POLL,query,"",wait*1000+m_timeout);
    if(result==DR_OK && m_exchange.m_json.Type(m_exchange.m_json.Member(0,"signals"))!=DR_JSON_ARRAY)
       result=DR_INTERNAL;
@@ -853,16 +875,16 @@ void CDeviceRegistry::ReadPoll(const ulong duration)
    m_has_polled=true;
    m_has_lease=true;
    m_is_blocked=false;
-   if(m_takes_over || m_was_elsewhere)
+   if(m_was_elsewhere)
      {
       string time="";
       if(!m_exchange.m_json.GetText("server_time",time) || !DrParseTime(time,m_state.custody))
          m_state.custody=(m_exchange.Now()+1)*1000;
      }
    m_takes_over=false;
+   m_sees_holder=false;
    m_was_elsewhere=false;
    m_holder_since="";
-   m_state.instance=m_instance;
    m_state.last_poll=m_exchange.Now();
    ReadMode();
 
@@ -1017,7 +1039,7 @@ void CDeviceRegistry::Identify(void)
       bool never=!m_exchange.m_json.GetText("last_poll",polled) || !DrParseTime(polled,last_poll);
       bool same=m_state.instance!="" && m_exchange.m_json.Text(m_exchange.m_json.Member(holder,"id"),instance) &&
                 instance==m_state.instance;
-      m_was_elsewhere=!never && !same && last_poll/1000>m_state.last_poll+DR_CUSTODY_TOLERANCE;
+      m_was_elsewhere=m_was_elsewhere || (!never && !same && last_poll/1000>m_state.last_poll+DR_CUSTODY_TOLERANCE);
       m_is_identified=true;
       ReadMode();
      }
@@ -1034,6 +1056,7 @@ void CDeviceRegistry::NoteHolder(void)
    if(m_has_lease || (m_holder_since!="" && since!=m_holder_since))
       m_was_elsewhere=true;
    m_holder_since=since;
+   m_sees_holder=true;
   }
 //+------------------------------------------------------------------+
 //| By the monotonic clock and by the computer's, whichever ran      |

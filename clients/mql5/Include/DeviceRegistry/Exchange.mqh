@@ -105,8 +105,8 @@ public:
    void              ForgetDevice(void);
    //--- a signed request; DR_OK only for a success that the registry signed
    ENUM_DR_RESULT    Send(const string method,const string path,const string query,const string body,const int timeout);
-   //--- a request without a signature, for enrolment
-   ENUM_DR_RESULT    SendUnsigned(const string method,const string path,const string body,const int timeout);
+   //--- a request without a signature, for enrolment; `key` is its Idempotency-Key, or empty
+   ENUM_DR_RESULT    SendUnsigned(const string method,const string path,const string body,const string key,const int timeout);
    //--- whether a list of fields has the registry's signature of this status and body for this nonce; when it was signed
    bool              Verify(const int status,const string headers,const uchar &body[],const string nonce,long &created) const;
    //--- whether another request is worthwhile at once, because an answer named another time
@@ -466,11 +466,14 @@ ENUM_DR_RESULT CSignedExchange::Send(const string method,const string path,const
 //+------------------------------------------------------------------+
 //|                                                                  |
 //+------------------------------------------------------------------+
-ENUM_DR_RESULT CSignedExchange::SendUnsigned(const string method,const string path,const string body,const int timeout)
+ENUM_DR_RESULT CSignedExchange::SendUnsigned(const string method,const string path,const string body,const string key,
+                                             const int timeout)
   {
    uchar bytes[],answer[];
    DrUtf8(body,bytes);
    string fields="Accept: application/json\r\nContent-Type: application/json\r\n";
+   if(key!="")
+      fields+="Idempotency-Key: "+key+"\r\n";
    ENUM_DR_RESULT result=Exchange(method,path,fields,bytes,timeout,answer);
    return(result==DR_OK ? Read(answer) : result);
   }

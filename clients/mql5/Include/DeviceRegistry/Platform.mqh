@@ -148,12 +148,16 @@ bool DrReadFile(const string name,uchar &bytes[])
    return(read);
   }
 //+------------------------------------------------------------------+
-//| Replaces a file of the common folder. After a crash at any       |
-//| moment, the file or NAME.new has complete content.               |
+//| Replaces a file of the common folder. FileMove may remove the    |
+//| old file before it renames the new one. So after a crash at any  |
+//| moment, the file has complete content; or it is missing, and     |
+//| NAME.new has. In that case NAME.new is the only copy.            |
 //+------------------------------------------------------------------+
 bool DrReplaceFile(const string name,const uchar &bytes[])
   {
    string fresh=name+".new";
+   if(!FileIsExist(name,FILE_COMMON) && FileIsExist(fresh,FILE_COMMON) && !FileMove(fresh,FILE_COMMON,name,FILE_COMMON))
+      return(false);
    int handle=FileOpen(fresh,FILE_WRITE|FILE_BIN|FILE_COMMON);
    if(handle==INVALID_HANDLE)
       return(false);

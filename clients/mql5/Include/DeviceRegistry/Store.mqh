@@ -49,7 +49,7 @@ struct SDeviceState
    long              offset;        // registry's time minus TimeGMT(), in seconds
    string            instance;      // of the last poll that succeeded
    long              last_poll;     // when that was, by the registry's clock; 0 if never
-   long              custody;       // since when no other terminal got this device's signals, in milliseconds; 0: always
+   long              custody;       // since when no other terminal got this device's signals, in milliseconds; 0: always, -1: unknown
    ENUM_DR_MODE      mode;
    long              mode_version;  // 0 if none is known
    string            mode_reason;
