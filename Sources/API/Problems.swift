@@ -97,6 +97,9 @@ extension ProblemKind {
   static let deviceNameTaken = ProblemKind(
     "device-name-taken", 409, "The device name is taken",
     "Another of the client's devices has this name; choose another, or revoke that device.")
+  static let groupNotFound = ProblemKind(
+    "group-not-found", 404, "There is no such group",
+    "The client has no group with this name.")
   static let deviceRevoked = ProblemKind(
     "device-revoked", 409, "The device is revoked",
     "The device is revoked, for good; register a new one in its place.")
@@ -209,6 +212,8 @@ extension Problem {
         .tooManyEnrolments,
         "A client may have \(limit) enrolments, used and expired ones included. Those are deleted after "
           + "\(Enrolment.keptDays) days; delete some, or wait.")
+    case .groupNotFound:
+      self.init(ProblemKind.groupNotFound)
     case .webhookNotFound:
       self.init(ProblemKind.webhookNotFound)
     case .notWebhookOwner:

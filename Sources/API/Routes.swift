@@ -56,7 +56,8 @@ extension API {
     .owner(
       "POST", "/api/v1/signals", "createSignal", "Sends a signal to devices.",
       problems: [
-        .deviceNotFound, .notOwner, .deviceRevoked, .tooManySignals, .tooManyDeliveries, .signalNotFound,
+        .deviceNotFound, .notOwner, .groupNotFound, .deviceRevoked, .tooManySignals, .tooManyDeliveries,
+        .signalNotFound,
       ], API.createSignal),
     .owner(
       "GET", "/api/v1/signals", "listSignals",

@@ -5,8 +5,8 @@ public import Registry
 // The owner's operations on signals.
 
 extension API {
-  /// Throws `clientNotFound`, `deviceNotFound`, `notOwner`, `deviceRevoked`, `tooManySignals`, `tooManyKeptSignals`,
-  /// `tooManyDeliveries`.
+  /// Throws `clientNotFound`, `groupNotFound`, `deviceNotFound`, `notOwner`, `deviceRevoked`, `tooManySignals`,
+  /// `tooManyKeptSignals`, `tooManyDeliveries`.
   func createSignal(
     _ owner: Owner, _ input: Creating<NewSignal>
   ) async throws(RegistryError) -> Created<SignalSummary> {
@@ -15,7 +15,7 @@ extension API {
       input.key, of: owner.clientID, change: owner.change
     ) { (change) async throws(RegistryError) in
       try await services.signals.createSignal(
-        clientID: owner.clientID, payload: new.payload, to: new.addressees,
+        clientID: owner.clientID, payload: new.payload, to: new.selector,
         lifetimeSeconds: new.lifetimeSeconds,
         change: change)
     } replay: { (id) async throws(RegistryError) in
@@ -50,7 +50,7 @@ extension API {
 /// The body that creates a signal.
 struct NewSignal: JSONInput {
   let payload: [UInt8]
-  let addressees: Addressees
+  let selector: DeviceSelector
   let lifetimeSeconds: Int
 
   static let body = JSONBody(
@@ -59,41 +59,16 @@ struct NewSignal: JSONInput {
       Member(
         "payload", .rawObject(atMost: Signal.maximumPayloadBytes),
         "The content that the devices receive, unchanged; at most 16 KiB of JSON."),
-      .optional(
-        "device_ids", .array(of: .text(DeviceID.schema), 1...Addressees.maximumListed),
-        "The devices that receive it; repeated ids count once."),
-      .optional("all", .onlyTrue, "Sends it to all devices that are active now."),
+      SelectorMembers.devices, SelectorMembers.all, SelectorMembers.group, SelectorMembers.labels,
       .optional(
         "ttl_seconds", .integer(in: Signal.lifetimeSeconds), default: Signal.defaultLifetimeSeconds,
         "Seconds until it expires."),
-      oneOf: ["device_ids", "all"]
-    ) { (payload, devices, all, lifetimeSeconds) throws(Problem) in
+      oneOf: SelectorMembers.names
+    ) { (payload, devices, all, group, labels, lifetimeSeconds) throws(Problem) in
       NewSignal(
-        payload: payload, addressees: try addressees(devices, all: all != nil), lifetimeSeconds: lifetimeSeconds
-      )
+        payload: payload, selector: try SelectorMembers.selector(devices, all, group, labels),
+        lifetimeSeconds: lifetimeSeconds)
     })
-
-  private static func addressees(_ devices: [String]?, all: Bool) throws(Problem) -> Addressees {
-    switch (devices, all) {
-    case (nil, true): return .all
-    case (let texts?, false): return .devices(try ids(texts))
-    case (nil, false):
-      throw .invalidValue(of: "device_ids", "is missing, and so is `all`: one of them is needed")
-    case (_?, true): throw .invalidValue(of: "all", "must not be given beside `device_ids`")
-    }
-  }
-
-  /// Removes repeated ids and keeps the order.
-  private static func ids(_ texts: [String]) throws(Problem) -> [DeviceID] {
-    var seen: Set<DeviceID> = []
-    var ids: [DeviceID] = []
-    for text in texts {
-      // A malformed id cannot name a device.
-      guard let id = DeviceID(text) else { throw Problem(.deviceNotFound) }
-      if seen.insert(id).inserted { ids.append(id) }
-    }
-    return ids
-  }
 }
 
 /// The path of a signal.

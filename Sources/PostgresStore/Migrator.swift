@@ -18,6 +18,7 @@ public enum PostgresMigrator {
     Migration(number: 9, name: "fleet", sql: PackageResources._009_fleet_sql),
     Migration(number: 10, name: "signing_ahead", sql: PackageResources._010_signing_ahead_sql),
     Migration(number: 11, name: "enrolments", sql: PackageResources._011_enrolments_sql),
+    Migration(number: 12, name: "selectors", sql: PackageResources._012_selectors_sql),
   ]
 
   /// The advisory lock of a migrating process. The number is arbitrary, and the same in every version.

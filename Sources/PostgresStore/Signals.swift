@@ -15,24 +15,20 @@ extension PostgresStore {
   }
 
   public func insertSignal(
-    _ signal: Signal, to addressees: Addressees, bounds: SignalBounds, step: Int, change: Change
+    _ signal: Signal, to selector: DeviceSelector, bounds: SignalBounds, step: Int, change: Change
   ) async throws(RegistryError) -> SignalProgress {
-    let listed: PostgresValue =
-      switch addressees {
-      case .devices(let ids): .uuids(ids)
-      case .all: .null
-      }
     let answer = try await firstRow(
       of: Self.startSignal, for: signal.clientID,
       [
         .uuid(signal.id), .text(signal.clientID.text), .bytes(signal.payload), .timestamp(signal.createdAt),
-        .timestamp(signal.expiresAt), listed, .int8(Int64(bounds.live)), .int8(Int64(bounds.kept)),
+        .timestamp(signal.expiresAt), .int8(Int64(bounds.live)), .int8(Int64(bounds.kept)),
         .int8(Int64(bounds.deliveries)), .int8(Int64(step)),
-      ] + Self.values(of: change) + Self.values(of: change.idempotencyClaim))
+      ] + Self.values(of: selector) + Self.values(of: change) + Self.values(of: change.idempotencyClaim))
     guard let answer else { throw .fault(cause: "start_signal: no row") }
     switch answer.refusal {
     case nil: return SignalProgress(deliveries: Int(answer.stored ?? 0), last: answer.last)
     case "clientNotFound": throw .clientNotFound
+    case "groupNotFound": throw .groupNotFound
     case "deviceNotFound": throw .deviceNotFound
     case "notOwner": throw .notOwner
     case "deviceRevoked": throw .deviceRevoked
@@ -48,23 +44,23 @@ extension PostgresStore {
     """
     WITH started AS (
       SELECT refusal, stored, last_device FROM start_signal(
-        $1::uuid, $2::text, $3::text, $4::timestamptz, $5::timestamptz, $6::uuid[], $7::int8, $8::int8, $9::int8,
-        $10::int8)
+        $1::uuid, $2::text, $3::text, $4::timestamptz, $5::timestamptz, $6::int8, $7::int8, $8::int8, $9::int8,
+        $10::uuid[], $11::text, $12::jsonb)
     ), recorded AS (
       \(record(
         .signalCreated, forEachOf: "started WHERE refusal IS NULL AND last_device IS NULL", client: "$2::text",
-        signal: "$1", by: change(from: 11), changes: numberOfDevices))
+        signal: "$1", by: change(from: 13), changes: numberOfDevices))
     ), used AS (
       \(useKey(
-        forEachOf: "started WHERE refusal IS NULL AND last_device IS NULL", resource: "$1::uuid", from: 16,
-        at: "$11::timestamptz"))
+        forEachOf: "started WHERE refusal IS NULL AND last_device IS NULL", resource: "$1::uuid", from: 18,
+        at: "$13::timestamptz"))
     )
     SELECT refusal, stored, last_device FROM started
     """
   ) { (refusal: $0.optionalText(), stored: $0.optionalInteger(), last: $0.optionalID() as DeviceID?) }
 
   public func continueSignal(
-    _ signal: Signal, after progress: SignalProgress, step: Int, change: Change
+    _ signal: Signal, to selector: DeviceSelector, after progress: SignalProgress, step: Int, change: Change
   ) async throws(RegistryError) -> SignalProgress {
     guard let last = progress.last else { return progress }
     let answer = try await firstRow(
@@ -72,7 +68,7 @@ extension PostgresStore {
       [
         .uuid(signal.id), .uuid(last), .int8(Int64(progress.deliveries)), .int8(Int64(step)),
         .text(signal.clientID.text),
-      ] + Self.values(of: change) + Self.values(of: change.idempotencyClaim))
+      ] + Self.values(of: selector).dropFirst() + Self.values(of: change) + Self.values(of: change.idempotencyClaim))
     guard let answer, let stored = answer.stored else {
       throw .unavailable(cause: "the signal was removed before all of its deliveries were stored")
     }
@@ -83,15 +79,15 @@ extension PostgresStore {
     .nextStep,
     """
     WITH continued AS (
-      SELECT stored, last_device FROM continue_signal($1::uuid, $2::uuid, $3::int8, $4::int8)
+      SELECT stored, last_device FROM continue_signal($1::uuid, $2::uuid, $3::int8, $4::int8, $6::text, $7::jsonb)
     ), recorded AS (
       \(record(
         .signalCreated, forEachOf: "continued WHERE stored IS NOT NULL AND last_device IS NULL", client: "$5::text",
-        signal: "$1", by: change(from: 6), changes: numberOfDevices))
+        signal: "$1", by: change(from: 8), changes: numberOfDevices))
     ), used AS (
       \(useKey(
-        forEachOf: "continued WHERE stored IS NOT NULL AND last_device IS NULL", resource: "$1::uuid", from: 11,
-        at: "$6::timestamptz"))
+        forEachOf: "continued WHERE stored IS NOT NULL AND last_device IS NULL", resource: "$1::uuid", from: 13,
+        at: "$8::timestamptz"))
     )
     SELECT stored, last_device FROM continued
     """

@@ -113,7 +113,7 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
   static let statements =
     clientStatements + deviceStatements + credentialStatements + tokenStatements + presenceStatements
     + signalStatements + eventStatements + webhookStatements + enrolmentStatements + idempotencyStatements
-    + sealingStatements
+    + sealingStatements + selectionStatements
 
   /// Runs one statement, and returns all rows.
   ///

@@ -19,6 +19,8 @@ public enum RegistryError: Error, Hashable, Sendable {
   case signalNotFound
   /// The signal belongs to another client.
   case notSignalOwner
+  /// The client has no such group.
+  case groupNotFound
 
   case enrolmentNotFound
   /// The enrolment belongs to another client.

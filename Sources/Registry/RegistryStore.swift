@@ -4,7 +4,7 @@
 /// Besides the errors that an operation documents, each throws `overloaded`, `unavailable` and `fault`.
 public protocol RegistryStore: ClientStore, DeviceStore, CredentialStore, TokenStore, SignalStore,
   PresenceStore,
-  EventStore, WebhookStore, IdempotencyStore, EnrolmentStore, SealingStore
+  EventStore, WebhookStore, IdempotencyStore, EnrolmentStore, SealingStore, BulkStore
 {
   /// Throws unless the database responds.
   func ping() async throws(RegistryError)

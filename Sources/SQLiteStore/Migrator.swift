@@ -16,6 +16,7 @@ public enum SQLiteMigrator {
     Migration(number: 8, name: "fleet", sql: PackageResources._008_fleet_sql),
     Migration(number: 9, name: "signing_ahead", sql: PackageResources._009_signing_ahead_sql),
     Migration(number: 10, name: "enrolments", sql: PackageResources._010_enrolments_sql),
+    Migration(number: 11, name: "selectors", sql: PackageResources._011_selectors_sql),
   ]
 
   /// How long to wait for another process that migrates or writes.

@@ -5,13 +5,14 @@ public import Registry
 
 extension SQLiteStore {
   public func insertSignal(
-    _ signal: Signal, to addressees: Addressees, bounds: SignalBounds, step: Int, change: Change
+    _ signal: Signal, to selector: DeviceSelector, bounds: SignalBounds, step: Int, change: Change
   ) async throws(RegistryError) -> SignalProgress {
-    try await write(Turn(of: signal.clientID.hashValue), addressees == .all ? .long : .short) {
+    let size: SQLiteDatabase.Size = if case .devices = selector { .short } else { .long }
+    return try await write(Turn(of: signal.clientID.hashValue), size) {
       (writer) throws(RegistryError) in
       try writer.transaction { () throws(RegistryError) in
-        let number = try writer.checkSignal(signal, to: addressees, bounds: bounds)
-        switch addressees {
+        let number = try writer.checkSignal(signal, to: selector, bounds: bounds)
+        switch selector {
         case .devices(let ids):
           try writer.insert(signal, devices: number, isVisible: true)
           for id in ids {
@@ -20,10 +21,11 @@ extension SQLiteStore {
           let progress = SignalProgress(deliveries: number, last: nil)
           try writer.recordCreation(of: signal, progress, by: change)
           return progress
-        case .all:
+        case .all, .group, .labels:
           try writer.insert(signal, devices: number, isVisible: number <= step)
           let start = SignalProgress(deliveries: 0, last: nil)
-          let progress = try writer.insertDeliveries(of: signal, after: start, reserved: number, step: step)
+          let progress = try writer.insertDeliveries(
+            of: signal, to: selector, after: start, reserved: number, step: step)
           try writer.recordCreation(of: signal, progress, by: change)
           return progress
         }
@@ -32,7 +34,7 @@ extension SQLiteStore {
   }
 
   public func continueSignal(
-    _ signal: Signal, after progress: SignalProgress, step: Int, change: Change
+    _ signal: Signal, to selector: DeviceSelector, after progress: SignalProgress, step: Int, change: Change
   ) async throws(RegistryError) -> SignalProgress {
     try await write(Turn(of: signal.clientID.hashValue), .nextStep) {
       (writer) throws(RegistryError) in
@@ -40,7 +42,8 @@ extension SQLiteStore {
         guard let reserved = try writer.firstRow(of: Self.selectReservation, .id(signal.id)) else {
           throw .unavailable(cause: "the signal was removed before all its deliveries were stored")
         }
-        let next = try writer.insertDeliveries(of: signal, after: progress, reserved: reserved, step: step)
+        let next = try writer.insertDeliveries(
+          of: signal, to: selector, after: progress, reserved: reserved, step: step)
         if next.last == nil {
           try writer.run(Self.showSignal, .id(signal.id), .integer(Int64(next.deliveries)))
         }
@@ -58,22 +61,20 @@ extension SQLiteStore {
     "SELECT count(*) FROM signals WHERE client_id = ?1 AND expires_at > ?2"
   ) { Int($0.integer()) }
 
-  static let countActiveDevices = SQLiteStatement(
-    """
-    SELECT count(*) FROM devices INDEXED BY ix_devices_client_active WHERE client_id = ?1 AND is_active
-    """
-  ) { Int($0.integer()) }
+  static func countDevices(by selector: DeviceSelector) -> SQLiteStatement<Int> {
+    SQLiteStatement("SELECT count(*) FROM (\(selection(by: selector, from: 1)))") { Int($0.integer()) }
+  }
 
   fileprivate static let insertDelivery = SQLiteStatement(
     "INSERT INTO deliveries (signal_id, device_id, expires_at) VALUES (?1, ?2, ?3)")
 
-  static let insertDeliveries = SQLiteStatement(
-    """
-    INSERT INTO deliveries (signal_id, device_id, expires_at)
-    SELECT ?1, id, ?5 FROM devices INDEXED BY ix_devices_client_active
-    WHERE client_id = ?2 AND is_active AND id > ?3
-    ORDER BY id LIMIT ?4
-    """)
+  static func insertDeliveries(by selector: DeviceSelector) -> SQLiteStatement<Void> {
+    SQLiteStatement(
+      """
+      INSERT INTO deliveries (signal_id, device_id, expires_at)
+      SELECT ?1, selected.*, ?2 FROM (\(selection(by: selector, from: 3))) AS selected
+      """)
+  }
 
   static let selectLastDelivery = SQLiteStatement("SELECT max(device_id) FROM deliveries WHERE signal_id = ?1")
   {
@@ -94,17 +95,21 @@ extension SQLiteStore {
 extension SQLiteConnection {
   /// Tests whether the signal can be stored, in the documented order, and returns the number of its deliveries.
   fileprivate func checkSignal(
-    _ signal: Signal, to addressees: Addressees, bounds: SignalBounds
+    _ signal: Signal, to selector: DeviceSelector, bounds: SignalBounds
   ) throws(RegistryError) -> Int {
     let owner = SQLiteValue.text(signal.clientID.text)
     guard let kept = try firstRow(of: SQLiteStore.selectLimits, owner) else { throw .clientNotFound }
     let number: Int
-    switch addressees {
-    case .devices(let ids):
+    if case .group(let name) = selector { try checkGroup(name, of: signal.clientID) }
+    if case .devices(let ids) = selector {
       try checkAddressees(ids, of: signal.clientID)
       number = ids.count
-    case .all:
-      number = try firstRow(of: SQLiteStore.countActiveDevices, owner) ?? 0
+    } else {
+      number =
+        try rows(
+          of: SQLiteStore.countDevices(by: selector),
+          SQLiteStore.values(of: selector, client: signal.clientID, after: nil, limit: nil)
+        ).first ?? 0
     }
     let live = try firstRow(of: SQLiteStore.countLiveSignals, owner, .time(signal.createdAt)) ?? 0
     guard live < bounds.live else { throw .tooManySignals(limit: bounds.live) }
@@ -121,15 +126,15 @@ extension SQLiteConnection {
     for id in ids {
       guard let found = try firstRow(of: Self.selectAddressee, .id(id)) else { throw .deviceNotFound }
       if found.owner != owner { isForeign = true }
-      if !found.isActive { isRevoked = true }
+      if found.isRevoked { isRevoked = true }
     }
     if isForeign { throw .notOwner }
     if isRevoked { throw .deviceRevoked }
   }
 
   private static let selectAddressee = SQLiteStatement(
-    "SELECT client_id, is_active FROM devices WHERE id = ?1"
-  ) { (owner: $0.clientID(), isActive: $0.bool()) }
+    "SELECT client_id, revoked FROM devices WHERE id = ?1"
+  ) { (owner: $0.clientID(), isRevoked: $0.bool()) }
 
   /// Records the signal if it is stored wholly, so that it is visible.
   fileprivate func recordCreation(
@@ -155,15 +160,16 @@ extension SQLiteConnection {
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
     """)
 
-  /// Stores the deliveries of the client's next active devices, at most `step`, and no more than are reserved: a device
+  /// Stores the deliveries of the next selected devices, at most `step`, and no more than are reserved: a device
   /// that was registered meanwhile does not get the signal.
   fileprivate func insertDeliveries(
-    of signal: Signal, after progress: SignalProgress, reserved: Int, step: Int
+    of signal: Signal, to selector: DeviceSelector, after progress: SignalProgress, reserved: Int, step: Int
   ) throws(RegistryError) -> SignalProgress {
     let number = min(step, reserved - progress.deliveries)
     let stored = try run(
-      SQLiteStore.insertDeliveries, .id(signal.id), .text(signal.clientID.text),
-      progress.last.map { .id($0) } ?? .text(""), .integer(Int64(number)), .time(signal.expiresAt))
+      SQLiteStore.insertDeliveries(by: selector),
+      [.id(signal.id), .time(signal.expiresAt)]
+        + SQLiteStore.values(of: selector, client: signal.clientID, after: progress.last, limit: number))
     let sum = progress.deliveries + stored
     // Fewer if devices were revoked meanwhile.
     guard stored == number, sum < reserved else { return SignalProgress(deliveries: sum, last: nil) }

@@ -90,7 +90,7 @@ public final class SQLiteStore: RegistryStore, ClosableService, @unchecked Senda
     try await read(statement, values).first
   }
 
-  private func read<Row: Sendable>(
+  func read<Row: Sendable>(
     _ statement: SQLiteStatement<Row>, _ values: [SQLiteValue]
   ) async throws(RegistryError) -> [Row] {
     loop.assertCurrent()

@@ -111,9 +111,9 @@ final class InterruptibleStore: UnusableStore {
   // MARK: Signals
 
   func insertSignal(
-    _ signal: Signal, to addressees: Addressees, bounds: SignalBounds, step: Int, change: Change
+    _ signal: Signal, to selector: DeviceSelector, bounds: SignalBounds, step: Int, change: Change
   ) async throws(RegistryError) -> SignalProgress {
-    try await store.insertSignal(signal, to: addressees, bounds: bounds, step: step, change: change)
+    try await store.insertSignal(signal, to: selector, bounds: bounds, step: step, change: change)
   }
 
   func acknowledge(

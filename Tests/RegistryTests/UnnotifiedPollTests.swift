@@ -42,7 +42,7 @@ import Testing
   enum Addressing: CaseIterable {
     case device, all
 
-    func addressees(_ id: DeviceID) -> Addressees { self == .device ? .devices([id]) : .all }
+    func addressees(_ id: DeviceID) -> DeviceSelector { self == .device ? .devices([id]) : .all }
   }
 
   @Test(arguments: Addressing.allCases)

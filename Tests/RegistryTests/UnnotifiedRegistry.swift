@@ -121,9 +121,9 @@ final class UnnotifiedRegistry: Sendable {
       .withCharacters { String(decoding: $0, as: UTF8.self) }
   }
 
-  func send(to addressees: Addressees) async throws(RegistryError) -> SignalID {
+  func send(to selector: DeviceSelector) async throws(RegistryError) -> SignalID {
     try await signals.createSignal(
-      clientID: Self.owner, payload: Array("{}".utf8), to: addressees, lifetimeSeconds: 3600, change: change
+      clientID: Self.owner, payload: Array("{}".utf8), to: selector, lifetimeSeconds: 3600, change: change
     ).id
   }
 }

@@ -127,7 +127,7 @@ import Testing
         signal, to: .all, bounds: bounds, step: 2, change: .at(noon))
       #expect(try await told(store).last?.type == "device.registered")
       while progress.last != nil {
-        progress = try await store.continueSignal(signal, after: progress, step: 2, change: .at(noon))
+        progress = try await store.continueSignal(signal, to: .all, after: progress, step: 2, change: .at(noon))
       }
       let last = try await told(store).suffix(2)
       #expect(last.map(\.type) == ["device.registered", "signal.created"])

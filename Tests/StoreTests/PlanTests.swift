@@ -33,7 +33,7 @@ import Testing
     ),
     (
       PostgresStore.promoteNextSecret.prepared, "gen_random_uuid(), 'client7', 'x', \(change)",
-      "ix_devices_client_active"
+      "devices_pkey"
     ),
     (PostgresStore.removeTokens.prepared, "now(), 100", "ix_device_tokens_expires"),
     (PostgresStore.selectSealingKeys.prepared, "10", "ix_devices_sealed"),
@@ -135,10 +135,14 @@ import Testing
 
   @Test(arguments: [
     ("insert_token(sha256('x'), id, client_id, hmac_key_hash, now(), now(), 10, 60)", "device_tokens"),
-    ("start_signal(id, client_id, '{}', now(), now(), ARRAY[id], 10, 10, 10, 10)", "signals"),
-    ("start_signal(id, client_id, '{}', now(), now(), NULL, 100, 100, 100, 100)", "devices"),
-    ("start_signal(id, client_id, '{}', now(), now(), NULL, 100, 100, 100, 5)", "devices"),
-    ("continue_signal((SELECT id FROM unfinished), id, 1, 5)", "devices"),
+    ("start_signal(id, client_id, '{}', now(), now(), 10, 10, 10, 10, ARRAY[id], NULL, NULL)", "signals"),
+    ("start_signal(id, client_id, '{}', now(), now(), 100, 100, 100, 100, NULL, NULL, NULL)", "devices"),
+    ("start_signal(id, client_id, '{}', now(), now(), 100, 100, 100, 5, NULL, NULL, NULL)", "devices"),
+    ("continue_signal((SELECT id FROM unfinished), id, 1, 5, NULL, NULL)", "devices"),
+    ("selected_devices(client_id, 'g', NULL, id, 5)", "device_groups"),
+    ("selected_devices(client_id, 'g', NULL, id, 5)", "devices"),
+    ("selected_devices(client_id, NULL, '{\"a\": \"b\"}', id, 5)", "device_labels"),
+    ("selected_devices(client_id, NULL, NULL, id, 5)", "devices"),
     ("remove_signals(now() + interval '10 min', now(), 20)", "signals"),
     ("remove_signals(now() + interval '10 min', now(), 20)", "deliveries"),
     ("clear_deleted_clients(NULL, 1000, \(change))", "signals"),
@@ -216,8 +220,21 @@ import Testing
     (SQLiteStore.removeTokens.sql, "ix_device_tokens_expires (expires_at<?)"),
     (SQLiteStore.countLiveSignals.sql, "ix_signals_client_expires (client_id=? AND expires_at>?)"),
     (SQLiteStore.selectSignals.sql, "ix_signals_client (client_id=? AND id<?)"),
-    (SQLiteStore.countActiveDevices.sql, "COVERING INDEX ix_devices_client_active (client_id=?)"),
-    (SQLiteStore.insertDeliveries.sql, "COVERING INDEX ix_devices_client_active (client_id=? AND id>?)"),
+    (
+      SQLiteStore.countDevices(by: .all).sql, "COVERING INDEX ix_devices_client_unrevoked (client_id=? AND id>?)"
+    ),
+    (
+      SQLiteStore.insertDeliveries(by: .all).sql,
+      "COVERING INDEX ix_devices_client_unrevoked (client_id=? AND id>?)"
+    ),
+    (
+      SQLiteStore.selection(by: .group(GroupName("g")!), from: 1),
+      "COVERING INDEX ix_device_groups_members (client_id=? AND group_name=? AND device_id>?)"
+    ),
+    (
+      SQLiteStore.selection(by: .labels(["a": "b"]), from: 1),
+      "COVERING INDEX ix_device_labels_members (client_id=? AND key=? AND value=? AND device_id>?)"
+    ),
     (SQLiteStore.selectLastDelivery.sql, "deliveries USING PRIMARY KEY (signal_id=?)"),
     (SQLiteStore.selectReservation.sql, "ix_signals_invisible (id=?)"),
     (SQLiteStore.selectDeliveries.sql, "deliveries USING PRIMARY KEY (signal_id=? AND device_id>?)"),

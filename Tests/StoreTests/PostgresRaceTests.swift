@@ -25,7 +25,8 @@ import Testing
   func `Signals that waited for the client's row count signals stored meanwhile`() async throws {
     let database = try await TestDatabase(.postgres)
     let others = """
-      SELECT start_signal(gen_random_uuid(), 'alice', '{}', '\(noon)', '\(noon + 1000)', NULL, 3, 9, 9, 9)
+      SELECT start_signal(
+        gen_random_uuid(), 'alice', '{}', '\(noon)', '\(noon + 1000)', 3, 9, 9, 9, NULL, NULL, NULL)
       FROM generate_series(1, 2)
       """
     let outcomes = try await blockedWrites(
@@ -74,10 +75,11 @@ import Testing
   }
 
   @Test
-  func `A signal to all uses the devices that are active after it waited`() async throws {
+  func `A signal to all uses the devices that are not revoked after it waited`() async throws {
     let database = try await TestDatabase(.postgres)
     let outcomes = try await blockedWrites(
-      in: database, on: "clients", count: 1, meanwhile: "UPDATE devices SET is_active = false"
+      in: database, on: "clients", count: 1,
+      meanwhile: "UPDATE devices SET revoked = true, is_active = false"
     ) { store, _, _, _ in
       let count = try await store.insertSignal(signal(), to: .all, maxLive: 3)
       #expect(count == 0)

@@ -23,12 +23,12 @@ struct PostgresStepTests {
         let signal = newSignal()
         var progress = try await start(signal, in: store, step: 2)
         #expect(progress == SignalProgress(deliveries: 2, last: ids[1]))
-        progress = try await store.continueSignal(signal, after: progress, step: 2, change: change)
+        progress = try await store.continueSignal(signal, to: .all, after: progress, step: 2, change: change)
         #expect(progress == SignalProgress(deliveries: 4, last: ids[3]))
         #expect(try await listening.heard() == Heard())
         #expect(try await store.signal(signal.id) == nil)
         #expect(try await store.pendingSignals(of: ids[0], at: noon, limit: 10) == [])
-        progress = try await store.continueSignal(signal, after: progress, step: 2, change: change)
+        progress = try await store.continueSignal(signal, to: .all, after: progress, step: 2, change: change)
         #expect(progress == SignalProgress(deliveries: 5, last: nil))
         #expect(try await listening.heard() == Heard(sending: [alice]))
         #expect(try await store.pendingSignals(of: ids[0], at: noon, limit: 10) == [signal])
@@ -45,7 +45,7 @@ struct PostgresStepTests {
         let signal = newSignal()
         var progress = try await start(signal, in: store, step: 4)
         while progress.last != nil {
-          progress = try await store.continueSignal(signal, after: progress, step: 4, change: change)
+          progress = try await store.continueSignal(signal, to: .all, after: progress, step: 4, change: change)
         }
       }
       #expect(outcomes == [nil: 2, .tooManyDeliveries(limit: 25): 2])
@@ -64,7 +64,7 @@ struct PostgresStepTests {
       // One of the planned devices is revoked before its step.
       _ = try await store.revokeDevice(ids[2], of: alice, at: noon)
       #expect(
-        try await store.continueSignal(first, after: progress, step: 2, change: change)
+        try await store.continueSignal(first, to: .all, after: progress, step: 2, change: change)
           == SignalProgress(deliveries: 2, last: nil))
       #expect(try await counts(in: database) == "1 2")
       return [first, try await store.send(to: ids[0])]
@@ -109,7 +109,7 @@ struct PostgresStepTests {
           var progress = try await store.insertSignal(
             signal, to: .all, bounds: SignalBounds(), step: 2, change: change)
           while progress.last != nil {
-            progress = try await store.continueSignal(signal, after: progress, step: 2, change: change)
+            progress = try await store.continueSignal(signal, to: .all, after: progress, step: 2, change: change)
           }
         case 2:
           _ = try await store.removeSignals(

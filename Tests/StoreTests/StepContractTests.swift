@@ -121,7 +121,7 @@ import Testing
   {
     try await withStore(kind) { store in
       let ids = try await store.addDevices(1)
-      for (addressees, live, kept, expected): (Addressees, Int, Int, RegistryError) in [
+      for (addressees, live, kept, expected): (DeviceSelector, Int, Int, RegistryError) in [
         (.devices([newID()]), 0, 0, .deviceNotFound), (.all, 0, 0, .tooManySignals(limit: 0)),
         (.devices(ids), 1, 0, .tooManyKeptSignals(limit: 0)), (.all, 1, 1, .tooManyDeliveries(limit: 0)),
       ] {
@@ -383,18 +383,18 @@ extension RegistryStore {
   /// Stores the first step of a signal.
   @discardableResult
   func beginSignal(
-    _ signal: Signal, to addressees: Addressees = .all, live: Int = 100, kept: Int = 1000,
+    _ signal: Signal, to selector: DeviceSelector = .all, live: Int = 100, kept: Int = 1000,
     deliveries: Int = 1000, step: Int = 100
   ) async throws(RegistryError) -> SignalProgress {
     try await insertSignal(
-      signal, to: addressees, bounds: SignalBounds(live: live, kept: kept, deliveries: deliveries), step: step,
+      signal, to: selector, bounds: SignalBounds(live: live, kept: kept, deliveries: deliveries), step: step,
       change: .at(signal.createdAt))
   }
 
   func continueSignal(
     _ signal: Signal, after progress: SignalProgress, step: Int
   ) async throws(RegistryError) -> SignalProgress {
-    try await continueSignal(signal, after: progress, step: step, change: .at(signal.createdAt))
+    try await continueSignal(signal, to: .all, after: progress, step: step, change: .at(signal.createdAt))
   }
 
   /// Stores the remaining steps, and returns the number of deliveries.

@@ -358,10 +358,10 @@ extension RegistryStore {
   }
 
   func insertSignal(
-    _ signal: Signal, to addressees: Addressees, maxLive: Int
+    _ signal: Signal, to selector: DeviceSelector, maxLive: Int
   ) async throws(RegistryError) -> Int {
     try await insertSignal(
-      signal, to: addressees, bounds: SignalBounds(live: maxLive, kept: 10_000, deliveries: 100_000),
+      signal, to: selector, bounds: SignalBounds(live: maxLive, kept: 10_000, deliveries: 100_000),
       step: 2000,
       change: .at(signal.createdAt)
     ).deliveries

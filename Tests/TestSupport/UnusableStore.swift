@@ -38,6 +38,13 @@ extension UnusableStore {
   ) async throws(RegistryError) -> Device? { throw error }
 }
 
+// Bulk changes.
+extension UnusableStore {
+  public func selectedDevices(
+    _ selector: DeviceSelector, of client: ClientID, after id: DeviceID?, limit: Int
+  ) async throws(RegistryError) -> [DeviceID] { throw error }
+}
+
 // Credentials.
 extension UnusableStore {
   public func hasDevices() async throws(RegistryError) -> Bool { throw error }
@@ -76,10 +83,10 @@ extension UnusableStore {
 // Signals.
 extension UnusableStore {
   public func insertSignal(
-    _ signal: Signal, to addressees: Addressees, bounds: SignalBounds, step: Int, change: Change
+    _ signal: Signal, to selector: DeviceSelector, bounds: SignalBounds, step: Int, change: Change
   ) async throws(RegistryError) -> SignalProgress { throw error }
   public func continueSignal(
-    _ signal: Signal, after progress: SignalProgress, step: Int, change: Change
+    _ signal: Signal, to selector: DeviceSelector, after progress: SignalProgress, step: Int, change: Change
   ) async throws(RegistryError) -> SignalProgress { throw error }
   public func signals(
     of clientID: ClientID, after cursor: SignalCursor?, limit: Int

@@ -67,6 +67,49 @@ extension Rule {
   }
 }
 
+extension Rule {
+  /// An object whose names are data, in the order of the text.
+  ///
+  /// - Parameters:
+  ///   - count: how many members the object may have.
+  ///   - names: the schema of the names.
+  ///   - isName: tests a name.
+  ///   - message: the rule that other names break, in words that end a sentence.
+  public static func map<Element>(
+    of element: Rule<Element>, _ count: ClosedRange<Int>, names: JSONValue, message: String,
+    isName: @escaping @Sendable (String) -> Bool
+  ) -> Rule where Value == [(name: String, value: Element)] {
+    let schema: JSONValue = [
+      "type": "object", "minProperties": .integer(Int64(count.lowerBound)),
+      "maxProperties": .integer(Int64(count.upperBound)), "propertyNames": names,
+      "additionalProperties": element.schema,
+    ]
+    return Rule(schema: schema) { (value) throws(Problem) in
+      guard case .object(let object) = value else { throw .wrong("must be an object") }
+      guard count.contains(object.members.count) else {
+        throw .wrong("must have \(count.lowerBound) to \(count.upperBound) members")
+      }
+      var values: [(name: String, value: Element)] = []
+      for member in object.members {
+        do throws(Problem) {
+          guard isName(member.name) else { throw .wrong(message) }
+          values.append((member.name, try element.read(member.value)))
+        } catch {
+          throw error.inside(NameList.shown(member.name))
+        }
+      }
+      return values
+    }
+  }
+
+  /// The same values, or null.
+  public var orNull: Rule<Value?> {
+    Rule<Value?>(schema: schema.orNull) { (value) throws(Problem) in
+      value == .null ? nil : try read(value)
+    }
+  }
+}
+
 extension Rule where Value: CaseIterable & RawRepresentable<String> {
   /// One of the words of an enumeration.
   public static var choice: Rule {

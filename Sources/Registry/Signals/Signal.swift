@@ -40,17 +40,6 @@ public struct SignalSummary: Hashable, Sendable {
   }
 }
 
-/// The devices that a signal is sent to.
-public enum Addressees: Hashable, Sendable {
-  /// 1 to `maximumListed` devices, each once.
-  case devices([DeviceID])
-  /// The client's devices that are active when the signal is created.
-  case all
-
-  /// The maximum number of devices that one signal may list.
-  public static let maximumListed = 1000
-}
-
 /// The delivery of a signal to one device, and its acknowledgement.
 public struct Delivery: Hashable, Sendable {
   public let deviceID: DeviceID

@@ -40,27 +40,29 @@ public struct SignalService: Sendable {
   // MARK: Owners
 
   /// Sends a signal, for whose deliveries the client is charged, and wakes the parked polls of its devices. On an
-  /// error no device gets it. Throws `clientNotFound`, `deviceNotFound`, `notOwner`, `deviceRevoked`,
-  /// `tooManySignals`, `tooManyKeptSignals`, `tooManyDeliveries`.
+  /// error no device gets it. Throws `clientNotFound`, `groupNotFound`, `deviceNotFound`, `notOwner`,
+  /// `deviceRevoked`, `tooManySignals`, `tooManyKeptSignals`, `tooManyDeliveries`.
   public func createSignal(
-    clientID: ClientID, payload: [UInt8], to addressees: Addressees, lifetimeSeconds: Int, change: Change
+    clientID: ClientID, payload: [UInt8], to selector: DeviceSelector, lifetimeSeconds: Int, change: Change
   ) async throws(RegistryError) -> SignalSummary {
     let signal = Signal(
       id: live.signalIDs.next(at: change.time, random: random), clientID: clientID, payload: payload,
       createdAt: change.time, expiresAt: change.time + Int64(lifetimeSeconds) * 1000)
     var progress = try await store.insertSignal(
-      signal, to: addressees, bounds: bounds, step: Self.deliveriesPerStep, change: change)
+      signal, to: selector, bounds: bounds, step: Self.deliveriesPerStep, change: change)
     // What was stored costs, also before an error.
     defer { limits.charge(clientID, cost: RequestCost.signal(deliveries: progress.deliveries)) }
     // As many steps as the client has devices allow. After an error, the background work removes what is stored.
     while progress.last != nil {
       progress = try await store.continueSignal(
-        signal, after: progress, step: Self.deliveriesPerStep, change: change)
+        signal, to: selector, after: progress, step: Self.deliveriesPerStep, change: change)
     }
     observer.changed(RegistryEvent(.signalCreated, by: change, of: clientID, signal: signal.id))
-    switch addressees {
+    switch selector {
     case .devices(let ids): live.signalsArrived(for: ids)
     case .all: live.signalsArrived(forDevicesOf: clientID)
+    // The database notifies the parked polls of these devices only.
+    case .group, .labels: live.cache.signalsArrived(forDevicesOf: clientID)
     }
     return SignalSummary(
       id: signal.id, createdAt: signal.createdAt, expiresAt: signal.expiresAt, devices: progress.deliveries)

@@ -1,20 +1,20 @@
 /// Stores signals and their deliveries.
 public protocol SignalStore: Sendable {
-  /// Stores a signal and a delivery for each of its first `step` addressees, by device id. If there are more,
+  /// Stores a signal and a delivery for each of its first `step` devices, by id. If there are more,
   /// `continueSignal` stores the next ones: until the last delivery is stored, no operation shows the signal, and no device receives it.
   ///
-  /// On an error, stores nothing. Throws, in this order, `clientNotFound`; `deviceNotFound`, `notOwner`,
-  /// `deviceRevoked` if true of any addressed device; `tooManySignals` and `tooManyDeliveries` at the bounds.
+  /// On an error, stores nothing. Throws, in this order, `clientNotFound`; `groupNotFound`; `deviceNotFound`, `notOwner`,
+  /// `deviceRevoked` if true of any listed device; `tooManySignals` and `tooManyDeliveries` at the bounds.
   ///
   /// - Parameter step: deliveries that one statement stores, so that it delays no other write for long.
   func insertSignal(
-    _ signal: Signal, to addressees: Addressees, bounds: SignalBounds, step: Int, change: Change
+    _ signal: Signal, to selector: DeviceSelector, bounds: SignalBounds, step: Int, change: Change
   ) async throws(RegistryError) -> SignalProgress
 
-  /// Stores the deliveries of the next `step` active devices of the client. Throws `unavailable` if the signal was
+  /// Stores the deliveries of the next `step` devices. Throws `unavailable` if the signal was
   /// removed meanwhile as abandoned.
   func continueSignal(
-    _ signal: Signal, after progress: SignalProgress, step: Int, change: Change
+    _ signal: Signal, to selector: DeviceSelector, after progress: SignalProgress, step: Int, change: Change
   ) async throws(RegistryError) -> SignalProgress
 
   /// At most `limit` of the client's signals after `cursor`, newest first, expired ones included.
