@@ -13,34 +13,42 @@ extension API {
 
   func poll(_ device: AuthenticatedDevice, _ input: PollInput) async throws(RegistryError) -> PolledSignals {
     let polled = try await services.signals.poll(
-      device.session, waitSeconds: input.waitSeconds, limit: input.limit)
+      device.session, waitSeconds: input.waitSeconds, limit: input.limit, modeVersion: input.modeVersion)
     return PolledSignals(
-      signals: polled.signals, retryAfterSeconds: polled.retryAfterSeconds, serverTime: services.clock.now(),
+      signals: polled.signals, cancelled: polled.cancelled, tradingMode: polled.tradingMode,
+      retryAfterSeconds: polled.retryAfterSeconds, serverTime: services.clock.now(),
       pauseMilliseconds: max(pollIntervalMilliseconds, (polled.retryAfterSeconds ?? 0) * 1000))
   }
 
   func acknowledge(
     _ device: AuthenticatedDevice, _ input: Acknowledgements
-  ) async throws(RegistryError) -> OK<SignalService.Acknowledged> {
-    OK(value: try await services.signals.acknowledge(device.session, input.acknowledgements))
+  ) async throws(RegistryError) -> OK<AckedSignals> {
+    let acknowledged = try await services.signals.acknowledge(device.session, input.acknowledgements)
+    return OK(value: AckedSignals(acknowledged: acknowledged, tradingMode: device.session.state.tradingMode))
   }
 }
 
-/// The query of a poll: the longest wait, and the most signals.
+/// The query of a poll: the longest wait, the most signals, and the version of the trading mode that the device obeys.
 struct PollInput: Input {
   let waitSeconds: Int
   let limit: Int
+  let modeVersion: Int64?
 
   private static let wait = QueryParameter(
     "wait", in: SignalService.waitSeconds, "Seconds to wait for a signal; default 0.")
   private static let max = QueryParameter(
     "max", in: SignalService.pollSize, "Maximum number of signals; default 100.")
+  private static let modeVersion = QueryParameter(
+    "mode_version", in: 1...1_000_000_000_000,
+    "The `version` of `trading_mode` that the device obeys, which confirms it.")
 
-  static let description = InputDescription(parameters: [wait.description, max.description])
+  static let description = InputDescription(
+    parameters: [wait.description, max.description, modeVersion.description])
 
   init(of call: Call) throws(Problem) {
     waitSeconds = try call.value(of: Self.wait) ?? 0
     limit = try call.value(of: Self.max) ?? SignalService.pollSize.upperBound
+    modeVersion = try call.value(of: Self.modeVersion).map { Int64($0) }
   }
 }
 
@@ -70,7 +78,8 @@ struct CallingDevice: JSONObject {
   static let name: String? = "CallingDevice"
 
   static func describe(_ members: inout some Members<Self>) {
-    members.include { ShownDevice(device: $0.device, time: $0.serverTime) }
+    members.include { DeviceFacts(device: $0.device, time: $0.serverTime) }
+    members.add("trading_mode") { ObeyedMode(mode: $0.device.tradingMode) }
     members.add("server_time") { $0.serverTime }
   }
 }
@@ -78,6 +87,8 @@ struct CallingDevice: JSONObject {
 /// 200 with a device's pending signals.
 struct PolledSignals: Answer, JSONObject {
   let signals: [Signal]
+  let cancelled: [SignalID]
+  let tradingMode: TradingMode
   let retryAfterSeconds: Int?
   let serverTime: Timestamp
   let pauseMilliseconds: Int
@@ -86,6 +97,15 @@ struct PolledSignals: Answer, JSONObject {
 
   static func describe(_ members: inout some Members<Self>) {
     members.add("signals") { $0.signals }
+    members.add(
+      "cancelled",
+      [
+        "description": .string(
+          "Signals that were cancelled, that the device did not acknowledge, and that have not expired: the \(CancelledSignal.maximumListed) newest. A later acknowledgement is stored."
+        )
+      ]
+    ) { $0.cancelled }
+    members.add("trading_mode") { ObeyedMode(mode: $0.tradingMode) }
     members.add("server_time") { $0.serverTime }
     members.add(
       "next_poll_ms",
@@ -107,7 +127,7 @@ struct PolledSignals: Answer, JSONObject {
   private static let bytesBesidePayload = 160
 
   func response() -> Response {
-    let capacity = signals.reduce(64) { $0 + $1.payload.count + Self.bytesBesidePayload }
+    let capacity = signals.reduce(256) { $0 + $1.payload.count + Self.bytesBesidePayload }
     let response = Response(status: 200, contentType: "application/json", body: text(capacity: capacity))
     if let retryAfterSeconds { response.fields.append(("Retry-After", String(retryAfterSeconds))) }
     return response
@@ -124,19 +144,45 @@ extension Signal: JSONObject {
   }
 }
 
-extension SignalService.Acknowledged: JSONObject {
-  public static var name: String? { "Acked" }
+/// Which signals were acknowledged.
+struct AckedSignals: JSONObject {
+  let acknowledged: SignalService.Acknowledged
+  let tradingMode: TradingMode
 
-  public static func describe(_ members: inout some Members<Self>) {
-    members.add("acked") { $0.acked }
-    members.add("unknown", ["description": "Ids that are not signals of this device."]) { $0.unknown }
+  static let name: String? = "Acked"
+
+  static func describe(_ members: inout some Members<Self>) {
+    members.add("acked") { $0.acknowledged.acked }
+    members.add("unknown", ["description": "Ids that are not signals of this device."]) {
+      $0.acknowledged.unknown
+    }
+    members.add("trading_mode") { ObeyedMode(mode: $0.tradingMode) }
+  }
+}
+
+/// A trading mode as its device sees it.
+struct ObeyedMode: JSONObject {
+  let mode: TradingMode
+
+  static let name: String? = "TradingMode"
+
+  static func describe(_ members: inout some Members<Self>) {
+    members.add("mode") { $0.mode.mode }
+    members.add("version", ["description": "Grows with each change. A poll confirms it with `mode_version`."]) {
+      $0.mode.version
+    }
+    members.add("reason") { $0.mode.reason }
+    members.add("since", ["description": "When the mode last changed."]) { $0.mode.since }
   }
 }
 
 extension API {
   /// The answer to a poll, for the benchmarks.
   package static func answer(polled signals: [Signal], at time: Timestamp) -> Response {
-    PolledSignals(signals: signals, retryAfterSeconds: nil, serverTime: time, pauseMilliseconds: 1000)
-      .response()
+    PolledSignals(
+      signals: signals, cancelled: [], tradingMode: TradingMode(since: time), retryAfterSeconds: nil,
+      serverTime: time,
+      pauseMilliseconds: 1000
+    ).response()
   }
 }

@@ -82,7 +82,7 @@ extension API {
 
 extension Member<String?> {
   /// Why the caller makes a change, for its event.
-  fileprivate static var reason: Member {
+  static var reason: Member {
     .optional("reason", .text(atMost: Change.maximumReasonLength), "Why; the event of the change has it.")
   }
 }
@@ -163,6 +163,17 @@ struct ShownDevice: JSONObject {
 
   static let name: String? = "Device"
 
+  static func describe(_ members: inout some Members<Self>) {
+    members.include { DeviceFacts(device: $0.device, time: $0.time) }
+    members.add("trading_mode") { $0.device.tradingMode }
+  }
+}
+
+/// What its owner and the device itself see of a device alike.
+struct DeviceFacts: JSONObject {
+  let device: Device
+  let time: Timestamp
+
   private var status: DeviceState.Status { device.state.status(at: time) }
 
   static func describe(_ members: inout some Members<Self>) {
@@ -193,7 +204,6 @@ struct ShownDevice: JSONObject {
       "online",
       ["description": .string("Whether the device sent a request in the last \(Device.offlineAfterSeconds) s.")]
     ) { $0.device.isOnline(at: $0.time, offlineAfterSeconds: Device.offlineAfterSeconds) }
-    members.add("trading_mode") { $0.device.tradingMode }
     members.add("last_poll") { $0.device.lastPoll }
     members.add("last_ack") { $0.device.lastAck }
     members.add("last_seen") { $0.device.lastSeen }

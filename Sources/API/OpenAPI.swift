@@ -52,6 +52,7 @@ extension API {
         ]
       ),
       ("reason", String?.schema.adding(["description": "Why, with device-suspended and client-suspended."])),
+      ("matched", Int64.schema.adding(["description": "The number of devices, with expectation-failed."])),
       ("until", Timestamp?.schema.adding(["description": "When the suspension ends, with device-suspended."])),
       ("expires_at", Timestamp.schema.adding(["description": "When the device expired, with device-expired."])),
       ("device_id", DeviceID.schema.adding(["description": "The device, with secret-already-shown."])),

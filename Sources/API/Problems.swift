@@ -100,6 +100,15 @@ extension ProblemKind {
   static let groupNotFound = ProblemKind(
     "group-not-found", 404, "There is no such group",
     "The client has no group with this name.")
+  static let expectationFailed = ProblemKind(
+    "expectation-failed", 409, "Another number of devices matches",
+    "`expect` is not the number of devices that the selector means, which is in `matched`. Nothing was done.")
+  static let tooManyLabels = ProblemKind(
+    "too-many-labels", 409, "The device has too many labels",
+    "A device may have \(Labels.maximumCount) labels; remove some.")
+  static let tooManyGroups = ProblemKind(
+    "too-many-groups", 409, "The device is in too many groups",
+    "A device may be in \(GroupName.maximumPerDevice) groups; take it out of some.")
   static let deviceRevoked = ProblemKind(
     "device-revoked", 409, "The device is revoked",
     "The device is revoked, for good; register a new one in its place.")
@@ -229,6 +238,11 @@ extension Problem {
       self.init(ProblemKind.clientEmailTaken)
     case .deviceNameTaken:
       self.init(ProblemKind.deviceNameTaken)
+    case .expectationFailed(let matched):
+      self.init(
+        .expectationFailed,
+        "The selector means \(matched) devices, and `expect` is another number. Nothing was done; look at the devices, and "
+          + "send the number that you mean.", numbers: [("matched", matched)])
     case .deviceRevoked:
       self.init(ProblemKind.deviceRevoked)
     case .tooManyDevices(let limit):

@@ -20,6 +20,10 @@ extension API {
       "Lists the caller's devices, active and revoked, oldest first; without a limit, at most 1000.",
       API.listDevices),
     .owner(
+      "POST", "/api/v1/devices/bulk", "changeDevices",
+      "Changes any number of the caller's devices in one transaction, and says what became of them.",
+      problems: [.deviceNotFound, .groupNotFound, .expectationFailed], API.changeDevices),
+    .owner(
       "GET", "/api/v1/devices/{id}", "getDevice", "Shows a device.",
       problems: [.deviceNotFound, .notOwner], API.getDevice),
     .owner(
@@ -66,6 +70,10 @@ extension API {
       "GET", "/api/v1/signals/{id}", "getSignal",
       "Shows a signal and its deliveries by device; without a limit, at most 1000 of them.",
       problems: [.signalNotFound, .notOwner], API.getSignal),
+    .owner(
+      "POST", "/api/v1/signals/{id}/cancel", "cancelSignal",
+      "Cancels a signal: no device receives it from now on, and polls list it until it expires. Repeating it changes nothing.",
+      problems: [.signalNotFound, .notOwner], API.cancelSignal),
 
     .owner(
       "GET", "/api/v1/events", "listEvents",

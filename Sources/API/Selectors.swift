@@ -53,7 +53,8 @@ extension Rule<GroupName> {
 
 extension Rule<Labels> {
   /// At least one label.
-  static let labels = Rule<[(name: String, value: String)]>.labelMap(of: .labelValue).map(message: "") { pairs in
+  static let labels = Rule<[(name: String, value: String)]>.labelMap(of: .labelValue).map(message: "") {
+    pairs in
     Labels(Dictionary(uniqueKeysWithValues: pairs.map { ($0.name, $0.value) }))
   }
 }

@@ -37,13 +37,22 @@ extension API {
   func getSignal(
     _ owner: Owner, _ input: PathAndPage<SignalPath, DeviceID>
   ) async throws(RegistryError) -> PageOf<SentSignal> {
-    let (signal, devices, deliveries) = try await services.signals.getSignal(
+    let (signal, summary, deliveries) = try await services.signals.getSignal(
       input.path.id, owner: owner.clientID, limit: input.page.limit ?? SignalService.maximumDeliveryPage,
       after: input.page.cursor)
     return PageOf(
       value: SentSignal(
-        signal: signal, devices: devices, deliveries: deliveries.elements, now: services.clock.now()),
+        signal: signal, summary: summary, deliveries: deliveries.elements, now: services.clock.now()),
       rows: deliveries.elements.count, next: deliveries.next.map(input.page.link))
+  }
+
+  /// Throws `signalNotFound`, `notSignalOwner`.
+  func cancelSignal(
+    _ owner: Owner, _ input: PathAndBody<SignalPath, Cancelling>
+  ) async throws(RegistryError) -> OK<SignalService.Cancellation> {
+    OK(
+      value: try await services.signals.cancelSignal(
+        input.path.id, owner: owner.clientID, change: owner.change.because(input.body.reason)))
   }
 }
 
@@ -71,6 +80,26 @@ struct NewSignal: JSONInput {
     })
 }
 
+/// The body that cancels a signal.
+struct Cancelling: JSONInput {
+  let reason: String?
+
+  static let body = JSONBody(
+    "CancellationInput", isOptional: true, .object(Member.reason) { Cancelling(reason: $0) })
+}
+
+extension SignalService.Cancellation: JSONObject {
+  public static var name: String? { "Cancellation" }
+
+  public static func describe(_ members: inout some Members<Self>) {
+    members.add(
+      "cancelled",
+      ["minimum": 0, "description": "Devices that had not acknowledged the signal when it was cancelled."]
+    ) { Int64($0.cancelled) }
+    members.add("too_late", ["minimum": 0, "description": "Devices that had."]) { Int64($0.tooLate) }
+  }
+}
+
 /// The path of a signal.
 struct SignalPath: PathInput {
   let id: SignalID
@@ -90,21 +119,18 @@ extension SignalSummary: JSONObject {
     members.add("devices", ["minimum": 0, "description": "How many devices it was sent to."]) {
       Int64($0.devices)
     }
+    members.add("cancelled_at", ["description": "When it was cancelled."]) { $0.cancelledAt }
   }
 }
 
 /// A signal with its payload and a page of its deliveries, to devices that still exist.
 struct SentSignal: JSONObject {
   let signal: Signal
-  let devices: Int
+  let summary: SignalSummary
   let deliveries: [Delivery]
   let now: Timestamp
 
   static let name: String? = "SentSignal"
-
-  private var summary: SignalSummary {
-    SignalSummary(id: signal.id, createdAt: signal.createdAt, expiresAt: signal.expiresAt, devices: devices)
-  }
 
   static func describe(_ members: inout some Members<Self>) {
     members.include { $0.summary }
@@ -122,12 +148,13 @@ private struct SentDelivery: JSONObject {
   let isExpired: Bool
 
   private var state: String {
-    delivery.acknowledgement != nil ? "acked" : isExpired ? "expired" : "pending"
+    delivery.acknowledgement != nil
+      ? "acked" : delivery.isCancelled ? "cancelled" : isExpired ? "expired" : "pending"
   }
 
   static func describe(_ members: inout some Members<Self>) {
     members.add("device_id") { $0.delivery.deviceID }
-    members.add("state", ["enum": ["pending", "acked", "expired"]]) { $0.state }
+    members.add("state", ["enum": ["pending", "acked", "expired", "cancelled"]]) { $0.state }
     members.add("status", ["description": "What the device did: placed, failed or skipped."]) {
       $0.delivery.acknowledgement?.status.rawValue
     }

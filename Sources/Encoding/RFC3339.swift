@@ -48,6 +48,97 @@ public enum RFC3339 {
   }
 }
 
+extension RFC3339 {
+  /// Reads a date and a time with an offset, such as `2026-11-23T20:28:29Z` or `2026-11-23T21:28:29.123456+01:00`, as
+  /// milliseconds since 1970, rounded down; nil for any other text. A leap second is read as the second after it.
+  public static func read(_ text: String) -> Int64? {
+    var text = text
+    return text.withUTF8 { read(Cursor(bytes: $0)) }
+  }
+
+  private static func read(_ cursor: Cursor) -> Int64? {
+    var cursor = cursor
+    guard let year = cursor.digits(4), cursor.skip("-"), let month = cursor.digits(2), cursor.skip("-"),
+      let day = cursor.digits(2), (1...12).contains(month),
+      (1...daysOfMonth(month, isLeap: isLeap(year))).contains(day), cursor.skip("T") || cursor.skip("t"),
+      let hour = cursor.digits(2), hour < 24, cursor.skip(":"), let minute = cursor.digits(2), minute < 60,
+      cursor.skip(":"), let second = cursor.digits(2), second <= 60, let milliseconds = cursor.fraction(),
+      let offsetMinutes = cursor.offset(), cursor.isAtEnd
+    else { return nil }
+    let days = daysSince1970(year: year, month: month, day: day)
+    let seconds = ((days * 24 + hour) * 60 + minute - offsetMinutes) * 60 + second
+    return Int64(seconds) * 1000 + Int64(milliseconds)
+  }
+
+  private static func isLeap(_ year: Int) -> Bool {
+    year.isMultiple(of: 4) && (!year.isMultiple(of: 100) || year.isMultiple(of: 400))
+  }
+
+  private static func daysOfMonth(_ month: Int, isLeap: Bool) -> Int {
+    month == 2 ? (isLeap ? 29 : 28) : [4, 6, 9, 11].contains(month) ? 30 : 31
+  }
+
+  /// The civil-to-days algorithm: the inverse of the one above.
+  private static func daysSince1970(year: Int, month: Int, day: Int) -> Int {
+    let shifted = month <= 2 ? year - 1 : year
+    let era = (shifted >= 0 ? shifted : shifted - 399) / 400
+    let yearOfEra = shifted - era * 400
+    let dayOfYear = (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1
+    return era * 146_097 + yearOfEra * 365 + yearOfEra / 4 - yearOfEra / 100 + dayOfYear - 719_468
+  }
+
+  /// The unread rest of a text.
+  private struct Cursor {
+    let bytes: UnsafeBufferPointer<UInt8>
+    var index = 0
+
+    var isAtEnd: Bool { index == bytes.count }
+
+    mutating func skip(_ character: Unicode.Scalar) -> Bool {
+      guard index < bytes.count, bytes[index] == UInt8(ascii: character) else { return false }
+      index += 1
+      return true
+    }
+
+    mutating func digit() -> Int? {
+      guard index < bytes.count, bytes[index].isDigit else { return nil }
+      defer { index += 1 }
+      return Int(bytes[index] - UInt8(ascii: "0"))
+    }
+
+    mutating func digits(_ count: Int) -> Int? {
+      var number = 0
+      for _ in 0..<count {
+        guard let digit = digit() else { return nil }
+        number = number * 10 + digit
+      }
+      return number
+    }
+
+    /// Milliseconds of a fraction of any length, which may be absent.
+    mutating func fraction() -> Int? {
+      guard skip(".") else { return 0 }
+      guard var milliseconds = digit().map({ $0 * 100 }) else { return nil }
+      var weight = 10
+      while let digit = digit() {
+        milliseconds += digit * weight
+        weight /= 10
+      }
+      return milliseconds
+    }
+
+    /// Minutes to the east.
+    mutating func offset() -> Int? {
+      if skip("Z") || skip("z") { return 0 }
+      let isEast = skip("+")
+      guard isEast || skip("-"), let hours = digits(2), hours < 24, skip(":"), let minutes = digits(2),
+        minutes < 60
+      else { return nil }
+      return (isEast ? 1 : -1) * (hours * 60 + minutes)
+    }
+  }
+}
+
 extension Int64 {
   /// The remainder that has the divisor's sign, so that times before 1970 fall on the right day.
   fileprivate func flooredRemainder(_ divisor: Int64) -> Int64 {

@@ -13,14 +13,16 @@ public struct Problem: Error {
     let fields: [(name: StaticString, value: String)]
     /// A nil value is null in the answer.
     let members: [(name: StaticString, value: String?)]
+    let numbers: [(name: StaticString, value: Int)]
     let limit: String?
     let cause: String?
 
     init(
       _ kind: ProblemKind, _ detail: String, _ errors: [FieldError],
       _ fields: [(name: StaticString, value: String)], _ members: [(name: StaticString, value: String?)],
-      _ limit: String?, _ cause: String?
+      _ numbers: [(name: StaticString, value: Int)], _ limit: String?, _ cause: String?
     ) {
+      self.numbers = numbers
       (self.kind, self.detail, self.errors, self.fields) = (kind, detail, errors, fields)
       (self.members, self.limit, self.cause) = (members, limit, cause)
     }
@@ -31,14 +33,15 @@ public struct Problem: Error {
   ///   - errors: the values that are missing or wrong.
   ///   - fields: the header fields that the status requires.
   ///   - members: further members of the answer (RFC 9457, section 3.2); nil for null.
+  ///   - numbers: further members that are numbers.
   ///   - limit: the name of the rate limit that was reached.
   ///   - cause: for the log. Answers never contain it.
   public init(
     _ kind: ProblemKind, _ detail: String? = nil, errors: [FieldError] = [],
     fields: [(name: StaticString, value: String)] = [], members: [(name: StaticString, value: String?)] = [],
-    limit: String? = nil, cause: String? = nil
+    numbers: [(name: StaticString, value: Int)] = [], limit: String? = nil, cause: String? = nil
   ) {
-    content = Content(kind, detail ?? kind.detail, errors, fields, members, limit, cause)
+    content = Content(kind, detail ?? kind.detail, errors, fields, members, numbers, limit, cause)
   }
 
   public var kind: ProblemKind { content.kind }
@@ -90,6 +93,7 @@ public struct Problem: Error {
       json.member("request_id", requestID)
       if !errors.isEmpty { json.member("errors", errors) }
       for member in content.members { json.member(member.name, member.value) }
+      for member in content.numbers { json.member(member.name, Int64(member.value)) }
     }
     return Response(
       status: kind.status, fields: content.fields, contentType: Self.contentType, body: json.buffer)

@@ -246,7 +246,7 @@ extension PostgresStore {
   private static let revocation = #"'{"status":["active","revoked"]}'"#
 
   /// The columns of `withFound` that have the values of a change, for `record`.
-  private static let changeColumns = "moment, actor_kind, actor_id, request_id, reason"
+  static let changeColumns = "moment, actor_kind, actor_id, request_id, reason"
 
   /// Locks the unrevoked devices with these ids ($1) and owners ($2), and joins them with their change ($3 to $7) and what
   /// else is `given`. Skips devices that another transaction has locked.

@@ -34,9 +34,19 @@ extension PostgresStore {
     _ kind: RegistryEvent.Kind, forEachOf rows: String, client: String = "client_id", device: String = "NULL",
     signal: String = "NULL", by change: String, changes: String = "NULL"
   ) -> String {
+    record(
+      type: "'\(kind.rawValue)'", forEachOf: rows, client: client, device: device, signal: signal, by: change,
+      changes: changes)
+  }
+
+  /// The same for a type that is an expression.
+  static func record(
+    type: String, forEachOf rows: String, client: String, device: String = "NULL", signal: String = "NULL",
+    by change: String, changes: String
+  ) -> String {
     """
     INSERT INTO events (type, client_id, device_id, signal_id, at, actor_kind, actor_id, request_id, reason, changes)
-    SELECT '\(kind.rawValue)', \(client), \(device)::uuid, \(signal)::uuid, \(change), \(changes)::json FROM \(rows)
+    SELECT \(type), \(client), \(device)::uuid, \(signal)::uuid, \(change), \(changes)::json FROM \(rows)
     """
   }
 

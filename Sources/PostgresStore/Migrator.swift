@@ -19,6 +19,8 @@ public enum PostgresMigrator {
     Migration(number: 10, name: "signing_ahead", sql: PackageResources._010_signing_ahead_sql),
     Migration(number: 11, name: "enrolments", sql: PackageResources._011_enrolments_sql),
     Migration(number: 12, name: "selectors", sql: PackageResources._012_selectors_sql),
+    Migration(number: 13, name: "bulk", sql: PackageResources._013_bulk_sql),
+    Migration(number: 14, name: "cancelling", sql: PackageResources._014_cancelling_sql),
   ]
 
   /// The advisory lock of a migrating process. The number is arbitrary, and the same in every version.

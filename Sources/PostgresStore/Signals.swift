@@ -4,7 +4,8 @@ extension PostgresStore {
   static let signalStatements = [
     startSignal.prepared, continueSignal.prepared, selectSignals.prepared, selectSignal.prepared,
     selectDeliveries.prepared,
-    selectPendingSignals.prepared, acknowledge.prepared, removeSignals.prepared,
+    selectDeviceSignals.prepared, cancelSignal.prepared, countDeliveries.prepared, acknowledge.prepared,
+    removeSignals.prepared,
   ]
 
   private static let signalColumns = PostgresColumns(
@@ -68,7 +69,8 @@ extension PostgresStore {
       [
         .uuid(signal.id), .uuid(last), .int8(Int64(progress.deliveries)), .int8(Int64(step)),
         .text(signal.clientID.text),
-      ] + Self.values(of: selector).dropFirst() + Self.values(of: change) + Self.values(of: change.idempotencyClaim))
+      ] + Self.values(of: selector).dropFirst() + Self.values(of: change)
+        + Self.values(of: change.idempotencyClaim))
     guard let answer, let stored = answer.stored else {
       throw .unavailable(cause: "the signal was removed before all of its deliveries were stored")
     }
@@ -107,21 +109,28 @@ extension PostgresStore {
   static let selectSignals = PostgresStatement(
     .read,
     """
-    SELECT id, created_at, expires_at, devices::int8 FROM signals
+    SELECT id, created_at, expires_at, devices::int8, cancelled_at FROM signals
     WHERE client_id = $1::text AND id < $2::uuid AND is_visible
     ORDER BY id DESC LIMIT $3::int8
     """
   ) {
-    SignalSummary(id: $0.id(), createdAt: $0.time(), expiresAt: $0.time(), devices: Int($0.integer()))
+    SignalSummary(
+      id: $0.id(), createdAt: $0.time(), expiresAt: $0.time(), devices: Int($0.integer()),
+      cancelledAt: $0.optionalTime())
   }
 
-  public func signal(_ id: SignalID) async throws(RegistryError) -> (signal: Signal, devices: Int)? {
+  public func signal(
+    _ id: SignalID
+  ) async throws(RegistryError) -> (signal: Signal, devices: Int, cancelledAt: Timestamp?)? {
     try await firstRow(of: Self.selectSignal, .uuid(id))
   }
 
   static let selectSignal = PostgresStatement(
-    .read, "SELECT \(signalColumns), devices::int8 FROM signals WHERE id = $1::uuid AND is_visible"
-  ) { (signal: signalColumns.read(&$0), devices: Int($0.integer())) }
+    .read,
+    "SELECT \(signalColumns), devices::int8, cancelled_at FROM signals WHERE id = $1::uuid AND is_visible"
+  ) {
+    (signal: signalColumns.read(&$0), devices: Int($0.integer()), cancelledAt: $0.optionalTime())
+  }
 
   public func deliveries(
     of id: SignalID, after cursor: DeviceID?, limit: Int
@@ -133,31 +142,107 @@ extension PostgresStore {
   static let selectDeliveries = PostgresStatement(
     .read,
     """
-    SELECT device_id, signal_id, status, broker_ticket, error, acked_at FROM deliveries
+    SELECT device_id, signal_id, status, broker_ticket, error, acked_at,
+      cancelled_at IS NOT NULL OR (SELECT signals.cancelled_at IS NOT NULL FROM signals WHERE id = $1::uuid)
+    FROM deliveries
     WHERE signal_id = $1::uuid AND device_id > $2::uuid
       AND EXISTS (SELECT FROM signals WHERE id = $1::uuid AND is_visible)
     ORDER BY device_id LIMIT $3::int8
     """
-  ) { Delivery(deviceID: $0.id(), acknowledgement: $0.optionalAcknowledgement(), ackedAt: $0.optionalTime()) }
+  ) {
+    Delivery(
+      deviceID: $0.id(), acknowledgement: $0.optionalAcknowledgement(), ackedAt: $0.optionalTime(),
+      isCancelled: $0.bool())
+  }
 
-  public func pendingSignals(
-    of id: DeviceID, at time: Timestamp, limit: Int
-  ) async throws(RegistryError) -> [Signal] {
-    try await rows(of: Self.selectPendingSignals, .uuid(id), .timestamp(time), .int8(Int64(limit)))
+  public func signals(
+    for id: DeviceID, of owner: ClientID, at time: Timestamp, limit: Int
+  ) async throws(RegistryError) -> DeviceSignals {
+    var signals = DeviceSignals()
+    let rows = try await rows(
+      of: Self.selectDeviceSignals, .uuid(id), .timestamp(time), .int8(Int64(limit)), .text(owner.text))
+    for (isCancelled, signal) in rows {
+      if isCancelled {
+        signals.cancelled.append(CancelledSignal(id: signal.id, expiresAt: signal.expiresAt))
+      } else {
+        signals.pending.append(signal)
+      }
+    }
+    return signals
   }
 
   /// The index has what is pending by expiry, so the ids of all pending signals are sorted. OFFSET 0 keeps the planner from
-  /// joining all of them before that.
-  static let selectPendingSignals = PostgresStatement(
+  /// joining all of them before that. Cancelled ones are found from the other side: few signals are cancelled.
+  static let selectDeviceSignals = PostgresStatement(
     .read,
     """
-    SELECT \(signalColumns) FROM (
-      SELECT signal_id FROM deliveries
-      WHERE device_id = $1::uuid AND acked_at IS NULL AND expires_at > $2::timestamptz
-      ORDER BY signal_id OFFSET 0
-    ) AS pending JOIN signals ON signals.id = signal_id
-    WHERE is_visible ORDER BY signal_id LIMIT $3::int8
-    """, row: signalColumns.read)
+    (
+      SELECT false, \(signalColumns) FROM (
+        SELECT signal_id FROM deliveries
+        WHERE device_id = $1::uuid AND acked_at IS NULL AND cancelled_at IS NULL AND expires_at > $2::timestamptz
+        ORDER BY signal_id OFFSET 0
+      ) AS pending JOIN signals ON signals.id = signal_id
+      WHERE is_visible AND cancelled_at IS NULL ORDER BY signal_id LIMIT $3::int8
+    ) UNION ALL (
+      SELECT true, cancelled.id, $4::text, '', cancelled.expires_at, cancelled.expires_at FROM (
+        SELECT recent.id, recent.expires_at FROM (
+          SELECT id, expires_at FROM signals
+          WHERE client_id = $4::text AND cancelled_at IS NOT NULL AND expires_at > $2::timestamptz
+          ORDER BY id DESC LIMIT \(CancelledSignal.maximumSearched)
+        ) AS recent JOIN deliveries ON signal_id = recent.id AND device_id = $1::uuid
+        WHERE acked_at IS NULL
+        UNION
+        SELECT signal_id, expires_at FROM deliveries
+        WHERE device_id = $1::uuid AND cancelled_at IS NOT NULL AND acked_at IS NULL AND expires_at > $2::timestamptz
+      ) AS cancelled ORDER BY cancelled.id DESC LIMIT \(CancelledSignal.maximumListed)
+    )
+    """
+  ) { ($0.bool(), signalColumns.read(&$0)) }
+
+  public func cancelSignal(
+    _ id: SignalID, of owner: ClientID, change: Change
+  ) async throws(RegistryError) -> Bool {
+    try await firstRow(
+      of: Self.cancelSignal, for: owner, [.uuid(id), .text(owner.text)] + Self.values(of: change)) != nil
+  }
+
+  static let cancelSignal = PostgresStatement(
+    .urgentWrite,
+    """
+    WITH cancelled AS (
+      UPDATE signals SET cancelled_at = $3::timestamptz
+      WHERE id = $1::uuid AND client_id = $2::text AND is_visible AND cancelled_at IS NULL AND expires_at > $3::timestamptz
+      RETURNING id, client_id
+    ), recorded AS (
+      \(record(
+        .signalCancelled, forEachOf: "cancelled", signal: "id", by: change(from: 3),
+        changes: "json_build_object('cancelled_at', json_build_array(NULL, \(text(ofTime: "$3::timestamptz"))))"))
+    )
+    SELECT true FROM cancelled
+    """
+  ) { $0.bool() }
+
+  public func countDeliveries(
+    of id: SignalID, ackedUpTo time: Timestamp, after cursor: DeviceID?, limit: Int
+  ) async throws(RegistryError) -> (all: Int, acked: Int, last: DeviceID?) {
+    let counted = try await firstRow(
+      of: Self.countDeliveries, .uuid(id), .timestamp(time), .uuid(cursor ?? DeviceID(high: 0, low: 0)),
+      .int8(Int64(limit)))
+    return counted ?? (0, 0, nil)
+  }
+
+  static let countDeliveries = PostgresStatement(
+    .read,
+    """
+    WITH step AS (
+      SELECT device_id, acked_at FROM deliveries WHERE signal_id = $1::uuid AND device_id > $3::uuid
+      ORDER BY device_id LIMIT $4::int8
+    )
+    SELECT count(*), count(*) FILTER (WHERE acked_at <= $2::timestamptz),
+      (SELECT device_id FROM step ORDER BY device_id DESC LIMIT 1)
+    FROM step
+    """
+  ) { (all: Int($0.integer()), acked: Int($0.integer()), last: $0.optionalID() as DeviceID?) }
 
   public func acknowledge(
     _ acknowledgements: [Acknowledgement], by id: DeviceID, owner: ClientID, change: Change

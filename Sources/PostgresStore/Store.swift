@@ -15,10 +15,12 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
   private let workers: WorkerPool
   private let reads: PostgresLane
   private let writes: PostgresLane
+  private let held: PostgresLane
   private var timer: Timer?
   let renames: PostgresDeviceChanges
   let revocations: PostgresDeviceChanges
   let announcements: PostgresEventAnnouncements
+  let transactions: PostgresTransactions
   private let lastLook = Mutex(PostgresPool())
 
   /// - Parameters:
@@ -41,10 +43,12 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
     report: @escaping @Sendable (PostgresEvent) -> Void
   ) throws {
     let parameters = try PostgresParameters(url: url)
-    let count = limits.readConnections + limits.writeConnections
+    let count = limits.readConnections + limits.writeConnections + limits.transactionConnections
     let workers = try WorkerPool(name: "pg-connect", threads: 2, maximumQueueLength: count)
-    func lane(_ count: Int, forWrites isForWrites: Bool) -> PostgresLane {
-      let statements = Self.statements.filter { $0.kind.isWrite == isForWrites }
+    func lane(_ count: Int, forWrites isForWrites: Bool, inTransactions: Bool = false) -> PostgresLane {
+      let statements = Self.statements.filter {
+        $0.kind.isWrite == isForWrites && $0.kind.isInTransaction == inTransactions
+      }
       return PostgresLane(
         (0..<count).map { _ in
           PostgresConnection(
@@ -57,6 +61,8 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
     self.workers = workers
     reads = lane(limits.readConnections, forWrites: false)
     writes = lane(limits.writeConnections, forWrites: true)
+    held = lane(limits.transactionConnections, forWrites: true, inTransactions: true)
+    transactions = PostgresTransactions(held)
     announcements = PostgresEventAnnouncements(on: loop) { [writes] in writes.submit($0) }
     renames = PostgresDeviceChanges(
       "renames", together: Self.renameDevices, togetherOfOne: Self.renameDevicesOfOne, alone: Self.renameDevice,
@@ -90,6 +96,7 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
       announcements.close()
       reads.close()
       writes.close()
+      held.close()
     }
     // A worker may be blocked on an unresponsive server; neither the loop nor the caller waits for it.
     workers.abandon()
@@ -99,6 +106,7 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
     let now = MonotonicClock.milliseconds
     reads.advance(to: now)
     writes.advance(to: now)
+    held.advance(to: now)
     let pool = PostgresPool(
       reads: reads.state, writes: writes.state, waitingRenames: renames.waitingCount,
       waitingRevocations: revocations.waitingCount)
@@ -113,7 +121,7 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
   static let statements =
     clientStatements + deviceStatements + credentialStatements + tokenStatements + presenceStatements
     + signalStatements + eventStatements + webhookStatements + enrolmentStatements + idempotencyStatements
-    + sealingStatements + selectionStatements
+    + sealingStatements + selectionStatements + tradingModeStatements + transactionStatements + bulkStatements
 
   /// Runs one statement, and returns all rows.
   ///

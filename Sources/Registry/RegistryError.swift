@@ -42,6 +42,8 @@ public enum RegistryError: Error, Hashable, Sendable {
   case eventsExpired
   /// Another device of the client, which is not revoked, has the name.
   case deviceNameTaken
+  /// A selector means that number of devices, and the owner expects another one. Nothing was done.
+  case expectationFailed(matched: Int)
   /// The device is revoked, and the operation needs one that is not.
   case deviceRevoked
   /// The client has its maximum number of devices, revoked ones included.

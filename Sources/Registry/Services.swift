@@ -2,6 +2,7 @@
 public struct Services: Sendable {
   public let clients: ClientService
   public let devices: DeviceService
+  public let bulk: BulkService
   public let authentication: AuthenticationService
   public let tokens: TokenService
   public let signals: SignalService
@@ -32,6 +33,7 @@ public struct Services: Sendable {
     devices = DeviceService(
       store: store, live: live, hasher: hasher, clock: clock, random: random, observer: observer,
       limits: limits, maxDevicesPerClient: maxDevicesPerClient)
+    bulk = BulkService(store: store, live: live, observer: observer, limits: limits)
     tokens = TokenService(
       store: store, live: live, authentication: authentication, hasher: hasher, clock: clock, random: random)
     signals = SignalService(

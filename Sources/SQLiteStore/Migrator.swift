@@ -17,6 +17,8 @@ public enum SQLiteMigrator {
     Migration(number: 9, name: "signing_ahead", sql: PackageResources._009_signing_ahead_sql),
     Migration(number: 10, name: "enrolments", sql: PackageResources._010_enrolments_sql),
     Migration(number: 11, name: "selectors", sql: PackageResources._011_selectors_sql),
+    Migration(number: 12, name: "bulk", sql: PackageResources._012_bulk_sql),
+    Migration(number: 13, name: "cancelling", sql: PackageResources._013_cancelling_sql),
   ]
 
   /// How long to wait for another process that migrates or writes.

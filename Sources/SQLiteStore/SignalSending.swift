@@ -61,18 +61,18 @@ extension SQLiteStore {
     "SELECT count(*) FROM signals WHERE client_id = ?1 AND expires_at > ?2"
   ) { Int($0.integer()) }
 
-  static func countDevices(by selector: DeviceSelector) -> SQLiteStatement<Int> {
-    SQLiteStatement("SELECT count(*) FROM (\(selection(by: selector, from: 1)))") { Int($0.integer()) }
+  static let countDevices = SQLiteSelections { selection in
+    SQLiteStatement("SELECT count(*) FROM (\(selection(1)))") { Int($0.integer()) }
   }
 
   fileprivate static let insertDelivery = SQLiteStatement(
     "INSERT INTO deliveries (signal_id, device_id, expires_at) VALUES (?1, ?2, ?3)")
 
-  static func insertDeliveries(by selector: DeviceSelector) -> SQLiteStatement<Void> {
+  static let insertDeliveries = SQLiteSelections { selection in
     SQLiteStatement(
       """
       INSERT INTO deliveries (signal_id, device_id, expires_at)
-      SELECT ?1, selected.*, ?2 FROM (\(selection(by: selector, from: 3))) AS selected
+      SELECT ?1, selected.*, ?2 FROM (\(selection(3))) AS selected
       """)
   }
 
@@ -107,7 +107,7 @@ extension SQLiteConnection {
     } else {
       number =
         try rows(
-          of: SQLiteStore.countDevices(by: selector),
+          of: SQLiteStore.countDevices[selector],
           SQLiteStore.values(of: selector, client: signal.clientID, after: nil, limit: nil)
         ).first ?? 0
     }
@@ -167,7 +167,7 @@ extension SQLiteConnection {
   ) throws(RegistryError) -> SignalProgress {
     let number = min(step, reserved - progress.deliveries)
     let stored = try run(
-      SQLiteStore.insertDeliveries(by: selector),
+      SQLiteStore.insertDeliveries[selector],
       [.id(signal.id), .time(signal.expiresAt)]
         + SQLiteStore.values(of: selector, client: signal.clientID, after: progress.last, limit: number))
     let sum = progress.deliveries + stored

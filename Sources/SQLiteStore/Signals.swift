@@ -24,21 +24,27 @@ extension SQLiteStore {
 
   static let selectSignals = SQLiteStatement(
     """
-    SELECT id, created_at, expires_at, devices FROM signals
+    SELECT id, created_at, expires_at, devices, cancelled_at FROM signals
     WHERE client_id = ?1 AND id < ?2 AND id NOT IN (\(invisibleSignals))
     ORDER BY id DESC LIMIT ?3
     """
   ) {
-    SignalSummary(id: $0.id(), createdAt: $0.time(), expiresAt: $0.time(), devices: Int($0.integer()))
+    SignalSummary(
+      id: $0.id(), createdAt: $0.time(), expiresAt: $0.time(), devices: Int($0.integer()),
+      cancelledAt: $0.optionalTime())
   }
 
-  public func signal(_ id: SignalID) async throws(RegistryError) -> (signal: Signal, devices: Int)? {
+  public func signal(
+    _ id: SignalID
+  ) async throws(RegistryError) -> (signal: Signal, devices: Int, cancelledAt: Timestamp?)? {
     try await firstRow(of: Self.selectSignal, .id(id))
   }
 
   static let selectSignal = SQLiteStatement(
-    "SELECT \(signalColumns), devices FROM signals WHERE id = ?1 AND is_visible"
-  ) { (signal: signalColumns.read(&$0), devices: Int($0.integer())) }
+    "SELECT \(signalColumns), devices, cancelled_at FROM signals WHERE id = ?1 AND is_visible"
+  ) {
+    (signal: signalColumns.read(&$0), devices: Int($0.integer()), cancelledAt: $0.optionalTime())
+  }
 
   public func deliveries(
     of id: SignalID, after cursor: DeviceID?, limit: Int
@@ -49,29 +55,101 @@ extension SQLiteStore {
 
   static let selectDeliveries = SQLiteStatement(
     """
-    SELECT device_id, signal_id, status, broker_ticket, error, acked_at FROM deliveries
+    SELECT device_id, signal_id, status, broker_ticket, error, acked_at,
+      cancelled_at IS NOT NULL OR (SELECT signals.cancelled_at IS NOT NULL FROM signals WHERE id = ?1)
+    FROM deliveries
     WHERE signal_id = ?1 AND device_id > ?2 AND signal_id NOT IN (\(invisibleSignals))
     ORDER BY device_id LIMIT ?3
     """
-  ) { Delivery(deviceID: $0.id(), acknowledgement: $0.optionalAcknowledgement(), ackedAt: $0.optionalTime()) }
-
-  public func pendingSignals(
-    of id: DeviceID, at time: Timestamp, limit: Int
-  ) async throws(RegistryError) -> [Signal] {
-    try await rows(of: Self.selectPendingSignals, .id(id), .time(time), .integer(Int64(limit)))
+  ) {
+    Delivery(
+      deviceID: $0.id(), acknowledgement: $0.optionalAcknowledgement(), ackedAt: $0.optionalTime(),
+      isCancelled: $0.bool())
   }
+
+  public func signals(
+    for id: DeviceID, of owner: ClientID, at time: Timestamp, limit: Int
+  ) async throws(RegistryError) -> DeviceSignals {
+    var signals = DeviceSignals()
+    let rows = try await rows(
+      of: Self.selectDeviceSignals, .id(id), .time(time), .integer(Int64(limit)), .text(owner.text))
+    for (isCancelled, signal) in rows {
+      if isCancelled {
+        signals.cancelled.append(CancelledSignal(id: signal.id, expiresAt: signal.expiresAt))
+      } else {
+        signals.pending.append(signal)
+      }
+    }
+    signals.cancelled.reverse()
+    return signals
+  }
+
+  /// The client's signals that were cancelled and have not expired.
+  private static let cancelledSignals =
+    "SELECT id FROM signals INDEXED BY ix_signals_cancelled WHERE client_id = ?4 AND cancelled_at IS NOT NULL AND expires_at > ?2"
 
   /// The inner SELECT reads the index only, so that a device with many pending signals costs little. Without INDEXED BY,
   /// SQLite might choose another index.
-  static let selectPendingSignals = SQLiteStatement(
+  static let selectDeviceSignals = SQLiteStatement(
     """
-    SELECT \(signalColumns) FROM (
+    SELECT 0 AS is_cancelled, \(signalColumns) FROM (
       SELECT signal_id FROM deliveries INDEXED BY ix_deliveries_device
-      WHERE device_id = ?1 AND acked_at IS NULL AND expires_at > ?2 AND signal_id NOT IN (\(invisibleSignals))
+      WHERE device_id = ?1 AND acked_at IS NULL AND expires_at > ?2 AND cancelled_at IS NULL
+        AND signal_id NOT IN (\(invisibleSignals)) AND signal_id NOT IN (\(cancelledSignals))
       ORDER BY signal_id LIMIT ?3
     ) CROSS JOIN signals ON id = signal_id
-    ORDER BY signal_id
-    """, row: signalColumns.read)
+    UNION ALL
+    SELECT 1, id, ?4, '', expires_at, expires_at FROM (
+      SELECT signal_id AS id, expires_at FROM (
+        \(cancelledSignals) ORDER BY id DESC LIMIT \(CancelledSignal.maximumSearched)
+      ) CROSS JOIN deliveries ON signal_id = id AND device_id = ?1
+      WHERE acked_at IS NULL
+      UNION
+      SELECT signal_id, expires_at FROM deliveries INDEXED BY ix_deliveries_cancelled
+      WHERE device_id = ?1 AND cancelled_at IS NOT NULL AND acked_at IS NULL AND expires_at > ?2
+      ORDER BY 1 DESC LIMIT \(CancelledSignal.maximumListed)
+    )
+    ORDER BY 1, 2
+    """
+  ) { ($0.bool(), signalColumns.read(&$0)) }
+
+  public func cancelSignal(
+    _ id: SignalID, of owner: ClientID, change: Change
+  ) async throws(RegistryError) -> Bool {
+    try await write(Turn(of: owner.hashValue, .urgent)) { (writer) throws(RegistryError) in
+      try writer.transaction { () throws(RegistryError) in
+        guard try writer.run(Self.cancelSignal, .id(id), .text(owner.text), .time(change.time)) > 0 else {
+          return false
+        }
+        try writer.record(
+          .signalCancelled, of: owner, signal: id, by: change,
+          changes: ["cancelled_at": (.null, .text(change.time.description))])
+        return true
+      }
+    }
+  }
+
+  static let cancelSignal = SQLiteStatement(
+    """
+    UPDATE signals SET cancelled_at = ?3
+    WHERE id = ?1 AND client_id = ?2 AND is_visible AND cancelled_at IS NULL AND expires_at > ?3
+    """)
+
+  public func countDeliveries(
+    of id: SignalID, ackedUpTo time: Timestamp, after cursor: DeviceID?, limit: Int
+  ) async throws(RegistryError) -> (all: Int, acked: Int, last: DeviceID?) {
+    let counted = try await firstRow(
+      of: Self.countDeliveries, .id(id), .time(time), cursor.map { .id($0) } ?? .text(""),
+      .integer(Int64(limit)))
+    return counted ?? (0, 0, nil)
+  }
+
+  static let countDeliveries = SQLiteStatement(
+    """
+    SELECT count(*), ifnull(sum(acked_at <= ?2), 0), max(device_id) FROM (
+      SELECT device_id, acked_at FROM deliveries WHERE signal_id = ?1 AND device_id > ?3 ORDER BY device_id LIMIT ?4)
+    """
+  ) { (all: Int($0.integer()), acked: Int($0.integer()), last: $0.optionalID() as DeviceID?) }
 
   public func acknowledge(
     _ acknowledgements: [Acknowledgement], by id: DeviceID, owner: ClientID, change: Change

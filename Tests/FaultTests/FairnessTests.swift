@@ -24,6 +24,34 @@ struct FairnessTests {
   }
 
   @Test(arguments: DatabaseKind.allCases)
+  func `A client halts 10,000 devices and lets them trade again, on 8 connections`(
+    kind: DatabaseKind
+  ) async throws {
+    try await FairnessArena.run("halts", on: kind) { arena in
+      let alone = try await milliseconds {
+        let answer = try await arena.service.ask(
+          "POST", "/api/v1/devices/bulk", token: arena.noisy,
+          json: ["action": "set_trading_mode", "select": ["all": true], "trading_mode": "close_only"])
+        #expect(answer.status == 200 && answer.text.contains("\"changed\":10000"), "\(answer.text)")
+      }
+      print("  10,000 devices changed their mode in \(alone) ms")
+      #expect(Double(alone) <= stretched(2000))
+      try await arena.measure("a halt of 10,000 devices") { isOver in
+        let modes = ["halted", "normal", "close_only"]
+        let statuses = await arena.flood(connections: 8, until: isOver) { connection, number in
+          arena.request(
+            "POST", "/api/v1/devices/bulk",
+            json:
+              #"{"action":"set_trading_mode","select":{"all":true},"trading_mode":"\#(modes[(connection + number) % 3])"}"#
+          )
+        }
+        print("  noisy was answered \(statuses)")
+        #expect(statuses[500] == nil)
+      }
+    }
+  }
+
+  @Test(arguments: DatabaseKind.allCases)
   func `Signals to 10,000 devices expire and are deleted`(kind: DatabaseKind) async throws {
     try await FairnessArena.run(
       "expiry", on: kind, settings: ["SIGNAL_RETENTION_DAYS": "0"],

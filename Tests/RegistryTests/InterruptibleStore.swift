@@ -128,10 +128,10 @@ final class InterruptibleStore: UnusableStore {
     try await store.renameDevice(id, of: owner, to: deviceName, change: change)
   }
 
-  func pendingSignals(
-    of id: DeviceID, at time: Timestamp, limit: Int
-  ) async throws(RegistryError) -> [Signal] {
-    let signals = try await store.pendingSignals(of: id, at: time, limit: limit)
+  func signals(
+    for id: DeviceID, of owner: ClientID, at time: Timestamp, limit: Int
+  ) async throws(RegistryError) -> DeviceSignals {
+    let signals = try await store.signals(for: id, of: owner, at: time, limit: limit)
     try await done(.pendingSignals)
     return signals
   }

@@ -12,7 +12,7 @@ struct ParkedPollsTests {
   @Test
   func `keeps a change that arrives before it waits, and reports several as one`() async throws {
     let seat = try #require(parked.takeSeat(for: device, of: alice))
-    for _ in 0..<2 { parked.wake(device) }
+    for _ in 0..<2 { parked.look([device]) }
     #expect(await seat.wait(untilMilliseconds: 1) == .changed)
     parked.close()
     #expect(await seat.wait(untilMilliseconds: 1) == .ended)
@@ -23,7 +23,7 @@ struct ParkedPollsTests {
     async throws
   {
     let seat = try #require(parked.takeSeat(for: device, of: alice))
-    parked.wake(device)
+    parked.look([device])
     parked.end(device)
     #expect(await seat.wait(untilMilliseconds: 1) == .changed)
     for _ in 0..<2 { #expect(await seat.wait(untilMilliseconds: 1) == .ended) }
@@ -60,7 +60,7 @@ struct ParkedPollsTests {
     for seat in many.prefix(3) { parked.leave(seat) }
     #expect(parked.count == 4)
     for seat in [many[3], newest, other, again] {
-      parked.wake(seat.deviceID)
+      parked.look([seat.deviceID])
       #expect(await seat.wait(untilMilliseconds: 1) == .changed)
     }
   }
@@ -107,7 +107,7 @@ struct ParkedPollsTests {
     parked.leave(seat)
 
     let other = try #require(parked.takeSeat(for: device, of: alice))
-    parked.wake(device)
+    parked.look([device])
     let cancelled = Task.immediate {
       withUnsafeCurrentTask { $0?.cancel() }
       return [
@@ -123,7 +123,7 @@ struct ParkedPollsTests {
     let waiting = Task.immediate { await seat.wait(untilMilliseconds: 1000) }
     parked.endOverdue(nowMilliseconds: 999)
     // Polls that have not ended can still be woken.
-    parked.wake(device)
+    parked.look([device])
     #expect(await waiting.value == .changed)
     let again = Task.immediate { await seat.wait(untilMilliseconds: 1000) }
     parked.endOverdue(nowMilliseconds: 1000)
@@ -149,7 +149,7 @@ struct ParkedPollsTests {
     #expect(await first.value == .timedOut)
     let second = Task.immediate { await seat.wait(untilMilliseconds: 3000) }
     parked.endOverdue(nowMilliseconds: 2990)
-    parked.wake(device)
+    parked.look([device])
     #expect(await second.value == .changed)
   }
 

@@ -127,10 +127,10 @@ private final class OneDeviceStore: UnusableStore {
       graceExpiresAt: nil)
   }
 
-  func pendingSignals(
-    of id: DeviceID, at time: Timestamp, limit: Int
-  ) async throws(RegistryError) -> [Signal] {
+  func signals(
+    for id: DeviceID, of owner: ClientID, at time: Timestamp, limit: Int
+  ) async throws(RegistryError) -> DeviceSignals {
     searches.withLock { $0 += 1 }
-    return []
+    return DeviceSignals()
   }
 }

@@ -121,6 +121,29 @@ private final class FeedTally: Sendable {
   }
 
   @Test(arguments: DatabaseKind.allCases)
+  func `A halt at one ends the poll that is parked at the other`(_ kind: DatabaseKind) async throws {
+    try await TwoRegistries.with(kind) { two in
+      let device = try await two.left.newSignedDevice(of: two.owner)
+      var latencies = Latencies()
+      for number in 0..<Latencies.trials {
+        async let poll = Self.timed { try await two.left.poll(device, query: "?wait=30") }
+        try await wait { try await two.left.askAdmin("GET", "/metrics").text.contains("\nparked_polls 1\n") }
+        let name = number.isMultiple(of: 2) ? "halted" : "normal"
+        let json: [String: Any] = [
+          "action": "set_trading_mode", "select": ["all": true], "trading_mode": name,
+        ]
+        let answer = try await two.right.ask("POST", "/api/v1/devices/bulk", as: two.owner, json: json)
+        #expect(answer.status == 200)
+        let sent = ContinuousClock.now
+        let (told, arrived) = try await poll
+        #expect((try told.object()["trading_mode"] as? [String: Any])?["mode"] as? String == name)
+        latencies.add(max(0, (arrived - sent) / .milliseconds(1)))
+      }
+      latencies.report("a halt on \(kind), from the answer to the owner to the answer to the device")
+    }
+  }
+
+  @Test(arguments: DatabaseKind.allCases)
   func `Of sixteen requests with one idempotency key at two, one creates, and the others do nothing`(
     _ kind: DatabaseKind
   ) async throws {

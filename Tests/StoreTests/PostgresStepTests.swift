@@ -109,7 +109,8 @@ struct PostgresStepTests {
           var progress = try await store.insertSignal(
             signal, to: .all, bounds: SignalBounds(), step: 2, change: change)
           while progress.last != nil {
-            progress = try await store.continueSignal(signal, to: .all, after: progress, step: 2, change: change)
+            progress = try await store.continueSignal(
+              signal, to: .all, after: progress, step: 2, change: change)
           }
         case 2:
           _ = try await store.removeSignals(

@@ -48,7 +48,7 @@ final class RunningPostgresStore: RunningStore {
 
 extension PostgresLimits {
   /// The number of connections of one store.
-  var connections: Int { readConnections + writeConnections }
+  var connections: Int { readConnections + writeConnections + transactionConnections }
 }
 
 extension PostgresEvent {

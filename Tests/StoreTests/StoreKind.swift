@@ -78,8 +78,8 @@ final class TestDatabase: Sendable {
     }
   }
 
-  /// Limits concurrent stores: each has six connections, and the server that all tests share allows 300.
-  private static let postgresTurns = Turns(24)
+  /// Limits concurrent stores: each has twelve connections, and the server that all tests share allows 300.
+  private static let postgresTurns = Turns(20)
 
   /// Calls the body with a store, on the store's loop.
   ///
@@ -365,6 +365,13 @@ extension RegistryStore {
       step: 2000,
       change: .at(signal.createdAt)
     ).deliveries
+  }
+
+  func pendingSignals(
+    of id: DeviceID, at time: Timestamp, limit: Int
+  ) async throws(RegistryError) -> [Signal] {
+    let owner = try await device(id)?.clientID ?? alice
+    return try await signals(for: id, of: owner, at: time, limit: limit).pending
   }
 
   func deliveries(of id: SignalID) async throws(RegistryError) -> [Delivery] {

@@ -28,8 +28,9 @@ public final class OpenAPIChecker: @unchecked Sendable {
 
   /// The response object for an answer; what belongs to no operation is among the components.
   private func response(to method: String, _ path: String, status: Int) -> [String: Any]? {
-    let item =
-      (document["paths"] as? [String: Any])?.first { Self.matches($0.key, path) }?.value as? [String: Any]
+    let paths = document["paths"] as? [String: Any] ?? [:]
+    // A path without parameters takes precedence (OpenAPI 3.1, paths object).
+    let item = (paths[path] ?? paths.first { Self.matches($0.key, path) }?.value) as? [String: Any]
     // Methods are case-sensitive: `get` is not GET.
     let name = method == "HEAD" ? "get" : method == method.uppercased() ? method.lowercased() : ""
     let operation = item?[name] as? [String: Any]

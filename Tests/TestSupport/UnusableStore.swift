@@ -43,6 +43,19 @@ extension UnusableStore {
   public func selectedDevices(
     _ selector: DeviceSelector, of client: ClientID, after id: DeviceID?, limit: Int
   ) async throws(RegistryError) -> [DeviceID] { throw error }
+  public func devices(_ ids: [DeviceID]) async throws(RegistryError) -> [Device] { throw error }
+  public func devices(
+    named names: [DeviceName], of client: ClientID
+  ) async throws(RegistryError) -> [DeviceName: DeviceID] { throw error }
+  public func hasGroup(_ name: GroupName, of client: ClientID) async throws(RegistryError) -> Bool {
+    throw error
+  }
+  public func changeDevices(
+    _ ids: [DeviceID], by bulk: BulkChange, step: Int
+  ) async throws(RegistryError) -> BulkOutcome { throw error }
+  public func confirmModes(
+    _ confirmations: [ModeConfirmation]
+  ) async throws(RegistryError) -> [DeviceID: Bool] { throw error }
 }
 
 // Credentials.
@@ -91,15 +104,21 @@ extension UnusableStore {
   public func signals(
     of clientID: ClientID, after cursor: SignalCursor?, limit: Int
   ) async throws(RegistryError) -> [SignalSummary] { throw error }
-  public func signal(_ id: SignalID) async throws(RegistryError) -> (signal: Signal, devices: Int)? {
-    throw error
-  }
+  public func signal(
+    _ id: SignalID
+  ) async throws(RegistryError) -> (signal: Signal, devices: Int, cancelledAt: Timestamp?)? { throw error }
+  public func cancelSignal(
+    _ id: SignalID, of owner: ClientID, change: Change
+  ) async throws(RegistryError) -> Bool { throw error }
+  public func countDeliveries(
+    of id: SignalID, ackedUpTo time: Timestamp, after cursor: DeviceID?, limit: Int
+  ) async throws(RegistryError) -> (all: Int, acked: Int, last: DeviceID?) { throw error }
   public func deliveries(
     of id: SignalID, after cursor: DeviceID?, limit: Int
   ) async throws(RegistryError) -> [Delivery] { throw error }
-  public func pendingSignals(
-    of id: DeviceID, at time: Timestamp, limit: Int
-  ) async throws(RegistryError) -> [Signal] { throw error }
+  public func signals(
+    for id: DeviceID, of owner: ClientID, at time: Timestamp, limit: Int
+  ) async throws(RegistryError) -> DeviceSignals { throw error }
   public func acknowledge(
     _ acknowledgements: [Acknowledgement], by id: DeviceID, owner: ClientID, change: Change
   ) async throws(RegistryError) -> [SignalID: Bool] { throw error }

@@ -10,6 +10,8 @@ struct PostgresRequest {
   var party: Int?
   /// Remaining retries after another read of the same synchronisation point failed.
   var repetitionsLeft = 3
+  /// Called on the loop with the connection that sends it.
+  var whenSent: (PostgresConnection) -> Void = { _ in }
   /// Called on the loop.
   let complete: (Result<PostgresAnswer, PostgresFailure>) -> Void
 
@@ -48,6 +50,10 @@ final class PostgresConnection: @unchecked Sendable {
   private var isPointPlanned = false
   /// The pending write that is not short. Nothing is sent after it, so there is at most one.
   private var pendingLong: (party: Int?, locksClient: Bool)?
+  /// Whether a transaction of several statements uses it. Then `pendingLong` stays until `release`.
+  private var isHeld = false
+  /// Counts the sessions. A transaction ends with its session.
+  private(set) var session = 0
 
   init(
     _ parameters: PostgresParameters, statements: [PreparedStatement], isForWrites: Bool,
@@ -84,15 +90,24 @@ final class PostgresConnection: @unchecked Sendable {
   /// Sends the request. The connection must be ready.
   func send(_ request: PostgresRequest) {
     guard isReady, let link else { preconditionFailure("not ready") }
+    request.whenSent(self)
     if request.statement.kind.isWrite {
       let kind = request.statement.kind
       if !kind.isShort { pendingLong = (request.party, kind.locksClient) }
+      if kind.beginsTransaction { isHeld = true }
       pipeline.append(.request(request), deadlineMilliseconds: nextDeadline)
     } else {
       pipeline.append(read: .request(request), deadlineMilliseconds: nextDeadline)
       planPoint(on: link)
     }
     if !link.send(request.statement, request.values) { drop(link.failure) }
+  }
+
+  /// Ends the use by a transaction, which was committed or rolled back.
+  func release() {
+    isHeld = false
+    pendingLong = nil
+    whenFree()
   }
 
   /// Connects if an attempt is due, and drops the connection if an answer is overdue.
@@ -185,7 +200,7 @@ final class PostgresConnection: @unchecked Sendable {
   }
 
   private func complete(_ request: PostgresRequest, _ outcome: Result<PostgresAnswer, PostgresFailure>) {
-    if !request.statement.kind.isShort { pendingLong = nil }
+    if !request.statement.kind.isShort, !isHeld { pendingLong = nil }
     // The server need not wait until the caller has the answer.
     whenFree()
     request.complete(outcome)
@@ -218,6 +233,9 @@ final class PostgresConnection: @unchecked Sendable {
     let wasReady = isReady
     link?.close()
     link = nil
+    session += 1
+    isHeld = false
+    pendingLong = nil
     if isFinal {
       reconnection.close()
     } else {

@@ -6,6 +6,9 @@ struct PostgresLimits: Sendable {
   /// connections; simultaneous commits share one disk write.
   var writeConnections = 8
 
+  /// For transactions of several statements: one is kept for urgent ones, and a client uses one.
+  var transactionConnections = 2
+
   /// Unanswered statements of one read connection. More wait.
   var readsPerConnection = 512
   /// Unanswered statements of one write connection, of which only the last one may take long: those after it would wait

@@ -40,6 +40,10 @@ final class PreparedStatement: Sendable {
     var isShort = false
     /// It continues what the client has begun, and is sent before the client's other statements.
     var isNextStep = false
+    /// It is part of a transaction of several statements, which has a connection for itself.
+    var isInTransaction = false
+    /// It begins such a transaction.
+    var beginsTransaction = false
 
     static let read = Kind(isWrite: false, isShort: true)
     static let write = Kind(isWrite: true, isShort: true)
@@ -48,6 +52,10 @@ final class PreparedStatement: Sendable {
     static let lockingWrite = Kind(isWrite: true, locksClient: true)
     static let nextStep = Kind(isWrite: true, locksClient: true, isNextStep: true)
     static let urgentWrite = Kind(isWrite: true, urgency: .urgent)
+    static let begin = Kind(isWrite: true, isInTransaction: true, beginsTransaction: true)
+    static let urgentBegin = Kind(
+      isWrite: true, urgency: .urgent, isInTransaction: true, beginsTransaction: true)
+    static let inTransaction = Kind(isWrite: true, isShort: true, isInTransaction: true)
     static let backgroundWrite = Kind(isWrite: true, urgency: .background)
   }
 

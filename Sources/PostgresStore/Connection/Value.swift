@@ -16,6 +16,7 @@ enum PostgresValue {
 
   /// The type's OID in pg_type.
   enum ElementType: Int32 {
+    case bool = 16
     case bytes = 17
     case int8 = 20
     case text = 25

@@ -31,8 +31,29 @@ final class VerifierCache: Sendable {
   struct Idleness {
     /// Whether the device has no pending signals.
     fileprivate(set) var isIdle = false
+    /// If it is idle, its signals that were cancelled.
+    fileprivate(set) var cancelled: [CancelledSignal] = []
     /// Changes each time that a signal may have arrived.
     fileprivate(set) var stamp: UInt64
+  }
+
+  /// What this process told a device in answers to polls, and what the device confirmed. It outlives the entry: otherwise a
+  /// device would get the same news twice, because the notification of a change that a loop made itself arrives later. A device whose
+  /// record was evicted gets it again.
+  struct Told {
+    /// The version of the trading mode that the last answer had; 0 for none.
+    var modeVersion: Int64 = 0
+    /// The version that is stored as confirmed; 0 if that is not known.
+    var confirmedVersion: Int64 = 0
+    /// The cancelled signals that the last answer had.
+    var cancelled: [SignalID] = []
+  }
+
+  /// What a poll needs to know of its device.
+  struct PollingDevice {
+    let tradingMode: TradingMode
+    let idleness: Idleness
+    let told: Told
   }
 
   /// Taken before a fetch, to detect a change during the fetch.
@@ -44,6 +65,8 @@ final class VerifierCache: Sendable {
     var entries = BoundedCache<DeviceID, Entry>(capacity: maximumEntriesPerShard)
     /// Devices of tokens. A hint: the token must be in the device's entry too.
     var devices = BoundedCache<TokenHash, DeviceID>(capacity: maximumEntriesPerShard)
+    /// Only of devices that got news.
+    var told = BoundedCache<DeviceID, Told>(capacity: maximumEntriesPerShard)
     var lastStamp: UInt64 = 0
     /// Counted here, because the lock is held anyway.
     var lookups = CacheLookups()
@@ -84,10 +107,16 @@ final class VerifierCache: Sendable {
 
   // MARK: Look-up
 
-  /// Whether the device has no pending signals; nil if it is not cached, or the cache is not trusted.
-  func idleness(of id: DeviceID) -> Idleness? {
+  /// Nil if the device is not cached, or the cache is not trusted.
+  func pollingDevice(_ id: DeviceID) -> PollingDevice? {
     guard isTrusted else { return nil }
-    return shard(of: id).withLock { $0.entries[id]?.idleness }
+    return shard(of: id).withLock { shard in
+      shard.entries[id].map {
+        PollingDevice(
+          tradingMode: $0.credentials.access.tradingMode, idleness: $0.idleness,
+          told: shard.told.count == 0 ? Told() : shard.told[id] ?? Told())
+      }
+    }
   }
 
   /// Nil if the device is not cached, or the cache is not trusted.
@@ -156,10 +185,33 @@ final class VerifierCache: Sendable {
     if isKept { shard(of: hash).withLock { $0.devices[hash] = token.device.deviceID } }
   }
 
-  /// Caches that the device has no pending signals, unless a signal arrived since its entry had this stamp.
-  func rememberIdle(_ id: DeviceID, stamp: UInt64) {
+  /// Caches that the device has no pending signals, and its cancelled ones, unless a signal arrived or was cancelled since
+  /// its entry had this stamp.
+  func rememberIdle(_ id: DeviceID, stamp: UInt64, cancelled: [CancelledSignal]) {
     shard(of: id).withLock { shard in
-      _ = shard.entries.modify(id) { if $0.idleness.stamp == stamp { $0.idleness.isIdle = true } }
+      _ = shard.entries.modify(id) { entry in
+        guard entry.idleness.stamp == stamp else { return }
+        entry.idleness.isIdle = true
+        entry.idleness.cancelled = cancelled
+      }
+    }
+  }
+
+  /// Notes what the device learned, or confirmed.
+  func note(_ id: DeviceID, _ body: (inout Told) -> Void) {
+    shard(of: id).withLock { shard in
+      var told = shard.told[id] ?? Told()
+      body(&told)
+      shard.told[id] = told
+    }
+  }
+
+  /// The device acknowledged signals, which may be among its cancelled ones.
+  func signalsAcknowledged(by id: DeviceID) {
+    shard(of: id).withLock { shard in
+      guard shard.entries[id]?.idleness.cancelled.isEmpty == false else { return }
+      let stamp = shard.nextStamp()
+      _ = shard.entries.modify(id) { $0.idleness = Idleness(stamp: stamp) }
     }
   }
 

@@ -51,6 +51,9 @@ public struct DeviceState: Hashable, Sendable {
       expiresAt: expiresAt, reason: reason)
   }
 
+  /// Whether the device is neither revoked nor kept out by hand-written SQL.
+  public var isEnabled: Bool { !isRevoked && (suspension.map { $0.since != nil } ?? true) }
+
   /// The state of a new device.
   public init(expiresAt: Timestamp? = nil) {
     self.init(isRevoked: false, suspension: nil, expiresAt: expiresAt, reason: nil)

@@ -23,6 +23,7 @@ public enum EventValue: Hashable, Sendable {
   case number(Int)
   case bool(Bool)
   case list([String])
+  case labels(Labels)
 
   fileprivate var json: String {
     switch self {
@@ -30,6 +31,7 @@ public enum EventValue: Hashable, Sendable {
     case .text(let text): JSONString.quoted(text)
     case .number(let number): String(number)
     case .bool(let value): String(value)
+    case .labels(let labels): labels.json
     case .list(let texts): "[\(texts.map { JSONString.quoted($0) }.joined(separator: ", "))]"
     }
   }

@@ -6,16 +6,23 @@ public struct RegistryEvent: Hashable, Sendable {
     case clientDeleted = "client.deleted"
     case deviceRegistered = "device.registered"
     case deviceUpdated = "device.updated"
+    case deviceSuspended = "device.suspended"
+    case deviceResumed = "device.resumed"
     case deviceRevoked = "device.revoked"
     /// A terminal used a code: there is a new device, or the device has a new secret.
     case deviceEnrolled = "device.enrolled"
     /// The device went with its client.
     case deviceDeleted = "device.deleted"
+    case modeChanged = "device.mode_changed"
+    /// The device obeys the current version of its trading mode.
+    case modeConfirmed = "device.mode_confirmed"
     /// The device has a new secret and has not used it yet.
     case secretRotated = "device.secret_rotated"
     /// The device used its new secret, so the old one is no longer valid.
     case secretPromoted = "device.secret_promoted"
     case signalCreated = "signal.created"
+    /// The owner cancelled the signal, or for one device the signals that wait for it.
+    case signalCancelled = "signal.cancelled"
     /// The device acknowledged the signal for the first time.
     case signalAcknowledged = "signal.acknowledged"
     case enrolmentCreated = "enrolment.created"

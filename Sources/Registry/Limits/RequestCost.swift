@@ -5,6 +5,8 @@ public enum RequestCost {
   public static let hash = 4
   /// Deliveries that a signal may write for 1.
   public static let deliveriesPerUnit = 100
+  /// Devices that a bulk change may mean for 1.
+  public static let devicesPerUnit = 100
   /// Elements of a list that an answer may have for 1.
   public static let rowsPerUnit = 100
   /// Bytes that an answer may have for 1.
@@ -12,6 +14,9 @@ public enum RequestCost {
 
   /// Of a signal to that many devices.
   static func signal(deliveries: Int) -> Int { deliveries / deliveriesPerUnit }
+
+  /// Of a bulk change, or its preview.
+  static func bulk(devices: Int) -> Int { devices / devicesPerUnit }
 
   /// Of an answer.
   public static func answer(rows: Int, bytes: Int) -> Int { rows / rowsPerUnit + bytes / bytesPerUnit }

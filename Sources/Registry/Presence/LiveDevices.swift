@@ -15,6 +15,7 @@ public final class LiveDevices: ChangeObserver {
   let signalIDs = IdentifierSequence()
   let tokenRequests = TokenRequests()
   let runningKeys = RunningKeys()
+  let confirmations = ModeConfirmations()
   private let feedLag = Atomic<Int64>(0)
   let monotonicMilliseconds: @Sendable () -> Int64
   /// When all parked polls were last woken because changes may have been missed.
@@ -38,7 +39,12 @@ public final class LiveDevices: ChangeObserver {
 
   public func credentialsChanged(of id: DeviceID) {
     cache.credentialsChanged(of: id)
-    parked.wake(id)
+    parked.look(CollectionOfOne(id))
+  }
+
+  func credentialsChanged(of ids: [DeviceID]) {
+    for id in ids { cache.credentialsChanged(of: id) }
+    parked.look(ids)
   }
 
   public func clientChanged(_ id: ClientID) {

@@ -195,9 +195,6 @@ public final class ParkedPolls: Sendable {
   /// Ends the device's poll, because a newer one replaces it without waiting.
   func end(_ id: DeviceID) { seats.withLock { $0.taken.remove(id) }?.wake(.ended) }
 
-  /// Wakes the device's poll to query at once.
-  func wake(_ id: DeviceID) { seats.withLock { $0.taken[id] }?.wake(.changed) }
-
   /// Wakes the devices' polls to query, a bounded number at a time.
   func look(_ ids: some Collection<DeviceID>) {
     seats.withLock { seats in

@@ -31,12 +31,17 @@ public struct SignalSummary: Hashable, Sendable {
   public let expiresAt: Timestamp
   /// The number of devices that the signal was sent to.
   public let devices: Int
+  /// When its owner cancelled it; nil unless that happened.
+  public let cancelledAt: Timestamp?
 
-  public init(id: SignalID, createdAt: Timestamp, expiresAt: Timestamp, devices: Int) {
+  public init(
+    id: SignalID, createdAt: Timestamp, expiresAt: Timestamp, devices: Int, cancelledAt: Timestamp? = nil
+  ) {
     self.id = id
     self.createdAt = createdAt
     self.expiresAt = expiresAt
     self.devices = devices
+    self.cancelledAt = cancelledAt
   }
 }
 
@@ -46,11 +51,44 @@ public struct Delivery: Hashable, Sendable {
   /// The first acknowledgement; nil until there is one.
   public let acknowledgement: Acknowledgement?
   public let ackedAt: Timestamp?
+  /// Whether the signal was cancelled, as a whole or for this device. A later acknowledgement is stored all the same.
+  public let isCancelled: Bool
 
-  public init(deviceID: DeviceID, acknowledgement: Acknowledgement?, ackedAt: Timestamp?) {
+  public init(
+    deviceID: DeviceID, acknowledgement: Acknowledgement?, ackedAt: Timestamp?, isCancelled: Bool = false
+  ) {
     self.deviceID = deviceID
     self.acknowledgement = acknowledgement
     self.ackedAt = ackedAt
+    self.isCancelled = isCancelled
+  }
+}
+
+/// A signal that a device must not follow any more, until it would have expired.
+public struct CancelledSignal: Hashable, Sendable {
+  public let id: SignalID
+  public let expiresAt: Timestamp
+
+  public init(id: SignalID, expiresAt: Timestamp) {
+    self.id = id
+    self.expiresAt = expiresAt
+  }
+
+  /// Cancelled signals that a poll lists, the newest ones.
+  public static let maximumListed = 100
+  /// Cancelled signals of the client, the newest ones, among which a poll finds those of its device.
+  public static let maximumSearched = 1000
+}
+
+/// The signals that a device polls, which it did not acknowledge and which have not expired.
+public struct DeviceSignals: Hashable, Sendable {
+  /// Oldest first.
+  public var pending: [Signal]
+  public var cancelled: [CancelledSignal]
+
+  public init(pending: [Signal] = [], cancelled: [CancelledSignal] = []) {
+    self.pending = pending
+    self.cancelled = cancelled
   }
 }
 

@@ -22,8 +22,20 @@ public protocol SignalStore: Sendable {
     of clientID: ClientID, after cursor: SignalCursor?, limit: Int
   ) async throws(RegistryError) -> [SignalSummary]
 
-  /// A signal and the number of devices that it was sent to.
-  func signal(_ id: SignalID) async throws(RegistryError) -> (signal: Signal, devices: Int)?
+  /// A signal, the number of devices that it was sent to, and when it was cancelled.
+  func signal(
+    _ id: SignalID
+  ) async throws(RegistryError) -> (signal: Signal, devices: Int, cancelledAt: Timestamp?)?
+
+  /// Cancels a signal, which no device receives from then on. False, without effect, if the client has no such signal, or
+  /// it was cancelled before or has expired.
+  func cancelSignal(_ id: SignalID, of owner: ClientID, change: Change) async throws(RegistryError) -> Bool
+
+  /// Of the deliveries of a signal to the first `limit` devices after `cursor`, how many there are, and how many were
+  /// acknowledged up to a time; and the last device.
+  func countDeliveries(
+    of id: SignalID, ackedUpTo time: Timestamp, after cursor: DeviceID?, limit: Int
+  ) async throws(RegistryError) -> (all: Int, acked: Int, last: DeviceID?)
 
   /// At most `limit` deliveries of a signal to devices after `cursor`, by device id. Deliveries to deleted devices are
   /// deleted too.
@@ -31,10 +43,11 @@ public protocol SignalStore: Sendable {
     of id: SignalID, after cursor: DeviceID?, limit: Int
   ) async throws(RegistryError) -> [Delivery]
 
-  /// The oldest signals of the device that are neither acknowledged nor expired at `time`, at most `limit`.
-  func pendingSignals(
-    of id: DeviceID, at time: Timestamp, limit: Int
-  ) async throws(RegistryError) -> [Signal]
+  /// The signals of a client's device that are neither acknowledged nor expired at `time`: the `limit` oldest that are not
+  /// cancelled, and the newest that are.
+  func signals(
+    for id: DeviceID, of owner: ClientID, at time: Timestamp, limit: Int
+  ) async throws(RegistryError) -> DeviceSignals
 
   /// Stores each acknowledgement that is the first of its delivery. Returns, once each, the signals that were
   /// sent to the device, and whether their acknowledgement was stored.

@@ -24,6 +24,17 @@ public struct Timestamp: Hashable, Comparable, Sendable {
   }
 }
 
+extension Timestamp {
+  /// Times that the registry stores: 1970-01-01T00:00:00.000Z to 9999-12-31T23:59:59.999Z.
+  static let storable: ClosedRange<Int64> = 0...253_402_300_799_999
+
+  /// Reads a time with any offset (RFC 3339); nil for another text, and for a time that cannot be stored.
+  public init?(_ text: String) {
+    guard let milliseconds = RFC3339.read(text), Self.storable.contains(milliseconds) else { return nil }
+    self.init(millisecondsSince1970: milliseconds)
+  }
+}
+
 extension Timestamp: CustomStringConvertible {
   /// RFC 3339 in UTC with milliseconds and `Z`: `2026-11-23T20:28:29.123Z`.
   public var description: String {
