@@ -11,9 +11,10 @@ import time
 import unittest
 
 from terminal import (CHART_CHANGED, REMOVED, Computer, Owner, Proxy, ProxyAnswer, Registry, Terminal, describe, tag,
-                      takes_instance, wait)
+                      takes_instance, wait, WAIT_SECONDS)
 
 TESTS_AT_ONCE = 8
+LEASE_SECONDS = 60
 ABSENT = "http://127.0.0.1:9"  # the port of discard, where nothing listens
 
 
@@ -364,19 +365,14 @@ class Lease(Scenario):
         self.assertNotIn("another terminal", again.text())
 
     def test_a_new_run_of_the_terminal_waits_for_the_lease_of_the_last_one(self):
-        registry = self.start_registry(INSTANCE_LEASE_SECONDS="3")
-        self.owner = Owner(registry, "owner")
-        device = self.owner.register()
-        self.id_ = device["id"]
-        self.inputs = {"InpDevice": device["id"], "InpCode": device["secret"]}
-        first = self.terminal(registry.url)
+        first = self.terminal()
         self.trades(first)
         first.kill()
         signal = self.owner.send(self.id_)
         self.computer.new_session()
-        again = self.terminal(registry.url)
+        again = self.terminal()
         again.see("another terminal")
-        self.assertEqual(self.owner.acknowledged(signal, self.id_)["status"], "placed")
+        self.assertEqual(self.owner.acknowledged(signal, self.id_, LEASE_SECONDS + WAIT_SECONDS)["status"], "placed")
 
     def test_a_takeover_ends_the_first_terminal(self):
         first = self.terminal()
@@ -645,8 +641,10 @@ def run(test):
 
 def main(names):
     """Runs the tests whose names contain one of some words, or all, several at once: they mostly wait."""
+    # The longest first.
     tests = [test for case in unittest.defaultTestLoader.loadTestsFromModule(sys.modules["__main__"]) for test in case
              if not names or any(name in test.id() for name in names)]
+    tests.sort(key=lambda test: "lease_of_the_last" not in test.id())
     with tempfile.TemporaryDirectory() as home:
         Scenario.registry = Registry(pathlib.Path(home))
         try:

@@ -125,6 +125,7 @@ private:
    //--- trading mode
    SDeviceState      m_state;
    SDeviceState      m_stored;         // what the file has
+   bool              m_confirms_mode;  // a poll or an acknowledgement was answered with it
    //--- signals of the last poll that have no entry in the journal
    SRegistrySignal   m_queue[];
    bool              m_is_offered[];   // given to the EA
@@ -251,6 +252,7 @@ void CDeviceRegistry::Reset(void)
    m_next_context=0;
    ForgetState(m_state);
    ForgetState(m_stored);
+   m_confirms_mode=false;
    m_queue_count=0;
    ArrayResize(m_cancelled,0);
   }
@@ -712,7 +714,7 @@ void CDeviceRegistry::SendContext(void)
    body.Name("terminal");
    body.BeginObject();
    body.TextMember("name",TerminalInfoString(TERMINAL_NAME));
-   body.IntegerMember("build",TerminalInfoInteger(TERMINAL_BUILD));
+   body.TextMember("build",IntegerToString(TerminalInfoInteger(TERMINAL_BUILD)));
    body.EndObject();
    body.Name("program");
    body.BeginObject();
@@ -720,7 +722,7 @@ void CDeviceRegistry::SendContext(void)
    body.TextMember("version",m_program_version!="" ? m_program_version : DR_VERSION);
    if(m_symbol!="")
       body.TextMember("symbol",m_symbol);
-   body.IntegerMember("magic",m_magic);
+   body.TextMember("magic",IntegerToString(m_magic));
    body.EndObject();
    body.EndObject();
    ENUM_DR_RESULT result=m_exchange.Send("PUT",DR_PATH_CONTEXT,"",body.Result(),m_timeout);
@@ -832,7 +834,7 @@ void CDeviceRegistry::Poll(void)
    int wait=m_has_polled && !m_is_blocked ? m_wait : 0;
    int most=m_exchange.Now()<=m_state.custody/1000+2*DR_CUSTODY_MARGIN ? DR_MAX_OLD_SIGNALS : DR_MAX_SIGNALS;
    string query="?wait="+IntegerToString(wait)+"&max="+IntegerToString(most)+"&instance="+m_instance;
-   if(m_state.mode_version>0)
+   if(m_confirms_mode)
       query+="&mode_version="+IntegerToString(m_state.mode_version);
    bool takes=m_takes_over && m_sees_holder;
    if(takes)
@@ -991,6 +993,7 @@ void CDeviceRegistry::ReadMode(void)
    m_state.mode=mode;
    m_state.mode_version=version;
    m_state.mode_reason=DrOneLine(reason,200);
+   m_confirms_mode=true;
   }
 //+------------------------------------------------------------------+
 //|                                                                  |
@@ -1041,7 +1044,6 @@ void CDeviceRegistry::Identify(void)
                 instance==m_state.instance;
       m_was_elsewhere=m_was_elsewhere || (!never && !same && last_poll/1000>m_state.last_poll+DR_CUSTODY_TOLERANCE);
       m_is_identified=true;
-      ReadMode();
      }
    Settle(result);
   }
