@@ -44,7 +44,7 @@ not by hand.
 .SH DEVICE\-REGISTRY\-OWNER
 Is started by
 .B device\-registry
-for the commands of an owner (devices, signals, events, webhooks), not by hand.
+for the commands of an owner (devices, enrolments, signals, events, webhooks), not by hand.
 .SH FILES
 .TP
 .I /etc/device\-registry/device\-registry.env
@@ -59,7 +59,8 @@ the key that seals secrets in the database, generated at installation
 .I /var/lib/device\-registry
 the data, with SQLite
 .SH EXIT STATUS
-0 for success, 1 for a failure, 2 for a wrong argument or setting, 3 if a question was not confirmed.
+0 for success, 1 for a failure, 2 for a wrong argument or setting, 3 if a question was not confirmed, 4 if some of
+the devices were not changed or did not confirm their trading mode in time.
 .SH SEE ALSO
 .I /usr/share/doc/device\-registry/operations.md
 END

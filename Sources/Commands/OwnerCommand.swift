@@ -4,11 +4,21 @@ public enum OwnerCommand: String, CaseIterable, Sendable {
   case devicesShow = "devices show"
   case devicesRegister = "devices register"
   case devicesRename = "devices rename"
-  case devicesRevoke = "devices revoke"
+  case devicesLabel = "devices label"
+  case devicesExpire = "devices expire"
+  case devicesSuspend = "devices suspend"
+  case devicesResume = "devices resume"
+  case devicesHalt = "devices halt"
+  case devicesMode = "devices mode"
   case devicesRotate = "devices rotate"
+  case devicesRevoke = "devices revoke"
+  case enrolmentsCreate = "enrolments create"
+  case enrolmentsList = "enrolments list"
+  case enrolmentsDelete = "enrolments delete"
   case signalsSend = "signals send"
   case signalsList = "signals list"
   case signalsShow = "signals show"
+  case signalsCancel = "signals cancel"
   case eventsFollow = "events follow"
   case webhooksList = "webhooks list"
   case webhooksCreate = "webhooks create"
@@ -56,27 +66,59 @@ public enum OwnerCommand: String, CaseIterable, Sendable {
       alternatives: alternatives, examples: examples)
   }
 
+  /// A change of several devices.
+  private func change(
+    _ summary: String, details: String = "", after arguments: [Argument] = [], _ options: [Option] = [],
+    alternatives: [[Option]] = [], examples: [String]
+  ) -> CommandRow {
+    row(
+      summary, details: details, arguments + [.optionalDevices],
+      Option.selection + options + [.reason, .dryRun, .expect, .output],
+      alternatives: alternatives + [Option.selection], examples: examples)
+  }
+
   private var row: CommandRow {
     switch self {
     case .devicesList:
-      row("list devices, oldest first", [], [.output], examples: ["", "--output csv"])
+      row("list devices, oldest first", [], [.listOutput], examples: ["", "--output csv", "--output ids"])
     case .devicesShow:
       row("show a device", [.device], [.output], examples: ["EA-7", "EA-7 --output json"])
     case .devicesRegister:
       row(
         "register a device and keep its secret", details: Self.secretDetails,
         [Argument("NAME", "the name of the new device; unique among your devices that are not revoked")],
-        [.secretFile, .showSecret, .output], alternatives: [[.secretFile, .showSecret]],
+        [.secretFile, .showSecret, .output],
+        alternatives: [[.secretFile, .showSecret]],
         examples: ["EA-7 --secret-file EA-7.secret"])
     case .devicesRename:
       row(
         "rename a device", [.device, Argument("NEW_NAME", "its new name")], [.output],
         examples: ["EA-7 'EA-7 London'"])
-    case .devicesRevoke:
-      row(
-        "revoke devices: they are refused forever",
-        details: "Asks first: a device that is revoked cannot be used again.", [.devices], [.reason, .yes],
-        examples: ["EA-7 --reason 'contract ended'", "EA-7 EA-8 --yes"])
+    case .devicesLabel:
+      change(
+        "set or remove labels of devices", [.setLabel, .removeLabel],
+        examples: ["EA-7 --set role:primary --remove vps", "--group london --set vps:ldn-2"])
+    case .devicesExpire:
+      change(
+        "set when devices expire: they are refused from then on", [.at, .never], alternatives: [[.at, .never]],
+        examples: ["EA-7 --at 2027-01-31T00:00:00Z", "--label plan:trial --at 14d", "EA-7 --never"])
+    case .devicesSuspend:
+      change(
+        "suspend devices: they are refused until they are resumed", [.until],
+        examples: ["EA-7 --reason 'invoice 1042'", "--label customer:acme --until 7d"])
+    case .devicesResume:
+      change(
+        "resume suspended devices", examples: ["EA-7", "--label customer:acme --reason 'invoice 1042 paid'"])
+    case .devicesHalt:
+      change(
+        "halt devices: they stop trading, and stay connected", details: "Asks first. " + Self.modeDetails,
+        [.cancelSignals, .wait, .yes],
+        examples: ["--all --reason news --wait 60", "--group london --cancel-signals --yes"])
+    case .devicesMode:
+      change(
+        "set the trading mode of devices: normal, close_only or halted", details: Self.modeDetails,
+        after: [Argument("MODE", "what they may do", value: .oneOf(["normal", "close_only", "halted"]))],
+        [.cancelSignals, .wait], examples: ["normal --all", "close_only EA-7 EA-8 --wait 30"])
     case .devicesRotate:
       row(
         "give a device a new secret",
@@ -85,20 +127,46 @@ public enum OwnerCommand: String, CaseIterable, Sendable {
         [.device],
         [.secretFile, .showSecret, .grace, .reason, .output], alternatives: [[.secretFile, .showSecret]],
         examples: ["EA-7 --secret-file EA-7.secret.new", "EA-7 --grace 0 --secret-file EA-7.secret.new"])
+    case .devicesRevoke:
+      change(
+        "revoke devices: they are refused forever",
+        details: "Asks first: a device that is revoked cannot be used again.", [.yes],
+        examples: ["EA-7 --reason 'contract ended'", "--label customer:acme --yes --expect 12"])
+    case .enrolmentsCreate:
+      row(
+        "create codes with which terminals get a device and its secret",
+        details:
+          "Each code works once, and is shown this once: it is written to a new file that only you can read, a code a "
+          + "line, or printed.",
+        [],
+        [.count, .enrolledName, .movedDevice, .lifetime, .codesFile, .showCodes, .output],
+        alternatives: [[.codesFile, .showCodes], [.count, .movedDevice], [.enrolledName, .movedDevice]],
+        examples: [
+          "--name EA-9 --show-codes", "--count 20 --name desk --lifetime 86400 --codes-file codes",
+          "--device EA-7 --show-codes",
+        ])
+    case .enrolmentsList: row("list enrolments", [], [.output], examples: ["", "--output csv"])
+    case .enrolmentsDelete:
+      row("delete an enrolment: its code no longer works", [.id("the enrolment's id")], examples: [Self.someID])
     case .signalsSend:
       row(
-        "send a signal to devices",
-        details: "Prints the signal's id. To all devices, or to those that are named.",
-        [.optionalDevices],
-        [.payload, .payloadFile, .all, .ttl, .output], alternatives: [[.payload, .payloadFile]],
+        "send a signal to devices", details: "Prints the signal's id.", [.optionalDevices],
+        [.payload, .payloadFile] + Option.selection + [.ttl, .output],
+        alternatives: [[.payload, .payloadFile], Option.selection],
         examples: [
           #"--all --payload '{"symbol": "EURUSD", "side": "buy"}'"#, "EA-7 EA-8 --payload-file order.json",
+          "--label role:primary --payload-file order.json --ttl 60",
         ])
     case .signalsList: row("list signals, newest first", [], [.output], examples: ["", "--output csv"])
     case .signalsShow:
       row(
-        "show a signal and what each device did with it", [.id("the signal's id")], [.output],
+        "show a signal and what each device did with it",
+        details: "JSON has a line for each 1,000 devices.", [.id("the signal's id")], [.output],
         examples: ["01a20a5b-1476-7edc-b467-b5e73ebe5877"])
+    case .signalsCancel:
+      row(
+        "cancel a signal: devices that have not got it do not get it, and others learn that it is cancelled",
+        [.id("the signal's id")], [.reason, .output], examples: [Self.someID + " --reason 'wrong price'"])
     case .eventsFollow:
       row(
         "print events as they happen",
@@ -131,17 +199,20 @@ public enum OwnerCommand: String, CaseIterable, Sendable {
   }
 
   private static let someID = "01a20a5b-1476-7edc-b467-b5e73ebe5877"
+  private static let modeDetails =
+    "Prints which devices have not confirmed. With --wait, the exit status is 4 unless all confirm in time."
   private static let secretDetails =
     "The registry shows the secret this once. It is written to a new file that only you can read, or printed."
 }
 
 /// What the commands are about.
 public enum OwnerSubject: String, CaseIterable, Sendable {
-  case devices, signals, events, webhooks
+  case devices, enrolments, signals, events, webhooks
 
   public var summary: String {
     switch self {
-    case .devices: "find, register and change a client's devices"
+    case .devices: "find, register, change and stop a client's devices"
+    case .enrolments: "create codes with which terminals get a device and its secret"
     case .signals: "send signals to a client's devices, and see what became of them"
     case .events: "print a client's events as they happen"
     case .webhooks: "list, create, test, delete or enable a client's webhooks"
@@ -151,7 +222,7 @@ public enum OwnerSubject: String, CaseIterable, Sendable {
   var details: String {
     switch self {
     case .devices: "A device is named by its id or its name." + Self.exitStatus
-    case .signals, .events: Self.exitStatus
+    case .enrolments, .signals, .events: Self.exitStatus
     case .webhooks:
       "Webhooks are URLs to which the registry posts events. docs/webhooks.md describes how to receive them, and "
         + "device-registry webhook listen is a receiver to try them." + Self.exitStatus
@@ -161,7 +232,8 @@ public enum OwnerSubject: String, CaseIterable, Sendable {
   /// As `ExitStatus` of the program has it.
   private static let exitStatus =
     " The exit status is 0 for success; 1 if the registry refused or cannot be reached; 2 for a wrong argument, before "
-    + "anything was sent; 3 if you did not confirm, or there is no terminal to ask on."
+    + "anything was sent; 3 if you did not confirm, or there is no terminal to ask on; 4 if some of the devices were not changed, or did not "
+    + "confirm their trading mode in time."
 }
 
 /// What an owner's command line asks for.
@@ -197,10 +269,55 @@ extension Option {
   public static let secretFile = Option(
     "--secret-file", "FILE", "a new file for the secret, with mode 0600", value: .file)
   public static let showSecret = Option(switch: "--show-secret", "print the secret instead")
+
   public static let all = Option(switch: "--all", "all devices that are not revoked")
+  public static let inGroup = Option("--group", "NAME", "the devices of this group")
+  public static let withLabel = Option(
+    "--label", "KEY:VALUE", "the devices with this label; of several, with all of them", isRepeatable: true)
+  public static let idsFile = Option(
+    "--ids-file", "FILE",
+    "the devices that this file lists, a name or an id a line, at most 1000; - for standard input",
+    value: .file)
+  static let selection = [all, inGroup, withLabel, idsFile]
+  public static let dryRun = Option(switch: "--dry-run", "only count the devices that would change")
+  public static let expect = Option(
+    "--expect", "NUMBER", "change nothing unless this many devices are meant", value: .number(0...10_000_000))
+
+  public static let listOutput = Option(
+    "--output", "FORMAT",
+    "a table for people (default); what the registry answered; a spreadsheet; or one id a line, for --ids-file",
+    value: .oneOf(["table", "json", "csv", "ids"]))
+
+  public static let setLabel = Option(
+    "--set", "KEY:VALUE", "a label to set; may be repeated", isRepeatable: true)
+  public static let removeLabel = Option(
+    "--remove", "KEY", "a label to remove; may be repeated", isRepeatable: true)
+  public static let at = Option("--at", "TIME", "when: 2027-01-31T00:00:00Z, or in this long: 12h, 30d")
+  public static let never = Option(switch: "--never", "they do not expire")
+  public static let until = Option(
+    "--until", "TIME", "when the suspension ends: 2027-01-31T00:00:00Z, or in this long: 12h, 7d")
+  public static let cancelSignals = Option(
+    switch: "--cancel-signals", "cancel the signals that they have not acknowledged")
+  public static let wait = Option(
+    "--wait", "SECONDS", "wait this long, at most an hour, until all have confirmed", value: .number(0...3600))
+
   public static let grace = Option(
     "--grace", "SECONDS", "how long the old secret still works, 0 to 86400 (default: a day)",
     value: .number(0...86_400))
+
+  public static let count = Option(
+    "--count", "NUMBER", "how many, 1 to 500 (default: 1)", value: .number(1...500))
+  public static let enrolledName = Option(
+    "--name", "NAME",
+    "the name of the new device, unless the terminal gives one; of several, each with its number")
+  public static let movedDevice = Option(
+    "--device", "DEVICE", "give this device a new secret instead, for a terminal that moves")
+  public static let lifetime = Option(
+    "--lifetime", "SECONDS", "how long the codes work, 60 to 2592000 (default: 900)",
+    value: .number(60...2_592_000))
+  public static let codesFile = Option(
+    "--codes-file", "FILE", "a new file for the codes, with mode 0600", value: .file)
+  public static let showCodes = Option(switch: "--show-codes", "print the codes instead")
 
   public static let payload = Option("--payload", "JSON", "the content, a JSON object of at most 16 KiB")
   public static let payloadFile = Option(

@@ -114,11 +114,19 @@ extension RegistryClientError {
   }
 }
 
+extension Data? {
+  /// A body with a reason; nil without one.
+  static func reason(_ reason: String?) throws(RegistryClientError) -> Data? {
+    guard let reason else { return nil }
+    return try .json(["reason": reason], "reason")
+  }
+}
+
 extension Data {
   /// The JSON of a value. Throws `invalidArgument` if it cannot be encoded, for example NaN.
   static func json(_ value: some Encodable, _ name: String) throws(RegistryClientError) -> Data {
     do {
-      return try JSONEncoder().encode(value)
+      return try JSONEncoder.registry.encode(value)
     } catch {
       throw .invalidArgument(name: name, message: "cannot be written as JSON")
     }

@@ -11,7 +11,7 @@ extension OwnerClient {
     try await perform(.register(name: name), idempotencyKey: idempotencyKey)
   }
 
-  /// The owner's devices, active and revoked, oldest first. Pages are fetched as elements are read.
+  /// The owner's devices, oldest first, revoked ones included. Pages are fetched as elements are read.
   public func devices() -> Pages<Device> {
     Pages(exchange: exchange, target: "\(devicesPath)?limit=\(devicePageSize)")
   }
@@ -60,7 +60,7 @@ private func path(ofDevice id: String, _ operation: String = "") throws(Registry
 }
 
 /// The members of the bodies on one device; nil leaves one out.
-private struct DeviceBody: Encodable {
+private struct StateChange: Encodable {
   var device_name: String?
   var grace_seconds: Int?
   var reason: String?
@@ -68,19 +68,19 @@ private struct DeviceBody: Encodable {
   /// Nil for a body without members, which is left out.
   func json() throws(RegistryClientError) -> Data? {
     let isEmpty = device_name == nil && grace_seconds == nil && reason == nil
-    return isEmpty ? nil : try .json(self, "device")
+    return isEmpty ? nil : try .json(self, "change")
   }
 }
 
 extension OwnerRequest<RegisteredDevice> {
   package static func register(name: String) throws(RegistryClientError) -> Self {
-    Self("POST", devicesPath, body: try DeviceBody(device_name: name).json(), isCreating: true)
+    Self("POST", devicesPath, body: try StateChange(device_name: name).json(), isCreating: true)
   }
 
   package static func rotate(
     _ id: String, graceSeconds: Int?, reason: String?
   ) throws(RegistryClientError) -> Self {
-    let body = DeviceBody(grace_seconds: graceSeconds, reason: reason)
+    let body = StateChange(grace_seconds: graceSeconds, reason: reason)
     return Self("POST", try path(ofDevice: id, "/rotate"), body: try body.json(), isCreating: true)
   }
 }
@@ -91,12 +91,12 @@ extension OwnerRequest<Device> {
   }
 
   package static func rename(_ id: String, to name: String) throws(RegistryClientError) -> Self {
-    Self("PATCH", try path(ofDevice: id), body: try DeviceBody(device_name: name).json())
+    Self("PATCH", try path(ofDevice: id), body: try StateChange(device_name: name).json())
   }
 }
 
 extension OwnerRequest<Void> {
   static func revoke(_ id: String, reason: String?) throws(RegistryClientError) -> Self {
-    Self("POST", try path(ofDevice: id, "/revoke"), body: try DeviceBody(reason: reason).json())
+    Self("POST", try path(ofDevice: id, "/revoke"), body: try StateChange(reason: reason).json())
   }
 }

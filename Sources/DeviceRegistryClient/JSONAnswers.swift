@@ -1,4 +1,27 @@
-internal import Foundation
+internal import Encoding
+package import Foundation
+
+extension Date {
+  /// RFC 3339, in UTC with milliseconds.
+  package var rfc3339: String {
+    String(unsafeUninitializedCapacity: RFC3339.length) { buffer in
+      RFC3339.write(millisecondsSince1970: Int64((timeIntervalSince1970 * 1000).rounded()), to: buffer)
+      return RFC3339.length
+    }
+  }
+}
+
+extension JSONEncoder {
+  /// Writes times in RFC 3339.
+  static var registry: JSONEncoder {
+    let encoder = JSONEncoder()
+    encoder.dateEncodingStrategy = .custom { date, encoder in
+      var value = encoder.singleValueContainer()
+      try value.encode(date.rfc3339)
+    }
+    return encoder
+  }
+}
 
 extension JSONDecoder {
   /// Reads times in RFC 3339, and ignores unknown members.

@@ -74,16 +74,6 @@ package struct OwnerRequest<Value: Sendable>: Sendable {
   }
 }
 
-extension OwnerRequest {
-  /// A request whose answer is read in another way than by decoding it.
-  static func reading(
-    _ method: String, _ target: String,
-    _ read: @escaping @Sendable (Answer) throws(RegistryClientError) -> Value
-  ) -> Self {
-    OwnerRequest(Call(method: method, target: target), isCreating: false, read: read)
-  }
-}
-
 extension OwnerRequest where Value: Decodable {
   /// A request that is answered with JSON.
   init(

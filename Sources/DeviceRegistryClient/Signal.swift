@@ -18,14 +18,6 @@ public struct Signal: Decodable, Hashable, Sendable, Identifiable {
   }
 }
 
-/// The devices that a signal is sent to.
-public enum SignalRecipients: Hashable, Sendable {
-  /// These devices, 1 to 1000; repeated ids count once.
-  case devices([String])
-  /// All devices of the owner that are active when the signal is created.
-  case all
-}
-
 /// A signal with its payload and deliveries.
 public struct SignalDetails: Hashable, Sendable {
   public let signal: Signal
@@ -43,9 +35,14 @@ public struct SignalDelivery: Decodable, Hashable, Sendable {
   public let brokerTicket: String?
   public let error: String?
   public let acknowledgedAt: Date?
+  /// When the device first got it; nil before.
+  public let handedOutAt: Date?
 
   public enum State: String, Decodable, Hashable, Sendable {
-    case pending, acked, expired
+    case pending
+    /// The device got it and has not acknowledged it.
+    case handedOut = "handed_out"
+    case acked, expired, cancelled
   }
 
   enum CodingKeys: String, CodingKey {
@@ -53,6 +50,20 @@ public struct SignalDelivery: Decodable, Hashable, Sendable {
     case deviceID = "device_id"
     case brokerTicket = "broker_ticket"
     case acknowledgedAt = "acked_at"
+    case handedOutAt = "handed_out_at"
+  }
+}
+
+/// What became of the deliveries of a signal that was cancelled.
+public struct SignalCancellation: Decodable, Hashable, Sendable {
+  /// Devices that do not get it any more, or learn that it is cancelled.
+  public let cancelledCount: Int
+  /// Devices that had acknowledged it.
+  public let tooLateCount: Int
+
+  enum CodingKeys: String, CodingKey {
+    case cancelledCount = "cancelled"
+    case tooLateCount = "too_late"
   }
 }
 

@@ -5,7 +5,9 @@ import Foundation
 // The commands on devices.
 
 extension OwnerSession {
-  func listDevices() async throws { try await output.print(owner.devices(), Device.columns) }
+  func listDevices() async throws {
+    try await output.print(owner.devices(), Device.columns)
+  }
 
   func showDevice() async throws {
     let (device, json) = try await owner.answer(to: .device(id(of: arguments.words[0])))
@@ -22,17 +24,6 @@ extension OwnerSession {
     let id = try await id(of: arguments.words[0])
     let (device, json) = try await owner.answer(to: .rename(id, to: arguments.words[1]))
     try output.print(one: device, json: json, Device.details)
-  }
-
-  func revokeDevices() async throws {
-    let names = arguments.words
-    let ids = try await ids(of: names)
-    try confirm(
-      names.count == 1 ? "Revoke \(names[0]) forever?" : "Revoke \(names.count) devices forever?")
-    for (id, name) in zip(ids, names) {
-      try await owner.revoke(id, reason: arguments[.reason])
-      try Terminal.printFields(["revoked \(name)"])
-    }
   }
 
   func rotateSecret() async throws {
@@ -73,7 +64,7 @@ extension OwnerSession {
       registered.secret, ifLost: "the secret is lost; device-registry devices rotate \(id) makes another one")
     switch output.format {
     case .table: try Terminal.printFields([id])
-    case .csv: try output.print([registered.device], json: [], Device.columns)
+    case .csv, .ids: try output.print([registered.device], json: [], Device.columns)
     case .json: try Terminal.print(try Self.withoutSecret(json))
     }
   }
@@ -154,6 +145,11 @@ extension Device {
       Column("last_ack") { .time($0.lastAck) },
       Column("updated_at") { .time($0.updatedAt) },
     ]
+
+  /// Of those that have not confirmed their trading mode.
+  static let confirmationColumns = columns.filter {
+    ["name", "status", "online", "last_seen", "id"].contains($0.name)
+  }
 
   /// As options have them.
   var labelTexts: [String] { labels.sorted { $0.key < $1.key }.map { "\($0.key):\($0.value)" } }

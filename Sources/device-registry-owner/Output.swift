@@ -1,11 +1,12 @@
 import DeviceRegistryClient
-import Encoding
 import Foundation
 
 /// How results are printed: for people, or for programs.
 struct Output {
   enum Format: String {
     case table, json, csv
+    /// One id a line.
+    case ids
   }
 
   let format: Format
@@ -20,18 +21,28 @@ struct Output {
     try list.end()
   }
 
-  /// Prints a list that is in memory. `json` has the same elements as the registry wrote them.
-  func print<Row>(_ rows: [Row], json: [Data], _ columns: [Column<Row>]) throws {
+  /// Prints a list that is in memory.
+  ///
+  /// - Parameter json: the same elements as the registry wrote them; nil for objects with the columns.
+  func print<Row>(_ rows: [Row], json: [Data]?, _ columns: [Column<Row>]) throws {
     var list = ListPrinter(output: self, columns: columns)
-    try list.print(rows, json)
+    try list.print(rows, json ?? rows.map { row in try Self.json(of: row, columns) })
     try list.end()
+  }
+
+  /// An object with a text for each column.
+  private static func json<Row>(of row: Row, _ columns: [Column<Row>]) throws -> Data {
+    let members = columns.map { ($0.name, $0.cell(row).exact) }
+    return try JSONSerialization.data(
+      withJSONObject: Dictionary(uniqueKeysWithValues: members),
+      options: [.sortedKeys, .withoutEscapingSlashes])
   }
 
   /// Prints one thing: a line for each column, or the JSON.
   func print<Row>(one row: Row, json: Data, _ columns: [Column<Row>]) throws {
     switch format {
     case .json: try Terminal.print(json)
-    case .csv: try print([row], json: [json], columns)
+    case .csv, .ids: try print([row], json: [json], columns)
     case .table:
       let titles = columns.map { $0.name.replacing("_", with: " ") }
       let width = titles.map(\.width).max() ?? 0
@@ -148,6 +159,9 @@ private struct ListPrinter<Row> {
       isFirst = false
       try Terminal.print(
         bytes: rows.flatMap { row in CSV.line(columns.map { $0.cell(row).exact }) })
+    case .ids:
+      guard let id = columns.first(where: { $0.name == "id" }), !rows.isEmpty else { return }
+      try Terminal.print(lines: rows.map { id.cell($0).exact }.joined(separator: "\n"))
     case .table: try printTable(rows)
     }
   }
@@ -157,6 +171,7 @@ private struct ListPrinter<Row> {
     switch output.format {
     case .json: try Terminal.print(lines: isFirst ? "[]" : "]")
     case .csv, .table: if isFirst { try print([], []) }
+    case .ids: break
     }
   }
 
@@ -263,19 +278,11 @@ extension Date {
     switch abs(seconds) {
     case 0: return "now"
     case ..<60: text = "\(abs(seconds)) s"
-    case ..<3600: text = "\(abs(seconds) / 60) min"
-    case ..<86_400: text = "\(abs(seconds) / 3600) h"
-    case ..<(60 * 86_400): text = "\(abs(seconds) / 86_400) d"
+    case ..<3600: text = "\((abs(seconds) + 30) / 60) min"
+    case ..<86_400: text = "\((abs(seconds) + 1800) / 3600) h"
+    case ..<(60 * 86_400): text = "\((abs(seconds) + 43_200) / 86_400) d"
     default: return String(rfc3339.prefix(10))
     }
     return seconds < 0 ? "\(text) ago" : "in \(text)"
-  }
-
-  /// In UTC with milliseconds.
-  var rfc3339: String {
-    String(unsafeUninitializedCapacity: RFC3339.length) { buffer in
-      RFC3339.write(millisecondsSince1970: Int64((timeIntervalSince1970 * 1000).rounded()), to: buffer)
-      return RFC3339.length
-    }
   }
 }

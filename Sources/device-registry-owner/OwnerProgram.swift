@@ -39,6 +39,8 @@ enum ExitStatus: Int32 {
   case wrongArgument = 2
   /// The user did not confirm, or there is no terminal to ask on. Nothing was changed.
   case notConfirmed = 3
+  /// Some of the devices were not changed, or did not confirm in time.
+  case partlyDone = 4
 }
 
 /// A failure with the sentence to print.
@@ -64,7 +66,8 @@ struct OwnerSession {
       url: arguments[.url] ?? Self.defaultURL, tokenFile: arguments[.tokenFile] ?? "",
       allowsInsecureHTTP: arguments.has(.insecureHTTP), caFile: arguments[.caFile])
     output = Output(
-      format: arguments[.output].flatMap(Output.Format.init) ?? .table, screen: Screen(environment), now: Date()
+      format: (arguments[.output] ?? arguments[.listOutput]).flatMap(Output.Format.init) ?? .table,
+      screen: Screen(environment), now: Date()
     )
   }
 
@@ -76,11 +79,21 @@ struct OwnerSession {
     case .devicesShow: try await showDevice()
     case .devicesRegister: try await registerDevice()
     case .devicesRename: try await renameDevice()
-    case .devicesRevoke: try await revokeDevices()
+    case .devicesLabel: try await labelDevices()
+    case .devicesExpire: try await setExpiry()
+    case .devicesSuspend: try await suspendDevices()
+    case .devicesResume: try await resumeDevices()
+    case .devicesHalt: try await haltDevices()
+    case .devicesMode: try await setTradingMode()
     case .devicesRotate: try await rotateSecret()
+    case .devicesRevoke: try await revokeDevices()
+    case .enrolmentsCreate: try await createEnrolments()
+    case .enrolmentsList: try await listEnrolments()
+    case .enrolmentsDelete: try await deleteEnrolment()
     case .signalsSend: try await sendSignal()
     case .signalsList: try await listSignals()
     case .signalsShow: try await showSignal()
+    case .signalsCancel: try await cancelSignal()
     case .eventsFollow: try await followEvents()
     case .webhooksList: try await listWebhooks()
     case .webhooksCreate: try await createWebhook()

@@ -7,37 +7,38 @@ import Foundation
 extension OwnerSession {
   func sendSignal() async throws {
     let payload = try payload()
-    let recipients = try await recipients()
+    let recipients = try await selector(arguments.words)
     let (signal, json) = try await owner.answer(
       to: .createSignal(to: recipients, payloadJSON: payload, ttlSeconds: arguments.number(.ttl)),
       idempotencyKey: UUID().uuidString)
     switch output.format {
     case .table: try Terminal.printFields([signal.id])
-    case .csv: try output.print([signal], json: [], Signal.columns)
+    case .csv, .ids: try output.print([signal], json: [], Signal.columns)
     case .json: try Terminal.print(json)
     }
+  }
+
+  func cancelSignal() async throws {
+    let (result, json) = try await owner.answer(
+      to: .cancelSignal(arguments.words[0], reason: arguments[.reason]))
+    try output.print(one: result, json: json, SignalCancellation.columns)
   }
 
   func listSignals() async throws { try await output.print(owner.signals(), Signal.columns) }
 
   func showSignal() async throws {
-    let (details, json) = try await owner.answer(to: .signal(arguments.words[0]))
+    let pages = try await owner.signalPages(arguments.words[0])
+    let (details, json) = pages[0]
+    let deliveries = pages.flatMap(\.details.deliveries)
     switch output.format {
-    case .json: try Terminal.print(json)
-    case .csv: try output.print(details.deliveries, json: [], SignalDelivery.columns([:]))
+    case .json: for page in pages { try Terminal.print(page.json) }
+    case .csv, .ids: try output.print(deliveries, json: [], SignalDelivery.columns([:]))
     case .table:
       try output.print(one: details, json: json, SignalDetails.columns)
       try Terminal.print(lines: "")
-      let names = try await names(of: Set(details.deliveries.map(\.deviceID)))
-      try output.print(details.deliveries, json: [], SignalDelivery.columns(names))
+      let names = try await names(of: Set(deliveries.map(\.deviceID)))
+      try output.print(deliveries, json: [], SignalDelivery.columns(names))
     }
-  }
-
-  private func recipients() async throws -> SignalRecipients {
-    guard arguments.has(.all) != !arguments.words.isEmpty else {
-      throw UsageError("name the devices, or \(Option.all.name)")
-    }
-    return arguments.has(.all) ? .all : .devices(try await ids(of: arguments.words))
   }
 
   /// Bytes of a payload's file.
@@ -72,11 +73,27 @@ extension SignalDelivery {
       Column(names.isEmpty ? "device_id" : "device", isFlexible: true) {
         .text(names[$0.deviceID] ?? $0.deviceID)
       },
-      Column("state") { .painted($0.state.rawValue, $0.state == .acked ? .green : nil) },
+      Column("state") { .painted($0.state.rawValue, $0.state.color) },
       Column("status") { .painted($0.status?.rawValue ?? "-", $0.status == .failed ? .red : nil) },
       Column("broker_ticket", leavesOut: 1) { .text($0.brokerTicket) },
       Column("error", isFlexible: true) { .text($0.error) },
       Column("acked_at") { .time($0.acknowledgedAt) },
     ]
   }
+}
+
+extension SignalDelivery.State {
+  fileprivate var color: Cell.Color? {
+    switch self {
+    case .acked: .green
+    case .pending, .handedOut: nil
+    case .expired, .cancelled: .yellow
+    }
+  }
+}
+
+extension SignalCancellation {
+  fileprivate static let columns: [Column<SignalCancellation>] = [
+    Column("cancelled") { .number($0.cancelledCount) }, Column("too_late") { .number($0.tooLateCount) },
+  ]
 }

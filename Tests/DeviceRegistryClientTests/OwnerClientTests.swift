@@ -114,6 +114,40 @@ struct OwnerClientTests {
   }
 
   @Test
+  func `Devices are changed together`() async throws {
+    let result = """
+      {"matched":2,"changed":1,"unchanged":0,"refused":[{"device_id":"a","type":"https://x/device-revoked"}],\
+      "dry_run":true}
+      """
+    let registry = StandInRegistry { _, _ in .reply(.json(result)) }
+    let client = try ownerClient(registry)
+    let id = StandInDevices.id
+    let time = Date(timeIntervalSince1970: 1_893_456_000.001)
+    let changed = try await client.changeDevices(
+      .labels(["role": "primary"]), .setTradingMode(.closeOnly, cancelsSignals: true), reason: "news",
+      expectedCount: 2, isDryRun: true)
+    #expect(changed.refused.map(\.kind) == ["device-revoked"] && changed.isDryRun && changed.matched == 2)
+    _ = try await client.changeDevices(.devices([id]), .setLabels(["vps": nil]))
+    _ = try await client.changeDevices(.all, .setExpiry(nil))
+    _ = try await client.changeDevices(.group("g"), .suspend(until: time))
+    _ = try await client.renameDevices([id: "EA-2"])
+    #expect(Set(registry.received.map { "\($0.method) \($0.target)" }) == ["POST /api/v1/devices/bulk"])
+    let expected: [NSDictionary] = [
+      [
+        "action": "set_trading_mode", "select": ["labels": ["role": "primary"]], "trading_mode": "close_only",
+        "cancel_signals": true, "reason": "news", "expect": 2, "dry_run": true,
+      ],
+      ["action": "set_labels", "select": ["device_ids": [id]], "labels": ["vps": NSNull()], "dry_run": false],
+      ["action": "set_expiry", "select": ["all": true], "expires_at": NSNull(), "dry_run": false],
+      ["action": "suspend", "select": ["group": "g"], "until": "2030-01-01T00:00:00.001Z", "dry_run": false],
+      ["action": "rename", "names": [id: "EA-2"], "dry_run": false],
+    ]
+    for (request, body) in zip(registry.received, expected) {
+      #expect(try JSONSerialization.jsonObject(with: Data(request.body)) as? NSDictionary == body)
+    }
+  }
+
+  @Test
   func `Webhooks are created, listed, changed, tested, and their deliveries read`() async throws {
     let webhook = """
       "id":"\(StandInDevices.id)","client_id":"alice","url":"https://example.com/","types":["device.*"],\
@@ -201,7 +235,7 @@ struct OwnerClientTests {
       "error":null,"acked_at":null}]
       """
     let registry = StandInRegistry { request, _ in
-      request.target.contains("?")
+      request.target.contains("?limit")
         ? .reply(.json("[{\(signal)}]"))
         : .reply(.json("{\(signal),\"payload\":{\"a\":1e2},\"deliveries\":\(deliveries)}"))
     }

@@ -78,7 +78,7 @@ import Testing
         "device-registry events follow --output ", "device-registry completion ", "device-registry dev", file,
         "device-registry devices list --url ",
       ])
-    #expect(found["device-registry devices list --output "] == ["table", "json", "csv"])
+    #expect(found["device-registry devices list --output "] == ["table", "json", "csv", "ids"])
     #expect(found["device-registry devices list --output j"] == ["json"])
     #expect(found["device-registry events follow --output "] == ["text", "json"])
     #expect(found["device-registry completion "]?.subtracting(["--help"]) == ["bash", "zsh", "fish"])

@@ -44,8 +44,8 @@ struct OwnerCommandTests {
     (["webhooks", "list", "--types", "a"], "Unknown option --types"),
     (["webhook", "list"], "device-registry webhooks"),
     (["devices", "rename", "a"], "missing argument NEW_NAME"),
-    (["devices", "revoke"], "missing argument DEVICE"),
-    (["devices", "list", "--output", "xml"], "--output must be table, json or csv"),
+    (["devices", "show"], "missing argument DEVICE"),
+    (["devices", "list", "--output", "xml"], "--output must be table, json, csv or ids"),
     (["devices", "rotate", "a", "--grace", "86401"], "--grace must be a whole number from 0 to 86400"),
     (
       ["devices", "register", "a", "--secret-file", "f", "--show-secret", "--token-file", "t"],
@@ -61,7 +61,8 @@ struct OwnerCommandTests {
   }
 
   @Test(arguments: [
-    (["signals", "show", "x"], "id must be a UUID"), (["signals", "send", "a"], "--payload JSON is missing"),
+    (["signals", "show", "x"], "id must be a UUID"), (["devices", "revoke"], "name devices, or one of --all"),
+    (["signals", "send", "a"], "--payload JSON is missing"),
     (["webhooks", "show", "x"], "id must be a UUID"),
     (["webhooks", "list", "--url", "http://registry.example.com"], "plain HTTP"),
     (

@@ -122,10 +122,11 @@ extension DeviceRegistry {
       let unasked = try await owner.run("devices", "revoke", "EA-1")
       #expect(unasked.status == 3 && unasked.errors.contains("--yes"), "\(unasked.errors)")
       let refused = try await owner.onTerminal("devices", "revoke", "EA-1", second, answer: "no")
-      #expect(refused.status == 3 && refused.output.contains("Revoke 2 devices forever?"), "\(refused.output)")
+      #expect(
+        refused.status == 3 && refused.output.contains("Revoke 2 devices? That is final."), "\(refused.output)")
       for id in [first, second] { #expect(try await owner.device(id)["status"] as? String == "active") }
       let agreed = try await owner.onTerminal("devices", "revoke", "EA-1", "--reason", "sold", answer: "yes")
-      #expect(agreed.status == 0 && agreed.output.contains("Revoke EA-1 forever?"), "\(agreed.output)")
+      #expect(agreed.status == 0 && agreed.output.contains("Revoke EA-1? That is final."), "\(agreed.output)")
       #expect(try await owner.device(first)["status_reason"] as? String == "sold")
       try await owner.output("devices", "revoke", "EA-2", "--yes")
       #expect(try await owner.device(second)["status"] as? String == "revoked")
@@ -156,7 +157,7 @@ extension DeviceRegistry {
       let created = try #require(try await owner.device(id)["created_at"] as? String)
       #expect(csv[2].hasPrefix("EA-2,active,normal,false,,") && csv[2].contains(created), "\(csv[2])")
       let table = try await owner.output("devices", "list").split(separator: "\n")
-      #expect(table.count == 3 && table[2].hasPrefix("EA-2") && table[2].contains(" ago"))
+      #expect(table.count == 3 && table[2].hasPrefix("EA-2") && table[2].contains(/now| ago/))
       // Columns are aligned.
       #expect(Set(table.map { $0.firstRange(of: "active")?.lowerBound.utf16Offset(in: $0) }).count == 2)
     }
@@ -198,9 +199,144 @@ extension DeviceRegistry {
       let list = try await owner.output("signals", "list", "--output", "csv").split(separator: "\r\n")
       #expect(list.count == 3 && list[1].contains(",2,") && list[2].hasPrefix("\(id),1,"))
       let none = try await owner.run("signals", "send", "--payload", "{}")
-      #expect(none.status == 2 && none.errors.contains("name the devices, or --all"), "\(none.errors)")
+      #expect(none.status == 2 && none.errors.contains("name devices, or one of --all"), "\(none.errors)")
       let wrong = try await owner.run("signals", "send", "--all", "--payload", "[]")
       #expect(wrong.status == 2 && wrong.errors.contains("payload must be a JSON object"), "\(wrong.errors)")
+    }
+
+    /// Two devices of a customer, one of another, and a revoked one.
+    private func fleet(_ kind: DatabaseKind) async throws -> CommandLineOwner {
+      let owner = try await CommandLineOwner(at: registry(kind))
+      for name in ["EA-1", "EA-2", "Other-3", "Old-4"] { try await owner.register(name) }
+      try await owner.output("devices", "label", "EA-1", "EA-2", "--set", "customer:acme", "--set", "vps:a")
+      try await owner.output("devices", "revoke", "Old-4", "--yes")
+      return owner
+    }
+
+    /// A column of all devices, by name.
+    private func column(_ name: String, of owner: CommandLineOwner) async throws -> [String: String] {
+      let lines = try await owner.output("devices", "list", "--output", "csv").split(separator: "\r\n")
+        .map { $0.split(separator: ",", omittingEmptySubsequences: false).map(String.init) }
+      let index = try #require(lines[0].firstIndex(of: name))
+      return Dictionary(uniqueKeysWithValues: lines.dropFirst().map { ($0[0], $0[index]) })
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
+    func `Devices are suspended together, which is counted first, and resumed`(_ kind: DatabaseKind)
+      async throws
+    {
+      let owner = try await fleet(kind)
+      let dry = try await owner.output(
+        "devices", "suspend", "--label", "customer:acme", "--dry-run", "--output", "csv")
+      #expect(dry == "matched,changed,unchanged,refused,dry_run\r\n2,2,0,0,true\r\n")
+      let other = try await owner.run("devices", "suspend", "--label", "customer:acme", "--expect", "3")
+      #expect(other.status == 1 && other.errors.contains("expectation-failed"), "\(other.errors)")
+      let before = ["EA-1": "active", "EA-2": "active", "Other-3": "active", "Old-4": "revoked"]
+      #expect(try await column("status", of: owner) == before)
+      let done = try await owner.output(
+        "devices", "suspend", "--label", "customer:acme", "--expect", "2", "--reason", "invoice 7", "--until",
+        "7d")
+      #expect(done == "changed 2 of 2 devices\n")
+      let after = ["EA-1": "suspended", "EA-2": "suspended", "Other-3": "active", "Old-4": "revoked"]
+      #expect(try await column("status", of: owner) == after)
+      let shown = try await owner.output("devices", "show", "EA-1")
+      #expect(shown.contains("invoice 7") && shown.contains(/suspended until +in [67] d/), "\(shown)")
+      try await owner.output("devices", "resume", "EA-1", "EA-2", "--reason", "paid")
+      #expect(try await column("status", of: owner) == before)
+      let revoked = try await owner.run("devices", "suspend", "EA-1", "Old-4")
+      #expect(revoked.status == 4 && revoked.output.contains(/Old-4 +device-revoked/), "\(revoked.output)")
+      #expect(revoked.output.hasPrefix("changed 1 of 2 devices, 1 refused\n"))
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
+    func `Labels and ends of the devices in a file are changed together`(_ kind: DatabaseKind) async throws {
+      let owner = try await fleet(kind)
+      let list = "\(owner.directory.path)/list"
+      let id = try #require(try await column("id", of: owner)["Other-3"])
+      try "# some\nEA-1\n\n \(id) \n".write(toFile: list, atomically: true, encoding: .utf8)
+      try await owner.output("devices", "label", "--ids-file", list, "--set", "role:primary", "--remove", "vps")
+      #expect(
+        try await column("labels", of: owner) == [
+          "EA-1": "customer:acme role:primary", "EA-2": "customer:acme vps:a", "Other-3": "role:primary",
+          "Old-4": "",
+        ])
+      try await owner.output("devices", "expire", "EA-1", "--at", "2031-01-31T00:00:00Z")
+      #expect(try await column("expires_at", of: owner)["EA-1"] == "2031-01-31T00:00:00.000Z")
+      try await owner.output("devices", "expire", "--all", "--never")
+      #expect(try await column("expires_at", of: owner)["EA-1"] == "")
+      let ids = try await owner.output("devices", "list", "--output", "ids").split(separator: "\n")
+      #expect(ids.count == 4 && ids[2] == id)
+      for (wrong, what) in [
+        (["--label", "role"], "--label must be KEY:VALUE"), (["--ids-file", "/dev/null"], "has 0 devices"),
+        (["--ids-file", "/none"], "No such file"), ([], "name devices, or one of"),
+        (["EA-1", "--all"], "--all excludes names"), (["--all", "--group", "g"], "exclude each other"),
+      ] {
+        let result = try await Program.run(["devices", "resume"] + wrong, owner.environment)
+        #expect(result.status == 2 && result.errors.contains(what), "\(result.errors)")
+      }
+      let when = try await owner.run("devices", "suspend", "EA-1", "--until", "tomorrow")
+      #expect(when.status == 2 && when.errors.contains("30m, 12h or 7d"), "\(when.errors)")
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
+    func `Halting asks with the number of devices, and waits until terminals confirm`(_ kind: DatabaseKind)
+      async throws
+    {
+      let owner = try await CommandLineOwner(at: registry(kind))
+      let device = try await owner.registry.newSignedDevice(of: owner.owner, "EA-1")
+      try await owner.register("EA-2")
+      let refused = try await owner.onTerminal("devices", "halt", "--all", answer: "no")
+      #expect(refused.status == 3 && refused.output.contains("Halt all 2 devices?"), "\(refused.output)")
+      #expect(try await column("mode", of: owner) == ["EA-1": "normal", "EA-2": "normal"])
+      let late = try await owner.run("devices", "halt", "--all", "--yes", "--reason", "news", "--wait", "0")
+      #expect(late.status == 4 && late.output.contains("0 of 2 devices confirmed halted"), "\(late.output)")
+      #expect(late.output.contains("EA-1") && late.output.contains("EA-2"))
+      let halting = try Program(["devices", "halt", "EA-1", "--yes", "--wait", "60"], owner.environment)
+      _ = try await halting.errorLine(containing: "0 of 1 confirmed")
+      let mode = try #require(try await owner.registry.poll(device).object()["trading_mode"] as? [String: Any])
+      #expect(mode["mode"] as? String == "halted" && mode["reason"] as? String == "news")
+      _ = try await owner.registry.poll(device, query: "?mode_version=\(mode["version"] as? Int ?? 0)")
+      let done = await halting.end()
+      #expect(done.status == 0 && done.output.contains("1 of 1 devices confirmed halted"), "\(done.errors)")
+      try await owner.output("devices", "mode", "close_only", "EA-1")
+      #expect(try await column("mode", of: owner) == ["EA-1": "close_only?", "EA-2": "halted?"])
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
+    func `A signal is sent to devices with labels, and cancelled`(_ kind: DatabaseKind) async throws {
+      let owner = try await fleet(kind)
+      let id = try await owner.output("signals", "send", "--label", "customer:acme", "--payload", "{}")
+        .dropLast()
+      let cancelled = try await owner.output(
+        "signals", "cancel", String(id), "--reason", "wrong", "--output", "json")
+      #expect(cancelled.contains(#""cancelled":2"#) && cancelled.contains(#""too_late":0"#), "\(cancelled)")
+      #expect(try await owner.output("signals", "show", String(id)).contains(/EA-1 +cancelled/))
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
+    func `Codes for terminals are printed on request or written to a new file, listed, and deleted`(
+      _ kind: DatabaseKind
+    ) async throws {
+      let owner = try await CommandLineOwner(at: registry(kind))
+      let nowhere = try await owner.run("enrolments", "create")
+      #expect(
+        nowhere.status == 2 && nowhere.errors.contains("--codes-file FILE is missing"), "\(nowhere.errors)")
+      let shown = try await owner.output(
+        "enrolments", "create", "--count", "2", "--name", "desk", "--show-codes")
+      #expect(shown.matches(of: /([A-Z2-7]{4}-){6}[A-Z2-7]{2}/).count == 2, "\(shown)")
+      let device = try await owner.registry.newSignedDevice(of: owner.owner, "EA-1")
+      let file = "\(owner.directory.path)/codes"
+      let json = try await owner.output(
+        "enrolments", "create", "--device", "EA-1", "--codes-file", file, "--output", "json")
+      #expect(try FileManager.default.attributesOfItem(atPath: file)[.posixPermissions] as? Int == 0o600)
+      let code = try String(contentsOfFile: file, encoding: .utf8).trimmingCharacters(in: .newlines)
+      #expect(!json.contains(code))
+      let enrolled = try await owner.registry.ask("POST", "/api/v1/device/enrol", json: ["code": code])
+      #expect(try enrolled.string("id") == device.id, "\(enrolled.text)")
+      let list = try await owner.output("enrolments", "list", "--output", "csv").split(separator: "\r\n")
+      #expect(list.count == 4 && list.contains { $0.contains(",used,") && $0.contains(device.id) }, "\(list)")
+      let open = try #require(list.first { $0.contains(",open,") }).prefix { $0 != "," }
+      #expect(try await owner.output("enrolments", "delete", String(open)) == "deleted \(open)\n")
     }
   }
 }
