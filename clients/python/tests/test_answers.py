@@ -37,6 +37,7 @@ from device_registry._messages import MAXIMUM_ANSWER_BYTES
 HTML = ProxyAnswer(200, {"Content-Type": "text/html"}, b"<html>Sign in to the hotel's network</html>")
 PROBLEM = {"Content-Type": "application/problem+json"}
 OTHER = "01a20a5b-1476-7edc-b467-b5e73ebe5877"
+MODE = {"mode": "normal", "version": 1, "reason": None, "since": "2026-11-29T10:00:00.000Z"}
 QUICK = RetryPolicy(maximum_attempts=3, first_pause_seconds=0.01)
 
 
@@ -150,7 +151,15 @@ def test_a_signal_that_cannot_be_read_does_not_affect_others() -> None:
 
     good = {"id": "x", "created_at": "2026-11-29T10:00:00.000Z", "expires_at": "2026-11-29T11:00:00Z", "payload": {}}
     signals = [good, {**good, "id": OTHER, "payload": []}, 7, {**good, "id": 7}]
-    body = json.dumps({"signals": signals, "server_time": "2026-11-29T10:00:00.000Z", "next_poll_ms": 1}).encode()
+    body = json.dumps(
+        {
+            "signals": signals,
+            "server_time": "2026-11-29T10:00:00.000Z",
+            "next_poll_ms": 1,
+            "trading_mode": MODE,
+            "cancelled": [],
+        }
+    ).encode()
     result = _poll_result(Answer(200, {"retry-after": "3"}, body))
     assert [signal.id for signal in result.signals] == ["x"]
     assert [signal.id for signal in result.unreadable] == [OTHER, None, None]

@@ -63,7 +63,7 @@ def test_a_day_at_the_command_line(command: Command, tmp_path: Path) -> None:
     (polled,) = values(command("poll", "--key-file", "ea.key", "--wait", "5", "--max", "1"))
     assert polled["signals"][0]["payload"] == {"symbol": "EURUSD"}
     (acked,) = values(command("ack", "--key-file", "ea.key", sent["id"], "--status", "placed", "--broker-ticket", "42"))
-    assert acked == {"acked": [sent["id"]], "unknown": []}
+    assert (acked["acked"], acked["unknown"]) == ([sent["id"]], [])
     (shown,) = values(command("owner", "signal", sent["id"]))
     assert shown["deliveries"][0]["broker_ticket"] == "42"
     assert [line["id"] for line in values(command("owner", "signals"))] == [sent["id"]]
@@ -90,6 +90,21 @@ def test_a_terminal_enrols(command: Command, tmp_path: Path) -> None:
     assert values(command("enrol", moving["code"], "--save", "moved.key"))[0]["id"] == enrolled["id"]
     command("owner", "delete-enrolment", two["id"])
     assert [line["status"] for line in values(command("owner", "enrolments"))] == ["used", "used"]
+
+
+def test_trading_is_halted_at_the_command_line(command: Command) -> None:
+    command("owner", "register", "EA", "--save", "ea.key")
+    (preview,) = values(command("owner", "mode", "halted", "--all", "--dry-run"))
+    assert (preview["matched"], preview["dry_run"]) == (1, True)
+    (sent,) = values(command("owner", "send", "{}", "--all"))
+    (result,) = values(command("owner", "mode", "halted", "--all", "--reason", "news", "--cancel-signals", "--expect", "1"))
+    assert result["changed"] == 1
+    (polled,) = values(command("poll", "--key-file", "ea.key"))
+    assert (polled["trading_mode"]["mode"], polled["cancelled"]) == ("halted", [sent["id"]])
+    (cancelled,) = values(command("owner", "cancel", sent["id"]))
+    assert cancelled["too_late"] == 0
+    assert "expectation-failed" in command("owner", "mode", "normal", "--all", "--expect", "7", status=1).stderr
+    assert "KEY=VALUE" in command("owner", "send", "{}", "--label", "x", status=2).stderr
 
 
 def test_errors_say_what_to_do(command: Command, tmp_path: Path) -> None:

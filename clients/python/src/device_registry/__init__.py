@@ -24,8 +24,10 @@ from ._errors import (
     DeviceSuspended,
     EnrolmentInvalid,
     EnrolmentNotFound,
+    ExpectationFailed,
     FieldError,
     ForgedAnswer,
+    GroupNotFound,
     HeaderTooLarge,
     IdempotencyInProgress,
     IdempotencyMismatch,
@@ -80,7 +82,9 @@ from ._models import (
     AckResult,
     AckStatus,
     Actor,
+    BulkResult,
     CallingDevice,
+    Cancellation,
     Client,
     CreatedWebhook,
     Delivery,
@@ -91,6 +95,7 @@ from ._models import (
     EventPage,
     IssuedEnrolment,
     PollResult,
+    RefusedDevice,
     RegisteredDevice,
     SentSignal,
     Signal,
@@ -100,7 +105,7 @@ from ._models import (
     WebhookDelivery,
 )
 from ._owner import AsyncOwnerClient, OwnerClient
-from ._owner_calls import UNCHANGED
+from ._owner_calls import UNCHANGED, Select
 from ._retry import RetryPolicy
 from ._version import __version__
 
@@ -112,7 +117,9 @@ __all__ = [
     "AnswerTooLarge",
     "AsyncDeviceClient",
     "AsyncOwnerClient",
+    "BulkResult",
     "CallingDevice",
+    "Cancellation",
     "Client",
     "ClientEmailTaken",
     "ClientIDTaken",
@@ -138,8 +145,10 @@ __all__ = [
     "EnrolmentNotFound",
     "Event",
     "EventPage",
+    "ExpectationFailed",
     "FieldError",
     "ForgedAnswer",
+    "GroupNotFound",
     "HeaderTooLarge",
     "IdempotencyInProgress",
     "IdempotencyMismatch",
@@ -163,6 +172,7 @@ __all__ = [
     "Problem",
     "ProblemDetails",
     "Redirected",
+    "RefusedDevice",
     "RegisteredDevice",
     "RegistryError",
     "Replayed",
@@ -171,6 +181,7 @@ __all__ = [
     "SealingKeyMissing",
     "SecretAlreadyShown",
     "SecretFileError",
+    "Select",
     "SentSignal",
     "Signal",
     "SignalNotFound",

@@ -15,9 +15,10 @@ from typing import Any
 
 from ._credentials import Credentials
 from ._device import MAXIMUM_SIGNALS, DeviceClient
-from ._errors import InvalidArgument, RegistryError, SecretFileError
+from ._errors import InvalidArgument, RegistryError, SecretFileError, time_or_none
 from ._models import IssuedEnrolment
 from ._owner import OwnerClient
+from ._owner_calls import Select
 from ._version import __version__
 
 _DESCRIPTION = "Calls a device registry: as a device, or as the owner of devices. Prints JSON, a list as one value per line."
@@ -189,8 +190,40 @@ def _send(owner: OwnerClient, options: argparse.Namespace) -> object:
         payload,
         device_ids=options.device,
         all=options.all,
+        group=options.group,
+        labels=_labels(options.label),
         ttl_seconds=options.ttl_seconds,
         idempotency_key=options.idempotency_key,
+    )
+
+
+def _labels(pairs: Sequence[str] | None) -> dict[str, str] | None:
+    if pairs is None:
+        return None
+    parts = [pair.partition("=") for pair in pairs]
+    if not all(equals for _, equals, _ in parts):
+        raise InvalidArgument("a label must be like KEY=VALUE")
+    return {key: value for key, _, value in parts}
+
+
+def _time(text: str | None) -> datetime | None:
+    if text is None:
+        return None
+    time = time_or_none(text)
+    if time is None:
+        raise InvalidArgument("a time must be like 2026-12-01T08:00:00Z")
+    return time
+
+
+def _mode(owner: OwnerClient, options: argparse.Namespace) -> object:
+    select = Select(device_ids=options.device, all=options.all, group=options.group, labels=_labels(options.label))
+    return owner.set_trading_mode(
+        select,
+        options.mode,
+        cancel_signals=options.cancel_signals,
+        reason=options.reason,
+        expect=options.expect,
+        dry_run=options.dry_run,
     )
 
 
@@ -299,6 +332,14 @@ def _add_device_commands(commands: _Commands) -> None:
     ack.add_argument("--error", help="why the order was not placed")
 
 
+def _add_selection(command: argparse.ArgumentParser) -> None:
+    to = command.add_mutually_exclusive_group(required=True)
+    to.add_argument("--all", action="store_true", help="all devices that are not revoked")
+    to.add_argument("--group", help="the devices in this group")
+    to.add_argument("--label", action="append", metavar="KEY=VALUE", help="the devices with this label; several: with all")
+    to.add_argument("--device", action="append", metavar="ID", help="this device; may be given several times")
+
+
 def _add_owner_commands(commands: _Commands) -> None:
     def add(name: str, action: Callable[[OwnerClient, Any], object], text: str) -> argparse.ArgumentParser:
         command: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".")
@@ -337,14 +378,22 @@ def _add_owner_commands(commands: _Commands) -> None:
         "delete an enrolment, so that its code ends",
     )
     deleted.add_argument("enrolment_id")
+    mode = add("mode", _mode, "say what devices may trade")
+    mode.add_argument("mode", choices=["normal", "close_only", "halted"])
+    _add_selection(mode)
+    mode.add_argument("--cancel-signals", action="store_true", help="cancel the signals that they have not acknowledged")
+    mode.add_argument("--expect", type=int, metavar="N", help="do nothing if another number of devices matches")
+    mode.add_argument("--dry-run", action="store_true", help="say what would happen")
+    mode.add_argument("--reason", help="devices are shown it")
     send = add("send", _send, "send a signal")
     send.add_argument("payload", help="a JSON object")
-    to = send.add_mutually_exclusive_group(required=True)
-    to.add_argument("--all", action="store_true", help="to all active devices")
-    to.add_argument("--device", action="append", metavar="ID", help="to this device; may be given several times")
+    _add_selection(send)
     send.add_argument("--ttl-seconds", type=int, help="how long devices get it (default: 3600)")
     send.add_argument("--idempotency-key", help="sending again with the same key within 24 hours does nothing")
     add("signals", lambda owner, _: owner.signals(), "print the signals, newest first")
+    cancelled = add("cancel", lambda owner, o: owner.cancel(o.signal_id, reason=o.reason), "cancel a signal")
+    cancelled.add_argument("signal_id")
+    cancelled.add_argument("--reason", help="for the event")
     shown = add("signal", lambda owner, o: owner.signal(o.signal_id), "print a signal and its first deliveries")
     shown.add_argument("signal_id")
     events = add("events", _events, "print what happened, oldest first")

@@ -21,6 +21,7 @@ from ._models import (
     DeviceSignal,
     PollResult,
     RegisteredDevice,
+    TradingMode,
     UnreadableSignal,
 )
 from ._reading import read
@@ -46,6 +47,34 @@ def check_bounds(name: str, value: int, least: int, most: int) -> None:
     """Raises `InvalidArgument`."""
     if type(value) is not int or not least <= value <= most:
         raise InvalidArgument(f"{name} must be from {least} to {most}")
+
+
+class _Obedience:
+    """The trading mode that a stream of orders obeys."""
+
+    def __init__(self, on_mode: Callable[[TradingMode], object] | None) -> None:
+        self._on_mode = on_mode
+        self._mode: TradingMode | None = None
+
+    @property
+    def version(self) -> int | None:
+        """What the next poll confirms."""
+        return None if self._mode is None else self._mode.version
+
+    @property
+    def may_trade(self) -> bool:
+        """Whether orders may be returned. A mode that this library does not know halts."""
+        mode = None if self._mode is None else self._mode.mode
+        return mode == "normal" or (mode == "close_only" and self._on_mode is not None)
+
+    def obey(self, mode: TradingMode) -> bool:
+        """Returns whether the mode has changed. An answer that was overtaken by a newer one is ignored."""
+        if self._mode is not None and mode.version <= self._mode.version:
+            return False
+        if self._on_mode is not None:
+            self._on_mode(mode)
+        self._mode = mode
+        return True
 
 
 def _enrol(code: str, device_name: str | None, idempotency_key: str | None, retries: RetryPolicy) -> Steps[RegisteredDevice]:
@@ -79,10 +108,11 @@ class _DeviceOperations:
         return read(CallingDevice, answer.json())
 
     @operation
-    def poll(self, *, wait: int = 0, max: int = MAXIMUM_SIGNALS) -> Steps[PollResult]:
+    def poll(self, *, wait: int = 0, max: int = MAXIMUM_SIGNALS, mode_version: int | None = None) -> Steps[PollResult]:
         """The signals that are neither acknowledged nor expired, oldest first, at most `max` (1 to 100) of them. If there are
-        none, the registry waits up to `wait` (0 to 30) seconds for one."""
-        return _poll_result((yield from perform(self._retries, self._poll_call(wait, max))))
+        none, the registry waits up to `wait` (0 to 30) seconds for one, or for a change of the trading mode. `mode_version`
+        confirms that the device obeys this version of its trading mode."""
+        return _poll_result((yield from perform(self._retries, self._poll_call(wait, max, mode_version))))
 
     @operation
     def ack(
@@ -110,6 +140,7 @@ class _DeviceOperations:
         *,
         wait: int = 25,
         max: int = MAXIMUM_SIGNALS,
+        on_mode: Callable[[TradingMode], object] | None = None,
         on_unreadable: Callable[[UnreadableSignal], object] = lambda signal: None,
         on_failure: Callable[[RegistryError], object] = lambda error: None,
     ) -> StreamSteps[DeviceSignal]:
@@ -119,6 +150,9 @@ class _DeviceOperations:
         registry delivers the oldest unacknowledged signals, so with `max` of them unacknowledged, no newer ones arrive until
         they expire.
 
+        `on_mode` is called with the trading mode at the start and when it changes. When it returns, the device obeys that mode,
+        which the next poll confirms.
+
         Temporary failures are retried without limit, with growing pauses and after `Retry-After`; `on_failure` is called with
         each. Permanent failures are raised: a 401 that the right clock does not fix (the device is revoked, or its secret was
         rotated), or an answer without the registry's signature. `on_unreadable` is called with each signal that cannot be
@@ -126,9 +160,14 @@ class _DeviceOperations:
         """
         # The signals that were returned and may arrive again: those of the last poll that had any. At most `max`.
         known: set[str] = set()
+        confirmed: int | None = None
         while True:
             start = time.monotonic()
-            result = yield from self._until_answered(self._poll_call(wait, max), _poll_result, on_failure)
+            result = yield from self._until_answered(self._poll_call(wait, max, confirmed), _poll_result, on_failure)
+            has_changed = on_mode is not None and result.trading_mode.version != confirmed
+            if has_changed and on_mode is not None:
+                on_mode(result.trading_mode)
+                confirmed = result.trading_mode.version
             new = [signal for signal in result.signals if signal.id not in known]
             for unreadable in result.unreadable:
                 if unreadable.id not in known:
@@ -137,7 +176,7 @@ class _DeviceOperations:
             known = ids or known
             for signal in new:
                 yield Item(signal)
-            if not new:
+            if not new and not has_changed:
                 yield from self._rest(start, result.retry_after_seconds)
 
     @stream
@@ -148,6 +187,7 @@ class _DeviceOperations:
         wait: int = 25,
         max: int = 10,
         find: Callable[[DeviceSignal], str | int | None] = lambda signal: None,
+        on_mode: Callable[[TradingMode], object] | None = None,
         on_failure: Callable[[RegistryError], object] = lambda error: None,
     ) -> StreamSteps[Order]:
         """The device's signals as orders to place, without end: each signal at most once, over crashes and restarts.
@@ -165,6 +205,10 @@ class _DeviceOperations:
         At the start, orders that a crash left open (`Journal.unfinished`) are sought with `find`, which returns the broker's
         number of a signal's order. One that it does not find is not placed again, but acknowledged as failed.
 
+        Orders are returned in the trading mode `normal` only; signals of another time wait until they expire. With `on_mode`,
+        which is called with the mode at the start and when it changes, they are returned in `close_only`, too: the program must
+        then open no position. Either way the device confirms the mode.
+
         Failures are handled as in `signals`.
         """
         if journal.device_id != self.id:
@@ -175,40 +219,55 @@ class _DeviceOperations:
                 order.failed(UNKNOWN_AFTER_RESTART)
             else:
                 order.placed(ticket)
+        obedience = _Obedience(on_mode)
         while True:
             start = time.monotonic()
-            yield from self._acknowledge(journal, on_failure)
-            result = yield from self._until_answered(self._poll_call(wait, max), _poll_result, on_failure)
+            yield from self._acknowledge(journal, obedience, on_failure)
+            call = self._poll_call(wait, max, obedience.version)
+            result = yield from self._until_answered(call, _poll_result, on_failure)
+            has_changed = obedience.obey(result.trading_mode)
             journal.forget(result.server_time)
             new = journal.see(result.signals)
             for signal in new:
-                if signal.expires_at <= self.now():
-                    journal.finish(Acknowledgement(signal.id, "skipped", error="expired before it was placed"))
-                elif (order_or_none := journal.begin(signal)) is not None:
-                    yield Item(order_or_none)
-                    if not order_or_none.is_finished:
-                        raise JournalError(
-                            "the order has no outcome: call placed, failed or skipped before you take the next one"
-                        )
+                # An acknowledgement may have shown another mode.
+                if not obedience.may_trade:
+                    break
+                yield from self._order(journal, signal)
+                yield from self._acknowledge(journal, obedience, on_failure)
             refused = [signal for signal in result.unreadable if signal.id]
             if refused:
                 acks = [Acknowledgement(signal.id or "", "failed", error=signal.reason) for signal in refused]
                 yield from self._until_answered(self._ack_call(acks), _ack_result, on_failure)
-            if not new:
+            if not has_changed and not (new and obedience.may_trade):
                 yield from self._rest(start, result.retry_after_seconds)
 
-    def _acknowledge(self, journal: Journal, on_failure: Callable[[RegistryError], object]) -> Steps[None]:
+    def _order(self, journal: Journal, signal: DeviceSignal) -> StreamSteps[Order]:
+        if signal.expires_at <= self.now():
+            journal.finish(Acknowledgement(signal.id, "skipped", error="expired before it was placed"))
+            return
+        order = journal.begin(signal)
+        if order is None:
+            return
+        yield Item(order)
+        if not order.is_finished:
+            raise JournalError("the order has no outcome: call placed, failed or skipped before you take the next one")
+
+    def _acknowledge(
+        self, journal: Journal, obedience: _Obedience, on_failure: Callable[[RegistryError], object]
+    ) -> Steps[None]:
         while acks := journal.unacknowledged(_JOURNAL_ACKS):
             result = yield from self._until_answered(self._ack_call(acks), _ack_result, on_failure)
             known = [*result.acked, *result.unknown]
             if not {ack.signal_id for ack in acks} <= set(known):
                 raise MalformedAnswer("the answer is not what the registry sends: it says nothing of an acknowledgement")
             journal.acknowledge(known)
+            obedience.obey(result.trading_mode)
 
-    def _poll_call(self, wait: int, max: int) -> Call:
+    def _poll_call(self, wait: int, max: int, mode_version: int | None = None) -> Call:
         check_bounds("wait", wait, 0, MAXIMUM_WAIT_SECONDS)
         check_bounds("max", max, 1, MAXIMUM_SIGNALS)
-        return Call("GET", query(f"{_DEVICE}/poll", wait=wait, max=max), timeout_seconds=wait + TIMEOUT_SECONDS)
+        target = query(f"{_DEVICE}/poll", wait=wait, max=max, mode_version=mode_version)
+        return Call("GET", target, timeout_seconds=wait + TIMEOUT_SECONDS)
 
     def _until_answered(
         self, call: Call, result: Callable[[Answer], T], on_failure: Callable[[RegistryError], object]

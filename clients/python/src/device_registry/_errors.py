@@ -331,6 +331,10 @@ class DeviceNotFound(Problem, kind="device-not-found"):
     """There is no such device."""
 
 
+class GroupNotFound(Problem, kind="group-not-found"):
+    """The client has no group with this name."""
+
+
 class EnrolmentNotFound(Problem, kind="enrolment-not-found"):
     """There is no such enrolment."""
 
@@ -385,6 +389,15 @@ class DeviceRevoked(Problem, kind="device-revoked"):
 
 class TooManyDevices(Problem, kind="too-many-devices"):
     """The client has as many devices as it may have."""
+
+
+class ExpectationFailed(Problem, kind="expectation-failed"):
+    """`expect` is not the number of devices that match; nothing was done."""
+
+    @property
+    def matched(self) -> int | None:
+        """The number of devices that match."""
+        return self._number("matched")
 
 
 class TooManyEnrolments(Problem, kind="too-many-enrolments"):

@@ -91,6 +91,29 @@ class CallingDevice(Device):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefusedDevice:
+    """A device that a bulk change left unchanged."""
+
+    device_id: str
+    type: str
+    """Why: the `type` of the problem that a single change would raise."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BulkResult:
+    """What a bulk change did, or would do."""
+
+    matched: int
+    """The devices that were selected: the sum of the others."""
+    changed: int
+    unchanged: int
+    """Devices that already were so."""
+    refused: tuple[RefusedDevice, ...]
+    dry_run: bool
+    """Whether nothing was changed, because that was asked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedEnrolment:
     """A code with which a terminal gets its device and secret. Only this value contains it."""
 
@@ -148,8 +171,12 @@ class PollResult:
     """Those that are neither acknowledged nor expired, oldest first."""
     server_time: datetime
     """The registry's time."""
+    trading_mode: TradingMode
+    """What the device may trade. `poll(mode_version=...)` confirms it."""
     next_poll_ms: int
     """Milliseconds after which a device that does not wait should poll again. One that waits may do so at once."""
+    cancelled: tuple[str, ...]
+    """Ids of signals that the owner cancelled, until they expire."""
     unreadable: tuple[UnreadableSignal, ...] = ()
     """Signals that cannot be read. They count towards `max` until they are acknowledged, for example as failed, or
     expire."""
@@ -177,6 +204,7 @@ class AckResult:
     """Ids of signals that are acknowledged, by this request or an earlier one."""
     unknown: tuple[str, ...]
     """Ids of signals that are not this device's."""
+    trading_mode: TradingMode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,6 +216,8 @@ class Signal:
     expires_at: datetime
     devices: int
     """The number of devices that it was sent to."""
+    cancelled_at: datetime | None
+    """When its owner cancelled it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,7 +226,7 @@ class Delivery:
 
     device_id: str
     state: str
-    """`pending`, `acked` or `expired`."""
+    """`pending`, `acked`, `expired` or `cancelled`."""
     status: str | None
     """The device's acknowledgement, an `AckStatus`; None until there is one."""
     broker_ticket: str | None
@@ -210,6 +240,16 @@ class SentSignal(Signal):
 
     payload: Mapping[str, Any]
     deliveries: tuple[Delivery, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cancellation:
+    """What became of the deliveries of a signal that was cancelled."""
+
+    cancelled: int
+    """Deliveries that devices do not get any more."""
+    too_late: int
+    """Deliveries that were acknowledged before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

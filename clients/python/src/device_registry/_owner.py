@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ._auth import AsyncToken, Token, TokenAuth, token_file
 from ._errors import InvalidArgument
+from ._owner_bulk import BulkRoutes
 from ._owner_clients import ClientRoutes
 from ._owner_devices import DeviceRoutes
 from ._owner_events import EventRoutes
@@ -13,7 +14,7 @@ from ._retry import RetryPolicy
 from ._runners import AsyncRunner, SyncRunner
 
 
-class _Routes(DeviceRoutes, SignalRoutes, EventRoutes, WebhookRoutes, ClientRoutes):
+class _Routes(DeviceRoutes, BulkRoutes, SignalRoutes, EventRoutes, WebhookRoutes, ClientRoutes):
     """The calls that both clients have."""
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
 from typing import Any, Final, TypeVar
 from urllib.parse import quote
 
@@ -31,6 +33,33 @@ UNCHANGED: Final[Any] = _Unchanged()
 """Of an argument: the value stays what it is. None removes it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Select:
+    """Devices of the owner. Give exactly one argument; all but `device_ids` mean devices that are not revoked."""
+
+    device_ids: Sequence[str] | None = None
+    """1 to 1000 devices; repeated ids count once."""
+    all: bool = False
+    """All devices."""
+    group: str | None = None
+    """The devices in this group."""
+    labels: Mapping[str, str] | None = None
+    """The devices that have all of these labels."""
+
+    def __post_init__(self) -> None:
+        if len(self.members()) != 1:
+            raise InvalidArgument("exactly one of device_ids, all, group and labels is needed")
+
+    def members(self) -> dict[str, object]:
+        """As the registry reads it."""
+        return given(
+            device_ids=None if self.device_ids is None else list(self.device_ids),
+            all=True if self.all else None,
+            group=self.group,
+            labels=None if self.labels is None else dict(self.labels),
+        )
+
+
 def given(**members: object) -> dict[str, object]:
     """The members that have a value."""
     return {name: value for name, value in members.items() if value is not None}
@@ -39,6 +68,15 @@ def given(**members: object) -> dict[str, object]:
 def changes(**members: object) -> dict[str, object]:
     """The members that are not `UNCHANGED`."""
     return {name: value for name, value in members.items() if value is not UNCHANGED}
+
+
+def time_text(time: datetime | None) -> str | None:
+    """A time in RFC 3339. Raises `InvalidArgument` for one without a time zone, whose meaning depends on the machine."""
+    if time is None:
+        return None
+    if time.utcoffset() is None:
+        raise InvalidArgument("a time needs a time zone: datetime.now(timezone.utc), for example")
+    return time.astimezone(timezone.utc).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def path(*parts: str) -> str:

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ._credentials import path_id
-from ._errors import InvalidArgument
 from ._messages import Answer, query
-from ._models import Delivery, SentSignal, Signal
-from ._owner_calls import LONG_PAGE, SHORT_PAGE, OwnerCalls, given, path
+from ._models import Cancellation, Delivery, SentSignal, Signal
+from ._owner_calls import LONG_PAGE, SHORT_PAGE, OwnerCalls, Select, given, path
 from ._runners import operation, stream
 from ._steps import Steps, StreamSteps
 
@@ -24,18 +23,18 @@ class SignalRoutes(OwnerCalls):
         *,
         device_ids: Sequence[str] | None = None,
         all: bool = False,
+        group: str | None = None,
+        labels: Mapping[str, str] | None = None,
         ttl_seconds: int | None = None,
         idempotency_key: str | None = None,
     ) -> Steps[Signal]:
-        """Sends a signal to exactly one of: the devices of `device_ids` (1 to 1000), or `all`, those that are active now. The
-        payload is at most 16 KiB of JSON. Devices get it for `ttl_seconds` (1 to 604,800; None means an hour).
+        """Sends a signal to the devices that exactly one of the arguments of `Select` names. The payload is at most 16 KiB of
+        JSON. Devices get it for `ttl_seconds` (1 to 604,800; None means an hour).
 
-        Raises `NotOwner`, `DeviceNotFound` or `DeviceRevoked`; then nothing is created.
+        Raises `NotOwner`, `DeviceNotFound`, `DeviceRevoked` or `GroupNotFound`; then nothing is created.
         """
-        selector = given(device_ids=None if device_ids is None else list(device_ids), all=all or None)
-        if len(selector) != 1:
-            raise InvalidArgument("exactly one of device_ids and all is needed")
-        body = {"payload": dict(payload), **selector, **given(ttl_seconds=ttl_seconds)}
+        select = Select(device_ids=device_ids, all=all, group=group, labels=labels)
+        body = {"payload": dict(payload), **select.members(), **given(ttl_seconds=ttl_seconds)}
         return self._create(Signal, path("signals"), body, idempotency_key)
 
     @stream
@@ -47,6 +46,11 @@ class SignalRoutes(OwnerCalls):
     def signal(self, signal_id: str) -> Steps[SentSignal]:
         """One signal, with its payload and the first deliveries, at most 1000. Raises `SignalNotFound` and `NotOwner`."""
         return self._call(SentSignal, "GET", path("signals", path_id(signal_id)))
+
+    @operation
+    def cancel(self, signal_id: str, *, reason: str | None = None) -> Steps[Cancellation]:
+        """Cancels a signal: devices do not get it any more, and polls list its id until it expires. Raises as `signal`."""
+        return self._call(Cancellation, "POST", path("signals", path_id(signal_id), "cancel"), given(reason=reason))
 
     @stream
     def deliveries(self, signal_id: str) -> StreamSteps[Delivery]:
