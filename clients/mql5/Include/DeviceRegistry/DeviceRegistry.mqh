@@ -834,7 +834,7 @@ void CDeviceRegistry::Poll(void)
    int wait=m_has_polled && !m_is_blocked ? m_wait : 0;
    int most=m_exchange.Now()<=m_state.custody/1000+2*DR_CUSTODY_MARGIN ? DR_MAX_OLD_SIGNALS : DR_MAX_SIGNALS;
    string query="?wait="+IntegerToString(wait)+"&max="+IntegerToString(most)+"&instance="+m_instance;
-   if(m_confirms_mode)
+   if(m_confirms_mode && m_state.mode_version>0)
       query+="&mode_version="+IntegerToString(m_state.mode_version);
    bool takes=m_takes_over && m_sees_holder;
    if(takes)
