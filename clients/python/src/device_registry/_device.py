@@ -163,7 +163,9 @@ class _DeviceOperations:
         confirmed: int | None = None
         while True:
             start = time.monotonic()
-            result = yield from self._until_answered(self._poll_call(wait, max, confirmed), _poll_result, on_failure)
+            # The first poll shows the mode, which the second confirms: it does not wait.
+            call = self._poll_call(wait if on_mode is None or confirmed is not None else 0, max, confirmed)
+            result = yield from self._until_answered(call, _poll_result, on_failure)
             has_changed = on_mode is not None and result.trading_mode.version != confirmed
             if has_changed and on_mode is not None:
                 on_mode(result.trading_mode)
@@ -223,7 +225,8 @@ class _DeviceOperations:
         while True:
             start = time.monotonic()
             yield from self._acknowledge(journal, obedience, on_failure)
-            call = self._poll_call(wait, max, obedience.version)
+            # The first poll shows the mode, which the second confirms: it does not wait.
+            call = self._poll_call(0 if obedience.version is None else wait, max, obedience.version)
             result = yield from self._until_answered(call, _poll_result, on_failure)
             has_changed = obedience.obey(result.trading_mode)
             journal.forget(result.server_time)
