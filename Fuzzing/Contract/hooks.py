@@ -11,6 +11,7 @@ import requests
 import schemathesis
 
 KEPT = os.environ["CONTRACT_KEPT"].split()
+ENDING = {"DELETE /api/v1/clients/{id}", "POST /api/v1/clients/{id}/suspend", "PATCH /api/v1/clients/{id}"}
 WAITS = [str(seconds) for seconds in range(1, 31)]
 
 
@@ -75,6 +76,8 @@ ids = collections.defaultdict(list)
 answers = collections.defaultdict(collections.Counter)
 # Codes of enrolments that were not used.
 codes = []
+# Devices that were revoked and not deleted.
+revoked = []
 
 
 @schemathesis.hook
@@ -82,21 +85,24 @@ def before_call(context, case, kwargs):
     is_positive = case.meta is not None and case.meta.generation.mode.is_positive
     query = case.query if isinstance(case.query, dict) else {}
     known = ids[case.operation.path.partition("/{id}")[0]]
-    # An id that is made up names nothing: mostly, one that exists takes its place. Half of them are never revoked,
-    # because what is revoked is of no use to the other routes.
-    is_revocation = case.operation.path.endswith("/revoke") or case.operation.label.startswith("DELETE /api/v1/")
+    # An id that is made up names nothing: mostly, one that exists takes its place. Half of them are never revoked or
+    # suspended, because what is revoked or suspended is of no use to the other routes.
+    is_revocation = case.operation.path.endswith(("/revoke", "/suspend")) or case.operation.label.startswith("DELETE /api/v1/")
     usable = known[0::2] if is_revocation else known[1::2]
     id = case.path_parameters.get("id")
     turn = sum(answers[case.operation.label].values())
     is_to_replace = is_revocation and id in known or is_positive and turn % 4
     if id is not None and usable and id not in usable and is_to_replace:
         case.path_parameters["id"] = usable[turn % len(usable)]
-    # The clients that call are never deleted.
-    if case.operation.label == "DELETE /api/v1/clients/{id}" and case.path_parameters.get("id") in KEPT:
+    # The clients that call are never deleted, suspended or limited.
+    if case.operation.label in ENDING and case.path_parameters.get("id") in KEPT:
         case.path_parameters["id"] = "nobody"
     # A poll may wait for half a minute. That it does is tested elsewhere; here it would be all the time there is.
     if case.operation.path == "/api/v1/device/poll" and str(query.get("wait")) in WAITS:
         query["wait"] = 0
+    # Only a revoked device is deleted.
+    if case.operation.label == "DELETE /api/v1/devices/{id}" and is_positive and revoked:
+        case.path_parameters["id"] = revoked.pop()
     # Only a secret that exists gets a token.
     if case.operation.path == "/api/v1/device/token" and is_positive and isinstance(case.body, dict):
         case.body |= {"client_id": device.device, "client_secret": device.secret}
@@ -125,6 +131,8 @@ def before_call(context, case, kwargs):
 @schemathesis.hook
 def after_call(context, case, response):
     answers[case.operation.label][response.status_code] += 1
+    if case.operation.path == "/api/v1/devices/{id}/revoke" and response.status_code == 204:
+        revoked.append(case.path_parameters["id"])
     if response.status_code == 201:
         created = json.loads(response.content)
         for one in created if isinstance(created, list) else [created]:

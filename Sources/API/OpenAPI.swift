@@ -82,7 +82,9 @@ extension Access {
 
   static let owner = Access(
     security: [["owner": []]],
-    problems: [.tokenMissing, .tokenInvalid, .clientNotFound, .tooManyRequests, .tooManyWaiting],
+    problems: [
+      .tokenMissing, .tokenInvalid, .clientSuspended, .clientNotFound, .tooManyRequests, .tooManyWaiting,
+    ],
     successHeaders: HeaderDescription.rateLimit)
 
   static let administrator = Access(

@@ -112,9 +112,13 @@ extension ProblemKind {
   static let deviceRevoked = ProblemKind(
     "device-revoked", 409, "The device is revoked",
     "The device is revoked, for good; register a new one in its place.")
+  static let deviceNotRevoked = ProblemKind(
+    "device-not-revoked", 409, "The device is not revoked",
+    "Only a revoked device can be deleted; revoke it first.")
   static let tooManyDevices = ProblemKind(
     "too-many-devices", 409, "The client has too many devices",
-    "The client has as many devices as `MAX_DEVICES_PER_CLIENT` allows, revoked ones included.")
+    "The client has as many devices as its `max_devices`, or else `MAX_DEVICES_PER_CLIENT`, allows, revoked ones "
+      + "included; delete some that are revoked.")
   static let tooManySignals = ProblemKind(
     "too-many-signals", 409, "The client has too many signals",
     "The client has as many signals as one may have, as `detail` says; wait until some expire, or until they are "
@@ -245,10 +249,13 @@ extension Problem {
           + "send the number that you mean.", numbers: [("matched", matched)])
     case .deviceRevoked:
       self.init(ProblemKind.deviceRevoked)
+    case .deviceNotRevoked:
+      self.init(ProblemKind.deviceNotRevoked)
     case .tooManyDevices(let limit):
       self.init(
         .tooManyDevices,
-        "A client may have \(limit) devices, revoked ones included, and this one has them.")
+        "The client may have \(limit) devices, revoked ones included, and has them. Delete some that are revoked."
+      )
     case .tooManySignals(let limit):
       self.init(
         .tooManySignals,

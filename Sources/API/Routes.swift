@@ -34,6 +34,17 @@ extension API {
       "Revokes a device, which is final. Repeating it changes nothing.",
       problems: [.deviceNotFound, .notOwner], API.revokeDevice),
     .owner(
+      "POST", "/api/v1/devices/{id}/suspend", "suspendDevice",
+      "Suspends a device at once, until a time or until it is resumed. Repeating it changes nothing.",
+      problems: [.deviceNotFound, .notOwner, .deviceRevoked], API.suspendDevice),
+    .owner(
+      "POST", "/api/v1/devices/{id}/resume", "resumeDevice",
+      "Ends the suspension of a device. Repeating it changes nothing.",
+      problems: [.deviceNotFound, .notOwner, .deviceRevoked], API.resumeDevice),
+    .owner(
+      "DELETE", "/api/v1/devices/{id}", "deleteDevice", "Deletes a revoked device. Its events stay.",
+      problems: [.deviceNotFound, .notOwner, .deviceNotRevoked], API.deleteDevice),
+    .owner(
       "POST", "/api/v1/devices/{id}/rotate", "rotateSecret",
       "Gives a device a new secret, which only this answer holds. The old one works until the new one is used or its grace ends.",
       problems: [.deviceNotFound, .notOwner, .deviceRevoked, .secretAlreadyShown], API.rotateSecret),
@@ -139,6 +150,17 @@ extension API {
     .administrator(
       "GET", "/api/v1/clients/{id}", "getClient", "Shows a client.",
       problems: [.clientNotFound], API.getClient),
+    .administrator(
+      "PATCH", "/api/v1/clients/{id}", "updateClient", "Changes a client. A member that is null is cleared.",
+      problems: [.clientNotFound, .clientEmailTaken], API.updateClient),
+    .administrator(
+      "POST", "/api/v1/clients/{id}/suspend", "suspendClient",
+      "Suspends a client at once: its owner's requests and those of all its devices are refused. Repeating it changes nothing.",
+      problems: [.clientNotFound], API.suspendClient),
+    .administrator(
+      "POST", "/api/v1/clients/{id}/resume", "resumeClient",
+      "Ends the suspension of a client. Repeating it changes nothing.",
+      problems: [.clientNotFound], API.resumeClient),
     .administrator(
       "DELETE", "/api/v1/clients/{id}", "deleteClient",
       "Deletes a client, its devices and everything that belongs to them.",

@@ -76,18 +76,18 @@ extension PostgresStore {
     let found = try await firstRow(
       of: Self.checkRegistration, .text(clientID.text), .text(deviceName.text), .int8(Int64(maxDevices)))
     guard let found else { throw .clientNotFound }
-    if found.isFull { throw .tooManyDevices(limit: maxDevices) }
+    if found.count >= found.limit { throw .tooManyDevices(limit: found.limit) }
     if found.isNameTaken { throw .deviceNameTaken }
   }
 
   static let checkRegistration = PostgresStatement(
     .read,
     """
-    SELECT device_count >= $3::int8,
+    SELECT COALESCE(max_devices, $3::int8), device_count::int8,
       EXISTS (SELECT FROM devices WHERE client_id = $1::text AND device_name = $2::text AND NOT revoked)
     FROM clients WHERE id = $1::text AND deleted_at IS NULL
     """
-  ) { (isFull: $0.bool(), isNameTaken: $0.bool()) }
+  ) { (limit: Int($0.integer()), count: $0.integer(), isNameTaken: $0.bool()) }
 
   public func insertDevice(
     _ device: Device, verifier: SecretVerifier, maxDevices: Int, change: Change
@@ -100,8 +100,8 @@ extension PostgresStore {
         .bytes(stored.storedKey), .bytes(stored.serverKey),
       ] + Self.values(of: change) + Self.values(of: change.idempotencyClaim)
         + Self.values(of: device))
-    guard let found, found.hasOwner else { throw .clientNotFound }
-    guard found.isCreated else { throw .tooManyDevices(limit: maxDevices) }
+    guard let limit = found?.limit else { throw .clientNotFound }
+    guard found?.isCreated == true else { throw .tooManyDevices(limit: Int(limit)) }
   }
 
   /// Concurrent registrations of one client wait for its row lock. Each then sees the new count: after waiting
@@ -110,10 +110,11 @@ extension PostgresStore {
     .lockingWrite,
     """
     WITH owner AS (
-      SELECT device_count FROM clients WHERE id = $1::text AND deleted_at IS NULL FOR NO KEY UPDATE
+      SELECT device_count, COALESCE(max_devices, $2::int8) AS max_devices FROM clients
+      WHERE id = $1::text AND deleted_at IS NULL FOR NO KEY UPDATE
     ), created AS (
       INSERT INTO devices (hmac_key_hash, stored_key, server_key, \(deviceColumns))
-      SELECT $3, $4, $5, \(deviceColumns.parameters(from: 14)) FROM owner WHERE device_count < $2::int8
+      SELECT $3, $4, $5, \(deviceColumns.parameters(from: 14)) FROM owner WHERE device_count < max_devices
       RETURNING id, client_id, device_name
     ), recorded AS (
       \(record(
@@ -122,9 +123,9 @@ extension PostgresStore {
     ), used AS (
       \(useKey(forEachOf: "created", resource: "id", from: 11, at: "$6::timestamptz"))
     )
-    SELECT EXISTS (SELECT FROM owner), EXISTS (SELECT FROM created)
+    SELECT (SELECT max_devices FROM owner), EXISTS (SELECT FROM created)
     """
-  ) { (hasOwner: $0.bool(), isCreated: $0.bool()) }
+  ) { (limit: $0.optionalInteger(), isCreated: $0.bool()) }
 
   public func device(_ id: DeviceID) async throws(RegistryError) -> Device? {
     try await firstRow(of: Self.selectDevice, .uuid(id))
@@ -218,10 +219,13 @@ extension PostgresStore {
   static let revokeDevice = PostgresStatement(
     .urgentWrite,
     """
-    WITH revoked AS (
+    WITH held AS (
+      SELECT id AS held_id, \(status(at: "$3::timestamptz")) AS old_status FROM devices
+      WHERE id = $1::uuid AND client_id = $2::text AND NOT revoked FOR NO KEY UPDATE
+    ), revoked AS (
       UPDATE devices SET revoked = true, is_active = false, updated_at = $3::timestamptz, status_reason = $7::text
-      WHERE id = $1::uuid AND client_id = $2::text AND NOT revoked
-      RETURNING \(deviceColumns)
+      FROM held WHERE devices.id = held_id AND client_id = $2::text
+      RETURNING \(deviceColumns), old_status
     ), recorded AS (
       \(record(.deviceRevoked, forEachOf: "revoked", device: "id", by: change(from: 3), changes: revocation))
     )
@@ -243,7 +247,7 @@ extension PostgresStore {
     SELECT \(deviceColumns) FROM revoked
     """, row: deviceColumns.read)
 
-  private static let revocation = #"'{"status":["active","revoked"]}'"#
+  private static let revocation = "json_build_object('status', json_build_array(old_status, 'revoked'))"
 
   /// The columns of `withFound` that have the values of a change, for `record`.
   static let changeColumns = "moment, actor_kind, actor_id, request_id, reason"
@@ -253,7 +257,7 @@ extension PostgresStore {
   private static func withFound(given: String = "", as columns: String = "") -> String {
     """
     WITH found AS (
-      SELECT given.*, device_name AS old_name
+      SELECT given.*, device_name AS old_name, \(status(at: "given.moment")) AS old_status
       FROM unnest(
         $1::uuid[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[]\(more(given))
       ) AS given (id, owner, \(changeColumns)\(more(columns)))

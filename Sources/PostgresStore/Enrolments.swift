@@ -137,8 +137,8 @@ extension PostgresStore {
         .bytes(stored.storedKey), .bytes(stored.serverKey),
       ] + Self.values(of: change) + Self.values(of: change.idempotencyClaim) + [.uuid(id), .uuid(device.id)]
         + Self.values(of: device))
-    guard let found, found.hasOwner else { throw .clientNotFound }
-    if found.isFull { throw .tooManyDevices(limit: maxDevices) }
+    guard let found, let limit = found.limit else { throw .clientNotFound }
+    if found.isFull { throw .tooManyDevices(limit: Int(limit)) }
     return found.isCreated
   }
 
@@ -147,11 +147,12 @@ extension PostgresStore {
     .lockingWrite,
     """
     WITH owner AS (
-      SELECT id, device_count FROM clients WHERE id = $1::text AND deleted_at IS NULL FOR NO KEY UPDATE
+      SELECT id, device_count, COALESCE(max_devices, $2::int8) AS max_devices FROM clients
+      WHERE id = $1::text AND deleted_at IS NULL FOR NO KEY UPDATE
     ), spent AS (
       UPDATE enrolments SET used_at = $6::timestamptz, device_id = $15::uuid
       FROM owner
-      WHERE enrolments.id = $14::uuid AND client_id = owner.id AND device_count < $2::int8
+      WHERE enrolments.id = $14::uuid AND client_id = owner.id AND device_count < max_devices
         AND used_at IS NULL AND expires_at > $6::timestamptz AND NOT replaces_secret
       RETURNING enrolments.id
     ), created AS (
@@ -168,10 +169,10 @@ extension PostgresStore {
     ), used AS (
       \(useKey(forEachOf: "created", resource: "id", from: 11, at: "$6::timestamptz"))
     )
-    SELECT EXISTS (SELECT FROM owner), EXISTS (SELECT FROM owner WHERE device_count >= $2::int8),
+    SELECT (SELECT max_devices FROM owner), EXISTS (SELECT FROM owner WHERE device_count >= max_devices),
       EXISTS (SELECT FROM created)
     """
-  ) { (hasOwner: $0.bool(), isFull: $0.bool(), isCreated: $0.bool()) }
+  ) { (limit: $0.optionalInteger(), isFull: $0.bool(), isCreated: $0.bool()) }
 
   public func replaceSecret(
     of device: DeviceID, of owner: ClientID, by verifier: SecretVerifier, with id: EnrolmentID, change: Change

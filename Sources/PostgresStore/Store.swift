@@ -119,7 +119,8 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
   // MARK: Running statements
 
   static let statements =
-    clientStatements + deviceStatements + credentialStatements + tokenStatements + presenceStatements
+    clientStatements + deviceStatements + deviceStateStatements + credentialStatements + tokenStatements
+    + presenceStatements
     + signalStatements + eventStatements + webhookStatements + enrolmentStatements + idempotencyStatements
     + sealingStatements + selectionStatements + tradingModeStatements + transactionStatements + bulkStatements
 

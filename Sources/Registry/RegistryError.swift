@@ -46,6 +46,8 @@ public enum RegistryError: Error, Hashable, Sendable {
   case expectationFailed(matched: Int)
   /// The device is revoked, and the operation needs one that is not.
   case deviceRevoked
+  /// The device is not revoked, and the operation needs one that is.
+  case deviceNotRevoked
   /// The client has its maximum number of devices, revoked ones included.
   case tooManyDevices(limit: Int)
   /// The client has its maximum number of unexpired signals.

@@ -68,17 +68,17 @@ extension SQLiteStore {
     let found = try await firstRow(
       of: Self.checkRegistration, .text(clientID.text), .text(deviceName.text), .integer(Int64(maxDevices)))
     guard let found else { throw .clientNotFound }
-    if found.isFull { throw .tooManyDevices(limit: maxDevices) }
+    if found.count >= found.limit { throw .tooManyDevices(limit: found.limit) }
     if found.isNameTaken { throw .deviceNameTaken }
   }
 
   static let checkRegistration = SQLiteStatement(
     """
-    SELECT device_count >= ?3,
+    SELECT ifnull(max_devices, ?3), device_count,
       EXISTS (SELECT 1 FROM devices WHERE client_id = ?1 AND device_name = ?2 AND NOT revoked)
     FROM clients WHERE id = ?1 AND deleted_at IS NULL
     """
-  ) { (isFull: $0.bool(), isNameTaken: $0.bool()) }
+  ) { (limit: Int($0.integer()), count: $0.integer(), isNameTaken: $0.bool()) }
 
   public func insertDevice(
     _ device: Device, verifier: SecretVerifier, maxDevices: Int, change: Change
@@ -99,7 +99,7 @@ extension SQLiteStore {
     """
     INSERT INTO devices (hmac_key_hash, stored_key, server_key, \(deviceColumns))
     SELECT ?3, ?4, ?5, \(deviceColumns.parameters(from: 6)) FROM clients
-    WHERE id = ?1 AND deleted_at IS NULL AND device_count < ?2
+    WHERE id = ?1 AND deleted_at IS NULL AND device_count < ifnull(max_devices, ?2)
     """)
 
   fileprivate static let hasDeviceName = SQLiteStatement(
@@ -157,29 +157,6 @@ extension SQLiteStore {
     WHERE id = ?1 AND client_id = ?2 AND NOT revoked
     RETURNING \(deviceColumns)
     """, row: deviceColumns.read)
-
-  public func revokeDevice(
-    _ id: DeviceID, of owner: ClientID, change: Change
-  ) async throws(RegistryError) -> Device? {
-    try await write(Turn(of: owner.hashValue, .urgent)) { (writer) throws(RegistryError) in
-      try writer.transaction { () throws(RegistryError) in
-        let device = try writer.firstRow(
-          of: Self.revokeDevice, .id(id), .text(owner.text), .time(change.time), .text(change.reason))
-        guard let device else { return nil }
-        try writer.record(
-          .deviceRevoked, of: owner, device: id, by: change,
-          changes: ["status": (.text("active"), .text("revoked"))])
-        return device
-      }
-    }
-  }
-
-  static let revokeDevice = SQLiteStatement(
-    """
-    UPDATE devices SET revoked = 1, is_active = 0, updated_at = ?3, status_reason = ?4
-    WHERE id = ?1 AND client_id = ?2 AND NOT revoked
-    RETURNING \(deviceColumns)
-    """, row: deviceColumns.read)
 }
 
 extension SQLiteConnection {
@@ -198,7 +175,8 @@ extension SQLiteConnection {
         ? .deviceNameTaken : failure.registryError
     }
     guard created > 0 else {
-      throw try hasRow(SQLiteStore.hasClient, owner) ? .tooManyDevices(limit: maxDevices) : .clientNotFound
+      guard let client = try firstRow(of: SQLiteStore.selectClient, owner) else { throw .clientNotFound }
+      throw .tooManyDevices(limit: client.maxDevices ?? maxDevices)
     }
   }
 }

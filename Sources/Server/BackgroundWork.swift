@@ -8,6 +8,7 @@ struct BackgroundWork: Service {
   /// The store of `loop`.
   let store: any RegistryStore
   let live: LiveDevices
+  let observer: any RegistryObserver
   let clock: any Clock
   let logger: Logger
   /// How long a signal is kept after it expires, so that its owner can read its deliveries.
@@ -19,6 +20,8 @@ struct BackgroundWork: Service {
   static let presenceIntervalMilliseconds = 1000
   static let sweepIntervalMilliseconds = 10_000
   static let feedIntervalMilliseconds = 5000
+  /// How late the end of a suspension or a device's expiry may be recorded.
+  static let endIntervalMilliseconds = 1000
   /// Rows per statement, and statements per sweep. Small batches let other statements run in between.
   static let sweepBatch = 1000
   static let maximumSweepsInARow = 200
@@ -34,6 +37,7 @@ struct BackgroundWork: Service {
       group.addTask { await every(milliseconds: Self.presenceIntervalMilliseconds) { await flushPresence() } }
       group.addTask { await every(milliseconds: Self.sweepIntervalMilliseconds) { await sweep() } }
       group.addTask { await every(milliseconds: Self.feedIntervalMilliseconds) { await measureFeed() } }
+      group.addTask { await every(milliseconds: Self.endIntervalMilliseconds) { await recordEnds() } }
     }
     // `loop.run` starts a task that is not cancelled.
     await loop.run { await flushPresence() }
@@ -58,6 +62,14 @@ struct BackgroundWork: Service {
 
   /// An error leaves the last value: other metrics report a database that does not answer.
   private func measureFeed() async { try? await live.measureFeed(of: store, at: clock.now()) }
+
+  private func recordEnds() async {
+    do throws(RegistryError) {
+      try await TimedEnds(store: store, live: live, observer: observer).record(at: clock.now())
+    } catch {
+      logger.log(.warning, "what ended by time not recorded", ["cause": "\(error)"])
+    }
+  }
 
   private func sweep() async {
     let now = clock.now()

@@ -112,7 +112,7 @@ private func compose(
     services: &services)
   services.start(
     BackgroundWork(
-      loop: loops[0], store: stores[0], live: live, clock: clock, logger: logger,
+      loop: loops[0], store: stores[0], live: live, observer: serviceMetrics, clock: clock, logger: logger,
       signalRetentionDays: configuration.signalRetentionDays,
       eventRetentionDays: configuration.eventRetentionDays), on: loops[0])
   let webhooks = try await OutgoingWebhooks.start(

@@ -4,25 +4,37 @@ import Testing
 
 /// What ends a secret and the tokens that were issued for it.
 enum SecretEnd: CaseIterable {
-  case revocation, rotationWithoutGrace, clientDeletion, signatureWithNextSecret, tokenForNextSecret
+  case revocation, suspension, clientSuspension
+  case rotationWithoutGrace, clientDeletion, signatureWithNextSecret, tokenForNextSecret
   /// By another process; this one is notified.
   case notifiedRevocation, missedNotifications
 
   static let ownOperations: [SecretEnd] = [
-    .revocation, .rotationWithoutGrace, .clientDeletion, .signatureWithNextSecret, .tokenForNextSecret,
+    .revocation, .suspension, .clientSuspension, .rotationWithoutGrace, .clientDeletion,
+    .signatureWithNextSecret, .tokenForNextSecret,
   ]
 
   /// The store's operation that ends the secret, if this process does it.
   var operation: InterruptibleStore.Operation {
     switch self {
     case .revocation, .notifiedRevocation, .missedNotifications: .revokeDevice
+    case .suspension: .suspendDevice
+    case .clientSuspension: .suspendClient
     case .rotationWithoutGrace: .rotateSecret
     case .clientDeletion: .deleteClient
     case .signatureWithNextSecret, .tokenForNextSecret: .promoteNextSecret
     }
   }
 
-  var isRevocation: Bool { [.revocation, .notifiedRevocation, .missedNotifications].contains(self) }
+  /// What a device learns that proves its secret; nil where that is no longer a secret.
+  var truth: DeviceAccess.Refusal? {
+    switch self {
+    case .revocation, .notifiedRevocation, .missedNotifications: .revoked(reason: nil)
+    case .suspension: .suspended(reason: nil, until: nil)
+    case .clientSuspension: .clientSuspended(reason: nil)
+    case .rotationWithoutGrace, .clientDeletion, .signatureWithNextSecret, .tokenForNextSecret: nil
+    }
+  }
 
   /// Prepares the end of the secret and returns a closure that ends it.
   func prepared(
@@ -33,6 +45,14 @@ enum SecretEnd: CaseIterable {
     case .revocation:
       return { () async throws(RegistryError) in
         _ = try await registry.devices.revokeDevice(id, owner: owner, change: registry.change)
+      }
+    case .suspension:
+      return { () async throws(RegistryError) in
+        _ = try await registry.devices.suspendDevice(id, owner: owner, until: nil, change: registry.change)
+      }
+    case .clientSuspension:
+      return { () async throws(RegistryError) in
+        _ = try await registry.clients.suspendClient(owner, change: registry.change)
       }
     case .rotationWithoutGrace:
       return { () async throws(RegistryError) in _ = try await registry.rotate(id, graceSeconds: 0) }

@@ -7,7 +7,7 @@ import TestSupport
 final class InterruptibleStore: UnusableStore {
   enum Operation: CaseIterable {
     case credentials, tokenCredentials, pendingSignals
-    case revokeDevice, rotateSecret, promoteNextSecret, insertToken, deleteClient
+    case revokeDevice, suspendDevice, suspendClient, rotateSecret, promoteNextSecret, insertToken, deleteClient
   }
   typealias Interruption = @Sendable () async throws(RegistryError) -> Void
 
@@ -60,6 +60,20 @@ final class InterruptibleStore: UnusableStore {
     let device = try await store.revokeDevice(id, of: owner, change: change)
     try await done(.revokeDevice)
     return device
+  }
+
+  func suspendDevice(
+    _ id: DeviceID, of owner: ClientID, until: Timestamp?, change: Change
+  ) async throws(RegistryError) -> Device? {
+    let device = try await store.suspendDevice(id, of: owner, until: until, change: change)
+    try await done(.suspendDevice)
+    return device
+  }
+
+  func suspendClient(_ id: ClientID, change: Change) async throws(RegistryError) -> Client? {
+    let client = try await store.suspendClient(id, change: change)
+    try await done(.suspendClient)
+    return client
   }
 
   // MARK: Credentials

@@ -135,9 +135,9 @@ enum Proof: CaseIterable {
   /// The error for an invalid proof.
   var refusal: RegistryError { self == .signature ? .signatureInvalid : .tokenInvalid }
 
-  /// The error after a secret ended: a revoked device that signs learns the truth.
+  /// The error after a secret ended: a device that signs learns the truth.
   func refusal(after end: SecretEnd) -> RegistryError {
-    self == .signature && end.isRevocation ? .refused(.revoked(reason: nil)) : refusal
+    if self == .signature, let truth = end.truth { .refused(truth) } else { refusal }
   }
 }
 

@@ -64,7 +64,7 @@ struct CommandLineTests {
     (["serve", "-p", "8010"], ["s"], "Unknown option -p; see --help"),
     (["client", "remove"], [], "missing argument ID; usage: "),
     (["client", "list", "hunter2"], [], "argument too many; usage: "),
-    (["client", "delete", "a"], [], "must be add, list or remove"),
+    (["client", "delete", "a"], [], "must be add, list, set, suspend, resume or remove"),
     (["serve", "--listen"], ["s"], "--listen"),
     (["serve", "--listen", "a:1", "--listen=b:1"], ["s"], "twice"),
     (["serve", "now"], ["s"], "usage"), (["token"], ["s"], "--sub"),
@@ -74,6 +74,9 @@ struct CommandLineTests {
     (["client"], [], "usage"), (["client", "add", "--id", "a b"], [], "client id"),
     (["client", "add", "--email", "a"], [], "--email"),
     (["client", "add", "--telegram-id", "x"], [], "--telegram-id"),
+    (["client", "add", "--max-devices", "-1"], [], "--max-devices"),
+    (["client", "set", "a"], [], "set needs --email"), (["client", "set", "a", "--email", "b"], [], "--email"),
+    (["client", "suspend"], [], "missing argument ID"),
     (["migrate", "x"], [], "usage"), (["--jwt-secret=hunter2", "serve"], [], "command comes first"),
     (["serve", "--listen", "127.example.com:0"], ["s"], "TLS"),
     (["serve", "--database-url", "sqlite::memory:"], ["s"], "DATABASE_URL"),
@@ -137,7 +140,14 @@ struct CommandLineTests {
     #expect(try await Program.run(["client", "add"], url).output.count == 37)
     let list = try await Program.run(["client", "list"], url).output.split(separator: "\n")
     #expect(list.count == 2)
-    #expect(list[0].hasPrefix("alice\talice@example.com\t42\t20"))
+    #expect(list[0].hasPrefix("alice\talice@example.com\t42\t20") && list[0].hasSuffix("\tactive\t0\t-"))
+    let set = ["client", "set", "alice", "--max-devices", "3", "--telegram-id", ""]
+    let changed = try await Program.run(set, url).output
+    #expect(changed.hasPrefix("alice\talice@example.com\t-\t20") && changed.hasSuffix("\tactive\t0\t3\n"))
+    let suspend = ["client", "suspend", "alice", "--reason", "unpaid"]
+    for _ in 0..<2 { #expect(try await Program.run(suspend, url).output.contains("\tsuspended\t")) }
+    #expect(try await Program.run(["client", "resume", "alice"], url).output.contains("\tactive\t"))
+    #expect(try await Program.run(["client", "suspend", "bob"], url).status == 1)
 
     try await Program(["client", "remove", "alice"], url).expectEnd()
     let missing = try await Program.run(["client", "remove", "alice"], url)

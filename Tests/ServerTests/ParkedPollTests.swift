@@ -122,16 +122,17 @@ import Testing
   }
 
   enum End: CaseIterable {
-    case revocation, removal, rotationAtOnce, useOfNewSecret, tokenForNewSecret, graceThatBeganLater
+    case revocation, suspension, suspensionOfClient, removal, rotationAtOnce, useOfNewSecret, tokenForNewSecret,
+      graceThatBeganLater
     case revocationByHand, hashByHand, deletionByHand, suspensionByHand, expiryByHand, suspensionOfClientByHand
 
     /// What the device learns.
     var kind: String {
       switch self {
       case .revocation, .revocationByHand: "device-revoked"
-      case .suspensionByHand: "device-suspended"
+      case .suspension, .suspensionByHand: "device-suspended"
       case .expiryByHand: "device-expired"
-      case .suspensionOfClientByHand: "client-suspended"
+      case .suspensionOfClient, .suspensionOfClientByHand: "client-suspended"
       default: "signature-invalid"
       }
     }
@@ -146,6 +147,12 @@ import Testing
       }
       switch end {
       case .revocation: try await registry.revoke(device, of: owner)
+      case .suspension:
+        let path = "/api/v1/devices/\(device.id)/suspend"
+        #expect(try await registry.ask("POST", path, as: owner).status == 200)
+      case .suspensionOfClient:
+        let path = "/api/v1/clients/\(owner.id)/suspend"
+        #expect(try await registry.ask("POST", path, token: TestRegistry.administrator).status == 200)
       case .removal:
         let path = "/api/v1/clients/\(owner.id)"
         let removal = try await registry.ask("DELETE", path, token: TestRegistry.administrator)

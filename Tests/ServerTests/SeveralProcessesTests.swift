@@ -59,10 +59,17 @@ private final class FeedTally: Sendable {
 @Suite("Several processes on one database", .timeLimit(.minutes(3))) struct SeveralProcessesTests {
   /// What ends a secret.
   enum End: String, CaseIterable {
-    case revocation, rotation, removalOfClient
+    case revocation, suspension, suspensionOfClient, deletion, rotation, removalOfClient
 
     /// What the device learns then.
-    var kind: String { self == .revocation ? "device-revoked" : "signature-invalid" }
+    var kind: String {
+      switch self {
+      case .revocation: "device-revoked"
+      case .suspension: "device-suspended"
+      case .suspensionOfClient: "client-suspended"
+      case .deletion, .rotation, .removalOfClient: "signature-invalid"
+      }
+    }
   }
 
   @Test(arguments: DatabaseKind.allCases, End.allCases)
@@ -78,6 +85,17 @@ private final class FeedTally: Sendable {
         case .revocation:
           let answer = try await two.left.ask("POST", "/api/v1/devices/\(device.id)/revoke", as: owner)
           #expect(answer.status == 204)
+        case .suspension:
+          let answer = try await two.left.ask("POST", "/api/v1/devices/\(device.id)/suspend", as: owner)
+          #expect(answer.status == 200)
+        case .suspensionOfClient:
+          let answer = try await two.left.ask(
+            "POST", "/api/v1/clients/\(owner.id)/suspend", token: TestRegistry.administrator)
+          #expect(answer.status == 200)
+        case .deletion:
+          try await two.left.revoke(device, of: owner)
+          let answer = try await two.left.ask("DELETE", "/api/v1/devices/\(device.id)", as: owner)
+          #expect(answer.status == 204)
         case .rotation:
           let answer = try await two.left.ask(
             "POST", "/api/v1/devices/\(device.id)/rotate", as: owner, json: ["grace_seconds": 0])
@@ -91,11 +109,41 @@ private final class FeedTally: Sendable {
         var answer: HTTPAnswer
         repeat {
           answer = try await two.right.send(.init("GET", "/api/v1/device/poll"), as: device)
-        } while answer.status == 200 && milliseconds(since: start) < 2 * Latencies.bound
+        } while try TestRegistry.kind(answer) != end.kind && milliseconds(since: start) < 2 * Latencies.bound
         latencies.add(milliseconds(since: start))
         #expect(try TestRegistry.kind(answer) == end.kind)
       }
       latencies.report("\(end) on \(kind), until the other process refuses")
+    }
+  }
+
+  @Test(arguments: DatabaseKind.allCases, [false, true])
+  func `A suspension at one ends the poll that is parked at the other, and a client's shuts out its owner too`(
+    _ kind: DatabaseKind, _ isOfClient: Bool
+  ) async throws {
+    try await TwoRegistries.with(kind) { two in
+      var latencies = Latencies()
+      for _ in 0..<Latencies.trials {
+        let owner = try await two.left.newOwner()
+        let device = try await two.left.newSignedDevice(of: owner)
+        #expect(try await two.right.ask("GET", "/api/v1/devices", as: owner).status == 200)
+        async let poll = Self.timed { try await two.right.poll(device, query: "?wait=30") }
+        try await wait { try await two.right.askAdmin("GET", "/metrics").text.contains("\nparked_polls 1\n") }
+        let (path, token) =
+          isOfClient
+          ? ("clients/\(owner.id)", TestRegistry.administrator) : ("devices/\(device.id)", owner.token)
+        #expect(try await two.left.ask("POST", "/api/v1/\(path)/suspend", token: token).status == 200)
+        let suspended = ContinuousClock.now
+        let (answer, arrived) = try await poll
+        #expect(answer.status == 403)
+        #expect(try TestRegistry.kind(answer) == (isOfClient ? "client-suspended" : "device-suspended"))
+        latencies.add(max(0, (arrived - suspended) / .milliseconds(1)))
+        try await two.right.until("the owner is refused, if its client is suspended") {
+          let status = try await two.right.ask("GET", "/api/v1/devices", as: owner).status
+          return status == (isOfClient ? 403 : 200)
+        }
+      }
+      latencies.report("a suspension on \(kind), until the parked poll at the other process is refused")
     }
   }
 

@@ -26,6 +26,12 @@ import Testing
       PostgresStore.revokeDevices.prepared, "ARRAY[gen_random_uuid()], ARRAY['client7'], \(changes)",
       "devices_pkey"
     ),
+    (PostgresStore.suspendDevice.prepared, "gen_random_uuid(), 'client7', \(change), NULL", "devices_pkey"),
+    (PostgresStore.resumeDevice.prepared, "gen_random_uuid(), 'client7', \(change)", "devices_pkey"),
+    (
+      PostgresStore.deleteDevice.prepared, "gen_random_uuid(), 'client7', \(change), 10", "ix_deliveries_device"
+    ),
+    (PostgresStore.recordResumptions.prepared, "\(change), 10", "ix_devices_suspended_until"),
     (PostgresStore.checkRegistration.prepared, "'client7', 'x', 5", "devices_name_unique"),
     (PostgresStore.selectCredentials.prepared, "gen_random_uuid()", "devices_pkey"),
     (PostgresStore.selectToken.prepared, "sha256('1'), now()", "device_tokens_pkey"),

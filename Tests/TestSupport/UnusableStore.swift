@@ -14,6 +14,15 @@ extension UnusableStore {
   public func clients(after cursor: ClientCursor?, limit: Int) async throws(RegistryError) -> [Client] {
     throw error
   }
+  public func updateClient(
+    _ id: ClientID, _ update: ClientUpdate, change: Change
+  ) async throws(RegistryError) -> Client? { throw error }
+  public func suspendClient(_ id: ClientID, change: Change) async throws(RegistryError) -> Client? {
+    throw error
+  }
+  public func resumeClient(_ id: ClientID, change: Change) async throws(RegistryError) -> Client? {
+    throw error
+  }
   public func deleteClient(_ id: ClientID, change: Change) async throws(RegistryError) -> Bool { throw error }
   public func clearDeletedClients(
     _ id: ClientID?, maximumRows: Int, change: Change
@@ -56,6 +65,25 @@ extension UnusableStore {
   public func confirmModes(
     _ confirmations: [ModeConfirmation]
   ) async throws(RegistryError) -> [DeviceID: Bool] { throw error }
+}
+
+// The states of devices.
+extension UnusableStore {
+  public func suspendDevice(
+    _ id: DeviceID, of owner: ClientID, until: Timestamp?, change: Change
+  ) async throws(RegistryError) -> Device? { throw error }
+  public func resumeDevice(
+    _ id: DeviceID, of owner: ClientID, change: Change
+  ) async throws(RegistryError) -> Device? { throw error }
+  public func deleteDevice(
+    _ id: DeviceID, of owner: ClientID, maximumRows: Int, change: Change
+  ) async throws(RegistryError) -> DeviceDeletion { throw error }
+  public func recordExpiries(
+    maximumRows: Int, change: Change
+  ) async throws(RegistryError) -> [EndedDevice] { throw error }
+  public func recordResumptions(
+    maximumRows: Int, change: Change
+  ) async throws(RegistryError) -> [EndedDevice] { throw error }
 }
 
 // Credentials.

@@ -42,7 +42,7 @@ extension Endpoint<API> {
     return Endpoint(operation) { api, call in
       await api.answer(call, Owner.init) { api in
         { (owner, input) async throws(RegistryError) in
-          try await api.services.clients.testExistence(of: owner.clientID)
+          try await api.services.clients.testStanding(of: owner.clientID)
           return try await handler(api)(owner, input)
         }
       }

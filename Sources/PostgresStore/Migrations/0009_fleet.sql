@@ -146,14 +146,16 @@ CREATE TRIGGER clients_notify_changed AFTER UPDATE OF deleted_at, suspended_at, 
   )
   EXECUTE FUNCTION clients_notify_changed();
 
--- A token ends with a suspension too.
+-- A token ends with a suspension too, and with the device's expiry when that is recorded.
 DROP TRIGGER devices_end_tokens ON devices;
-CREATE TRIGGER devices_end_tokens AFTER UPDATE OF hmac_key_hash, stored_key, is_active, revoked, suspended_at ON devices
+CREATE TRIGGER devices_end_tokens AFTER UPDATE OF hmac_key_hash, stored_key, is_active, revoked, suspended_at,
+  expiry_recorded ON devices
   FOR EACH ROW WHEN (
     OLD.hmac_key_hash <> NEW.hmac_key_hash
     OR OLD.stored_key <> NEW.stored_key AND octet_length(NEW.stored_key) = 32
     OR (OLD.is_active, OLD.revoked) <> (NEW.is_active, NEW.revoked) AND NOT NEW.is_active
     OR OLD.suspended_at IS NULL AND NEW.suspended_at IS NOT NULL
+    OR NOT OLD.expiry_recorded AND NEW.expiry_recorded
   )
   EXECUTE FUNCTION devices_end_tokens();
 

@@ -7,12 +7,78 @@ public struct Client: Hashable, Sendable {
   /// The 64-bit user id that Telegram assigns.
   public let telegramID: Int64?
   public let createdAt: Timestamp
+  /// Nil unless the client is suspended, and with it all its devices.
+  public let suspension: DeviceAccess.ClientSuspension?
+  /// Devices that the client may have, revoked ones included; nil for the registry's limit.
+  public let maxDevices: Int?
+  /// Devices that the client has, revoked ones included.
+  public let deviceCount: Int
 
-  public init(id: ClientID, email: Email?, telegramID: Int64?, createdAt: Timestamp) {
+  /// The limits that a client may have.
+  public static let deviceLimits = 0...1_000_000
+
+  public init(
+    id: ClientID, email: Email?, telegramID: Int64?, createdAt: Timestamp,
+    suspension: DeviceAccess.ClientSuspension? = nil, maxDevices: Int? = nil, deviceCount: Int = 0
+  ) {
     self.id = id
     self.email = email
     self.telegramID = telegramID
     self.createdAt = createdAt
+    self.suspension = suspension
+    self.maxDevices = maxDevices
+    self.deviceCount = deviceCount
+  }
+}
+
+extension Client {
+  /// A client that a store read.
+  public init(
+    id: ClientID, email: Email?, telegramID: Int64?, createdAt: Timestamp, suspendedAt: Timestamp?,
+    reason: String?,
+    maxDevices: Int64?, deviceCount: Int64
+  ) {
+    self.init(
+      id: id, email: email, telegramID: telegramID, createdAt: createdAt,
+      suspension: suspendedAt.map { _ in DeviceAccess.ClientSuspension(reason: reason) },
+      maxDevices: maxDevices.map(Int.init), deviceCount: Int(deviceCount))
+  }
+}
+
+/// New values of a client; nil where a value stays, and a nil inside to clear it.
+public struct ClientUpdate: Hashable, Sendable {
+  public let email: Email??
+  public let telegramID: Int64??
+  public let maxDevices: Int??
+
+  public init(email: Email?? = nil, telegramID: Int64?? = nil, maxDevices: Int?? = nil) {
+    self.email = email
+    self.telegramID = telegramID
+    self.maxDevices = maxDevices
+  }
+
+  /// The client with the new values; nil if they are as before.
+  public func applied(to client: Client) -> Client? {
+    let new = Client(
+      id: client.id, email: email ?? client.email, telegramID: telegramID ?? client.telegramID,
+      createdAt: client.createdAt, suspension: client.suspension, maxDevices: maxDevices ?? client.maxDevices,
+      deviceCount: client.deviceCount)
+    return new == client ? nil : new
+  }
+
+  /// What the event shows. It has no personal data: of the address and the user id it shows whether there is one.
+  public static func changes(from old: Client, to new: Client) -> EventChanges {
+    var changes: EventChanges = [:]
+    if old.email != new.email {
+      changes.add("email", from: .bool(old.email != nil), to: .bool(new.email != nil))
+    }
+    if old.telegramID != new.telegramID {
+      changes.add("telegram_id", from: .bool(old.telegramID != nil), to: .bool(new.telegramID != nil))
+    }
+    if old.maxDevices != new.maxDevices {
+      changes.add("max_devices", from: .number(orNull: old.maxDevices), to: .number(orNull: new.maxDevices))
+    }
+    return changes
   }
 }
 

@@ -1,12 +1,18 @@
 private import Synchronization
 
-/// Caches which clients exist, so that an owner's request does not query the database for its client. All loops share
-/// it. It is used only while the process is notified of the database's changes.
+/// Caches which clients exist and whether they are suspended, so that an owner's request does not query the database for
+/// its client. All loops share it. It is used only while the process is notified of the database's changes.
 ///
 /// What was fetched while a change arrived is not cached, because it may be older than the change.
 final class ClientCache: Sendable {
   /// Cached clients. When it is full, one that was not used recently is evicted.
   static let maximumEntries = 16_384
+
+  /// What a request of the owner needs to know of its client.
+  struct Standing {
+    /// Nil unless the client is suspended.
+    let suspension: DeviceAccess.ClientSuspension?
+  }
 
   /// Taken before a fetch, to detect a change during the fetch.
   struct Ticket {
@@ -14,20 +20,20 @@ final class ClientCache: Sendable {
   }
 
   private struct State {
-    var existing = BoundedCache<ClientID, Void>(capacity: maximumEntries)
+    var existing = BoundedCache<ClientID, Standing>(capacity: maximumEntries)
     /// Changes so far.
     var changes: UInt64 = 0
   }
   private let state = Mutex(State())
 
-  /// Whether the client is known to exist.
-  func hasClient(_ id: ClientID) -> Bool { state.withLock { $0.existing.use(id) != nil } }
+  /// Nil unless the client is known to exist.
+  func standing(of id: ClientID) -> Standing? { state.withLock { $0.existing.use(id) } }
 
   func ticket() -> Ticket { state.withLock { Ticket(changes: $0.changes) } }
 
-  /// Caches that the client exists, unless a change arrived during the fetch.
-  func remember(_ id: ClientID, fetchedWith ticket: Ticket) {
-    state.withLock { if $0.changes == ticket.changes { $0.existing[id] = () } }
+  /// Caches the standing of a client that exists, unless a change arrived during the fetch.
+  func remember(_ id: ClientID, _ standing: Standing, fetchedWith ticket: Ticket) {
+    state.withLock { if $0.changes == ticket.changes { $0.existing[id] = standing } }
   }
 
   func forget(_ id: ClientID) {

@@ -19,11 +19,11 @@ public struct ClientService: Sendable {
 
   /// Adds a client; generates a UUID if `id` is nil. Throws `clientIDTaken`, `clientEmailTaken`.
   public func createClient(
-    id: ClientID?, email: Email?, telegramID: Int64?, change: Change
+    id: ClientID?, email: Email?, telegramID: Int64?, maxDevices: Int? = nil, change: Change
   ) async throws(RegistryError) -> Client {
     let client = Client(
       id: id ?? ClientID(DeviceID(at: change.time, random: random).description)!,
-      email: email, telegramID: telegramID, createdAt: change.time)
+      email: email, telegramID: telegramID, createdAt: change.time, maxDevices: maxDevices)
     try await store.insertClient(client, change: change)
     observer.changed(RegistryEvent(.clientCreated, by: change, of: client.id))
     return client
@@ -43,12 +43,62 @@ public struct ClientService: Sendable {
     return Page(clients, limit: limit) { ClientCursor(createdAt: $0.createdAt, id: $0.id) }
   }
 
-  /// Tests that the owner's client exists, before its request is handled. Throws `clientNotFound`.
-  public func testExistence(of id: ClientID) async throws(RegistryError) {
-    if live.cache.isTrusted, live.clients.hasClient(id) { return }
+  /// Tests that the owner's client exists and is not suspended, before its request is handled. Throws `clientNotFound`,
+  /// `refused`.
+  public func testStanding(of id: ClientID) async throws(RegistryError) {
+    if let suspension = try await standing(of: id).suspension {
+      throw .refused(.clientSuspended(reason: suspension.reason))
+    }
+  }
+
+  private func standing(of id: ClientID) async throws(RegistryError) -> ClientCache.Standing {
+    if live.cache.isTrusted, let standing = live.clients.standing(of: id) { return standing }
     let ticket = live.clients.ticket()
-    guard try await store.client(id) != nil else { throw .clientNotFound }
-    live.clients.remember(id, fetchedWith: ticket)
+    guard let client = try await store.client(id) else { throw .clientNotFound }
+    let standing = ClientCache.Standing(suspension: client.suspension)
+    live.clients.remember(id, standing, fetchedWith: ticket)
+    return standing
+  }
+
+  /// Changes the client. Throws `clientNotFound`, `clientEmailTaken`.
+  public func updateClient(
+    _ id: ClientID, _ update: ClientUpdate, change: Change
+  ) async throws(RegistryError) -> Client {
+    guard let client = try await store.updateClient(id, update, change: change) else {
+      return try await getClient(id)
+    }
+    observer.changed(RegistryEvent(.clientUpdated, by: change, of: id))
+    return client
+  }
+
+  /// Suspends the client at once: its owner's requests and those of all its devices are refused. Repeating it changes
+  /// nothing. Throws `clientNotFound`.
+  public func suspendClient(_ id: ClientID, change: Change) async throws(RegistryError) -> Client {
+    try await changeState(of: id, .clientSuspended, change) { () async throws(RegistryError) in
+      try await store.suspendClient(id, change: change)
+    }
+  }
+
+  /// Ends the client's suspension. Repeating it changes nothing. Throws `clientNotFound`.
+  public func resumeClient(_ id: ClientID, change: Change) async throws(RegistryError) -> Client {
+    try await changeState(of: id, .clientResumed, change) { () async throws(RegistryError) in
+      try await store.resumeClient(id, change: change)
+    }
+  }
+
+  private func changeState(
+    of id: ClientID, _ kind: RegistryEvent.Kind, _ change: Change,
+    _ make: () async throws(RegistryError) -> Client?
+  ) async throws(RegistryError) -> Client {
+    do {
+      // Also after an error: the database may have committed the change.
+      defer { live.clientChanged(id) }
+      if let client = try await make() {
+        observer.changed(RegistryEvent(kind, by: change, of: id))
+        return client
+      }
+    }
+    return try await getClient(id)
   }
 
   /// Rows that one statement deletes, so that it delays no other write for long.

@@ -267,7 +267,7 @@ extension BulkChange {
 
 /// Each returns nil if the device already is so.
 extension Device {
-  func revoked(by change: Change) -> ChangedDevice? {
+  public func revoked(by change: Change) -> ChangedDevice? {
     guard !isRevoked else { return nil }
     return changed(
       by: change,
@@ -275,7 +275,7 @@ extension Device {
         isRevoked: true, suspension: state.suspension, expiresAt: state.expiresAt, reason: change.reason))
   }
 
-  func suspended(until: Timestamp?, by change: Change) -> ChangedDevice? {
+  public func suspended(until: Timestamp?, by change: Change) -> ChangedDevice? {
     if let suspension = state.suspension, suspension.isInForce(at: change.time), suspension.until == until,
       change.reason == nil || change.reason == state.reason
     {
@@ -288,7 +288,7 @@ extension Device {
         reason: change.reason))
   }
 
-  func resumed(by change: Change) -> ChangedDevice? {
+  public func resumed(by change: Change) -> ChangedDevice? {
     guard let suspension = state.suspension, suspension.isInForce(at: change.time) else { return nil }
     return changed(
       by: change,

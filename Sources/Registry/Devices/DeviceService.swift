@@ -1,11 +1,11 @@
 /// The operations on devices. Each event loop has one, with the loop's own store.
 public struct DeviceService: Sendable {
-  private let store: any RegistryStore
-  private let live: LiveDevices
+  let store: any RegistryStore
+  let live: LiveDevices
   private let hasher: any PasswordHasher
   private let clock: any Clock
   private let random: any RandomSource
-  private let observer: any RegistryObserver
+  let observer: any RegistryObserver
   private let limits: RateLimits
   let maxDevicesPerClient: Int
 

@@ -18,7 +18,7 @@ public struct DeviceState: Hashable, Sendable {
       self.until = until
     }
 
-    func isInForce(at time: Timestamp) -> Bool { until.map { time < $0 } ?? true }
+    public func isInForce(at time: Timestamp) -> Bool { until.map { time < $0 } ?? true }
   }
 
   /// Whether the device was revoked. This is final: no operation and no SQL statement reverts it.
@@ -47,7 +47,11 @@ public struct DeviceState: Hashable, Sendable {
     let isSuspended = suspendedAt != nil || (!isActive && !isRevoked)
     self.init(
       isRevoked: isRevoked,
-      suspension: isSuspended ? Suspension(since: suspendedAt, until: suspendedUntil) : nil,
+      // What hand-written SQL keeps out has no end.
+      suspension: isSuspended
+        ? Suspension(
+          since: isActive || isRevoked ? suspendedAt : nil, until: isActive || isRevoked ? suspendedUntil : nil)
+        : nil,
       expiresAt: expiresAt, reason: reason)
   }
 

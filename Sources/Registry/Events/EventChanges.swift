@@ -8,7 +8,7 @@ public struct EventChanges: ExpressibleByDictionaryLiteral, Sendable {
     for (name, change) in elements { add(name, from: change.old, to: change.new) }
   }
 
-  mutating func add(_ name: String, from old: EventValue, to new: EventValue) {
+  public mutating func add(_ name: String, from old: EventValue, to new: EventValue) {
     members.append("\(JSONString.quoted(name)): [\(old.json), \(new.json)]")
   }
 
@@ -24,6 +24,10 @@ public enum EventValue: Hashable, Sendable {
   case bool(Bool)
   case list([String])
   case labels(Labels)
+
+  public static func number(orNull number: Int?) -> EventValue { number.map { .number($0) } ?? .null }
+
+  public static func time(_ time: Timestamp?) -> EventValue { time.map { .text($0.description) } ?? .null }
 
   fileprivate var json: String {
     switch self {

@@ -3,15 +3,19 @@ public struct RegistryEvent: Hashable, Sendable {
   /// What changed. The raw values are the names in the API.
   public enum Kind: String, CaseIterable, Hashable, Sendable {
     case clientCreated = "client.created"
+    case clientUpdated = "client.updated"
+    case clientSuspended = "client.suspended"
+    case clientResumed = "client.resumed"
     case clientDeleted = "client.deleted"
     case deviceRegistered = "device.registered"
     case deviceUpdated = "device.updated"
     case deviceSuspended = "device.suspended"
     case deviceResumed = "device.resumed"
+    case deviceExpired = "device.expired"
     case deviceRevoked = "device.revoked"
     /// A terminal used a code: there is a new device, or the device has a new secret.
     case deviceEnrolled = "device.enrolled"
-    /// The device went with its client.
+    /// The owner deleted a revoked device, or the device went with its client.
     case deviceDeleted = "device.deleted"
     case modeChanged = "device.mode_changed"
     /// The device obeys the current version of its trading mode.

@@ -168,11 +168,13 @@ BEGIN
   INSERT INTO device_changes (client_id) VALUES (OLD.id);
 END;
 
--- A token ends with a suspension too.
+-- A token ends with a suspension too, and with the device's expiry when that is recorded.
 DROP TRIGGER devices_end_tokens;
-CREATE TRIGGER devices_end_tokens AFTER UPDATE OF hmac_key_hash, stored_key, is_active, revoked, suspended_at ON devices
+CREATE TRIGGER devices_end_tokens AFTER UPDATE OF hmac_key_hash, stored_key, is_active, revoked, suspended_at,
+  expiry_recorded ON devices
 WHEN OLD.hmac_key_hash <> NEW.hmac_key_hash OR (OLD.stored_key <> NEW.stored_key AND length(NEW.stored_key) = 32)
   OR NEW.revoked OR NOT NEW.is_active OR (OLD.suspended_at IS NULL AND NEW.suspended_at IS NOT NULL)
+  OR (NOT OLD.expiry_recorded AND NEW.expiry_recorded)
 BEGIN
   DELETE FROM device_tokens WHERE device_id = NEW.id;
 END;
