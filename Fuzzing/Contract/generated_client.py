@@ -8,19 +8,19 @@ The package `registry_client` is on PYTHONPATH.
 import sys
 
 from registry_client import AuthenticatedClient
-from registry_client.api.devices import get_device, list_devices, register_device, rename_device
+from registry_client.api.devices import get_device, list_devices, register_device, update_device
 from registry_client.api.signals import create_signal, get_signal, list_signals
-from registry_client.models import DeviceNameInput, Problem, SignalInputType0, SignalInputType1
+from registry_client.models import DeviceInput, DeviceUpdate, Problem, SignalInputType0, SignalInputType1
 
 
 def main(url, token):
     client = AuthenticatedClient(base_url=url, token=token, raise_on_unexpected_status=True)
     name = "generated client"
-    device = register_device.sync(client=client, body=DeviceNameInput(device_name=name))
+    device = register_device.sync(client=client, body=DeviceInput(device_name=name))
     assert device.device_name == name and len(device.secret) == 64, device
     assert str(device.id) in {str(each.id) for each in list_devices.sync(client=client)}
     assert get_device.sync(device.id, client=client).is_active
-    renamed = rename_device.sync(device.id, client=client, body=DeviceNameInput(device_name=name + " 2"))
+    renamed = update_device.sync(device.id, client=client, body=DeviceUpdate(device_name=name + " 2"))
     assert renamed.device_name == name + " 2", renamed
 
     payload = {"payload": {"side": "buy", "lots": 0.1}}

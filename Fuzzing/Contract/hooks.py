@@ -66,7 +66,7 @@ owner = Bearer(os.environ["CONTRACT_OWNER"])
 administrator = Bearer(os.environ["CONTRACT_ADMINISTRATOR"])
 device = Signature(os.environ["CONTRACT_DEVICE"], os.environ["CONTRACT_SECRET"])
 
-schemathesis.auth.set_from_requests(owner).apply_to(path_regex="^/api/v1/(devices|enrolments|signals|events|webhooks)")
+schemathesis.auth.set_from_requests(owner).apply_to(path_regex="^/api/v1/(devices|groups|enrolments|signals|events|webhooks)")
 schemathesis.auth.set_from_requests(administrator).apply_to(path_regex="^/api/v1/clients")
 schemathesis.auth.set_from_requests(device).apply_to(path_regex="^/api/v1/device($|/(poll|ack)$)")
 
@@ -78,13 +78,15 @@ answers = collections.defaultdict(collections.Counter)
 codes = []
 # Devices that were revoked and not deleted.
 revoked = []
+# Names of groups that were created.
+groups = []
 
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
     is_positive = case.meta is not None and case.meta.generation.mode.is_positive
     query = case.query if isinstance(case.query, dict) else {}
-    known = ids[case.operation.path.partition("/{id}")[0]]
+    known = ids[case.operation.path.partition("/{id}")[0].replace("/groups/{name}", "")]
     # An id that is made up names nothing: mostly, one that exists takes its place. Half of them are never revoked or
     # suspended, because what is revoked or suspended is of no use to the other routes.
     is_revocation = case.operation.path.endswith(("/revoke", "/suspend")) or case.operation.label.startswith("DELETE /api/v1/")
@@ -94,6 +96,20 @@ def before_call(context, case, kwargs):
     is_to_replace = is_revocation and id in known or is_positive and turn % 4
     if id is not None and usable and id not in usable and is_to_replace:
         case.path_parameters["id"] = usable[turn % len(usable)]
+    # The same of groups. Half of them are never deleted.
+    is_deletion = case.operation.label == "DELETE /api/v1/groups/{name}"
+    names = groups[0::2] if is_deletion else groups[1::2]
+    is_new = case.operation.label == "PUT /api/v1/groups/{name}"
+    if "name" in case.path_parameters and names and is_positive and not is_new and turn % 4:
+        case.path_parameters["name"] = names[turn % len(names)]
+    # No schema says that a device is changed in something, that its end is in the future, and that its groups exist.
+    if case.operation.path.startswith("/api/v1/devices") and is_positive and isinstance(case.body, dict):
+        if case.body.get("expires_at"):
+            case.body["expires_at"] = "2099-01-01T00:00:00+01:00"
+        if case.body.get("groups"):
+            case.body["groups"] = names[-1:]
+        if case.operation.method == "PATCH" and not case.body.get("device_name"):
+            case.body.setdefault("labels", {"key": "value"})
     # The clients that call are never deleted, suspended or limited.
     if case.operation.label in ENDING and case.path_parameters.get("id") in KEPT:
         case.path_parameters["id"] = "nobody"
@@ -137,6 +153,8 @@ def after_call(context, case, response):
         created = json.loads(response.content)
         for one in created if isinstance(created, list) else [created]:
             ids[case.operation.path].append(one.get("id"))
+            if case.operation.path == "/api/v1/groups/{name}":
+                groups.append(one["name"])
             if "code" in one:
                 codes.append(one["code"])
 

@@ -113,7 +113,7 @@ func feedJSON(_ input: [UInt8]) {
   let isJSON = (try? ParsedJSON(input, keepingRaw: ["payload"])) != nil
   let request = request(fields: [("content-type", "application/json")], body: input)
   func call(_ path: String) -> Call { fuzz.call(request, of: path, method: "POST") }
-  if let device = try? call("/api/v1/devices").input(NamedDevice.self) { testName(device.deviceName, isJSON) }
+  if let device = try? call("/api/v1/devices").input(NewDevice.self) { testName(device.deviceName, isJSON) }
   if let client = try? call("/api/v1/clients").input(NewClient.self) {
     demand(isJSON, "a client of no JSON")
     demand(client.email.map { Email($0.text) == $0 } ?? true, "an invalid e-mail address")
@@ -159,7 +159,7 @@ private func testName(_ name: DeviceName, _ isJSON: Bool) {
   let body = json { $0.member("device_name", name.text) }
   let again = try? call(
     request(fields: [("content-type", "application/json")], body: body), of: "/api/v1/devices", method: "POST"
-  ).input(NamedDevice.self)
+  ).input(NewDevice.self)
   demand(again?.deviceName == name, "a name is lost in writing")
 }
 

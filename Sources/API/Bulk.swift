@@ -79,7 +79,7 @@ struct BulkInput: JSONInput {
   }
 
   private static let names = Rule<[(name: String, value: DeviceName)]>.map(
-    of: NamedDevice.rule, 1...DeviceSelector.maximumListed, names: DeviceID.schema,
+    of: DeviceNameRule.rule, 1...DeviceSelector.maximumListed, names: DeviceID.schema,
     message: "must be a device's id"
   ) { DeviceID($0) != nil }
 

@@ -8,7 +8,8 @@ extension API {
   func whoami(_ device: AuthenticatedDevice, _ input: NoInput) async throws(RegistryError) -> OK<CallingDevice>
   {
     let found = try await services.devices.callingDevice(device.session)
-    return OK(value: CallingDevice(device: found, serverTime: services.clock.now()))
+    let device = shown(found)
+    return OK(value: CallingDevice(device: device, serverTime: device.time))
   }
 
   func poll(_ device: AuthenticatedDevice, _ input: PollInput) async throws(RegistryError) -> PolledSignals {
@@ -72,14 +73,14 @@ struct Acknowledgements: JSONInput {
 
 /// The device itself, and the registry's time.
 struct CallingDevice: JSONObject {
-  let device: Device
+  let device: ShownDevice
   let serverTime: Timestamp
 
   static let name: String? = "CallingDevice"
 
   static func describe(_ members: inout some Members<Self>) {
-    members.include { DeviceFacts(device: $0.device, time: $0.serverTime) }
-    members.add("trading_mode") { ObeyedMode(mode: $0.device.tradingMode) }
+    members.include { DeviceFacts(shown: $0.device) }
+    members.add("trading_mode") { ObeyedMode(mode: $0.device.device.tradingMode) }
     members.add("server_time") { $0.serverTime }
   }
 }

@@ -5,38 +5,32 @@ public import Registry
 // The owner's operations on devices.
 
 extension API {
-  /// Throws `clientNotFound`, `tooManyDevices`, `deviceNameTaken`.
+  /// Throws `invalid`, `clientNotFound`, `tooManyDevices`, `deviceNameTaken`, `groupNotFound`.
   func registerDevice(
-    _ owner: Owner, _ input: Creating<NamedDevice>
+    _ owner: Owner, _ input: Creating<NewDevice>
   ) async throws(RegistryError) -> Created<RegisteredDevice> {
+    let new = input.content
     let registered = try await services.idempotency.once(
       input.key, of: owner.clientID, change: owner.change
     ) { (change) async throws(RegistryError) in
       try await services.devices.createDevice(
-        clientID: owner.clientID, deviceName: input.content.deviceName, change: change)
+        clientID: owner.clientID, deviceName: new.deviceName, labels: new.labels, groups: new.groups,
+        expiresAt: new.expiresAt, change: change)
     } replay: { (id) throws(RegistryError) in
       throw .secretAlreadyShown(.device, id: id)
     }.value
     return Created(value: registered, location: "/api/v1/devices/\(registered.device.id)")
   }
 
-  /// Throws `clientNotFound`.
-  func listDevices(
-    _ owner: Owner, _ input: PageInput<DeviceCursor>
-  ) async throws(RegistryError) -> Listing<ShownDevice> {
-    let page = try await services.devices.listDevices(
-      clientID: owner.clientID, limit: input.limit ?? DeviceService.defaultPage, after: input.cursor)
-    return Listing(elements: shown(page.elements), next: page.next.map(input.link))
-  }
-
-  private func shown(_ devices: [Device]) -> [ShownDevice] {
-    let now = services.clock.now()
-    return devices.map { ShownDevice(device: $0, time: now) }
+  /// A device as it is now.
+  func shown(_ device: Device) -> ShownDevice {
+    ShownDevice(
+      device: device, time: services.clock.now(), offlineAfterSeconds: services.devices.offlineAfterSeconds)
   }
 
   /// 200 with a device as it is now.
   func ok(_ device: Device) -> OK<ShownDevice> {
-    OK(value: ShownDevice(device: device, time: services.clock.now()))
+    OK(value: shown(device))
   }
 
   /// Throws `deviceNotFound`, `notOwner`.
@@ -44,14 +38,13 @@ extension API {
     ok(try await services.devices.getDevice(input.id, owner: owner.clientID))
   }
 
-  /// Throws `deviceNotFound`, `notOwner`, `deviceRevoked`, `deviceNameTaken`.
-  func renameDevice(_ owner: Owner, _ input: PathAndBody<DevicePath, NamedDevice>) async throws(RegistryError)
-    -> OK<ShownDevice>
-  {
+  /// Throws `invalid`, `deviceNotFound`, `notOwner`, `deviceRevoked`, `deviceNameTaken`.
+  func updateDevice(
+    _ owner: Owner, _ input: PathAndBody<DevicePath, DeviceChange>
+  ) async throws(RegistryError) -> OK<ShownDevice> {
     ok(
-      try await services.devices.updateDeviceName(
-        input.path.id, owner: owner.clientID, to: input.body.deviceName,
-        change: owner.change))
+      try await services.devices.updateDevice(
+        input.path.id, owner: owner.clientID, input.body.update, change: owner.change))
   }
 
   /// Throws `deviceNotFound`, `notOwner`.
@@ -110,24 +103,58 @@ struct Rotation: JSONInput {
     ) { Rotation(graceSeconds: $0, reason: $1) })
 }
 
-/// The body that names a new or renamed device.
-struct NamedDevice: JSONInput {
+/// The body that registers a device.
+struct NewDevice: JSONInput {
   let deviceName: DeviceName
+  let labels: Labels
+  let groups: [GroupName]
+  let expiresAt: Timestamp?
 
   static let body = JSONBody(
-    "DeviceNameInput",
+    "DeviceInput",
     .object(
-      Member(
-        "device_name", rule,
-        "Normalised to NFC and trimmed of white space, without invisible characters; a joiner (U+200D) and variation selectors are allowed in emoji. Unique among the client's devices that are not revoked."
-      )
-    ) { NamedDevice(deviceName: $0) })
+      Member("device_name", DeviceNameRule.rule, DeviceNameRule.meaning),
+      .optional("labels", DeviceRules.labels),
+      .optional("groups", DeviceRules.groups, "Groups of the client, which exist; each once."),
+      .optional(
+        "expires_at", Rule.time, "From when on the device does not get in; a time in the future.")
+    ) { NewDevice(deviceName: $0, labels: $1 ?? [:], groups: $2 ?? [], expiresAt: $3) })
+}
 
-  /// A name.
-  static let rule = Rule.text(
+/// The body that changes a device.
+struct DeviceChange: JSONInput {
+  let update: DeviceUpdate
+
+  static let body = JSONBody(
+    "DeviceUpdate",
+    .object(
+      .optional("device_name", DeviceNameRule.rule, DeviceNameRule.meaning),
+      .removable(
+        "labels", DeviceRules.labelPatch,
+        "Merged with the device's labels (RFC 7396): null removes one; null for the whole removes all."),
+      .removable(
+        "expires_at", Rule.time,
+        "From when on the device does not get in; null for a device that does not expire.")
+    ) { (deviceName, labels, expiresAt) throws(Problem) in
+      guard deviceName != nil || labels != nil || expiresAt != nil else {
+        throw .wrong("must have device_name, labels or expires_at")
+      }
+      return DeviceChange(
+        update: DeviceUpdate(
+          deviceName: deviceName, labels: labels.map { $0 ?? .removeAll }, expiresAt: expiresAt))
+    })
+}
+
+/// The rule of a device's name.
+enum DeviceNameRule {
+  static let rule = Rule<DeviceName>.text(
     DeviceName.schema.adding([
       "pattern": .string("^[^\(refused)]*[^\\s\(refused)\(joiners)][^\(refused)]*$")
     ]), parse: deviceName)
+
+  static let meaning =
+    "Normalised to NFC and trimmed of white space, without invisible characters; a joiner (U+200D) and variation "
+    + "selectors are allowed in emoji. Unique among the client's devices that are not revoked."
 
   /// Control characters and default-ignorable code points, as a part of a character class.
   private static let refused =
@@ -160,21 +187,26 @@ struct DevicePath: PathInput {
 struct ShownDevice: JSONObject {
   let device: Device
   let time: Timestamp
+  var offlineAfterSeconds = Device.defaultOfflineAfterSeconds
 
   static let name: String? = "Device"
 
+  var status: DeviceState.Status { device.state.status(at: time) }
+  var isOnline: Bool { device.isOnline(at: time, offlineAfterSeconds: offlineAfterSeconds) }
+
   static func describe(_ members: inout some Members<Self>) {
-    members.include { DeviceFacts(device: $0.device, time: $0.time) }
+    members.include { DeviceFacts(shown: $0) }
     members.add("trading_mode") { $0.device.tradingMode }
   }
 }
 
 /// What its owner and the device itself see of a device alike.
 struct DeviceFacts: JSONObject {
-  let device: Device
-  let time: Timestamp
+  let shown: ShownDevice
 
-  private var status: DeviceState.Status { device.state.status(at: time) }
+  private var device: Device { shown.device }
+  private var time: Timestamp { shown.time }
+  private var status: DeviceState.Status { shown.status }
 
   static func describe(_ members: inout some Members<Self>) {
     members.add("id") { $0.device.id }
@@ -201,9 +233,8 @@ struct DeviceFacts: JSONObject {
       $0.device.groups
     }
     members.add(
-      "online",
-      ["description": .string("Whether the device sent a request in the last \(Device.offlineAfterSeconds) s.")]
-    ) { $0.device.isOnline(at: $0.time, offlineAfterSeconds: Device.offlineAfterSeconds) }
+      "online", ["description": "Whether the device sent a request in the last `OFFLINE_AFTER_SECONDS`."]
+    ) { $0.shown.isOnline }
     members.add("last_poll") { $0.device.lastPoll }
     members.add("last_ack") { $0.device.lastAck }
     members.add("last_seen") { $0.device.lastSeen }

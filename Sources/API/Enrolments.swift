@@ -93,7 +93,7 @@ struct NewEnrolments: JSONInput {
       .optional("count", .integer(in: EnrolmentService.counts), default: 1, "The number of codes."),
       .expiresIn,
       .optional(
-        "device_name", NamedDevice.rule,
+        "device_name", DeviceNameRule.rule,
         "The name of the new device, unless the terminal gives one; of several, each with its number.")
     ) { NewEnrolments(count: $0, lifetimeSeconds: $1, deviceName: $2) })
 }
@@ -121,7 +121,7 @@ struct EnrollingTerminal: JSONInput {
         },
         "The code, in either case, with or without hyphens and blanks."),
       .optional(
-        "device_name", NamedDevice.rule,
+        "device_name", DeviceNameRule.rule,
         "The name of a new device. Without it, the owner's, or one that the registry makes. A device that exists keeps its name."
       )
     ) { EnrollingTerminal(code: $0, deviceName: $1) })

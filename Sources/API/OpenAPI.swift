@@ -17,6 +17,7 @@ extension API {
     tags: [
       Tag("devices", of: "/api/v1/devices", "The devices of an owner."),
       Tag("enrolments", of: "/api/v1/enrolments", "Codes with which terminals get the secrets of devices."),
+      Tag("groups", of: "/api/v1/groups", "The groups of an owner's devices."),
       Tag("signals", of: "/api/v1/signals", "The signals of an owner."),
       Tag("events", of: "/api/v1/events", "What changed."),
       Tag("device", of: "/api/v1/device", "What a device calls."),

@@ -8,6 +8,7 @@ struct PageInput<Cursor: PageCursor>: Input {
   let limit: Int?
   let cursor: Cursor?
   private let path: String
+  private let query: Substring?
 
   static var description: InputDescription {
     InputDescription(parameters: [Cursor.page.limit.description, Cursor.page.cursor.description])
@@ -15,14 +16,21 @@ struct PageInput<Cursor: PageCursor>: Input {
 
   init(of call: Call) throws(Problem) {
     path = String(call.request.path)
+    query = call.request.query
     limit = try call.value(of: Cursor.page.limit)
     cursor = try call.value(of: Cursor.page.cursor)
   }
 
-  /// The path and query of the page that begins at `next`.
+  /// The path and query of the page that begins at `next`: those of this page, with another cursor. Names and values were
+  /// read, so they can be decoded.
   func link(to next: Cursor) -> String {
-    let limit = limit.map { "limit=\($0)&" } ?? ""
-    return "\(path)?\(limit)cursor=\(Base64URL.encode(next.bytes))"
+    let kept = QueryParameters(query).compactMap { pair -> String? in
+      guard let name = PercentEncoding.decode(Substring(pair.name)), name != "cursor",
+        let value = PercentEncoding.decode(Substring(pair.value))
+      else { return nil }
+      return "\(name)=\(PercentEncoding.encode(value))&"
+    }
+    return "\(path)?\(kept.joined())cursor=\(Base64URL.encode(next.bytes))"
   }
 }
 

@@ -82,6 +82,9 @@ extension ProblemKind {
     "too-many-enrolments", 409, "The client has too many enrolments",
     "The client has as many enrolments as one may have, used and expired ones included; delete some, or wait until they "
       + "are deleted.")
+  static let groupNotFound = ProblemKind(
+    "group-not-found", 404, "There is no such group",
+    "The client has no group with this name; list its groups, or create the group first.")
   static let webhookNotFound = ProblemKind(
     "webhook-not-found", 404, "There is no such webhook",
     "No webhook has this id; list your webhooks to see theirs.")
@@ -97,18 +100,12 @@ extension ProblemKind {
   static let deviceNameTaken = ProblemKind(
     "device-name-taken", 409, "The device name is taken",
     "Another of the client's devices has this name; choose another, or revoke that device.")
-  static let groupNotFound = ProblemKind(
-    "group-not-found", 404, "There is no such group",
-    "The client has no group with this name.")
   static let expectationFailed = ProblemKind(
     "expectation-failed", 409, "Another number of devices matches",
     "`expect` is not the number of devices that the selector means, which is in `matched`. Nothing was done.")
   static let tooManyLabels = ProblemKind(
     "too-many-labels", 409, "The device has too many labels",
     "A device may have \(Labels.maximumCount) labels; remove some.")
-  static let tooManyGroups = ProblemKind(
-    "too-many-groups", 409, "The device is in too many groups",
-    "A device may be in \(GroupName.maximumPerDevice) groups; take it out of some.")
   static let deviceRevoked = ProblemKind(
     "device-revoked", 409, "The device is revoked",
     "The device is revoked, for good; register a new one in its place.")
@@ -127,6 +124,10 @@ extension ProblemKind {
     "too-many-deliveries", 409, "The client has too many deliveries",
     "The client's signals, expired ones included, have as many deliveries as `MAX_DELIVERIES_PER_CLIENT` allows. They "
       + "are deleted `SIGNAL_RETENTION_DAYS` after the signal expires.")
+  static let tooManyGroups = ProblemKind(
+    "too-many-groups", 409, "There are too many groups",
+    "The client has as many groups as one may have, or the device is in as many as one may be, as `detail` says; delete a "
+      + "group, or take the device out of one.")
   static let tooManyWebhooks = ProblemKind(
     "too-many-webhooks", 409, "The client has too many webhooks",
     "The client has as many webhooks as one may have; delete one first.")
@@ -227,6 +228,12 @@ extension Problem {
           + "\(Enrolment.keptDays) days; delete some, or wait.")
     case .groupNotFound:
       self.init(ProblemKind.groupNotFound)
+    case .tooManyGroups(let limit):
+      self.init(
+        .tooManyGroups, "A client may have \(limit) groups, and this one has them; delete one first.")
+    case .tooManyGroupsOfDevice(let limit):
+      self.init(
+        .tooManyGroups, "A device may be in \(limit) groups, and this one is; take it out of one first.")
     case .webhookNotFound:
       self.init(ProblemKind.webhookNotFound)
     case .notWebhookOwner:

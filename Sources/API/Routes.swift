@@ -14,21 +14,25 @@ extension API {
     .owner(
       "POST", "/api/v1/devices", "registerDevice",
       "Registers a device. Only this answer holds its secret.",
-      problems: [.tooManyDevices, .deviceNameTaken, .secretAlreadyShown], API.registerDevice),
+      problems: [.tooManyDevices, .deviceNameTaken, .groupNotFound, .secretAlreadyShown], API.registerDevice),
     .owner(
       "GET", "/api/v1/devices", "listDevices",
-      "Lists the caller's devices, active and revoked, oldest first; without a limit, at most 1000.",
+      "Lists the caller's devices that meet all conditions, oldest first; without a limit, at most 1000. A page with conditions may have fewer devices than its limit, or none, while `Link` names a next one. As CSV, the list has up to 4 MiB without a limit.",
       API.listDevices),
     .owner(
       "POST", "/api/v1/devices/bulk", "changeDevices",
       "Changes any number of the caller's devices in one transaction, and says what became of them.",
       problems: [.deviceNotFound, .groupNotFound, .expectationFailed], API.changeDevices),
     .owner(
+      "GET", "/api/v1/devices/summary", "summarizeDevices",
+      "Counts the caller's devices: all, by status, online, by group, and those that did not confirm their trading mode.",
+      API.summarizeDevices),
+    .owner(
       "GET", "/api/v1/devices/{id}", "getDevice", "Shows a device.",
       problems: [.deviceNotFound, .notOwner], API.getDevice),
     .owner(
-      "PATCH", "/api/v1/devices/{id}", "renameDevice", "Renames a device.",
-      problems: [.deviceNotFound, .notOwner, .deviceRevoked, .deviceNameTaken], API.renameDevice),
+      "PATCH", "/api/v1/devices/{id}", "updateDevice", "Changes the name, the labels or the end of a device.",
+      problems: [.deviceNotFound, .notOwner, .deviceRevoked, .deviceNameTaken], API.updateDevice),
     .owner(
       "POST", "/api/v1/devices/{id}/revoke", "revokeDevice",
       "Revokes a device, which is final. Repeating it changes nothing.",
@@ -67,6 +71,26 @@ extension API {
       "DELETE", "/api/v1/enrolments/{id}", "deleteEnrolment",
       "Deletes an enrolment, whose code no longer works.",
       problems: [.enrolmentNotFound, .notOwner], API.deleteEnrolment),
+
+    .owner(
+      "GET", "/api/v1/groups", "listGroups",
+      "Lists the caller's groups of devices by name, at most 1000 at a time.", API.listGroups),
+    .owner(
+      "PUT", "/api/v1/groups/{name}", "putGroup", "Creates a group, or changes its description.",
+      problems: [.groupNotFound, .tooManyGroups], API.putGroup),
+    .owner(
+      "GET", "/api/v1/groups/{name}", "getGroup", "Shows a group.", problems: [.groupNotFound], API.getGroup),
+    .owner(
+      "DELETE", "/api/v1/groups/{name}", "deleteGroup", "Deletes a group. Its devices stay.",
+      problems: [.groupNotFound], API.deleteGroup),
+    .owner(
+      "PUT", "/api/v1/groups/{name}/devices/{id}", "addToGroup",
+      "Puts a device into a group. Repeating it changes nothing.",
+      problems: [.groupNotFound, .deviceNotFound, .notOwner, .deviceRevoked, .tooManyGroups], API.addToGroup),
+    .owner(
+      "DELETE", "/api/v1/groups/{name}/devices/{id}", "removeFromGroup",
+      "Takes a device out of a group. Repeating it changes nothing.",
+      problems: [.groupNotFound, .deviceNotFound, .notOwner], API.removeFromGroup),
 
     .owner(
       "POST", "/api/v1/signals", "createSignal", "Sends a signal to devices.",

@@ -67,11 +67,12 @@ extension Rule<String> {
 }
 
 extension Rule {
-  /// 1 to 16 labels by key.
-  static func labelMap<Element>(of element: Rule<Element>) -> Rule
-  where Value == [(name: String, value: Element)] {
+  /// Labels by key.
+  static func labelMap<Element>(
+    of element: Rule<Element>, _ count: ClosedRange<Int> = 1...Labels.maximumCount
+  ) -> Rule where Value == [(name: String, value: Element)] {
     map(
-      of: element, 1...Labels.maximumCount, names: ["pattern": "^[A-Za-z0-9._/-]{1,64}$"],
+      of: element, count, names: ["pattern": "^[A-Za-z0-9._/-]{1,64}$"],
       message: "must have 1 to 64 of the characters A-Z a-z 0-9 . _ / -", isName: Labels.isKey)
   }
 }

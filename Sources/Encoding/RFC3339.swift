@@ -1,4 +1,4 @@
-/// Moments as text (RFC 3339, section 5.6), in UTC with milliseconds: `2026-11-23T20:28:29.123Z`.
+/// Moments as text (RFC 3339, section 5.6). Written in UTC with milliseconds: `2026-11-23T20:28:29.123Z`.
 public enum RFC3339 {
   /// Characters of the text.
   public static let length = 24

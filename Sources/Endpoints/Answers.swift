@@ -21,6 +21,10 @@ public struct SuccessDescription: Sendable {
   let component: Schema?
   /// The header fields in addition to those of every answer.
   let headers: [HeaderDescription]
+  /// Another status that the answer may have, with the same content.
+  var other: (status: Int, meaning: String)?
+  /// Media types that the answer may have instead of JSON, if the request's `Accept` prefers them: text.
+  var textTypes: [String] = []
 
   public init(
     status: Int, meaning: String, schema: JSONValue? = nil, component: Schema? = nil,
@@ -101,6 +105,31 @@ public struct CreatedListing<Element: JSONObject>: Answer {
   }
 }
 
+/// 201 with the new resource, or 200 with the one that was there.
+public struct Put<Value: JSONObject>: Answer {
+  @usableFromInline let value: Value
+  @usableFromInline let location: String
+  @usableFromInline let isCreated: Bool
+
+  /// - Parameter location: the path of the resource.
+  @inlinable public init(value: Value, location: String, isCreated: Bool) {
+    (self.value, self.location, self.isCreated) = (value, location, isCreated)
+  }
+
+  public static var description: SuccessDescription {
+    var description = SuccessDescription(
+      status: 200, meaning: "It was there.", Value.self, headers: [.location])
+    description.other = (201, "Created.")
+    return description
+  }
+
+  @inlinable public func response() -> Response {
+    Response(
+      status: isCreated ? 201 : 200, fields: [("Location", location)], contentType: "application/json",
+      body: value.text(capacity: 512))
+  }
+}
+
 /// 202 with a JSON object: what was asked for happens after the answer.
 public struct Accepted<Value: JSONObject>: Answer {
   @usableFromInline let value: Value
@@ -148,6 +177,49 @@ extension JSONWriter {
       buffer: ByteBuffer(capacity: 16 + elements.count * 512, isSensitive: Element.isSensitive))
     json.array(elements)
     return json.buffer
+  }
+}
+
+/// 200 with an array or, if `Accept` prefers it, a table in CSV (RFC 4180); and the next page in `Link`.
+public struct ListingOrTable<Element: JSONObject & TableRow>: Answer {
+  private enum Content {
+    case list(Listing<Element>)
+    case table(CSVTable<Element>, next: String?)
+  }
+  private let content: Content
+
+  public init(_ listing: Listing<Element>) { content = .list(listing) }
+
+  /// - Parameter next: the path and query of the table's next part; nil for the last.
+  public init(_ table: CSVTable<Element>, next: String?) { content = .table(table, next: next) }
+
+  public static var description: SuccessDescription {
+    var description = SuccessDescription(
+      status: 200, meaning: "The list, or a page of it.",
+      schema: ["type": "array", "items": Element.component?.reference ?? Element.schema],
+      component: Element.component, headers: [.link, .vary])
+    description.textTypes = ["text/csv"]
+    return description
+  }
+
+  public var rows: Int {
+    switch content {
+    case .list(let listing): listing.rows
+    case .table(let table, _): table.rows
+    }
+  }
+
+  public func response() -> Response {
+    let response: Response
+    switch content {
+    case .list(let listing): response = listing.response()
+    case .table(let table, let next):
+      response = Response(
+        status: 200, fields: .link(to: next), contentType: "text/csv; charset=utf-8; header=present",
+        body: table.text)
+    }
+    response.fields.append(("Vary", "Accept"))
+    return response
   }
 }
 

@@ -28,17 +28,31 @@ extension QueryParameter<Int> {
   }
 }
 
-/// The id in a path.
+extension QueryParameter<Bool> {
+  /// `true` or `false`.
+  public init(_ name: String, _ meaning: String) {
+    self.init(name, Bool.schema, meaning, "must be true or false") { ["true": true, "false": false][$0] }
+  }
+}
+
+/// An id in a path, or a name.
 public struct PathParameter<Value: Sendable>: Sendable {
   public let description: ParameterDescription
+  /// Its place among the path's parameters.
+  fileprivate let position: Int
   fileprivate let notFound: Problem
   fileprivate let parse: @Sendable (String) -> Value?
 
-  /// - Parameter notFound: the problem of a malformed id, which is not found.
+  /// - Parameters:
+  ///   - name: what the path has in braces.
+  ///   - position: its place among the path's parameters, from 0.
+  ///   - notFound: the problem of a malformed value, which is not found.
   public init(
-    _ schema: JSONValue, _ meaning: String, notFound: Problem, parse: @escaping @Sendable (String) -> Value?
+    _ schema: JSONValue, _ meaning: String, named name: String = "id", at position: Int = 0, notFound: Problem,
+    parse: @escaping @Sendable (String) -> Value?
   ) {
-    description = ParameterDescription(name: "id", place: .path, meaning: meaning, schema: schema)
+    description = ParameterDescription(name: name, place: .path, meaning: meaning, schema: schema)
+    self.position = position
     self.notFound = notFound
     self.parse = parse
   }
@@ -60,9 +74,11 @@ extension Call {
     throw .invalidValue(of: name, parameter.message)
   }
 
-  /// The id that the path names.
+  /// The id or name in the path.
   public func value<Value>(of parameter: PathParameter<Value>) throws(Problem) -> Value {
-    guard let text = pathParameters[0], let id = parameter.parse(text) else { throw parameter.notFound }
+    guard let text = pathParameters[parameter.position], let id = parameter.parse(text) else {
+      throw parameter.notFound
+    }
     return id
   }
 }

@@ -4,7 +4,7 @@ public import Registry
 
 extension PostgresStore {
   static let bulkStatements = [
-    selectDevicesByID.prepared, selectHolders.prepared, selectGroup.prepared, beginBulk.prepared,
+    selectDevicesByID.prepared, selectHolders.prepared, testGroup.prepared, beginBulk.prepared,
     lockGroup.prepared, lockDevices.prepared, selectForeign.prepared, lockClient.prepared,
     selectHoldersLocked.prepared, changeStates.prepared, changeModes.prepared, changeLabels.prepared,
     changeGroups.prepared, freeNames.prepared, changeNames.prepared, notifyOfDevices.prepared,
@@ -39,11 +39,11 @@ extension PostgresStore {
   }
 
   public func hasGroup(_ name: GroupName, of client: ClientID) async throws(RegistryError) -> Bool {
-    try await firstRow(of: Self.selectGroup, .text(client.text), .text(name.text)) != nil
+    try await firstRow(of: Self.testGroup, .text(client.text), .text(name.text)) != nil
   }
 
-  static let selectGroup = PostgresStatement(
-    .read, "SELECT true FROM groups WHERE client_id = $1::text AND name = $2::text"
+  static let testGroup = PostgresStatement(
+    .read, "SELECT true FROM groups WHERE client_id = $1::text AND name = $2::text AND deleted_at IS NULL"
   ) { $0.bool() }
 
   // MARK: Changes
@@ -113,7 +113,9 @@ extension PostgresStore {
   /// Keeps the group until the end of the transaction.
   static let lockGroup = PostgresStatement(
     .inTransaction,
-    "SELECT true FROM groups WHERE client_id = $1::text AND name = $2::text FOR KEY SHARE"
+    """
+    SELECT true FROM groups WHERE client_id = $1::text AND name = $2::text AND deleted_at IS NULL FOR SHARE
+    """
   ) { $0.bool() }
 
   static let lockDevices = PostgresStatement(

@@ -3,7 +3,7 @@ public import Registry
 extension PostgresStore {
   static let deviceStatements = [
     ping.prepared, checkRegistration.prepared, insertDevice.prepared, selectDevice.prepared,
-    selectDevices.prepared, renameDevice.prepared, renameDevices.prepared,
+    selectDevices.prepared, updateDevice.prepared, renameDevice.prepared, renameDevices.prepared,
     renameDevicesOfOne.prepared, revokeDevice.prepared,
     revokeDevices.prepared,
   ]
@@ -21,6 +21,22 @@ extension PostgresStore {
       lastSeen: $0.optionalTime(), labels: Labels(stored: $0.jsonb()),
       groups: GroupName.list(stored: $0.text()),
       state: stateColumns.read(&$0), tradingMode: modeColumns.read(&$0))
+  }
+
+  /// `deviceColumns` of devices of the client `$1`, without groups that are being deleted.
+  static let shownDeviceColumns = shownColumns(
+    deletedGroups:
+      "(SELECT string_agg(name, ' ') FROM groups WHERE client_id = $1::text AND deleted_at IS NOT NULL)")
+
+  /// The same of one device. A function: the plan of a query would be prepared at each execution.
+  private static let shownColumnsOfOne = shownColumns(
+    deletedGroups: "CASE WHEN groups <> '' THEN deleted_groups(client_id) END")
+
+  private static func shownColumns(deletedGroups: String) -> PostgresColumns<Device> {
+    PostgresColumns("\(deviceColumns), \(deletedGroups)") { row in
+      let device = deviceColumns.read(&row)
+      return device.without(row.optionalText().map { GroupName.list(stored: $0) } ?? [])
+    }
   }
 
   /// The values of `deviceColumns`.
@@ -98,10 +114,13 @@ extension PostgresStore {
       [
         .text(device.clientID.text), .int8(Int64(maxDevices)), .text(stored.hmacKeyHash),
         .bytes(stored.storedKey), .bytes(stored.serverKey),
+        .array(of: .text, device.groups.map { .text($0.text) }),
+        .text(orNull: EventChanges(registering: device).json),
       ] + Self.values(of: change) + Self.values(of: change.idempotencyClaim)
         + Self.values(of: device))
-    guard let limit = found?.limit else { throw .clientNotFound }
-    guard found?.isCreated == true else { throw .tooManyDevices(limit: Int(limit)) }
+    guard let found, let limit = found.limit else { throw .clientNotFound }
+    guard found.hasRoom else { throw .tooManyDevices(limit: Int(limit)) }
+    guard found.isCreated else { throw .groupNotFound }
   }
 
   /// Concurrent registrations of one client wait for its row lock. Each then sees the new count: after waiting
@@ -112,27 +131,29 @@ extension PostgresStore {
     WITH owner AS (
       SELECT device_count, COALESCE(max_devices, $2::int8) AS max_devices FROM clients
       WHERE id = $1::text AND deleted_at IS NULL FOR NO KEY UPDATE
+    ), joined AS (
+      \(lockGroups(of: "$1::text", named: "$6::text[]"))
     ), created AS (
       INSERT INTO devices (hmac_key_hash, stored_key, server_key, \(deviceColumns))
-      SELECT $3, $4, $5, \(deviceColumns.parameters(from: 14)) FROM owner WHERE device_count < max_devices
-      RETURNING id, client_id, device_name
+      SELECT $3, $4, $5, \(deviceColumns.parameters(from: 16)) FROM owner
+      WHERE device_count < max_devices AND (SELECT count(*) FROM joined) = cardinality($6::text[])
+      RETURNING id, client_id
     ), recorded AS (
-      \(record(
-        .deviceRegistered, forEachOf: "created", device: "id", by: change(from: 6),
-        changes: "json_build_object('device_name', json_build_array(NULL, device_name))"))
+      \(record(.deviceRegistered, forEachOf: "created", device: "id", by: change(from: 8), changes: "$7::text"))
     ), used AS (
-      \(useKey(forEachOf: "created", resource: "id", from: 11, at: "$6::timestamptz"))
+      \(useKey(forEachOf: "created", resource: "id", from: 13, at: "$8::timestamptz"))
     )
-    SELECT (SELECT max_devices FROM owner), EXISTS (SELECT FROM created)
+    SELECT (SELECT max_devices FROM owner), EXISTS (SELECT FROM owner WHERE device_count < max_devices),
+      EXISTS (SELECT FROM created)
     """
-  ) { (limit: $0.optionalInteger(), isCreated: $0.bool()) }
+  ) { (limit: $0.optionalInteger(), hasRoom: $0.bool(), isCreated: $0.bool()) }
 
   public func device(_ id: DeviceID) async throws(RegistryError) -> Device? {
     try await firstRow(of: Self.selectDevice, .uuid(id))
   }
 
   static let selectDevice = PostgresStatement(
-    .read, "SELECT \(deviceColumns) FROM devices WHERE id = $1::uuid", row: deviceColumns.read)
+    .read, "SELECT \(shownColumnsOfOne) FROM devices WHERE id = $1::uuid", row: shownColumnsOfOne.read)
 
   public func devices(
     of clientID: ClientID, after cursor: DeviceCursor?, limit: Int
@@ -145,10 +166,10 @@ extension PostgresStore {
   static let selectDevices = PostgresStatement(
     .read,
     """
-    SELECT \(deviceColumns) FROM devices
+    SELECT \(shownDeviceColumns) FROM devices
     WHERE client_id = $1::text AND (created_at, id) > ($2::timestamptz, $3::uuid)
     ORDER BY created_at, id LIMIT $4::int8
-    """, row: deviceColumns.read)
+    """, row: shownDeviceColumns.read)
 
   public func renameDevice(
     _ id: DeviceID, of owner: ClientID, to deviceName: DeviceName, change: Change
@@ -169,13 +190,14 @@ extension PostgresStore {
     ), owner AS (
       SELECT id FROM clients WHERE id = (SELECT client_id FROM held) AND deleted_at IS NULL FOR NO KEY UPDATE
     ), renamed AS (
-      UPDATE devices SET device_name = $8::text, updated_at = $3::timestamptz
+      UPDATE devices SET device_name = $8::text,
+        updated_at = CASE WHEN device_name = $8::text THEN updated_at ELSE $3::timestamptz END
       FROM owner WHERE devices.id = $1::uuid AND client_id = owner.id AND NOT revoked
       RETURNING devices.\(deviceColumns)
     ), recorded AS (
       \(record(
-        .deviceUpdated, forEachOf: "renamed CROSS JOIN held", client: "renamed.client_id", device: "renamed.id",
-        by: change(from: 3), changes: nameChange(from: "held.device_name", to: "renamed.device_name")))
+        .deviceUpdated, forEachOf: "renamed CROSS JOIN held WHERE held.device_name <> renamed.device_name",
+        client: "renamed.client_id", device: "renamed.id", by: change(from: 3), changes: nameChange(from: "held.device_name", to: "renamed.device_name")))
     )
     SELECT \(deviceColumns) FROM renamed
     """, row: deviceColumns.read)
@@ -193,12 +215,14 @@ extension PostgresStore {
       SELECT found.* FROM found JOIN clients ON clients.id = owner
       WHERE deleted_at IS NULL FOR NO KEY UPDATE OF clients \(whereLocked)
     ), renamed AS (
-      UPDATE devices SET device_name = locked.name, updated_at = locked.moment
+      UPDATE devices SET device_name = locked.name,
+        updated_at = CASE WHEN locked.old_name = locked.name THEN updated_at ELSE locked.moment END
       FROM locked WHERE devices.id = locked.id
       RETURNING devices.\(deviceColumns)
     ), recorded AS (
       \(record(
-        .deviceUpdated, forEachOf: "locked JOIN renamed USING (id)", device: "id", by: changeColumns,
+        .deviceUpdated, forEachOf: "locked JOIN renamed USING (id) WHERE old_name <> name", device: "id",
+        by: changeColumns,
         changes: nameChange(from: "locked.old_name", to: "renamed.device_name")))
     )
     SELECT \(deviceColumns) FROM renamed

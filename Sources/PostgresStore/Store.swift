@@ -119,10 +119,10 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
   // MARK: Running statements
 
   static let statements =
-    clientStatements + deviceStatements + deviceStateStatements + credentialStatements + tokenStatements
-    + presenceStatements
-    + signalStatements + eventStatements + webhookStatements + enrolmentStatements + idempotencyStatements
-    + sealingStatements + selectionStatements + tradingModeStatements + transactionStatements + bulkStatements
+    clientStatements + deviceStatements + deviceStateStatements + deviceFilterStatements + groupStatements
+    + credentialStatements + tokenStatements + presenceStatements + signalStatements + eventStatements
+    + webhookStatements + enrolmentStatements + idempotencyStatements + sealingStatements + selectionStatements
+    + tradingModeStatements + transactionStatements + bulkStatements
 
   /// Runs one statement, and returns all rows.
   ///

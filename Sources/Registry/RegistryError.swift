@@ -27,6 +27,10 @@ public enum RegistryError: Error, Hashable, Sendable {
   case notEnrolmentOwner
   /// Unknown, used or expired code; the caller does not learn which.
   case enrolmentInvalid
+  /// The client has its maximum number of groups.
+  case tooManyGroups(limit: Int)
+  /// The device is in its maximum number of groups.
+  case tooManyGroupsOfDevice(limit: Int)
 
   case webhookNotFound
   /// The webhook belongs to another client.

@@ -2,7 +2,8 @@
 /// one statement or transaction, so that concurrent requests cannot break these rules.
 ///
 /// Besides the errors that an operation documents, each throws `overloaded`, `unavailable` and `fault`.
-public protocol RegistryStore: ClientStore, DeviceStore, DeviceStateStore, CredentialStore, TokenStore,
+public protocol RegistryStore: ClientStore, DeviceStore, DeviceStateStore, GroupStore, CredentialStore,
+  TokenStore,
   SignalStore,
   PresenceStore,
   EventStore, WebhookStore, IdempotencyStore, EnrolmentStore, SealingStore, BulkStore

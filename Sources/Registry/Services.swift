@@ -3,6 +3,7 @@ public struct Services: Sendable {
   public let clients: ClientService
   public let devices: DeviceService
   public let bulk: BulkService
+  public let groups: GroupService
   public let authentication: AuthenticationService
   public let tokens: TokenService
   public let signals: SignalService
@@ -17,12 +18,14 @@ public struct Services: Sendable {
   /// - Parameters:
   ///   - skewSeconds: how many seconds a signature's `created` may be in the past.
   ///   - maxDevicesPerClient: the maximum number of devices of a client, revoked ones included.
+  ///   - offlineAfterSeconds: how long after its last request a device is offline.
   ///   - signalBounds: the bounds on what is stored of a client's signals.
   ///   - webhookParts: what webhooks need beside the store.
   public init(
     store: any RegistryStore, live: LiveDevices, replay: any ReplayStore, hasher: any PasswordHasher,
     limits: RateLimits, clock: any Clock, random: any RandomSource, observer: any RegistryObserver,
-    skewSeconds: Int, maxDevicesPerClient: Int, signalBounds: SignalBounds = SignalBounds(),
+    skewSeconds: Int, maxDevicesPerClient: Int, offlineAfterSeconds: Int = Device.defaultOfflineAfterSeconds,
+    signalBounds: SignalBounds = SignalBounds(),
     webhookParts: WebhookParts = .none
   ) {
     authentication = AuthenticationService(
@@ -32,8 +35,9 @@ public struct Services: Sendable {
     clients = ClientService(store: store, live: live, random: random, observer: observer)
     devices = DeviceService(
       store: store, live: live, hasher: hasher, clock: clock, random: random, observer: observer,
-      limits: limits, maxDevicesPerClient: maxDevicesPerClient)
+      limits: limits, maxDevicesPerClient: maxDevicesPerClient, offlineAfterSeconds: offlineAfterSeconds)
     bulk = BulkService(store: store, live: live, observer: observer, limits: limits)
+    groups = GroupService(store: store, observer: observer, limits: limits)
     tokens = TokenService(
       store: store, live: live, authentication: authentication, hasher: hasher, clock: clock, random: random)
     signals = SignalService(

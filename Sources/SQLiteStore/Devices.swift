@@ -16,6 +16,19 @@ extension SQLiteStore {
       state: stateColumns.read(&$0), tradingMode: modeColumns.read(&$0))
   }
 
+  /// `deviceColumns` of a row of `devices`, without groups that are being deleted.
+  static let shownDeviceColumns = SQLiteColumns(
+    """
+    \(deviceColumns), CASE WHEN groups <> '' THEN (
+      SELECT group_concat(gone.name, ' ') FROM groups AS gone INDEXED BY ix_groups_deleted
+      WHERE gone.client_id = devices.client_id AND gone.deleted_at IS NOT NULL
+    ) END
+    """
+  ) { row in
+    let device = deviceColumns.read(&row)
+    return device.without(row.optionalText().map { GroupName.list(stored: $0) } ?? [])
+  }
+
   /// The values of `deviceColumns`.
   fileprivate static func values(of device: Device) -> [SQLiteValue] {
     [
@@ -90,7 +103,7 @@ extension SQLiteStore {
         try writer.useKey(of: change, for: device.id.description)
         try writer.record(
           .deviceRegistered, of: device.clientID, device: device.id, by: change,
-          changes: ["device_name": (.null, .text(device.deviceName.text))])
+          changes: EventChanges(registering: device))
       }
     }
   }
@@ -110,7 +123,7 @@ extension SQLiteStore {
   }
 
   static let selectDevice = SQLiteStatement(
-    "SELECT \(deviceColumns) FROM devices WHERE id = ?1", row: deviceColumns.read)
+    "SELECT \(shownDeviceColumns) FROM devices WHERE id = ?1", row: shownDeviceColumns.read)
 
   public func devices(
     of clientID: ClientID, after cursor: DeviceCursor?, limit: Int
@@ -122,10 +135,10 @@ extension SQLiteStore {
 
   static let selectDevices = SQLiteStatement(
     """
-    SELECT \(deviceColumns) FROM devices
+    SELECT \(shownDeviceColumns) FROM devices
     WHERE client_id = ?1 AND (created_at, id) > (?2, ?3)
     ORDER BY created_at, id LIMIT ?4
-    """, row: deviceColumns.read)
+    """, row: shownDeviceColumns.read)
 
   public func renameDevice(
     _ id: DeviceID, of owner: ClientID, to deviceName: DeviceName, change: Change
@@ -139,9 +152,11 @@ extension SQLiteStore {
           of: Self.renameDevice, .id(id), .text(owner.text), .text(deviceName.text), .time(change.time),
           uniqueViolation: { _ in .deviceNameTaken })
         guard let device else { return nil }
-        try writer.record(
-          .deviceUpdated, of: owner, device: id, by: change,
-          changes: ["device_name": (.text(oldName), .text(deviceName.text))])
+        if oldName != deviceName.text {
+          try writer.record(
+            .deviceUpdated, of: owner, device: id, by: change,
+            changes: ["device_name": (.text(oldName), .text(deviceName.text))])
+        }
         return device
       }
     }
@@ -153,7 +168,7 @@ extension SQLiteStore {
 
   static let renameDevice = SQLiteStatement(
     """
-    UPDATE devices SET device_name = ?3, updated_at = ?4
+    UPDATE devices SET device_name = ?3, updated_at = iif(device_name = ?3, updated_at, ?4)
     WHERE id = ?1 AND client_id = ?2 AND NOT revoked
     RETURNING \(deviceColumns)
     """, row: deviceColumns.read)
@@ -161,7 +176,7 @@ extension SQLiteStore {
 
 extension SQLiteConnection {
   /// Inserts a device, in the transaction that registers it. Throws `clientNotFound`, `tooManyDevices`,
-  /// `deviceNameTaken`.
+  /// `deviceNameTaken`, `groupNotFound`.
   func insert(_ device: Device, verifier: StoredVerifier, maxDevices: Int) throws(RegistryError) {
     let owner = SQLiteValue.text(device.clientID.text)
     let values =
@@ -169,6 +184,10 @@ extension SQLiteConnection {
         owner, .integer(Int64(maxDevices)), .text(verifier.hmacKeyHash), .blob(verifier.storedKey),
         .blob(verifier.serverKey),
       ] + SQLiteStore.values(of: device)
+    // Before anything is written: an error then undoes nothing of writes that share the commit.
+    if !device.groups.isEmpty, try hasRow(SQLiteStore.hasClient, owner) {
+      for group in device.groups { try checkGroup(group, of: device.clientID) }
+    }
     let created = try run(SQLiteStore.insertDevice, values) { (failure) throws(RegistryError) in
       // If no device has the name, another index was violated.
       try hasRow(SQLiteStore.hasDeviceName, owner, .text(device.deviceName.text))

@@ -37,7 +37,8 @@ extension SQLiteConnection {
     guard try hasRow(Self.selectGroup, .text(client.text), .text(name.text)) else { throw .groupNotFound }
   }
 
-  static let selectGroup = SQLiteStatement("SELECT 1 FROM groups WHERE client_id = ?1 AND name = ?2")
+  static let selectGroup = SQLiteStatement(
+    "SELECT 1 FROM groups WHERE client_id = ?1 AND name = ?2 AND deleted_at IS NULL")
 }
 
 /// A statement for each kind of selector. A selector that lists devices has none.

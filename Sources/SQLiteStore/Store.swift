@@ -83,6 +83,12 @@ public final class SQLiteStore: RegistryStore, ClosableService, @unchecked Senda
     try await read(statement, values)
   }
 
+  func rows<Row: Sendable>(
+    of statement: SQLiteStatement<Row>, _ values: [SQLiteValue]
+  ) async throws(RegistryError) -> [Row] {
+    try await read(statement, values)
+  }
+
   /// Like `rows`; returns the first row, if any.
   func firstRow<Row: Sendable>(
     of statement: SQLiteStatement<Row>, _ values: SQLiteValue...

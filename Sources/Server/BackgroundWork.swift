@@ -77,6 +77,11 @@ struct BackgroundWork: Service {
       try await store.clearDeletedClients(
         nil, maximumRows: Self.sweepBatch, change: Change(by: .system, at: now))
     }
+    await sweep("deleted groups") { () async throws(RegistryError) -> Int in
+      let step = try await store.clearDeletedGroups(of: nil, maximumRows: Self.sweepBatch)
+      // The step that finds no device left removes the group.
+      return step.isFound ? Self.sweepBatch : 0
+    }
     await sweep("signals") { () async throws(RegistryError) -> Int in
       try await store.removeSignals(
         expiredBefore: now + -Int64(signalRetentionDays) * 24 * 3600 * 1000,

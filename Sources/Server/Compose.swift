@@ -137,7 +137,8 @@ private func compose(
       services: Services(
         store: stores[index], live: live, replay: replay.stores[index], hasher: hasher, limits: limits,
         clock: clock, random: random, observer: serviceMetrics, skewSeconds: configuration.signatureSkewSeconds,
-        maxDevicesPerClient: configuration.maxDevicesPerClient, signalBounds: configuration.signalBounds,
+        maxDevicesPerClient: configuration.maxDevicesPerClient,
+        offlineAfterSeconds: configuration.offlineAfterSeconds, signalBounds: configuration.signalBounds,
         webhookParts: webhooks.parts),
       verifier: tokenVerifier,
       origin: SignatureOrigin(

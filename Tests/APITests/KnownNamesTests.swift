@@ -27,12 +27,18 @@ import Testing
   private static let id = "01936b2e-7c1f-7a4b-9c3d-2f1e0d9c8b7a"
 
   @Test(arguments: [
-    ("/devices", #"{"device_name":"EA","client_id":"a"}"#, "client_id", "this request takes `device_name`"),
+    (
+      "/devices", #"{"device_name":"EA","client_id":"a"}"#, "client_id",
+      "this request takes `device_name`, `labels`, `groups`, `expires_at`"
+    ),
     ("/devices", #"{"name":"EA"}"#, "name", "perhaps `device_name` was meant"),
     ("/devices", #"{"deviceName":"EA"}"#, "deviceName", "perhaps `device_name` was meant"),
     ("/devices", #"{"DEVICE_NAME":"EA"}"#, "DEVICE_NAME", "perhaps `device_name` was meant"),
-    ("/devices", #"{"":1}"#, "", "this request takes `device_name`"),
-    ("/devices", #"{"\u0061":{"b":[1]}}"#, "a", "this request takes `device_name`"),
+    ("/devices", #"{"":1}"#, "", "this request takes `device_name`, `labels`, `groups`, `expires_at`"),
+    (
+      "/devices", #"{"\u0061":{"b":[1]}}"#, "a",
+      "this request takes `device_name`, `labels`, `groups`, `expires_at`"
+    ),
     ("/clients", #"{"emial":"a@b"}"#, "emial", "perhaps `email` was meant"),
     ("/clients", #"{"telegram":1}"#, "telegram", "perhaps `telegram_id` was meant"),
     ("/signals", #"{"payload":{},"all":true,"ttl":1}"#, "ttl", "perhaps `ttl_seconds` was meant"),
@@ -67,11 +73,11 @@ import Testing
 
   @Test(arguments: [
     ("GET", "/devices?limt=1", "limt", "perhaps `limit` was meant"),
-    ("GET", "/devices?page=2", "page", "this request takes `limit`, `cursor`"),
+    ("GET", "/signals?page=2", "page", "this request takes `limit`, `cursor`"),
     ("GET", "/devices?Limit=1", "Limit", "perhaps `limit` was meant"),
     ("GET", "/devices?%6cimits=1", "limits", "perhaps `limit` was meant"),
-    ("GET", "/devices?%zz=1", "%zz", "this request takes `limit`, `cursor`"),
-    ("GET", "/devices?=1", "", "this request takes `limit`, `cursor`"),
+    ("GET", "/signals?%zz=1", "%zz", "this request takes `limit`, `cursor`"),
+    ("GET", "/signals?=1", "", "this request takes `limit`, `cursor`"),
     ("GET", "/devices/\(id)?verbose", "verbose", "this request takes no query parameter"),
     ("POST", "/devices?dry_run=true", "dry_run", "this request takes no query parameter"),
     ("DELETE", "/clients/a?force=1", "force", "this request takes no query parameter"),
@@ -89,7 +95,7 @@ import Testing
   }
 
   @Test func `A long name is shortened`() async throws {
-    let answer = try await ask("GET", "/api/v1/devices?" + String(repeating: "x", count: 5000))
+    let answer = try await ask("GET", "/api/v1/signals?" + String(repeating: "x", count: 5000))
     let field = String(repeating: "x", count: 64) + "…"
     try expect(answer, names: field, "is not known here; this request takes `limit`, `cursor`")
   }

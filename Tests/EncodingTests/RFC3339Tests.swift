@@ -27,6 +27,30 @@ import Testing
     }
   }
 
+  @Test func `What is written is read, with any offset and fraction`() {
+    for day in stride(from: -719_528, to: 2_932_896, by: 7) {
+      let milliseconds = Int64(day) * 86_400_000 + 12_345_678
+      guard RFC3339.read(text(milliseconds)) != milliseconds else { continue }
+      Issue.record("\(text(milliseconds)) is not read")
+      return
+    }
+    for (text, milliseconds) in [
+      ("1970-01-01T00:00:00Z", 0), ("1970-01-01t01:30:00.5+01:30", 500), ("1969-12-31T23:00:00-01:00", 0),
+      ("1970-01-01T00:00:01.0019z", 1001), ("2024-02-29T00:00:00Z", 1_709_164_800_000),
+    ] {
+      #expect(RFC3339.read(text) == Int64(milliseconds), "\(text)")
+    }
+  }
+
+  @Test(arguments: [
+    "", "1970-01-01", "1970-01-01T00:00:00", "1970-01-01 00:00:00Z", "1970-13-01T00:00:00Z",
+    "1970-00-01T00:00:00Z",
+    "2023-02-29T00:00:00Z", "1970-01-32T00:00:00Z", "1970-01-01T24:00:00Z", "1970-01-01T00:60:00Z",
+    "1970-01-01T00:00:00.Z", "1970-01-01T00:00:00+0100", "1970-01-01T00:00:00+24:00",
+    "1970-01-01T00:00:00ZZ", " 1970-01-01T00:00:00Z", "+970-01-01T00:00:00Z",
+  ])
+  func `Other text is no time`(_ text: String) { #expect(RFC3339.read(text) == nil) }
+
   private func text(_ milliseconds: Int64) -> String {
     String(unsafeUninitializedCapacity: RFC3339.length) { text in
       RFC3339.write(millisecondsSince1970: milliseconds, to: text)

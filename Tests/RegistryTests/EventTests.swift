@@ -22,8 +22,8 @@ final class RecordedEvents: RegistryObserver {
   func `Each change of a client, a device and a signal is one event with its actor and request`() async throws {
     try await UnnotifiedRegistry.with { [owner] registry in
       let id = try await registry.newDevice().device.id
-      _ = try await registry.devices.updateDeviceName(
-        id, owner: owner, to: DeviceName("new"), change: registry.change)
+      _ = try await registry.devices.updateDevice(
+        id, owner: owner, DeviceUpdate(deviceName: DeviceName("new")), change: registry.change)
       _ = try await registry.rotate(id, graceSeconds: 60)
       let signal = try await registry.send(to: .all)
       try await registry.devices.revokeDevice(id, owner: owner, change: registry.change)
@@ -93,8 +93,8 @@ final class RecordedEvents: RegistryObserver {
       try await registry.devices.revokeDevice(id, owner: owner, change: registry.change)
       for attempt in [
         {
-          _ = try await registry.devices.updateDeviceName(
-            id, owner: owner, to: DeviceName("x"), change: registry.change)
+          _ = try await registry.devices.updateDevice(
+            id, owner: owner, DeviceUpdate(deviceName: DeviceName("x")), change: registry.change)
         },
         { _ = try await registry.rotate(id, graceSeconds: 0) },
         { try await registry.clients.deleteClient(ClientID("bob")!, change: registry.change) },

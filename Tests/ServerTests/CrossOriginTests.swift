@@ -49,7 +49,7 @@ import Testing
         let answer = try await registry.ask("GET", path, fields: fields + [("Origin", Self.page)])
         statuses.append(answer.status)
         #expect(answer.value(of: Self.allowOrigin) == Self.page)
-        #expect(answer.value(of: "Vary") == "Origin")
+        #expect(answer.value(of: "Vary")?.hasSuffix("Origin") == true)
         let shown = answer.value(of: "Access-Control-Expose-Headers")?.split(separator: ", ") ?? []
         #expect(
           Set(shown).isSuperset(of: [

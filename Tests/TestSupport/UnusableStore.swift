@@ -86,6 +86,38 @@ extension UnusableStore {
   ) async throws(RegistryError) -> [EndedDevice] { throw error }
 }
 
+// Groups, and what an owner finds and changes of devices.
+extension UnusableStore {
+  public func devices(
+    of clientID: ClientID, matching filter: DeviceFilter, at times: FilterTimes, after cursor: DeviceCursor?,
+    limit: Int, scan: Int
+  ) async throws(RegistryError) -> FoundDevices { throw error }
+  public func countDevices(
+    of clientID: ClientID, at times: FilterTimes, after cursor: DeviceCursor?, scan: Int
+  ) async throws(RegistryError) -> (counts: DeviceCounts, readTo: DeviceCursor?) { throw error }
+  public func updateDevice(
+    _ id: DeviceID, of owner: ClientID, _ update: DeviceUpdate, change: Change
+  ) async throws(RegistryError) -> Device? { throw error }
+  public func putGroup(
+    _ name: GroupName, of client: ClientID, description: String?, change: Change
+  ) async throws(RegistryError) -> PutGroup { throw error }
+  public func groups(
+    of client: ClientID, after cursor: GroupName?, limit: Int, maximumDevices: Int
+  ) async throws(RegistryError) -> [Group] { throw error }
+  public func group(_ name: GroupName, of client: ClientID) async throws(RegistryError) -> Group? {
+    throw error
+  }
+  public func deleteGroup(
+    _ name: GroupName, of client: ClientID, change: Change
+  ) async throws(RegistryError) -> Bool { throw error }
+  public func clearDeletedGroups(
+    of client: ClientID?, maximumRows: Int
+  ) async throws(RegistryError) -> (rows: Int, isFound: Bool) { throw error }
+  public func setMembership(
+    of id: DeviceID, owner: ClientID, in group: GroupName, isMember: Bool, change: Change
+  ) async throws(RegistryError) -> MembershipOutcome { throw error }
+}
+
 // Credentials.
 extension UnusableStore {
   public func hasDevices() async throws(RegistryError) -> Bool { throw error }

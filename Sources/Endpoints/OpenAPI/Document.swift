@@ -142,7 +142,7 @@ public struct OpenAPIDocument {
     let access = operation.access
     let problems = Dictionary(grouping: application.everywhere + operation.problems, by: \.status)
       .sorted { $0.key < $1.key }
-    return [(String(operation.success.status), operation.success.json(with: access.successHeaders))]
+    return operation.success.json(with: access.successHeaders)
       + problems.map { status, kinds in
         kinds.allSatisfy(application.common.contains) && access.problemHeaders.isEmpty && !access.isOAuth
           ? (String(status), ["$ref": .string("#/components/responses/\(Self.name(of: status))")])
@@ -244,12 +244,18 @@ extension ParameterDescription {
 }
 
 extension SuccessDescription {
-  fileprivate func json(with more: [HeaderDescription]) -> JSONValue {
-    var members: [(name: String, value: JSONValue)] = [
-      ("description", .string(meaning)),
-      ("headers", .object((HeaderDescription.everywhere + headers + more).map { ($0.name, $0.reference) })),
-    ]
-    if let schema { members.append(("content", ["application/json": ["schema": schema]])) }
-    return .object(members)
+  /// The answers by status.
+  fileprivate func json(with more: [HeaderDescription]) -> [(name: String, value: JSONValue)] {
+    ([(status, meaning)] + (other.map { [$0] } ?? [])).map { status, meaning in
+      var members: [(name: String, value: JSONValue)] = [
+        ("description", .string(meaning)),
+        ("headers", .object((HeaderDescription.everywhere + headers + more).map { ($0.name, $0.reference) })),
+      ]
+      var content: [(name: String, value: JSONValue)] = []
+      if let schema { content.append(("application/json", ["schema": schema])) }
+      content += textTypes.map { ($0, ["schema": ["type": "string"]]) }
+      if !content.isEmpty { members.append(("content", .object(content))) }
+      return (String(status), .object(members))
+    }
   }
 }

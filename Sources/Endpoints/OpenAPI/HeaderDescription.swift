@@ -32,6 +32,8 @@ public struct HeaderDescription: Sendable {
     name: "Location", meaning: "The path of the new resource.", isRequired: true)
   static let link = HeaderDescription(
     name: "Link", meaning: "`rel=\"next\"`: the next page, while there is one (RFC 8288).", isRequired: false)
+  static let vary = HeaderDescription(
+    name: "Vary", meaning: "`Accept` decides on the media type of the answer.", isRequired: true)
   static let replayed = HeaderDescription(
     name: "Idempotency-Replayed", meaning: "`true`: an earlier request with the same key did this.",
     isRequired: false, schema: ["type": "string", "const": "true"])
@@ -47,7 +49,7 @@ public struct HeaderDescription: Sendable {
     schema: ["type": "string", "const": "no-cache"])
 
   static let everywhere = [requestID, cacheControl]
-  static let all = everywhere + [location, link, replayed, allow, authenticate, retryAfter, pragma]
+  static let all = everywhere + [location, link, vary, replayed, allow, authenticate, retryAfter, pragma]
 
   /// The required fields of answers to kinds of one status.
   static func required(by kinds: [ProblemKind]) -> [HeaderDescription] {

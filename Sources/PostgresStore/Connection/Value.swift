@@ -25,6 +25,7 @@ enum PostgresValue {
   }
 
   static func uuid(_ id: Identifier<some Any>) -> PostgresValue { .uuid(high: id.high, low: id.low) }
+  static func bool(orNull value: Bool?) -> PostgresValue { value.map { .bool($0) } ?? .null }
   static func text(orNull text: String?) -> PostgresValue { text.map { .text($0) } ?? .null }
   /// A jsonb, whose binary form begins with its version.
   static func jsonb(_ json: String) -> PostgresValue { .bytes([1] + json.utf8) }

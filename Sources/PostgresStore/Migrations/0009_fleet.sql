@@ -38,7 +38,8 @@ ALTER TABLE devices
 
 -- These serve the list with a filter on the status, and what is recorded when something ends by time. A device that is
 -- neither costs nothing.
-CREATE INDEX ix_devices_client_suspended ON devices (client_id, created_at, id) WHERE suspended_at IS NOT NULL AND NOT revoked;
+CREATE INDEX ix_devices_client_suspended ON devices (client_id, created_at, id)
+  WHERE NOT revoked AND (suspended_at IS NOT NULL OR NOT is_active);
 CREATE INDEX ix_devices_client_expiring ON devices (client_id, created_at, id) WHERE expires_at IS NOT NULL AND NOT revoked;
 CREATE INDEX ix_devices_client_revoked ON devices (client_id, created_at, id) WHERE revoked;
 CREATE INDEX ix_devices_client_unconfirmed ON devices (client_id, created_at, id)
@@ -69,14 +70,44 @@ CREATE TABLE groups (
   description text COLLATE "C",
   created_at timestamptz NOT NULL,
   updated_at timestamptz NOT NULL,
+  -- Set for a group that was deleted, which its devices leave in steps.
+  deleted_at timestamptz,
   CONSTRAINT groups_pkey PRIMARY KEY (client_id, name),
   CONSTRAINT groups_name_form CHECK (name ~ '^[A-Za-z0-9._-]{1,64}$'),
   CONSTRAINT groups_description_length CHECK (char_length(description) <= 200),
   CONSTRAINT groups_time_range CHECK (
     created_at BETWEEN '1970-01-01T00:00:00Z' AND '9999-12-31T23:59:59.999Z'
     AND updated_at BETWEEN '1970-01-01T00:00:00Z' AND '9999-12-31T23:59:59.999Z'
+    AND deleted_at BETWEEN '1970-01-01T00:00:00Z' AND '9999-12-31T23:59:59.999Z'
   )
 );
+
+-- Nearly always empty.
+CREATE INDEX ix_groups_deleted ON groups (client_id, name) WHERE deleted_at IS NOT NULL;
+
+-- Their names, with blanks between; null if there are none.
+CREATE FUNCTION deleted_groups(client text) RETURNS text LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN (SELECT string_agg(name, ' ') FROM groups WHERE client_id = client AND deleted_at IS NOT NULL);
+END $$;
+
+-- A client has at most 1,000. Its insertions queue up at the lock of its row, so that each sees those before it.
+CREATE FUNCTION groups_are_few() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM FROM clients WHERE id = NEW.client_id AND deleted_at IS NULL FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'there is no such client'
+      USING ERRCODE = 'foreign_key_violation', CONSTRAINT = 'groups_client_fkey';
+  END IF;
+  IF EXISTS (SELECT FROM groups WHERE client_id = NEW.client_id AND name = NEW.name) THEN RETURN NEW; END IF;
+  IF (SELECT count(*) FROM groups WHERE client_id = NEW.client_id) >= 1000 THEN
+    RAISE EXCEPTION 'a client has 1,000 groups at most'
+      USING ERRCODE = 'check_violation', CONSTRAINT = 'groups_maximum';
+  END IF;
+  RETURN NEW;
+END $$;
+
+CREATE TRIGGER groups_are_few BEFORE INSERT ON groups FOR EACH ROW EXECUTE FUNCTION groups_are_few();
 
 CREATE TABLE device_groups (
   device_id uuid NOT NULL CONSTRAINT device_groups_device_fkey REFERENCES devices (id) ON DELETE CASCADE,

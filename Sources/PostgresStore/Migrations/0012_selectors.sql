@@ -51,7 +51,9 @@ BEGIN
     refusal := 'clientNotFound';
     RETURN;
   END IF;
-  IF in_group IS NOT NULL AND NOT EXISTS (SELECT FROM groups WHERE client_id = sender AND name = in_group) THEN
+  IF in_group IS NOT NULL AND NOT EXISTS (
+    SELECT FROM groups WHERE client_id = sender AND name = in_group AND groups.deleted_at IS NULL
+  ) THEN
     refusal := 'groupNotFound';
     RETURN;
   END IF;

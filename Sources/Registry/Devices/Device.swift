@@ -14,7 +14,7 @@ public struct Device: Hashable, Sendable {
   public let lastSeen: Timestamp?
   public let labels: Labels
   /// The groups that the device is in, sorted.
-  public let groups: [GroupName]
+  public private(set) var groups: [GroupName]
   public let state: DeviceState
   public let tradingMode: TradingMode
 
@@ -48,11 +48,19 @@ public struct Device: Hashable, Sendable {
       state: DeviceState(expiresAt: expiresAt), tradingMode: TradingMode(since: time))
   }
 
+  /// The same device without groups that are being deleted.
+  public func without(_ deleted: [GroupName]) -> Device {
+    guard !deleted.isEmpty else { return self }
+    var device = self
+    device.groups.removeAll { deleted.contains($0) }
+    return device
+  }
+
   /// Whether the device was revoked, which is final.
   public var isRevoked: Bool { state.isRevoked }
 
-  /// How long after its last request a device is offline.
-  public static let offlineAfterSeconds = 90
+  /// How long after its last request a device is offline, unless the operator sets another time.
+  public static let defaultOfflineAfterSeconds = 90
 
   /// Whether the device sent a request within the last `offlineAfterSeconds`.
   public func isOnline(at time: Timestamp, offlineAfterSeconds: Int) -> Bool {

@@ -94,7 +94,7 @@ public struct DeviceName: Hashable, Sendable, CustomStringConvertible {
   /// Normalization Form C (Unicode Standard Annex 15), from Swift's own tables through an interface that is not
   /// public yet. The alternatives are ICU, which the server does not link, and a C library, which the domain
   /// does not import.
-  private static func normalisedToNFC(_ text: Substring.UnicodeScalarView) -> String {
+  static func normalisedToNFC(_ text: Substring.UnicodeScalarView) -> String {
     var normalised = String.UnicodeScalarView()
     normalised.append(contentsOf: String(text)._nfc)
     return String(normalised)

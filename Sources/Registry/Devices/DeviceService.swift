@@ -8,10 +8,13 @@ public struct DeviceService: Sendable {
   let observer: any RegistryObserver
   private let limits: RateLimits
   let maxDevicesPerClient: Int
+  /// How long after its last request a device is offline.
+  public let offlineAfterSeconds: Int
 
   init(
     store: any RegistryStore, live: LiveDevices, hasher: any PasswordHasher, clock: any Clock,
-    random: any RandomSource, observer: any RegistryObserver, limits: RateLimits, maxDevicesPerClient: Int
+    random: any RandomSource, observer: any RegistryObserver, limits: RateLimits, maxDevicesPerClient: Int,
+    offlineAfterSeconds: Int
   ) {
     self.store = store
     self.live = live
@@ -21,18 +24,21 @@ public struct DeviceService: Sendable {
     self.observer = observer
     self.limits = limits
     self.maxDevicesPerClient = maxDevicesPerClient
+    self.offlineAfterSeconds = offlineAfterSeconds
   }
 
-  /// Registers a device with a new secret. Only the result has the secret. Throws `clientNotFound`,
-  /// `tooManyDevices`, `deviceNameTaken`, and the hasher's errors.
+  /// Registers a device with a new secret. Only the result has the secret. Throws `invalid` for a time that is not in the
+  /// future, `clientNotFound`, `tooManyDevices`, `deviceNameTaken`, `groupNotFound`, and the hasher's errors.
   public func createDevice(
-    clientID: ClientID, deviceName: DeviceName, change: Change
+    clientID: ClientID, deviceName: DeviceName, labels: Labels = [:], groups: [GroupName] = [],
+    expiresAt: Timestamp? = nil, change: Change
   ) async throws(RegistryError) -> RegisteredDevice {
+    try expiresAt?.testFuture(after: change.time)
     try await store.checkRegistration(of: deviceName, for: clientID, maxDevices: maxDevicesPerClient)
     let (secret, verifier) = try await newSecret(for: clientID, isRotation: false)
     let device = Device(
       registered: DeviceID(at: change.time, random: random), clientID: clientID, deviceName: deviceName,
-      at: change.time)
+      labels: labels, groups: groups, expiresAt: expiresAt, at: change.time)
     try await store.insertDevice(device, verifier: verifier, maxDevices: maxDevicesPerClient, change: change)
     observer.changed(RegistryEvent(.deviceRegistered, by: change, of: clientID, device: device.id))
     return RegisteredDevice(device: device, secret: secret, hmacKeyHash: verifier.hmacKeyHash)
@@ -51,13 +57,49 @@ public struct DeviceService: Sendable {
   /// The page size of a list when the caller gives no limit.
   public static let defaultPage = 1000
 
-  /// The client's devices, active and revoked, oldest first, `limit` at a time.
+  /// Devices that one statement reads to find those that meet a filter's conditions.
+  static let devicesPerScan = 2000
+  /// Devices that one statement counts.
+  static let devicesPerCount = 10_000
+
+  /// The client's devices that meet the conditions, oldest first, `limit` at a time. A page with conditions may have fewer,
+  /// or none, although there is a next page.
   public func listDevices(
-    clientID: ClientID, limit: Int = defaultPage, after cursor: DeviceCursor? = nil
+    clientID: ClientID, matching filter: DeviceFilter = .all, limit: Int = defaultPage,
+    after cursor: DeviceCursor? = nil
   ) async throws(RegistryError) -> Page<Device, DeviceCursor> {
+    func position(of device: Device) -> DeviceCursor {
+      DeviceCursor(createdAt: device.createdAt, id: device.id)
+    }
+    if filter.isContradictory { return Page(elements: [], next: nil) }
     // One row more than `limit` shows whether there is a next page.
-    let devices = try await store.devices(of: clientID, after: cursor, limit: limit + 1)
-    return Page(devices, limit: limit) { DeviceCursor(createdAt: $0.createdAt, id: $0.id) }
+    guard filter != .all else {
+      let devices = try await store.devices(of: clientID, after: cursor, limit: limit + 1)
+      return Page(devices, limit: limit, cursor: position)
+    }
+    let found = try await store.devices(
+      of: clientID, matching: filter, at: times, after: cursor, limit: limit + 1, scan: Self.devicesPerScan)
+    guard let readTo = found.readTo else { return Page(found.devices, limit: limit, cursor: position) }
+    limits.charge(clientID, cost: RequestCost.scan(rows: Self.devicesPerScan))
+    return Page(elements: found.devices, next: readTo)
+  }
+
+  private var times: FilterTimes { FilterTimes(now: clock.now(), offlineAfterSeconds: offlineAfterSeconds) }
+
+  /// Counts the client's devices, some thousand at a time.
+  public func countDevices(clientID: ClientID) async throws(RegistryError) -> DeviceCounts {
+    let times = times
+    var sum = DeviceCounts.none
+    var cursor: DeviceCursor?
+    // As many steps as the client has devices allow.
+    repeat {
+      let step = try await store.countDevices(
+        of: clientID, at: times, after: cursor, scan: Self.devicesPerCount)
+      limits.charge(clientID, cost: RequestCost.scan(rows: step.counts.total))
+      sum += step.counts
+      cursor = step.readTo
+    } while cursor != nil && !Task.isCancelled
+    return sum
   }
 
   /// Throws `deviceNotFound`, `notOwner`.
@@ -74,18 +116,33 @@ public struct DeviceService: Sendable {
     return device
   }
 
-  /// Throws `deviceNotFound`, `notOwner`, `deviceRevoked`, `deviceNameTaken`.
-  public func updateDeviceName(
-    _ id: DeviceID, owner: ClientID, to deviceName: DeviceName, change: Change
+  /// Throws `invalid` for a time that is not in the future or for too many labels, `deviceNotFound`, `notOwner`,
+  /// `deviceRevoked`, `deviceNameTaken`.
+  public func updateDevice(
+    _ id: DeviceID, owner: ClientID, _ update: DeviceUpdate, change: Change
   ) async throws(RegistryError) -> Device {
-    if let device = try await store.renameDevice(id, of: owner, to: deviceName, change: change) {
-      observer.changed(RegistryEvent(.deviceUpdated, by: change, of: owner, device: id))
+    try (update.expiresAt ?? nil)?.testFuture(after: change.time)
+    if let device = try await write(update, to: id, of: owner, change: change) {
+      if device.updatedAt == change.time {
+        observer.changed(RegistryEvent(.deviceUpdated, by: change, of: owner, device: id))
+      }
       return device
     }
-    // The statement changed nothing; this read finds out why.
+    // The statement found no device that it may change; this read finds out why.
     let device = try await getDevice(id, owner: owner)
-    guard device.isRevoked else { throw .fault(cause: "device \(id) could be renamed, but was not") }
+    guard device.isRevoked else { throw .fault(cause: "device \(id) could be changed, but was not") }
     throw .deviceRevoked
+  }
+
+  private func write(
+    _ update: DeviceUpdate, to id: DeviceID, of owner: ClientID, change: Change
+  ) async throws(RegistryError) -> Device? {
+    if update.isRename, let deviceName = update.deviceName {
+      return try await store.renameDevice(id, of: owner, to: deviceName, change: change)
+    }
+    // Also after an error: the database may have committed the change.
+    defer { if update.expiresAt != nil { live.credentialsChanged(of: id) } }
+    return try await store.updateDevice(id, of: owner, update, change: change)
   }
 
   /// Revokes the device at once and permanently. Idempotent. Throws `deviceNotFound`, `notOwner`.

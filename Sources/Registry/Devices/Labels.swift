@@ -56,3 +56,38 @@ public struct Labels: Hashable, Sendable, ExpressibleByDictionaryLiteral {
       || byte == UInt8(ascii: "-")
   }
 }
+
+/// A change of a device's labels: a merge patch (RFC 7396).
+public struct LabelPatch: Hashable, Sendable {
+  /// Whether the labels that `values` does not name are removed.
+  public let removesOthers: Bool
+  /// New values by key; nil removes a label.
+  public let values: [String: String?]
+
+  public init(removesOthers: Bool = false, _ values: [String: String?]) {
+    self.removesOthers = removesOthers
+    self.values = values
+  }
+
+  /// Removes all labels.
+  public static let removeAll = LabelPatch(removesOthers: true, [:])
+
+  /// The labels after the change. Throws `invalid` if there are too many.
+  public func applied(to labels: Labels) throws(RegistryError) -> Labels {
+    var result = removesOthers ? [:] : labels.values
+    for (key, value) in values { result[key] = value }
+    guard result.count <= Labels.maximumCount else { throw Labels.tooMany }
+    return Labels(result)
+  }
+
+  /// A JSON object of texts and nulls.
+  public var json: String {
+    let members = values.map { key, value in "\"\(key)\":\(value.map { "\"\($0)\"" } ?? "null")" }
+    return "{\(members.joined(separator: ","))}"
+  }
+}
+
+extension Labels {
+  public static let tooMany = RegistryError.invalid(
+    field: "labels", message: "a device may have \(maximumCount) labels, and this one would have more")
+}

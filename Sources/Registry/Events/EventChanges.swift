@@ -8,6 +8,15 @@ public struct EventChanges: ExpressibleByDictionaryLiteral, Sendable {
     for (name, change) in elements { add(name, from: change.old, to: change.new) }
   }
 
+  /// The members whose old and new values differ, where both are known.
+  public init(differencesOf elements: [(name: String, old: EventValue, new: EventValue)]) {
+    for element in elements where element.old != element.new {
+      add(element.name, from: element.old, to: element.new)
+    }
+  }
+
+  public var isEmpty: Bool { members.isEmpty }
+
   public mutating func add(_ name: String, from old: EventValue, to new: EventValue) {
     members.append("\(JSONString.quoted(name)): [\(old.json), \(new.json)]")
   }
@@ -27,8 +36,6 @@ public enum EventValue: Hashable, Sendable {
 
   public static func number(orNull number: Int?) -> EventValue { number.map { .number($0) } ?? .null }
 
-  public static func time(_ time: Timestamp?) -> EventValue { time.map { .text($0.description) } ?? .null }
-
   fileprivate var json: String {
     switch self {
     case .null: "null"
@@ -38,5 +45,33 @@ public enum EventValue: Hashable, Sendable {
     case .labels(let labels): labels.json
     case .list(let texts): "[\(texts.map { JSONString.quoted($0) }.joined(separator: ", "))]"
     }
+  }
+}
+
+extension EventValue {
+  public static func text(orNull text: String?) -> EventValue { text.map { .text($0) } ?? .null }
+  public static func time(_ time: Timestamp?) -> EventValue { text(orNull: time?.description) }
+  public static func groups(_ groups: [GroupName]) -> EventValue { .list(groups.map(\.text)) }
+}
+
+extension EventChanges {
+  /// What an owner can change of a device.
+  public init(of old: Device, to new: Device) {
+    self.init(differencesOf: [
+      ("device_name", .text(old.deviceName.text), .text(new.deviceName.text)),
+      ("labels", .labels(old.labels), .labels(new.labels)),
+      ("groups", .groups(old.groups), .groups(new.groups)),
+      ("expires_at", .time(old.state.expiresAt), .time(new.state.expiresAt)),
+    ])
+  }
+
+  /// The values that a device is registered with.
+  public init(registering device: Device) {
+    self.init(differencesOf: [
+      ("device_name", .null, .text(device.deviceName.text)),
+      ("labels", .labels([:]), .labels(device.labels)),
+      ("groups", .groups([]), .groups(device.groups)),
+      ("expires_at", .null, .time(device.state.expiresAt)),
+    ])
   }
 }

@@ -31,6 +31,10 @@ public struct RegistryEvent: Hashable, Sendable {
     case signalAcknowledged = "signal.acknowledged"
     case enrolmentCreated = "enrolment.created"
     case enrolmentDeleted = "enrolment.deleted"
+    case groupCreated = "group.created"
+    case groupUpdated = "group.updated"
+    /// Its devices stay, and have left it.
+    case groupDeleted = "group.deleted"
     case webhookCreated = "webhook.created"
     case webhookUpdated = "webhook.updated"
     case webhookDeleted = "webhook.deleted"

@@ -29,6 +29,12 @@ public struct GroupName: Hashable, Comparable, Sendable, CustomStringConvertible
 }
 
 extension [GroupName] {
+  /// The same sorted names, with this one or without it.
+  public func changed(_ name: GroupName, isMember: Bool) -> [GroupName] {
+    let others = filter { $0 != name }
+    return isMember ? (others + [name]).sorted() : others
+  }
+
   /// The names with blanks between, as stores keep a device's groups.
   public var stored: String { map(\.text).joined(separator: " ") }
 }

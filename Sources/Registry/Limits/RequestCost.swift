@@ -17,6 +17,14 @@ public enum RequestCost {
 
   /// Of a bulk change, or its preview.
   static func bulk(devices: Int) -> Int { devices / devicesPerUnit }
+  /// Rows that a request may read without answering them for 1: to count them, or because a filter leaves them out.
+  public static let scannedRowsPerUnit = 1000
+
+  /// Of rows that are written.
+  static func written(rows: Int) -> Int { rows / deliveriesPerUnit }
+
+  /// Of rows that are read and not answered.
+  static func scan(rows: Int) -> Int { rows / scannedRowsPerUnit }
 
   /// Of an answer.
   public static func answer(rows: Int, bytes: Int) -> Int { rows / rowsPerUnit + bytes / bytesPerUnit }

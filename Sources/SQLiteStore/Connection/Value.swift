@@ -16,6 +16,7 @@ enum SQLiteValue: Sendable {
   static func text(_ text: String?) -> SQLiteValue { text.map { .text($0) } ?? .null }
   static func blob(_ bytes: [UInt8]?) -> SQLiteValue { bytes.map { .blob($0) } ?? .null }
   static func bool(_ value: Bool) -> SQLiteValue { .integer(value ? 1 : 0) }
+  static func bool(orNull value: Bool?) -> SQLiteValue { value.map { .bool($0) } ?? .null }
   static func integer(_ value: Int64?) -> SQLiteValue { value.map { .integer($0) } ?? .null }
 
   /// SQLITE_TRANSIENT, a macro that Swift does not import: SQLite copies the bytes before the call returns.

@@ -40,7 +40,8 @@ UPDATE devices SET mode_since = CAST((julianday('now') - 2440587.5) * 86400000 A
 
 -- These serve the list with a filter on the status, and what is recorded when something ends by time. A device that is
 -- neither costs nothing.
-CREATE INDEX ix_devices_client_suspended ON devices (client_id, created_at, id) WHERE suspended_at IS NOT NULL AND NOT revoked;
+CREATE INDEX ix_devices_client_suspended ON devices (client_id, created_at, id)
+  WHERE NOT revoked AND (suspended_at IS NOT NULL OR NOT is_active);
 CREATE INDEX ix_devices_client_expiring ON devices (client_id, created_at, id) WHERE expires_at IS NOT NULL AND NOT revoked;
 CREATE INDEX ix_devices_client_revoked ON devices (client_id, created_at, id) WHERE revoked;
 CREATE INDEX ix_devices_client_unconfirmed ON devices (client_id, created_at, id)
@@ -73,6 +74,8 @@ CREATE TABLE groups (
   description TEXT,
   created_at INTEGER NOT NULL,
   updated_at INTEGER NOT NULL,
+  -- Set for a group that was deleted, which its devices leave in steps.
+  deleted_at INTEGER CONSTRAINT groups_deleted_at_range CHECK (deleted_at BETWEEN 0 AND 253402300799999),
   PRIMARY KEY (client_id, name),
   CONSTRAINT groups_name_form CHECK (
     length(name) BETWEEN 1 AND 64 AND name NOT GLOB '*[^A-Za-z0-9._-]*' AND instr(name, char(0)) = 0),
@@ -80,6 +83,9 @@ CREATE TABLE groups (
   CONSTRAINT groups_time_range CHECK (
     created_at BETWEEN 0 AND 253402300799999 AND updated_at BETWEEN 0 AND 253402300799999)
 ) STRICT, WITHOUT ROWID;
+
+-- Nearly always empty.
+CREATE INDEX ix_groups_deleted ON groups (client_id, name) WHERE deleted_at IS NOT NULL;
 
 CREATE TABLE device_groups (
   device_id TEXT NOT NULL REFERENCES devices (id) ON DELETE CASCADE,
@@ -138,6 +144,12 @@ CREATE TRIGGER groups_keep_row BEFORE INSERT ON groups
 WHEN EXISTS (SELECT 1 FROM groups WHERE client_id = NEW.client_id AND name = NEW.name)
 BEGIN
   SELECT RAISE(ABORT, 'a group with this name exists');
+END;
+
+CREATE TRIGGER groups_are_few AFTER INSERT ON groups
+BEGIN
+  SELECT RAISE(ABORT, 'a client has 1,000 groups at most')
+    WHERE (SELECT count(*) FROM groups WHERE client_id = NEW.client_id) > 1000;
 END;
 
 -- What the foreign keys do where foreign_keys is on; in the sqlite3 shell it is off.

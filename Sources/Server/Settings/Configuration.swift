@@ -31,6 +31,8 @@ public struct Configuration: Sendable {
   public var argon2Time: Int
   public var eventLoops: Int
   public var maxDevicesPerClient: Int
+  /// How long after its last request a device is offline.
+  public var offlineAfterSeconds: Int
   public var signalBounds: SignalBounds
   /// How long a signal is kept after it expires.
   public var signalRetentionDays: Int
@@ -88,6 +90,7 @@ public struct Configuration: Sendable {
     argon2Time = try arguments.number(of: .argon2Time)
     eventLoops = try arguments.number(of: .eventLoops, default: ProcessSettings.processorCount)
     maxDevicesPerClient = try arguments.number(of: .maxDevicesPerClient)
+    offlineAfterSeconds = try arguments.number(of: .offlineAfterSeconds)
     signalBounds = SignalBounds(
       kept: try arguments.number(of: .maxSignalsPerClient),
       deliveries: try arguments.number(of: .maxDeliveriesPerClient))

@@ -25,6 +25,7 @@ public enum Setting: String, CaseIterable, Sendable {
   case argon2Time = "ARGON2_TIME"
   case eventLoops = "EVENT_LOOPS"
   case maxDevicesPerClient = "MAX_DEVICES_PER_CLIENT"
+  case offlineAfterSeconds = "OFFLINE_AFTER_SECONDS"
   case maxSignalsPerClient = "MAX_SIGNALS_PER_CLIENT"
   case maxDeliveriesPerClient = "MAX_DELIVERIES_PER_CLIENT"
   case signalRetentionDays = "SIGNAL_RETENTION_DAYS"
@@ -150,6 +151,10 @@ public enum Setting: String, CaseIterable, Sendable {
       Declaration(
         meaning: "devices of one client, revoked ones included", example: "500", defaultText: "10000",
         bounds: 1...1_000_000)
+    case .offlineAfterSeconds:
+      Declaration(
+        meaning: "how long after its last request a device is offline", example: "300",
+        defaultText: "90", unit: "seconds", bounds: 1...86_400)
     case .maxSignalsPerClient:
       Declaration(
         meaning: "signals of one client that are kept, expired ones included", example: "500000",

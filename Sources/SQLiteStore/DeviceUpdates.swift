@@ -1,0 +1,49 @@
+internal import EventLoop
+public import Registry
+
+extension SQLiteStore {
+  public func updateDevice(
+    _ id: DeviceID, of owner: ClientID, _ update: DeviceUpdate, change: Change
+  ) async throws(RegistryError) -> Device? {
+    try await write(Turn(of: owner.hashValue)) { (writer) throws(RegistryError) in
+      try writer.transaction { () throws(RegistryError) in
+        guard let old = try writer.firstRow(of: Self.selectStoredDevice, .id(id)), old.clientID == owner,
+          !old.isRevoked
+        else { return nil }
+        let labels = try update.labels?.applied(to: old.labels) ?? old.labels
+        let expiresAt = update.expiresAt ?? old.state.expiresAt
+        let deviceName = update.deviceName ?? old.deviceName
+        let isSame = (deviceName, labels, expiresAt) == (old.deviceName, old.labels, old.state.expiresAt)
+        guard !isSame else { return old }
+        // This statement can violate only the unique index on names.
+        let device = try writer.firstRow(
+          of: Self.updateDevice, .id(id), .text(deviceName.text), .text(labels.json), .time(expiresAt),
+          .time(change.time), uniqueViolation: { _ in .deviceNameTaken })
+        guard let device else { throw .fault(cause: "device \(id): no row") }
+        try writer.recordUpdate(from: old, to: device, by: change)
+        return device
+      }
+    }
+  }
+
+  /// With groups that are being deleted, so that it differs from what RETURNING gives only where the statement changed it.
+  static let selectStoredDevice = SQLiteStatement(
+    "SELECT \(deviceColumns) FROM devices WHERE id = ?1", row: deviceColumns.read)
+
+  static let updateDevice = SQLiteStatement(
+    """
+    UPDATE devices SET device_name = ?2, labels = ?3,
+      expiry_recorded = expiry_recorded AND expires_at IS ?4, expires_at = ?4, updated_at = ?5
+    WHERE id = ?1
+    RETURNING \(deviceColumns)
+    """, row: deviceColumns.read)
+}
+
+extension SQLiteConnection {
+  /// Records what differs, if anything does.
+  func recordUpdate(from old: Device, to new: Device, by change: Change) throws(RegistryError) {
+    let changes = EventChanges(of: old, to: new)
+    guard !changes.isEmpty else { return }
+    try record(.deviceUpdated, of: new.clientID, device: new.id, by: change, changes: changes)
+  }
+}
