@@ -21,6 +21,7 @@ from typing import Any, Protocol
 from device_registry import (
     Credentials,
     DeviceClient,
+    DeviceRevoked,
     DeviceSignal,
     Journal,
     Order,
@@ -30,7 +31,7 @@ from device_registry import (
 
 log = logging.getLogger("bridge")
 
-UNSIGNED_REFUSAL_PAUSE_SECONDS = 60
+REFUSAL_PAUSE_SECONDS = 60
 DEVIATION_POINTS = 20
 DEAL_WINDOW = timedelta(days=7)
 
@@ -146,13 +147,13 @@ def main() -> None:
             try:
                 bridge.trade(device, journal)
             except Problem as problem:
-                # A refusal that the registry signed is true: the owner has to act. Anybody can send an unsigned one.
-                if problem.is_signed:
-                    raise SystemExit(f"the registry refuses this device: {problem}") from None
+                # What the registry signed is true. Anybody can send an unsigned refusal, and a suspension may end.
+                if problem.is_signed and isinstance(problem, DeviceRevoked):
+                    raise SystemExit(str(problem)) from None
                 log.error("%s", problem)
             except RegistryError as error:
                 log.error("%s", error)
-            time.sleep(UNSIGNED_REFUSAL_PAUSE_SECONDS)
+            time.sleep(REFUSAL_PAUSE_SECONDS)
 
 
 if __name__ == "__main__":

@@ -107,6 +107,18 @@ def test_trading_is_halted_at_the_command_line(command: Command) -> None:
     assert "KEY=VALUE" in command("owner", "send", "{}", "--label", "x", status=2).stderr
 
 
+def test_a_device_is_suspended_at_the_command_line(command: Command) -> None:
+    (device,) = values(command("owner", "register", "EA", "--save", "ea.key"))
+    until = "2036-01-01T00:00:00.000Z"
+    (suspended,) = values(command("owner", "suspend", device["id"], "--until", until, "--reason", "unpaid"))
+    assert (suspended["status"], suspended["suspended_until"]) == ("suspended", until)
+    assert "device-suspended" in command("whoami", "--key-file", "ea.key", status=1).stderr
+    (resumed,) = values(command("owner", "resume", device["id"]))
+    assert resumed["status"] == "active"
+    assert "2026-12-01" in command("owner", "suspend", device["id"], "--until", "tomorrow", status=2).stderr
+    command("owner", "delete", device["id"], status=1)
+
+
 def test_errors_say_what_to_do(command: Command, tmp_path: Path) -> None:
     (tmp_path / "exists").touch()
     done = command("owner", "register", "EA", "--save", "exists", status=2)

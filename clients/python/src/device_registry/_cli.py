@@ -362,6 +362,18 @@ def _add_owner_commands(commands: _Commands) -> None:
         "revoke", lambda owner, o: owner.revoke(o.device_id, reason=o.reason), "revoke a device, which is final"
     )
     revoke.add_argument("--reason", help="for the event")
+    suspend = add_for_device(
+        "suspend",
+        lambda owner, o: owner.suspend(o.device_id, reason=o.reason, until=_time(o.until)),
+        "refuse a device for a while",
+    )
+    suspend.add_argument(
+        "--until", metavar="TIME", help="when it ends, like 2026-12-01T08:00:00Z (default: when it is resumed)"
+    )
+    suspend.add_argument("--reason", help="the device is shown it")
+    resume = add_for_device("resume", lambda owner, o: owner.resume(o.device_id, reason=o.reason), "end a suspension")
+    resume.add_argument("--reason", help="for the event")
+    add_for_device("delete", lambda owner, o: owner.delete(o.device_id), "delete a revoked device")
     rotate = add_for_device("rotate", _rotate, "give a device a new secret and save it")
     rotate.add_argument("--save", required=True, metavar="FILE", help="a new file for the id and the secret")
     rotate.add_argument("--grace-seconds", type=int, help="how long the old secret still works (default: a day)")

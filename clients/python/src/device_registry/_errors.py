@@ -383,6 +383,10 @@ class ClientSuspended(Problem, kind="client-suspended"):
         return self._text("reason")
 
 
+class DeviceNotRevoked(Problem, kind="device-not-revoked"):
+    """Only a revoked device can be deleted."""
+
+
 class DeviceRevoked(Problem, kind="device-revoked"):
     """The device is revoked, which is final."""
 

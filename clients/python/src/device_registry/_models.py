@@ -353,4 +353,10 @@ class Client:
     id: str
     email: str | None
     telegram_id: int | None
+    status: str
+    """`active` or `suspended`."""
+    status_reason: str | None
+    max_devices: int | None
+    """The number of devices that it may have; None for the registry's default."""
+    device_count: int
     created_at: datetime

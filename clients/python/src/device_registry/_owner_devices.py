@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 from ._credentials import path_id
 from ._messages import query
 from ._models import Device, Enrolment, IssuedEnrolment, RegisteredDevice
-from ._owner_calls import LONG_PAGE, UNCHANGED, OwnerCalls, changes, given, path, request
+from ._owner_calls import LONG_PAGE, UNCHANGED, OwnerCalls, changes, given, path, request, time_text
 from ._reading import read_list
 from ._retry import create
 from ._runners import operation, stream
@@ -40,6 +42,23 @@ class DeviceRoutes(OwnerCalls):
     def revoke(self, device_id: str, *, reason: str | None = None) -> Steps[None]:
         """Revokes a device, which is final. Repeating it has no effect. Raises as `device`."""
         return self._tell("POST", path("devices", path_id(device_id), "revoke"), given(reason=reason))
+
+    @operation
+    def suspend(self, device_id: str, *, reason: str | None = None, until: datetime | None = None) -> Steps[Device]:
+        """Refuses a device until a time, or until it is resumed. Repeating it has no effect. Raises as `device`, and
+        `DeviceRevoked`."""
+        body = given(reason=reason, until=time_text(until))
+        return self._call(Device, "POST", path("devices", path_id(device_id), "suspend"), body)
+
+    @operation
+    def resume(self, device_id: str, *, reason: str | None = None) -> Steps[Device]:
+        """Ends the suspension of a device. Repeating it has no effect. Raises as `suspend`."""
+        return self._call(Device, "POST", path("devices", path_id(device_id), "resume"), given(reason=reason))
+
+    @operation
+    def delete(self, device_id: str) -> Steps[None]:
+        """Deletes a revoked device; its events stay. Raises as `device`, and `DeviceNotRevoked`."""
+        return self._tell("DELETE", path("devices", path_id(device_id)))
 
     @operation
     def rotate(
