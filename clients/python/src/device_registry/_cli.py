@@ -227,6 +227,23 @@ def _mode(owner: OwnerClient, options: argparse.Namespace) -> object:
     )
 
 
+def _devices(owner: OwnerClient, options: argparse.Namespace) -> object:
+    parts = [pair.partition("=") for pair in options.label or []]
+    conditions: dict[str, Any] = {
+        "status": options.status.split(",") if options.status else None,
+        "labels": {key: value if equals else None for key, equals, value in parts},
+        "group": options.group,
+        "q": options.name,
+        "online": options.online,
+        "seen_before": _time(options.seen_before),
+        "mode_confirmed": options.mode_confirmed,
+    }
+    if not options.csv:
+        return owner.devices(**conditions)
+    print(owner.devices_csv(**conditions), end="")
+    return None
+
+
 def _create_codes(owner: OwnerClient, options: argparse.Namespace) -> object:
     issued: Iterable[IssuedEnrolment]
     if options.device:
@@ -351,7 +368,18 @@ def _add_owner_commands(commands: _Commands) -> None:
         command.add_argument("device_id")
         return command
 
-    add("devices", lambda owner, _: owner.devices(), "print the devices, oldest first")
+    devices = add("devices", _devices, "print the devices for which all conditions hold, oldest first")
+    devices.add_argument("--status", help="states separated by commas: active, suspended, expired, revoked")
+    devices.add_argument("--label", action="append", metavar="KEY[=VALUE]", help="with this label; may be given several times")
+    devices.add_argument("--group", help="in this group")
+    devices.add_argument("--name", metavar="TEXT", help="whose name contains this text")
+    devices.add_argument("--online", action=argparse.BooleanOptionalAction, help="that sent a request recently, or did not")
+    devices.add_argument("--seen-before", metavar="TIME", help="that sent no request since, like 2026-12-01T08:00:00Z")
+    devices.add_argument(
+        "--mode-confirmed", action=argparse.BooleanOptionalAction, help="that confirmed their trading mode, or did not"
+    )
+    devices.add_argument("--csv", action="store_true", help="print CSV")
+    add("summary", lambda owner, _: owner.summary(), "print how many devices there are, by status and group")
     add_for_device("device", lambda owner, o: owner.device(o.device_id), "print a device")
     register = add("register", _register, "register a device and save its secret")
     register.add_argument("name")

@@ -404,6 +404,10 @@ class ExpectationFailed(Problem, kind="expectation-failed"):
         return self._number("matched")
 
 
+class TooManyGroups(Problem, kind="too-many-groups"):
+    """The client has as many groups as one may have, or the device is in as many as one may be."""
+
+
 class TooManyEnrolments(Problem, kind="too-many-enrolments"):
     """The client has as many enrolments as one may have."""
 

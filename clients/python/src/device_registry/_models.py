@@ -114,6 +114,30 @@ class BulkResult:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """The owner's devices, counted."""
+
+    total: int
+    by_status: Mapping[str, int]
+    online: int
+    by_group: Mapping[str, int]
+    mode_unconfirmed: int
+    """How many have not confirmed their trading mode."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceGroup:
+    """A group of devices."""
+
+    name: str
+    description: str | None
+    devices: int
+    """How many devices are in it, revoked ones included."""
+    created_at: datetime
+    updated_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedEnrolment:
     """A code with which a terminal gets its device and secret. Only this value contains it."""
 

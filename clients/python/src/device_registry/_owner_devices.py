@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from ._credentials import path_id
-from ._messages import query
-from ._models import Device, Enrolment, IssuedEnrolment, RegisteredDevice
-from ._owner_calls import LONG_PAGE, UNCHANGED, OwnerCalls, changes, given, path, request, time_text
+from ._errors import MalformedAnswer
+from ._messages import Call, query
+from ._models import Device, Enrolment, IssuedEnrolment, RegisteredDevice, Summary
+from ._owner_calls import LONG_PAGE, UNCHANGED, OwnerCalls, T, changes, given, path, request, time_text
 from ._reading import read_list
-from ._retry import create
+from ._retry import create, perform
 from ._runners import operation, stream
 from ._steps import Steps, StreamSteps
 
@@ -18,15 +20,73 @@ class DeviceRoutes(OwnerCalls):
     """Devices, and the codes with which terminals become devices."""
 
     @operation
-    def register(self, device_name: str, *, idempotency_key: str | None = None) -> Steps[RegisteredDevice]:
-        """Registers a device and returns it with its secret, which is shown only once. Raises `DeviceNameTaken` and
-        `TooManyDevices`."""
-        return self._create(RegisteredDevice, path("devices"), {"device_name": device_name}, idempotency_key)
+    def register(
+        self,
+        device_name: str,
+        *,
+        labels: Mapping[str, str] | None = None,
+        groups: Sequence[str] | None = None,
+        expires_at: datetime | None = None,
+        idempotency_key: str | None = None,
+    ) -> Steps[RegisteredDevice]:
+        """Registers a device and returns it with its secret, which is shown only once.
+
+        At most 16 `labels`: a key is 1 to 64 of `A-Za-z0-9._/-`, a value 0 to 64 of `A-Za-z0-9._-`. The `groups` must exist.
+        After `expires_at` the device is refused. Raises `DeviceNameTaken`, `TooManyDevices` and `GroupNotFound`.
+        """
+        body = {
+            "device_name": device_name,
+            **given(labels=_object(labels), groups=_array(groups), expires_at=time_text(expires_at)),
+        }
+        return self._create(RegisteredDevice, path("devices"), body, idempotency_key)
 
     @stream
-    def devices(self) -> StreamSteps[Device]:
-        """The owner's devices, oldest first. Pages are fetched as elements are read."""
-        return self._pages(Device, query(path("devices"), limit=LONG_PAGE))
+    def devices(
+        self,
+        *,
+        status: Sequence[str] | None = None,
+        labels: Mapping[str, str | None] | None = None,
+        group: str | None = None,
+        q: str | None = None,
+        online: bool | None = None,
+        seen_before: datetime | None = None,
+        mode_confirmed: bool | None = None,
+    ) -> StreamSteps[Device]:
+        """The owner's devices for which all conditions hold, oldest first. Pages are fetched as elements are read.
+
+        `status` lists states, `labels` are labels that a device must have, with None for any value, `q` is a part of the name,
+        ignoring the case of ASCII letters, and `seen_before` finds those that sent no request since.
+        """
+        return self._pages(Device, _search(status, labels, group, q, online, seen_before, mode_confirmed, limit=LONG_PAGE))
+
+    @operation
+    def devices_csv(
+        self,
+        *,
+        status: Sequence[str] | None = None,
+        labels: Mapping[str, str | None] | None = None,
+        group: str | None = None,
+        q: str | None = None,
+        online: bool | None = None,
+        seen_before: datetime | None = None,
+        mode_confirmed: bool | None = None,
+    ) -> Steps[str]:
+        """The same devices as CSV (RFC 4180) with a header line, safe to open in a spreadsheet."""
+        call = Call(
+            "GET", _search(status, labels, group, q, online, seen_before, mode_confirmed), fields={"Accept": "text/csv"}
+        )
+        answer = yield from perform(self._retries, call)
+        if answer.media_type != "text/csv":
+            raise MalformedAnswer("the answer is not what the registry sends: it is not CSV")
+        try:
+            return answer.body.decode()
+        except UnicodeDecodeError:
+            raise MalformedAnswer("the answer is not what the registry sends: it is not UTF-8") from None
+
+    @operation
+    def summary(self) -> Steps[Summary]:
+        """How many devices there are, by status and group."""
+        return self._call(Summary, "GET", path("devices", "summary"))
 
     @operation
     def device(self, device_id: str) -> Steps[Device]:
@@ -34,9 +94,22 @@ class DeviceRoutes(OwnerCalls):
         return self._call(Device, "GET", path("devices", path_id(device_id)))
 
     @operation
-    def update(self, device_id: str, *, device_name: str = UNCHANGED) -> Steps[Device]:
-        """Changes a device. Raises as `device`, `DeviceNameTaken`, and `DeviceRevoked`."""
-        return self._call(Device, "PATCH", path("devices", path_id(device_id)), changes(device_name=device_name))
+    def update(
+        self,
+        device_id: str,
+        *,
+        device_name: str = UNCHANGED,
+        labels: Mapping[str, str | None] | None = UNCHANGED,
+        expires_at: datetime | None = UNCHANGED,
+    ) -> Steps[Device]:
+        """Changes a device. `labels` are merged: None as a value removes a label, None for the whole removes all. With
+        `expires_at=None` the device does not expire. Raises as `device`, `DeviceNameTaken`, and `DeviceRevoked`."""
+        body = changes(
+            device_name=device_name,
+            labels=_object(labels) if isinstance(labels, Mapping) else labels,
+            expires_at=time_text(expires_at) if isinstance(expires_at, datetime) else expires_at,
+        )
+        return self._call(Device, "PATCH", path("devices", path_id(device_id)), body)
 
     @operation
     def revoke(self, device_id: str, *, reason: str | None = None) -> Steps[None]:
@@ -110,3 +183,40 @@ class DeviceRoutes(OwnerCalls):
     def delete_enrolment(self, enrolment_id: str) -> Steps[None]:
         """Deletes an enrolment, whose code no longer works. Raises `EnrolmentNotFound` and `NotOwner`."""
         return self._tell("DELETE", path("enrolments", path_id(enrolment_id)))
+
+
+def _search(
+    status: Sequence[str] | None,
+    labels: Mapping[str, str | None] | None,
+    group: str | None,
+    q: str | None,
+    online: bool | None,
+    seen_before: datetime | None,
+    mode_confirmed: bool | None,
+    limit: int | None = None,
+) -> str:
+    """The target of a search."""
+    pairs = [key if value is None else f"{key}:{value}" for key, value in (labels or {}).items()]
+    return query(
+        path("devices"),
+        limit=limit,
+        status=None if status is None else ",".join([status] if isinstance(status, str) else status),
+        labels=",".join(pairs) or None,
+        group=group,
+        q=q,
+        online=_flag(online),
+        seen_before=time_text(seen_before),
+        mode_confirmed=_flag(mode_confirmed),
+    )
+
+
+def _flag(value: bool | None) -> str | None:
+    return None if value is None else str(bool(value)).lower()
+
+
+def _object(members: Mapping[str, T] | None) -> dict[str, T] | None:
+    return None if members is None else dict(members)
+
+
+def _array(elements: Sequence[T] | None) -> list[T] | None:
+    return None if elements is None else list(elements)
