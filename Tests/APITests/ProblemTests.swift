@@ -151,7 +151,7 @@ import Testing
     let api = APIUnderTest()
     #expect(try await api.answer("PUT", "/api/v1/devices").value(of: "Allow") == "POST, GET, HEAD")
     #expect(try await api.answer("get", "/healthz").value(of: "Allow") == "GET, HEAD")
-    #expect(try await api.answer("OPTIONS", "/api/v1/clients/a").value(of: "Allow") == "GET, HEAD, DELETE")
+    #expect(try await api.answer("OPTIONS", "/api/v1/clients/a").value(of: "Allow") == "GET, HEAD, PATCH, DELETE")
   }
 }
 
