@@ -80,6 +80,11 @@ codes = []
 revoked = []
 # Names of groups that were created.
 groups = []
+# What each action on many devices takes, besides the devices.
+BULK_MEMBERS = {
+    "suspend": ("until",), "rename": ("names",), "set_labels": ("labels",), "add_to_group": ("group",),
+    "remove_from_group": ("group",), "set_expiry": ("expires_at",), "set_trading_mode": ("trading_mode", "cancel_signals"),
+}
 
 
 @schemathesis.hook
@@ -87,9 +92,11 @@ def before_call(context, case, kwargs):
     is_positive = case.meta is not None and case.meta.generation.mode.is_positive
     query = case.query if isinstance(case.query, dict) else {}
     known = ids[case.operation.path.partition("/{id}")[0].replace("/groups/{name}", "")]
-    # An id that is made up names nothing: mostly, one that exists takes its place. Half of them are never revoked or
-    # suspended, because what is revoked or suspended is of no use to the other routes.
-    is_revocation = case.operation.path.endswith(("/revoke", "/suspend")) or case.operation.label.startswith("DELETE /api/v1/")
+    # An id that is made up names nothing: mostly, one that exists takes its place. Half of them are never revoked, because
+    # what is revoked is of no use to the other routes.
+    # Leaving a group is no end.
+    is_removal = case.operation.label.startswith("DELETE /api/v1/") and "/groups/{name}/" not in case.operation.path
+    is_revocation = case.operation.path.endswith("/revoke") or is_removal
     usable = known[0::2] if is_revocation else known[1::2]
     id = case.path_parameters.get("id")
     turn = sum(answers[case.operation.label].values())
@@ -104,12 +111,28 @@ def before_call(context, case, kwargs):
         case.path_parameters["name"] = names[turn % len(names)]
     # No schema says that a device is changed in something, that its end is in the future, and that its groups exist.
     if case.operation.path.startswith("/api/v1/devices") and is_positive and isinstance(case.body, dict):
-        if case.body.get("expires_at"):
-            case.body["expires_at"] = "2099-01-01T00:00:00+01:00"
+        for end in ("expires_at", "until"):
+            if case.body.get(end):
+                case.body[end] = "2099-01-01T00:00:00+01:00"
         if case.body.get("groups"):
             case.body["groups"] = names[-1:]
-        if case.operation.method == "PATCH" and not case.body.get("device_name"):
-            case.body.setdefault("labels", {"key": "value"})
+        if case.operation.label.startswith("PATCH ") and not case.body.get("device_name"):
+            case.body["labels"] = {"key": "value"}
+    # Nor what each action on many devices needs. It changes devices that are revoked anyway, or nothing.
+    if case.operation.path == "/api/v1/devices/bulk" and is_positive and isinstance(case.body, dict):
+        chosen = ids["/api/v1/devices"][0:1] or [device.device]
+        values = {
+            "until": "2099-01-01T00:00:00Z", "names": {chosen[0]: "renamed"}, "labels": {"key": "value"}, "group": "none",
+            "expires_at": None, "trading_mode": "normal", "cancel_signals": True, "select": {"device_ids": chosen},
+        }
+        action = case.body.get("action")
+        of_action = BULK_MEMBERS.get(action, ()) + (("select",) if action != "rename" else ())
+        case.body = {name: value for name, value in case.body.items() if name not in values} | {
+            name: values[name] for name in of_action
+        } | {"dry_run": action in ("revoke", "suspend")}
+    # The longest name has no room for a number.
+    if case.operation.path == "/api/v1/enrolments" and is_positive and isinstance(case.body, dict):
+        case.body.pop("count", None)
     # The clients that call are never deleted, suspended or limited.
     if case.operation.label in ENDING and case.path_parameters.get("id") in KEPT:
         case.path_parameters["id"] = "nobody"
