@@ -151,7 +151,8 @@ import Testing
     let api = APIUnderTest()
     #expect(try await api.answer("PUT", "/api/v1/devices").value(of: "Allow") == "POST, GET, HEAD")
     #expect(try await api.answer("get", "/healthz").value(of: "Allow") == "GET, HEAD")
-    #expect(try await api.answer("OPTIONS", "/api/v1/clients/a").value(of: "Allow") == "GET, HEAD, PATCH, DELETE")
+    let client = try await api.answer("OPTIONS", "/api/v1/clients/a")
+    #expect(client.value(of: "Allow") == "GET, HEAD, PATCH, DELETE")
   }
 }
 

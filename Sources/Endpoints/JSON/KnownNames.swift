@@ -186,6 +186,14 @@ extension JSONValue {
   /// Whether an object may have any members; they are not tested.
   var isRaw: Bool { if case .boolean(true)? = self["additionalProperties"] { true } else { false } }
 
+  /// Whether an object's members have names that the schema does not tell.
+  var isMap: Bool {
+    switch self["additionalProperties"] {
+    case nil, .boolean(false)?: false
+    default: true
+    }
+  }
+
   /// The members that a schema and its alternatives declare, without duplicates.
   fileprivate var properties: [(name: String, value: JSONValue)] {
     var found: [(name: String, value: JSONValue)] = []

@@ -87,8 +87,7 @@ extension Rule {
         guard isChosen || alternative == nil || !alternatives.contains(member.name) else { continue }
         let schema = isChosen ? member.valueSchema : member.schema
         // openapi-python-client makes a model of each object, and refuses two of one name.
-        let isMap = schema["additionalProperties"] != nil
-        properties.append((member.name, alternative != nil && isMap ? [:] : schema))
+        properties.append((member.name, alternative != nil && schema.isMap ? [:] : schema))
       }
       return (["type": "object"] as JSONValue)
         .adding(required.isEmpty ? [:] : ["required": .array(required)])
