@@ -222,7 +222,7 @@ extension DeviceRegistry {
       let poll = try await run(["poll", "--wait", "20"])
       #expect(poll.status == 0 && poll.output.contains(id), "\(poll.errors)")
       let ack = try await run(["ack", id, "--status", "placed", "--broker-ticket", "42"])
-      #expect(ack.output == #"{"acked":["\#(id)"],"unknown":[]}"# + "\n", "\(ack.errors)")
+      #expect(ack.output.hasPrefix(#"{"acked":["\#(id)"],"unknown":[],"#), "\(ack.errors)")
       let signal = try await registry.ask("GET", "/api/v1/signals/\(id)", as: owner).text
       #expect(signal.contains(#""broker_ticket":"42""#))
       try await registry.revoke(device, of: owner)
@@ -245,7 +245,7 @@ extension DeviceRegistry {
       ]
       let result = try await Program.run([], environment, executable: script)
       #expect(result.status == 0, "\(result.errors)")
-      #expect(result.output.contains(id) && result.output.contains(#"{"acked":["\#(id)"],"unknown":[]}"#))
+      #expect(result.output.contains(id) && result.output.contains(#"{"acked":["\#(id)"],"unknown":[],"#))
       #expect(try await registry.polledIDs(device) == [])
     }
   }
