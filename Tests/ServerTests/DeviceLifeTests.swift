@@ -108,6 +108,9 @@ extension DeviceRegistry {
         #"{"DEVICE_NAME":"EA"}"#, "[]", "{", "",
       ]
 
+    /// A change may leave the name out, but then it must have something else: other words.
+    static let bodiesWithoutName = ["{}", #"{"device_name":null}"#]
+
     @Test(arguments: DatabaseKind.allCases, bodiesWithoutValidName)
     func `A name that is refused at registration is refused in the same words, and the old one stays`(
       _ kind: DatabaseKind, _ body: String
@@ -125,7 +128,7 @@ extension DeviceRegistry {
         #expect(problem.removeValue(forKey: "request_id") is String)
         problems.append(problem as NSDictionary)
       }
-      #expect(problems[0] == problems[1])
+      #expect(problems[0] == problems[1] || Self.bodiesWithoutName.contains(body))
       let devices = try await registry.ask("GET", "/api/v1/devices", as: owner).array()
       #expect(devices.map { $0["device_name"] as? String } == ["old"])
     }
