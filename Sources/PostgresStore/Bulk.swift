@@ -249,7 +249,7 @@ extension PostgresStore {
       for (id, count) in cancelled { counts[id, default: 0] += count }
       if cancelled.reduce(0, { $0 + $1.1 }) < step { break }
     }
-    let devices = counts.keys.sorted { ($0.high, $0.low) < ($1.high, $1.low) }
+    let devices = counts.keys.sorted()
     guard !devices.isEmpty else { return [] }
     try await transaction.run(
       recordCancellations,

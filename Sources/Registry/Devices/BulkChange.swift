@@ -210,24 +210,25 @@ extension BulkChange {
     case .setExpiry(let time): .success(device.expiring(at: time, by: change))
     case .setTradingMode(let mode, _): .success(device.trading(mode, by: change))
     case .setLabels(let labels): labelled(device, labels)
-    case .addToGroup(let name): grouped(device, device.groups + (device.groups.contains(name) ? [] : [name]))
-    case .removeFromGroup(let name): grouped(device, device.groups.filter { $0 != name })
+    case .addToGroup(let name): grouped(device, device.groups.changed(name, isMember: true))
+    case .removeFromGroup(let name): grouped(device, device.groups.changed(name, isMember: false))
     case .rename: .success(nil)
     }
   }
 
   private func labelled(_ device: Device, _ patch: [String: String?]) -> Result<ChangedDevice?, Refused> {
-    var values = device.labels.values
-    for (key, value) in patch { values[key] = value }
-    guard values.count <= Labels.maximumCount else { return .failure(Refused(refusal: .tooManyLabels)) }
-    return .success(device.labelled(Labels(values), by: change))
+    do throws(RegistryError) {
+      return .success(device.labelled(try LabelPatch(patch).applied(to: device.labels), by: change))
+    } catch {
+      return .failure(Refused(refusal: .tooManyLabels))
+    }
   }
 
   private func grouped(_ device: Device, _ groups: [GroupName]) -> Result<ChangedDevice?, Refused> {
     guard groups.count <= GroupName.maximumPerDevice || groups.count <= device.groups.count else {
       return .failure(Refused(refusal: .tooManyGroups))
     }
-    return .success(device.grouped(groups.sorted(), by: change))
+    return .success(device.grouped(groups, by: change))
   }
 
   /// A device gets its name unless another one keeps or gets it. One that keeps its name may keep another from getting it,
@@ -341,24 +342,14 @@ extension EventChanges {
     self = [:]
     let (oldStatus, newStatus) = (old.state.status(at: time), new.state.status(at: time))
     if oldStatus != newStatus { add("status", from: .text(oldStatus.rawValue), to: .text(newStatus.rawValue)) }
-    add("suspended_until", from: old.state.suspension?.until, to: new.state.suspension?.until)
-    add("expires_at", from: old.state.expiresAt, to: new.state.expiresAt)
+    add(differencesOf: [
+      ("suspended_until", .time(old.state.suspension?.until), .time(new.state.suspension?.until))
+    ])
     if old.tradingMode.version != new.tradingMode.version {
       add("trading_mode", from: .text(old.tradingMode.mode.rawValue), to: .text(new.tradingMode.mode.rawValue))
       add(
         "version", from: .number(Int(old.tradingMode.version)), to: .number(Int(new.tradingMode.version)))
     }
-    if old.deviceName != new.deviceName {
-      add("device_name", from: .text(old.deviceName.text), to: .text(new.deviceName.text))
-    }
-    if old.labels != new.labels { add("labels", from: .labels(old.labels), to: .labels(new.labels)) }
-    if old.groups != new.groups {
-      add("groups", from: .list(old.groups.map(\.text)), to: .list(new.groups.map(\.text)))
-    }
-  }
-
-  private mutating func add(_ name: String, from old: Timestamp?, to new: Timestamp?) {
-    guard old != new else { return }
-    add(name, from: old.map { .text($0.description) } ?? .null, to: new.map { .text($0.description) } ?? .null)
+    addSettings(from: old, to: new)
   }
 }

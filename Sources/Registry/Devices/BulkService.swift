@@ -50,7 +50,7 @@ public struct BulkService: Sendable {
   private func selected(by bulk: BulkChange) async throws(RegistryError) -> [DeviceID] {
     var ids: [DeviceID] = []
     if case .devices(let listed) = bulk.selector {
-      ids = listed.sorted { ($0.high, $0.low) < ($1.high, $1.low) }
+      ids = listed.sorted()
     } else {
       // The client's devices bound the number of pages.
       while true {

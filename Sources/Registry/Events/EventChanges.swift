@@ -8,17 +8,17 @@ public struct EventChanges: ExpressibleByDictionaryLiteral, Sendable {
     for (name, change) in elements { add(name, from: change.old, to: change.new) }
   }
 
-  /// The members whose old and new values differ, where both are known.
-  public init(differencesOf elements: [(name: String, old: EventValue, new: EventValue)]) {
-    for element in elements where element.old != element.new {
-      add(element.name, from: element.old, to: element.new)
-    }
-  }
-
   public var isEmpty: Bool { members.isEmpty }
 
   public mutating func add(_ name: String, from old: EventValue, to new: EventValue) {
     members.append("\(JSONString.quoted(name)): [\(old.json), \(new.json)]")
+  }
+
+  /// Adds the members whose old and new values differ.
+  mutating func add(differencesOf elements: [(name: String, old: EventValue, new: EventValue)]) {
+    for element in elements where element.old != element.new {
+      add(element.name, from: element.old, to: element.new)
+    }
   }
 
   /// The JSON object; nil if there are no changes.
@@ -55,23 +55,25 @@ extension EventValue {
 }
 
 extension EventChanges {
-  /// What an owner can change of a device.
+  /// What an owner sets of a device.
   public init(of old: Device, to new: Device) {
-    self.init(differencesOf: [
-      ("device_name", .text(old.deviceName.text), .text(new.deviceName.text)),
-      ("labels", .labels(old.labels), .labels(new.labels)),
-      ("groups", .groups(old.groups), .groups(new.groups)),
-      ("expires_at", .time(old.state.expiresAt), .time(new.state.expiresAt)),
-    ])
+    self = [:]
+    addSettings(from: old, to: new)
   }
 
-  /// The values that a device is registered with.
+  /// What a device is registered with.
   public init(registering device: Device) {
-    self.init(differencesOf: [
-      ("device_name", .null, .text(device.deviceName.text)),
-      ("labels", .labels([:]), .labels(device.labels)),
-      ("groups", .groups([]), .groups(device.groups)),
-      ("expires_at", .null, .time(device.state.expiresAt)),
+    self = [:]
+    addSettings(from: nil, to: device)
+  }
+
+  /// - Parameter old: nil for a new device.
+  mutating func addSettings(from old: Device?, to new: Device) {
+    add(differencesOf: [
+      ("device_name", .text(orNull: old?.deviceName.text), .text(new.deviceName.text)),
+      ("labels", .labels(old?.labels ?? [:]), .labels(new.labels)),
+      ("groups", .groups(old?.groups ?? []), .groups(new.groups)),
+      ("expires_at", .time(old?.state.expiresAt), .time(new.state.expiresAt)),
     ])
   }
 }

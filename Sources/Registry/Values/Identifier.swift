@@ -40,6 +40,13 @@ public struct Identifier<Entity>: Hashable, Sendable {
   }
 }
 
+/// By bytes, as the stores sort ids.
+extension Identifier: Comparable {
+  @inlinable public static func < (left: Identifier, right: Identifier) -> Bool {
+    (left.high, left.low) < (right.high, right.low)
+  }
+}
+
 extension Identifier: CustomStringConvertible {
   /// The number of bytes that `write(to:)` writes.
   @inlinable public static var textLength: Int { UUIDText.length }
