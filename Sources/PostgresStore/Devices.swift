@@ -61,7 +61,7 @@ extension PostgresStore {
 
   private static func values(of state: DeviceState) -> [PostgresValue] {
     [
-      .bool(!state.isRevoked), .bool(state.isRevoked), .timestamp(orNull: state.suspension?.since),
+      .bool(state.isEnabled), .bool(state.isRevoked), .timestamp(orNull: state.suspension?.since),
       .timestamp(orNull: state.suspension?.until), .timestamp(orNull: state.expiresAt),
       .text(orNull: state.reason),
     ]

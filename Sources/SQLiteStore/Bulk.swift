@@ -1,3 +1,4 @@
+internal import Encoding
 internal import EventLoop
 public import Registry
 
@@ -14,24 +15,30 @@ extension SQLiteStore {
     "SELECT \(deviceColumns) FROM devices WHERE id IN (SELECT value FROM json_each(?1))",
     row: deviceColumns.read)
 
-  /// The ids as a JSON array.
+  /// The ids as a JSON array. They have no characters that JSON escapes.
   fileprivate static func json(_ ids: [DeviceID]) -> SQLiteValue {
     .text("[\(ids.map { "\"\($0)\"" }.joined(separator: ","))]")
+  }
+
+  /// The names as a JSON array.
+  fileprivate static func json(_ names: [DeviceName]) -> SQLiteValue {
+    .text("[\(names.map { JSONString.quoted($0.text) }.joined(separator: ","))]")
   }
 
   public func devices(
     named names: [DeviceName], of client: ClientID
   ) async throws(RegistryError) -> [DeviceName: DeviceID] {
-    var holders: [DeviceName: DeviceID] = [:]
-    for name in names {
-      holders[name] = try await firstRow(of: Self.selectHolder, .text(client.text), .text(name.text))
-    }
-    return holders
+    Dictionary(
+      uniqueKeysWithValues: try await rows(
+        of: Self.selectHolders, .text(client.text), Self.json(names)))
   }
 
-  fileprivate static let selectHolder = SQLiteStatement(
-    "SELECT id FROM devices WHERE client_id = ?1 AND device_name = ?2 AND NOT revoked"
-  ) { $0.id() as DeviceID }
+  static let selectHolders = SQLiteStatement(
+    """
+    SELECT device_name, id FROM devices INDEXED BY devices_name_unique
+    WHERE client_id = ?1 AND device_name IN (SELECT value FROM json_each(?2)) AND NOT revoked
+    """
+  ) { (DeviceName(stored: $0.text()), $0.id() as DeviceID) }
 
   public func hasGroup(_ name: GroupName, of client: ClientID) async throws(RegistryError) -> Bool {
     try await firstRow(of: SQLiteConnection.selectGroup, .text(client.text), .text(name.text)) != nil
@@ -51,33 +58,23 @@ extension SQLiteStore {
   fileprivate static let beginBulk = SQLiteStatement("INSERT INTO bulk_changes DEFAULT VALUES")
   fileprivate static let endBulk = SQLiteStatement("DELETE FROM bulk_changes")
 
-  fileprivate static let changeState = SQLiteStatement(
-    """
-    UPDATE devices SET is_active = ?3, revoked = ?4, suspended_at = ?5, suspended_until = ?6, expires_at = ?7,
-      status_reason = ?8, expiry_recorded = expiry_recorded AND expires_at IS ?7, updated_at = ?2
-    WHERE id = ?1
-    """)
-
   /// Of many devices, in half the time of a statement for each: a halt should not hold up other writes for long.
   fileprivate static let changeModes = SQLiteStatement(
     """
-    UPDATE devices SET trading_mode = ?3, mode_version = mode_version + 1, mode_reason = ?4, mode_since = ?2,
-      updated_at = ?2
-    WHERE id IN (SELECT value FROM json_each(?1))
+    UPDATE devices SET trading_mode = ?4, mode_version = mode_version + 1, mode_reason = ?5, mode_since = ?3,
+      updated_at = ?3
+    WHERE id IN (SELECT value FROM json_each(?1)) AND client_id = ?2
     """)
 
   fileprivate static let changeLabels = SQLiteStatement(
-    "UPDATE devices SET labels = ?3, updated_at = ?2 WHERE id = ?1")
-
-  fileprivate static let changeGroups = SQLiteStatement(
-    "UPDATE devices SET groups = ?3, updated_at = ?2 WHERE id = ?1")
+    "UPDATE devices SET labels = ?4, updated_at = ?3 WHERE id = ?1 AND client_id = ?2")
 
   /// Gives a device a name that no other has, so that devices can exchange theirs.
   fileprivate static let freeName = SQLiteStatement(
-    "UPDATE devices SET device_name = lower(hex(randomblob(16))) WHERE id = ?1")
+    "UPDATE devices SET device_name = lower(hex(randomblob(16))) WHERE id = ?1 AND client_id = ?2")
 
   fileprivate static let changeName = SQLiteStatement(
-    "UPDATE devices SET device_name = ?3, updated_at = ?2 WHERE id = ?1")
+    "UPDATE devices SET device_name = ?4, updated_at = ?3 WHERE id = ?1 AND client_id = ?2")
 
   static let cancelDeliveries = SQLiteStatement(
     """
@@ -114,19 +111,19 @@ extension SQLiteConnection {
   private func holders(
     of names: [DeviceName], _ client: ClientID
   ) throws(RegistryError) -> [DeviceName: DeviceID] {
-    var holders: [DeviceName: DeviceID] = [:]
-    for name in names {
-      holders[name] = try firstRow(of: SQLiteStore.selectHolder, .text(client.text), .text(name.text))
-    }
-    return holders
+    guard !names.isEmpty else { return [:] }
+    return Dictionary(
+      uniqueKeysWithValues: try rows(
+        of: SQLiteStore.selectHolders, [.text(client.text), SQLiteStore.json(names)]))
   }
 
   private func write(_ changed: [ChangedDevice], _ bulk: BulkChange) throws(RegistryError) {
-    if bulk.part == .name { for device in changed { try run(SQLiteStore.freeName, .id(device.new.id)) } }
+    let owner = SQLiteValue.text(bulk.owner.text)
+    if bulk.part == .name { for device in changed { try run(SQLiteStore.freeName, .id(device.new.id), owner) } }
     if bulk.part == .mode { try changeModes(changed, bulk) }
     for device in changed {
       if let (statement, values) = Self.update(bulk.part, device.new) {
-        try run(statement, [.id(device.new.id), .time(bulk.change.time)] + values)
+        try run(statement, [.id(device.new.id), owner, .time(bulk.change.time)] + values)
       }
       try record(bulk.kind, of: bulk.owner, device: device.new.id, by: bulk.change, changes: device.changes)
     }
@@ -150,27 +147,19 @@ extension SQLiteConnection {
     _ part: BulkChange.Part, _ device: Device
   ) -> (SQLiteStatement<Void>, [SQLiteValue])? {
     switch part {
-    case .state:
-      let state = device.state
-      return (
-        SQLiteStore.changeState,
-        [
-          .bool(state.isEnabled), .bool(state.isRevoked), .time(state.suspension?.since),
-          .time(state.suspension?.until), .time(state.expiresAt), .text(state.reason),
-        ]
-      )
-    case .mode: return nil
-    case .labels: return (SQLiteStore.changeLabels, [.text(device.labels.json)])
-    case .groups: return (SQLiteStore.changeGroups, [.text(device.groups.stored)])
-    case .name: return (SQLiteStore.changeName, [.text(device.deviceName.text)])
+    case .state: (SQLiteStore.updateState, SQLiteStore.values(of: device.state))
+    case .mode: nil
+    case .labels: (SQLiteStore.changeLabels, [.text(device.labels.json)])
+    case .groups: (SQLiteStore.changeGroups, [.text(device.groups.stored)])
+    case .name: (SQLiteStore.changeName, [.text(device.deviceName.text)])
     }
   }
 
   private func changeModes(_ changed: [ChangedDevice], _ bulk: BulkChange) throws(RegistryError) {
     guard let mode = changed.first?.new.tradingMode else { return }
     let number = try run(
-      SQLiteStore.changeModes, SQLiteStore.json(changed.map(\.new.id)), .time(bulk.change.time),
-      .text(mode.mode.rawValue), .text(mode.reason))
+      SQLiteStore.changeModes, SQLiteStore.json(changed.map(\.new.id)), .text(bulk.owner.text),
+      .time(bulk.change.time), .text(mode.mode.rawValue), .text(mode.reason))
     guard number == changed.count else { throw .fault(cause: "\(number) of \(changed.count) devices changed") }
   }
 

@@ -34,10 +34,9 @@ extension SQLiteStore {
         guard let device = try writer.firstRow(of: Self.selectUnrevoked, .id(id), .text(owner.text)),
           let changed = apply(device)
         else { return nil }
-        let state = changed.new.state
         try writer.run(
-          Self.updateState, .id(id), .text(owner.text), .time(change.time), .bool(state.isRevoked),
-          .time(state.suspension?.since), .time(state.suspension?.until), .text(state.reason))
+          Self.updateState,
+          [.id(id), .text(owner.text), .time(change.time)] + Self.values(of: changed.new.state))
         try writer.record(kind, of: owner, device: id, by: change, changes: changed.changes)
         return changed.new
       }
@@ -48,10 +47,11 @@ extension SQLiteStore {
     "SELECT \(deviceColumns) FROM devices WHERE id = ?1 AND client_id = ?2 AND NOT revoked",
     row: deviceColumns.read)
 
+  /// From ?4 are the values of a state.
   static let updateState = SQLiteStatement(
     """
-    UPDATE devices SET updated_at = ?3, revoked = ?4, is_active = NOT ?4, suspended_at = ?5, suspended_until = ?6,
-      status_reason = ?7
+    UPDATE devices SET updated_at = ?3, is_active = ?4, revoked = ?5, suspended_at = ?6, suspended_until = ?7,
+      expires_at = ?8, expiry_recorded = expiry_recorded AND expires_at IS ?8, status_reason = ?9
     WHERE id = ?1 AND client_id = ?2 AND NOT revoked
     """)
 

@@ -17,10 +17,11 @@ extension SQLiteStore {
         guard !isSame else { return old }
         // This statement can violate only the unique index on names.
         let device = try writer.firstRow(
-          of: Self.updateDevice, .id(id), .text(deviceName.text), .text(labels.json), .time(expiresAt),
-          .time(change.time), uniqueViolation: { _ in .deviceNameTaken })
+          of: Self.updateDevice, .id(id), .text(owner.text), .time(change.time), .text(deviceName.text),
+          .text(labels.json), .time(expiresAt), uniqueViolation: { _ in .deviceNameTaken })
         guard let device else { throw .fault(cause: "device \(id): no row") }
-        try writer.recordUpdate(from: old, to: device, by: change)
+        try writer.record(
+          .deviceUpdated, of: owner, device: id, by: change, changes: EventChanges(of: old, to: device))
         return device
       }
     }
@@ -32,18 +33,9 @@ extension SQLiteStore {
 
   static let updateDevice = SQLiteStatement(
     """
-    UPDATE devices SET device_name = ?2, labels = ?3,
-      expiry_recorded = expiry_recorded AND expires_at IS ?4, expires_at = ?4, updated_at = ?5
-    WHERE id = ?1
+    UPDATE devices SET device_name = ?4, labels = ?5,
+      expiry_recorded = expiry_recorded AND expires_at IS ?6, expires_at = ?6, updated_at = ?3
+    WHERE id = ?1 AND client_id = ?2
     RETURNING \(deviceColumns)
     """, row: deviceColumns.read)
-}
-
-extension SQLiteConnection {
-  /// Records what differs, if anything does.
-  func recordUpdate(from old: Device, to new: Device, by change: Change) throws(RegistryError) {
-    let changes = EventChanges(of: old, to: new)
-    guard !changes.isEmpty else { return }
-    try record(.deviceUpdated, of: new.clientID, device: new.id, by: change, changes: changes)
-  }
 }

@@ -48,9 +48,10 @@ extension SQLiteStore {
       suspendedUntil: $0.optionalTime(), expiresAt: $0.optionalTime(), reason: $0.optionalText())
   }
 
-  private static func values(of state: DeviceState) -> [SQLiteValue] {
+  /// The values of `stateColumns`.
+  static func values(of state: DeviceState) -> [SQLiteValue] {
     [
-      .bool(!state.isRevoked), .bool(state.isRevoked), .time(state.suspension?.since),
+      .bool(state.isEnabled), .bool(state.isRevoked), .time(state.suspension?.since),
       .time(state.suspension?.until), .time(state.expiresAt), .text(state.reason),
     ]
   }

@@ -153,18 +153,18 @@ extension SQLiteStore {
         guard groups.count <= GroupName.maximumPerDevice else {
           throw .tooManyGroupsOfDevice(limit: GroupName.maximumPerDevice)
         }
-        let device = try writer.firstRow(
-          of: Self.setGroups, .id(id), .text(groups.stored), .time(change.time))
-        guard let device else { throw .fault(cause: "device \(id): no row") }
-        try writer.recordUpdate(from: old, to: device, by: change)
+        try writer.run(
+          Self.changeGroups, .id(id), .text(owner.text), .time(change.time), .text(groups.stored))
+        try writer.record(
+          .deviceUpdated, of: owner, device: id, by: change,
+          changes: ["groups": (.groups(old.groups), .groups(groups))])
         return .changed
       }
     }
   }
 
-  static let setGroups = SQLiteStatement(
-    "UPDATE devices SET groups = ?2, updated_at = ?3 WHERE id = ?1 RETURNING \(deviceColumns)",
-    row: deviceColumns.read)
+  static let changeGroups = SQLiteStatement(
+    "UPDATE devices SET groups = ?4, updated_at = ?3 WHERE id = ?1 AND client_id = ?2")
 }
 
 extension SQLiteConnection {

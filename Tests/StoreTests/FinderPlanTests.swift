@@ -116,6 +116,7 @@ import Testing
       "ix_device_labels_key (client_id=? AND key=? AND (created_at,device_id)>(?,?))"
     ),
     (SQLiteStore.countByStatus.sql, "ix_devices_client_created (client_id=? AND (created_at,id)>(?,?))"),
+    (SQLiteStore.selectHolders.sql, "devices_name_unique (client_id=? AND device_name=?)"),
     (SQLiteStore.selectGroups.sql, "ix_device_groups_members (client_id=? AND group_name=?)"),
     (SQLiteStore.leaveGroup.sql, "ix_device_groups_members (client_id=? AND group_name=?)"),
   ])
