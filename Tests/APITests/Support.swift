@@ -11,6 +11,7 @@ final class APIUnderTest: Sendable {
   private let observed = Mutex<[AnsweredRequest]>([])
   private let error: RegistryError
   private let token: Result<OwnerToken, OwnerTokenError>
+  private static let checker = Result { try OpenAPIChecker(document: API.openAPIDocument(publicURL: nil)) }
 
   /// - Parameters:
   ///   - error: what every operation of the store throws.
@@ -36,8 +37,7 @@ final class APIUnderTest: Sendable {
       id: "test-1", method: method, target: target, fields: header, body: body,
       client: IPAddress("192.0.2.1")!)
     let answer = Self.wire(await api().respond(to: request))
-    let checker = try OpenAPIChecker(document: API.openAPIDocument(publicURL: nil))
-    for violation in checker.violations(of: answer, to: method, target) { Issue.record("\(violation)") }
+    for violation in try Self.checker.get().violations(of: answer, to: method, target) { Issue.record("\(violation)") }
     return answer
   }
 

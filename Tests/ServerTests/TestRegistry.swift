@@ -15,6 +15,7 @@ final class TestRegistry: Sendable {
   let clock: TestClock
   private let server: RunningServer
   private let checker: OpenAPIChecker
+  private static let checker = Result { try OpenAPIChecker(document: API.openAPIDocument(publicURL: nil)) }
 
   static let secret = "the tests' own key, of 32 bytes or more"
 
@@ -23,7 +24,7 @@ final class TestRegistry: Sendable {
     self.clock = clock
     self.server = server
     client = HTTPClient(port: server.address.port)
-    checker = try OpenAPIChecker(document: API.openAPIDocument(publicURL: nil))
+    checker = try Self.checker.get()
   }
 
   /// Lends a service, and stops it.

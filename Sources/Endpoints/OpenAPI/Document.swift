@@ -53,10 +53,22 @@ public struct OpenAPIDocument {
   private let operations: [Operation]
   private let server: String
   private let application: Description
+  /// Every kind that an operation may answer with, by status and then in the order of the operations.
+  public let problemKinds: [ProblemKind]
+  private let common: Set<ProblemKind>
+  private let problemSchema: Schema
+  private let oauthSchema: Schema
 
   /// - Parameter server: the origin that clients use, or a path on the one that served the document.
   public init(of operations: [Operation], server: String, _ application: Description) {
     (self.operations, self.server, self.application) = (operations, server, application)
+    common = Set(application.common)
+    let all = application.everywhere + application.common + operations.flatMap(\.problems)
+    problemKinds = all.withoutDuplicates.sorted { $0.status < $1.status }
+    // Kinds with different status may share the end of their type.
+    let slugs = problemKinds.filter { !$0.isOAuth }.map(\.slug).withoutDuplicates
+    problemSchema = .problem(types: slugs.map { application.problemTypeBase + $0 }, application.problemMembers)
+    oauthSchema = .oauthError(codes: Set(problemKinds.map(\.oauthError)).sorted())
   }
 
   /// The document in JSON, with a final line break.
@@ -65,19 +77,6 @@ public struct OpenAPIDocument {
     json.write(to: &writer)
     writer.buffer.append(UInt8(ascii: "\n"))
     return writer.buffer.withBytes { Array($0) }
-  }
-
-  /// Every kind that an operation may answer with, by status and then in the order of the operations.
-  public var problemKinds: [ProblemKind] {
-    let all = application.everywhere + application.common + operations.flatMap(\.problems)
-    let unique = all.reduce(into: [ProblemKind]()) { if !$0.contains($1) { $0.append($1) } }
-    return unique.sorted { $0.status < $1.status }
-  }
-
-  /// The ends of the problems' types. Kinds with different status may share one.
-  private var slugs: [String] {
-    problemKinds.filter { !$0.isOAuth }.map(\.slug)
-      .reduce(into: []) { if !$0.contains($1) { $0.append($1) } }
   }
 
   private var json: JSONValue {
@@ -144,7 +143,7 @@ public struct OpenAPIDocument {
       .sorted { $0.key < $1.key }
     return operation.success.json(with: access.successHeaders)
       + problems.map { status, kinds in
-        kinds.allSatisfy(application.common.contains) && access.problemHeaders.isEmpty && !access.isOAuth
+        kinds.allSatisfy(common.contains) && access.problemHeaders.isEmpty && !access.isOAuth
           ? (String(status), ["$ref": .string("#/components/responses/\(Self.name(of: status))")])
           : (String(status), response(to: kinds, with: access.problemHeaders, inOAuthForm: access.isOAuth))
       }
@@ -190,8 +189,10 @@ public struct OpenAPIDocument {
     }
     return schemas.map { ($0.name, $0.definition) }
   }
+}
 
-  private var problemSchema: Schema {
+extension Schema {
+  fileprivate static func problem(types: [String], _ members: [(name: String, schema: JSONValue)]) -> Schema {
     Schema(
       name: "Problem",
       definition: [
@@ -200,23 +201,17 @@ public struct OpenAPIDocument {
         "required": ["type", "title", "status", "detail", "request_id"],
         "properties": .object(
           [
-            (
-              "type",
-              [
-                "type": "string", "format": "uri",
-                "enum": .array(slugs.map { .string(application.problemTypeBase + $0) }),
-              ]
-            ),
+            ("type", ["type": "string", "format": "uri", "enum": .array(types.map { .string($0) })]),
             ("title", ["type": "string"]),
             ("status", ["type": "integer", "minimum": 400, "maximum": 599]),
             ("detail", ["type": "string", "description": "What was wrong here, and what to do about it."]),
             ("request_id", ["type": "string", "minLength": 1, "maxLength": 128]),
             ("errors", ["type": "array", "minItems": 1, "items": Problem.FieldError.schema]),
-          ] + application.problemMembers),
+          ] + members),
       ])
   }
 
-  private var oauthSchema: Schema {
+  fileprivate static func oauthError(codes: [String]) -> Schema {
     Schema(
       name: "OAuthError",
       definition: [
@@ -224,13 +219,18 @@ public struct OpenAPIDocument {
         "description": "An error in the form of OAuth 2.0 (RFC 6749, section 5.2).",
         "required": ["error"],
         "properties": [
-          "error": [
-            "type": "string",
-            "enum": .array(Set(problemKinds.map(\.oauthError)).sorted().map { .string($0) }),
-          ],
+          "error": ["type": "string", "enum": .array(codes.map { .string($0) })],
           "error_description": ["type": "string"],
         ],
       ])
+  }
+}
+
+extension Sequence where Element: Hashable {
+  /// Each element once, in the order of first use.
+  fileprivate var withoutDuplicates: [Element] {
+    var found: Set<Element> = []
+    return filter { found.insert($0).inserted }
   }
 }
 
