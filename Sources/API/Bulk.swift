@@ -49,7 +49,7 @@ struct BulkInput: JSONInput {
       .optional("labels", labels, "With `set_labels`: is merged; null removes a label (RFC 7396)."),
       .optional("group", Rule.groupName, "With `add_to_group`, `remove_from_group`: an existing group."),
       .removable(
-        "expires_at", .time, "With `set_expiry`: from when on the devices do not get in; null for never."),
+        "expires_at", .time, "With `set_expiry`: from when on the devices are refused; null for never."),
       .optional("trading_mode", Rule<TradingMode.Mode>.choice, "With `set_trading_mode`."),
       .optional(
         "cancel_signals", .flag,

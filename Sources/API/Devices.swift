@@ -117,7 +117,7 @@ struct NewDevice: JSONInput {
       .optional("labels", DeviceRules.labels),
       .optional("groups", DeviceRules.groups, "Groups of the client, which exist; each once."),
       .optional(
-        "expires_at", Rule.time, "From when on the device does not get in; a time in the future.")
+        "expires_at", Rule.time, "From when on the device is refused; a time in the future.")
     ) { NewDevice(deviceName: $0, labels: $1 ?? [:], groups: $2 ?? [], expiresAt: $3) })
 }
 
@@ -134,7 +134,7 @@ struct DeviceChange: JSONInput {
         "Merged with the device's labels (RFC 7396): null removes one; null for the whole removes all."),
       .removable(
         "expires_at", Rule.time,
-        "From when on the device does not get in; null for a device that does not expire.")
+        "From when on the device is refused; null for a device that does not expire.")
     ) { (deviceName, labels, expiresAt) throws(Problem) in
       guard deviceName != nil || labels != nil || expiresAt != nil else {
         throw .wrong("must have device_name, labels or expires_at")
@@ -225,7 +225,7 @@ struct DeviceFacts: JSONObject {
     members.add("suspended_until", ["description": "When the suspension ends."]) {
       $0.device.state.suspendedUntil(at: $0.time)
     }
-    members.add("expires_at", ["description": "From when on the device does not get in."]) {
+    members.add("expires_at", ["description": "From when on the device is refused."]) {
       $0.device.state.expiresAt
     }
     members.add("labels") { $0.device.labels }

@@ -17,8 +17,9 @@ extension PostgresStore {
     try await rows(of: Self.selectDevicesByID, .uuids(ids))
   }
 
-  static let selectDevicesByID = PostgresStatement(
-    .read, "SELECT \(deviceColumns) FROM devices WHERE id = ANY ($1::uuid[])", row: deviceColumns.read)
+  private static let devicesByID = "SELECT \(deviceColumns) FROM devices WHERE id = ANY ($1::uuid[])"
+
+  static let selectDevicesByID = PostgresStatement(.read, devicesByID, row: deviceColumns.read)
 
   public func devices(
     named names: [DeviceName], of client: ClientID
@@ -125,9 +126,7 @@ extension PostgresStore {
     ORDER BY id FOR NO KEY UPDATE
     """, row: deviceColumns.read)
 
-  static let selectForeign = PostgresStatement(
-    .inTransaction, "SELECT \(deviceColumns) FROM devices WHERE id = ANY ($1::uuid[])",
-    row: deviceColumns.read)
+  static let selectForeign = PostgresStatement(.inTransaction, devicesByID, row: deviceColumns.read)
 
   static let lockClient = PostgresStatement(
     .inTransaction, "SELECT true FROM clients WHERE id = $1::text FOR NO KEY UPDATE"
@@ -155,13 +154,10 @@ extension PostgresStore {
     case .state:
       number = try await transaction.run(
         changeStates,
-        values + [
-          column(of: .bool) { .bool($0.state.isEnabled) }, column(of: .bool) { .bool($0.isRevoked) },
-          column(of: .timestamp) { .timestamp(orNull: $0.state.suspension?.since) },
-          column(of: .timestamp) { .timestamp(orNull: $0.state.suspension?.until) },
-          column(of: .timestamp) { .timestamp(orNull: $0.state.expiresAt) },
-          column(of: .text) { .text(orNull: $0.state.reason) },
-        ])
+        values
+          + PostgresValue.columns(
+            of: [.bool, .bool, .timestamp, .timestamp, .timestamp, .text],
+            changed.map { Self.values(of: $0.new.state) }))
     case .mode:
       number = try await transaction.run(
         changeModes,
@@ -203,7 +199,7 @@ extension PostgresStore {
     .inTransaction,
     changing(
       "$10::bool[], $11::bool[], $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::text[]",
-      as: "is_active, revoked, suspended_at, suspended_until, expires_at, status_reason",
+      as: "\(stateColumns)",
       set: """
         is_active = given.is_active, revoked = given.revoked, suspended_at = given.suspended_at,
         suspended_until = given.suspended_until, expires_at = given.expires_at, status_reason = given.status_reason,

@@ -109,9 +109,7 @@ final class PostgresDeviceChanges: @unchecked Sendable {
     _ changes: [Pending], with statement: PostgresStatement<Device>, of party: Int? = nil,
     whenSkipped: @escaping ([Pending]) -> Void
   ) {
-    let values = types.enumerated().map { index, type in
-      PostgresValue.array(of: type, changes.map { $0.values[index] })
-    }
+    let values = PostgresValue.columns(of: types, changes.map(\.values))
     lane.submit(
       PostgresRequest(statement: statement.prepared, values: values, party: party) { answer in
         whenSkipped(self.finish(changes, answer, of: statement))

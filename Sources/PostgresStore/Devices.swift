@@ -59,7 +59,8 @@ extension PostgresStore {
       suspendedUntil: $0.optionalTime(), expiresAt: $0.optionalTime(), reason: $0.optionalText())
   }
 
-  private static func values(of state: DeviceState) -> [PostgresValue] {
+  /// The values of `stateColumns`.
+  static func values(of state: DeviceState) -> [PostgresValue] {
     [
       .bool(state.isEnabled), .bool(state.isRevoked), .timestamp(orNull: state.suspension?.since),
       .timestamp(orNull: state.suspension?.until), .timestamp(orNull: state.expiresAt),

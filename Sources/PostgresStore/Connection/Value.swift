@@ -32,6 +32,10 @@ enum PostgresValue {
   static func bytes(orNull bytes: [UInt8]?) -> PostgresValue { bytes.map { .bytes($0) } ?? .null }
   static func int8(orNull value: Int64?) -> PostgresValue { value.map { .int8($0) } ?? .null }
   static func timestamp(orNull time: Timestamp?) -> PostgresValue { time.map { .timestamp($0) } ?? .null }
+  /// An array for each column of rows, for a statement that reads them with unnest.
+  static func columns(of types: [ElementType], _ rows: [[PostgresValue]]) -> [PostgresValue] {
+    types.enumerated().map { column, type in .array(of: type, rows.map { $0[column] }) }
+  }
   static func uuids(_ ids: [Identifier<some Any>]) -> PostgresValue {
     .array(of: .uuid, ids.map { .uuid($0) })
   }

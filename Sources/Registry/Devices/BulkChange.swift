@@ -12,7 +12,7 @@ public struct BulkChange: Sendable {
     case setLabels([String: String?])
     case addToGroup(GroupName)
     case removeFromGroup(GroupName)
-    /// From when on the devices do not get in; nil for never.
+    /// From when on the devices are refused; nil for never.
     case setExpiry(Timestamp?)
     /// Also cancels the signals that wait for the devices, if asked.
     case setTradingMode(TradingMode.Mode, cancelsSignals: Bool)
