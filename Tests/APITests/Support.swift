@@ -37,7 +37,9 @@ final class APIUnderTest: Sendable {
       id: "test-1", method: method, target: target, fields: header, body: body,
       client: IPAddress("192.0.2.1")!)
     let answer = Self.wire(await api().respond(to: request))
-    for violation in try Self.checker.get().violations(of: answer, to: method, target) { Issue.record("\(violation)") }
+    for violation in try Self.checker.get().violations(of: answer, to: method, target) {
+      Issue.record("\(violation)")
+    }
     return answer
   }
 
