@@ -44,7 +44,7 @@ not by hand.
 .SH DEVICE\-REGISTRY\-OWNER
 Is started by
 .B device\-registry
-for the commands of an owner (devices, enrolments, signals, events, webhooks), not by hand.
+for the commands of an owner (devices, groups, enrolments, signals, events, webhooks), not by hand.
 .SH FILES
 .TP
 .I /etc/device\-registry/device\-registry.env

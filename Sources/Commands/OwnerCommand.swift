@@ -1,6 +1,7 @@
 /// The commands that call a registry as an owner: those of the program `device-registry-owner`.
 public enum OwnerCommand: String, CaseIterable, Sendable {
   case devicesList = "devices list"
+  case devicesSummary = "devices summary"
   case devicesShow = "devices show"
   case devicesRegister = "devices register"
   case devicesRename = "devices rename"
@@ -12,6 +13,12 @@ public enum OwnerCommand: String, CaseIterable, Sendable {
   case devicesMode = "devices mode"
   case devicesRotate = "devices rotate"
   case devicesRevoke = "devices revoke"
+  case groupsList = "groups list"
+  case groupsShow = "groups show"
+  case groupsCreate = "groups create"
+  case groupsDelete = "groups delete"
+  case groupsAdd = "groups add"
+  case groupsRemove = "groups remove"
   case enrolmentsCreate = "enrolments create"
   case enrolmentsList = "enrolments list"
   case enrolmentsDelete = "enrolments delete"
@@ -80,16 +87,29 @@ public enum OwnerCommand: String, CaseIterable, Sendable {
   private var row: CommandRow {
     switch self {
     case .devicesList:
-      row("list devices, oldest first", [], [.listOutput], examples: ["", "--output csv", "--output ids"])
+      row(
+        "list devices, oldest first", details: "All conditions must hold.", [],
+        [
+          .status, .anyLabel, .inGroup, .search, .online, .offline, .seenBefore, .unconfirmed, .listOutput,
+        ], alternatives: [[.online, .offline]],
+        examples: [
+          "", "--status active,suspended --label role:primary --offline", "--seen-before 30d --output csv",
+          "--status revoked --output ids",
+        ])
+    case .devicesSummary: row("count devices by status and group", [], [.output], examples: [""])
     case .devicesShow:
       row("show a device", [.device], [.output], examples: ["EA-7", "EA-7 --output json"])
     case .devicesRegister:
       row(
         "register a device and keep its secret", details: Self.secretDetails,
         [Argument("NAME", "the name of the new device; unique among your devices that are not revoked")],
-        [.secretFile, .showSecret, .output],
+        [.secretFile, .showSecret, .newLabel, .newGroup, .expiresAt, .output],
         alternatives: [[.secretFile, .showSecret]],
-        examples: ["EA-7 --secret-file EA-7.secret"])
+        examples: [
+          "EA-7 --secret-file EA-7.secret",
+          "EA-8 --secret-file EA-8.secret --label role:backup --expires-at 30d",
+        ]
+      )
     case .devicesRename:
       row(
         "rename a device", [.device, Argument("NEW_NAME", "its new name")], [.output],
@@ -132,6 +152,21 @@ public enum OwnerCommand: String, CaseIterable, Sendable {
         "revoke devices: they are refused forever",
         details: "Asks first: a device that is revoked cannot be used again.", [.yes],
         examples: ["EA-7 --reason 'contract ended'", "--label customer:acme --yes --expect 12"])
+    case .groupsList: row("list groups", [], [.output], examples: [""])
+    case .groupsShow: row("show a group and its devices", [.group], [.output], examples: ["london"])
+    case .groupsCreate:
+      row(
+        "create a group, or change its description", [.group], [.description, .output],
+        examples: ["london --description 'terminals in LD4'"])
+    case .groupsDelete:
+      row(
+        "delete a group; its devices stay", details: "Asks first.", [.group], [.yes], examples: ["london --yes"]
+      )
+    case .groupsAdd:
+      change(
+        "put devices into a group", after: [.group], examples: ["london EA-7 EA-8", "london --label vps:ldn-2"])
+    case .groupsRemove:
+      change("take devices out of a group", after: [.group], examples: ["london EA-7", "london --all"])
     case .enrolmentsCreate:
       row(
         "create codes with which terminals get a device and its secret",
@@ -207,11 +242,12 @@ public enum OwnerCommand: String, CaseIterable, Sendable {
 
 /// What the commands are about.
 public enum OwnerSubject: String, CaseIterable, Sendable {
-  case devices, enrolments, signals, events, webhooks
+  case devices, groups, enrolments, signals, events, webhooks
 
   public var summary: String {
     switch self {
     case .devices: "find, register, change and stop a client's devices"
+    case .groups: "put a client's devices into groups"
     case .enrolments: "create codes with which terminals get a device and its secret"
     case .signals: "send signals to a client's devices, and see what became of them"
     case .events: "print a client's events as they happen"
@@ -221,8 +257,8 @@ public enum OwnerSubject: String, CaseIterable, Sendable {
 
   var details: String {
     switch self {
-    case .devices: "A device is named by its id or its name." + Self.exitStatus
-    case .enrolments, .signals, .events: Self.exitStatus
+    case .devices: "A device is named by its id or its name. docs/fleet.md has recipes." + Self.exitStatus
+    case .groups, .enrolments, .signals, .events: Self.exitStatus
     case .webhooks:
       "Webhooks are URLs to which the registry posts events. docs/webhooks.md describes how to receive them, and "
         + "device-registry webhook listen is a receiver to try them." + Self.exitStatus
@@ -283,11 +319,27 @@ extension Option {
   public static let expect = Option(
     "--expect", "NUMBER", "change nothing unless this many devices are meant", value: .number(0...10_000_000))
 
+  public static let status = Option(
+    "--status", "LIST", "the status", value: .someOf(["active", "suspended", "expired", "revoked"]))
+  public static let anyLabel = Option(
+    "--label", "KEY[:VALUE]", "with this label, or with any value of it; of several, with all of them",
+    isRepeatable: true)
+  public static let search = Option("--search", "TEXT", "whose name contains this, in any case")
+  public static let online = Option(switch: "--online", "that sent a request in the last 90 s")
+  public static let offline = Option(switch: "--offline", "that did not")
+  public static let seenBefore = Option(
+    "--seen-before", "TIME", "not seen since this time, or for this long: 30m, 12h, 7d")
+  public static let unconfirmed = Option(switch: "--unconfirmed", "that have not confirmed their trading mode")
   public static let listOutput = Option(
     "--output", "FORMAT",
     "a table for people (default); what the registry answered; a spreadsheet; or one id a line, for --ids-file",
     value: .oneOf(["table", "json", "csv", "ids"]))
 
+  public static let newLabel = Option("--label", "KEY:VALUE", "its label; may be repeated", isRepeatable: true)
+  public static let newGroup = Option(
+    "--group", "NAME", "a group that it is in; may be repeated", isRepeatable: true)
+  public static let expiresAt = Option(
+    "--expires-at", "TIME", "when it expires: 2027-01-31T00:00:00Z, or in this long: 30d")
   public static let setLabel = Option(
     "--set", "KEY:VALUE", "a label to set; may be repeated", isRepeatable: true)
   public static let removeLabel = Option(
@@ -352,6 +404,7 @@ extension Argument {
   static let optionalDevices = Argument(
     "DEVICE", "names or ids of devices", isRequired: false, isRepeatable: true)
   static let webhook = id("the webhook's id")
+  static let group = Argument("GROUP", "the group's name: 1 to 64 of A-Z a-z 0-9 . _ -")
 
   static func id(_ meaning: String) -> Argument { Argument("ID", meaning) }
 }

@@ -1,20 +1,30 @@
-internal import Foundation
+public import Foundation
 
 // An owner's requests on devices.
 
 extension OwnerClient {
   /// Registers a device and returns it with its secret, which is shown only once. Throws a `problem` of kind
-  /// `device-name-taken` if another device of the owner has this name, or `too-many-devices`.
+  /// `device-name-taken` if another device of the owner has this name, `group-not-found`, or `too-many-devices`.
+  public func register(
+    _ device: NewDevice, idempotencyKey: String? = nil
+  ) async throws(RegistryClientError) -> RegisteredDevice {
+    try await perform(.register(device), idempotencyKey: idempotencyKey)
+  }
+
+  /// As above, with a name and nothing else.
   public func register(
     name: String, idempotencyKey: String? = nil
   ) async throws(RegistryClientError) -> RegisteredDevice {
-    try await perform(.register(name: name), idempotencyKey: idempotencyKey)
+    try await register(NewDevice(name: name), idempotencyKey: idempotencyKey)
   }
 
   /// The owner's devices, oldest first, revoked ones included. Pages are fetched as elements are read.
-  public func devices() -> Pages<Device> {
-    Pages(exchange: exchange, target: "\(devicesPath)?limit=\(devicePageSize)")
+  public func devices(matching filter: DeviceFilter = DeviceFilter()) -> Pages<Device> {
+    Pages(exchange: exchange, target: "\(devicesPath)?limit=\(devicePageSize)\(filter.query)")
   }
+
+  /// How many devices the owner has.
+  public func deviceSummary() async throws(RegistryClientError) -> DeviceSummary { try await perform(.summary) }
 
   /// All devices of the owner.
   public func listDevices() async throws(RegistryClientError) -> [Device] { try await devices().all() }
@@ -24,10 +34,16 @@ extension OwnerClient {
     try await perform(.device(id))
   }
 
+  /// Changes a device. Throws as `rename` does.
+  @discardableResult
+  public func change(_ id: String, _ change: DeviceChange) async throws(RegistryClientError) -> Device {
+    try await perform(.change(id, change))
+  }
+
   /// Renames a device. Throws as `register` and `device` do, and a `problem` with 409 for a revoked device.
   @discardableResult
   public func rename(_ id: String, to name: String) async throws(RegistryClientError) -> Device {
-    try await perform(.rename(id, to: name))
+    try await perform(.change(id, DeviceChange(name: name)))
   }
 
   /// Revokes a device, which is final. Repeating it has no effect. Throws as `device` does.
@@ -49,6 +65,62 @@ extension OwnerClient {
   }
 }
 
+/// A device to register.
+public struct NewDevice: Encodable, Hashable, Sendable {
+  /// Unique among the owner's devices that are not revoked.
+  public var name: String
+  /// At most 16, by key.
+  public var labels: [String: String]
+  /// Names of groups that exist.
+  public var groups: [String]
+  /// From when on it is refused; nil for never.
+  public var expiresAt: Date?
+
+  public init(
+    name: String, labels: [String: String] = [:], groups: [String] = [], expiresAt: Date? = nil
+  ) {
+    self.name = name
+    self.labels = labels
+    self.groups = groups
+    self.expiresAt = expiresAt
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case labels, groups
+    case name = "device_name"
+    case expiresAt = "expires_at"
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var members = encoder.container(keyedBy: CodingKeys.self)
+    try members.encode(name, forKey: .name)
+    if !labels.isEmpty { try members.encode(labels, forKey: .labels) }
+    if !groups.isEmpty { try members.encode(groups, forKey: .groups) }
+    try members.encodeIfPresent(expiresAt, forKey: .expiresAt)
+  }
+}
+
+/// What to change of a device. Nil leaves a value as it is.
+public struct DeviceChange: Encodable, Hashable, Sendable {
+  public var name: String?
+  /// Labels to set, by key; a nil value removes one.
+  public var labels: [String: String?]?
+  /// `.some(nil)` for a device that does not expire.
+  public var expiresAt: Date??
+
+  public init(name: String? = nil, labels: [String: String?]? = nil, expiresAt: Date?? = nil) {
+    self.name = name
+    self.labels = labels
+    self.expiresAt = expiresAt
+  }
+
+  enum CodingKeys: String, CodingKey {
+    case labels
+    case name = "device_name"
+    case expiresAt = "expires_at"
+  }
+}
+
 // MARK: - Requests
 
 private let devicesPath = "/api/v1/devices"
@@ -59,22 +131,21 @@ private func path(ofDevice id: String, _ operation: String = "") throws(Registry
   "\(devicesPath)/\(try String.pathID(id))\(operation)"
 }
 
-/// The members of the bodies on one device; nil leaves one out.
+/// The members of the bodies that change a device's state; nil leaves one out.
 private struct StateChange: Encodable {
-  var device_name: String?
   var grace_seconds: Int?
   var reason: String?
 
   /// Nil for a body without members, which is left out.
   func json() throws(RegistryClientError) -> Data? {
-    let isEmpty = device_name == nil && grace_seconds == nil && reason == nil
+    let isEmpty = grace_seconds == nil && reason == nil
     return isEmpty ? nil : try .json(self, "change")
   }
 }
 
 extension OwnerRequest<RegisteredDevice> {
-  package static func register(name: String) throws(RegistryClientError) -> Self {
-    Self("POST", devicesPath, body: try StateChange(device_name: name).json(), isCreating: true)
+  package static func register(_ device: NewDevice) throws(RegistryClientError) -> Self {
+    Self("POST", devicesPath, body: try .json(device, "device"), isCreating: true)
   }
 
   package static func rotate(
@@ -90,9 +161,13 @@ extension OwnerRequest<Device> {
     Self("GET", try path(ofDevice: id))
   }
 
-  package static func rename(_ id: String, to name: String) throws(RegistryClientError) -> Self {
-    Self("PATCH", try path(ofDevice: id), body: try StateChange(device_name: name).json())
+  package static func change(_ id: String, _ change: DeviceChange) throws(RegistryClientError) -> Self {
+    Self("PATCH", try path(ofDevice: id), body: try .json(change, "change"))
   }
+}
+
+extension OwnerRequest<DeviceSummary> {
+  package static var summary: Self { Self("GET", "\(devicesPath)/summary") }
 }
 
 extension OwnerRequest<Void> {

@@ -31,6 +31,14 @@ extension OwnerSession {
     try await change(arguments.words, .setExpiry(try time(.at, .future)))
   }
 
+  func addToGroup() async throws {
+    try await change(arguments.words.dropFirst(), .addToGroup(arguments.words[0]))
+  }
+
+  func removeFromGroup() async throws {
+    try await change(arguments.words.dropFirst(), .removeFromGroup(arguments.words[0]))
+  }
+
   func haltDevices() async throws {
     try await setMode(.halted, arguments.words) { "Halt \($0)? Trading stops at once." }
   }
@@ -103,12 +111,14 @@ extension OwnerSession {
 
   /// The devices that have not confirmed their mode. Waits until there are none, for as long as `--wait` says.
   private func unconfirmed(_ selector: DeviceSelector, of count: Int) async throws -> [Device] {
+    var filter = selector.filter
+    filter.isModeConfirmed = false
+    filter.statuses = [.active, .suspended, .expired]
+    let listed: Set<String>? = if case .devices(let ids) = selector { Set(ids) } else { nil }
     let end = ContinuousClock.now + .seconds(arguments.number(.wait) ?? 0)
     var last: Int?
     while true {
-      let devices = try await owner.devices().all().filter {
-        !$0.isRevoked && !$0.tradingMode.isConfirmed && selector.contains($0)
-      }
+      let devices = try await owner.devices(matching: filter).all().filter { listed?.contains($0.id) ?? true }
       guard !devices.isEmpty, ContinuousClock.now < end else { return devices }
       if devices.count != last { Terminal.say("\(count - devices.count) of \(count) confirmed") }
       last = devices.count

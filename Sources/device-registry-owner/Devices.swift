@@ -6,7 +6,18 @@ import Foundation
 
 extension OwnerSession {
   func listDevices() async throws {
-    try await output.print(owner.devices(), Device.columns)
+    let statuses = arguments.list(.status).compactMap(Device.Status.init)
+    let filter = DeviceFilter(
+      statuses: Set(statuses), labels: arguments.all(.anyLabel), group: arguments[.inGroup],
+      nameContains: arguments[.search],
+      isOnline: arguments.has(.online) ? true : arguments.has(.offline) ? false : nil,
+      seenBefore: try time(.seenBefore, .past), isModeConfirmed: arguments.has(.unconfirmed) ? false : nil)
+    try await output.print(owner.devices(matching: filter), Device.columns)
+  }
+
+  func summarizeDevices() async throws {
+    let (summary, json) = try await owner.answer(to: .summary)
+    try output.print(one: summary, json: json, DeviceSummary.columns(of: summary))
   }
 
   func showDevice() async throws {
@@ -15,14 +26,15 @@ extension OwnerSession {
   }
 
   func registerDevice() async throws {
-    try await keepSecret {
-      try await owner.answer(to: .register(name: arguments.words[0]), idempotencyKey: UUID().uuidString)
-    }
+    let new = NewDevice(
+      name: arguments.words[0], labels: try labels(arguments.all(.newLabel), of: .newLabel),
+      groups: arguments.all(.newGroup), expiresAt: try time(.expiresAt, .future))
+    try await keepSecret { try await owner.answer(to: .register(new), idempotencyKey: UUID().uuidString) }
   }
 
   func renameDevice() async throws {
     let id = try await id(of: arguments.words[0])
-    let (device, json) = try await owner.answer(to: .rename(id, to: arguments.words[1]))
+    let (device, json) = try await owner.answer(to: .change(id, DeviceChange(name: arguments.words[1])))
     try output.print(one: device, json: json, Device.details)
   }
 
@@ -87,6 +99,9 @@ extension OwnerSession {
     return names
   }
 
+  /// Names that are searched for one after another.
+  private static let maximumSearches = 10
+
   /// The id of a device that is named by its id or its name.
   func id(of name: String) async throws -> String { try await ids(of: [name])[0] }
 
@@ -97,9 +112,15 @@ extension OwnerSession {
     let wanted = Set(names.filter { UUID(uuidString: $0) == nil }.map(\.precomposedStringWithCanonicalMapping))
     var found: [String: [Device]] = [:]
     if !wanted.isEmpty {
-      try await owner.devices().forEachPage { devices, _ in
-        for device in devices where wanted.contains(device.name) {
-          found[device.name, default: []].append(device)
+      // A few names are searched for; for many, all devices are read.
+      let searches =
+        wanted.count <= Self.maximumSearches && wanted.allSatisfy { $0.utf8.count < 400 }
+        ? wanted.map { $0 } : [nil]
+      for search in searches {
+        try await owner.devices(matching: DeviceFilter(nameContains: search)).forEachPage { devices, _ in
+          for device in devices where device.name == search || search == nil && wanted.contains(device.name) {
+            found[device.name, default: []].append(device)
+          }
         }
       }
     }
@@ -183,4 +204,18 @@ extension RegisteredDevice {
     Column("id") { .text($0.device.id) }, Column("name") { .text($0.device.name) },
     Column("secret") { .text($0.secret) },
   ]
+}
+
+extension DeviceSummary {
+  fileprivate static func columns(of summary: DeviceSummary) -> [Column<DeviceSummary>] {
+    let statuses = Device.Status.allCases.map { status in
+      Column<DeviceSummary>(status.rawValue) { .number($0.byStatus[status.rawValue] ?? 0) }
+    }
+    let groups = summary.byGroup.keys.sorted().map { name in
+      Column<DeviceSummary>("group \(name)") { .number($0.byGroup[name]) }
+    }
+    return [Column("total") { .number($0.total) }] + statuses + [
+      Column("online") { .number($0.online) }, Column("mode_unconfirmed") { .number($0.modeUnconfirmed) },
+    ] + groups
+  }
 }

@@ -76,6 +76,7 @@ struct OwnerSession {
   func perform(_ command: OwnerCommand) async throws {
     switch command {
     case .devicesList: try await listDevices()
+    case .devicesSummary: try await summarizeDevices()
     case .devicesShow: try await showDevice()
     case .devicesRegister: try await registerDevice()
     case .devicesRename: try await renameDevice()
@@ -87,6 +88,12 @@ struct OwnerSession {
     case .devicesMode: try await setTradingMode()
     case .devicesRotate: try await rotateSecret()
     case .devicesRevoke: try await revokeDevices()
+    case .groupsList: try await listGroups()
+    case .groupsShow: try await showGroup()
+    case .groupsCreate: try await createGroup()
+    case .groupsDelete: try await deleteGroup()
+    case .groupsAdd: try await addToGroup()
+    case .groupsRemove: try await removeFromGroup()
     case .enrolmentsCreate: try await createEnrolments()
     case .enrolmentsList: try await listEnrolments()
     case .enrolmentsDelete: try await deleteEnrolment()

@@ -73,13 +73,12 @@ extension DeviceSelector {
     }
   }
 
-  /// Whether a device that is not revoked is meant.
-  func contains(_ device: Device) -> Bool {
+  /// The filter of lists that has these devices, or more.
+  var filter: DeviceFilter {
     switch self {
-    case .devices(let ids): ids.contains(device.id)
-    case .all: true
-    case .group(let name): device.groups.contains(name)
-    case .labels(let labels): labels.allSatisfy { device.labels[$0.key] == $0.value }
+    case .devices, .all: DeviceFilter()
+    case .group(let name): DeviceFilter(group: name)
+    case .labels(let labels): DeviceFilter(labels: labels.map { "\($0.key):\($0.value)" })
     }
   }
 }

@@ -114,6 +114,56 @@ struct OwnerClientTests {
   }
 
   @Test
+  func `Devices are registered with labels and groups, found, changed and counted`() async throws {
+    let registry = StandInRegistry { request, _ in
+      switch (request.method, request.target.split(separator: "/").last.map(String.init) ?? "") {
+      case ("POST", "devices"): .reply(.json(registered, status: 201))
+      case ("GET", "summary"):
+        .reply(
+          .json(#"{"total":2,"by_status":{"active":2},"online":1,"by_group":{"live":1},"mode_unconfirmed":1}"#))
+      case ("GET", let target) where target.contains("?"): .reply(.json("[{\(deviceJSON)}]"))
+      default: .reply(.json("{\(deviceJSON)}"))
+      }
+    }
+    let client = try ownerClient(registry)
+    let id = StandInDevices.id
+    let time = Date(timeIntervalSince1970: 1_893_456_000.001)
+    _ = try await client.register(
+      NewDevice(name: "EA", labels: ["role": "primary"], groups: ["live"], expiresAt: time))
+    let filter = DeviceFilter(
+      statuses: [.suspended, .active], labels: ["role:primary", "vps"], group: "live", nameContains: "ä&",
+      isOnline: false, seenBefore: time, isModeConfirmed: true)
+    #expect(try await client.devices(matching: filter).all().count == 1)
+    _ = try await client.change(id, DeviceChange(labels: ["vps": nil], expiresAt: .some(nil)))
+    let summary = try await client.deviceSummary()
+    #expect(summary.byStatus == ["active": 2] && summary.modeUnconfirmed == 1)
+    let path = "/api/v1/devices"
+    let received = registry.received.map { "\($0.method) \($0.target.split(separator: "?")[0])" }
+    #expect(
+      received == [
+        "POST \(path)", "GET \(path)", "PATCH \(path)/\(id)", "GET \(path)/summary",
+      ])
+    let query = URLComponents(string: registry.received[1].target)?.queryItems ?? []
+    #expect(
+      query.map { "\($0.name)=\($0.value ?? "")" } == [
+        "limit=1000", "status=active,suspended", "labels=role:primary,vps", "group=live", "q=ä&",
+        "online=false",
+        "seen_before=2030-01-01T00:00:00.001Z", "mode_confirmed=true",
+      ])
+    let expected: [Int: NSDictionary] = [
+      0: [
+        "device_name": "EA", "labels": ["role": "primary"], "groups": ["live"],
+        "expires_at": "2030-01-01T00:00:00.001Z",
+      ],
+      2: ["labels": ["vps": NSNull()], "expires_at": NSNull()],
+    ]
+    for (index, body) in expected {
+      let sent = try JSONSerialization.jsonObject(with: Data(registry.received[index].body)) as? NSDictionary
+      #expect(sent == body)
+    }
+  }
+
+  @Test
   func `Devices are changed together`() async throws {
     let result = """
       {"matched":2,"changed":1,"unchanged":0,"refused":[{"device_id":"a","type":"https://x/device-revoked"}],\

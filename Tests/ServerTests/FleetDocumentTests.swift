@@ -20,7 +20,7 @@ extension DeviceRegistry {
       let owner = try await CommandLineOwner(at: registry(kind))
       let programs = Program.built.prefix(through: Program.built.lastIndex(of: "/")!).dropLast()
       let blocks = try Self.blocks()
-      #expect(blocks.count > 6)
+      #expect(blocks.count > 8)
       for (name, lines) in blocks {
         #expect(!lines.isEmpty, "\(name)")
         let result = try await Program.run(

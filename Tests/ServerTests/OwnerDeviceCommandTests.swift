@@ -338,5 +338,55 @@ extension DeviceRegistry {
       let open = try #require(list.first { $0.contains(",open,") }).prefix { $0 != "," }
       #expect(try await owner.output("enrolments", "delete", String(open)) == "deleted \(open)\n")
     }
+
+    /// The names in a list with these options, in the order of registration.
+    private func names(_ owner: CommandLineOwner, _ options: String...) async throws -> [String] {
+      let result = try await Program.run(["devices", "list", "--output", "csv"] + options, owner.environment)
+      try #require(result.status == 0, "\(result.errors)")
+      return result.output.split(separator: "\r\n").dropFirst().map { String($0.prefix { $0 != "," }) }
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
+    func `Lists are filtered by status, labels, group, name, presence and confirmation`(_ kind: DatabaseKind)
+      async throws
+    {
+      let owner = try await fleet(kind)
+      try await owner.output("groups", "create", "london", "--description", "LD4")
+      try await owner.register("EA-5", "--group", "london", "--label", "customer:acme", "--expires-at", "30d")
+      #expect(try await names(owner, "--status", "active") == ["EA-1", "EA-2", "Other-3", "EA-5"])
+      #expect(try await names(owner, "--status", "revoked,suspended") == ["Old-4"])
+      #expect(try await names(owner, "--label", "customer:acme", "--label", "vps") == ["EA-1", "EA-2"])
+      #expect(try await names(owner, "--group", "london") == ["EA-5"])
+      #expect(try await names(owner, "--search", "oTHer") == ["Other-3"])
+      #expect(try await names(owner, "--online") == [])
+      #expect(try await names(owner, "--offline", "--unconfirmed") == ["EA-1", "EA-2", "Other-3", "EA-5"])
+      #expect(try await names(owner, "--seen-before", "1h") == [])
+      let wrong = try await owner.run("devices", "list", "--seen-before", "yesterday")
+      #expect(wrong.status == 2 && wrong.errors.contains("30m, 12h or 7d"), "\(wrong.errors)")
+      let summary = try await owner.output("devices", "summary")
+      #expect(summary.contains(/total +5/) && summary.contains(/revoked +1/), "\(summary)")
+      #expect(summary.contains(/group london +1/), "\(summary)")
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
+    func `Groups are created, filled, shown, emptied and deleted`(_ kind: DatabaseKind) async throws {
+      let owner = try await fleet(kind)
+      try await owner.output("groups", "create", "london", "--description", "LD4")
+      try await owner.output("groups", "add", "london", "--label", "customer:acme")
+      try await owner.output("groups", "add", "london", "Other-3")
+      try await owner.output("groups", "remove", "london", "EA-1")
+      #expect(try await names(owner, "--group", "london") == ["EA-2", "Other-3"])
+      let shown = try await owner.output("groups", "show", "london")
+      #expect(shown.contains("LD4") && shown.contains("Other-3") && !shown.contains("EA-1"), "\(shown)")
+      #expect(
+        try await owner.output("groups", "list", "--output", "csv")
+          == "name,devices,description\r\nlondon,2,LD4\r\n")
+      #expect(
+        try await owner.output("signals", "send", "--group", "london", "--payload", "{}", "--output", "json")
+          .contains(#""devices":2"#))
+      #expect(try await owner.run("groups", "delete", "london").status == 3)
+      try await owner.output("groups", "delete", "london", "--yes")
+      #expect(try await owner.run("groups", "show", "london").status == 1)
+    }
   }
 }
