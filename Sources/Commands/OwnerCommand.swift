@@ -13,6 +13,7 @@ public enum OwnerCommand: String, CaseIterable, Sendable {
   case devicesMode = "devices mode"
   case devicesRotate = "devices rotate"
   case devicesRevoke = "devices revoke"
+  case devicesDelete = "devices delete"
   case groupsList = "groups list"
   case groupsShow = "groups show"
   case groupsCreate = "groups create"
@@ -152,6 +153,11 @@ public enum OwnerCommand: String, CaseIterable, Sendable {
         "revoke devices: they are refused forever",
         details: "Asks first: a device that is revoked cannot be used again.", [.yes],
         examples: ["EA-7 --reason 'contract ended'", "--label customer:acme --yes --expect 12"])
+    case .devicesDelete:
+      row(
+        "delete revoked devices", details: "Asks first. Their events stay.", [.optionalDevices],
+        [.idsFile, .yes],
+        examples: ["EA-7", "--ids-file old-devices --yes"])
     case .groupsList: row("list groups", [], [.output], examples: [""])
     case .groupsShow: row("show a group and its devices", [.group], [.output], examples: ["london"])
     case .groupsCreate:

@@ -46,6 +46,28 @@ extension OwnerClient {
     try await perform(.change(id, DeviceChange(name: name)))
   }
 
+  /// Suspends a device: it is refused until then, or until it is resumed. Repeating it has no effect. Throws as `rename`
+  /// does.
+  ///
+  /// - Parameter reason: at most 200 characters, for the event and `statusReason`.
+  @discardableResult
+  public func suspend(
+    _ id: String, until: Date? = nil, reason: String? = nil
+  ) async throws(RegistryClientError) -> Device {
+    try await perform(.suspend(id, until: until, reason: reason))
+  }
+
+  /// Resumes a suspended device. Repeating it has no effect. Throws as `rename` does.
+  @discardableResult
+  public func resume(_ id: String, reason: String? = nil) async throws(RegistryClientError) -> Device {
+    try await perform(.resume(id, reason: reason))
+  }
+
+  /// Deletes a revoked device; its events stay. Throws as `device` does, and a `problem` of kind `device-not-revoked`.
+  public func delete(_ id: String) async throws(RegistryClientError) {
+    try await perform(OwnerRequest<Void>("DELETE", path(ofDevice: id)))
+  }
+
   /// Revokes a device, which is final. Repeating it has no effect. Throws as `device` does.
   ///
   /// - Parameter reason: at most 200 characters, for the event and `statusReason`.
@@ -133,12 +155,13 @@ private func path(ofDevice id: String, _ operation: String = "") throws(Registry
 
 /// The members of the bodies that change a device's state; nil leaves one out.
 private struct StateChange: Encodable {
+  var until: Date?
   var grace_seconds: Int?
   var reason: String?
 
   /// Nil for a body without members, which is left out.
   func json() throws(RegistryClientError) -> Data? {
-    let isEmpty = grace_seconds == nil && reason == nil
+    let isEmpty = until == nil && grace_seconds == nil && reason == nil
     return isEmpty ? nil : try .json(self, "change")
   }
 }
@@ -163,6 +186,15 @@ extension OwnerRequest<Device> {
 
   package static func change(_ id: String, _ change: DeviceChange) throws(RegistryClientError) -> Self {
     Self("PATCH", try path(ofDevice: id), body: try .json(change, "change"))
+  }
+
+  static func suspend(_ id: String, until: Date?, reason: String?) throws(RegistryClientError) -> Self {
+    let body = StateChange(until: until, reason: reason)
+    return Self("POST", try path(ofDevice: id, "/suspend"), body: try body.json())
+  }
+
+  static func resume(_ id: String, reason: String?) throws(RegistryClientError) -> Self {
+    Self("POST", try path(ofDevice: id, "/resume"), body: try StateChange(reason: reason).json())
   }
 }
 

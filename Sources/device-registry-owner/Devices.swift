@@ -38,6 +38,15 @@ extension OwnerSession {
     try output.print(one: device, json: json, Device.details)
   }
 
+  func deleteDevices() async throws {
+    guard case .devices(let ids) = try await selector(arguments.words) else { return }
+    try confirm(ids.count == 1 ? "Delete 1 revoked device?" : "Delete \(ids.count) revoked devices?")
+    for id in ids {
+      try await owner.delete(id)
+      try Terminal.printFields(["deleted \(id)"])
+    }
+  }
+
   func rotateSecret() async throws {
     let id = try await id(of: arguments.words[0])
     try await keepSecret {

@@ -88,6 +88,7 @@ struct OwnerSession {
     case .devicesMode: try await setTradingMode()
     case .devicesRotate: try await rotateSecret()
     case .devicesRevoke: try await revokeDevices()
+    case .devicesDelete: try await deleteDevices()
     case .groupsList: try await listGroups()
     case .groupsShow: try await showGroup()
     case .groupsCreate: try await createGroup()

@@ -122,6 +122,7 @@ struct OwnerClientTests {
         .reply(
           .json(#"{"total":2,"by_status":{"active":2},"online":1,"by_group":{"live":1},"mode_unconfirmed":1}"#))
       case ("GET", let target) where target.contains("?"): .reply(.json("[{\(deviceJSON)}]"))
+      case ("DELETE", _): .reply(Reply(status: 204))
       default: .reply(.json("{\(deviceJSON)}"))
       }
     }
@@ -135,13 +136,17 @@ struct OwnerClientTests {
       isOnline: false, seenBefore: time, isModeConfirmed: true)
     #expect(try await client.devices(matching: filter).all().count == 1)
     _ = try await client.change(id, DeviceChange(labels: ["vps": nil], expiresAt: .some(nil)))
+    _ = try await client.suspend(id, until: time, reason: "late")
+    _ = try await client.resume(id)
+    try await client.delete(id)
     let summary = try await client.deviceSummary()
     #expect(summary.byStatus == ["active": 2] && summary.modeUnconfirmed == 1)
     let path = "/api/v1/devices"
     let received = registry.received.map { "\($0.method) \($0.target.split(separator: "?")[0])" }
     #expect(
       received == [
-        "POST \(path)", "GET \(path)", "PATCH \(path)/\(id)", "GET \(path)/summary",
+        "POST \(path)", "GET \(path)", "PATCH \(path)/\(id)", "POST \(path)/\(id)/suspend",
+        "POST \(path)/\(id)/resume", "DELETE \(path)/\(id)", "GET \(path)/summary",
       ])
     let query = URLComponents(string: registry.received[1].target)?.queryItems ?? []
     #expect(
@@ -156,6 +161,7 @@ struct OwnerClientTests {
         "expires_at": "2030-01-01T00:00:00.001Z",
       ],
       2: ["labels": ["vps": NSNull()], "expires_at": NSNull()],
+      3: ["until": "2030-01-01T00:00:00.001Z", "reason": "late"],
     ]
     for (index, body) in expected {
       let sent = try JSONSerialization.jsonObject(with: Data(registry.received[index].body)) as? NSDictionary

@@ -388,5 +388,18 @@ extension DeviceRegistry {
       try await owner.output("groups", "delete", "london", "--yes")
       #expect(try await owner.run("groups", "show", "london").status == 1)
     }
+
+    @Test(arguments: DatabaseKind.allCases)
+    func `Revoked devices are deleted, others are not`(_ kind: DatabaseKind) async throws {
+      let owner = try await fleet(kind)
+      let active = try await owner.run("devices", "delete", "EA-1", "--yes")
+      #expect(active.status == 1 && active.errors.contains("device-not-revoked"), "\(active.errors)")
+      #expect(try await owner.run("devices", "delete", "Old-4").status == 3)
+      let ids = "\(owner.directory.path)/ids"
+      try await owner.output("devices", "list", "--status", "revoked", "--output", "ids").write(
+        toFile: ids, atomically: true, encoding: .utf8)
+      try await owner.output("devices", "delete", "--ids-file", ids, "--yes")
+      #expect(try await names(owner) == ["EA-1", "EA-2", "Other-3"])
+    }
   }
 }
