@@ -35,9 +35,11 @@ struct EventFollower {
       Terminal.say("trying again: \(error)")
     }
     if start == OwnerClient.now { Terminal.say("printing what happens from now on; Ctrl-C ends") }
-    let following = Task { try await follow(pages, after: start) }
-    let signals = EndSignals { following.cancel() }
+    // Before the first line is printed: its reader may send a signal at once.
+    let signals = EndSignals()
     defer { signals.close() }
+    let following = Task { try await follow(pages, after: start) }
+    signals.onFirst { following.cancel() }
     try await following.value
   }
 
@@ -132,23 +134,37 @@ struct CursorFile {
 
 /// SIGINT and SIGTERM. A second one ends the process at once.
 ///
-/// `@unchecked Sendable`: `count` is used only on the queue.
+/// `@unchecked Sendable`: `count` and `end` are used only on the queue.
 private final class EndSignals: @unchecked Sendable {
   private let queue = DispatchQueue(label: "signals")
   private var sources: [any DispatchSourceSignal] = []
   private var count = 0
+  private var end: (@Sendable () -> Void)?
 
-  init(_ end: @escaping @Sendable () -> Void) {
+  /// Returns when signals are received.
+  init() {
+    let registered = DispatchGroup()
     sources = [SIGINT, SIGTERM].map { number in
       signal(number, SIG_IGN)
       let source = DispatchSource.makeSignalSource(signal: number, queue: queue)
       source.setEventHandler { [unowned self] in
         count += 1
         if count > 1 { _exit(128 + number) }
-        end()
+        end?()
       }
+      registered.enter()
+      source.setRegistrationHandler { registered.leave() }
       source.resume()
       return source
+    }
+    registered.wait()
+  }
+
+  /// Calls the function when the first signal arrives, or now if it arrived before.
+  func onFirst(_ end: @escaping @Sendable () -> Void) {
+    queue.async { [self] in
+      self.end = end
+      if count > 0 { end() }
     }
   }
 
