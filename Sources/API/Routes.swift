@@ -60,6 +60,11 @@ extension API {
       API.createDeviceEnrolment),
 
     .owner(
+      "POST", "/api/v1/devices/{id}/diagnose", "diagnose",
+      "Says why the signature of a request does not verify. Nothing of it is stored or logged, and the answer has no signature.",
+      problems: [.deviceNotFound, .notOwner], API.diagnose),
+
+    .owner(
       "POST", "/api/v1/enrolments", "createEnrolments",
       "Creates codes with which terminals register as devices, each once. Only this answer holds them.",
       problems: [.tooManyEnrolments, .secretAlreadyShown], API.createEnrolments),

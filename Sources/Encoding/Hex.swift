@@ -22,6 +22,21 @@ public enum Hex {
     }
   }
 
+  /// The digits of the bytes.
+  public static func text(_ bytes: [UInt8]) -> String {
+    String(unsafeUninitializedCapacity: 2 * bytes.count) { text in
+      bytes.withUnsafeBufferPointer { encode($0, into: text.extracting(..<(2 * bytes.count))) }
+      return 2 * bytes.count
+    }
+  }
+
+  /// The bytes of digits in either case; nil for other characters, and for an odd number of digits.
+  public static func decode(_ text: String) -> [UInt8]? {
+    let digits = text.utf8.compactMap { value($0) }
+    guard digits.count == text.utf8.count, digits.count.isMultiple(of: 2) else { return nil }
+    return stride(from: 0, to: digits.count, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }
+  }
+
   /// The 16 digits of a word.
   public static func text(_ word: UInt64) -> String {
     String(unsafeUninitializedCapacity: 16) { text in

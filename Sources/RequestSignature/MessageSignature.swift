@@ -27,7 +27,7 @@ struct MessageSignature {
       label: inputs.bytes[member.key], in: try Self.dictionary(signatures, of: "Signature"))
   }
 
-  private static func dictionary(
+  static func dictionary(
     _ bytes: [UInt8], of name: String
   ) throws(Malformation) -> StructuredDictionary {
     do { return try StructuredDictionary(bytes) } catch { throw .field(name, error) }
@@ -52,7 +52,7 @@ struct MessageSignature {
 
 extension StructuredDictionary.Member {
   /// The text of the `keyid`, if it is a string.
-  fileprivate func keyID(of dictionary: StructuredDictionary) -> ArraySlice<UInt8>? {
+  func keyID(of dictionary: StructuredDictionary) -> ArraySlice<UInt8>? {
     let parameter = parameters.first { dictionary.isEqual($0.key, "keyid") }
     guard case .string(let range) = parameter?.value else { return nil }
     return dictionary.bytes[range]

@@ -36,19 +36,27 @@ public struct SignatureParameters: Hashable, Sendable {
   /// Reads the components and parameters of a member of `Signature-Input`. Throws for unsupported ones, and for
   /// repeated components (section 2).
   init(_ member: StructuredDictionary.Member, of dictionary: StructuredDictionary) throws(Malformation) {
+    covered = try Self.covered(of: member, in: dictionary)
+    order.reserveCapacity(member.parameters.count)
+    for parameter in member.parameters { try take(parameter, of: dictionary) }
+  }
+
+  /// The components that a member covers.
+  static func covered(
+    of member: StructuredDictionary.Member, in dictionary: StructuredDictionary
+  ) throws(Malformation) -> [Component] {
     guard case .innerList(let items) = member.value else {
       throw .notAList(label: dictionary.text(member.key))
     }
-    covered = []
+    var covered: [Component] = []
     covered.reserveCapacity(items.count)
     for item in items {
-      let component = try Self.component(item, of: dictionary)
+      let component = try component(item, of: dictionary)
       // There are at most 32, and usually three: a set would cost more.
       guard !covered.contains(component) else { throw .componentRepeated(component.name) }
       covered.append(component)
     }
-    order.reserveCapacity(member.parameters.count)
-    for parameter in member.parameters { try take(parameter, of: dictionary) }
+    return covered
   }
 
   private static func component(

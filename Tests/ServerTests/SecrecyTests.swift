@@ -81,6 +81,15 @@ import Testing
       _ = try await registry.ask("GET", "/api/v1/device", token: token + "0")
       _ = try await registry.ask("GET", "/api/v1/devices", token: token)
     }
+    // A request that an owner asks about.
+    let captured = try registry.request("GET", "/api/v1/device")
+    for sender in [device, wrong] {
+      let lines = try sender.fields(of: captured, port: registry.client.port)
+      secrets.append(signature(lines))
+      _ = try await registry.ask(
+        "POST", "/api/v1/devices/\(device.id)/diagnose", as: owner,
+        json: ["method": "GET", "target": "/api/v1/device", "headers": lines.map { [$0.name, $0.value] }])
+    }
     // Codes that were used, and that were not; and secrets that came of them.
     var codes: [String] = []
     for _ in 0..<2 { codes.append(try await registry.newCode(of: owner)) }

@@ -109,6 +109,14 @@ public struct DeviceService: Sendable {
     return device
   }
 
+  /// The stored keys of the device's secrets: the current one and, during a rotation, the next one. Throws
+  /// `deviceNotFound`, `notOwner`.
+  public func storedKeys(of id: DeviceID, owner: ClientID) async throws(RegistryError) -> [[UInt8]] {
+    _ = try await getDevice(id, owner: owner)
+    guard let credentials = try await store.credentials(of: id) else { throw .deviceNotFound }
+    return [credentials.current, credentials.next].compactMap { $0?.storedKey }
+  }
+
   /// The calling device. Throws `signatureInvalid` or `tokenInvalid` if it was deleted meanwhile.
   public func callingDevice(_ session: DeviceSession) async throws(RegistryError) -> Device {
     live.presence.note(.called, by: session.deviceID, at: clock.now())
