@@ -149,12 +149,18 @@ private struct SentDelivery: JSONObject {
 
   private var state: String {
     delivery.acknowledgement != nil
-      ? "acked" : delivery.isCancelled ? "cancelled" : isExpired ? "expired" : "pending"
+      ? "acked"
+      : delivery.isCancelled
+        ? "cancelled" : isExpired ? "expired" : delivery.handedOutAt != nil ? "handed_out" : "pending"
   }
 
   static func describe(_ members: inout some Members<Self>) {
     members.add("device_id") { $0.delivery.deviceID }
-    members.add("state", ["enum": ["pending", "acked", "expired", "cancelled"]]) { $0.state }
+    members.add("state", ["enum": ["pending", "handed_out", "acked", "expired", "cancelled"]]) { $0.state }
+    members.add(
+      "handed_out_at",
+      ["description": "When a poll of the device first returned the signal; known within a second."]
+    ) { $0.delivery.handedOutAt }
     members.add("status", ["description": "What the device did: placed, failed or skipped."]) {
       $0.delivery.acknowledgement?.status.rawValue
     }

@@ -21,6 +21,7 @@ public enum PostgresMigrator {
     Migration(number: 12, name: "selectors", sql: PackageResources._012_selectors_sql),
     Migration(number: 13, name: "bulk", sql: PackageResources._013_bulk_sql),
     Migration(number: 14, name: "cancelling", sql: PackageResources._014_cancelling_sql),
+    Migration(number: 15, name: "handing_out", sql: PackageResources._015_handing_out_sql),
   ]
 
   /// The advisory lock of a migrating process. The number is arbitrary, and the same in every version.

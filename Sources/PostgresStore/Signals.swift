@@ -5,7 +5,7 @@ extension PostgresStore {
     startSignal.prepared, continueSignal.prepared, selectSignals.prepared, selectSignal.prepared,
     selectDeliveries.prepared,
     selectDeviceSignals.prepared, cancelSignal.prepared, countDeliveries.prepared, acknowledge.prepared,
-    removeSignals.prepared,
+    recordHandOuts.prepared, removeSignals.prepared,
   ]
 
   private static let signalColumns = PostgresColumns(
@@ -142,7 +142,7 @@ extension PostgresStore {
   static let selectDeliveries = PostgresStatement(
     .read,
     """
-    SELECT device_id, signal_id, status, broker_ticket, error, acked_at,
+    SELECT device_id, signal_id, status, broker_ticket, error, acked_at, handed_out_at,
       cancelled_at IS NOT NULL OR (SELECT signals.cancelled_at IS NOT NULL FROM signals WHERE id = $1::uuid)
     FROM deliveries
     WHERE signal_id = $1::uuid AND device_id > $2::uuid
@@ -152,7 +152,7 @@ extension PostgresStore {
   ) {
     Delivery(
       deviceID: $0.id(), acknowledgement: $0.optionalAcknowledgement(), ackedAt: $0.optionalTime(),
-      isCancelled: $0.bool())
+      handedOutAt: $0.optionalTime(), isCancelled: $0.bool())
   }
 
   public func signals(
@@ -161,11 +161,12 @@ extension PostgresStore {
     var signals = DeviceSignals()
     let rows = try await rows(
       of: Self.selectDeviceSignals, .uuid(id), .timestamp(time), .int8(Int64(limit)), .text(owner.text))
-    for (isCancelled, signal) in rows {
+    for (isCancelled, isHandedOut, signal) in rows {
       if isCancelled {
         signals.cancelled.append(CancelledSignal(id: signal.id, expiresAt: signal.expiresAt))
       } else {
         signals.pending.append(signal)
+        if !isHandedOut { signals.notHandedOut.append(signal.id) }
       }
     }
     return signals
@@ -177,14 +178,15 @@ extension PostgresStore {
     .read,
     """
     (
-      SELECT false, \(signalColumns) FROM (
+      SELECT false, (SELECT handed_out_at IS NOT NULL FROM deliveries WHERE signal_id = signals.id AND device_id = $1::uuid),
+        \(signalColumns) FROM (
         SELECT signal_id FROM deliveries
         WHERE device_id = $1::uuid AND acked_at IS NULL AND cancelled_at IS NULL AND expires_at > $2::timestamptz
         ORDER BY signal_id OFFSET 0
       ) AS pending JOIN signals ON signals.id = signal_id
       WHERE is_visible AND cancelled_at IS NULL ORDER BY signal_id LIMIT $3::int8
     ) UNION ALL (
-      SELECT true, cancelled.id, $4::text, '', cancelled.expires_at, cancelled.expires_at FROM (
+      SELECT true, true, cancelled.id, $4::text, '', cancelled.expires_at, cancelled.expires_at FROM (
         SELECT recent.id, recent.expires_at FROM (
           SELECT id, expires_at FROM signals
           WHERE client_id = $4::text AND cancelled_at IS NOT NULL AND expires_at > $2::timestamptz
@@ -197,7 +199,7 @@ extension PostgresStore {
       ) AS cancelled ORDER BY cancelled.id DESC LIMIT \(CancelledSignal.maximumListed)
     )
     """
-  ) { ($0.bool(), signalColumns.read(&$0)) }
+  ) { ($0.bool(), $0.bool(), signalColumns.read(&$0)) }
 
   public func cancelSignal(
     _ id: SignalID, of owner: ClientID, change: Change
@@ -286,6 +288,32 @@ extension PostgresStore {
     SELECT signal_id, stored.signal_id IS NOT NULL FROM known LEFT JOIN stored USING (signal_id)
     """
   ) { ($0.id() as SignalID, $0.bool()) }
+
+  public func recordHandOuts(_ handOuts: [HandOut]) async throws(RegistryError) -> [HandOut] {
+    guard !handOuts.isEmpty else { return [] }
+    return try await rows(
+      of: Self.recordHandOuts, .uuids(handOuts.map(\.signalID)), .uuids(handOuts.map(\.deviceID)),
+      .array(of: .text, handOuts.map { .text($0.clientID.text) }),
+      .array(of: .timestamp, handOuts.map { .timestamp($0.at) }))
+  }
+
+  /// Rows are locked in the order of their ids, as acknowledgements lock them.
+  static let recordHandOuts = PostgresStatement(
+    .backgroundWrite,
+    """
+    WITH known AS (
+      SELECT signal_id, device_id, given.client_id, given.at
+      FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::timestamptz[]) AS given (signal_id, device_id, client_id, at)
+        JOIN deliveries USING (signal_id, device_id)
+      WHERE handed_out_at IS NULL
+        AND EXISTS (SELECT FROM devices WHERE devices.id = device_id AND devices.client_id = given.client_id)
+      ORDER BY signal_id, device_id FOR NO KEY UPDATE OF deliveries
+    )
+    UPDATE deliveries SET handed_out_at = known.at FROM known
+    WHERE deliveries.signal_id = known.signal_id AND deliveries.device_id = known.device_id
+    RETURNING known.signal_id, known.device_id, known.client_id, known.at
+    """
+  ) { HandOut(signalID: $0.id(), deviceID: $0.id(), clientID: $0.clientID(), at: $0.time()) }
 
   public func removeSignals(
     expiredBefore time: Timestamp, abandonedBefore: Timestamp, maximumRows: Int

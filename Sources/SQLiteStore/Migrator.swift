@@ -19,6 +19,7 @@ public enum SQLiteMigrator {
     Migration(number: 11, name: "selectors", sql: PackageResources._011_selectors_sql),
     Migration(number: 12, name: "bulk", sql: PackageResources._012_bulk_sql),
     Migration(number: 13, name: "cancelling", sql: PackageResources._013_cancelling_sql),
+    Migration(number: 14, name: "handing_out", sql: PackageResources._014_handing_out_sql),
   ]
 
   /// How long to wait for another process that migrates or writes.

@@ -55,7 +55,7 @@ extension SQLiteStore {
 
   static let selectDeliveries = SQLiteStatement(
     """
-    SELECT device_id, signal_id, status, broker_ticket, error, acked_at,
+    SELECT device_id, signal_id, status, broker_ticket, error, acked_at, handed_out_at,
       cancelled_at IS NOT NULL OR (SELECT signals.cancelled_at IS NOT NULL FROM signals WHERE id = ?1)
     FROM deliveries
     WHERE signal_id = ?1 AND device_id > ?2 AND signal_id NOT IN (\(invisibleSignals))
@@ -64,7 +64,7 @@ extension SQLiteStore {
   ) {
     Delivery(
       deviceID: $0.id(), acknowledgement: $0.optionalAcknowledgement(), ackedAt: $0.optionalTime(),
-      isCancelled: $0.bool())
+      handedOutAt: $0.optionalTime(), isCancelled: $0.bool())
   }
 
   public func signals(
@@ -73,11 +73,12 @@ extension SQLiteStore {
     var signals = DeviceSignals()
     let rows = try await rows(
       of: Self.selectDeviceSignals, .id(id), .time(time), .integer(Int64(limit)), .text(owner.text))
-    for (isCancelled, signal) in rows {
+    for (isCancelled, isHandedOut, signal) in rows {
       if isCancelled {
         signals.cancelled.append(CancelledSignal(id: signal.id, expiresAt: signal.expiresAt))
       } else {
         signals.pending.append(signal)
+        if !isHandedOut { signals.notHandedOut.append(signal.id) }
       }
     }
     signals.cancelled.reverse()
@@ -92,14 +93,16 @@ extension SQLiteStore {
   /// SQLite might choose another index.
   static let selectDeviceSignals = SQLiteStatement(
     """
-    SELECT 0 AS is_cancelled, \(signalColumns) FROM (
+    SELECT 0 AS is_cancelled, \(signalColumns),
+      (SELECT handed_out_at IS NOT NULL FROM deliveries WHERE signal_id = signals.id AND device_id = ?1)
+    FROM (
       SELECT signal_id FROM deliveries INDEXED BY ix_deliveries_device
       WHERE device_id = ?1 AND acked_at IS NULL AND expires_at > ?2 AND cancelled_at IS NULL
         AND signal_id NOT IN (\(invisibleSignals)) AND signal_id NOT IN (\(cancelledSignals))
       ORDER BY signal_id LIMIT ?3
     ) CROSS JOIN signals ON id = signal_id
     UNION ALL
-    SELECT 1, id, ?4, '', expires_at, expires_at FROM (
+    SELECT 1, id, ?4, '', expires_at, expires_at, 1 FROM (
       SELECT signal_id AS id, expires_at FROM (
         \(cancelledSignals) ORDER BY id DESC LIMIT \(CancelledSignal.maximumSearched)
       ) CROSS JOIN deliveries ON signal_id = id AND device_id = ?1
@@ -111,7 +114,10 @@ extension SQLiteStore {
     )
     ORDER BY 1, 2
     """
-  ) { ($0.bool(), signalColumns.read(&$0)) }
+  ) { row in
+    let (isCancelled, signal) = (row.bool(), signalColumns.read(&row))
+    return (isCancelled, isHandedOut: row.bool(), signal)
+  }
 
   public func cancelSignal(
     _ id: SignalID, of owner: ClientID, change: Change
@@ -173,6 +179,25 @@ extension SQLiteStore {
       }
     }
   }
+
+  public func recordHandOuts(_ handOuts: [HandOut]) async throws(RegistryError) -> [HandOut] {
+    guard !handOuts.isEmpty else { return [] }
+    return try await write(Turn(of: nil, .background)) { (writer) throws(RegistryError) in
+      try writer.transaction { () throws(RegistryError) in
+        var stored: [HandOut] = []
+        for handOut in handOuts {
+          let changed = try writer.run(
+            Self.recordHandOut, .id(handOut.signalID), .id(handOut.deviceID), .text(handOut.clientID.text),
+            .time(handOut.at))
+          if changed > 0 { stored.append(handOut) }
+        }
+        return stored
+      }
+    }
+  }
+
+  static let recordHandOut = SQLiteStatement(
+    "UPDATE deliveries SET handed_out_at = ?4 WHERE handed_out_at IS NULL AND \(isDelivery)")
 
   static let acknowledge = SQLiteStatement(
     """

@@ -54,6 +54,7 @@ struct BackgroundWork: Service {
 
   private func flushPresence() async {
     do throws(RegistryError) {
+      try await live.flushHandOuts(to: store)
       try await live.flushPresence(to: store)
     } catch {
       logger.log(.warning, "presence not written", ["cause": "\(error)"])

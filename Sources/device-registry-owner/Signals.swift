@@ -74,6 +74,7 @@ extension SignalDelivery {
         .text(names[$0.deviceID] ?? $0.deviceID)
       },
       Column("state") { .painted($0.state.rawValue, $0.state.color) },
+      Column("handed_out_at", leavesOut: 1) { .time($0.handedOutAt) },
       Column("status") { .painted($0.status?.rawValue ?? "-", $0.status == .failed ? .red : nil) },
       Column("broker_ticket", leavesOut: 1) { .text($0.brokerTicket) },
       Column("error", isFlexible: true) { .text($0.error) },

@@ -183,6 +183,29 @@ extension DeviceRegistry {
     }
 
     @Test(arguments: DatabaseKind.allCases)
+    func `A delivery is handed out once a poll returned it, also when it is acknowledged`(_ kind: DatabaseKind)
+      async throws
+    {
+      let registry = try registry(kind)
+      let owner = try await registry.newOwner()
+      let device = try await registry.newSignedDevice(of: owner)
+      let id = try await registry.newSignal(of: owner)
+      func delivery() async throws -> [String: Any] {
+        let signal = try await registry.ask("GET", "/api/v1/signals/\(id)", as: owner).object()
+        return try #require((signal["deliveries"] as? [[String: Any]])?.first)
+      }
+      let unseen = try await delivery()
+      #expect(unseen["state"] as? String == "pending" && unseen["handed_out_at"] is NSNull)
+      #expect(try await registry.poll(device).status == 200)
+      try await registry.until("it is written") { try await delivery()["state"] as? String == "handed_out" }
+      let first = try #require(try await delivery()["handed_out_at"] as? String)
+      #expect(try await registry.poll(device).status == 200)
+      #expect(try await registry.ack(device, [["signal_id": id, "status": "placed"]]).status == 200)
+      let acked = try await delivery()
+      #expect(acked["state"] as? String == "acked" && acked["handed_out_at"] as? String == first)
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
     func `The first ack of a signal counts, and a repeated one is acked again`(_ kind: DatabaseKind)
       async throws
     {

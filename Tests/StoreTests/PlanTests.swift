@@ -67,6 +67,16 @@ import Testing
   private static let change = "now(), 'owner', NULL, NULL, NULL"
   private static let changes = "ARRAY[now()], ARRAY['owner'], ARRAY['a'], ARRAY['b'], ARRAY['c']"
 
+  @Test func `PostgreSQL finds deliveries that were handed out by their keys`() async throws {
+    let session = await SQLSession(try await TestDatabase(.postgres).location)
+    try await session.run(Self.manyRows)
+    try await session.run("SET plan_cache_mode = force_generic_plan")
+    try await session.run("PREPARE it AS \(PostgresStore.recordHandOuts.prepared.sql)")
+    let values = "ARRAY[gen_random_uuid()], ARRAY[gen_random_uuid()], ARRAY['client7'], ARRAY[now()]"
+    let plan = try await session.run("EXPLAIN EXECUTE it(\(values))").joined(separator: "\n")
+    #expect(plan.contains("deliveries_pkey") && !plan.contains("Seq Scan"), "\(plan)")
+  }
+
   @Test func `PostgreSQL: a page of events is read from the client's index`() async throws {
     let session = await SQLSession(try await TestDatabase(.postgres).location)
     try await session.run(
@@ -195,19 +205,20 @@ import Testing
     let plan = try connection.execute(Self.explain(SQLiteStore.selectDeviceSignals.sql))
     #expect(
       plan == [
-        "MERGE (UNION ALL)", "LEFT", "CO-ROUTINE (subquery-3)",
+        "MERGE (UNION ALL)", "LEFT", "CO-ROUTINE (subquery-4)",
         "SEARCH deliveries USING COVERING INDEX ix_deliveries_device (device_id=? AND acked_at=? AND expires_at>?)",
-        "LIST SUBQUERY 1", "SCAN signals USING COVERING INDEX ix_signals_invisible", "LIST SUBQUERY 2",
+        "LIST SUBQUERY 2", "SCAN signals USING COVERING INDEX ix_signals_invisible", "LIST SUBQUERY 3",
         "SEARCH signals USING COVERING INDEX ix_signals_cancelled (client_id=? AND expires_at>?)",
-        "USE TEMP B-TREE FOR ORDER BY", "SCAN (subquery-3)",
-        "SEARCH signals USING INDEX sqlite_autoindex_signals_1 (id=?)", "USE TEMP B-TREE FOR ORDER BY", "RIGHT",
-        "CO-ROUTINE (subquery-7)", "MERGE (UNION)", "LEFT", "CO-ROUTINE (subquery-5)",
+        "USE TEMP B-TREE FOR ORDER BY", "SCAN (subquery-4)",
+        "SEARCH signals USING INDEX sqlite_autoindex_signals_1 (id=?)", "CORRELATED SCALAR SUBQUERY 1",
+        "SEARCH deliveries USING PRIMARY KEY (signal_id=? AND device_id=?)", "USE TEMP B-TREE FOR ORDER BY", "RIGHT",
+        "CO-ROUTINE (subquery-8)", "MERGE (UNION)", "LEFT", "CO-ROUTINE (subquery-6)",
         "SEARCH signals USING COVERING INDEX ix_signals_cancelled (client_id=? AND expires_at>?)",
-        "USE TEMP B-TREE FOR ORDER BY", "SCAN (subquery-5)",
+        "USE TEMP B-TREE FOR ORDER BY", "SCAN (subquery-6)",
         "SEARCH deliveries USING PRIMARY KEY (signal_id=? AND device_id=?)", "USE TEMP B-TREE FOR ORDER BY",
         "RIGHT",
         "SEARCH deliveries USING COVERING INDEX ix_deliveries_cancelled (device_id=? AND expires_at>?)",
-        "USE TEMP B-TREE FOR ORDER BY", "SCAN (subquery-7)", "USE TEMP B-TREE FOR ORDER BY",
+        "USE TEMP B-TREE FOR ORDER BY", "SCAN (subquery-8)", "USE TEMP B-TREE FOR ORDER BY",
       ])
   }
 
@@ -254,6 +265,7 @@ import Testing
     (SQLiteStore.selectReservation.sql, "ix_signals_invisible (id=?)"),
     (SQLiteStore.selectDeliveries.sql, "deliveries USING PRIMARY KEY (signal_id=? AND device_id>?)"),
     (SQLiteStore.acknowledge.sql, "deliveries USING PRIMARY KEY (signal_id=? AND device_id=?)"),
+    (SQLiteStore.recordHandOut.sql, "deliveries USING PRIMARY KEY (signal_id=? AND device_id=?)"),
     (SQLiteStore.selectExpiredSignal.sql, "ix_signals_expires (expires_at<?)"),
     (SQLiteStore.selectDeletedClient.sql, "ix_clients_deleted (id=?"),
     (SQLiteStore.selectSignalOfClient.sql, "ix_signals_client"),

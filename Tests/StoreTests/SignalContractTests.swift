@@ -3,6 +3,37 @@ import Testing
 
 @Suite("Every store: signals") struct SignalContractTests {
   @Test(arguments: StoreKind.allCases)
+  func `When a delivery was handed out is stored once, and for the device's own client only`(_ kind: StoreKind)
+    async throws
+  {
+    try await withStore(kind) { store in
+      let ids = try await store.addDevices(3)
+      try await store.insertClient(client("bob"))
+      let (one, two) = (newSignal(), newSignal())
+      for signal in [one, two] { try await store.send(signal, to: ids[0], ids[1]) }
+      func notHandedOut() async throws -> [SignalID] {
+        let signals = try await store.signals(for: ids[0], of: alice, at: noon, limit: 10)
+        #expect(signals.pending.map(\.id) == [one.id, two.id])
+        return signals.notHandedOut
+      }
+      #expect(try await notHandedOut() == [one.id, two.id])
+      let first = HandOut(signalID: one.id, deviceID: ids[0], clientID: alice, at: noon.plus(seconds: 1))
+      let foreign = HandOut(signalID: two.id, deviceID: ids[0], clientID: bob, at: noon)
+      let unsent = HandOut(signalID: two.id, deviceID: ids[2], clientID: alice, at: noon)
+      #expect(try await store.recordHandOuts([foreign, first, unsent]) == [first])
+      #expect(try await notHandedOut() == [two.id])
+      let later = HandOut(signalID: one.id, deviceID: ids[0], clientID: alice, at: noon.plus(seconds: 2))
+      #expect(try await store.recordHandOuts([later]) == [])
+      #expect(try await store.recordHandOuts([]) == [])
+      #expect(try await store.deliveries(of: one.id).map(\.handedOutAt) == [first.at, nil])
+      // A device may have acknowledged the signal before that is written.
+      _ = try await store.acknowledge([placed(two)], by: ids[1], at: noon)
+      let acked = HandOut(signalID: two.id, deviceID: ids[1], clientID: alice, at: noon)
+      #expect(try await store.recordHandOuts([acked]) == [acked])
+    }
+  }
+
+  @Test(arguments: StoreKind.allCases)
   func `A signal is read back byte for byte, with a delivery for each device`(_ kind: StoreKind) async throws {
     try await withStore(kind) { store in
       let ids = try await store.addDevices(3)

@@ -155,6 +155,7 @@ extension UnusableStore {
 
 // Signals.
 extension UnusableStore {
+  public func recordHandOuts(_ handOuts: [HandOut]) async throws(RegistryError) -> [HandOut] { throw error }
   public func insertSignal(
     _ signal: Signal, to selector: DeviceSelector, bounds: SignalBounds, step: Int, change: Change
   ) async throws(RegistryError) -> SignalProgress { throw error }

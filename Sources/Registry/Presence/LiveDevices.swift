@@ -12,6 +12,7 @@ public final class LiveDevices: ChangeObserver {
   /// The clients with new events, for the deliverer of webhooks.
   public let recorded = RecordedClients()
   let presence: PresenceBook
+  let handOuts = HandOutBook()
   let signalIDs = IdentifierSequence()
   let tokenRequests = TokenRequests()
   let runningKeys = RunningKeys()
@@ -126,6 +127,20 @@ public final class LiveDevices: ChangeObserver {
     }
   }
 
+  /// Writes which signals were handed out since the last call. On an error, keeps what is not written for the next call.
+  public func flushHandOuts(to store: some SignalStore) async throws(RegistryError) {
+    var left = handOuts.take()
+    do throws(RegistryError) {
+      while !left.isEmpty {
+        _ = try await store.recordHandOuts(Array(left.prefix(HandOutBook.maximumPerStatement)))
+        left = left.dropFirst(HandOutBook.maximumPerStatement)
+      }
+    } catch {
+      handOuts.putBack(left)
+      throw error
+    }
+  }
+
   /// Measures how late readers see events.
   public func measureFeed(of store: some EventStore, at now: Timestamp) async throws(RegistryError) {
     let first = try await store.firstHiddenEvent()
@@ -143,6 +158,8 @@ public final class LiveDevices: ChangeObserver {
   public var isTrusted: Bool { cache.isTrusted }
   /// Devices whose presence is not written yet.
   public var pendingPresence: Int { presence.count }
+  /// Deliveries that were handed out, which is not written yet.
+  public var pendingHandOuts: Int { handOuts.count }
   /// Age of the oldest presence that is not written yet; 0 if there is none.
   public var presenceLagMilliseconds: Int64 { presence.lagMilliseconds }
   /// Cache look-ups since the process started.

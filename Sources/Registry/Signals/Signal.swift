@@ -51,15 +51,19 @@ public struct Delivery: Hashable, Sendable {
   /// The first acknowledgement; nil until there is one.
   public let acknowledgement: Acknowledgement?
   public let ackedAt: Timestamp?
+  /// When a poll of the device first returned the signal; nil until that is written.
+  public let handedOutAt: Timestamp?
   /// Whether the signal was cancelled, as a whole or for this device. A later acknowledgement is stored all the same.
   public let isCancelled: Bool
 
   public init(
-    deviceID: DeviceID, acknowledgement: Acknowledgement?, ackedAt: Timestamp?, isCancelled: Bool = false
+    deviceID: DeviceID, acknowledgement: Acknowledgement?, ackedAt: Timestamp?,
+    handedOutAt: Timestamp? = nil, isCancelled: Bool = false
   ) {
     self.deviceID = deviceID
     self.acknowledgement = acknowledgement
     self.ackedAt = ackedAt
+    self.handedOutAt = handedOutAt
     self.isCancelled = isCancelled
   }
 }
@@ -84,10 +88,15 @@ public struct CancelledSignal: Hashable, Sendable {
 public struct DeviceSignals: Hashable, Sendable {
   /// Oldest first.
   public var pending: [Signal]
+  /// Those of `pending` that are not stored as handed out.
+  public var notHandedOut: [SignalID]
   public var cancelled: [CancelledSignal]
 
-  public init(pending: [Signal] = [], cancelled: [CancelledSignal] = []) {
+  public init(
+    pending: [Signal] = [], notHandedOut: [SignalID] = [], cancelled: [CancelledSignal] = []
+  ) {
     self.pending = pending
+    self.notHandedOut = notHandedOut
     self.cancelled = cancelled
   }
 }

@@ -199,7 +199,7 @@ public struct SignalService: Sendable {
         .modeConfirmed, by: confirmation.change, of: session.clientID, device: session.deviceID))
   }
 
-  /// Notes what the answer tells.
+  /// Notes what the answer tells, and that it hands out signals.
   private func answer(
     to session: DeviceSession, _ signals: DeviceSignals, _ mode: TradingMode,
     _ device: VerifierCache.PollingDevice?, retryAfterSeconds: Int? = nil
@@ -211,6 +211,9 @@ public struct SignalService: Sendable {
       live.cache.note(session.deviceID) { told in
         (told.modeVersion, told.cancelled) = (mode.version, cancelled)
       }
+    }
+    if !signals.notHandedOut.isEmpty {
+      live.handOuts.note(signals.notHandedOut, to: session.deviceID, of: session.clientID, at: clock.now())
     }
     return Polled(
       signals: signals.pending, cancelled: cancelled, tradingMode: mode, retryAfterSeconds: retryAfterSeconds)

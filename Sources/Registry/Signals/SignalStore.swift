@@ -55,6 +55,10 @@ public protocol SignalStore: Sendable {
     _ acknowledgements: [Acknowledgement], by id: DeviceID, owner: ClientID, change: Change
   ) async throws(RegistryError) -> [SignalID: Bool]
 
+  /// Stores when signals were handed out, each delivery once. Returns those that were stored: the first of their deliveries.
+  /// Ignores deliveries that do not exist or belong to another client's device.
+  func recordHandOuts(_ handOuts: [HandOut]) async throws(RegistryError) -> [HandOut]
+
   /// Deletes signals that expired before `time`, and those that were created before `abandonedBefore` and are still not
   /// wholly stored; first their deliveries. Returns how many rows it deleted, at most `maximumRows`; fewer if there are
   /// no more.

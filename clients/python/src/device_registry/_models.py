@@ -250,7 +250,9 @@ class Delivery:
 
     device_id: str
     state: str
-    """`pending`, `acked`, `expired` or `cancelled`."""
+    """`pending`, `handed_out`, `acked`, `expired` or `cancelled`."""
+    handed_out_at: datetime | None
+    """When a poll of the device first returned the signal."""
     status: str | None
     """The device's acknowledgement, an `AckStatus`; None until there is one."""
     broker_ticket: str | None
