@@ -1,12 +1,13 @@
 # Each target installs the Debian packages that it needs, once.
 
-.PHONY: help run build deb test test-clients test-fairness bench bench-micro test-asan test-tsan fuzz contract lint format clean
+.PHONY: help run build deb test test-clients test-console test-fairness bench bench-micro test-asan test-tsan fuzz contract lint format clean
 
 help:
 	@echo 'make run      builds and starts the service on SQLite at http://localhost:8000, with commands to paste'
 	@echo 'make test     builds and runs every test, on its own SQLite, PostgreSQL and Redis, and tests the package; prints the coverage'
 	@echo 'make test-fairness   tests on a release build that one client cannot hurt another, for FAIRNESS_SECONDS (20) in each case'
 	@echo 'make test-clients   tests the clients in other languages on the running service'
+	@echo 'make test-console   tests the web console in Chromium on the running service'
 	@echo 'make fuzz     fuzzes each parser for FUZZ_SECONDS (60)'
 	@echo 'make contract tests the running service against its OpenAPI document, with CONTRACT_EXAMPLES (15) per route'
 	@echo 'make test-asan, make test-tsan   run the suites under Address Sanitizer, Thread Sanitizer'
@@ -32,13 +33,18 @@ deb:
 	@packaging/build.sh
 
 test:
-	@scripts/install-packages.sh build test package
+	@scripts/install-packages.sh build test console package
 	@scripts/test.sh
 
 test-clients:
 	@scripts/install-packages.sh build test
 	swift build --product device-registry
 	@scripts/clients.sh
+
+test-console:
+	@scripts/install-packages.sh build console
+	swift build --product device-registry
+	@scripts/console.sh
 
 test-fairness:
 	@scripts/install-packages.sh build test

@@ -22,14 +22,16 @@ func system(_ name: String, pkgConfig: String?, apt: String) -> Target {
 
 /// A room of our own: a folder in Sources/ and what it may know of.
 ///
-/// - Parameter isInClient: whether the client library is made of it too. A package that others depend on must not have
-///   unsafe flags.
+/// - Parameters:
+///   - excluded: files below it that are not of the target.
+///   - isInClient: whether the client library is made of it too. A package that others depend on must not have
+///     unsafe flags.
 func room(
   _ name: String, knows dependencies: [Target.Dependency] = [], holds resources: [Resource] = [],
-  isInClient: Bool = false
+  without excluded: [String] = [], isInClient: Bool = false
 ) -> Target {
   .target(
-    name: name, dependencies: dependencies, resources: resources,
+    name: name, dependencies: dependencies, exclude: excluded, resources: resources,
     swiftSettings: isInClient ? strict : serverRoom)
 }
 
@@ -68,6 +70,7 @@ let package = Package(
     system("CCurl", pkgConfig: "libcurl", apt: "libcurl4-openssl-dev"),
     // Its pkg-config file has a -D, which the package manager refuses with a warning at each build.
     system("CHiredis", pkgConfig: nil, apt: "libhiredis-dev"),
+    system("CZlib", pkgConfig: "zlib", apt: "zlib1g-dev"),
 
     // How values are written as text. It shares libsodium with Crypto.
     room("Encoding", knows: ["CSodium"], isInClient: true),
@@ -102,13 +105,17 @@ let package = Package(
     // Typed endpoints, which know no domain; and those of the registry.
     room("Endpoints", knows: ["Encoding", "HTTP", "JSON"]),
     room("API", knows: ["Encoding", "Endpoints", "HTTP", "Registry", "RequestSignature"]),
+    // The web console. C embeds its files: as Swift arrays, they would take half a minute to compile.
+    .target(name: "CConsoleFiles"),
+    room("Console", knows: ["Crypto", "Encoding", "HTTP", "CConsoleFiles", "CZlib"], without: ["Web"]),
     room("RedisReplayStore", knows: ["Encoding", "Registry", "EventLoop", "CHiredis"]),
 
     // Composition, the only room that knows every other, and the command line.
     room(
       "Server",
       knows: [
-        "API", "Commands", "Encoding", "HTTP", "EventLoop", "Registry", "PostgresStore", "SQLiteStore",
+        "API", "Commands", "Console", "Encoding", "HTTP", "EventLoop", "Registry", "PostgresStore",
+        "SQLiteStore",
         "RedisReplayStore",
         "Crypto",
         "HTTPClient", "JSONWebToken", "Observability", "Webhooks",
@@ -169,6 +176,7 @@ let package = Package(
     suite(
       "WebhooksTests", of: ["Webhooks", "Crypto", "Encoding", "EventLoop", "Registry", "SQLiteStore"],
       scripts: ["verify.py"]),
+    suite("ConsoleTests", of: ["Console", "Encoding", "HTTP", "CZlib"], scripts: ["Browser"]),
     suite("APITests", of: ["API", "Encoding", "Endpoints", "HTTP", "JSON", "Registry"]),
     // The real program as a process, and what can go wrong around it.
     suite(

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Installs missing Debian packages for a purpose:  install-packages.sh build|test|package|bench ...
+# Installs missing Debian packages for a purpose:  install-packages.sh build|test|console|package|bench ...
 # For `build` it also unpacks the sources of llhttp into .build/llhttp.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 build="libc6-dev pkg-config libgnutls28-dev libuv1-dev libpq-dev libsqlite3-dev libsodium-dev
-  nettle-dev libssl-dev libcjose-dev libjansson-dev libcurl4-openssl-dev libhiredis-dev"
+  nettle-dev libssl-dev libcjose-dev libjansson-dev libcurl4-openssl-dev libhiredis-dev zlib1g-dev"
 test="postgresql pgbouncer redis-server openssl python3 python3-venv python3-requests-oauthlib python3-h11 curl faketime
   systemd dbus libnss-systemd nftables sqlite3 nginx-light g++ nodejs php-cli zsh fish"
+console="chromium postgresql python3 python3-venv"
 package="debhelper dpkg-dev"
 # pgbench is part of postgresql.
 bench="postgresql openssl python3 python3-venv nginx-light"
@@ -17,9 +18,10 @@ for purpose in "$@"; do
   case $purpose in
     build) wanted="$wanted $build" ;;
     test) wanted="$wanted $test" ;;
+    console) wanted="$wanted $console" ;;
     package) wanted="$wanted $package" ;;
     bench) wanted="$wanted $bench" ;;
-    *) echo "usage: $0 build|test|package|bench ..." >&2; exit 2 ;;
+    *) echo "usage: $0 build|test|console|package|bench ..." >&2; exit 2 ;;
   esac
 done
 

@@ -30,7 +30,11 @@ url=http://localhost:${LISTEN##*:}
 
 cat <<END
 
-The device registry listens at $url; Ctrl-C stops it. Paste into a second terminal:
+The device registry listens at $url; Ctrl-C stops it. Open the console, as the client demo, for a day:
+
+  $url/console/#token=$token
+
+Or paste into a second terminal:
 
   # The program, the service's address, and a token of the client demo, valid for a day
   cd $(printf %q "$PWD"); PATH="\$PWD/.build/release:\$PATH"

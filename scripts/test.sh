@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Runs every test: the suites, with a minimum of line coverage for the most important rooms; the service against its
-# OpenAPI document; the clients in other languages; the fuzz targets, for a few seconds each; the package; the fairness
+# OpenAPI document; the clients in other languages; the console in a browser; the fuzz targets, for a few seconds each; the package; the fairness
 # between clients, for a few seconds each. Any failure fails the run.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -59,6 +59,8 @@ echo
 scripts/contract.sh
 echo
 scripts/clients.sh
+echo
+scripts/console.sh
 echo
 FUZZ_SECONDS=${FUZZ_SECONDS:-4} scripts/fuzz.sh
 packaging/test/test.sh

@@ -14,7 +14,21 @@ public final class API: Responder {
   let pollIntervalMilliseconds: Int
   /// The OpenAPI document, in the bytes that are served.
   let document: [UInt8]
+  /// What the service answers beside the API; nil for nothing.
+  private let pages: Pages?
   let observe: @Sendable (AnsweredRequest) -> Void
+
+  /// Pages for browsers, at paths that are no routes.
+  public struct Pages: Sendable {
+    /// What all paths begin with, for the log and the metrics.
+    let path: String
+    /// Nil for any other path.
+    let answer: @Sendable (Request) -> Response?
+
+    public init(path: String, answer: @escaping @Sendable (Request) -> Response?) {
+      (self.path, self.answer) = (path, answer)
+    }
+  }
 
   /// - Parameters:
   ///   - verifier: verifies the tokens of owners and administrators.
@@ -22,16 +36,18 @@ public final class API: Responder {
   ///   - publicURL: the origin that clients use, if it is known.
   ///   - crossOrigin: the origins of other pages that may call the API from a browser.
   ///   - pollIntervalMilliseconds: the pause between polls that devices are asked for.
+  ///   - pages: are asked for paths that are no routes.
   ///   - observe: called with each answered request, for the log and the metrics.
   public init(
     services: Services, verifier: any OwnerTokenVerifier, origin: SignatureOrigin,
     publicURL: String? = nil, crossOrigin: CrossOrigin? = nil, pollIntervalMilliseconds: Int = 1000,
-    observe: @escaping @Sendable (AnsweredRequest) -> Void
+    pages: Pages? = nil, observe: @escaping @Sendable (AnsweredRequest) -> Void
   ) {
     self.services = services
     self.origin = origin
     self.crossOrigin = crossOrigin
     self.pollIntervalMilliseconds = pollIntervalMilliseconds
+    self.pages = pages
     self.observe = observe
     ownerTokens = OwnerTokens(verifier: verifier, limits: services.limits, clock: services.clock)
     document = Self.openAPIDocument(publicURL: publicURL)
@@ -57,6 +73,9 @@ public final class API: Responder {
       return await endpoint.answer(
         self, Call(request: request, endpoint: endpoint.operation, pathParameters: parameters, start: start))
     } catch {
+      if operation == nil, let pages, let response = pages.answer(request) {
+        return report(Outcome(response: response, page: pages.path), of: request, at: nil, since: start)
+      }
       return report(outcome(error, of: request), of: request, at: operation, since: start)
     }
   }
@@ -111,6 +130,8 @@ struct Outcome {
   /// The authenticated caller.
   var caller: ProvedCaller?
   var problem: Problem?
+  /// The path of the pages that it is one of; nil for the API.
+  var page: String?
   /// Elements of the answer's list.
   var rows = 0
   /// Length of the answer's body.

@@ -15,7 +15,8 @@ public enum ProvedCaller: Hashable, Sendable {
 public struct AnsweredRequest: Hashable, Sendable {
   /// The request's `X-Request-Id`.
   public let requestID: String
-  /// The route's path with parameters in braces, never the request's path; `none` if no route matches.
+  /// The route's path with parameters in braces, never the request's path; `/console/` for its pages;
+  /// `none` if no route matches.
   public let route: String
   /// The method if RFC 9110 or RFC 5789 defines it, otherwise `other`.
   public let method: String
@@ -49,10 +50,11 @@ extension AnsweredRequest {
   /// - Parameter operation: nil if no route matches.
   init(_ request: Request, at operation: Operation?, _ outcome: Outcome, duration: Duration) {
     self.init(
-      requestID: request.id, route: operation?.path ?? Self.noRoute,
+      requestID: request.id, route: operation?.path ?? outcome.page ?? Self.noRoute,
       method: Self.methods.first { $0 == request.method } ?? Self.otherMethod,
       status: outcome.response.status, durationNanoseconds: duration.nanoseconds,
-      isRoutine: operation?.access.isRoutine ?? false, caller: outcome.caller, address: request.client,
+      isRoutine: operation?.access.isRoutine ?? (outcome.page != nil), caller: outcome.caller,
+      address: request.client,
       traceID: TraceID(of: request),
       problem: outcome.problem?.kind.slug,
       limit: outcome.problem?.limit.flatMap(RateLimit.Subject.init), cause: outcome.problem?.cause)

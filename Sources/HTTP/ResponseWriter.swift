@@ -29,8 +29,8 @@ struct ResponseWriter {
     buffer.append(field: "Cache-Control", response.cacheControl)
     for field in commonFields { buffer.append(field: field.name, field.value) }
     for field in response.fields { buffer.append(field: field.name, field.value) }
-    // RFC 9110, section 8.6: no length with 204.
-    if response.status != 204 {
+    // RFC 9110, section 8.6: no length with 204, and with 304 only that of the content that is not sent.
+    if response.status != 204, response.status != 304 {
       buffer.append("Content-Length: ")
       buffer.append(decimal: Int64(response.body?.count ?? 0))
       buffer.append("\r\n")
@@ -76,6 +76,8 @@ struct ResponseWriter {
     case 201: " Created\r\n"
     case 202: " Accepted\r\n"
     case 204: " No Content\r\n"
+    case 304: " Not Modified\r\n"
+    case 308: " Permanent Redirect\r\n"
     case 400: " Bad Request\r\n"
     case 401: " Unauthorized\r\n"
     case 403: " Forbidden\r\n"

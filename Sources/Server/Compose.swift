@@ -1,4 +1,5 @@
 internal import API
+internal import Console
 internal import EventLoop
 internal import HTTP
 internal import JSONWebToken
@@ -131,7 +132,11 @@ private func compose(
       secret: jwt.secret, keys: jwt.keys, remoteKeys: ownerKeys?.keys, issuer: jwt.issuer,
       audience: jwt.audience, maximumLifetimeDays: jwt.maximumLifetimeDays))
 
-  // The API and the HTTP server of each loop.
+  // The API, the console beside it, and the HTTP server of each loop.
+  let pages = configuration.console.map { settings in
+    API.Pages(
+      path: Console.path, answer: Console(signIn: settings.signIn, routes: API.routes.map(\.path)).answer)
+  }
   let apis = loops.indices.map { index in
     API(
       services: Services(
@@ -144,7 +149,7 @@ private func compose(
       origin: SignatureOrigin(
         scheme: configuration.isHTTPS ? "https" : "http", authority: configuration.publicURL?.authority),
       publicURL: configuration.publicURL?.description, crossOrigin: configuration.crossOrigin,
-      pollIntervalMilliseconds: configuration.pollIntervalMilliseconds
+      pollIntervalMilliseconds: configuration.pollIntervalMilliseconds, pages: pages
     ) { request in
       serviceMetrics.count(request)
       requestLog.log(request)

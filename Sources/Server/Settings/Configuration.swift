@@ -27,6 +27,8 @@ public struct Configuration: Sendable {
   public var trustedProxies: TrustedProxies
   /// Nil if no page of another origin may call the API.
   public var crossOrigin: CrossOrigin?
+  /// Nil without the console.
+  public var console: ConsoleConfiguration?
   public var argon2MemoryKiB: Int
   public var argon2Time: Int
   public var eventLoops: Int
@@ -86,6 +88,7 @@ public struct Configuration: Sendable {
       }
     trustedProxies = try Self.trustedProxies(arguments)
     crossOrigin = try Self.crossOrigin(arguments)
+    console = try ConsoleConfiguration(arguments)
     argon2MemoryKiB = try arguments.number(of: .argon2MemoryKiB)
     argon2Time = try arguments.number(of: .argon2Time)
     eventLoops = try arguments.number(of: .eventLoops, default: ProcessSettings.processorCount)

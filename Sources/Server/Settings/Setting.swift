@@ -21,6 +21,9 @@ public enum Setting: String, CaseIterable, Sendable {
   case publicURL = "PUBLIC_URL"
   case trustedProxies = "TRUSTED_PROXIES"
   case corsAllowedOrigins = "CORS_ALLOWED_ORIGINS"
+  case console = "CONSOLE"
+  case consoleOIDCIssuer = "CONSOLE_OIDC_ISSUER"
+  case consoleOIDCClientID = "CONSOLE_OIDC_CLIENT_ID"
   case argon2MemoryKiB = "ARGON2_MEMORY_KIB"
   case argon2Time = "ARGON2_TIME"
   case eventLoops = "EVENT_LOOPS"
@@ -136,6 +139,17 @@ public enum Setting: String, CaseIterable, Sendable {
         meaning:
           "origins whose pages may call the API from a browser, separated by commas, or * for every origin",
         example: "https://console.example.com,http://localhost:3000")
+    case .console:
+      Declaration(meaning: "whether /console/ answers: on or off", example: "off", defaultText: "on")
+    case .consoleOIDCIssuer:
+      Declaration(
+        meaning:
+          "issuer of OpenID Connect with which people sign in to the console; JWT_JWKS_URL or JWT_JWKS_FILE verifies its tokens",
+        example: "https://id.example.com")
+    case .consoleOIDCClientID:
+      Declaration(
+        meaning: "client id of the console at that issuer, registered as a public client with PKCE",
+        example: "registry-console")
     case .argon2MemoryKiB:
       Declaration(
         meaning: "memory of one argon2id hash", example: "65536", defaultText: "19456", unit: "KiB",
