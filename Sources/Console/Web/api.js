@@ -74,7 +74,8 @@ export function newKey() {
 
 function queryText(query) {
   const entries = Object.entries(query ?? {}).filter(([, value]) => value !== null && value !== undefined && value !== "");
-  return entries.length ? `?${new URLSearchParams(entries)}` : "";
+  // A plus is a plus for the API, not a space.
+  return entries.length ? `?${String(new URLSearchParams(entries)).replaceAll("+", "%20")}` : "";
 }
 
 /** The cursor of the next page. */

@@ -21,7 +21,6 @@ const later = (load, name, title) => (parameters, query) => {
     element.replaceWith(page.element);
     if (page.title !== title) document.title = `${page.title} · Device registry`;
     if (latest) page.update?.(latest);
-    if (document.activeElement === document.body) page.element.querySelector("h1")?.focus();
   });
   return {
     element, title,
@@ -116,7 +115,9 @@ async function enter() {
     const query = new URLSearchParams(location.search);
     if (!session.token && (query.has("state") || query.has("beside"))) {
       const { finishSignIn, startSignIn } = await import("./oidc.js");
-      await (query.has("state") ? finishSignIn() : startSignIn({ isBeside: true }));
+      const isHere = await (query.has("state") ? finishSignIn() : startSignIn({ isBeside: true }));
+      // Some browsers do not let the window close itself.
+      if (isHere === false) return replace(app, h("main", { class: "sign-in" }, h("h1", null, "You are signed in"), h("p", null, "Close this window and continue in the other one.")));
     }
   } catch (error) { failure = error.message; }
   if (session.token) return start();

@@ -68,6 +68,7 @@ export function devicesPage(_, query) {
   let cursor = null;
   let run = null;
   let isLoading = false;
+  let hasFailed = false;
   const added = new Set();
 
   async function readPage(from, size, signal) {
@@ -88,6 +89,7 @@ export function devicesPage(_, query) {
     run = new AbortController();
     const { signal } = run;
     isLoading = true;
+    hasFailed = false;
     added.clear();
     showNews();
     try {
@@ -102,6 +104,7 @@ export function devicesPage(_, query) {
     } catch (problem) {
       if (signal.aborted) return;
       isLoading = false;
+      hasFailed = true;
       replace(place, problemBox(problem, load));
     }
   }
@@ -200,7 +203,12 @@ export function devicesPage(_, query) {
     }
     bar.update();
   }
-  const onrestored = () => { markStale(); refresh(); loadSummary(); };
+  const onrestored = () => {
+    loadSummary();
+    if (hasFailed) return load();
+    markStale();
+    refresh();
+  };
   feed.addEventListener("events", onevents);
   feed.addEventListener("restored", onrestored);
   feed.addEventListener("reset", onrestored);

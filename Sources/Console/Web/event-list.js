@@ -39,12 +39,12 @@ export function eventList({ isOfDevice = false, wants = () => true, empty = "Not
   const known = new Set();
   let waiting = [];
   let isPointedAt = false;
-  list.addEventListener("pointerenter", () => (isPointedAt = true));
-  list.addEventListener("pointerleave", () => { isPointedAt = false; settle(); });
-  list.addEventListener("focusout", () => setTimeout(settle));
+  element.addEventListener("pointerenter", () => (isPointedAt = true));
+  element.addEventListener("pointerleave", () => { isPointedAt = false; settle(); });
+  element.addEventListener("focusout", () => setTimeout(settle));
 
   /** New rows would move what someone is about to click or reads further down. */
-  const mayMove = () => !isPointedAt && !list.contains(document.activeElement) && list.getBoundingClientRect().top > 0;
+  const mayMove = () => !isPointedAt && !element.contains(document.activeElement) && list.getBoundingClientRect().top > 0;
   function settle() { if (waiting.length && mayMove()) flush(); }
 
   function flush() {

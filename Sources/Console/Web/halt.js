@@ -1,6 +1,6 @@
 // The Halt button: stops all devices or a group, shows who has confirmed, and lifts the halt.
 import { api, previewBulk, readAll } from "./api.js";
-import { debounced, h, replace, setText } from "./dom.js";
+import { h, pause, replace, setText } from "./dom.js";
 import { count, number } from "./format.js";
 import { feed } from "./feed.js";
 import { ask, button, checkbox, field, problemBox, select as selectBox } from "./widgets.js";
@@ -11,18 +11,41 @@ import { icon } from "./widgets.js";
 /** Devices that are named, of those that have not confirmed. */
 const MAXIMUM_NAMED = 12;
 
+/** The devices that a selector means. */
+const CURRENT = "active,suspended,expired";
+/** Looking is work for the registry: the more it takes, the less often. */
+const LOOK_MILLISECONDS = 300;
+const LOOK_SHARE = 8;
+
 const groupSelector = (group) => (group ? { group } : { all: true });
 
-/** How many devices a selector means, how many of them are halted, and how many have not confirmed their mode. */
+/** How many devices there are, how many of them are halted, and which of these have not confirmed it. */
 async function readHalt(group = "") {
   const select = groupSelector(group);
-  const [{ matched, changed }, unconfirmed] = await Promise.all([
-    // What a halt would change is not halted yet.
-    previewBulk({ action: "set_trading_mode", trading_mode: "halted", select }),
-    readAll("/devices", { query: { mode_confirmed: "false", status: "active", group, limit: 1000 }, pages: 10 }),
-  ]);
-  const waiting = unconfirmed.filter(({ trading_mode: { mode, version } }) => mode !== "normal" || version > 1);
-  return { matched, halted: matched - changed, waiting };
+  // What a halt would change is not halted yet.
+  const { matched, changed } = await previewBulk({ action: "set_trading_mode", trading_mode: "halted", select });
+  if (matched === changed) return { matched, halted: 0, waiting: [] };
+  const unconfirmed = await readAll("/devices", { query: { mode_confirmed: "false", status: CURRENT, group, limit: 1000 }, pages: 10 });
+  return { matched, halted: matched - changed, waiting: unconfirmed.filter(({ trading_mode: { mode } }) => mode === "halted") };
+}
+
+/** Runs soon after it was asked for, one run at a time, and rests after a run for a multiple of what it took. */
+function paced(run) {
+  let isRunning = false, isWanted = false, notBefore = 0;
+  const call = async () => {
+    isWanted = true;
+    if (isRunning) return;
+    isRunning = true;
+    while (isWanted) {
+      await pause(Math.max(LOOK_MILLISECONDS, notBefore - Date.now()));
+      isWanted = false;
+      const start = Date.now();
+      await run();
+      notBefore = Date.now() + LOOK_SHARE * (Date.now() - start);
+    }
+    isRunning = false;
+  };
+  return call;
 }
 
 export function haltButton() {
@@ -31,11 +54,11 @@ export function haltButton() {
   element.append(icon("halted"), text);
   let halted = 0;
 
-  const look = debounced(400, async () => {
+  const look = paced(async () => {
     try {
       const { halted: now, matched, waiting } = await readHalt();
       halted = now;
-      const haltedWaiting = waiting.filter(({ trading_mode }) => trading_mode.mode === "halted").length;
+      const haltedWaiting = waiting.length;
       element.classList.toggle("is-halted", halted > 0);
       setText(text, halted === 0 ? "Halt…" : `${halted === matched ? "Halted" : `${number(halted)} halted`}${haltedWaiting ? `, ${number(haltedWaiting)} to confirm` : ""}`);
       element.title = halted ? `${number(halted)} of ${count(matched, "device")} halted; ${number(Math.max(0, halted - haltedWaiting))} have confirmed` : "Stop all devices, or a group";
@@ -79,8 +102,7 @@ export function haltButton() {
     const names = h("div", { class: "waiting" });
     const update = async () => {
       try {
-        const { matched, halted, waiting } = await readHalt();
-        const open = waiting.filter(({ trading_mode }) => trading_mode.mode === "halted");
+        const { matched, halted, waiting: open } = await readHalt();
         const confirmed = Math.max(0, halted - open.length);
         setText(figure, `${number(halted)} of ${count(matched, "device")} halted, ${number(confirmed)} confirmed.`);
         bar.max = Math.max(1, halted);
@@ -92,7 +114,7 @@ export function haltButton() {
         ]);
       } catch (problem) { replace(names, problemBox(problem)); }
     };
-    const later = debounced(150, update);
+    const later = paced(update);
     const onevents = ({ detail }) => { if (detail.some(({ type }) => type.startsWith("device."))) later(); };
     feed.addEventListener("events", onevents);
     await update();

@@ -31,7 +31,10 @@ export async function startSignIn({ isBeside = false } = {}) {
   })}`);
 }
 
-/** The provider has sent the person back. Throws an error with a text for the user. */
+/**
+ * The provider has sent the person back. Returns false in a window that signs another one in. Throws an error with a text for
+ * the user.
+ */
 export async function finishSignIn() {
   const answer = new URLSearchParams(location.search);
   const started = JSON.parse(sessionStorage.getItem(STARTED) ?? "null");
@@ -62,8 +65,10 @@ export async function finishSignIn() {
     channel.postMessage({ token });
     channel.close();
     window.close();
+    return false;
   }
   session.signIn(token);
+  return true;
 }
 
 /** Signs in again in a new window, so that this page stays as it is. */

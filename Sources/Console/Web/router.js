@@ -3,6 +3,7 @@
 let routes = [];
 let outlet = null;
 let current = null;
+let observer = null;
 
 /** `routes`: `[pattern, open]`; a pattern is `/devices/:id`; `open(parameters, query)` returns `{element, title, close, update}`. */
 export function startRouter(element, table) {
@@ -13,12 +14,15 @@ export function startRouter(element, table) {
   }));
   addEventListener("hashchange", show);
   addEventListener("popstate", show);
+  observer = new MutationObserver(focusHeading);
+  observer.observe(outlet, { childList: true, subtree: true });
   show();
 }
 
 export function stopRouter() {
   current?.page.close?.();
   current = null;
+  observer?.disconnect();
   removeEventListener("hashchange", show);
   removeEventListener("popstate", show);
 }
@@ -66,11 +70,23 @@ function show() {
     setTitle(page.title);
     scrollTo(0, 0);
     dispatchEvent(new CustomEvent("page", { detail: path }));
-    // Readers begin at the new page's heading.
-    if (!isFirst) outlet.querySelector("h1")?.focus();
+    isHeadingWanted = !isFirst;
+    focusHeading();
     return;
   }
   go("#/devices", { isReplacement: true });
+}
+
+/** Readers and the keyboard begin at the new page's heading, which may come later than the page. */
+let isHeadingWanted = false;
+function focusHeading() {
+  if (!isHeadingWanted) return;
+  // Someone has gone elsewhere in the meantime.
+  if (document.activeElement !== document.body && !outlet.contains(document.activeElement)) isHeadingWanted = document.activeElement.closest("nav") !== null;
+  const heading = outlet.querySelector("h1");
+  if (!isHeadingWanted || !heading) return;
+  isHeadingWanted = false;
+  heading.focus({ preventScroll: true });
 }
 
 export function setTitle(title) { document.title = `${title} · Device registry`; }

@@ -15,6 +15,8 @@ const DRAFT = { payload: '{\n  "symbol": "EURUSD",\n  "side": "buy",\n  "volume"
 /** What was typed outlives the page, not the tab. */
 let draft = { ...DRAFT };
 const LIST_PAGE = 30;
+/** How often hand-outs are looked for, while there are deliveries that wait. */
+const HAND_OUT_MILLISECONDS = 3000;
 const isOpen = (signal) => !signal.cancelled_at && Date.parse(signal.expires_at) > Date.now();
 
 export function signalsPage() {
@@ -263,7 +265,7 @@ function devicePicker() {
   const chosen = new Map(draft.devices);
   const search = field("Find devices", { type: "search", autocomplete: "off", spellcheck: "false" });
   const found = h("ul", { class: "found" });
-  const list = h("div", { class: "chips", "aria-label": "Chosen devices", role: "group" });
+  const list = h("div", { class: "chips", "aria-label": "Devices that are chosen", role: "group" });
   const element = h("div", { class: "picker" }, search.element, found, list);
   const picker = { element, ids: () => [...chosen.keys()], chosen: () => [...chosen], onchange: null };
   const show = () => replace(list, [...chosen].map(([id, name]) =>
@@ -400,6 +402,10 @@ export function signalPage({ id }) {
   }
 
   const again = debounced(500, read);
+  // A hand-out has no event.
+  const timer = setInterval(() => {
+    if (!document.hidden && signal && isOpen(signal) && deliveries.some(({ state }) => state === "pending")) again();
+  }, HAND_OUT_MILLISECONDS);
   const onevents = ({ detail }) => {
     const mine = detail.filter((event) => event.signal_id === id);
     if (!mine.length) return;
@@ -418,6 +424,7 @@ export function signalPage({ id }) {
     element, title: "Signal",
     close() {
       end.abort();
+      clearInterval(timer);
       again.cancel();
       parts?.list.close();
       feed.removeEventListener("events", onevents);
