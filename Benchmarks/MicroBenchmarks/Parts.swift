@@ -127,7 +127,7 @@ struct Parts {
   }
 
   func measureReplay() async {
-    let memory = ReplayMemory(clock: RealClock(), random: RealRandom(), skewSeconds: 300)
+    let memory = ReplayMemory(clock: RealClock(), hash: NonceSipHash(), skewSeconds: 300)
     memory.hold(since: nil)
     let created = RealClock().now()
     var number = 0
@@ -177,4 +177,10 @@ private struct RealClock: Clock {
 
 private struct RealRandom: RandomSource {
   func fill(_ buffer: UnsafeMutableRawBufferPointer) { SystemRandom.fill(buffer) }
+}
+
+private struct NonceSipHash: NonceHash {
+  private let hash = SipHash(key: Array(0..<16))
+  var key: [UInt8] { hash.key }
+  func callAsFunction(_ message: UnsafeRawBufferPointer) -> UInt64 { hash(message) }
 }

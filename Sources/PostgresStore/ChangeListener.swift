@@ -39,7 +39,7 @@ public final class PostgresChangeListener: ClosableService, @unchecked Sendable 
   private let parameters: PostgresParameters
   private let lock: PostgresProcessLock
   private let observer: any ChangeObserver
-  private let onLock: @Sendable (Bool) -> Void
+  private let onLock: @Sendable (ServingLock) -> Void
   private let onDeliveryLock: (@Sendable (Bool) -> Void)?
   private let report: @Sendable (PostgresEvent) -> Void
 
@@ -51,20 +51,22 @@ public final class PostgresChangeListener: ClosableService, @unchecked Sendable 
   private var nextBeatMilliseconds: Int64 = 0
   private var timer: Timer?
   private var start: Start?
+  /// Whether the connection has the lock. It is held when its term has begun, too.
+  private var hasLock = false
   private var isLockHeld = false
   private var isDeliveryLockHeld = false
 
   /// - Parameters:
   ///   - url: any URL that libpq accepts, including one with several hosts.
   ///   - lock: `exclusive` for a process that keeps nonces in its own memory.
-  ///   - onLock: called on the loop when the lock is acquired (true) or lost (false).
+  ///   - onLock: called on the loop when the lock is acquired or lost.
   ///   - onDeliveryLock: the same for the lock of the process that delivers to webhooks. Nil for a process that does not.
   ///   - report: called on the loop when the connection is made or lost.
   ///
   /// Throws `PostgresURLError`, or `EventLoopError` if no thread can be created.
   public init(
     url: String, loop: EventLoop, lock: PostgresProcessLock, observer: any ChangeObserver,
-    onLock: @escaping @Sendable (Bool) -> Void, onDeliveryLock: (@Sendable (Bool) -> Void)? = nil,
+    onLock: @escaping @Sendable (ServingLock) -> Void, onDeliveryLock: (@Sendable (Bool) -> Void)? = nil,
     report: @escaping @Sendable (PostgresEvent) -> Void = { _ in }
   ) throws {
     parameters = try PostgresParameters(url: url)
@@ -174,7 +176,7 @@ public final class PostgresChangeListener: ClosableService, @unchecked Sendable 
   private var beat: String {
     let delivery =
       onDeliveryLock == nil ? "false" : isDeliveryLockHeld ? "true" : PostgresProcessLock.deliveryAttempt
-    return "SELECT \(isLockHeld ? "true" : lock.attempt), \(delivery)"
+    return "SELECT \(hasLock ? "true" : lock.attempt), \(delivery)"
   }
 
   private func receive() {
@@ -184,15 +186,17 @@ public final class PostgresChangeListener: ClosableService, @unchecked Sendable 
     while let notification = link.nextNotification() { notification.notify(observer) }
     // Deliver notifications before the answer that follows them extends the observer's trust.
     switch answer {
-    case (let sentAt, .success(let locks))?: finishQuery(sentAt: sentAt, locks)
+    case (_, .success(let values))? where values.contains(""):
+      return drop(PostgresFailure(message: "the table serving_term has no row"))
+    case (let sentAt, .success(let values))?: finishQuery(sentAt: sentAt, values)
     case (_, .failure(let failure))?: return drop(failure)
     case nil: break
     }
     if !isOpen || !link.flush() { drop(link.failure) }
   }
 
-  /// - Parameter locks: what `beat` selected.
-  private func finishQuery(sentAt: Int64, _ locks: [Bool]) {
+  /// - Parameter values: what `beat` selected, or `beginTerm` returned.
+  private func finishQuery(sentAt: Int64, _ values: [String]) {
     if !isListening {
       reconnection.prepared()
       report(.connected)
@@ -202,19 +206,23 @@ public final class PostgresChangeListener: ClosableService, @unchecked Sendable 
     sentAtMilliseconds = nil
     nextBeatMilliseconds = sentAt + Self.heartbeatMilliseconds
     observer.trust(untilMilliseconds: sentAt + Self.trustMilliseconds)
-    setLocks(locks[0], locks[1])
-    if isLockHeld { endStart(.success(())) }
+    if hasLock, !isLockHeld {
+      isLockHeld = true
+      onLock(.acquired(term: values[1], previous: values[0]))
+      endStart(.success(()))
+      return
+    }
+    hasLock = values[0] == "t"
+    setDeliveryLock(values[1] == "t")
+    if hasLock, !isLockHeld {
+      send(PostgresProcessLock.beginTerm, at: MonotonicClock.milliseconds)
+    }
   }
 
-  private func setLocks(_ isHeld: Bool, _ isDeliveryHeld: Bool) {
-    if isHeld != isLockHeld {
-      isLockHeld = isHeld
-      onLock(isHeld)
-    }
-    if isDeliveryHeld != isDeliveryLockHeld {
-      isDeliveryLockHeld = isDeliveryHeld
-      onDeliveryLock?(isDeliveryHeld)
-    }
+  private func setDeliveryLock(_ isHeld: Bool) {
+    guard isHeld != isDeliveryLockHeld else { return }
+    isDeliveryLockHeld = isHeld
+    onDeliveryLock?(isHeld)
   }
 
   private var isListening: Bool { reconnection.isReady }
@@ -249,6 +257,11 @@ public final class PostgresChangeListener: ClosableService, @unchecked Sendable 
       report(wasListening ? .lost(cause: failure.description) : .connectFailed(cause: failure.description))
     }
     if wasListening { observer.trust(untilMilliseconds: 0) }
-    setLocks(false, false)
+    hasLock = false
+    if isLockHeld {
+      isLockHeld = false
+      onLock(.lost)
+    }
+    setDeliveryLock(false)
   }
 }

@@ -22,6 +22,7 @@ public enum PostgresMigrator {
     Migration(number: 13, name: "bulk", sql: PackageResources._013_bulk_sql),
     Migration(number: 14, name: "cancelling", sql: PackageResources._014_cancelling_sql),
     Migration(number: 15, name: "handing_out", sql: PackageResources._015_handing_out_sql),
+    Migration(number: 16, name: "serving_term", sql: PackageResources._016_serving_term_sql),
   ]
 
   /// The advisory lock of a migrating process. The number is arbitrary, and the same in every version.

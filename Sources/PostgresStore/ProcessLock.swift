@@ -17,6 +17,19 @@ public enum PostgresProcessLock: Sendable {
     }
   }
 
+  /// A statement that begins a term, and returns the names of the previous one and of the new one. Only the session that
+  /// has the lock runs it. A name also tells the cluster, its timeline and the database: a copy, and a standby that was
+  /// promoted and may lack the last terms, have other names.
+  static let beginTerm = """
+    WITH place AS (
+      SELECT format('@%s/%s/%s', system_identifier, left(pg_walfile_name(pg_current_wal_lsn()), 8), pg_database.oid)
+        AS name
+      FROM pg_control_system(), pg_database WHERE datname = current_database()
+    ), old AS (SELECT term FROM serving_term FOR UPDATE)
+    UPDATE serving_term SET term = gen_random_uuid() FROM old, place
+    RETURNING old.term || place.name, serving_term.term || place.name
+    """
+
   /// The advisory lock of the process that delivers to webhooks.
   static let deliveryKey: Int64 = 0x6465_7669_6365_7303
 

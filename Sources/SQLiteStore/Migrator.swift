@@ -20,6 +20,7 @@ public enum SQLiteMigrator {
     Migration(number: 12, name: "bulk", sql: PackageResources._012_bulk_sql),
     Migration(number: 13, name: "cancelling", sql: PackageResources._013_cancelling_sql),
     Migration(number: 14, name: "handing_out", sql: PackageResources._014_handing_out_sql),
+    Migration(number: 15, name: "serving_term", sql: PackageResources._015_serving_term_sql),
   ]
 
   /// How long to wait for another process that migrates or writes.

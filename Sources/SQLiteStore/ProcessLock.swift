@@ -1,5 +1,6 @@
 public import EventLoop
 private import Glibc
+public import Registry
 
 /// A lock on a file next to the database, by which serving processes detect each other. The system releases it
 /// when the process ends, even after a crash.
@@ -61,4 +62,27 @@ public struct SQLiteProcessLockError: Error, Hashable, CustomStringConvertible {
     REPLAY_STORE=redis://... for all processes
     """
   }
+}
+
+extension SQLiteDatabase {
+  /// Begins the term of this process, which has acquired the lock for serving. Its name also tells the file, so a copy has
+  /// other names.
+  public func beginTerm() async throws(RegistryError) -> ServingLock {
+    let place = identity.map { "@\($0.device)/\($0.number)" } ?? ""
+    let (previous, term) = try await write { (writer) throws(RegistryError) in
+      try writer.transaction { () throws(RegistryError) in
+        guard let previous = try writer.firstRow(of: Self.selectTerm),
+          let term = try writer.firstRow(of: Self.changeTerm)
+        else { throw .fault(cause: "the table serving_term has no row") }
+        return (previous, term)
+      }
+    }
+    return .acquired(term: term + place, previous: previous + place)
+  }
+
+  static let selectTerm = SQLiteStatement("SELECT term FROM serving_term") { $0.text() }
+
+  static let changeTerm = SQLiteStatement(
+    "UPDATE serving_term SET term = lower(hex(randomblob(16))) RETURNING term"
+  ) { $0.text() }
 }

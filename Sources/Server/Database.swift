@@ -92,12 +92,12 @@ enum Database: ClosableService {
   /// Throws an error that names REPLAY_STORE if another process serves the database.
   func startFeed(
     on loop: EventLoop, isExclusive: Bool, observer: any ChangeObserver, delivery: LockState?, logger: Logger,
-    services: inout RunningServices, onLock: @escaping @Sendable (_ isHeld: Bool) -> Void
+    services: inout RunningServices, onLock: @escaping @Sendable (ServingLock) -> Void
   ) async throws {
     switch self {
     case .sqlite(let database, let path):
       services.start(try SQLiteProcessLock(databasePath: path, mode: isExclusive ? .exclusive : .shared))
-      onLock(true)
+      onLock(try await database.beginTerm())
       if let delivery { services.start(SQLiteDeliveryLock(path: path, loop: loop, state: delivery), on: loop) }
       let watcher = try SQLiteChangeWatcher(database: database, loop: loop, observer: observer) { isInPlace in
         if isInPlace {

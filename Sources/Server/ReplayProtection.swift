@@ -27,19 +27,16 @@ struct ReplayProtection: Sendable {
   ) async throws -> ReplayProtection {
     switch configuration.replayStore {
     case .memory:
-      let memory = ReplayMemory(
-        clock: clock, random: SystemRandomSource(), skewSeconds: configuration.signatureSkewSeconds,
-        maximumNonces: configuration.maximumReplayNonces)
-      let margin = database.lockMarginMilliseconds
+      let terms = ReplayTerms(
+        configuration, margin: database.lockMarginMilliseconds, clock: clock, logger: logger)
       try await database.startFeed(
-        on: loops[0], isExclusive: true, observer: live, delivery: delivery, logger: logger, services: &services
-      ) { isHeld in
-        guard !isHeld else { return memory.hold(since: clock.now() + margin) }
-        memory.loseHold()
-        logger.log(.warning, "lock on the database lost: signed requests are refused")
-      }
+        on: loops[0], isExclusive: true, observer: live, delivery: delivery, logger: logger, services: &services,
+        onLock: terms.changed)
+      // Stopped before the lock is released.
+      services.start(terms)
       // Without devices, no earlier nonce can exist.
-      if try await !loops[0].run({ try await store.hasDevices() }) { memory.hold(since: nil) }
+      if try await !loops[0].run({ try await store.hasDevices() }) { terms.beginWithoutDevices() }
+      let memory = terms.memory
       return ReplayProtection(stores: loops.map { _ in memory }, memory: memory, redis: nil)
 
     case .redis(let url):
@@ -47,7 +44,7 @@ struct ReplayProtection: Sendable {
       try await database.startFeed(
         on: loops[0], isExclusive: false, observer: live, delivery: delivery, logger: logger,
         services: &services
-      ) { lock.isHeld = $0 }
+      ) { lock.isHeld = $0 != .lost }
       let isFirstStart = try await !loops[0].run { try await store.hasDevices() }
       var redis: [RedisReplayStore] = []
       for loop in loops {

@@ -12,7 +12,7 @@ import Testing
     async throws
   {
     let clock = SetClock()
-    let memory = ReplayMemory(clock: clock, random: CountingRandom(), skewSeconds: 300)
+    let memory = ReplayMemory(clock: clock, hash: TestNonceHash(), skewSeconds: 300)
     memory.hold(since: nil)
     func remember(_ id: DeviceID = Self.device, createdAfter milliseconds: Int64 = 0) async throws -> Bool {
       let created = clock.now() + milliseconds
@@ -32,7 +32,7 @@ import Testing
     async throws
   {
     let clock = SetClock()
-    let memory = ReplayMemory(clock: clock, random: CountingRandom(), skewSeconds: 300)
+    let memory = ReplayMemory(clock: clock, hash: TestNonceHash(), skewSeconds: 300)
     func error(createdAfter milliseconds: Int64, lead: Int64 = 5000) async -> RegistryError? {
       let created = clock.now() + milliseconds
       do throws(RegistryError) {
@@ -64,7 +64,7 @@ import Testing
   @Test
   func `A full memory refuses, and forgets nothing`() async throws {
     let clock = SetClock()
-    let memory = ReplayMemory(clock: clock, random: CountingRandom(), skewSeconds: 300, maximumNonces: 16)
+    let memory = ReplayMemory(clock: clock, hash: TestNonceHash(), skewSeconds: 300, maximumNonces: 16)
     memory.hold(since: nil)
     var accepted: [String] = []
     for number in 0..<200 {
@@ -84,7 +84,7 @@ import Testing
   @Test
   func `Setting the clock back makes no nonce valid again`() async throws {
     let clock = SetClock()
-    let memory = ReplayMemory(clock: clock, random: CountingRandom(), skewSeconds: 300)
+    let memory = ReplayMemory(clock: clock, hash: TestNonceHash(), skewSeconds: 300)
     memory.hold(since: nil)
     let created = clock.now()
     func remember() async throws -> Bool {
@@ -107,7 +107,7 @@ import Testing
   {
     let clock = SetClock()
     // More nonces than shards, so that each shard has dropped some.
-    let memory = ReplayMemory(clock: clock, random: CountingRandom(), skewSeconds: 300)
+    let memory = ReplayMemory(clock: clock, hash: TestNonceHash(), skewSeconds: 300)
     memory.hold(since: nil)
     func remember(_ name: String) async -> [Bool?] {
       var outcomes: [Bool?] = []
@@ -134,9 +134,47 @@ import Testing
   }
 
   @Test
+  func `What an earlier process remembered is remembered, if all of it can be`() async throws {
+    let clock = SetClock()
+    let old = ReplayMemory(clock: clock, hash: TestNonceHash(key: [1]), skewSeconds: 300)
+    old.hold(since: nil)
+    for number in 0..<500 {
+      // In several tables.
+      let created = clock.now() + Int64(number) * 200
+      #expect(try await old.remember(nonce: "nonce-\(number)", of: Self.device, created: created))
+    }
+    var snapshot = old.snapshot()
+    (snapshot.term, snapshot.heldSince) = ("term-1", 7)
+    #expect(snapshot.count == 500)
+    let bytes = snapshot.bytes
+    #expect(ReplaySnapshot(bytes: bytes) == snapshot)
+    for count in 0..<bytes.count where count < 200 || count % 97 == 0 {
+      #expect(ReplaySnapshot(bytes: Array(bytes[..<count])) == nil)
+    }
+    #expect(ReplaySnapshot(bytes: bytes + [0]) == nil)
+    let new = ReplayMemory(clock: clock, hash: TestNonceHash(key: [1]), skewSeconds: 300)
+    #expect(new.restore(snapshot) && new.count == 500)
+    new.hold(since: nil)
+    for number in 0...500 {
+      let created = clock.now() + Int64(number) * 200
+      #expect(
+        try await new.remember(nonce: "nonce-\(number)", of: Self.device, created: created) == (number == 500))
+    }
+    // Nonces of this key, time or number are not all of them.
+    for (key, skew, maximum): ([UInt8], Int, Int) in [([2], 300, 10_000), ([1], 301, 10_000), ([1], 300, 400)] {
+      let other = ReplayMemory(
+        clock: clock, hash: TestNonceHash(key: key), skewSeconds: skew, maximumNonces: maximum)
+      #expect(!other.restore(snapshot))
+    }
+    clock.advance(milliseconds: 500_000)
+    let late = ReplayMemory(clock: clock, hash: TestNonceHash(key: [1]), skewSeconds: 300)
+    #expect(late.restore(snapshot) && late.count == 0)
+  }
+
+  @Test
   func `Many nonces are distinguished`() async throws {
     let clock = SetClock()
-    let memory = ReplayMemory(clock: clock, random: CountingRandom(), skewSeconds: 300)
+    let memory = ReplayMemory(clock: clock, hash: TestNonceHash(), skewSeconds: 300)
     memory.hold(since: nil)
     for round in [true, false] {
       for number in 0..<5000 {
@@ -176,5 +214,14 @@ extension ReplayMemory {
   ) async throws(RegistryError) -> Bool {
     try await remember(
       SignedNonce(nonce, of: id, created: created, leadMilliseconds: lead, expiry: created + 300_000))
+  }
+}
+
+/// FNV-1a, which suffices for nonces that nobody chooses to collide.
+struct TestNonceHash: NonceHash {
+  var key: [UInt8] = []
+
+  func callAsFunction(_ message: UnsafeRawBufferPointer) -> UInt64 {
+    (key + message).reduce(0xcbf2_9ce4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01b3 }
   }
 }

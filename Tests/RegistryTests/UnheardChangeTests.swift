@@ -15,7 +15,7 @@ import Testing
     let (store, clock, monotonic) = (OneDeviceStore(id), SetClock(), monotonic)
     self.store = store
     live = LiveDevices(monotonicMilliseconds: { monotonic.milliseconds.withLock(\.self) })
-    let replay = ReplayMemory(clock: clock, random: CountingRandom(), skewSeconds: 300)
+    let replay = ReplayMemory(clock: clock, hash: TestNonceHash(), skewSeconds: 300)
     replay.hold(since: nil)
     let limits = RateLimits(
       RateLimits.Settings(), random: CountingRandom(),

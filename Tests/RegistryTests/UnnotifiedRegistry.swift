@@ -61,7 +61,7 @@ final class UnnotifiedRegistry: Sendable {
       RateLimits(RateLimits.Settings(), random: random, monotonicMilliseconds: now)
     )
     live.trust(untilMilliseconds: .max)
-    let replay = ReplayMemory(clock: clock, random: random, skewSeconds: 300)
+    let replay = ReplayMemory(clock: clock, hash: TestNonceHash(), skewSeconds: 300)
     replay.hold(since: nil)
     database = sqlite
     self.store = store

@@ -61,6 +61,16 @@ final class PostgresLockTaker: @unchecked Sendable {
     try await killer.waitForBlocked("SELECT pg_advisory_lock(%")
     try await killer.run("SELECT pg_terminate_backend(pid) \(holder)")
     _ = try await taken
+    try await run("UPDATE serving_term SET term = 'of another process'")
+  }
+
+  /// Ends the session of the process that serves the database.
+  func cutHolder() async throws {
+    try await run(
+      """
+      SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database ON pg_database.oid = database
+      WHERE locktype = 'advisory' AND granted AND datname = current_database()
+      """)
   }
 
   func release() async throws { try await run("SELECT pg_advisory_unlock_all()") }

@@ -431,17 +431,67 @@ private final class FeedTally: Sendable {
   }
 
   @Test(arguments: DatabaseKind.allCases)
-  func `A start with existing devices accepts only what is signed later than 5 s after it`(_ kind: DatabaseKind)
+  func `A start after a stop accepts what was signed before it, and nothing twice`(_ kind: DatabaseKind)
     async throws
   {
     let database = await TestDatabase(kind)
-    let device = try await TestRegistry.with(database) { registry in
+    let settings = ["STATE_DIRECTORY": database.directory.path]
+    var sent: [TestDevice.SignedRequest] = []
+    let device = try await TestRegistry.with(database, settings: settings) { registry in
+      try await registry.newSignedDevice(of: registry.newOwner())
+    }
+    // Also what was accepted in the term before the last one.
+    for secondsAgo: Int64 in [0, 60, 120] {
+      try await TestRegistry.with(database, settings: settings) { registry in
+        for request in sent {
+          let again = try await registry.send(request, as: device)
+          #expect(again.status == 401)
+        }
+        var request = TestDevice.SignedRequest("GET", "/api/v1/device/poll")
+        request.created -= secondsAgo
+        #expect(try await registry.send(request, as: device).status == 200)
+        sent.append(request)
+      }
+    }
+  }
+
+  /// What may be wrong with the nonces that the last process left.
+  enum Leftover: CaseIterable {
+    case none, ofAnEarlierStop, cut, readByOthers
+    /// Another process served the database meanwhile, and was killed.
+    case andAnotherTerm
+  }
+
+  @Test(arguments: DatabaseKind.allCases, Leftover.allCases)
+  func `A start without all nonces of the process before accepts only what is signed later than it`(
+    _ kind: DatabaseKind, _ leftover: Leftover
+  ) async throws {
+    let database = await TestDatabase(kind)
+    let settings = ["STATE_DIRECTORY": database.directory.path]
+    let file = database.directory.path + "/nonces"
+    let device = try await TestRegistry.with(database, settings: settings) { registry in
       let device = try await registry.newSignedDevice(of: registry.newOwner())
       // At the very first start nobody can have signed anything before.
       #expect(try await registry.poll(device).status == 200)
       return device
     }
-    try await TestRegistry.with(database) { registry in
+    let bytes = try Data(contentsOf: URL(fileURLWithPath: file))
+    switch leftover {
+    case .none: try FileManager.default.removeItem(atPath: file)
+    case .ofAnEarlierStop:
+      try await TestRegistry.with(database, settings: settings) { _ in
+        #expect(!FileManager.default.fileExists(atPath: file))
+      }
+      try bytes.write(to: URL(fileURLWithPath: file))
+    case .cut: try bytes.dropLast().write(to: URL(fileURLWithPath: file))
+    case .readByOthers:
+      try FileManager.default.setAttributes([.posixPermissions: 0o644], ofItemAtPath: file)
+    case .andAnotherTerm: _ = try await database.first("UPDATE serving_term SET term = 'other' RETURNING term")
+    }
+    if leftover != .readByOthers, leftover != .none {
+      try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: file)
+    }
+    try await TestRegistry.with(database, settings: settings) { registry in
       try await Self.expectNewStart(of: registry, by: device)
     }
   }
@@ -466,6 +516,29 @@ private final class FeedTally: Sendable {
       #expect(refused.status == 503 && refused.value(of: "retry-after") != nil)
       try await other.release()
       try await Self.expectNewStart(of: registry, by: device)
+    }
+  }
+
+  @Test
+  func
+    `After a lost connection to the database, what was signed before is accepted if no other process served it`()
+    async throws
+  {
+    let database = await TestDatabase(.postgres)
+    try await TestRegistry.with(database) { registry in
+      let device = try await registry.newSignedDevice(of: registry.newOwner())
+      let used = TestDevice.SignedRequest("GET", "/api/v1/device/poll")
+      #expect(try await registry.send(used, as: device).status == 200)
+      try await PostgresLockTaker(database.url).cutHolder()
+      try await registry.until("the lock is lost") {
+        try await registry.send(.init("GET", "/api/v1/device/poll"), as: device).status == 503
+      }
+      try await registry.until("the lock is held again") {
+        var request = TestDevice.SignedRequest("GET", "/api/v1/device/poll")
+        request.created -= 60
+        return try await registry.send(request, as: device).status == 200
+      }
+      #expect(try await registry.send(used, as: device).status == 401)
     }
   }
 

@@ -37,6 +37,9 @@ final class TestDatabase: Sendable {
     self.url = url
   }
 
+  /// As after a crash, no nonces are left for the next start.
+  func loseNonces() { try? FileManager.default.removeItem(atPath: directory.path + "/registry.db-nonces") }
+
   /// The first column of the first row of a query on a new connection, as text.
   func first(_ query: String) async throws -> String? {
     try await onOwnThread { [self] in

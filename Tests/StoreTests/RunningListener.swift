@@ -14,7 +14,7 @@ struct RunningListener: Sendable {
   private let told: Told
 
   private final class Told: Sendable {
-    let locks = Mutex<[Bool]>([])
+    let locks = Mutex<[ServingLock]>([])
   }
 
   /// Calls the body with a listener, and closes it.
@@ -33,7 +33,7 @@ struct RunningListener: Sendable {
     let (observer, told) = (RecordingObserver(), Told())
     let listener = try PostgresChangeListener(
       url: url, loop: loop, lock: lock, observer: observer,
-      onLock: { isHeld in told.locks.withLock { $0.append(isHeld) } })
+      onLock: { lock in told.locks.withLock { $0.append(lock) } })
     try await listener.start()
     let running = RunningListener(
       listener: listener, observer: observer, session: await SQLSession(url), told: told)
@@ -46,7 +46,14 @@ struct RunningListener: Sendable {
   }
 
   /// Each acquisition (true) and loss (false) of the lock.
-  var locks: [Bool] { told.locks.withLock { $0 } }
+  var locks: [Bool] { told.locks.withLock { $0.map { $0 != .lost } } }
+
+  /// The names of the terms that began, each after the name of the one before.
+  var terms: [(previous: String, term: String)] {
+    told.locks.withLock {
+      $0.compactMap { if case .acquired(let term, let previous) = $0 { (previous, term) } else { nil } }
+    }
+  }
 
   /// The reports of everything committed since the last call. Notifications arrive in commit order, so once the
   /// change that this makes is reported, all earlier ones are.

@@ -7,7 +7,7 @@ final class PostgresListenerLink {
   private let handle: PostgresHandle
   private let watch: DescriptorWatch
   /// The result of the pending query so far.
-  private var outcome: Result<[Bool], PostgresFailure>?
+  private var outcome: Result<[String], PostgresFailure>?
 
   init(
     _ handle: PostgresHandle, on loop: EventLoop, whenReadable: @escaping () -> Void
@@ -27,7 +27,7 @@ final class PostgresListenerLink {
 
   var failure: PostgresFailure { PostgresFailure(lost: handle.pointer) }
 
-  /// Sends one or several statements; the last one returns a row of booleans. False if the connection broke.
+  /// Sends one or several statements; the last one returns a row. False if the connection broke.
   func send(_ sql: String) -> Bool {
     outcome = nil
     return PQsendQuery(handle.pointer, sql) == 1 && flush()
@@ -38,9 +38,9 @@ final class PostgresListenerLink {
   /// Reads available input. False if the connection broke; results that arrived before are still valid.
   func readAvailable() -> Bool { PQconsumeInput(handle.pointer) == 1 }
 
-  /// The complete (and so committed) answer to the query; nil before. Call it only while a query is pending:
+  /// The complete (and so committed) answer to the query, as text; nil before. Call it only while a query is pending:
   /// libpq ends its results with a null pointer, and without a query it returns only null pointers.
-  func takeAnswer() -> Result<[Bool], PostgresFailure>? {
+  func takeAnswer() -> Result<[String], PostgresFailure>? {
     while PQisBusy(handle.pointer) == 0 {
       guard let result = PQgetResult(handle.pointer) else {
         return outcome ?? .failure(PostgresFailure(message: "no result"))
@@ -52,7 +52,7 @@ final class PostgresListenerLink {
         // Results of queries without parameters are in text format.
         outcome = .success(
           (0..<PQnfields(result)).map { column in
-            PQntuples(result) == 1 && String(cString: PQgetvalue(result, 0, column)) == "t"
+            PQntuples(result) == 1 ? String(cString: PQgetvalue(result, 0, column)) : ""
           })
       default: outcome = .failure(PostgresFailure(result: result))
       }

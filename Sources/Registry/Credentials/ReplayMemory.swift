@@ -15,8 +15,10 @@ public final class ReplayMemory: ReplayStore {
   /// The maximum number of nonces in memory.
   public let maximumNonces: Int
   private let clock: any Clock
+  private let skewSeconds: Int
+  private let spanMilliseconds: Int64
   private let shards: [Shard]
-  private let keyedHash: KeyedHash
+  private let nonceHash: any NonceHash
   /// The time since which all nonces are in memory, in milliseconds since 1970; `Int64.max` without the lock.
   private let heldSince = Atomic<Int64>(.max)
 
@@ -24,8 +26,7 @@ public final class ReplayMemory: ReplayStore {
   ///   - skewSeconds: how long a nonce is kept after its signature's `created`.
   ///   - maximumNonces: divided equally among the shards.
   public init(
-    clock: any Clock, random: some RandomSource, skewSeconds: Int,
-    maximumNonces: Int = ReplayMemory.maximumNonces
+    clock: any Clock, hash: any NonceHash, skewSeconds: Int, maximumNonces: Int = ReplayMemory.maximumNonces
   ) {
     self.maximumNonces = maximumNonces
     self.clock = clock
@@ -34,7 +35,7 @@ public final class ReplayMemory: ReplayStore {
     shards = (0..<Self.shardCount).map { _ in
       Shard(spanMilliseconds: span, maximumNonces: max(1, maximumNonces / Self.shardCount))
     }
-    keyedHash = KeyedHash(random: random)
+    (self.skewSeconds, spanMilliseconds, nonceHash) = (skewSeconds, span, hash)
   }
 
   /// Nonces in memory now.
@@ -46,6 +47,26 @@ public final class ReplayMemory: ReplayStore {
     heldSince.store(time?.millisecondsSince1970 ?? .min, ordering: .releasing)
   }
 
+  /// All nonces, for the process that serves the database next.
+  public func snapshot() -> ReplaySnapshot {
+    var snapshot = ReplaySnapshot(key: nonceHash.key, skewSeconds: skewSeconds)
+    for shard in shards { shard.add(to: &snapshot) }
+    return snapshot
+  }
+
+  /// Adds the nonces of an earlier process, before the first one of this process. False if it cannot, because that process
+  /// had another key, kept nonces for another time, or has more than there is room for.
+  public func restore(_ snapshot: ReplaySnapshot) -> Bool {
+    guard snapshot.key == nonceHash.key, snapshot.skewSeconds == skewSeconds else { return false }
+    let span = clock.now().millisecondsSince1970 / spanMilliseconds
+    for shard in shards { shard.begin(at: snapshot.firstSpan) }
+    return snapshot.tables.allSatisfy { table in
+      table.span < span || table.hashes.allSatisfy { shard(of: $0).restore($0, span: table.span) }
+    }
+  }
+
+  private func shard(of hash: UInt64) -> Shard { shards[Int(hash % UInt64(Self.shardCount))] }
+
   /// Another process may serve the database: rejects every nonce until `hold`.
   public func loseHold() { heldSince.store(.max, ordering: .releasing) }
 
@@ -53,8 +74,7 @@ public final class ReplayMemory: ReplayStore {
     let now = clock.now()
     try testHold(nonce, at: now)
     let hash = hash(nonce)
-    let shard = shards[Int(hash % UInt64(Self.shardCount))]
-    switch shard.insert(
+    switch shard(of: hash).insert(
       hash, until: nonce.expiry.millisecondsSince1970, now: now.millisecondsSince1970)
     {
     case .new: return true
@@ -79,10 +99,24 @@ public final class ReplayMemory: ReplayStore {
   }
 
   private func hash(_ nonce: SignedNonce) -> UInt64 {
-    let hash = keyedHash(nonce.deviceID.high, nonce.deviceID.low, nonce.text)
+    var text = nonce.text
+    let hash = text.withUTF8 { text in
+      withUnsafeTemporaryAllocation(byteCount: 16 + text.count, alignment: 8) { message in
+        message.storeBytes(of: nonce.deviceID.high, as: UInt64.self)
+        message.storeBytes(of: nonce.deviceID.low, toByteOffset: 8, as: UInt64.self)
+        UnsafeMutableRawBufferPointer(rebasing: message[16...]).copyMemory(from: UnsafeRawBufferPointer(text))
+        return nonceHash(UnsafeRawBufferPointer(message))
+      }
+    }
     // 0 marks an empty slot.
     return hash == 0 ? 1 : hash
   }
+}
+
+/// A keyed hash of nonces that is the same in every process.
+public protocol NonceHash: Sendable {
+  var key: [UInt8] { get }
+  func callAsFunction(_ message: UnsafeRawBufferPointer) -> UInt64
 }
 
 /// A part of the memory with its own lock.
@@ -123,6 +157,27 @@ private final class Shard: Sendable {
     }
   }
 
+  func add(to snapshot: inout ReplaySnapshot) {
+    state.withLock { state in
+      snapshot.firstSpan = max(snapshot.firstSpan, state.firstSpan)
+      for (span, table) in state.tables { snapshot.add(table.hashes, of: span) }
+    }
+  }
+
+  /// Nonces of spans before this one were dropped.
+  func begin(at span: Int64) { state.withLock { $0.firstSpan = span } }
+
+  /// False if there is no room for it.
+  func restore(_ hash: UInt64, span: Int64) -> Bool {
+    state.withLock { state in
+      guard state.count < maximumNonces, hash != 0 else { return false }
+      let index = index(of: span, in: &state)
+      state.tables[index].table.insert(hash)
+      state.count += 1
+      return true
+    }
+  }
+
   /// Setting the clock back makes no dropped nonce valid again: spans whose nonces were dropped accept nothing.
   /// Other spans still accept nonces, so a clock that was wrong for a while rejects no request afterwards.
   private func drop(before span: Int64, from state: inout State) {
@@ -148,6 +203,8 @@ private final class Shard: Sendable {
 private struct HashTable {
   private var slots = [UInt64](repeating: 0, count: 64)
   private(set) var count = 0
+
+  var hashes: some Sequence<UInt64> { slots.lazy.filter { $0 != 0 } }
 
   func contains(_ hash: UInt64) -> Bool { slots[slot(of: hash)] == hash }
 

@@ -30,7 +30,7 @@ public final class SQLiteDatabase: @unchecked Sendable {
 
   private let path: String
   /// The file that is open.
-  private let identity: SQLiteFile.Identity?
+  let identity: SQLiteFile.Identity?
   private let isReplaced = Atomic(false)
   private let pool: WorkerPool
   private var writer: SQLiteConnection?

@@ -13,6 +13,9 @@ public struct Configuration: Sendable {
   public var adminListen: ListenAddress?
   public var database: DatabaseURL
   public var replayStore: ReplayStoreSetting
+  /// Where nonces are left for the next start: in systemd's `STATE_DIRECTORY`, else beside the SQLite file. Nil if there
+  /// is no place, and where Redis has them.
+  var nonceFile: String?
   public var signatureSkewSeconds: Int
   /// Seals secrets in the database; nil without `SEALING_KEY_FILE`.
   public var sealer: KeyFileSealer?
@@ -75,6 +78,7 @@ public struct Configuration: Sendable {
     replayStore = try Self.parse(
       arguments, .replayStore, "must be memory or redis://[USER:PASSWORD@]HOST[:PORT][/DB]"
     ) { ReplayStoreSetting($0) }
+    if replayStore == .memory { nonceFile = Self.nonceFile(environment, database) }
     signatureSkewSeconds = try arguments.number(of: .signatureSkewSeconds)
     (sealer, sealingWarning) = try SealingKeyFile.sealer(arguments)
     jwt = try JWTConfiguration(arguments)
@@ -121,6 +125,13 @@ public struct Configuration: Sendable {
           + "TLS_CERT_FILE and TLS_KEY_FILE, or PUBLIC_URL to the https origin of the proxy in front, or add "
           + "\(Self.insecureSwitch)")
     }
+  }
+
+  private static func nonceFile(_ environment: [String: String], _ database: DatabaseURL) -> String? {
+    // The first of several (systemd.exec(5)).
+    if let folder = environment["STATE_DIRECTORY"]?.split(separator: ":").first { return "\(folder)/nonces" }
+    guard case .sqlite(let path) = database else { return nil }
+    return path + "-nonces"
   }
 
   /// An empty text turns the metrics off. They have no authentication, so only a loopback address is allowed by
