@@ -30,7 +30,8 @@ struct ReplayProtection: Sendable {
       let terms = ReplayTerms(
         configuration, margin: database.lockMarginMilliseconds, clock: clock, logger: logger)
       try await database.startFeed(
-        on: loops[0], isExclusive: true, observer: live, delivery: delivery, logger: logger, services: &services,
+        on: loops[0], isExclusive: true, observer: live, delivery: delivery, logger: logger,
+        services: &services,
         onLock: terms.changed)
       // Stopped before the lock is released.
       services.start(terms)

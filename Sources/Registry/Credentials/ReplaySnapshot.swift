@@ -48,7 +48,9 @@ extension ReplaySnapshot {
       bytes.append(integer: UInt64(text.count))
       bytes += text
     }
-    for number in [heldSince, Int64(skewSeconds), firstSpan, Int64(tables.count)] { bytes.append(integer: number) }
+    for number in [heldSince, Int64(skewSeconds), firstSpan, Int64(tables.count)] {
+      bytes.append(integer: number)
+    }
     for table in tables {
       bytes.append(integer: table.span)
       bytes.append(integer: UInt64(table.hashes.count))
