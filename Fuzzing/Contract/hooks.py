@@ -68,7 +68,7 @@ device = Signature(os.environ["CONTRACT_DEVICE"], os.environ["CONTRACT_SECRET"])
 
 schemathesis.auth.set_from_requests(owner).apply_to(path_regex="^/api/v1/(devices|groups|enrolments|signals|events|webhooks)")
 schemathesis.auth.set_from_requests(administrator).apply_to(path_regex="^/api/v1/clients")
-schemathesis.auth.set_from_requests(device).apply_to(path_regex="^/api/v1/device($|/(poll|ack)$)")
+schemathesis.auth.set_from_requests(device).apply_to(path_regex="^/api/v1/device($|/(poll|ack|release|context)$)")
 
 
 # Ids that the service gave out, by the path that lists what has them; and how each route was answered.
@@ -133,15 +133,24 @@ def before_call(context, case, kwargs):
     # No schema makes text in base64.
     if case.operation.path.endswith("/diagnose") and is_positive and isinstance(case.body, dict):
         case.body["body_base64"] = text(os.urandom(turn % 64))
-    # The longest name has no room for a number.
+    # The longest name has no room for a number. The groups must exist, and the end be in the future.
     if case.operation.path == "/api/v1/enrolments" and is_positive and isinstance(case.body, dict):
         case.body.pop("count", None)
+        if case.body.get("groups"):
+            case.body["groups"] = names[-1:]
+        if case.body.get("device_expires_at"):
+            case.body["device_expires_at"] = "2099-01-01T00:00:00+01:00"
     # The clients that call are never deleted, suspended or limited.
     if case.operation.label in ENDING and case.path_parameters.get("id") in KEPT:
         case.path_parameters["id"] = "nobody"
     # A poll may wait for half a minute. That it does is tested elsewhere; here it would be all the time there is.
     if case.operation.path == "/api/v1/device/poll" and str(query.get("wait")) in WAITS:
         query["wait"] = 0
+    # Each instance that is made up is another one, which gets signals only if it takes over; without one, nothing is taken.
+    if case.operation.path == "/api/v1/device/poll" and is_positive:
+        query.pop("takeover", None)
+        if query.get("instance"):
+            query["takeover"] = 1
     # Only a revoked device is deleted.
     if case.operation.label == "DELETE /api/v1/devices/{id}" and is_positive and revoked:
         case.path_parameters["id"] = revoked.pop()

@@ -14,7 +14,8 @@ extension API {
 
   func poll(_ device: AuthenticatedDevice, _ input: PollInput) async throws(RegistryError) -> PolledSignals {
     let polled = try await services.signals.poll(
-      device.session, waitSeconds: input.waitSeconds, limit: input.limit, modeVersion: input.modeVersion)
+      device.session, as: input.instance, takesOver: input.takesOver, waitSeconds: input.waitSeconds,
+      limit: input.limit, modeVersion: input.modeVersion)
     return PolledSignals(
       signals: polled.signals, cancelled: polled.cancelled, tradingMode: polled.tradingMode,
       retryAfterSeconds: polled.retryAfterSeconds, serverTime: services.clock.now(),
@@ -34,6 +35,8 @@ struct PollInput: Input {
   let waitSeconds: Int
   let limit: Int
   let modeVersion: Int64?
+  let instance: InstanceID?
+  let takesOver: Bool
 
   private static let wait = QueryParameter(
     "wait", in: SignalService.waitSeconds, "Seconds to wait for a signal; default 0.")
@@ -42,14 +45,28 @@ struct PollInput: Input {
   private static let modeVersion = QueryParameter(
     "mode_version", in: 1...1_000_000_000_000,
     "The `version` of `trading_mode` that the device obeys, which confirms it.")
+  private static let instance = QueryParameter<InstanceID>(
+    "instance", InstanceID.schema,
+    "A name that the terminal draws when it starts. It takes a lease on the device, so that no other instance gets signals.",
+    InstanceID.message
+  ) { InstanceID($0) }
+  private static let takeover = QueryParameter(
+    "takeover", in: 0...1, "1 takes the lease from another instance, which then gets device-in-use.")
 
   static let description = InputDescription(
-    parameters: [wait.description, max.description, modeVersion.description])
+    parameters: [
+      wait.description, max.description, modeVersion.description, instance.description, takeover.description,
+    ])
 
   init(of call: Call) throws(Problem) {
     waitSeconds = try call.value(of: Self.wait) ?? 0
     limit = try call.value(of: Self.max) ?? SignalService.pollSize.upperBound
     modeVersion = try call.value(of: Self.modeVersion).map { Int64($0) }
+    instance = try call.value(of: Self.instance)
+    takesOver = try call.value(of: Self.takeover) == 1
+    guard !takesOver || instance != nil else {
+      throw .invalidValue(of: "takeover", "needs an instance that takes the lease over")
+    }
   }
 }
 

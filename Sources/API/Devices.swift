@@ -134,14 +134,18 @@ struct DeviceChange: JSONInput {
         "Merged with the device's labels (RFC 7396): null removes one; null for the whole removes all."),
       .removable(
         "expires_at", Rule.time,
-        "From when on the device is refused; null for a device that does not expire.")
-    ) { (deviceName, labels, expiresAt) throws(Problem) in
-      guard deviceName != nil || labels != nil || expiresAt != nil else {
-        throw .wrong("must have device_name, labels or expires_at")
+        "From when on the device is refused; null for a device that does not expire."),
+      .removable(
+        "bound_account", TradingAccount.rule,
+        "The account on which alone the device gets signals; null for any.")
+    ) { (deviceName, labels, expiresAt, boundAccount) throws(Problem) in
+      guard deviceName != nil || labels != nil || expiresAt != nil || boundAccount != nil else {
+        throw .wrong("must have device_name, labels, expires_at or bound_account")
       }
       return DeviceChange(
         update: DeviceUpdate(
-          deviceName: deviceName, labels: labels.map { $0 ?? .removeAll }, expiresAt: expiresAt))
+          deviceName: deviceName, labels: labels.map { $0 ?? .removeAll }, expiresAt: expiresAt,
+          boundAccount: boundAccount))
     })
 }
 
@@ -235,6 +239,13 @@ struct DeviceFacts: JSONObject {
     members.add(
       "online", ["description": "Whether the device sent a request in the last `OFFLINE_AFTER_SECONDS`."]
     ) { $0.shown.isOnline }
+    members.add("instance", ["description": "The instance that has the lease, or had it last."]) {
+      $0.device.terminal.lease
+    }
+    members.add("context") { $0.device.terminal.context }
+    members.add("bound_account", ["description": "The account on which alone the device gets signals."]) {
+      $0.device.terminal.boundAccount
+    }
     members.add("last_poll") { $0.device.lastPoll }
     members.add("last_ack") { $0.device.lastAck }
     members.add("last_seen") { $0.device.lastSeen }

@@ -5,7 +5,7 @@ public import Registry
 // Enrolments: the owner's operations, and the use of a code.
 
 extension API {
-  /// Throws `invalid`, `clientNotFound`, `tooManyEnrolments`.
+  /// Throws `invalid`, `clientNotFound`, `groupNotFound`, `tooManyEnrolments`.
   func createEnrolments(
     _ owner: Owner, _ input: Creating<NewEnrolments>
   ) async throws(RegistryError) -> CreatedListing<IssuedEnrolment> {
@@ -15,7 +15,8 @@ extension API {
     ) { (change) async throws(RegistryError) in
       try await services.enrolments.createEnrolments(
         clientID: owner.clientID, count: new.count, lifetimeSeconds: new.lifetimeSeconds,
-        deviceName: new.deviceName, change: change)
+        deviceName: new.deviceName, labels: new.labels, groups: new.groups,
+        deviceExpiresAt: new.deviceExpiresAt, change: change)
     } replay: { (id) throws(RegistryError) in
       throw .secretAlreadyShown(.enrolment, id: id)
     }.value
@@ -55,7 +56,7 @@ extension API {
     return Created(value: issued, location: "/api/v1/enrolments")
   }
 
-  /// Throws `enrolmentInvalid`, `tooManyDevices`, `deviceNameTaken`.
+  /// Throws `enrolmentInvalid`, `tooManyDevices`, `deviceNameTaken`, `groupNotFound`.
   func enrol(
     _ caller: Anyone, _ input: Creating<EnrollingTerminal>
   ) async throws(Problem) -> Created<RegisteredDevice> {
@@ -86,6 +87,9 @@ struct NewEnrolments: JSONInput {
   let count: Int
   let lifetimeSeconds: Int
   let deviceName: DeviceName?
+  let labels: Labels
+  let groups: [GroupName]
+  let deviceExpiresAt: Timestamp?
 
   static let body = JSONBody(
     "EnrolmentInput", isOptional: true,
@@ -94,8 +98,19 @@ struct NewEnrolments: JSONInput {
       .expiresIn,
       .optional(
         "device_name", DeviceNameRule.rule,
-        "The name of the new device, unless the terminal gives one; of several, each with its number.")
-    ) { NewEnrolments(count: $0, lifetimeSeconds: $1, deviceName: $2) })
+        "The name of the new device, unless the terminal gives one; of several, each with its number."),
+      .optional("labels", DeviceRules.labels, "Of the new device."),
+      .optional(
+        "groups", DeviceRules.groups,
+        "Groups of the client, which exist; each once. The new device is in those that still exist when the code is used."
+      ),
+      .optional(
+        "device_expires_at", Rule.time, "From when on the new device is refused; a time in the future.")
+    ) {
+      NewEnrolments(
+        count: $0, lifetimeSeconds: $1, deviceName: $2, labels: $3 ?? [:], groups: $4 ?? [],
+        deviceExpiresAt: $5)
+    })
 }
 
 /// The body that creates an enrolment of a device.
@@ -176,6 +191,14 @@ struct ListedEnrolment: JSONObject {
       "device_id", ["description": "The device whose secret the code replaces, or that it made."]
     ) { $0.enrolment.deviceID }
     members.add("device_name") { $0.enrolment.deviceName }
+    members.add("labels", ["description": "Of the device that the code makes, as are the groups."]) {
+      $0.enrolment.labels
+    }
+    members.add("groups") { $0.enrolment.groups }
+    members.add("device_expires_at", ["description": "From when on the device that the code makes is refused."])
+    {
+      $0.enrolment.deviceExpiresAt
+    }
     members.add("created_at") { $0.enrolment.createdAt }
     members.add("expires_at") { $0.enrolment.expiresAt }
     members.add("used_at") { $0.enrolment.usedAt }

@@ -57,6 +57,11 @@ extension API {
       ("until", Timestamp?.schema.adding(["description": "When the suspension ends, with device-suspended."])),
       ("expires_at", Timestamp.schema.adding(["description": "When the device expired, with device-expired."])),
       ("device_id", DeviceID.schema.adding(["description": "The device, with secret-already-shown."])),
+      (
+        "since",
+        Timestamp.schema.adding(["description": "When the other instance took the lease, with device-in-use."])
+      ),
+      ("last_poll", Timestamp.schema.adding(["description": "When it last polled, with device-in-use."])),
       ("enrolment_id", EnrolmentID.schema.adding(["description": "The enrolment, with secret-already-shown."])),
       ("webhook_id", WebhookID.schema.adding(["description": "The webhook, with secret-already-shown."])),
     ],

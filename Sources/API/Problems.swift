@@ -71,6 +71,15 @@ extension ProblemKind {
   static let signalNotFound = ProblemKind(
     "signal-not-found", 404, "There is no such signal",
     "No signal has this id, or it expired long ago.")
+  static let deviceInUse = ProblemKind(
+    "device-in-use", 409, "Another terminal polls for the device",
+    "Another instance has the lease on this device: a terminal that runs elsewhere, or a copied secret. Stop it, or poll "
+      + "with `takeover=1`, after which it is refused. A lease ends `INSTANCE_LEASE_SECONDS` after its last poll."
+  )
+  static let accountNotBound = ProblemKind(
+    "account-not-bound", 403, "The device may not trade on this account",
+    "The owner bound the device to one account, and it runs on another or did not say on which; send "
+      + "`PUT /api/v1/device/context`, or ask the owner.")
   static let enrolmentInvalid = ProblemKind(
     "enrolment-invalid", 401, "The code is not valid",
     "The code is unknown, was used, or has expired; ask the owner of the device for a new one.", isCharged: true
@@ -215,6 +224,10 @@ extension Problem {
       self.init(ProblemKind.signalNotFound)
     case .notSignalOwner:
       self.init(.notOwner, "The signal belongs to another client; use a token of that client.")
+    case .deviceInUse(let since, let lastPoll):
+      self.init(.deviceInUse, members: [("since", since.description), ("last_poll", lastPoll.description)])
+    case .accountNotBound:
+      self.init(ProblemKind.accountNotBound)
     case .enrolmentNotFound:
       self.init(ProblemKind.enrolmentNotFound)
     case .notEnrolmentOwner:

@@ -31,7 +31,8 @@ extension API {
       "GET", "/api/v1/devices/{id}", "getDevice", "Shows a device.",
       problems: [.deviceNotFound, .notOwner], API.getDevice),
     .owner(
-      "PATCH", "/api/v1/devices/{id}", "updateDevice", "Changes the name, the labels or the end of a device.",
+      "PATCH", "/api/v1/devices/{id}", "updateDevice",
+      "Changes the name, the labels or the end of a device, or binds it to an account.",
       problems: [.deviceNotFound, .notOwner, .deviceRevoked, .deviceNameTaken], API.updateDevice),
     .owner(
       "POST", "/api/v1/devices/{id}/revoke", "revokeDevice",
@@ -67,7 +68,7 @@ extension API {
     .owner(
       "POST", "/api/v1/enrolments", "createEnrolments",
       "Creates codes with which terminals register as devices, each once. Only this answer holds them.",
-      problems: [.tooManyEnrolments, .secretAlreadyShown], API.createEnrolments),
+      problems: [.groupNotFound, .tooManyEnrolments, .secretAlreadyShown], API.createEnrolments),
     .owner(
       "GET", "/api/v1/enrolments", "listEnrolments",
       "Lists the caller's enrolments, oldest first; without a limit, at most 1000. Used and expired ones are kept for a week.",
@@ -152,17 +153,24 @@ extension API {
     .device("GET", "/api/v1/device", "whoami", "Shows the device that calls.", API.whoami),
     .device(
       "GET", pollPath, "poll",
-      "Returns the device's signals that are neither acknowledged nor expired, oldest first.", API.poll),
+      "Returns the device's signals that are neither acknowledged nor expired, oldest first.",
+      problems: [.deviceInUse, .accountNotBound], API.poll),
     .device(
       "POST", "/api/v1/device/ack", "acknowledge",
       "Records what the device did with signals. The first report on a signal counts.",
       API.acknowledge),
+    .device(
+      "POST", "/api/v1/device/release", "release",
+      "Gives up the lease of an instance, so that another one can poll.", API.release),
+    .device(
+      "PUT", "/api/v1/device/context", "setContext",
+      "Says where the device runs: account, terminal, program. A change is an event.", API.setContext),
     .anyone(
       "POST", "/api/v1/device/enrol", "enrol",
       "Uses a code: makes a device, or gives the code's device a new secret. Only this answer holds the secret.",
       problems: [
-        .enrolmentInvalid, .tooManyDevices, .deviceNameTaken, .secretAlreadyShown, .tooManyRequests,
-        .tooManyWaiting,
+        .enrolmentInvalid, .tooManyDevices, .deviceNameTaken, .groupNotFound, .secretAlreadyShown,
+        .tooManyRequests, .tooManyWaiting,
       ], isCharged: true, API.enrol),
     .anyone(
       "POST", tokenPath, "issueToken",

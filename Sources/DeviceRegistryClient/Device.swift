@@ -26,6 +26,12 @@ public struct Device: Decodable, Hashable, Sendable, Identifiable {
   /// Whether it sent a request within the last 90 s.
   public let isOnline: Bool
   public let tradingMode: TradingMode
+  /// The instance of its program that has the lease, or had it last; nil if none polls with one.
+  public let instance: Instance?
+  /// Where it runs; nil until it says so.
+  public let context: DeviceContext?
+  /// The account on which alone it gets signals; nil for any.
+  public let boundAccount: TradingAccount?
   /// When it last polled for signals; nil until then.
   public let lastPoll: Date?
   /// When it last acknowledged signals; nil until then.
@@ -41,7 +47,8 @@ public struct Device: Decodable, Hashable, Sendable, Identifiable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case id, status, labels, groups
+    case id, status, labels, groups, instance, context
+    case boundAccount = "bound_account"
     case clientID = "client_id"
     case name = "device_name"
     case isActive = "is_active"

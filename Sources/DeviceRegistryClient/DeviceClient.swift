@@ -16,6 +16,8 @@ package import Foundation
 public final class DeviceClient: Sendable {
   /// The device's id.
   public let id: String
+  /// The name of this run of the program, if it takes the lease on the device.
+  public let instance: String?
   let exchange: SignedExchange
   let system: ClientSystem
 
@@ -28,17 +30,24 @@ public final class DeviceClient: Sendable {
 
   /// - Parameters:
   ///   - url: scheme, host and port of the registry. `http` only for this machine.
-  /// - allowsInsecureHTTP: allows `http` to other machines. Attackers on the network can then read signals and delay
-  ///   requests, but not create any.
-  /// - caFile: PEM certificates to trust instead of the system's; by default the file that `SSL_CERT_FILE` in the
-  ///   environment names, if it is set.
+  ///   - instance: a name for this run of the program: 8 to 64 of `A-Z a-z 0-9 - _`, for example `newInstance()`. Its polls
+  ///     take the lease on the device; polls of another instance throw a `problem` of kind `device-in-use` then.
+  ///   - allowsInsecureHTTP: allows `http` to other machines. Attackers on the network can then read signals and delay
+  ///     requests, but not create any.
+  ///   - caFile: PEM certificates to trust instead of the system's; by default the file that `SSL_CERT_FILE` in the
+  ///     environment names, if it is set.
   ///
-  /// Throws `invalidURL`, and `unreachable` if the system has no memory left.
+  /// Throws `invalidURL`, `invalidArgument` for a malformed instance, and `unreachable` if the system has no memory left.
   public init(
-    url: String, credentials: DeviceCredentials, allowsInsecureHTTP: Bool = false, caFile: String? = nil,
-    retries: RetryPolicy = RetryPolicy(), system: ClientSystem = ClientSystem()
+    url: String, credentials: DeviceCredentials, instance: String? = nil, allowsInsecureHTTP: Bool = false,
+    caFile: String? = nil, retries: RetryPolicy = RetryPolicy(), system: ClientSystem = ClientSystem()
   ) throws(RegistryClientError) {
     let origin = try Origin(url, allowsInsecureHTTP: allowsInsecureHTTP)
+    // Other text could change the query.
+    if let instance, instance.wholeMatch(of: /[A-Za-z0-9_-]{8,64}/) == nil {
+      throw .invalidArgument(name: "instance", message: "must have 8 to 64 characters of A-Z a-z 0-9 - _")
+    }
+    self.instance = instance
     id = credentials.id
     self.system = system
     exchange = SignedExchange(
@@ -53,10 +62,22 @@ public final class DeviceClient: Sendable {
 
   /// The signals that are neither acknowledged nor expired, oldest first, at most `max` of them. If there are none,
   /// the registry waits up to `wait` seconds for one. Throws `invalidArgument` for numbers out of bounds.
-  public func poll(wait: Int = 0, max: Int = signalCounts.upperBound) async throws(RegistryClientError)
-    -> PollResult
-  {
-    try await exchange.perform(.poll(wait: wait, max: max)).pollResult()
+  ///
+  /// With an instance, the poll takes the lease on the device or renews it. Throws a `problem` of kind `device-in-use` if
+  /// another instance has it.
+  ///
+  /// - Parameter takesOver: takes the lease from another instance, whose polls are refused from then on.
+  public func poll(
+    wait: Int = 0, max: Int = signalCounts.upperBound, takesOver: Bool = false
+  ) async throws(RegistryClientError) -> PollResult {
+    try await exchange.perform(pollCall(wait: wait, max: max, takesOver: takesOver)).pollResult()
+  }
+
+  func pollCall(wait: Int, max: Int, takesOver: Bool) throws(RegistryClientError) -> Call {
+    guard !takesOver || instance != nil else {
+      throw .invalidArgument(name: "takesOver", message: "needs a client with an instance")
+    }
+    return try .poll(wait: wait, max: max, instance: instance, takesOver: takesOver)
   }
 
   /// Acknowledges at most 100 signals. Only the first acknowledgement of a signal counts; repeating it has no effect.
@@ -76,7 +97,7 @@ extension DeviceClient {
   }
 
   package func pollJSON(wait: Int, max: Int) async throws(RegistryClientError) -> Data {
-    try await exchange.perform(.poll(wait: wait, max: max)).body
+    try await exchange.perform(pollCall(wait: wait, max: max, takesOver: false)).body
   }
 
   package func acknowledgeJSON(_ acknowledgements: [Acknowledgement]) async throws(RegistryClientError) -> Data
@@ -88,11 +109,14 @@ extension DeviceClient {
 extension Call {
   fileprivate static let whoami = Call(method: "GET", target: "/api/v1/device")
 
-  static func poll(wait: Int, max: Int) throws(RegistryClientError) -> Call {
+  fileprivate static func poll(
+    wait: Int, max: Int, instance: String?, takesOver: Bool
+  ) throws(RegistryClientError) -> Call {
     guard DeviceClient.waits.contains(wait) else { throw .outOfBounds("wait", DeviceClient.waits) }
     guard DeviceClient.signalCounts.contains(max) else { throw .outOfBounds("max", DeviceClient.signalCounts) }
+    let lease = instance.map { "&instance=\($0)" + (takesOver ? "&takeover=1" : "") } ?? ""
     return Call(
-      method: "GET", target: "/api/v1/device/poll?wait=\(wait)&max=\(max)",
+      method: "GET", target: "/api/v1/device/poll?wait=\(wait)&max=\(max)\(lease)",
       timeoutSeconds: Double(wait) + timeoutSeconds)
   }
 

@@ -129,17 +129,24 @@ public struct DeviceChange: Encodable, Hashable, Sendable {
   public var labels: [String: String?]?
   /// `.some(nil)` for a device that does not expire.
   public var expiresAt: Date??
+  /// `.some(nil)` for a device that gets signals on any account.
+  public var boundAccount: TradingAccount??
 
-  public init(name: String? = nil, labels: [String: String?]? = nil, expiresAt: Date?? = nil) {
+  public init(
+    name: String? = nil, labels: [String: String?]? = nil, expiresAt: Date?? = nil,
+    boundAccount: TradingAccount?? = nil
+  ) {
     self.name = name
     self.labels = labels
     self.expiresAt = expiresAt
+    self.boundAccount = boundAccount
   }
 
   enum CodingKeys: String, CodingKey {
     case labels
     case name = "device_name"
     case expiresAt = "expires_at"
+    case boundAccount = "bound_account"
   }
 }
 

@@ -11,6 +11,11 @@ public struct Enrolment: Decodable, Hashable, Sendable, Identifiable {
   public let deviceID: String?
   /// The name of the new device, unless the terminal gives one.
   public let deviceName: String?
+  /// Of the device that the code makes.
+  public let labels: [String: String]
+  public let groups: [String]
+  /// From when on that device is refused; nil for never.
+  public let deviceExpiresAt: Date?
   public let createdAt: Date
   public let expiresAt: Date
   public let usedAt: Date?
@@ -20,9 +25,10 @@ public struct Enrolment: Decodable, Hashable, Sendable, Identifiable {
   }
 
   enum CodingKeys: String, CodingKey {
-    case id, status
+    case id, status, labels, groups
     case deviceID = "device_id"
     case deviceName = "device_name"
+    case deviceExpiresAt = "device_expires_at"
     case createdAt = "created_at"
     case expiresAt = "expires_at"
     case usedAt = "used_at"
@@ -61,10 +67,16 @@ extension OwnerClient {
   ///   - count: 1 to 500.
   ///   - lifetimeSeconds: 60 to 2,592,000 (30 days); nil for a quarter of an hour.
   ///   - deviceName: of several, each with its number; nil if the terminal or the registry makes it.
+  ///   - labels: of each device: at most 16, by key.
+  ///   - groups: of each device; they must exist, also when the code is used.
+  ///   - deviceExpiresAt: from when on the devices are refused; nil for never.
   public func createEnrolments(
-    count: Int = 1, lifetimeSeconds: Int? = nil, deviceName: String? = nil, idempotencyKey: String? = nil
+    count: Int = 1, lifetimeSeconds: Int? = nil, deviceName: String? = nil, labels: [String: String] = [:],
+    groups: [String] = [], deviceExpiresAt: Date? = nil, idempotencyKey: String? = nil
   ) async throws(RegistryClientError) -> [IssuedEnrolment] {
-    let new = NewEnrolments(count: count, expires_in: lifetimeSeconds, device_name: deviceName)
+    let new = NewEnrolments(
+      count: count, expires_in: lifetimeSeconds, device_name: deviceName, labels: labels.isEmpty ? nil : labels,
+      groups: groups.isEmpty ? nil : groups, device_expires_at: deviceExpiresAt)
     let body = try Data.json(new, "enrolments")
     return try await perform(
       OwnerRequest("POST", enrolmentsPath, body: body, isCreating: true), idempotencyKey: idempotencyKey)
@@ -97,4 +109,7 @@ private struct NewEnrolments: Encodable {
   var count: Int?
   var expires_in: Int?
   var device_name: String?
+  var labels: [String: String]?
+  var groups: [String]?
+  var device_expires_at: Date?
 }

@@ -1,15 +1,16 @@
 internal import Encoding
 internal import Foundation
 
-/// Sends an owner's requests, each with a token.
+/// Sends an owner's requests, each with a token, or requests that need none.
 final class OwnerExchange: Sendable {
   private let transport: Transport
-  private let token: @Sendable () async throws -> String
+  /// Nil for requests without a token.
+  private let token: (@Sendable () async throws -> String)?
   private let retries: RetryPolicy
   let system: ClientSystem
 
   init(
-    transport: Transport, token: @escaping @Sendable () async throws -> String, retries: RetryPolicy,
+    transport: Transport, token: (@Sendable () async throws -> String)?, retries: RetryPolicy,
     system: ClientSystem
   ) {
     self.transport = transport
@@ -67,9 +68,20 @@ final class OwnerExchange: Sendable {
   }
 
   private func attempt(_ call: Call) async throws(RegistryClientError) -> Answer {
+    var fields: [(name: String, value: String)] = []
+    if let token { fields.append(("Authorization", "Bearer \(try await Self.text(of: token))")) }
+    if let key = call.idempotencyKey { fields.append(("Idempotency-Key", key)) }
+    let answer = try await transport.exchange(call, fields: fields)
+    guard answer.isSuccess else { throw answer.failure }
+    return answer
+  }
+
+  private static func text(
+    of source: @Sendable () async throws -> String
+  ) async throws(RegistryClientError) -> String {
     let token: String
     do {
-      token = try await self.token()
+      token = try await source()
     } catch let error as RegistryClientError {
       throw error
     } catch {
@@ -79,10 +91,6 @@ final class OwnerExchange: Sendable {
     guard !token.isEmpty, token.utf8.allSatisfy(\.isVisible) else {
       throw .invalidArgument(name: "token", message: "must be visible ASCII characters without spaces")
     }
-    var fields = [(name: "Authorization", value: "Bearer \(token)")]
-    if let key = call.idempotencyKey { fields.append(("Idempotency-Key", key)) }
-    let answer = try await transport.exchange(call, fields: fields)
-    guard answer.isSuccess else { throw answer.failure }
-    return answer
+    return token
   }
 }

@@ -18,6 +18,12 @@ public struct Problem: Error, Hashable, Sendable {
   public let serverTime: Date?
   /// The seconds to wait before the next request.
   public let retryAfterSeconds: Int64?
+  /// When the suspension of the device ends, with `device-suspended`; nil if it ends when the owner resumes the device.
+  public let until: Date?
+  /// When another instance took the lease, with `device-in-use`.
+  public let since: Date?
+  /// When that instance last polled.
+  public let lastPoll: Date?
   /// The device whose secret an earlier request with the same idempotency key was answered with.
   public let deviceID: String?
   /// The same, for a webhook.
@@ -52,6 +58,9 @@ extension Problem {
     errors = members.errors ?? []
     serverTime = members.serverTime
     retryAfterSeconds = answer.retryAfterSeconds
+    until = members.until
+    since = members.since
+    lastPoll = members.lastPoll
     deviceID = members.deviceID
     webhookID = members.webhookID
   }
@@ -59,10 +68,11 @@ extension Problem {
   private struct Members: Decodable {
     let type, title, detail, requestID, deviceID, webhookID: String?
     let errors: [FieldError]?
-    let serverTime: Date?
+    let serverTime, until, since, lastPoll: Date?
 
     enum CodingKeys: String, CodingKey {
-      case type, title, detail, errors
+      case type, title, detail, errors, until, since
+      case lastPoll = "last_poll"
       case requestID = "request_id"
       case deviceID = "device_id"
       case webhookID = "webhook_id"
@@ -79,6 +89,9 @@ extension Problem {
       webhookID = try? members.decode(String.self, forKey: .webhookID)
       errors = try? members.decode([FieldError].self, forKey: .errors)
       serverTime = try? members.decode(Date.self, forKey: .serverTime)
+      until = try? members.decode(Date.self, forKey: .until)
+      since = try? members.decode(Date.self, forKey: .since)
+      lastPoll = try? members.decode(Date.self, forKey: .lastPoll)
     }
   }
 }

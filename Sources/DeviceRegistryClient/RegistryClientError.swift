@@ -61,6 +61,15 @@ extension RegistryClientError {
     if case .problem(let problem) = self { problem.kind == "idempotency-in-progress" } else { false }
   }
 
+  /// Whether the device is suspended until a time.
+  var isSuspensionWithEnd: Bool {
+    if case .problem(let problem) = self {
+      problem.kind == "device-suspended" && problem.until != nil
+    } else {
+      false
+    }
+  }
+
   private static let transientStatuses: Set<Int> = [429, 500, 502, 503, 504]
 
   /// The seconds to wait before the next request.

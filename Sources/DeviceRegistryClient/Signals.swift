@@ -4,9 +4,11 @@
 /// registry delivers the oldest unacknowledged signals, so with `max` of them unacknowledged, no newer ones arrive
 /// until they expire.
 ///
-/// Temporary failures are retried without limit, with growing pauses and after `Retry-After`. Permanent failures end
-/// the sequence with an error: a 401 that the right clock does not fix (the secret was rotated, or the device was
-/// deleted), a 403 (the device is revoked, suspended or expired), or an answer without the registry's signature. Cancelling the task ends it with `cancelled`.
+/// Temporary failures are retried without limit, with growing pauses and after `Retry-After`; so is a suspension that has
+/// an end, because the owner may also end it before. Permanent failures end the sequence with an error: a 401 that the
+/// right clock does not fix (the secret was rotated, or the device was deleted), any other 403 (the device is revoked, has
+/// expired, is suspended until it is resumed, or runs on another account than its owner allows), a 409 (another instance
+/// has the lease), or an answer without the registry's signature. Cancelling the task ends it with `cancelled`.
 public struct Signals: AsyncSequence, Sendable {
   public typealias Element = DeviceSignal
   public typealias Failure = RegistryClientError
@@ -14,6 +16,7 @@ public struct Signals: AsyncSequence, Sendable {
   fileprivate let client: DeviceClient
   fileprivate let wait: Int
   fileprivate let max: Int
+  fileprivate let takesOver: Bool
   fileprivate let report: @Sendable (UnreadableSignal) -> Void
 
   public func makeAsyncIterator() -> Iterator { Iterator(signals: self) }
@@ -22,6 +25,8 @@ public struct Signals: AsyncSequence, Sendable {
     private let client: DeviceClient
     private let wait: Int
     private let max: Int
+    /// Until a poll succeeds: later ones must not take the lease back.
+    private var takesOver: Bool
     private let report: @Sendable (UnreadableSignal) -> Void
     /// Signals that were polled and not returned yet, in reverse.
     private var waiting: [DeviceSignal] = []
@@ -33,6 +38,7 @@ public struct Signals: AsyncSequence, Sendable {
       client = signals.client
       wait = signals.wait
       max = signals.max
+      takesOver = signals.takesOver
       report = signals.report
     }
 
@@ -52,18 +58,19 @@ public struct Signals: AsyncSequence, Sendable {
     }
 
     private mutating func poll() async throws(RegistryClientError) {
-      let call = try Call.poll(wait: wait, max: max)
+      let call = try client.pollCall(wait: wait, max: max, takesOver: takesOver)
       let start = client.system.uptime()
       let result: PollResult
       do {
         result = try await client.exchange.performOnce(call).pollResult()
       } catch {
-        guard error.isTransient else { throw error }
+        guard error.isTransient || error.isSuspensionWithEnd else { throw error }
         failures += 1
         return try await client.exchange.pause(
           afterFailures: failures, retryAfterSeconds: error.retryAfterSeconds)
       }
       failures = 0
+      takesOver = false
       waiting = result.signals.filter { !known.contains($0.id) }.reversed()
       for signal in result.unreadable where signal.id.map(known.contains) != true { report(signal) }
       let ids = result.signals.map(\.id) + result.unreadable.compactMap(\.id)
@@ -85,12 +92,14 @@ extension DeviceClient {
   /// The signals as they arrive. Each poll waits up to `wait` seconds and returns up to `max` signals; numbers out of
   /// bounds end the sequence with `invalidArgument`.
   ///
-  /// - Parameter report: called for each signal that cannot be read. Acknowledge it as failed, so that the registry does
-  ///   not send it again.
+  /// - Parameters:
+  ///   - takesOver: takes the lease from another instance at the start; see `poll`.
+  ///   - report: called for each signal that cannot be read. Acknowledge it as failed, so that the registry does not send
+  ///     it again.
   public func signals(
-    wait: Int = 25, max: Int = signalCounts.upperBound,
+    wait: Int = 25, max: Int = signalCounts.upperBound, takesOver: Bool = false,
     report: @escaping @Sendable (UnreadableSignal) -> Void = { _ in }
   ) -> Signals {
-    Signals(client: self, wait: wait, max: max, report: report)
+    Signals(client: self, wait: wait, max: max, takesOver: takesOver, report: report)
   }
 }

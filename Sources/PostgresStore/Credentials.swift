@@ -11,15 +11,17 @@ extension PostgresStore {
   static let credentialColumns = PostgresColumns(
     """
     devices.id, client_id, hmac_key_hash, stored_key, server_key,
-    next_hmac_key_hash, next_stored_key, next_server_key, grace_expires_at, signs_ahead_until, \(accessColumns)
+    next_hmac_key_hash, next_stored_key, next_server_key, grace_expires_at, signs_ahead_until, \(terminalColumns),
+    \(accessColumns)
     """
   ) { row in
     let (id, client): (DeviceID, _) = (row.id(), row.clientID())
     let (current, next) = (row.optionalVerifier()!, row.optionalVerifier())
     let (graceExpiresAt, signsAheadUntil) = (row.optionalTime(), row.optionalTime())
+    let terminal = terminalColumns.read(&row)
     return StoredCredentials(
       deviceID: id, clientID: client, access: accessColumns.read(&row), current: current, next: next,
-      graceExpiresAt: graceExpiresAt, signsAheadUntil: signsAheadUntil)
+      graceExpiresAt: graceExpiresAt, signsAheadUntil: signsAheadUntil, terminal: terminal)
   }
 
   /// What the device may do, and whether its client is suspended as a whole.

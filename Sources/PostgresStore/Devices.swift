@@ -12,7 +12,7 @@ extension PostgresStore {
   static let deviceColumns = PostgresColumns(
     """
     id, client_id, device_name, created_at, updated_at, last_poll, last_ack, last_seen, labels, groups,
-    \(stateColumns), \(modeColumns)
+    \(stateColumns), \(modeColumns), \(terminalColumns)
     """
   ) {
     Device(
@@ -20,7 +20,8 @@ extension PostgresStore {
       updatedAt: $0.time(), lastPoll: $0.optionalTime(), lastAck: $0.optionalTime(),
       lastSeen: $0.optionalTime(), labels: Labels(stored: $0.jsonb()),
       groups: GroupName.list(stored: $0.text()),
-      state: stateColumns.read(&$0), tradingMode: modeColumns.read(&$0))
+      state: stateColumns.read(&$0), tradingMode: modeColumns.read(&$0),
+      terminal: terminalColumns.read(&$0))
   }
 
   /// `deviceColumns` of devices of the client `$1`, without groups that are being deleted.
@@ -46,7 +47,7 @@ extension PostgresStore {
       .timestamp(device.createdAt), .timestamp(device.updatedAt), .timestamp(orNull: device.lastPoll),
       .timestamp(orNull: device.lastAck), .timestamp(orNull: device.lastSeen), .jsonb(device.labels.json),
       .text(device.groups.stored),
-    ] + values(of: device.state) + values(of: device.tradingMode)
+    ] + values(of: device.state) + values(of: device.tradingMode) + values(of: device.terminal)
   }
 
   /// What tells whether a device may be used. `is_active` is false for a revoked device, and for one that hand-written

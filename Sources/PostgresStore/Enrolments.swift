@@ -37,6 +37,7 @@ extension PostgresStore {
         .text(first.groups.stored), .timestamp(orNull: first.deviceExpiresAt),
       ])
     guard let found, found.hasOwner else { throw .clientNotFound }
+    guard found.hasGroups else { throw .groupNotFound }
     return found.isCreated
   }
 
@@ -46,6 +47,10 @@ extension PostgresStore {
     """
     WITH owner AS (
       SELECT id FROM clients WHERE id = $1::text AND deleted_at IS NULL FOR NO KEY UPDATE
+    ), wanted AS (
+      SELECT string_to_array($16::text, ' ') AS groups
+    ), joined AS (
+      \(lockGroups(of: "$1::text", named: "string_to_array($16::text, ' ')"))
     ), created AS (
       INSERT INTO enrolments (
         id, client_id, code_hash, replaces_secret, device_id, device_name, labels, groups, device_expires_at, created_at,
@@ -53,8 +58,10 @@ extension PostgresStore {
       SELECT given.id, owner.id, given.code_hash, $13::uuid IS NOT NULL, $13::uuid, given.device_name, $15::jsonb,
         $16::text, $17::timestamptz, $2::timestamptz, $14::timestamptz
       FROM owner CROSS JOIN unnest($10::uuid[], $11::bytea[], $12::text[]) AS given (id, code_hash, device_name)
-      WHERE $13::uuid IS NULL
+      WHERE (SELECT count(*) FROM joined) = (SELECT cardinality(groups) FROM wanted) AND (
+        $13::uuid IS NULL
         OR EXISTS (SELECT FROM devices WHERE id = $13::uuid AND client_id = $1::text AND NOT revoked)
+      )
       RETURNING id, client_id, device_id, expires_at
     ), recorded AS (
       \(record(
@@ -69,9 +76,10 @@ extension PostgresStore {
         forEachOf: "(SELECT id FROM created ORDER BY id LIMIT 1) AS first", resource: "id", from: 7,
         at: "$2::timestamptz"))
     )
-    SELECT EXISTS (SELECT FROM owner), EXISTS (SELECT FROM created)
+    SELECT EXISTS (SELECT FROM owner), (SELECT count(*) FROM joined) = (SELECT cardinality(groups) FROM wanted),
+      EXISTS (SELECT FROM created)
     """
-  ) { (hasOwner: $0.bool(), isCreated: $0.bool()) }
+  ) { (hasOwner: $0.bool(), hasGroups: $0.bool(), isCreated: $0.bool()) }
 
   public func enrolment(_ id: EnrolmentID) async throws(RegistryError) -> Enrolment? {
     try await firstRow(of: Self.selectEnrolment, .uuid(id))
@@ -135,10 +143,12 @@ extension PostgresStore {
       [
         .text(device.clientID.text), .int8(Int64(maxDevices)), .text(stored.hmacKeyHash),
         .bytes(stored.storedKey), .bytes(stored.serverKey),
-      ] + Self.values(of: change) + Self.values(of: change.idempotencyClaim) + [.uuid(id), .uuid(device.id)]
-        + Self.values(of: device))
+      ] + Self.values(of: change) + Self.values(of: change.idempotencyClaim) + [
+        .uuid(id), .uuid(device.id), .array(of: .text, device.groups.map { .text($0.text) }),
+      ] + Self.values(of: device))
     guard let found, let limit = found.limit else { throw .clientNotFound }
     if found.isFull { throw .tooManyDevices(limit: Int(limit)) }
+    guard found.hasGroups else { throw .groupNotFound }
     return found.isCreated
   }
 
@@ -149,15 +159,18 @@ extension PostgresStore {
     WITH owner AS (
       SELECT id, device_count, COALESCE(max_devices, $2::int8) AS max_devices FROM clients
       WHERE id = $1::text AND deleted_at IS NULL FOR NO KEY UPDATE
+    ), joined AS (
+      \(lockGroups(of: "$1::text", named: "$16::text[]"))
     ), spent AS (
       UPDATE enrolments SET used_at = $6::timestamptz, device_id = $15::uuid
       FROM owner
       WHERE enrolments.id = $14::uuid AND client_id = owner.id AND device_count < max_devices
         AND used_at IS NULL AND expires_at > $6::timestamptz AND NOT replaces_secret
+        AND (SELECT count(*) FROM joined) = cardinality($16::text[])
       RETURNING enrolments.id
     ), created AS (
       INSERT INTO devices (hmac_key_hash, stored_key, server_key, \(deviceColumns))
-      SELECT $3, $4, $5, \(deviceColumns.parameters(from: 16)) FROM spent
+      SELECT $3, $4, $5, \(deviceColumns.parameters(from: 17)) FROM spent
       RETURNING id, client_id, device_name
     ), recorded AS (
       \(record(
@@ -170,9 +183,9 @@ extension PostgresStore {
       \(useKey(forEachOf: "created", resource: "id", from: 11, at: "$6::timestamptz"))
     )
     SELECT (SELECT max_devices FROM owner), EXISTS (SELECT FROM owner WHERE device_count >= max_devices),
-      EXISTS (SELECT FROM created)
+      (SELECT count(*) FROM joined) = cardinality($16::text[]), EXISTS (SELECT FROM created)
     """
-  ) { (limit: $0.optionalInteger(), isFull: $0.bool(), isCreated: $0.bool()) }
+  ) { (limit: $0.optionalInteger(), isFull: $0.bool(), hasGroups: $0.bool(), isCreated: $0.bool()) }
 
   public func replaceSecret(
     of device: DeviceID, of owner: ClientID, by verifier: SecretVerifier, with id: EnrolmentID, change: Change

@@ -23,6 +23,7 @@ public enum PostgresMigrator {
     Migration(number: 14, name: "cancelling", sql: PackageResources._014_cancelling_sql),
     Migration(number: 15, name: "handing_out", sql: PackageResources._015_handing_out_sql),
     Migration(number: 16, name: "serving_term", sql: PackageResources._016_serving_term_sql),
+    Migration(number: 17, name: "terminals", sql: PackageResources._017_terminals_sql),
   ]
 
   /// The advisory lock of a migrating process. The number is arbitrary, and the same in every version.

@@ -122,7 +122,7 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
     clientStatements + deviceStatements + deviceStateStatements + deviceFilterStatements + groupStatements
     + credentialStatements + tokenStatements + presenceStatements + signalStatements + eventStatements
     + webhookStatements + enrolmentStatements + idempotencyStatements + sealingStatements + selectionStatements
-    + tradingModeStatements + transactionStatements + bulkStatements
+    + tradingModeStatements + transactionStatements + bulkStatements + terminalStatements
 
   /// Runs one statement, and returns all rows.
   ///

@@ -22,6 +22,11 @@ public enum RegistryError: Error, Hashable, Sendable {
   /// The client has no such group.
   case groupNotFound
 
+  /// Another instance polls for the device.
+  case deviceInUse(since: Timestamp, lastPoll: Timestamp)
+  /// The device does not run on the account that its owner allows, or did not say on which it runs.
+  case accountNotBound
+
   case enrolmentNotFound
   /// The enrolment belongs to another client.
   case notEnrolmentOwner

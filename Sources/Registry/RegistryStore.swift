@@ -6,7 +6,7 @@ public protocol RegistryStore: ClientStore, DeviceStore, DeviceStateStore, Group
   TokenStore,
   SignalStore,
   PresenceStore,
-  EventStore, WebhookStore, IdempotencyStore, EnrolmentStore, SealingStore, BulkStore
+  EventStore, WebhookStore, IdempotencyStore, EnrolmentStore, SealingStore, BulkStore, TerminalStore
 {
   /// Throws unless the database responds.
   func ping() async throws(RegistryError)

@@ -10,6 +10,7 @@ public struct Services: Sendable {
   public let events: EventService
   public let idempotency: IdempotencyService
   public let enrolments: EnrolmentService
+  public let terminals: TerminalService
   public let webhooks: WebhookService
   public let limits: RateLimits
   public let clock: any Clock
@@ -19,13 +20,14 @@ public struct Services: Sendable {
   ///   - skewSeconds: how many seconds a signature's `created` may be in the past.
   ///   - maxDevicesPerClient: the maximum number of devices of a client, revoked ones included.
   ///   - offlineAfterSeconds: how long after its last request a device is offline.
+  ///   - leaseSeconds: how long an instance has its device after its last poll.
   ///   - signalBounds: the bounds on what is stored of a client's signals.
   ///   - webhookParts: what webhooks need beside the store.
   public init(
     store: any RegistryStore, live: LiveDevices, replay: any ReplayStore, hasher: any PasswordHasher,
     limits: RateLimits, clock: any Clock, random: any RandomSource, observer: any RegistryObserver,
     skewSeconds: Int, maxDevicesPerClient: Int, offlineAfterSeconds: Int = Device.defaultOfflineAfterSeconds,
-    signalBounds: SignalBounds = SignalBounds(),
+    leaseSeconds: Int = InstanceLease.defaultSeconds, signalBounds: SignalBounds = SignalBounds(),
     webhookParts: WebhookParts = .none
   ) {
     authentication = AuthenticationService(
@@ -40,9 +42,11 @@ public struct Services: Sendable {
     groups = GroupService(store: store, observer: observer, limits: limits)
     tokens = TokenService(
       store: store, live: live, authentication: authentication, hasher: hasher, clock: clock, random: random)
+    terminals = TerminalService(
+      store: store, live: live, clock: clock, observer: observer, leaseSeconds: leaseSeconds)
     signals = SignalService(
-      store: store, live: live, authentication: authentication, clock: clock, random: random,
-      observer: observer, limits: limits, bounds: signalBounds)
+      store: store, live: live, authentication: authentication, terminals: terminals, clock: clock,
+      random: random, observer: observer, limits: limits, bounds: signalBounds)
     events = EventService(store: store, live: live)
     idempotency = IdempotencyService(store: store, live: live)
     enrolments = EnrolmentService(

@@ -13,12 +13,16 @@ extension SQLiteStore {
         let labels = try update.labels?.applied(to: old.labels) ?? old.labels
         let expiresAt = update.expiresAt ?? old.state.expiresAt
         let deviceName = update.deviceName ?? old.deviceName
-        let isSame = (deviceName, labels, expiresAt) == (old.deviceName, old.labels, old.state.expiresAt)
+        let account = update.boundAccount ?? old.terminal.boundAccount
+        let isSame =
+          (deviceName, labels, expiresAt, account)
+          == (old.deviceName, old.labels, old.state.expiresAt, old.terminal.boundAccount)
         guard !isSame else { return old }
         // This statement can violate only the unique index on names.
         let device = try writer.firstRow(
           of: Self.updateDevice, .id(id), .text(owner.text), .time(change.time), .text(deviceName.text),
-          .text(labels.json), .time(expiresAt), uniqueViolation: { _ in .deviceNameTaken })
+          .text(labels.json), .time(expiresAt), .text(account?.login), .text(account?.server),
+          uniqueViolation: { _ in .deviceNameTaken })
         guard let device else { throw .fault(cause: "device \(id): no row") }
         try writer.record(
           .deviceUpdated, of: owner, device: id, by: change, changes: EventChanges(of: old, to: device))
@@ -34,7 +38,8 @@ extension SQLiteStore {
   static let updateDevice = SQLiteStatement(
     """
     UPDATE devices SET device_name = ?4, labels = ?5,
-      expiry_recorded = expiry_recorded AND expires_at IS ?6, expires_at = ?6, updated_at = ?3
+      expiry_recorded = expiry_recorded AND expires_at IS ?6, expires_at = ?6, updated_at = ?3,
+      bound_login = ?7, bound_server = ?8
     WHERE id = ?1 AND client_id = ?2
     RETURNING \(deviceColumns)
     """, row: deviceColumns.read)

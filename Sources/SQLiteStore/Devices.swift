@@ -6,14 +6,15 @@ extension SQLiteStore {
   static let deviceColumns = SQLiteColumns(
     """
     id, client_id, device_name, created_at, updated_at, last_poll, last_ack, last_seen, labels, groups,
-    \(stateColumns), \(modeColumns)
+    \(stateColumns), \(modeColumns), \(terminalColumns)
     """
   ) {
     Device(
       id: $0.id(), clientID: $0.clientID(), deviceName: DeviceName(stored: $0.text()), createdAt: $0.time(),
       updatedAt: $0.time(), lastPoll: $0.optionalTime(), lastAck: $0.optionalTime(),
       lastSeen: $0.optionalTime(), labels: Labels(stored: $0.text()), groups: GroupName.list(stored: $0.text()),
-      state: stateColumns.read(&$0), tradingMode: modeColumns.read(&$0))
+      state: stateColumns.read(&$0), tradingMode: modeColumns.read(&$0),
+      terminal: terminalColumns.read(&$0))
   }
 
   /// `deviceColumns` of a row of `devices`, without groups that are being deleted.
@@ -35,7 +36,7 @@ extension SQLiteStore {
       .id(device.id), .text(device.clientID.text), .text(device.deviceName.text), .time(device.createdAt),
       .time(device.updatedAt), .time(device.lastPoll), .time(device.lastAck), .time(device.lastSeen),
       .text(device.labels.json), .text(device.groups.stored),
-    ] + values(of: device.state) + values(of: device.tradingMode)
+    ] + values(of: device.state) + values(of: device.tradingMode) + values(of: device.terminal)
   }
 
   /// What tells whether a device may be used. `is_active` is 0 for a revoked device, and for one that hand-written SQL

@@ -29,6 +29,7 @@ extension SQLiteStore {
         if let device = first.deviceID {
           guard try writer.hasRow(Self.hasEnrollableDevice, .id(device), owner) else { return false }
         }
+        for group in first.groups { try writer.checkGroup(group, of: first.clientID) }
         let maximum = Enrolment.maximumPerClient
         let kept = try writer.firstRow(of: Self.countEnrolments, owner, .integer(Int64(maximum))) ?? 0
         guard kept + enrolments.count <= maximum else { throw .tooManyEnrolments(limit: maximum) }

@@ -21,6 +21,7 @@ public enum SQLiteMigrator {
     Migration(number: 13, name: "cancelling", sql: PackageResources._013_cancelling_sql),
     Migration(number: 14, name: "handing_out", sql: PackageResources._014_handing_out_sql),
     Migration(number: 15, name: "serving_term", sql: PackageResources._015_serving_term_sql),
+    Migration(number: 16, name: "terminals", sql: PackageResources._016_terminals_sql),
   ]
 
   /// How long to wait for another process that migrates or writes.

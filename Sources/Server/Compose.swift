@@ -143,7 +143,8 @@ private func compose(
         store: stores[index], live: live, replay: replay.stores[index], hasher: hasher, limits: limits,
         clock: clock, random: random, observer: serviceMetrics, skewSeconds: configuration.signatureSkewSeconds,
         maxDevicesPerClient: configuration.maxDevicesPerClient,
-        offlineAfterSeconds: configuration.offlineAfterSeconds, signalBounds: configuration.signalBounds,
+        offlineAfterSeconds: configuration.offlineAfterSeconds, leaseSeconds: configuration.instanceLeaseSeconds,
+        signalBounds: configuration.signalBounds,
         webhookParts: webhooks.parts),
       verifier: tokenVerifier,
       origin: SignatureOrigin(

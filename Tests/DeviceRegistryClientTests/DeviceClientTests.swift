@@ -10,11 +10,11 @@ typealias Step = StandInDevices.Step
 /// A client of the stand-in, or of whatever else listens at the URL.
 func deviceClient(
   _ url: String, _ system: TestSystem = TestSystem(), secret: String = StandInDevices.secret,
-  retries: RetryPolicy = RetryPolicy()
+  instance: String? = nil, retries: RetryPolicy = RetryPolicy()
 ) throws -> DeviceClient {
   try DeviceClient(
-    url: url, credentials: DeviceCredentials(id: StandInDevices.id, secret: secret), retries: retries,
-    system: system.system)
+    url: url, credentials: DeviceCredentials(id: StandInDevices.id, secret: secret), instance: instance,
+    retries: retries, system: system.system)
 }
 
 let emptyPoll = Reply.json(#"{"signals":[],"server_time":"2030-01-01T00:00:00.000Z"}"#)

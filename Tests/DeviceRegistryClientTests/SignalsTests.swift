@@ -95,6 +95,43 @@ struct SignalsTests {
     #expect(stand.registry.received.count == 2)
   }
 
+  private static func suspended(until time: String) -> Step {
+    .signed(.problem(403, "device-suspended", members: #","reason":null,"until":\#(time)"#))
+  }
+
+  @Test
+  func `continue after a suspension that has an end`() async throws {
+    let suspension = Self.suspended(until: #""2030-01-01T02:00:00.000Z""#)
+    let stand = StandInDevices([Step](repeating: suspension, count: 6) + [.signed(pollReply(["a"]))])
+    let system = TestSystem()
+    #expect(try await first(1, of: deviceClient(stand.url, system).signals()) == ["a"])
+    #expect(system.pauses.count == 6 && system.pauses[5] >= .seconds(4))
+  }
+
+  @Test(arguments: [
+    suspended(until: "null"), .signed(.problem(403, "device-revoked")),
+    .signed(.problem(403, "account-not-bound")),
+    .signed(.problem(409, "device-in-use", members: #","since":"2030-01-01T02:00:00.000Z""#)),
+  ])
+  func `end with an error at a refusal that a person must end`(step: Step) async throws {
+    let stand = StandInDevices([step, .signed(pollReply(["a"]))])
+    let client = try deviceClient(stand.url)
+    let error = await failure { () throws(RegistryClientError) in try await first(1, of: client.signals()) }
+    #expect(error?.problem != nil)
+    #expect(stand.registry.received.count == 1)
+  }
+
+  @Test
+  func `take a lease over with the first poll that succeeds, and not again`() async throws {
+    let stand = StandInDevices([
+      .unsigned(.problem(503, "unavailable")), .signed(emptyPoll), .signed(pollReply(["a"])),
+    ])
+    let client = try deviceClient(stand.url, instance: "instance-1")
+    #expect(try await first(1, of: client.signals(wait: 20, max: 5, takesOver: true)) == ["a"])
+    let target = "/api/v1/device/poll?wait=20&max=5&instance=instance-1"
+    #expect(stand.registry.received.map(\.target) == [target + "&takeover=1", target + "&takeover=1", target])
+  }
+
   @Test
   func `end with an error at an answer that is not the registry's, and hand nothing of it out`() async throws {
     let stand = StandInDevices([.signedBadly(pollReply(["forged"]), .otherKey)])

@@ -23,12 +23,12 @@ import Testing
     #expect(book.lagMilliseconds == 0)
     book.note(.called, by: device, at: now)
     clock.advance(300)
-    book.note(.polled, by: device, at: now)
+    book.note(.polled(nil), by: device, at: now)
     #expect(book.lagMilliseconds == 300)
     _ = book.take()
     clock.advance(100)
     #expect(book.lagMilliseconds == 400)
-    book.note(.polled, by: device, at: now)
+    book.note(.polled(nil), by: device, at: now)
     book.written()
     clock.advance(50)
     #expect(book.lagMilliseconds == 50)
@@ -38,7 +38,7 @@ import Testing
     book.note(.called, by: device, at: now)
     clock.advance(300)
     let taken = book.take()
-    book.note(.polled, by: device, at: now)
+    book.note(.polled(nil), by: device, at: now)
     clock.advance(100)
     book.putBack(taken)
     #expect(book.lagMilliseconds == 400)
@@ -62,7 +62,7 @@ import Testing
 
   /// Each act, and the presence of a device that did nothing else.
   static let acts: [(act: PresenceBook.Act, presence: @Sendable (Timestamp) -> Presence)] = [
-    (.called, { Presence(lastSeen: $0) }), (.polled, { Presence(lastSeen: $0, lastPoll: $0) }),
+    (.called, { Presence(lastSeen: $0) }), (.polled(nil), { Presence(lastSeen: $0, lastPoll: $0) }),
     (.acknowledged, { Presence(lastSeen: $0, lastAck: $0) }),
   ]
 
@@ -76,7 +76,7 @@ import Testing
   }
 
   @Test func `An act moves its own time and the time of the last request, and no other`() {
-    book.note(.polled, by: device, at: early)
+    book.note(.polled(nil), by: device, at: early)
     book.note(.acknowledged, by: device, at: middle)
     book.note(.called, by: device, at: late)
     #expect(book.take() == [device: Presence(lastSeen: late, lastPoll: early, lastAck: middle)])
@@ -94,9 +94,9 @@ import Testing
 
   @Test func `What could not be written is kept where nothing newer is known`() {
     let other = DeviceID(high: 1, low: 3)
-    book.note(.polled, by: device, at: early)
+    book.note(.polled(nil), by: device, at: early)
     book.note(.acknowledged, by: device, at: middle)
-    book.note(.polled, by: other, at: late)
+    book.note(.polled(nil), by: other, at: late)
     let taken = book.take()
     #expect(book.count == 0)
     book.note(.called, by: device, at: late)

@@ -1,4 +1,5 @@
 import Foundation
+import Registry
 import TestSupport
 import Testing
 
@@ -101,6 +102,55 @@ extension DeviceRegistry {
         "POST", "/api/v1/enrolments", as: owner,
         json: ["count": 2, "device_name": String(repeating: "x", count: 99)])
       #expect(long.status == 400 && long.text.contains("device_name"))
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
+    func `A device has the labels, the groups and the end that its code was made with`(_ kind: DatabaseKind)
+      async throws
+    {
+      let registry = try registry(kind)
+      let owner = try await registry.newOwner()
+      _ = try await registry.ask("PUT", "/api/v1/groups/desk", as: owner)
+      let end = "2099-01-01T00:00:00.000Z"
+      let given: [String: Any] = [
+        "labels": ["role": "primary"], "groups": ["desk"], "device_expires_at": end,
+      ]
+      let code = try await registry.newCode(of: owner, given)
+      let listed = try await registry.ask("GET", "/api/v1/enrolments", as: owner).array()
+      let made = try await registry.enrol(code).object()
+      for seen in [try #require(listed.first), made] {
+        #expect(seen["labels"] as? [String: String] == ["role": "primary"])
+        #expect(seen["groups"] as? [String] == ["desk"])
+      }
+      #expect(listed[0]["device_expires_at"] as? String == end && made["expires_at"] as? String == end)
+      let group = try await registry.ask("GET", "/api/v1/groups/desk", as: owner).object()
+      #expect(group["devices"] as? Int == 1)
+
+      func status(_ json: [String: Any]) async throws -> Int {
+        try await registry.ask("POST", "/api/v1/enrolments", as: owner, json: json).status
+      }
+      #expect(try await status(["groups": ["none"]]) == 404)
+      #expect(try await status(["device_expires_at": "2020-01-01T00:00:00Z"]) == 400)
+      #expect(try await status(["labels": ["a b": ""]]) == 400)
+      // The group of an open code is deleted.
+      let late = try await registry.newCode(of: owner, given)
+      _ = try await registry.ask("DELETE", "/api/v1/groups/desk", as: owner)
+      #expect(try await TestRegistry.kind(registry.enrol(late)) == "group-not-found")
+      _ = try await registry.ask("PUT", "/api/v1/groups/desk", as: owner)
+      #expect(try await registry.enrol(late).status == 201)
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
+    func `A code ends with the device that it would make`(_ kind: DatabaseKind) async throws {
+      let clock = TestClock()
+      clock.stop()
+      try await TestRegistry.with(await TestDatabase(kind), clock: clock) { registry in
+        let end = Timestamp(millisecondsSince1970: clock.millisecondsSince1970 + 60_000).description
+        let made = try await registry.newEnrolments(of: registry.newOwner(), ["device_expires_at": end])
+        #expect(made[0]["expires_at"] as? String == end)
+        clock.advance(seconds: 60)
+        #expect(try await TestRegistry.kind(registry.enrol(made[0]["code"] as! String)) == "enrolment-invalid")
+      }
     }
 
     @Test(arguments: DatabaseKind.allCases)

@@ -148,6 +148,24 @@ private final class FeedTally: Sendable {
   }
 
   @Test(arguments: DatabaseKind.allCases)
+  func `Of two terminals at two processes one polls, and a takeover at one ends the poll at the other`(
+    _ kind: DatabaseKind
+  ) async throws {
+    try await TwoRegistries.with(kind) { two in
+      let device = try await two.left.newSignedDevice(of: two.owner)
+      #expect(try await two.left.poll(device, query: "?instance=terminal-1").status == 200)
+      let refused = try await two.right.poll(device, query: "?instance=terminal-2")
+      #expect(try TestRegistry.kind(refused) == "device-in-use")
+      async let parked = two.left.poll(device, query: "?instance=terminal-1&wait=30")
+      try await two.left.untilParked(1)
+      #expect(try await two.right.poll(device, query: "?instance=terminal-2&takeover=1").status == 200)
+      #expect(try await parked.status == 409)
+      #expect(try await two.left.poll(device, query: "?instance=terminal-1").status == 409)
+      #expect(try await two.right.poll(device, query: "?instance=terminal-2").status == 200)
+    }
+  }
+
+  @Test(arguments: DatabaseKind.allCases)
   func `A signal that one accepted wakes the poll that is parked at the other`(_ kind: DatabaseKind)
     async throws
   {

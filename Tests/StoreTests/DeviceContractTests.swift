@@ -16,7 +16,13 @@ import Testing
           reason: "Grüße"),
         tradingMode: TradingMode(
           mode: .closeOnly, version: 3, reason: "news", since: times[0], confirmedVersion: 2,
-          confirmedAt: times[1]))
+          confirmedAt: times[1]),
+        terminal: Terminal(
+          lease: InstanceLease(instance: InstanceID("instance-1")!, since: times[0], lastPoll: times[1]),
+          context: DeviceContext(
+            account: TradingAccount(login: "1", server: "Grüße"),
+            json: #"{"account":{"login":"1","server":"Grüße","mode":"demo"}}"#),
+          boundAccount: TradingAccount(login: "2", server: "Grüße"), contendedAt: times[2]))
       try await store.insertDevice(stored, verifier: verifier(), maxDevices: 10)
       #expect(try await store.device(stored.id) == stored)
       let plain = try await store.add("plain", at: Timestamp(millisecondsSince1970: 0))

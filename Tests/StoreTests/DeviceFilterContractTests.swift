@@ -56,7 +56,8 @@ import Testing
         expiresAt: chance(40) ? chance(10) ? noon : time() : nil, reason: nil),
       tradingMode: TradingMode(
         mode: .normal, version: 2, reason: nil, since: noon,
-        confirmedVersion: isConfirmed ? 2 : chance(50) ? 1 : nil, confirmedAt: nil)
+        confirmedVersion: isConfirmed ? 2 : chance(50) ? 1 : nil, confirmedAt: nil),
+      terminal: .none
     ).confirmed()
   }
 

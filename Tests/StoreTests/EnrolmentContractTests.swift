@@ -6,12 +6,13 @@ import Testing
 @Suite("Every store: enrolments") struct EnrolmentContractTests {
   private func enrolment(
     _ number: UInt64 = 1, of client: ClientID = alice, device: DeviceID? = nil, name: String? = nil,
-    expiresAfter seconds: Int64 = 900, labels: Labels = [:], deviceExpiresAt: Timestamp? = nil
+    expiresAfter seconds: Int64 = 900, labels: Labels = [:], groups: [GroupName] = [],
+    deviceExpiresAt: Timestamp? = nil
   ) -> Enrolment {
     Enrolment(
       id: EnrolmentID(high: 1, low: number), clientID: client, replacesSecret: device != nil, deviceID: device,
-      deviceName: name.map { DeviceName(stored: $0) }, labels: labels, deviceExpiresAt: deviceExpiresAt,
-      createdAt: noon, expiresAt: noon.plus(seconds: seconds),
+      deviceName: name.map { DeviceName(stored: $0) }, labels: labels, groups: groups,
+      deviceExpiresAt: deviceExpiresAt, createdAt: noon, expiresAt: noon.plus(seconds: seconds),
       usedAt: nil)
   }
 
@@ -140,6 +141,41 @@ import Testing
       #expect(try await store.devices(of: alice, after: nil, limit: 10).isEmpty)
       #expect(try await enrol(device, with: second, on: store, at: noon.plus(milliseconds: 899_999)))
       #expect(try await store.device(device.id) == device)
+    }
+  }
+
+  @Test(arguments: StoreKind.allCases)
+  func `A code needs the groups of its device: when it is made, and when it is used`(_ kind: StoreKind)
+    async throws
+  {
+    try await withStore(kind) { store in
+      let (desk, lab) = (GroupName("desk")!, GroupName("lab")!)
+      try await store.insertClient(client("alice"))
+      for group in [desk, lab] {
+        _ = try await store.putGroup(group, of: alice, description: nil, change: .at(noon))
+      }
+      let enrolments = [desk, lab].enumerated().map { enrolment(UInt64($0) + 1, groups: [$1]) }
+      let unknown = enrolment(3, groups: [desk, GroupName("none")!])
+      await #expect(throws: RegistryError.groupNotFound) { try await add(unknown, to: store) }
+      #expect(try await store.enrolment(unknown.id) == nil)
+      #expect(try await add(enrolments[0], to: store))
+      #expect(try await add(enrolments[1], to: store))
+      func device(_ name: String, in group: GroupName) throws -> Device {
+        Device(
+          registered: newID(), clientID: alice, deviceName: try DeviceName(name), groups: [group], at: noon)
+      }
+      let first = try device("first", in: desk)
+      #expect(try await enrol(first, with: enrolments[0], on: store))
+      #expect(try await store.device(first.id)?.groups == [desk])
+      _ = try await store.deleteGroup(lab, of: alice, change: .at(noon))
+      let second = try device("second", in: lab)
+      await #expect(throws: RegistryError.groupNotFound) {
+        try await enrol(second, with: enrolments[1], on: store)
+      }
+      #expect(try await store.enrolment(enrolments[1].id) == enrolments[1])
+      _ = try await store.clearDeletedGroups(of: alice, maximumRows: 10)
+      _ = try await store.putGroup(lab, of: alice, description: nil, change: .at(noon))
+      #expect(try await enrol(second, with: enrolments[1], on: store))
     }
   }
 

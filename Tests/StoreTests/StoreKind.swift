@@ -416,6 +416,6 @@ extension Device {
     Device(
       id: id, clientID: clientID, deviceName: deviceName, createdAt: createdAt, updatedAt: updatedAt,
       lastPoll: lastPoll, lastAck: lastAck, lastSeen: lastSeen, labels: labels, groups: groups, state: state,
-      tradingMode: mode)
+      tradingMode: mode, terminal: terminal)
   }
 }

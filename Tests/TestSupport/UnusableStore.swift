@@ -264,6 +264,23 @@ extension UnusableStore {
   ) async throws(RegistryError) -> Int { throw error }
 }
 
+// Terminals.
+extension UnusableStore {
+  public func takeInstance(
+    _ instance: InstanceID, of id: DeviceID, owner: ClientID, takesOver: Bool, silentSince: Timestamp,
+    at time: Timestamp
+  ) async throws(RegistryError) -> Bool { throw error }
+  public func releaseInstance(
+    _ instance: InstanceID, of id: DeviceID, owner: ClientID
+  ) async throws(RegistryError) { throw error }
+  public func recordContention(
+    of id: DeviceID, owner: ClientID, by instance: InstanceID, recordedBefore: Timestamp, change: Change
+  ) async throws(RegistryError) -> Bool { throw error }
+  public func setContext(
+    _ context: DeviceContext, of id: DeviceID, owner: ClientID, change: Change
+  ) async throws(RegistryError) -> Bool { throw error }
+}
+
 // Idempotency.
 extension UnusableStore {
   public func idempotencyKey(

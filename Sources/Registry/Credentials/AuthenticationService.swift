@@ -153,12 +153,14 @@ public struct AuthenticationService: Sendable {
     let now = clock.now()
     if let hash = session.tokenHash {
       guard let token = try await credentials(ofToken: hash, at: now, from: nil) else { throw session.ended }
-      return DeviceSession.State(endsAt: token.endsAt, tradingMode: token.device.access.tradingMode)
+      return DeviceSession.State(
+        endsAt: token.endsAt, tradingMode: token.device.access.tradingMode, terminal: token.device.terminal)
     }
     let device = try await testSecret(session.hmacKeyHash, of: session.deviceID)
     // A secret that is still the next one was not put in force.
     guard device.current.hmacKeyHash == session.hmacKeyHash else { throw session.ended }
-    return DeviceSession.State(endsAt: device.endsAt, tradingMode: device.access.tradingMode)
+    return DeviceSession.State(
+      endsAt: device.endsAt, tradingMode: device.access.tradingMode, terminal: device.terminal)
   }
 
   /// Throws `signatureInvalid` if it is no longer a secret of the device, and `refused` if the device may not be used.
@@ -301,6 +303,8 @@ public final class DeviceSession: Sendable {
     let endsAt: Timestamp?
     /// What the owner allows the device to trade.
     public let tradingMode: TradingMode
+    /// Where the device runs.
+    let terminal: Terminal
   }
 
   /// The error if the device, its secret or its token ended during the request.
@@ -315,7 +319,7 @@ public final class DeviceSession: Sendable {
     clientID = device.clientID
     self.requestID = requestID
     serverKey = secret.verifier.serverKey
-    state = State(endsAt: secret.endsAt, tradingMode: device.access.tradingMode)
+    state = State(endsAt: secret.endsAt, tradingMode: device.access.tradingMode, terminal: device.terminal)
     refusal = device.access.refusal(at: time)
     hmacKeyHash = secret.verifier.hmacKeyHash
     usesNextSecret = secret.isNext
@@ -330,7 +334,8 @@ public final class DeviceSession: Sendable {
     clientID = token.device.clientID
     self.requestID = requestID
     serverKey = nil
-    state = State(endsAt: token.endsAt, tradingMode: token.device.access.tradingMode)
+    state = State(
+      endsAt: token.endsAt, tradingMode: token.device.access.tradingMode, terminal: token.device.terminal)
     refusal = nil
     hmacKeyHash = token.device.current.hmacKeyHash
     usesNextSecret = false

@@ -13,11 +13,14 @@ public final class DeviceCredentials: Equatable, Sendable {
   /// Until when the registry accepts signatures from more than `AuthenticationService.usualLeadSeconds` ahead without
   /// recording it again; nil if the device never sent one.
   public let signsAheadUntil: Timestamp?
+  /// Where the device runs, and where it may. The time of the holder's last poll may be an old one: it does not end the
+  /// caching of a device.
+  public let terminal: Terminal
 
   public init(
     deviceID: DeviceID, clientID: ClientID, access: DeviceAccess, current: SecretVerifier,
-    next: SecretVerifier?,
-    graceExpiresAt: Timestamp?, signsAheadUntil: Timestamp? = nil
+    next: SecretVerifier?, graceExpiresAt: Timestamp?, signsAheadUntil: Timestamp? = nil,
+    terminal: Terminal = .none
   ) {
     self.deviceID = deviceID
     self.clientID = clientID
@@ -26,12 +29,13 @@ public final class DeviceCredentials: Equatable, Sendable {
     self.next = next
     self.graceExpiresAt = graceExpiresAt
     self.signsAheadUntil = signsAheadUntil
+    self.terminal = terminal
   }
 
   public static func == (left: DeviceCredentials, right: DeviceCredentials) -> Bool {
     left.deviceID == right.deviceID && left.clientID == right.clientID && left.access == right.access
       && left.current == right.current && left.next == right.next && left.graceExpiresAt == right.graceExpiresAt
-      && left.signsAheadUntil == right.signsAheadUntil
+      && left.signsAheadUntil == right.signsAheadUntil && left.terminal == right.terminal
   }
 
   /// Whether the current secret still authenticates the device: a rotation's grace has not ended.

@@ -331,7 +331,7 @@ extension Device {
       id: id, clientID: clientID, deviceName: deviceName ?? self.deviceName, createdAt: createdAt,
       updatedAt: change.time, lastPoll: lastPoll, lastAck: lastAck, lastSeen: lastSeen,
       labels: labels ?? self.labels, groups: groups ?? self.groups, state: state ?? self.state,
-      tradingMode: tradingMode ?? self.tradingMode)
+      tradingMode: tradingMode ?? self.tradingMode, terminal: terminal)
     return ChangedDevice(old: self, new: new, changes: EventChanges(from: self, to: new, at: change.time))
   }
 }

@@ -17,11 +17,12 @@ public struct Device: Hashable, Sendable {
   public private(set) var groups: [GroupName]
   public let state: DeviceState
   public let tradingMode: TradingMode
+  public let terminal: Terminal
 
   public init(
     id: DeviceID, clientID: ClientID, deviceName: DeviceName, createdAt: Timestamp, updatedAt: Timestamp,
     lastPoll: Timestamp?, lastAck: Timestamp?, lastSeen: Timestamp?, labels: Labels, groups: [GroupName],
-    state: DeviceState, tradingMode: TradingMode
+    state: DeviceState, tradingMode: TradingMode, terminal: Terminal
   ) {
     self.id = id
     self.clientID = clientID
@@ -35,6 +36,7 @@ public struct Device: Hashable, Sendable {
     self.groups = groups
     self.state = state
     self.tradingMode = tradingMode
+    self.terminal = terminal
   }
 
   /// A newly registered device.
@@ -45,7 +47,7 @@ public struct Device: Hashable, Sendable {
     self.init(
       id: id, clientID: clientID, deviceName: deviceName, createdAt: time, updatedAt: time, lastPoll: nil,
       lastAck: nil, lastSeen: nil, labels: labels, groups: groups.sorted(),
-      state: DeviceState(expiresAt: expiresAt), tradingMode: TradingMode(since: time))
+      state: DeviceState(expiresAt: expiresAt), tradingMode: TradingMode(since: time), terminal: .none)
   }
 
   /// The same device without groups that are being deleted.

@@ -149,7 +149,7 @@ public struct DeviceService: Sendable {
       return try await store.renameDevice(id, of: owner, to: deviceName, change: change)
     }
     // Also after an error: the database may have committed the change.
-    defer { if update.expiresAt != nil { live.credentialsChanged(of: id) } }
+    defer { if update.changesAccess { live.credentialsChanged(of: id) } }
     return try await store.updateDevice(id, of: owner, update, change: change)
   }
 

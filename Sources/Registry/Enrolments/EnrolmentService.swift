@@ -33,18 +33,24 @@ public struct EnrolmentService: Sendable {
 
   /// Creates enrolments for new devices. Only the result has their codes.
   ///
-  /// Throws `invalid`, `clientNotFound`, `tooManyEnrolments`.
+  /// Throws `invalid`, `clientNotFound`, `groupNotFound`, `tooManyEnrolments`.
   ///
-  /// - Parameter deviceName: the name of the device; of several, each with its number.
+  /// - Parameters:
+  ///   - deviceName: the name of the device; of several, each with its number.
+  ///   - deviceExpiresAt: from when on the device is refused. The code stops to work then, if not before.
   public func createEnrolments(
-    clientID: ClientID, count: Int, lifetimeSeconds: Int, deviceName: DeviceName?, change: Change
+    clientID: ClientID, count: Int, lifetimeSeconds: Int, deviceName: DeviceName?, labels: Labels = [:],
+    groups: [GroupName] = [], deviceExpiresAt: Timestamp? = nil, change: Change
   ) async throws(RegistryError) -> [IssuedEnrolment] {
+    try deviceExpiresAt?.testFuture(after: change.time, field: "device_expires_at")
     var issued: [IssuedEnrolment] = []
     for number in 1...count {
       var name = deviceName
       if let deviceName, count > 1 { name = try DeviceName("\(deviceName) \(number)") }
       issued.append(
-        issue(for: clientID, lifetimeSeconds: lifetimeSeconds, deviceID: nil, deviceName: name, change: change))
+        issue(
+          for: clientID, lifetimeSeconds: lifetimeSeconds, deviceID: nil, deviceName: name, labels: labels,
+          groups: groups, deviceExpiresAt: deviceExpiresAt, change: change))
     }
     guard try await insert(issued, change: change) else { throw .fault(cause: "no enrolment was stored") }
     return issued
@@ -65,13 +71,16 @@ public struct EnrolmentService: Sendable {
   }
 
   private func issue(
-    for client: ClientID, lifetimeSeconds: Int, deviceID: DeviceID?, deviceName: DeviceName?, change: Change
+    for client: ClientID, lifetimeSeconds: Int, deviceID: DeviceID?, deviceName: DeviceName?,
+    labels: Labels = [:], groups: [GroupName] = [], deviceExpiresAt: Timestamp? = nil, change: Change
   ) -> IssuedEnrolment {
-    IssuedEnrolment(
+    let end = change.time + Int64(lifetimeSeconds) * 1000
+    return IssuedEnrolment(
       enrolment: Enrolment(
         id: EnrolmentID(at: change.time, random: random), clientID: client, replacesSecret: deviceID != nil,
-        deviceID: deviceID, deviceName: deviceName, createdAt: change.time,
-        expiresAt: change.time + Int64(lifetimeSeconds) * 1000, usedAt: nil),
+        deviceID: deviceID, deviceName: deviceName, labels: labels, groups: groups,
+        deviceExpiresAt: deviceExpiresAt, createdAt: change.time, expiresAt: min(end, deviceExpiresAt ?? end),
+        usedAt: nil),
       code: EnrolmentCode(random: random))
   }
 
@@ -115,7 +124,7 @@ public struct EnrolmentService: Sendable {
   /// ends. The caller has charged the address.
   ///
   /// An unknown, used or expired code is `enrolmentInvalid`, after one read of the database in each case. Throws
-  /// `tooManyDevices` and `deviceNameTaken`, after which the code still works, and the errors of the hasher and of
+  /// `tooManyDevices`, `deviceNameTaken` and `groupNotFound`, after which the code still works, and the errors of the hasher and of
   /// idempotency keys.
   ///
   /// - Parameters:

@@ -2,7 +2,7 @@
 public protocol EnrolmentStore: Sendable {
   /// Stores enrolments that one change creates: all of the same client, for the same device or for new ones that
   /// differ in their names only, and with the same times. Stores none, and returns false, if they are for a device that is not the client's or is revoked.
-  /// Throws `clientNotFound`, and `tooManyEnrolments` if the client would have more than
+  /// Throws `clientNotFound`, `groupNotFound`, and `tooManyEnrolments` if the client would have more than
   /// `Enrolment.maximumPerClient`.
   func insertEnrolments(_ enrolments: [NewEnrolment], change: Change) async throws(RegistryError) -> Bool
 
@@ -22,7 +22,7 @@ public protocol EnrolmentStore: Sendable {
   ) async throws(RegistryError) -> Bool
 
   /// Uses an open enrolment for a new device, of the client that has both. False, without effect, if it is not open at
-  /// the change's time. Throws `clientNotFound`, `tooManyDevices`, `deviceNameTaken`: then it stays open.
+  /// the change's time. Throws `clientNotFound`, `tooManyDevices`, `deviceNameTaken`, `groupNotFound`: then it stays open.
   func enrol(
     _ device: Device, verifier: SecretVerifier, with id: EnrolmentID, maxDevices: Int, change: Change
   ) async throws(RegistryError) -> Bool

@@ -33,6 +33,8 @@ public enum EventValue: Hashable, Sendable {
   case bool(Bool)
   case list([String])
   case labels(Labels)
+  /// A JSON text.
+  case json(String)
 
   public static func number(orNull number: Int?) -> EventValue { number.map { .number($0) } ?? .null }
 
@@ -43,6 +45,7 @@ public enum EventValue: Hashable, Sendable {
     case .number(let number): String(number)
     case .bool(let value): String(value)
     case .labels(let labels): labels.json
+    case .json(let text): text
     case .list(let texts): "[\(texts.map { JSONString.quoted($0) }.joined(separator: ", "))]"
     }
   }
@@ -52,6 +55,7 @@ extension EventValue {
   public static func text(orNull text: String?) -> EventValue { text.map { .text($0) } ?? .null }
   public static func time(_ time: Timestamp?) -> EventValue { text(orNull: time?.description) }
   public static func groups(_ groups: [GroupName]) -> EventValue { .list(groups.map(\.text)) }
+  public static func json(orNull text: String?) -> EventValue { text.map { .json($0) } ?? .null }
 }
 
 extension EventChanges {
@@ -74,6 +78,10 @@ extension EventChanges {
       ("labels", .labels(old?.labels ?? [:]), .labels(new.labels)),
       ("groups", .groups(old?.groups ?? []), .groups(new.groups)),
       ("expires_at", .time(old?.state.expiresAt), .time(new.state.expiresAt)),
+      (
+        "bound_account", .json(orNull: old?.terminal.boundAccount?.json),
+        .json(orNull: new.terminal.boundAccount?.json)
+      ),
     ])
   }
 }

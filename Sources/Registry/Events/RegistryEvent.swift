@@ -13,6 +13,10 @@ public struct RegistryEvent: Hashable, Sendable {
     case deviceResumed = "device.resumed"
     case deviceExpired = "device.expired"
     case deviceRevoked = "device.revoked"
+    /// A second instance polled with the device's secret.
+    case deviceContended = "device.contended"
+    /// The device said that it runs elsewhere, or in another version.
+    case deviceContextChanged = "device.context_changed"
     /// A terminal used a code: there is a new device, or the device has a new secret.
     case deviceEnrolled = "device.enrolled"
     /// The owner deleted a revoked device, or the device went with its client.

@@ -28,7 +28,7 @@ final class PresenceBook: Sendable {
   }
 
   /// The kind of an authenticated request. Each request is noted once.
-  enum Act { case called, polled, acknowledged }
+  enum Act { case called, polled(InstanceID?), acknowledged }
 
   func note(_ act: Act, by id: DeviceID, at time: Timestamp) {
     book.withLock { book in
@@ -70,7 +70,7 @@ extension PresenceBook.Act {
   fileprivate func presence(at time: Timestamp) -> Presence {
     switch self {
     case .called: Presence(lastSeen: time)
-    case .polled: Presence(lastSeen: time, lastPoll: time)
+    case .polled(let instance): Presence(lastSeen: time, lastPoll: time, instance: instance)
     case .acknowledged: Presence(lastSeen: time, lastAck: time)
     }
   }
@@ -82,6 +82,7 @@ extension Presence {
     lastSeen = max(lastSeen, other.lastSeen)
     lastPoll = Self.later(lastPoll, other.lastPoll)
     lastAck = Self.later(lastAck, other.lastAck)
+    instance = other.instance ?? instance
   }
 
   private static func later(_ time: Timestamp?, _ other: Timestamp?) -> Timestamp? {

@@ -22,11 +22,11 @@ public struct StoredCredentials: Sendable {
   public let next: StoredVerifier?
   public let graceExpiresAt: Timestamp?
   public let signsAheadUntil: Timestamp?
+  public let terminal: Terminal
 
   public init(
     deviceID: DeviceID, clientID: ClientID, access: DeviceAccess, current: StoredVerifier,
-    next: StoredVerifier?,
-    graceExpiresAt: Timestamp?, signsAheadUntil: Timestamp?
+    next: StoredVerifier?, graceExpiresAt: Timestamp?, signsAheadUntil: Timestamp?, terminal: Terminal
   ) {
     self.deviceID = deviceID
     self.clientID = clientID
@@ -35,6 +35,7 @@ public struct StoredCredentials: Sendable {
     self.next = next
     self.graceExpiresAt = graceExpiresAt
     self.signsAheadUntil = signsAheadUntil
+    self.terminal = terminal
   }
 }
 
@@ -77,7 +78,8 @@ public struct VerifierSealing: Sendable {
     if let storedNext = stored.next { next = try open(storedNext, of: stored.deviceID) }
     return DeviceCredentials(
       deviceID: stored.deviceID, clientID: stored.clientID, access: stored.access, current: current,
-      next: next, graceExpiresAt: stored.graceExpiresAt, signsAheadUntil: stored.signsAheadUntil)
+      next: next, graceExpiresAt: stored.graceExpiresAt, signsAheadUntil: stored.signsAheadUntil,
+      terminal: stored.terminal)
   }
 
   private func open(_ stored: StoredVerifier, of id: DeviceID) throws(RegistryError) -> SecretVerifier {
@@ -119,6 +121,6 @@ public struct VerifierSealing: Sendable {
       deviceID: stored.deviceID, clientID: stored.clientID, access: stored.access,
       current: seal(plain.current, of: stored.deviceID),
       next: plain.next.map { seal($0, of: stored.deviceID) }, graceExpiresAt: stored.graceExpiresAt,
-      signsAheadUntil: stored.signsAheadUntil)
+      signsAheadUntil: stored.signsAheadUntil, terminal: stored.terminal)
   }
 }

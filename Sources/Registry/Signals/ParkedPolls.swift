@@ -25,6 +25,8 @@ public final class ParkedPolls: Sendable {
   final class Seat: Sendable {
     let deviceID: DeviceID
     let clientID: ClientID
+    /// The instance that polls, if it named itself.
+    let instance: InstanceID?
     private unowned let polls: ParkedPolls
     private let state = Mutex(State())
 
@@ -39,9 +41,12 @@ public final class ParkedPolls: Sendable {
       var waiting: UnsafeContinuation<Wake, Never>?
     }
 
-    fileprivate init(_ deviceID: DeviceID, _ clientID: ClientID, _ polls: ParkedPolls) {
+    fileprivate init(
+      _ deviceID: DeviceID, _ clientID: ClientID, _ instance: InstanceID?, _ polls: ParkedPolls
+    ) {
       self.deviceID = deviceID
       self.clientID = clientID
+      self.instance = instance
       self.polls = polls
     }
 
@@ -169,8 +174,8 @@ public final class ParkedPolls: Sendable {
   public var count: Int { seats.withLock { $0.taken.count } }
 
   /// Takes a seat and ends the device's previous poll. Nil if the service stops.
-  func takeSeat(for id: DeviceID, of client: ClientID) -> Seat? {
-    let seat = Seat(id, client, self)
+  func takeSeat(for id: DeviceID, of client: ClientID, as instance: InstanceID? = nil) -> Seat? {
+    let seat = Seat(id, client, instance, self)
     let (older, displaced, isSeated) = seats.withLock { seats -> (Seat?, Seat?, Bool) in
       let older = seats.taken.remove(id)
       guard !seats.isClosed else { return (older, nil, false) }
@@ -192,8 +197,14 @@ public final class ParkedPolls: Sendable {
     }
   }
 
-  /// Ends the device's poll, because a newer one replaces it without waiting.
-  func end(_ id: DeviceID) { seats.withLock { $0.taken.remove(id) }?.wake(.ended) }
+  /// Ends the device's poll, because a newer one of the same instance replaces it without waiting.
+  func end(_ id: DeviceID, of instance: InstanceID? = nil) {
+    let ended = seats.withLock { seats -> Seat? in
+      guard let seat = seats.taken[id], seat.instance == instance else { return nil }
+      return seats.taken.remove(id)
+    }
+    ended?.wake(.ended)
+  }
 
   /// Wakes the devices' polls to query, a bounded number at a time.
   func look(_ ids: some Collection<DeviceID>) {

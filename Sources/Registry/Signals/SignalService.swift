@@ -4,6 +4,7 @@ public struct SignalService: Sendable {
   private let store: any RegistryStore
   private let live: LiveDevices
   private let authentication: AuthenticationService
+  private let terminals: TerminalService
   private let clock: any Clock
   private let random: any RandomSource
   private let observer: any RegistryObserver
@@ -27,12 +28,14 @@ public struct SignalService: Sendable {
   static let unconfirmedWaitMilliseconds: Int64 = 5000
 
   init(
-    store: any RegistryStore, live: LiveDevices, authentication: AuthenticationService, clock: any Clock,
-    random: any RandomSource, observer: any RegistryObserver, limits: RateLimits, bounds: SignalBounds
+    store: any RegistryStore, live: LiveDevices, authentication: AuthenticationService,
+    terminals: TerminalService, clock: any Clock, random: any RandomSource, observer: any RegistryObserver,
+    limits: RateLimits, bounds: SignalBounds
   ) {
     self.store = store
     self.live = live
     self.authentication = authentication
+    self.terminals = terminals
     self.clock = clock
     self.random = random
     self.observer = observer
@@ -159,27 +162,37 @@ public struct SignalService: Sendable {
   ///
   /// The wait ends early when the trading mode changes, a signal of the device is cancelled, a newer poll of the device
   /// replaces this one, the service stops, or too many polls of the client wait. Throws `signatureInvalid` or `tokenInvalid`
-  /// if the device's session is no longer valid, and `refused` if the device that signed may no longer be used.
+  /// if the device's session is no longer valid, `refused` if the device that signed may no longer be used, `deviceInUse` if
+  /// another instance polls, and `accountNotBound`.
   ///
-  /// - Parameter modeVersion: the version of the trading mode that the device obeys; nil if it does not say. It is stored
-  ///   once, if it is the current one.
+  /// - Parameters:
+  ///   - instance: the instance that polls; nil if it takes no lease on the device.
+  ///   - takesOver: whether to take the lease from another instance.
+  ///   - modeVersion: the version of the trading mode that the device obeys; nil if it does not say. It is stored once, if
+  ///     it is the current one.
   public func poll(
-    _ session: DeviceSession, waitSeconds: Int, limit: Int, modeVersion: Int64? = nil
+    _ session: DeviceSession, as instance: InstanceID? = nil, takesOver: Bool = false, waitSeconds: Int,
+    limit: Int, modeVersion: Int64? = nil
   ) async throws(RegistryError) -> Polled {
+    if !session.state.terminal.admits(instance) {
+      try await terminals.enter(session, as: instance, takesOver: takesOver)
+    }
     let now = clock.now()
-    live.presence.note(.polled, by: session.deviceID, at: now)
+    live.presence.note(.polled(instance), by: session.deviceID, at: now)
     if let modeVersion { await confirm(modeVersion, by: session, at: now) }
     // The poll takes its seat before it queries, so a signal that arrives after the query wakes it.
-    guard waitSeconds > 0, let seat = live.parked.takeSeat(for: session.deviceID, of: session.clientID)
+    let parked = live.parked
+    guard waitSeconds > 0,
+      let seat = parked.takeSeat(for: session.deviceID, of: session.clientID, as: instance)
     else {
-      if waitSeconds == 0 { live.parked.end(session.deviceID) }
-      let (signals, device) = try await signals(of: session, limit: limit)
+      if waitSeconds == 0 { parked.end(session.deviceID, of: instance) }
+      let (signals, device) = try await signals(of: session, as: instance, limit: limit)
       let mayRetry = waitSeconds > 0 && signals.pending.isEmpty
       return answer(
         to: session, signals, device?.tradingMode ?? session.state.tradingMode, device,
         retryAfterSeconds: mayRetry ? 1 : nil)
     }
-    defer { live.parked.leave(seat) }
+    defer { parked.leave(seat) }
     return try await wait(session, limit: limit, waitSeconds: waitSeconds, modeVersion: modeVersion, on: seat)
   }
 
@@ -268,9 +281,9 @@ public struct SignalService: Sendable {
     // What was cancelled when the poll began, which the device may know.
     var known: Set<SignalID>?
     while true {
-      let (signals, device) = try await signals(of: session, limit: limit)
+      let (signals, device) = try await signals(of: session, as: seat.instance, limit: limit)
       // The mode may have changed before the poll took its seat.
-      if device == nil { state = try await authentication.testAgain(session) }
+      if device == nil { state = try await testAgain(session, as: seat.instance) }
       let mode = device?.tradingMode ?? state.tradingMode
       let isCancelled = isNews(signals.cancelled, known, device)
       known = known ?? Set(signals.cancelled.map(\.id))
@@ -286,7 +299,7 @@ public struct SignalService: Sendable {
       case .displaced: return answer(to: session, signals, mode, device, retryAfterSeconds: 1)
       case .timedOut where !isSessionsEnd: return answer(to: session, signals, mode, device)
       // The session may have ended, or a rotation may have begun, or the mode changed, or a signal may have arrived.
-      case .timedOut, .changed: state = try await authentication.testAgain(session)
+      case .timedOut, .changed: state = try await testAgain(session, as: seat.instance)
       }
     }
   }
@@ -322,7 +335,7 @@ public struct SignalService: Sendable {
   /// The device's signals, and what is cached of it. Validates the session again: the device may have been revoked or
   /// suspended while its signals were fetched.
   private func signals(
-    of session: DeviceSession, limit: Int
+    of session: DeviceSession, as instance: InstanceID?, limit: Int
   ) async throws(RegistryError) -> (DeviceSignals, VerifierCache.PollingDevice?) {
     let device = live.cache.pollingDevice(session.deviceID)
     let now = clock.now()
@@ -331,11 +344,19 @@ public struct SignalService: Sendable {
     }
     let signals = try await store.signals(for: session.deviceID, of: session.clientID, at: now, limit: limit)
     if !signals.pending.isEmpty {
-      _ = try await authentication.testAgain(session)
+      _ = try await testAgain(session, as: instance)
     } else if let device {
       live.cache.rememberIdle(
         session.deviceID, stamp: device.idleness.stamp, cancelled: signals.cancelled)
     }
     return (signals, device)
+  }
+
+  private func testAgain(
+    _ session: DeviceSession, as instance: InstanceID?
+  ) async throws(RegistryError) -> DeviceSession.State {
+    let state = try await authentication.testAgain(session)
+    try terminals.test(state, of: instance)
+    return state
   }
 }

@@ -38,6 +38,8 @@ public struct Configuration: Sendable {
   public var maxDevicesPerClient: Int
   /// How long after its last request a device is offline.
   public var offlineAfterSeconds: Int
+  /// How long an instance has its device after its last poll.
+  public var instanceLeaseSeconds: Int
   public var signalBounds: SignalBounds
   /// How long a signal is kept after it expires.
   public var signalRetentionDays: Int
@@ -98,6 +100,7 @@ public struct Configuration: Sendable {
     eventLoops = try arguments.number(of: .eventLoops, default: ProcessSettings.processorCount)
     maxDevicesPerClient = try arguments.number(of: .maxDevicesPerClient)
     offlineAfterSeconds = try arguments.number(of: .offlineAfterSeconds)
+    instanceLeaseSeconds = try arguments.number(of: .instanceLeaseSeconds)
     signalBounds = SignalBounds(
       kept: try arguments.number(of: .maxSignalsPerClient),
       deliveries: try arguments.number(of: .maxDeliveriesPerClient))

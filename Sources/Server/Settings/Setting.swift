@@ -29,6 +29,7 @@ public enum Setting: String, CaseIterable, Sendable {
   case eventLoops = "EVENT_LOOPS"
   case maxDevicesPerClient = "MAX_DEVICES_PER_CLIENT"
   case offlineAfterSeconds = "OFFLINE_AFTER_SECONDS"
+  case instanceLeaseSeconds = "INSTANCE_LEASE_SECONDS"
   case maxSignalsPerClient = "MAX_SIGNALS_PER_CLIENT"
   case maxDeliveriesPerClient = "MAX_DELIVERIES_PER_CLIENT"
   case signalRetentionDays = "SIGNAL_RETENTION_DAYS"
@@ -169,6 +170,11 @@ public enum Setting: String, CaseIterable, Sendable {
       Declaration(
         meaning: "how long after its last request a device is offline", example: "300",
         defaultText: "90", unit: "seconds", bounds: 1...86_400)
+    case .instanceLeaseSeconds:
+      // Longer than a poll waits: the lease is renewed when a poll begins.
+      Declaration(
+        meaning: "how long after its last poll a terminal keeps others with the same device from polling",
+        example: "120", defaultText: "60", unit: "seconds", bounds: 40...3600)
     case .maxSignalsPerClient:
       Declaration(
         meaning: "signals of one client that are kept, expired ones included", example: "500000",
