@@ -138,6 +138,29 @@ class DeviceGroup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What is wrong with a signature."""
+
+    part: str
+    """A header field, a parameter or a component of the signature, `base` or `secret`."""
+    message: str
+    verifies_if_changed: bool
+    """Whether the device's secret signed the request, apart from this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """Why a signature does not verify."""
+
+    verifies: bool
+    """Whether form, digest and signature are accepted. Times and the nonce are not tested."""
+    signature_base: str | None
+    """What the device has to sign, for what it sent; None if that cannot be read."""
+    findings: tuple[Finding, ...]
+    """First that with which the signature would verify."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedEnrolment:
     """A code with which a terminal gets its device and secret. Only this value contains it."""
 

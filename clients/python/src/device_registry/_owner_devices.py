@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from ._credentials import path_id
 from ._errors import MalformedAnswer
 from ._messages import Call, query
-from ._models import Device, Enrolment, IssuedEnrolment, RegisteredDevice, Summary
+from ._models import Device, Diagnosis, Enrolment, IssuedEnrolment, RegisteredDevice, Summary
 from ._owner_calls import LONG_PAGE, UNCHANGED, OwnerCalls, T, changes, given, path, request, time_text
 from ._reading import read_list
 from ._retry import create, perform
@@ -146,6 +147,26 @@ class DeviceRoutes(OwnerCalls):
         86,400; None means a day). Raises as `device`, and `DeviceRevoked`."""
         body = given(grace_seconds=grace_seconds, reason=reason)
         return self._create(RegisteredDevice, path("devices", path_id(device_id), "rotate"), body, idempotency_key)
+
+    @operation
+    def diagnose(
+        self,
+        device_id: str,
+        method: str,
+        target: str,
+        headers: Mapping[str, str] | Sequence[tuple[str, str]],
+        body: bytes = b"",
+    ) -> Steps[Diagnosis]:
+        """Says why the signature of a device's request does not verify: give the request as the device sends it. The registry
+        tries the usual mistakes. Nothing of it is stored. Raises as `device`."""
+        pairs = headers.items() if isinstance(headers, Mapping) else headers
+        captured = {
+            "method": method,
+            "target": target,
+            "headers": [[name, value] for name, value in pairs],
+            **({"body_base64": base64.b64encode(body).decode()} if body else {}),
+        }
+        return self._call(Diagnosis, "POST", path("devices", path_id(device_id), "diagnose"), captured)
 
     # Enrolment: a terminal gets its device and secret with a code that works once.
 
