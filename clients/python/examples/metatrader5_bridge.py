@@ -19,6 +19,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Protocol
 
 from device_registry import (
+    Account,
     Credentials,
     DeviceClient,
     DeviceRevoked,
@@ -26,17 +27,21 @@ from device_registry import (
     Journal,
     Order,
     Problem,
+    Program,
     RegistryError,
+    Terminal,
 )
 
 log = logging.getLogger("bridge")
 
 REFUSAL_PAUSE_SECONDS = 60
 DEVIATION_POINTS = 20
+ACCOUNT_MODES = ["demo", "contest", "real"]
+"""By the numbers of ACCOUNT_TRADE_MODE."""
 DEAL_WINDOW = timedelta(days=7)
 
 
-class Terminal(Protocol):
+class MetaTrader(Protocol):
     """What the bridge uses of the package MetaTrader5, which exists for Windows only. Tests have their own."""
 
     ORDER_TYPE_BUY: int
@@ -53,6 +58,8 @@ class Terminal(Protocol):
     def positions_get(self) -> Any: ...
     def history_deals_get(self, since: datetime, until: datetime) -> Any: ...
     def last_error(self) -> tuple[int, str]: ...
+    def account_info(self) -> Any: ...
+    def terminal_info(self) -> Any: ...
 
 
 class Refused(Exception):
@@ -60,12 +67,20 @@ class Refused(Exception):
 
 
 class Bridge:
-    def __init__(self, terminal: Terminal, magic: int) -> None:
+    def __init__(self, terminal: MetaTrader, magic: int) -> None:
         self._terminal = terminal
         self._magic = magic
 
     def trade(self, device: DeviceClient, journal: Journal) -> None:
         """Places the signals as they arrive, without end."""
+        account, terminal = self._terminal.account_info(), self._terminal.terminal_info()
+        if account is None or terminal is None:
+            raise SystemExit(f"the terminal is not signed in: {self._terminal.last_error()}")
+        device.set_context(
+            Account(str(account.login), account.server, ACCOUNT_MODES[account.trade_mode]),
+            terminal=Terminal(terminal.name, str(terminal.build)),
+            program=Program("metatrader5_bridge", "1", magic=str(self._magic)),
+        )
         for order in device.orders(journal, find=self.find, on_failure=lambda error: log.warning("%s", error)):
             self.place(order)
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib.util
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-from device_registry import DeviceClient, Journal, OwnerClient
+from device_registry import DeviceClient, DeviceRevoked, Journal, OwnerClient
 
 _PATH = Path(__file__).resolve().parents[1] / "examples/metatrader5_bridge.py"
 _SPECIFICATION = importlib.util.spec_from_file_location("metatrader5_bridge", _PATH)
@@ -49,6 +51,12 @@ class Terminal:
 
     def history_deals_get(self, since: Any, until: Any) -> Any:
         return ()
+
+    def account_info(self) -> Any:
+        return SimpleNamespace(login=123456, server="MetaQuotes-Demo", trade_mode=0)
+
+    def terminal_info(self) -> Any:
+        return SimpleNamespace(name="MetaTrader 5", build=4755)
 
     def last_error(self) -> tuple[int, str]:
         return (-1, "unknown symbol")
@@ -98,3 +106,30 @@ def test_after_a_crash_the_bridge_finds_its_order(owner: OwnerClient, device: De
     assert len(terminal.sent) == 1
     assert owner.signal(reached.id).deliveries[0].broker_ticket == "1001"
     assert owner.signal(lost.id).deliveries[0].status == "failed"
+
+
+def test_the_bridge_says_where_it_runs_and_trades_until_it_is_revoked(
+    owner: OwnerClient, device: DeviceClient, tmp_path: Path
+) -> None:
+    terminal = Terminal()
+    sent = owner.send({"symbol": "EURUSD", "side": "buy", "volume": 1}, all=True)
+    raised: list[Exception] = []
+
+    def trade() -> None:
+        with Journal(tmp_path / "journal", device.id) as journal:
+            try:
+                bridge.Bridge(terminal, magic=7).trade(device, journal)
+            except DeviceRevoked as error:
+                raised.append(error)
+
+    thread = threading.Thread(target=trade)
+    thread.start()
+    while owner.signal(sent.id).deliveries[0].state != "acked":
+        time.sleep(0.02)
+    context = owner.device(device.id).context
+    assert context is not None
+    assert (context.account.login, context.account.mode) == ("123456", "demo")
+    owner.revoke(device.id)
+    thread.join(15)
+    assert len(raised) == 1
+    assert len(terminal.sent) == 1

@@ -7,8 +7,9 @@ The README has a five-minute start.
 
 from ._auth import DeviceAuth
 from ._credentials import Credentials
-from ._device import AsyncDeviceClient, DeviceClient
+from ._device import AsyncDeviceClient, DeviceClient, new_instance
 from ._errors import (
+    AccountNotBound,
     AnswerTooLarge,
     ClientEmailTaken,
     ClientIDTaken,
@@ -18,6 +19,7 @@ from ._errors import (
     ContentTooLarge,
     CursorExpired,
     DeviceExpired,
+    DeviceInUse,
     DeviceNameTaken,
     DeviceNotFound,
     DeviceNotRevoked,
@@ -80,14 +82,17 @@ from ._errors import (
 )
 from ._journal import Journal, Order
 from ._models import (
+    Account,
     Acknowledgement,
     AckResult,
     AckStatus,
     Actor,
+    BoundAccount,
     BulkResult,
     CallingDevice,
     Cancellation,
     Client,
+    Context,
     CreatedWebhook,
     Delivery,
     Device,
@@ -98,13 +103,16 @@ from ._models import (
     Event,
     EventPage,
     Finding,
+    Instance,
     IssuedEnrolment,
     PollResult,
+    Program,
     RefusedDevice,
     RegisteredDevice,
     SentSignal,
     Signal,
     Summary,
+    Terminal,
     TradingMode,
     UnreadableSignal,
     Webhook,
@@ -116,6 +124,8 @@ from ._retry import RetryPolicy
 from ._version import __version__
 
 __all__ = [
+    "Account",
+    "AccountNotBound",
     "AckResult",
     "AckStatus",
     "Acknowledgement",
@@ -123,6 +133,7 @@ __all__ = [
     "AnswerTooLarge",
     "AsyncDeviceClient",
     "AsyncOwnerClient",
+    "BoundAccount",
     "BulkResult",
     "CallingDevice",
     "Cancellation",
@@ -133,6 +144,7 @@ __all__ = [
     "ClientSuspended",
     "ClockSkew",
     "ContentTooLarge",
+    "Context",
     "CreatedWebhook",
     "Credentials",
     "CursorExpired",
@@ -142,6 +154,7 @@ __all__ = [
     "DeviceClient",
     "DeviceExpired",
     "DeviceGroup",
+    "DeviceInUse",
     "DeviceNameTaken",
     "DeviceNotFound",
     "DeviceNotRevoked",
@@ -162,6 +175,7 @@ __all__ = [
     "HeaderTooLarge",
     "IdempotencyInProgress",
     "IdempotencyMismatch",
+    "Instance",
     "InsufficientScope",
     "InternalError",
     "InvalidArgument",
@@ -181,6 +195,7 @@ __all__ = [
     "PollResult",
     "Problem",
     "ProblemDetails",
+    "Program",
     "Redirected",
     "RefusedDevice",
     "RegisteredDevice",
@@ -199,6 +214,7 @@ __all__ = [
     "SignatureMalformed",
     "SignatureMissing",
     "Summary",
+    "Terminal",
     "TimedOut",
     "TokenInvalid",
     "TokenMissing",
@@ -225,4 +241,5 @@ __all__ = [
     "WebhookDelivery",
     "WebhookNotFound",
     "__version__",
+    "new_instance",
 ]

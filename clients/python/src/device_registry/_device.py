@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import secrets
 import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timezone
@@ -14,13 +15,16 @@ from ._errors import InvalidArgument, JournalError, MalformedAnswer, RegistryErr
 from ._journal import UNKNOWN_AFTER_RESTART, Journal, Order
 from ._messages import TIMEOUT_SECONDS, Answer, Call, json_body, query
 from ._models import (
+    Account,
     Acknowledgement,
     AckResult,
     AckStatus,
     CallingDevice,
     DeviceSignal,
     PollResult,
+    Program,
     RegisteredDevice,
+    Terminal,
     TradingMode,
     UnreadableSignal,
 )
@@ -41,6 +45,11 @@ _JOURNAL_ACKS = 15
 _MINIMUM_INTERVAL_SECONDS = 1.0
 """The shortest time between polls that bring nothing new. An unacknowledged signal, a second program with the same device,
 and a registry with too many parked polls make polls return at once."""
+
+
+def new_instance() -> str:
+    """A name for this run of a program."""
+    return secrets.token_urlsafe(16)
 
 
 def check_bounds(name: str, value: int, least: int, most: int) -> None:
@@ -91,6 +100,7 @@ class _DeviceOperations:
 
     _auth: DeviceAuth
     _retries: RetryPolicy
+    _instance: str | None
 
     @property
     def id(self) -> str:
@@ -108,11 +118,38 @@ class _DeviceOperations:
         return read(CallingDevice, answer.json())
 
     @operation
-    def poll(self, *, wait: int = 0, max: int = MAXIMUM_SIGNALS, mode_version: int | None = None) -> Steps[PollResult]:
+    def poll(
+        self, *, wait: int = 0, max: int = MAXIMUM_SIGNALS, mode_version: int | None = None, takeover: bool = False
+    ) -> Steps[PollResult]:
         """The signals that are neither acknowledged nor expired, oldest first, at most `max` (1 to 100) of them. If there are
         none, the registry waits up to `wait` (0 to 30) seconds for one, or for a change of the trading mode. `mode_version`
-        confirms that the device obeys this version of its trading mode."""
-        return _poll_result((yield from perform(self._retries, self._poll_call(wait, max, mode_version))))
+        confirms that the device obeys this version of its trading mode.
+
+        With an `instance`, the poll takes the lease on the device or renews it. If another instance has it, `DeviceInUse` is
+        raised, unless `takeover`: then the other one gets that at its next poll.
+        """
+        call = self._poll_call(wait, max, mode_version, takeover=takeover)
+        return _poll_result((yield from perform(self._retries, call)))
+
+    @operation
+    def set_context(self, account: Account, *, terminal: Terminal | None = None, program: Program | None = None) -> Steps[None]:
+        """Says where the device runs, for its owner; at the start and when it changes. If the owner bound the device to an
+        account, polls raise `AccountNotBound` on any other."""
+        parts = {"account": account, "terminal": terminal, "program": program}
+        body = {
+            name: {key: value for key, value in dataclasses.asdict(part).items() if value is not None}
+            for name, part in parts.items()
+            if part is not None
+        }
+        yield from perform(self._retries, Call("PUT", f"{_DEVICE}/context", json_body(body, "context")))
+
+    @operation
+    def release(self, instance: str | None = None) -> Steps[None]:
+        """Gives up the lease of an instance, by default the client's, so that another one needs no takeover."""
+        holder = instance or self._instance
+        if holder is None:
+            raise InvalidArgument("the client has no instance")
+        yield from perform(self._retries, Call("POST", f"{_DEVICE}/release", json_body({"instance": holder}, "instance")))
 
     @operation
     def ack(
@@ -140,6 +177,7 @@ class _DeviceOperations:
         *,
         wait: int = 25,
         max: int = MAXIMUM_SIGNALS,
+        takeover: bool = False,
         on_mode: Callable[[TradingMode], object] | None = None,
         on_unreadable: Callable[[UnreadableSignal], object] = lambda signal: None,
         on_failure: Callable[[RegistryError], object] = lambda error: None,
@@ -149,6 +187,8 @@ class _DeviceOperations:
         An iterator returns each signal once, acknowledged or not; a new one returns unacknowledged signals again. The
         registry delivers the oldest unacknowledged signals, so with `max` of them unacknowledged, no newer ones arrive until
         they expire.
+
+        With an `instance`, `takeover` takes the lease at the start; see `poll`.
 
         `on_mode` is called with the trading mode at the start and when it changes. When it returns, the device obeys that mode,
         which the next poll confirms.
@@ -164,8 +204,10 @@ class _DeviceOperations:
         while True:
             start = time.monotonic()
             # The first poll shows the mode, which the second confirms: it does not wait.
-            call = self._poll_call(wait if on_mode is None or confirmed is not None else 0, max, confirmed)
+            first_wait = wait if on_mode is None or confirmed is not None else 0
+            call = self._poll_call(first_wait, max, confirmed, takeover=takeover)
             result = yield from self._until_answered(call, _poll_result, on_failure)
+            takeover = False
             has_changed = on_mode is not None and result.trading_mode.version != confirmed
             if has_changed and on_mode is not None:
                 on_mode(result.trading_mode)
@@ -188,6 +230,7 @@ class _DeviceOperations:
         *,
         wait: int = 25,
         max: int = 10,
+        takeover: bool = False,
         find: Callable[[DeviceSignal], str | int | None] = lambda signal: None,
         on_mode: Callable[[TradingMode], object] | None = None,
         on_failure: Callable[[RegistryError], object] = lambda error: None,
@@ -211,6 +254,9 @@ class _DeviceOperations:
         which is called with the mode at the start and when it changes, they are returned in `close_only`, too: the program must
         then open no position. Either way the device confirms the mode.
 
+        A journal is an instance of the program: while it has the lease on the device, a program with another journal gets no
+        signals, but `DeviceInUse`. `takeover` takes the lease at the start.
+
         Failures are handled as in `signals`.
         """
         if journal.device_id != self.id:
@@ -226,8 +272,10 @@ class _DeviceOperations:
             start = time.monotonic()
             yield from self._acknowledge(journal, obedience, on_failure)
             # The first poll shows the mode, which the second confirms: it does not wait.
-            call = self._poll_call(0 if obedience.version is None else wait, max, obedience.version)
+            first_wait = 0 if obedience.version is None else wait
+            call = self._poll_call(first_wait, max, obedience.version, instance=journal.instance, takeover=takeover)
             result = yield from self._until_answered(call, _poll_result, on_failure)
+            takeover = False
             has_changed = obedience.obey(result.trading_mode)
             journal.forget(result.server_time)
             new = journal.see(result.signals)
@@ -266,10 +314,25 @@ class _DeviceOperations:
             journal.acknowledge(known)
             obedience.obey(result.trading_mode)
 
-    def _poll_call(self, wait: int, max: int, mode_version: int | None = None) -> Call:
+    def _poll_call(
+        self,
+        wait: int,
+        max: int,
+        mode_version: int | None,
+        *,
+        instance: str | None = None,
+        takeover: bool = False,
+    ) -> Call:
         check_bounds("wait", wait, 0, MAXIMUM_WAIT_SECONDS)
         check_bounds("max", max, 1, MAXIMUM_SIGNALS)
-        target = query(f"{_DEVICE}/poll", wait=wait, max=max, mode_version=mode_version)
+        target = query(
+            f"{_DEVICE}/poll",
+            wait=wait,
+            max=max,
+            mode_version=mode_version,
+            instance=instance or self._instance,
+            takeover=1 if takeover else None,
+        )
         return Call("GET", target, timeout_seconds=wait + TIMEOUT_SECONDS)
 
     def _until_answered(
@@ -321,6 +384,9 @@ class DeviceClient(_DeviceOperations, SyncRunner):
 
     Retries requests that fail temporarily, following the `RetryPolicy`, with a new signature each time. Any thread may call.
 
+    An `instance` names this run of the program: 8 to 64 of `A-Za-z0-9-_`, for example `new_instance()`. Its polls take the
+    lease on the device, and another instance gets `DeviceInUse` in place of signals.
+
     `url` is the registry's scheme, host and port; `http` only for this machine, unless `allow_insecure_http`: attackers on
     the network can then read signals and delay requests, but not create any. `ca_file` has PEM certificates to trust instead
     of the default ones.
@@ -331,12 +397,14 @@ class DeviceClient(_DeviceOperations, SyncRunner):
         url: str,
         credentials: Credentials,
         *,
+        instance: str | None = None,
         allow_insecure_http: bool = False,
         ca_file: str | None = None,
         retries: RetryPolicy = RetryPolicy(),
     ) -> None:
         self._auth = DeviceAuth(credentials, allow_insecure_http=allow_insecure_http)
         self._retries = retries
+        self._instance = instance
         super().__init__(url, self._auth, allow_insecure_http=allow_insecure_http, ca_file=ca_file)
 
     @classmethod
@@ -371,12 +439,14 @@ class AsyncDeviceClient(_DeviceOperations, AsyncRunner):
         url: str,
         credentials: Credentials,
         *,
+        instance: str | None = None,
         allow_insecure_http: bool = False,
         ca_file: str | None = None,
         retries: RetryPolicy = RetryPolicy(),
     ) -> None:
         self._auth = DeviceAuth(credentials, allow_insecure_http=allow_insecure_http)
         self._retries = retries
+        self._instance = instance
         super().__init__(url, self._auth, allow_insecure_http=allow_insecure_http, ca_file=ca_file)
 
     @classmethod

@@ -495,6 +495,24 @@ class SignatureInvalid(Problem, kind="signature-invalid"):
     """Unknown device, wrong secret, or a request that was changed after it was signed."""
 
 
+class DeviceInUse(Problem, kind="device-in-use"):
+    """Another instance of the program has the lease on the device: a terminal left running elsewhere, or a copied secret."""
+
+    @property
+    def since(self) -> datetime | None:
+        """When the other instance took the lease."""
+        return self._time("since")
+
+    @property
+    def last_poll(self) -> datetime | None:
+        """When the other instance last polled."""
+        return self._time("last_poll")
+
+
+class AccountNotBound(Problem, kind="account-not-bound"):
+    """The owner bound the device to another account than the one that it runs on."""
+
+
 class EnrolmentInvalid(Problem, kind="enrolment-invalid"):
     """The code is unknown, used or expired; ask the owner for another one."""
 

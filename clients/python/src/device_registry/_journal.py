@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable
@@ -26,7 +27,7 @@ _MAXIMUM_ERROR_CHARACTERS = 500
 _VERSION = 1
 
 _TABLES = """
-CREATE TABLE IF NOT EXISTS device (id TEXT NOT NULL, version INTEGER NOT NULL);
+CREATE TABLE IF NOT EXISTS device (id TEXT NOT NULL, version INTEGER NOT NULL, instance TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS signals (
   id TEXT PRIMARY KEY NOT NULL,
   state TEXT NOT NULL CHECK (state IN ('seen', 'intent', 'done', 'acknowledged')),
@@ -115,11 +116,14 @@ class Journal:
         run("BEGIN EXCLUSIVE")
         for statement in _TABLES.split(";"):
             run(statement)
-        row = run("SELECT id, version FROM device").fetchone()
+        row = run("SELECT id, version, instance FROM device").fetchone()
         if row is None:
-            run("INSERT INTO device VALUES (?, ?)", (self.device_id, _VERSION))
-        elif row != (self.device_id, _VERSION):
+            row = (self.device_id, _VERSION, secrets.token_urlsafe(16))
+            run("INSERT INTO device VALUES (?, ?, ?)", row)
+        if row[:2] != (self.device_id, _VERSION):
             raise JournalError(f"{self._path} is the journal of another device, {row[0]}, or of a newer version")
+        self.instance: str = row[2]
+        """Names the program that has this journal, also after a restart: it takes the lease on the device."""
         run("COMMIT")
 
     def close(self) -> None:

@@ -30,6 +30,63 @@ class TradingMode:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """The instance of a program that has the lease on a device."""
+
+    id: str
+    since: datetime
+    last_poll: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """The account that a device trades on."""
+
+    login: str
+    """Its number, as text."""
+    server: str
+    """The broker's name of the server."""
+    mode: str
+    """`demo`, `contest` or `real`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """The terminal that a device runs in."""
+
+    name: str
+    build: str
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The trading program."""
+
+    name: str
+    version: str
+    symbol: str | None = None
+    magic: str | None = None
+    """The magic number of its orders, as text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """Where a device runs, as it said."""
+
+    account: Account
+    terminal: Terminal | None = None
+    program: Program | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BoundAccount:
+    """The only account that a device may trade on."""
+
+    login: str
+    server: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Device:
     """A device as the registry knows it."""
 
@@ -53,6 +110,12 @@ class Device:
     online: bool
     """Whether it sent a request recently."""
     trading_mode: TradingMode
+    context: Context | None
+    """Where it runs; None until it says so."""
+    bound_account: BoundAccount | None
+    """The only account that it may trade on; None for any."""
+    instance: Instance | None
+    """Which instance of its program has the lease."""
     last_poll: datetime | None
     """When it last polled for signals; None until then. The same holds for the next two."""
     last_ack: datetime | None

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from ._credentials import path_id
 from ._errors import MalformedAnswer
 from ._messages import Call, query
-from ._models import Device, Diagnosis, Enrolment, IssuedEnrolment, RegisteredDevice, Summary
+from ._models import BoundAccount, Device, Diagnosis, Enrolment, IssuedEnrolment, RegisteredDevice, Summary
 from ._owner_calls import LONG_PAGE, UNCHANGED, OwnerCalls, T, changes, given, path, request, time_text
 from ._reading import read_list
 from ._retry import create, perform
@@ -102,13 +103,18 @@ class DeviceRoutes(OwnerCalls):
         device_name: str = UNCHANGED,
         labels: Mapping[str, str | None] | None = UNCHANGED,
         expires_at: datetime | None = UNCHANGED,
+        bound_account: BoundAccount | None = UNCHANGED,
     ) -> Steps[Device]:
         """Changes a device. `labels` are merged: None as a value removes a label, None for the whole removes all. With
-        `expires_at=None` the device does not expire. Raises as `device`, `DeviceNameTaken`, and `DeviceRevoked`."""
+        `expires_at=None` the device does not expire, and with `bound_account=None` it may trade on any account.
+
+        Raises as `device`, `DeviceNameTaken`, and `DeviceRevoked`.
+        """
         body = changes(
             device_name=device_name,
             labels=_object(labels) if isinstance(labels, Mapping) else labels,
             expires_at=time_text(expires_at) if isinstance(expires_at, datetime) else expires_at,
+            bound_account=dataclasses.asdict(bound_account) if isinstance(bound_account, BoundAccount) else bound_account,
         )
         return self._call(Device, "PATCH", path("devices", path_id(device_id)), body)
 
