@@ -10,20 +10,17 @@ import tempfile
 import time
 import unittest
 
-from terminal import (CHART_CHANGED, REMOVED, Computer, Owner, Proxy, ProxyAnswer, Registry, Terminal, describe, tag,
-                      takes_instance, wait, WAIT_SECONDS)
+from terminal import CHART_CHANGED, REMOVED, Computer, Owner, Proxy, ProxyAnswer, Registry, Terminal, tag, wait, WAIT_SECONDS
 
 TESTS_AT_ONCE = 8
 LEASE_SECONDS = 60
+REFUSAL_SECONDS = 30  # between polls of a device that is refused
 ABSENT = "http://127.0.0.1:9"  # the port of discard, where nothing listens
 
 
-def needs(route):
-    """Skips what the service does not have."""
-    def decorate(test):
-        test.route = route
-        return test
-    return decorate
+def moment(seconds):
+    """A time from now on, as the API has it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() + 1 + seconds))
 
 
 class Scenario(unittest.TestCase):
@@ -405,7 +402,6 @@ class Lease(Scenario):
         self.assertEqual(len(self.computer.orders()), 2)
 
 
-@needs("/api/v1/device/context")
 class Context(Scenario):
     def test_the_owner_sees_where_the_device_runs(self):
         terminal = self.terminal()
@@ -425,7 +421,6 @@ class Context(Scenario):
         self.terminal(SHIM_LOGIN=1).see("^connected$")
 
 
-@needs("/api/v1/devices/bulk")
 class Mode(Scenario):
     def set_mode(self, mode, reason=""):
         self.owner.call("POST", "/devices/bulk", {
@@ -478,7 +473,6 @@ class Refusals(Scenario):
         self.owner.call("POST", f"/devices/{self.id_}/revoke")
         terminal.see("the device is revoked.* opens nothing")
 
-    @needs("/api/v1/devices/{id}/suspend")
     def test_a_suspended_device_opens_nothing_until_it_is_resumed(self):
         terminal = self.terminal()
         self.trades(terminal)
@@ -488,7 +482,6 @@ class Refusals(Scenario):
         self.owner.call("POST", f"/devices/{self.id_}/resume", {})
         self.trades(self.terminal())
 
-    @needs("/api/v1/devices/{id}/suspend")
     def test_the_device_of_a_suspended_client_opens_nothing(self):
         terminal = self.terminal()
         terminal.see("^connected$")
@@ -496,11 +489,23 @@ class Refusals(Scenario):
         administrator.call("POST", f"/clients/{self.owner.name}/suspend", {"reason": "unpaid"})
         terminal.see(r"owner's account at the registry is suspended \(unpaid\).* opens nothing")
 
-    @needs("/api/v1/devices/{id}/suspend")
-    def test_an_expired_device_opens_nothing(self):
-        self.owner.call("PATCH", f"/devices/{self.id_}", {"expires_at": "2020-01-01T00:00:00.000Z"})
-        self.terminal().see("the device has expired.* opens nothing")
+    def test_a_suspension_that_ends_is_survived(self):
+        terminal = self.terminal()
+        self.trades(terminal)
+        self.owner.call("POST", f"/devices/{self.id_}/suspend", {"reason": "news", "until": moment(3600)})
+        terminal.see(r"the device is suspended until .* \(news\).* opens nothing")
+        signal = self.owner.send(self.id_)
+        self.owner.call("POST", f"/devices/{self.id_}/suspend", {"reason": "news", "until": moment(1)})
+        self.assertEqual(self.owner.acknowledged(signal, self.id_, REFUSAL_SECONDS + WAIT_SECONDS)["status"], "placed")
 
+    def test_an_expired_device_opens_nothing_until_its_owner_sets_a_later_time(self):
+        terminal = self.terminal()
+        self.trades(terminal)
+        self.owner.call("PATCH", f"/devices/{self.id_}", {"expires_at": moment(1)})
+        terminal.see("the device has expired.* opens nothing")
+        self.owner.call("PATCH", f"/devices/{self.id_}", {"expires_at": None})
+        terminal.stop()
+        self.trades(self.terminal())
 
 
 class Enrolment(Scenario):
@@ -624,12 +629,6 @@ class Check(Scenario):
             self.assertEqual(text.count("FAILED  "), 1, text)
 
 
-def missing(test, document):
-    """What the service lacks for a test."""
-    route = getattr(getattr(test, test._testMethodName), "route", getattr(test, "route", None))
-    return route if route and route not in document["paths"] else None
-
-
 def run(test):
     """Runs a test; returns its failures, as text."""
     result = unittest.TestResult()
@@ -648,13 +647,6 @@ def main(names):
     with tempfile.TemporaryDirectory() as home:
         Scenario.registry = Registry(pathlib.Path(home))
         try:
-            document = describe(Scenario.registry)
-            if not takes_instance(document):
-                return 0
-            for test in tests:
-                if lacks := missing(test, document):
-                    print(f"skipped, the service has no {lacks}: {test.id().removeprefix('__main__.')}")
-            tests = [test for test in tests if not missing(test, document)]
             with concurrent.futures.ThreadPoolExecutor(TESTS_AT_ONCE) as pool:
                 failures = sum(pool.map(run, tests), [])
         finally:

@@ -159,20 +159,6 @@ class Owner:
                     lambda: f"{signal}: {self.delivery(signal, device)}", seconds)
 
 
-def describe(registry):
-    """The OpenAPI document of the running service."""
-    with urllib.request.urlopen(f"{registry.url}/openapi.json", timeout=30) as answer:
-        return json.load(answer)
-
-
-def takes_instance(document):
-    """Whether polls take `instance`, which every poll of the client has."""
-    takes = any(parameter["name"] == "instance" for parameter in document["paths"]["/api/v1/device/poll"]["get"]["parameters"])
-    if not takes:
-        print("Skipped: polls of this service do not take an instance.")
-    return takes
-
-
 def tag(signal):
     """The comment of an order."""
     return "DR" + signal.replace("-", "")[16:]
