@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from device_registry import (
     DeviceRevoked,
     EnrolmentInvalid,
     EnrolmentNotFound,
+    GroupNotFound,
     InvalidArgument,
     OwnerClient,
     RegisteredDevice,
@@ -81,3 +83,16 @@ def test_a_terminal_moves(registry: Registry, token: str, open_owner: Opener, en
 def test_a_code_is_not_sent_over_plain_http(owner: OwnerClient, enrol: Any) -> None:
     with pytest.raises(InvalidArgument):
         enrol("http://192.0.2.1", "AAAA")
+
+
+def test_a_device_is_made_as_its_code_says(registry: Registry, token: str, open_owner: Opener, enrol: Any) -> None:
+    owner = open_owner(registry.url, token)
+    owner.put_group("desk")
+    end = datetime(2099, 1, 1, tzinfo=timezone.utc)
+    (issued,) = owner.create_enrolments(labels={"role": "primary"}, groups=["desk"], device_expires_at=end)
+    (listed,) = owner.enrolments()
+    assert (listed.labels, listed.groups, listed.device_expires_at) == ({"role": "primary"}, ("desk",), end)
+    enrolled: RegisteredDevice = enrol(registry.url, issued.code)
+    assert (enrolled.labels, enrolled.groups, enrolled.expires_at) == ({"role": "primary"}, ("desk",), end)
+    with pytest.raises(GroupNotFound):
+        owner.create_enrolments(groups=["none"])

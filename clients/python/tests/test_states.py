@@ -111,3 +111,19 @@ def test_a_suspended_client_and_its_devices_are_refused(registry: Registry, open
             assert administrator.resume_client(id).status == "active"
             assert device.poll().signals == ()
         assert owner.events(types=["client.resumed"]).events
+
+
+def test_signals_continue_after_a_suspension_that_has_an_end(owner: OwnerClient, device: DeviceClient) -> None:
+    sent = owner.send({}, all=True)
+    owner.suspend(device.id, until=datetime.now(timezone.utc) + timedelta(hours=1))
+    failures: list[Exception] = []
+
+    def resume(error: Exception) -> None:
+        failures.append(error)
+        owner.resume(device.id)
+
+    assert next(device.signals(on_failure=resume)).id == sent.id
+    assert [type(error) for error in failures] == [DeviceSuspended]
+    owner.suspend(device.id)
+    with pytest.raises(DeviceSuspended):
+        next(device.signals())

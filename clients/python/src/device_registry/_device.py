@@ -193,10 +193,11 @@ class _DeviceOperations:
         `on_mode` is called with the trading mode at the start and when it changes. When it returns, the device obeys that mode,
         which the next poll confirms.
 
-        Temporary failures are retried without limit, with growing pauses and after `Retry-After`; `on_failure` is called with
-        each. Permanent failures are raised: a 401 that the right clock does not fix (the device is revoked, or its secret was
-        rotated), or an answer without the registry's signature. `on_unreadable` is called with each signal that cannot be
-        read: acknowledge it as failed, so that the registry does not send it again.
+        Temporary failures are retried without limit, with growing pauses and after `Retry-After`; so is a suspension that has
+        an end. `on_failure` is called with each. Permanent failures are raised: a 401 that the right clock does not fix (the
+        secret was rotated, or the device was deleted), any other 403 (it is revoked, has expired, or runs on another account),
+        `DeviceInUse`, or an answer without the registry's signature. `on_unreadable` is called with each signal that cannot
+        be read: acknowledge it as failed, so that the registry does not send it again.
         """
         # The signals that were returned and may arrive again: those of the last poll that had any. At most `max`.
         known: set[str] = set()

@@ -246,6 +246,10 @@ class Enrolment:
     device_id: str | None
     """The device whose secret the code replaces, or that it made."""
     device_name: str | None
+    labels: Mapping[str, str]
+    """Of the device that the code makes, as are the next two."""
+    groups: tuple[str, ...]
+    device_expires_at: datetime | None
     created_at: datetime
     expires_at: datetime
     used_at: datetime | None

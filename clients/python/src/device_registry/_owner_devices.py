@@ -183,12 +183,20 @@ class DeviceRoutes(OwnerCalls):
         count: int = 1,
         expires_in: int | None = None,
         device_name: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        groups: Sequence[str] | None = None,
+        device_expires_at: datetime | None = None,
         idempotency_key: str | None = None,
     ) -> Steps[tuple[IssuedEnrolment, ...]]:
         """Creates codes, 1 to 500, with each of which a terminal registers as a device: see `DeviceClient.enrol`. They work for
         `expires_in` seconds (60 to 2,592,000; None means 900) and are shown only once. `device_name` is the name of the new
-        device, unless the terminal gives one; of several, each with its number. Raises `TooManyEnrolments`."""
-        body = {"count": count, **given(expires_in=expires_in, device_name=device_name)}
+        device, unless the terminal gives one; of several, each with its number. The device gets the labels, the groups, which
+        must exist, and the time from when on it is refused. Raises `GroupNotFound` and `TooManyEnrolments`."""
+        body = {
+            "count": count,
+            **given(expires_in=expires_in, device_name=device_name, labels=_object(labels), groups=_array(groups)),
+            **given(device_expires_at=time_text(device_expires_at)),
+        }
         answer = yield from create(self._retries, request("POST", path("enrolments"), body), idempotency_key)
         return read_list(IssuedEnrolment, answer.json())
 

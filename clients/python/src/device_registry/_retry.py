@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ._errors import IdempotencyInProgress, InvalidArgument, Problem, RegistryError
+from ._errors import DeviceSuspended, IdempotencyInProgress, InvalidArgument, Problem, RegistryError
 from ._messages import Answer, Call
 from ._steps import Exchange, Pause, Steps
 
@@ -76,12 +76,14 @@ def create(policy: RetryPolicy, call: Call, idempotency_key: str | None) -> Step
 
 
 def until_answered(policy: RetryPolicy, call: Call, on_failure: Callable[[RegistryError], object]) -> Steps[Answer]:
-    """Repeats a request until an attempt succeeds or fails permanently, and reports each temporary failure."""
+    """Repeats a request until an attempt succeeds or fails permanently, and reports each temporary failure. A suspension that
+    has an end is one: the owner may also end it before."""
 
     def again(error: RegistryError) -> bool:
-        if error.is_transient:
+        is_temporary = error.is_transient or (isinstance(error, DeviceSuspended) and error.until is not None)
+        if is_temporary:
             on_failure(error)
-        return error.is_transient
+        return is_temporary
 
     return perform(dataclasses.replace(policy, maximum_attempts=sys.maxsize), call, again)
 
