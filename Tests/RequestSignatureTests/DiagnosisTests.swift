@@ -253,6 +253,18 @@ struct MistakenRequest: CustomTestStringConvertible, Sendable {
     for mistake in known { #expect(found.contains(mistake.message), "\(mistake.message)") }
   }
 
+  @Test func `The document for developers has what is said of each mistake`() throws {
+    let path = URL(filePath: #filePath).appending(path: "../../../docs/devices.md").standardized
+    let document = try String(contentsOf: path, encoding: .utf8)
+    let known =
+      Mistake.inBases.map(\.mistake) + Mistake.inKeys.map(\.mistake) + Mistake.OtherBytes.all.map(\.mistake)
+      + Mistake.Notation.all.compactMap(\.mistake)
+      + [.milliseconds, .otherDevice, .otherBody, .secret]
+    for mistake in known {
+      #expect(document.contains("| `\(mistake.part)` | \(mistake.message) |"), "\(mistake.message)")
+    }
+  }
+
   @Test func `With another secret, nothing would verify`() {
     for mistake in Self.mistakes + [
       Self.mistaken("none", "", "") { _ in }
