@@ -251,7 +251,7 @@ def test_ten_thousand_devices_scroll_without_a_stall(open_console: Opener, owner
         pytest.skip("the rows are stored in a file of SQLite")
     store_devices(owner, 10_000)
     console = open_console()
-    # A debug build may not count the halted ones of so many devices in the time that a read may take.
+    # A debug build may not count the halted ones of 10,000 devices in the time that a read may take.
     console.expected_statuses = {503}
     page = console.open(owner.token)
     expect(page.get_by_role("link", name="10,000 devices")).to_be_visible()
