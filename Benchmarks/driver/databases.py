@@ -75,6 +75,10 @@ class Cluster:
         return float(re.search(r"tps = ([\d.]+)", text)[1])
 
 
+# The clients of the devices that ask for tokens: the service lets 16 hashes of each client wait.
+SPREAD = "'writer-' || (i % 16)"
+
+
 def migrate(url: str):
     output([BINARIES / "device-registry", "migrate"], env={**os.environ, "DATABASE_URL": url})
 
@@ -107,10 +111,10 @@ def fill_postgres(cluster: Cluster, database: str, size: int, hashes: list[str])
         f"INSERT INTO clients (id, created_at, device_count) SELECT 'client-' || lpad(i::text, 7, '0'), now(), "
         f"{fleet.PER_CLIENT} FROM generate_series(0, {clients - 1}) i",
         "INSERT INTO clients (id, created_at) SELECT 'writer-' || i, now() FROM generate_series(0, 15) i",
-        "INSERT INTO clients (id, created_at) VALUES ('listed', now()), ('revoked', now()), ('tokens', now())",
+        "INSERT INTO clients (id, created_at) VALUES ('listed', now()), ('revoked', now())",
         postgres_devices(FLEET, size, client),
         postgres_devices(LISTED, fleet.LONG_LIST, "'listed'"),
-        postgres_devices(TOKENS, len(hashes), "'tokens'"),
+        postgres_devices(TOKENS, len(hashes), SPREAD),
         f"UPDATE devices SET hmac_key_hash = given.hash FROM (VALUES {listed}) AS given (hash, i) WHERE id = "
         f"('{fleet.device_id(0, TOKENS)[:24]}' || lpad(to_hex(given.i), 12, '0'))::uuid",
         "CREATE SEQUENCE benchmark_revoke MINVALUE 0",
@@ -167,10 +171,10 @@ def fill_sqlite(path: Path, size: int, hashes: list[str]):
     connection.executemany(
         "INSERT INTO clients (id, created_at) VALUES (?, 0)",
         [(fleet.client_id(number),) for number in range(size // fleet.PER_CLIENT)]
-        + [(f"writer-{number}",) for number in range(16)] + [("listed",), ("revoked",), ("tokens",)])
+        + [(f"writer-{number}",) for number in range(16)] + [("listed",), ("revoked",)])
     connection.execute(sqlite_devices(FLEET, size, f"printf('client-%07d', i / {fleet.PER_CLIENT})"))
     connection.execute(sqlite_devices(LISTED, fleet.LONG_LIST, "'listed'"))
-    connection.execute(sqlite_devices(TOKENS, len(hashes), "'tokens'"))
+    connection.execute(sqlite_devices(TOKENS, len(hashes), SPREAD))
     connection.executemany(
         "UPDATE devices SET hmac_key_hash = ? WHERE id = ?",
         [(hash, fleet.device_id(number, TOKENS)) for number, hash in enumerate(hashes)])
@@ -248,10 +252,10 @@ def fill_fastapi(cluster: Cluster, database: str, size: int, hashes: list[str]):
         "INSERT INTO clients (id) SELECT 'client-' || lpad(i::text, 7, '0') "
         f"FROM generate_series(0, {size // fleet.PER_CLIENT - 1}) i",
         "INSERT INTO clients (id) SELECT 'writer-' || i FROM generate_series(0, 15) i",
-        "INSERT INTO clients (id) VALUES ('listed'), ('revoked'), ('tokens')",
+        "INSERT INTO clients (id) VALUES ('listed'), ('revoked')",
         devices(FLEET, size, f"'client-' || lpad((i / {fleet.PER_CLIENT})::text, 7, '0')"),
         devices(LISTED, fleet.LONG_LIST, "'listed'"),
-        devices(TOKENS, len(hashes), "'tokens'", f"({listed})[i + 1]"), "VACUUM ANALYZE", "CHECKPOINT")
+        devices(TOKENS, len(hashes), SPREAD, f"({listed})[i + 1]"), "VACUUM ANALYZE", "CHECKPOINT")
 
 
 def fastapi_to_revoke(cluster: Cluster, database: str, count: int):
