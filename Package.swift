@@ -57,7 +57,7 @@ let package = Package(
     system("CLibuv", pkgConfig: "libuv", apt: "libuv1-dev"),
     // The sources of Debian's llhttp, which scripts/install-packages.sh unpacks under .build.
     .target(name: "CLLHTTP", cSettings: [.define("LLHTTP_STRICT_MODE", to: "1")]),
-    // The kernel's socket filters, which Glibc's module lacks.
+    // The kernel's socket filters and messages with descriptors, which Glibc's module lacks.
     system("CSocket", pkgConfig: nil, apt: "linux-libc-dev"),
     system("CGnuTLS", pkgConfig: "gnutls", apt: "libgnutls28-dev"),
     system("CPostgres", pkgConfig: "libpq", apt: "libpq-dev"),
@@ -83,8 +83,8 @@ let package = Package(
 
     // The rooms around it. Each C library but libsodium and libcurl has one owner, and adapters do not
     // know each other.
-    room("EventLoop", knows: ["CLibuv"]),
-    room("HTTP", knows: ["Encoding", "EventLoop", "CLLHTTP", "CSocket", "CGnuTLS"]),
+    room("EventLoop", knows: ["CLibuv", "CSocket"]),
+    room("HTTP", knows: ["Encoding", "EventLoop", "CLLHTTP", "CGnuTLS"]),
     room("Crypto", knows: ["Encoding", "CSodium", "CNettle"], isInClient: true),
     // One exchange of libcurl, for those that run it on a loop or on a thread.
     room("Curl", knows: ["CCurl"], isInClient: true),
@@ -187,7 +187,7 @@ let package = Package(
       of: [
         "Server", "API", "Commands", "HTTP", "EventLoop", "Registry", "Crypto", "Observability", "JSONWebToken",
         "RequestSignature", "DeviceRegistryClient", "CPostgres", "CSQLite",
-      ], scripts: ["terminal.py"]),
+      ], scripts: ["systemd.py", "terminal.py"]),
   ]
 )
 

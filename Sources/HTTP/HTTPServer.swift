@@ -1,4 +1,3 @@
-internal import CSocket
 internal import Encoding
 public import EventLoop
 internal import Glibc
@@ -19,6 +18,8 @@ public final class HTTPServer: @unchecked Sendable {
 
   /// The listening sockets, one per address; none once the server shuts down.
   private var listening: [(descriptor: Int32, watch: DescriptorWatch)] = []
+  /// Whether another process continues to listen at the sockets when this one ends.
+  private let isListeningKept: Bool
   /// While the system has no free descriptor.
   private var acceptPause: Timer?
   private var connections: [ObjectIdentifier: Connection] = [:]
@@ -68,17 +69,20 @@ public final class HTTPServer: @unchecked Sendable {
   /// Starts serving. Call it on the loop.
   /// - Parameters:
   ///   - descriptors: the listening sockets of `Listener` for this loop, which the server closes.
+  ///   - isListeningKept: whether another process continues to listen at them when this one ends.
   /// - tls: the certificate for new connections; nil for HTTP without TLS.
   /// - trustedProxies: the proxies whose `X-Forwarded-For` is used.
   /// - commonFields: fields of every answer, in addition to those that `Response` lists.
   /// - ledger: what servers count together; nil for a server that counts alone.
   public init(
-    on loop: EventLoop, listening descriptors: [Int32], tls: TLSIdentity? = nil, limits: HTTPLimits,
+    on loop: EventLoop, listening descriptors: [Int32], isListeningKept: Bool = false, tls: TLSIdentity? = nil,
+    limits: HTTPLimits,
     trustedProxies: TrustedProxies = .none, commonFields: [CommonField] = [],
     ledger: ConnectionLedger? = nil, responder: any Responder
   ) throws(HTTPServerError) {
     loop.assertCurrent()
     self.loop = loop
+    self.isListeningKept = isListeningKept
     self.limits = limits
     bounds = ConnectionMachine.Bounds(limits)
     self.trustedProxies = trustedProxies
@@ -298,8 +302,9 @@ public final class HTTPServer: @unchecked Sendable {
     guard !isShutDown else { return }
     isDraining = true
     for (descriptor, watch) in listening {
-      // Closing the socket resets the connections in its backlog, and one more could arrive after the last check.
-      dropNewConnections(at: descriptor)
+      // Closing the socket resets the connections in its backlog, and one more could arrive after the last check. If the
+      // socket is kept, those wait for the next process.
+      if !isListeningKept { ListeningSocket.dropNewConnections(at: descriptor) }
       accept(at: descriptor, atMost: limits.listenBacklog)
       watch.close()
       close(descriptor)
@@ -311,13 +316,6 @@ public final class HTTPServer: @unchecked Sendable {
     handlers.close()
     isShutDown = true
     closeTimers()
-  }
-
-  /// From now on the system drops what arrives at the listening socket, as if nothing listened. Connections that it
-  /// has completed can still be accepted.
-  private func dropNewConnections(at listening: Int32) {
-    var program = drop_everything()
-    setsockopt(listening, SOL_SOCKET, SO_ATTACH_FILTER, &program, socklen_t(MemoryLayout<sock_fprog>.size))
   }
 
   /// Waits for requests in progress, and briefly for the first requests of new connections.

@@ -7,8 +7,10 @@ public struct Listener: Sendable {
   public let descriptors: [[Int32]]
   /// The addresses as text, without brackets, in the order of the resolution. At least one.
   public let addresses: [String]
-  /// The port of all addresses, also if the system chose it.
+  /// The port of all addresses, also if the system chose it. Of several inherited ones, the first.
   public let port: UInt16
+  /// Whether systemd passed the sockets, so that connections wait at them when the process ends.
+  public let isInherited: Bool
 
   /// How often port 0 chooses another port, because the one that is free at the first address is in use at another.
   private static let maximumPortChoices = 16
@@ -70,6 +72,34 @@ public struct Listener: Sendable {
     descriptors = (0..<wanted.count).map { loop in groups.map { $0[loop] } }
     self.addresses = addresses
     port = chosenPort
+    isInherited = false
+  }
+
+  /// Listens at sockets that systemd passed, at least one.
+  ///
+  /// - Parameter count: the event loops. Each has a socket of its own if there are enough; otherwise some share one.
+  public init(_ sockets: [InheritedSocket], count: Int) throws(ListenerError) {
+    var descriptors: [[Int32]] = Array(repeating: [], count: count)
+    let places = Dictionary(grouping: sockets) { ListenerPlace(host: $0.host, port: $0.port) }
+    for sockets in places.values {
+      for (index, socket) in sockets.enumerated() { descriptors[index % count].append(socket.descriptor) }
+      for loop in 0..<count where loop >= sockets.count {
+        let copy = fcntl(sockets[loop % sockets.count].descriptor, F_DUPFD_CLOEXEC, 0)
+        guard copy >= 0 else {
+          throw ListenerError("cannot share a socket: \(String(cString: strerror(errno)))")
+        }
+        descriptors[loop].append(copy)
+      }
+    }
+    self.descriptors = descriptors
+    addresses = sockets.reduce(into: []) { if !$0.contains($1.host) { $0.append($1.host) } }
+    port = sockets[0].port
+    isInherited = true
+  }
+
+  private struct ListenerPlace: Hashable {
+    let host: String
+    let port: UInt16
   }
 
   fileprivate struct Wanted {
@@ -79,7 +109,7 @@ public struct Listener: Sendable {
     let setting: String
   }
 
-  fileprivate struct Address: Equatable {
+  struct Address: Equatable {
     /// The host that it was resolved from.
     let host: String
     var storage = sockaddr_storage()
@@ -193,6 +223,11 @@ public struct ListenerError: Error, CustomStringConvertible {
   public let description: String
   /// The error number of the system call that failed; nil if the host has no address.
   fileprivate let code: Int32?
+
+  init(_ description: String) {
+    self.description = description
+    code = nil
+  }
 
   fileprivate init(resolving host: String, port: UInt16, status: Int32) {
     description = "cannot listen on \(Self.name(host, port)): \(String(cString: gai_strerror(status)))"

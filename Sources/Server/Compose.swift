@@ -49,9 +49,7 @@ private func compose(
   _ configuration: Configuration, logger: Logger, clock: any Clock, services: inout RunningServices
 ) async throws -> RunningServer {
   // The addresses, first: if one is in use, the start has no side effects.
-  let listener = try Listener(
-    host: configuration.listen.host, port: configuration.listen.port, count: configuration.eventLoops,
-    backlog: configuration.limits.listenBacklog)
+  let listener = try InheritedListener.listen(configuration)
   let adminListener = try configuration.adminListen.map(AdminServer.listen)
 
   if let warning = configuration.jwt.secretWarning {

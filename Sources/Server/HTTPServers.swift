@@ -46,7 +46,9 @@ final class HTTPServers: ClosableService {
         servers.append(
           try await loop.run { [limits] () throws(HTTPServerError) in
             try HTTPServer(
-              on: loop, listening: listener.descriptors[index], tls: configuration.tlsIdentity, limits: limits,
+              on: loop, listening: listener.descriptors[index],
+              isListeningKept: listener.isInherited || configuration.systemd != nil,
+              tls: configuration.tlsIdentity, limits: limits,
               trustedProxies: configuration.trustedProxies,
               commonFields: configuration.isHTTPS ? [Self.strictTransportSecurity] : [], ledger: ledger,
               responder: apis[index])

@@ -1,5 +1,6 @@
 internal import EventLoop
 internal import Glibc
+internal import HTTP
 
 /// Notifies systemd of the service's state, with datagrams to the socket in `NOTIFY_SOCKET` (sd_notify(3)).
 struct Systemd: Sendable {
@@ -25,28 +26,25 @@ struct Systemd: Sendable {
     aliveIntervalMilliseconds = isMeant ? timeoutMicroseconds.map { max($0 / 2000, 1) } : nil
   }
 
-  /// Sends a state. Ignores failures: without a listener there is nothing to do.
-  func tell(_ state: State) {
-    guard let (address, length) = address() else { return }
-    let descriptor = socket(AF_UNIX, Int32(SOCK_DGRAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-    guard descriptor >= 0 else { return }
-    defer { close(descriptor) }
-    withUnsafeBytes(of: address) { address in
-      let address = address.assumingMemoryBound(to: sockaddr.self).baseAddress
-      _ = sendto(
-        descriptor, state.rawValue, state.rawValue.utf8.count, Int32(MSG_NOSIGNAL), address, length)
+  /// Sends a state.
+  func tell(_ state: State) { send(state.rawValue) }
+
+  /// Stores the sockets of a listener with systemd, which passes them to the next process of the unit
+  /// (`FileDescriptorStoreMax=`). So connections wait while the service restarts.
+  func store(_ listener: Listener, as name: String) {
+    let descriptors = Array(listener.descriptors.joined())
+    for start in stride(from: 0, to: descriptors.count, by: UnixDatagram.maximumDescriptors) {
+      let end = min(start + UnixDatagram.maximumDescriptors, descriptors.count)
+      send("FDSTORE=1\nFDNAME=\(name)", Array(descriptors[start..<end]))
     }
   }
 
-  /// Nil if the path is too long for a socket address.
-  private func address() -> (sockaddr_un, socklen_t)? {
-    var address = sockaddr_un()
-    address.sun_family = sa_family_t(AF_UNIX)
-    // An abstract socket name begins with a NUL, which systemd writes as @, and has no final NUL (unix(7)).
-    let path = socketPath.utf8.enumerated().map { $0 == 0 && $1 == UInt8(ascii: "@") ? 0 : $1 }
-    guard path.count < MemoryLayout.size(ofValue: address.sun_path) else { return nil }
-    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path) }
-    return (address, socklen_t(MemoryLayout<sockaddr_un>.offset(of: \.sun_path)! + path.count))
+  /// Removes stored sockets, at which nothing listens any more.
+  func forget(_ name: String) { send("FDSTOREREMOVE=1\nFDNAME=\(name)") }
+
+  /// Ignores failures: without a listener there is nothing to do.
+  private func send(_ message: String, _ descriptors: [Int32] = []) {
+    UnixDatagram.send(message, descriptors, to: socketPath)
   }
 }
 

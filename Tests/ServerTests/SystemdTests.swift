@@ -21,6 +21,7 @@ struct SystemdTests {
   func `says when it serves, that it is alive, and when it stops`(isAbstract: Bool) async throws {
     let socket = try NotifySocket("\(directory.path)/notify", isAbstract: isAbstract)
     let program = try serve(["NOTIFY_SOCKET=\(socket.name)", "WATCHDOG_USEC=20000"])
+    #expect(try await socket.receive() == "FDSTORE=1\nFDNAME=listen.127.0.0.1_0")
     #expect(try await socket.receive() == "READY=1")
     _ = try await program.errorLine(containing: #""event":"listening""#)
     // Again and again.
@@ -37,10 +38,41 @@ struct SystemdTests {
     let socket = try NotifySocket("\(directory.path)/notify", isAbstract: false)
     let asked = watchdog.isEmpty ? [] : [watchdog, "WATCHDOG_USEC=1000"]
     let program = try serve(["NOTIFY_SOCKET=\(socket.name)"] + asked)
+    #expect(try await socket.receive().hasPrefix("FDSTORE=1"))
     #expect(try await socket.receive() == "READY=1")
     program.send(SIGTERM)
     #expect(try await socket.receive() == "STOPPING=1")
     await program.expectEnd()
+  }
+
+  /// The stand-in is a script, which can pass descriptors.
+  private func standIn(_ arguments: [String]) async throws -> String {
+    let script = #filePath.prefix(through: #filePath.lastIndex(of: "/")!) + "systemd.py"
+    let result = try await Program.run(
+      [String(script), Program.built, directory.path] + arguments, ["PATH=/usr/bin:/bin"],
+      executable: "/usr/bin/python3")
+    try #require(result.status == 0, "\(result.errors)")
+    return result.output
+  }
+
+  @Test(arguments: DatabaseKind.allCases)
+  func `A restart under load fails no request`(_ kind: DatabaseKind) async throws {
+    let database = await TestDatabase(kind)
+    let output = try await standIn(["restarts", database.url])
+    let seen = try #require(
+      JSONSerialization.jsonObject(with: Data(output.utf8)) as? [String: Double], "\(output)")
+    #expect(seen["failed"] == 0 && seen["restarts"] == 3, "\(output)")
+    #expect(try #require(seen["answered"]) > 100, "\(output)")
+    // Of a debug build, beside other tests: the package's test has the bound of a second.
+    #expect(try #require(seen["longest_seconds"]) < stretched(10.0), "\(output)")
+  }
+
+  @Test
+  func `The sockets of a socket unit replace LISTEN, and need TLS where others can reach them`() async throws {
+    #expect(try await standIn(["unit", "127.0.0.1"]).contains(#""event":"listening""#))
+    let refused = try await standIn(["unit", "0.0.0.0"])
+    #expect(refused.contains("can be reached from other machines"), "\(refused)")
+    #expect(try await standIn(["unix"]).contains("not a listening TCP socket"))
   }
 
   @Test

@@ -147,6 +147,33 @@ journalctl --no-pager -u $service | grep EVENT_LOOPS >/dev/null
 sed -i '$d' $settings
 systemctl restart $service
 
+step "a restart under load fails no request"
+touch load
+for number in 1 2 3 4; do
+  while [ -e load ]; do
+    curl --silent --output /dev/null --write-out '%{http_code} %{time_total}\n' --max-time 60 http://127.0.0.1:8000/readyz
+  done >"load.$number" &
+done
+while [ -e load ]; do
+  if as_device EA-Polls whoami >/dev/null 2>&1; then echo "200 0"; else echo "000 0"; fi
+done >load.device &
+goal=0
+has_answers() { [ "$(wc -l <load.1)" -ge $goal ] && [ "$(wc -l <load.device)" -ge $((goal / 10)) ]; }
+for _ in 1 2 3; do
+  goal=$((goal + 50))
+  wait_until has_answers
+  systemctl restart $service
+done
+goal=$((goal + 50))
+wait_until has_answers
+rm load
+wait
+never grep -v '^200 ' load.*
+longest=$(cut -d ' ' -f 2 load.[1-4] | sort -n | tail -n 1)
+step "  $(cat load.* | wc -l) requests, the longest took $longest s"
+# A second where the machine has nothing else to do.
+awk -v longest="$longest" 'BEGIN { exit !(longest < 3) }'
+
 step "systemd restarts a service that hangs"
 printf '[Service]\nWatchdogSec=4\nTimeoutAbortSec=1\n' >$drop_ins/watchdog.conf
 systemctl daemon-reload

@@ -9,6 +9,8 @@ public import Registry
 /// The settings of `serve`, parsed.
 public struct Configuration: Sendable {
   public var listen: ListenAddress
+  /// Sockets that systemd passed; empty without.
+  var inherited = InheritedListener()
   /// The address of `/metrics`; nil turns it off.
   public var adminListen: ListenAddress?
   public var database: DatabaseURL
@@ -119,6 +121,12 @@ public struct Configuration: Sendable {
     logFormat = try Self.parse(arguments, .logFormat, "must be json or text") { Logger.Format(rawValue: $0) }
 
     systemd = Systemd(environment: environment)
+    do throws(ListenerError) {
+      inherited = InheritedListener(try InheritedSocket.all(in: environment), for: listen)
+    } catch {
+      throw UsageError(.listen, error.description)
+    }
+    if let first = inherited.addresses.first { listen = inherited.addresses.first { !$0.isLoopback } ?? first }
 
     let isPrivate = listen.isLoopback || tls != nil || publicURL?.scheme == "https"
     guard isPrivate || arguments.has(Self.insecureSwitch) else {
