@@ -2,7 +2,7 @@
 
     systemd.py PROGRAM FOLDER restarts DATABASE_URL   restarts it three times under load, and prints what clients saw
     systemd.py PROGRAM FOLDER unit ADDRESS            passes it a socket at the address, and prints its first log lines
-    systemd.py PROGRAM FOLDER unix                    passes it a socket that is none of TCP
+    systemd.py PROGRAM FOLDER unix                    passes it a local socket, which is refused
 """
 
 import http.client
