@@ -51,6 +51,11 @@ func feedSignedRequest(_ input: [UInt8]) {
 
   let asSent = try? RequestProof(message.view)
   demand(asSent?.verify(storedKey: FuzzedDevice.storedKey) != true, "a proof was made without the key")
+  let unexplained = FuzzedDevice.diagnose(message)
+  demand(!unexplained.verifies, "a diagnosis accepts what was made without the key")
+  demand(
+    !unexplained.findings.contains(where: \.verifiesIfChanged),
+    "a mistake explains what was made without the key")
 
   // The components it covers, and its times and nonce, if they are valid.
   let covered = asSent?.covered ?? []
@@ -65,6 +70,12 @@ func feedSignedRequest(_ input: [UInt8]) {
   guard let signed = try? RequestProof(message.view) else { fatalError("what was signed cannot be read") }
   demand(signed.hasDigest(of: message.body), "the digest is not that of the body")
   demand(signed.verify(storedKey: FuzzedDevice.storedKey), "what was signed does not verify")
+  let explained = FuzzedDevice.diagnose(message)
+  let isMilliseconds = signed.created > Mistake.firstMilliseconds
+  demand(explained.verifies != isMilliseconds, "a diagnosis refuses what was signed")
+  demand(
+    explained.findings.map(\.message) == (isMilliseconds ? [Mistake.milliseconds.message] : []),
+    "a diagnosis finds mistakes in what was signed")
   testChange(Change(parts[5]), of: message, signed)
 }
 
@@ -118,6 +129,10 @@ private enum FuzzedDevice {
   }
   static let storedKey = SHA256.hash(HMACSHA256.authenticate(key: secret, message: Array("Client Key".utf8)))
   static let serverKey = HMACSHA256.authenticate(key: secret, message: Array("Server Key".utf8))
+
+  static func diagnose(_ message: SignedMessage) -> SignatureDiagnosis {
+    SignatureDiagnosis(of: message.view, deviceID: id, storedKey: storedKey)
+  }
 }
 
 private struct SignedMessage {
