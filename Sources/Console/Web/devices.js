@@ -51,12 +51,12 @@ export function devicesPage(_, query) {
   const table = h("div", { role: "table", class: "devices", "aria-label": "Devices" }, h("div", { role: "rowgroup" }, header), list.element);
 
   const element = h("div", { class: "page" },
-    heading("Devices"), summary,
+    h("div", { class: "title-line" }, heading("Devices"), summary),
     h("div", { class: "toolbar" }, h("div", { class: "search-box" }, search, h("kbd", { "aria-hidden": "true" }, "/")), chips,
       h("div", { class: "toolbar-actions" },
         button("Enrolment codes", () => createEnrolments()),
         button("Register device", async () => { if (await registerDevice()) reload(); }, { class: "primary" }))),
-    h("div", { class: "news-line" }, news), place, footer, bar.element);
+    h("div", null, h("div", { class: "news-line" }, news), place), footer, bar.element);
 
   // MARK: Data
 
@@ -230,7 +230,7 @@ export function devicesPage(_, query) {
       [offline, "offline", { status: "active", online: "false" }, offline ? "warn" : ""],
       [by.suspended, "suspended", { status: "suspended" }, ""],
       [by.expired, "expired", { status: "expired" }, by.expired ? "warn" : ""],
-      [unconfirmed, "mode not confirmed", { mode_confirmed: "false" }, ""],
+      [unconfirmed, "unconfirmed", { mode_confirmed: "false" }, ""],
       [by.revoked, "revoked", { status: "revoked" }, ""],
     ];
     // What is zero and uninteresting makes room.
@@ -411,6 +411,7 @@ export function devicesPage(_, query) {
     element, title: "Devices",
     update(query) {
       filter = filterQuery(query);
+      scrollTo(0, 0);
       if (document.activeElement !== search) search.value = query.get("q") ?? "";
       selected.clear();
       updateSelection();

@@ -11,7 +11,7 @@ import { groupsField, readLabels } from "./register.js";
 import { VirtualList } from "./virtual-list.js";
 
 const MAXIMUM_PAYLOAD_BYTES = 16_384;
-const DRAFT = { payload: '{\n  "symbol": "EURUSD",\n  "side": "buy",\n  "volume": 0.1\n}', ttl: "3600", unit: "1", way: "all", group: "", labels: "", devices: [] };
+const DRAFT = { payload: '{\n  "symbol": "EURUSD",\n  "side": "buy",\n  "volume": 0.1\n}', ttl: "60", unit: "60", way: "all", group: "", labels: "", devices: [] };
 /** What was typed outlives the page, not the tab. */
 let draft = { ...DRAFT };
 const LIST_PAGE = 30;
