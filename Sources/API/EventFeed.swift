@@ -26,6 +26,7 @@ extension API {
       switch input.start {
       case nil: nil
       case .now: try await services.events.end()
+      case .recent: try await services.events.recent(of: client)
       case .after(let position): position
       }
     let read = try await services.events.read(
@@ -44,9 +45,9 @@ struct EventQuery: Input {
 
   private static let after = QueryParameter(
     "after", ["type": "string", "minLength": 1],
-    "The `next` of the page before, or `now` for what happens from now on; without it, the feed begins at the oldest "
-      + "event that is kept.",
-    "must be the next of a page before, or now"
+    "The `next` of the page before, `now` for what happens from now on, or `recent` for the client's last "
+      + "\(EventService.recentCount) events; without it, the feed begins at the oldest event that is kept.",
+    "must be the next of a page before, now or recent"
   ) { FeedStart($0) }
   private static let types = QueryParameter(
     "types", ["type": "string", "minLength": 1],
@@ -80,11 +81,14 @@ struct EventQuery: Input {
 /// Where a reader begins.
 enum FeedStart {
   case now
+  case recent
   case after(EventPosition)
 
   init?(_ text: String) {
     if text == "now" {
       self = .now
+    } else if text == "recent" {
+      self = .recent
     } else if let position = Base64URL.decode(text[...]).flatMap(EventPosition.init(bytes:)) {
       self = .after(position)
     } else {

@@ -2,7 +2,8 @@ public import Registry
 
 extension PostgresStore {
   static let eventStatements = [
-    selectEvents.prepared, selectEventsEnd.prepared, selectFirstHidden.prepared, removeEvents.prepared,
+    selectEvents.prepared, selectEventsEnd.prepared, selectEventBeforeLast.prepared, selectFirstHidden.prepared,
+    removeEvents.prepared,
     PostgresEventAnnouncements.notify.prepared,
   ]
 
@@ -132,6 +133,20 @@ extension PostgresStore {
   static let selectEventsEnd = PostgresStatement(
     .read, "SELECT epoch::int8, pg_snapshot_xmin(pg_current_snapshot()) FROM event_feed"
   ) { EventPosition(epoch: $0.integer(), transaction: $0.integer() - 1, sequence: .max) }
+
+  public func eventPosition(
+    of client: ClientID, beforeLast count: Int
+  ) async throws(RegistryError) -> EventPosition? {
+    try await firstRow(of: Self.selectEventBeforeLast, .text(client.text), .int8(Int64(count)))
+  }
+
+  static let selectEventBeforeLast = PostgresStatement(
+    .read,
+    """
+    SELECT epoch::int8, transaction, sequence FROM events WHERE client_id = $1::text AND \(isSeen)
+    ORDER BY events.epoch DESC, transaction DESC, sequence DESC LIMIT 1 OFFSET $2::int8
+    """
+  ) { EventPosition(epoch: $0.integer(), transaction: $0.integer(), sequence: $0.integer()) }
 
   public func firstHiddenEvent() async throws(RegistryError) -> Timestamp? {
     try await firstRow(of: Self.selectFirstHidden)

@@ -59,6 +59,16 @@ extension SQLiteStore {
     EventPosition(sequence: $0.integer())
   }
 
+  public func eventPosition(
+    of client: ClientID, beforeLast count: Int
+  ) async throws(RegistryError) -> EventPosition? {
+    try await firstRow(of: Self.selectEventBeforeLast, .text(client.text), .integer(Int64(count)))
+  }
+
+  static let selectEventBeforeLast = SQLiteStatement(
+    "SELECT sequence FROM events WHERE client_id = ?1 ORDER BY sequence DESC LIMIT 1 OFFSET ?2"
+  ) { EventPosition(sequence: $0.integer()) }
+
   /// There is one writer, so readers see all that is committed.
   public func firstHiddenEvent() async throws(RegistryError) -> Timestamp? { nil }
 

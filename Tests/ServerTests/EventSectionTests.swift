@@ -171,6 +171,14 @@ extension DeviceRegistry {
     }
 
     @Test(arguments: DatabaseKind.allCases)
+    func `A reader of recent events begins with the last ones`(_ kind: DatabaseKind) async throws {
+      let registry = try registry(kind)
+      let owner = try await registry.newOwner()
+      let all = try await registry.feed(of: owner, count: 1)
+      #expect(try await registry.feed(of: owner, after: "recent", count: 1).types == all.types)
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
     func `Another client's cursor shows nothing of that client, and another's events are not listed`(
       _ kind: DatabaseKind
     ) async throws {

@@ -232,6 +232,24 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
+  func `A reader can begin with the last events of a client`(_ kind: StoreKind) async throws {
+    try await withQuietStore(kind) { store in
+      try await store.insertClient(client("alice"))
+      try await store.insertClient(client("bob"))
+      for number in 0..<5 {
+        try await store.add("\(number)")
+        try await store.add("\(number)", of: "bob")
+      }
+      let all = try await store.seenEvents(limit: 10).events
+      for count in 1..<6 {
+        let start = try #require(try await store.eventPosition(of: alice, beforeLast: count))
+        #expect(try await store.seenEvents(after: start, limit: 10).events == all.suffix(count))
+      }
+      #expect(try await store.eventPosition(of: alice, beforeLast: 6) == nil)
+    }
+  }
+
+  @Test(arguments: StoreKind.allCases)
   func `A position beyond the feed is none of this database`(_ kind: StoreKind) async throws {
     try await withQuietStore(kind) { store in
       try await store.insertClient(client("alice"))

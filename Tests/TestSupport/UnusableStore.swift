@@ -196,6 +196,9 @@ extension UnusableStore {
     of client: ClientID, after position: EventPosition?, _ filter: EventFilter, limit: Int, scan: Int
   ) async throws(RegistryError) -> EventPage { throw error }
   public func eventsEnd() async throws(RegistryError) -> EventPosition { throw error }
+  public func eventPosition(
+    of client: ClientID, beforeLast count: Int
+  ) async throws(RegistryError) -> EventPosition? { throw error }
   public func firstHiddenEvent() async throws(RegistryError) -> Timestamp? { throw error }
   public func removeEvents(before time: Timestamp, maximumRows: Int) async throws(RegistryError) -> Int {
     throw error

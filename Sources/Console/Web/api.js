@@ -109,13 +109,21 @@ const MAXIMUM_NAMES = 20_000;
 const waiting = [];
 let running = 0;
 const MAXIMUM_RUNNING = 4;
+/** More names than this are read with the list of devices, once. */
+const MAXIMUM_SINGLE = 20;
+let listing = null;
+const found = new Map();
 
 export function remember(device) {
   if (names.size >= MAXIMUM_NAMES) names.delete(names.keys().next().value);
   names.set(device.id, device.device_name);
 }
 
-export const forgetNames = () => names.clear();
+export function forgetNames() {
+  names.clear();
+  found.clear();
+  listing = null;
+}
 
 /** The name of a device; null if it does not exist any more. */
 export function deviceName(id) {
@@ -126,12 +134,27 @@ export function deviceName(id) {
   return name;
 }
 
+async function readNames() {
+  try {
+    for (const device of await readAll("/devices", { query: { limit: 1000 } })) found.set(device.id, device.device_name);
+  } catch { /* They are asked one by one. */ }
+}
+
 async function runWaiting() {
   if (running >= MAXIMUM_RUNNING) return;
   running++;
+  // Those that ask in the same moment are asked for together.
+  await null;
+  if (waiting.length > MAXIMUM_SINGLE) listing ??= readNames();
+  await listing;
   while (waiting.length) {
     const { id, resolve } = waiting.shift();
-    let name = null;
+    let name = found.get(id) ?? null;
+    if (name !== null) {
+      names.set(id, name);
+      resolve(name);
+      continue;
+    }
     try { name = (await getDevice(id)).device_name; } catch { /* Deleted, or nobody answers. */ }
     names.set(id, name);
     resolve(name);

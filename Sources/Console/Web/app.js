@@ -1,6 +1,6 @@
 // Starts the console: session, header, pages, keyboard.
 import { api, forgetNames } from "./api.js";
-import { h, replace, setText } from "./dom.js";
+import { h, pause, replace, setText } from "./dom.js";
 import { feed } from "./feed.js";
 import { haltButton } from "./halt.js";
 import { go, startRouter, stopRouter } from "./router.js";
@@ -38,7 +38,10 @@ const pages = [
   ["/settings", later(() => import("./settings.js"), "settingsPage", "Settings")],
 ];
 
-function start() {
+/** Milliseconds that the first page waits for the feed. */
+const LONGEST_START = 400;
+
+async function start() {
   const nav = [["Devices", "#/devices"], ["Signals", "#/signals"], ["Events", "#/events"], ["Settings", "#/settings"]].map(([text, href]) => h("a", { href }, text));
   const state = h("span", { class: "live", role: "status" });
   const halt = haltButton();
@@ -55,7 +58,7 @@ function start() {
   const showState = () => {
     const isLive = feed.state === "live";
     state.classList.toggle("down", !isLive);
-    setText(state, isLive ? "live" : "reconnecting…");
+    setText(state, isLive ? "live" : feed.isUsed ? "reconnecting…" : "connecting…");
     state.title = isLive ? "Changes appear as they happen" : "The registry does not answer. This page tries again, and shows what it last knew.";
   };
   const onpage = ({ detail }) => {
@@ -67,8 +70,12 @@ function start() {
   };
   feed.addEventListener("state", showState);
   addEventListener("page", onpage);
-  feed.start();
+  showState();
+  // What is read after the position is known misses nothing; if that takes long, it is read again.
+  await Promise.race([feed.start(), pause(LONGEST_START)]);
+  feed.isUsed = true;
   startRouter(main, pages);
+  halt.look();
 }
 
 session.addEventListener("ended", ({ detail }) => signInAgain(detail.reason));

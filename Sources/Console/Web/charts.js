@@ -2,7 +2,9 @@
 import { h, replace, setText, svg } from "./dom.js";
 import { number } from "./format.js";
 
-const WIDTH = 640, HEIGHT = 150, LEFT = 46, BOTTOM = 20, TOP = 8;
+const HEIGHT = 150, LEFT = 46, BOTTOM = 20, TOP = 8;
+/** In units of the drawing, about a pixel each: the text has the same size on a phone. */
+const WIDTHS = { narrow: 320, wide: 640 };
 const stepTime = { hour: new Intl.DateTimeFormat(undefined, { weekday: "short", hour: "2-digit", minute: "2-digit" }), day: new Intl.DateTimeFormat(undefined, { month: "short", day: "numeric" }) };
 
 /** A round number that is not below the value, for the axis. */
@@ -17,6 +19,9 @@ function ceiling(value) {
  * gap. `format` writes a value.
  */
 export function chart({ title, points, series, step, isLines, format = number }) {
+  const WIDTH = innerWidth < 760 ? WIDTHS.narrow : WIDTHS.wide;
+  // What never happened needs no place in the legend.
+  if (!isLines) series = series.filter(({ key }, index) => index === 0 || points.some((point) => key(point)));
   const values = points.map((point) => series.map(({ key }) => key(point)));
   const tops = values.map((row) => (isLines ? Math.max(0, ...row.map((value) => value ?? 0)) : row.reduce((sum, value) => sum + (value ?? 0), 0)));
   const top = ceiling(Math.max(0, ...tops));
@@ -85,6 +90,6 @@ export function chart({ title, points, series, step, isLines, format = number })
     point(at < 0 && move !== Infinity ? points.length - 1 : move === -Infinity ? 0 : move === Infinity ? points.length - 1 : at + move);
   });
   totals();
-  const legend = h("p", { class: "legend" }, series.map(({ name, tone }) => h("span", null, h("i", { class: `key ${tone}`, "aria-hidden": "true" }), name)));
+  const legend = h("p", { class: "legend" }, series.map(({ name, tone }) => h("span", null, h("i", { class: `key ${isLines ? "stroke " : ""}${tone}`, "aria-hidden": "true" }), name)));
   return h("figure", { class: "chart-box" }, h("figcaption", null, h("h3", null, title), legend), drawing, readout);
 }

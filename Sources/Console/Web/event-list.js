@@ -7,10 +7,12 @@ import { link } from "./router.js";
 import { button, loading, problemBox } from "./widgets.js";
 
 /** Events that a list keeps. */
-const MAXIMUM_SHOWN = 400;
+const MAXIMUM_SHOWN = 1000;
 /** Events of a short list; the style sheet hides the others. */
 const SHORT = 12;
 const PAGE = 1000;
+/** Events that `after=recent` goes back. */
+const RECENT = 2000;
 /** Pages that are read at once: a filtered page reads at most 2,000 events. */
 const PAGES_AT_ONCE = 25;
 
@@ -96,12 +98,13 @@ export function eventList({ isOfDevice = false, wants = () => true, empty = "Not
 }
 
 /**
- * Reads what has happened so far into a list. The feed begins at the oldest event, so a long one is read in parts, of which the
- * last is shown.
+ * Reads what has happened so far into a list: the client's last events, or, when someone asks, all from the beginning, in parts
+ * of which the last is shown.
  */
-export async function readTimeline(list, query, signal, after = null) {
-  let cursor = after;
+export async function readTimeline(list, query, signal, start = "recent") {
+  let cursor = start;
   let found = [];
+  let count = 0;
   replace(list.foot, loading("Reading what happened…"));
   list.showState();
   try {
@@ -109,13 +112,22 @@ export async function readTimeline(list, query, signal, after = null) {
     for (let page = 0; page < PAGES_AT_ONCE && !isAtEnd; page++) {
       const { events, next } = await api("GET", "/events", { query: { ...query, after: cursor, limit: PAGE }, signal });
       found = [...found, ...events].slice(-MAXIMUM_SHOWN);
+      count += events.length;
       // A filtered page may be empty before the end; at the end the position stays.
       isAtEnd = events.length < PAGE && (next === cursor || (!query.device_id && !query.types));
       cursor = next;
     }
-    replace(list.foot, !isAtEnd && ["There are later events. ", button("Read on", () => readTimeline(list, query, signal, cursor), { class: "plain link" })]);
+    const isComplete = query.device_id ? found.some(({ type }) => type === "device.registered") : !query.types && count < RECENT;
+    replace(list.foot,
+      !isAtEnd && ["There are later events. ", button("Read on", () => again(cursor), { class: "plain link" })],
+      start === "recent" && !isComplete && button("Earlier events", () => again(null), { class: "plain link" }));
     list.addOld(found);
   } catch (problem) {
-    if (!signal.aborted) replace(list.foot, problemBox(problem, () => readTimeline(list, query, signal, after)));
+    if (!signal.aborted) replace(list.foot, problemBox(problem, () => again(start)));
+  }
+
+  function again(from) {
+    list.clear();
+    return readTimeline(list, query, signal, from);
   }
 }

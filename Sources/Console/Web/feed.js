@@ -13,6 +13,8 @@ const LONGEST_PAUSE = 15_000;
  */
 class Feed extends EventTarget {
   state = "down";
+  /** Whether anyone has read anything: then it must be read again after an interruption. */
+  isUsed = false;
   #end = null;
 
   /** Resolves when the position is known: what is read afterwards misses nothing. */
@@ -62,7 +64,7 @@ class Feed extends EventTarget {
     this.state = state;
     this.#tell("state", state);
     // Presence has no events while nobody looked.
-    if (wasDown && state === "live") this.#tell("restored");
+    if (wasDown && state === "live" && this.isUsed) this.#tell("restored");
   }
 
   #tell(name, detail) { this.dispatchEvent(new CustomEvent(name, { detail })); }

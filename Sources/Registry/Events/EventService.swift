@@ -60,6 +60,14 @@ public struct EventService: Sendable {
     }
   }
 
+  /// How many events `recent` goes back.
+  public static let recentCount = 2000
+
+  /// The position before the client's last `recentCount` events; nil for the oldest event that is kept.
+  public func recent(of client: ClientID) async throws(RegistryError) -> EventPosition? {
+    try await store.eventPosition(of: client, beforeLast: Self.recentCount)
+  }
+
   /// The position after every event that readers see now.
   public func end() async throws(RegistryError) -> EventPosition { try await store.eventsEnd() }
 }

@@ -16,6 +16,9 @@ public protocol EventStore: Sendable {
   /// The position after every event that readers see now.
   func eventsEnd() async throws(RegistryError) -> EventPosition
 
+  /// The position of the client's event after which it has `count` more; nil if it has no more than these.
+  func eventPosition(of client: ClientID, beforeLast count: Int) async throws(RegistryError) -> EventPosition?
+
   /// When the first event happened that readers do not see yet, because an older transaction still runs; nil if they see
   /// all.
   func firstHiddenEvent() async throws(RegistryError) -> Timestamp?
