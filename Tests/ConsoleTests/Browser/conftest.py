@@ -92,6 +92,13 @@ class Console:
             self.go(place)
         return self.page
 
+    def submit_after_the_session_ended(self) -> None:
+        """Submits the open dialog with a token that is refused, before anything else notices."""
+        self.page.evaluate("""import('./session.js').then(({session}) => {
+          session.token = session.token.slice(0, -8) + 'AAAAAAAA';
+          document.querySelector('dialog[open] button[type=submit]').click();
+        })""")
+
     def go(self, place: str) -> None:
         self.page.evaluate("place => { location.hash = place }", place)
 
