@@ -14,6 +14,16 @@ function ceiling(value) {
   return [1, 2, 2.5, 4, 5, 8, 10].map((step) => step * power).find((step) => step >= value);
 }
 
+const STEPS = { hour: 3_600_000, day: 86_400_000 };
+
+/** The points of a span, in which those where nothing was counted are empty ones. */
+export function filled(points, from, to, step) {
+  const known = new Map(points.map((point) => [Date.parse(point.from), point]));
+  const all = [];
+  for (let at = Math.floor(from / STEPS[step]) * STEPS[step]; at < to; at += STEPS[step]) all.push(known.get(at) ?? { from: new Date(at).toISOString() });
+  return all;
+}
+
 /**
  * A chart. `points` have `from`; `series` are `{name, key(point), tone}`, stacked as bars, or as `lines`; a value of null is a
  * gap. `format` writes a value.
@@ -22,7 +32,7 @@ export function chart({ title, points, series, step, isLines, format = number })
   const WIDTH = innerWidth < 760 ? WIDTHS.narrow : WIDTHS.wide;
   // What never happened needs no place in the legend.
   if (!isLines) series = series.filter(({ key }, index) => index === 0 || points.some((point) => key(point)));
-  const values = points.map((point) => series.map(({ key }) => key(point)));
+  const values = points.map((point) => series.map(({ key }) => key(point) ?? (isLines ? null : 0)));
   const tops = values.map((row) => (isLines ? Math.max(0, ...row.map((value) => value ?? 0)) : row.reduce((sum, value) => sum + (value ?? 0), 0)));
   const top = ceiling(Math.max(0, ...tops));
   const inner = WIDTH - LEFT - 6;
@@ -43,8 +53,8 @@ export function chart({ title, points, series, step, isLines, format = number })
       values.forEach((row, index) => {
         if (row[place] === null || row[place] === undefined) { isOpen = false; return; }
         path += `${isOpen ? "L" : "M"}${x(index).toFixed(1)} ${y(row[place]).toFixed(1)}`;
-        // A single point between gaps is a dot.
-        if (!isOpen && (values[index + 1]?.[place] ?? null) === null) path += "h.01";
+        // A line needs two points.
+        if (!isOpen && (values[index + 1]?.[place] ?? null) === null) parts.push(svg("circle", { cx: x(index), cy: y(row[place]), r: 2.5, class: `dot ${tone}` }));
         isOpen = true;
       });
       parts.push(svg("path", { d: path, class: `line ${tone}` }));

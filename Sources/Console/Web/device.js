@@ -241,8 +241,9 @@ export function devicePage({ id }) {
     const choices = h("div", { class: "segments", role: "group", "aria-label": "Span" }, [["day", "24 h"], ["week", "7 days"], ["month", "30 days"]].map(([key, text]) =>
       button(text, () => { span = key; readFigures(); }, { "aria-pressed": String(span === key) })));
     try {
-      const points = await api("GET", `/devices/${id}/stats`, { query: { from: new Date(now - hours * HOUR).toISOString(), to: new Date(now).toISOString(), step }, signal: end.signal });
-      const { chart } = await import("./charts.js");
+      const counted = await api("GET", `/devices/${id}/stats`, { query: { from: new Date(now - hours * HOUR).toISOString(), to: new Date(now).toISOString(), step }, signal: end.signal });
+      const { chart, filled } = await import("./charts.js");
+      const points = filled(counted, now - hours * HOUR, now, step);
       const head = h("div", { class: "panel-head" }, title, choices);
       if (!points.length || points.every((point) => !point.polls && !point.signals)) {
         return replace(place, head, h("p", { class: "quiet" }, "Nothing in this span yet: counts appear when the device polls."));

@@ -127,6 +127,28 @@ def test_qr_codes_of_every_length_can_be_read(console: Console, owner: Owner) ->
         assert found.text == text
 
 
+def test_figures_show_polls_and_deliveries_and_are_read_by_keyboard(console: Console, owner: Owner) -> None:
+    device = owner.register("EA-Main")
+    owner.call("POST", "/signals", {"payload": {}, "all": True})
+    Terminal(owner.registry.url, device).poll()
+    page = console.open(owner.token, f"/devices/{device['id']}")
+    if "stats" not in page.evaluate("fetch('config.json').then(answer => answer.json())")["features"]:
+        expect(page.get_by_text("does not count polls and deliveries yet")).to_be_visible()
+        return
+    # Counts are written once a second.
+    polls = page.get_by_role("img", name="Polls")
+    expect(polls.or_(page.get_by_text("Nothing in this span yet"))).to_be_visible()
+    for _ in range(100):
+        if polls.count():
+            break
+        page.get_by_role("button", name="24 h").click()
+        expect(polls.or_(page.get_by_text("Nothing in this span yet"))).to_be_visible()
+    page.get_by_role("img", name="Deliveries by outcome").focus()
+    page.keyboard.press("End")
+    expect(page.locator(".readout", has_text="placed")).to_contain_text("placed 1")
+    accessible(page)
+
+
 def test_times_are_local_and_show_utc(console: Console, owner: Owner) -> None:
     device = owner.register("EA-Main")
     page = console.open(owner.token, f"/devices/{device['id']}")
