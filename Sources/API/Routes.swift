@@ -55,6 +55,15 @@ extension API {
       problems: [.deviceNotFound, .notOwner, .deviceRevoked, .secretAlreadyShown], API.rotateSecret),
 
     .owner(
+      "GET", "/api/v1/devices/{id}/stats", "getDeviceStatistics",
+      "Returns what a device did, by hour or day, oldest first, without those in which it did nothing. At most 10000 elements.",
+      problems: [.deviceNotFound, .notOwner], API.getDeviceStatistics),
+    .owner(
+      "GET", "/api/v1/stats", "listStatistics",
+      "Returns what the caller's devices did, summed by hour or day, or also by device or group. At most 10000 elements of at most 250000 hours of devices; by device, a page of devices at a time.",
+      API.listStatistics),
+
+    .owner(
       "POST", "/api/v1/devices/{id}/enrolment", "createDeviceEnrolment",
       "Creates a code with which a terminal gets a new secret of the device, which ends the old one. Only this answer holds it.",
       problems: [.deviceNotFound, .notOwner, .deviceRevoked, .tooManyEnrolments, .secretAlreadyShown],

@@ -4,6 +4,7 @@ public enum OwnerCommand: String, CaseIterable, Sendable {
   case devicesSummary = "devices summary"
   case devicesShow = "devices show"
   case devicesRegister = "devices register"
+  case devicesStatistics = "devices stats"
   case devicesRename = "devices rename"
   case devicesLabel = "devices label"
   case devicesExpire = "devices expire"
@@ -27,6 +28,7 @@ public enum OwnerCommand: String, CaseIterable, Sendable {
   case signalsList = "signals list"
   case signalsShow = "signals show"
   case signalsCancel = "signals cancel"
+  case statistics = "stats"
   case eventsFollow = "events follow"
   case webhooksList = "webhooks list"
   case webhooksCreate = "webhooks create"
@@ -50,16 +52,18 @@ public enum OwnerCommand: String, CaseIterable, Sendable {
     switch try table.parse(arguments, environment: environment) {
     case .help(let text): return .help(text)
     case .command(let subject, let row, let parsed):
-      guard let command = OwnerCommand(rawValue: "\(subject.name) \(row.name ?? "")") else {
+      let words = [subject.name, row.name].compactMap(\.self)
+      guard let command = OwnerCommand(rawValue: words.joined(separator: " ")) else {
         throw UsageError("there is no command \(subject.name)")
       }
       return .command(command, parsed)
     }
   }
 
-  private var words: (subject: String, name: String) {
-    let words = rawValue.split(separator: " ")
-    return (String(words[0]), String(words[1]))
+  /// The name is nil if the subject is the command.
+  private var words: (subject: String, name: String?) {
+    let words = rawValue.split(separator: " ").map(String.init)
+    return (words[0], words.count > 1 ? words[1] : nil)
   }
 
   private var subject: OwnerSubject? { OwnerSubject(rawValue: words.subject) }
@@ -100,6 +104,10 @@ public enum OwnerCommand: String, CaseIterable, Sendable {
     case .devicesSummary: row("count devices by status and group", [], [.output], examples: [""])
     case .devicesShow:
       row("show a device", [.device], [.output], examples: ["EA-7", "EA-7 --output json"])
+    case .devicesStatistics:
+      row(
+        "show what a device did, by hour or day", details: Self.statisticsDetails, [.device],
+        Self.periodOptions, examples: ["EA-7", "EA-7 --from 30d --step day --output csv"])
     case .devicesRegister:
       row(
         "register a device and keep its secret", details: Self.secretDetails,
@@ -208,6 +216,12 @@ public enum OwnerCommand: String, CaseIterable, Sendable {
       row(
         "cancel a signal: devices that have not got it do not get it, and others learn that it is cancelled",
         [.id("the signal's id")], [.reason, .output], examples: [Self.someID + " --reason 'wrong price'"])
+    case .statistics:
+      row(
+        "show what all devices did, or each device or group, by hour or day",
+        details: Self.statisticsDetails + " A device counts in each of its groups.", [],
+        Self.periodOptions + [.statisticsBy],
+        examples: ["", "--by group --from 7d --step day", "--by device --output csv"])
     case .eventsFollow:
       row(
         "print events as they happen",
@@ -240,6 +254,10 @@ public enum OwnerCommand: String, CaseIterable, Sendable {
   }
 
   private static let someID = "01a20a5b-1476-7edc-b467-b5e73ebe5877"
+  private static let statisticsDetails =
+    "Hours and days are those of UTC; those in which nothing happened are left out. Durations are in milliseconds from a "
+    + "signal's creation until a poll first returned it (handed out) and until it was acknowledged."
+  private static let periodOptions: [Option] = [.statisticsFrom, .statisticsTo, .step, .output]
   private static let modeDetails =
     "Prints which devices have not confirmed. With --wait, the exit status is 4 unless all confirm in time."
   private static let secretDetails =
@@ -248,7 +266,9 @@ public enum OwnerCommand: String, CaseIterable, Sendable {
 
 /// What the commands are about.
 public enum OwnerSubject: String, CaseIterable, Sendable {
-  case devices, groups, enrolments, signals, events, webhooks
+  case devices, groups, enrolments, signals
+  case statistics = "stats"
+  case events, webhooks
 
   public var summary: String {
     switch self {
@@ -256,6 +276,7 @@ public enum OwnerSubject: String, CaseIterable, Sendable {
     case .groups: "put a client's devices into groups"
     case .enrolments: "create codes with which terminals get a device and its secret"
     case .signals: "send signals to a client's devices, and see what became of them"
+    case .statistics: "show what a client's devices did"
     case .events: "print a client's events as they happen"
     case .webhooks: "list, create, test, delete or enable a client's webhooks"
     }
@@ -264,7 +285,7 @@ public enum OwnerSubject: String, CaseIterable, Sendable {
   var details: String {
     switch self {
     case .devices: "A device is named by its id or its name. docs/fleet.md has recipes." + Self.exitStatus
-    case .groups, .enrolments, .signals, .events: Self.exitStatus
+    case .groups, .enrolments, .signals, .statistics, .events: Self.exitStatus
     case .webhooks:
       "Webhooks are URLs to which the registry posts events. docs/webhooks.md describes how to receive them, and "
         + "device-registry webhook listen is a receiver to try them." + Self.exitStatus
@@ -335,6 +356,13 @@ extension Option {
   public static let offline = Option(switch: "--offline", "that did not")
   public static let seenBefore = Option(
     "--seen-before", "TIME", "not seen since this time, or for this long: 30m, 12h, 7d")
+  public static let statisticsFrom = Option(
+    "--from", "TIME", "from this time on, or for this long: 30m, 12h, 7d (default: 1d, or 30d by day)")
+  public static let statisticsTo = Option("--to", "TIME", "until this time, or this long ago (default: now)")
+  public static let step = Option(
+    "--step", "STEP", "a line for each hour (default) or day", value: .oneOf(["hour", "day"]))
+  public static let statisticsBy = Option(
+    "--by", "WHAT", "a line for each device or group too", value: .oneOf(["device", "group"]))
   public static let unconfirmed = Option(switch: "--unconfirmed", "that have not confirmed their trading mode")
   public static let listOutput = Option(
     "--output", "FORMAT",

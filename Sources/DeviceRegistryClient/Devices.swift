@@ -152,7 +152,7 @@ public struct DeviceChange: Encodable, Hashable, Sendable {
 
 // MARK: - Requests
 
-private let devicesPath = "/api/v1/devices"
+let devicesPath = "/api/v1/devices"
 private let devicePageSize = 1000
 
 /// Throws `invalidArgument` if the id is no UUID.

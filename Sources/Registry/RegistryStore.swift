@@ -5,7 +5,7 @@
 public protocol RegistryStore: ClientStore, DeviceStore, DeviceStateStore, GroupStore, CredentialStore,
   TokenStore,
   SignalStore,
-  PresenceStore,
+  PresenceStore, StatisticsStore,
   EventStore, WebhookStore, IdempotencyStore, EnrolmentStore, SealingStore, BulkStore, TerminalStore
 {
   /// Throws unless the database responds.

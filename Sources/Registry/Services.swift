@@ -12,6 +12,7 @@ public struct Services: Sendable {
   public let enrolments: EnrolmentService
   public let terminals: TerminalService
   public let webhooks: WebhookService
+  public let statistics: StatisticsService
   public let limits: RateLimits
   public let clock: any Clock
   public let store: any RegistryStore
@@ -54,6 +55,7 @@ public struct Services: Sendable {
       random: random, observer: observer)
     webhooks = WebhookService(
       store: store, clock: clock, random: random, observer: observer, parts: webhookParts)
+    statistics = StatisticsService(store: store, clock: clock, limits: limits)
     self.limits = limits
     self.clock = clock
     self.store = store

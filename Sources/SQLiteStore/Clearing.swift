@@ -81,7 +81,7 @@ extension SQLiteStore {
     """)
 
   /// Runs one step in a transaction, and returns how many rows it deleted.
-  private func clear(
+  func clear(
     atMost maximumRows: Int,
     _ body: @escaping @Sendable (SQLiteConnection, inout Clearing) throws(RegistryError) -> Void
   ) async throws(RegistryError) -> Int {
@@ -97,7 +97,7 @@ extension SQLiteStore {
 }
 
 /// How many rows a step may still delete.
-private struct Clearing {
+struct Clearing {
   var rowsLeft: Int
 }
 

@@ -22,6 +22,7 @@ public enum SQLiteMigrator {
     Migration(number: 14, name: "handing_out", sql: PackageResources._014_handing_out_sql),
     Migration(number: 15, name: "serving_term", sql: PackageResources._015_serving_term_sql),
     Migration(number: 16, name: "terminals", sql: PackageResources._016_terminals_sql),
+    Migration(number: 17, name: "statistics", sql: PackageResources._017_statistics_sql),
   ]
 
   /// How long to wait for another process that migrates or writes.

@@ -2,7 +2,8 @@ internal import EventLoop
 internal import Observability
 internal import Registry
 
-/// Work outside requests, on one of the loops: answers parked polls in time, writes presence, deletes expired rows.
+/// Work outside requests, on one of the loops: answers parked polls in time, writes presence and statistics, records what
+/// ends by time, deletes expired rows.
 struct BackgroundWork: Service {
   let loop: EventLoop
   /// The store of `loop`.
@@ -14,6 +15,8 @@ struct BackgroundWork: Service {
   /// How long a signal is kept after it expires, so that its owner can read its deliveries.
   let signalRetentionDays: Int
   let eventRetentionDays: Int
+  let statisticsRetentionDays: Int
+  let offline: OfflineWatch
 
   /// A parked poll is answered at most this much too late.
   static let tickMilliseconds = 50
@@ -38,6 +41,7 @@ struct BackgroundWork: Service {
       group.addTask { await every(milliseconds: Self.sweepIntervalMilliseconds) { await sweep() } }
       group.addTask { await every(milliseconds: Self.feedIntervalMilliseconds) { await measureFeed() } }
       group.addTask { await every(milliseconds: Self.endIntervalMilliseconds) { await recordEnds() } }
+      group.addTask { await every(milliseconds: Self.endIntervalMilliseconds) { await settleSignals() } }
     }
     // `loop.run` starts a task that is not cancelled.
     await loop.run { await flushPresence() }
@@ -55,7 +59,7 @@ struct BackgroundWork: Service {
   private func flushPresence() async {
     do throws(RegistryError) {
       try await live.flushHandOuts(to: store)
-      try await live.flushPresence(to: store)
+      try await live.flushPresence(to: store, observer: observer, at: clock.now())
     } catch {
       logger.log(.warning, "presence not written", ["cause": "\(error)"])
     }
@@ -67,8 +71,15 @@ struct BackgroundWork: Service {
   private func recordEnds() async {
     do throws(RegistryError) {
       try await TimedEnds(store: store, live: live, observer: observer).record(at: clock.now())
+      try await offline.record(at: clock.now())
     } catch {
       logger.log(.warning, "what ended by time not recorded", ["cause": "\(error)"])
+    }
+  }
+
+  private func settleSignals() async {
+    await sweep("deliveries that ended, to count them") { () async throws(RegistryError) -> Int in
+      try await store.settleSignals(until: clock.now(), maximumRows: Self.sweepBatch)
     }
   }
 
@@ -83,6 +94,8 @@ struct BackgroundWork: Service {
       // The step that finds no device left removes the group.
       return step.isFound ? Self.sweepBatch : 0
     }
+    // Before the signals are deleted.
+    await settleSignals()
     await sweep("signals") { () async throws(RegistryError) -> Int in
       try await store.removeSignals(
         expiredBefore: now + -Int64(signalRetentionDays) * 24 * 3600 * 1000,
@@ -91,6 +104,10 @@ struct BackgroundWork: Service {
     await sweep("events") { () async throws(RegistryError) -> Int in
       try await store.removeEvents(
         before: now + -Int64(eventRetentionDays) * 24 * 3600 * 1000, maximumRows: Self.sweepBatch)
+    }
+    await sweep("statistics") { () async throws(RegistryError) -> Int in
+      try await store.removeStatistics(
+        before: now + -Int64(statisticsRetentionDays) * 24 * 3600 * 1000, maximumRows: Self.sweepBatch)
     }
     await sweep("webhook deliveries") { () async throws(RegistryError) -> Int in
       try await store.removeWebhookDeliveries(

@@ -76,7 +76,7 @@ private func compose(
   let random = SystemRandomSource()
   let live = LiveDevices(
     monotonicMilliseconds: { MonotonicClock.milliseconds },
-    maximumParkedPolls: configuration.maxParkedPolls)
+    maximumParkedPolls: configuration.maxParkedPolls, offlineAfterSeconds: configuration.offlineAfterSeconds)
   let limits = RateLimits(
     configuration.rateLimits, random: random, monotonicMilliseconds: { MonotonicClock.milliseconds })
   let metrics = Metrics()
@@ -106,14 +106,16 @@ private func compose(
   // Authentication and background work.
   let deliveryLock = LockState()
   let replay = try await ReplayProtection.start(
-    configuration, on: loops, database: database, store: stores[0], live: live,
-    delivery: configuration.sealer == nil ? nil : deliveryLock, clock: clock, logger: logger,
-    services: &services)
+    configuration, on: loops, database: database, store: stores[0], live: live, delivery: deliveryLock,
+    clock: clock, logger: logger, services: &services)
   services.start(
     BackgroundWork(
       loop: loops[0], store: stores[0], live: live, observer: serviceMetrics, clock: clock, logger: logger,
       signalRetentionDays: configuration.signalRetentionDays,
-      eventRetentionDays: configuration.eventRetentionDays), on: loops[0])
+      eventRetentionDays: configuration.eventRetentionDays,
+      statisticsRetentionDays: configuration.statisticsRetentionDays,
+      offline: OfflineWatch(store: stores[0], live: live, observer: serviceMetrics) { deliveryLock.isHeld }),
+    on: loops[0])
   let webhooks = try await OutgoingWebhooks.start(
     configuration, on: loops[0], store: stores[0], live: live, lock: deliveryLock,
     metrics: WebhookMetrics(in: metrics), clock: clock, logger: logger, services: &services)

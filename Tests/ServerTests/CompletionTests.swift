@@ -59,7 +59,8 @@ import Testing
       + Self.rows.map { "device-registry \($0.path) --" }
     let found = try await candidates(shell, lines)
     #expect(found["device-registry "]?.isSuperset(of: subjects.map(\.name) + ["serve", "completion"]) == true)
-    for subject in subjects {
+    // After a subject that is a command, a shell completes its options.
+    for subject in subjects where subject.commands.allSatisfy({ $0.name != nil }) {
       let names = Set(subject.commands.compactMap(\.name))
       #expect(found["device-registry \(subject.name) "]?.subtracting(["--help"]) == names)
     }
@@ -134,13 +135,14 @@ import Testing
     for subject in OwnerCommand.subjects {
       for command in subject.commands {
         for example in command.examples {
-          let words = [subject.name, command.name ?? ""] + Self.words(of: example)
+          let path = [subject.name, command.name].compactMap(\.self)
+          let words = path + Self.words(of: example)
           do {
             guard
               case .command(let found, _) = try OwnerCommand.parse(
                 words, environment: ["DEVICE_REGISTRY_TOKEN_FILE": "token"])
             else { throw UsageError("is help") }
-            #expect(found.rawValue == "\(subject.name) \(command.name ?? "")")
+            #expect(found.rawValue == path.joined(separator: " "))
           } catch {
             Issue.record("\(words): \(error)")
           }

@@ -67,6 +67,57 @@ import Testing
   private static let change = "now(), 'owner', NULL, NULL, NULL"
   private static let changes = "ARRAY[now()], ARRAY['owner'], ARRAY['a'], ARRAY['b'], ARRAY['c']"
 
+  /// A client with 1,000 devices among others', and a month of hours of each.
+  @Test func `PostgreSQL reads a day of many devices and a year of one from the primary key`() async throws {
+    let session = await SQLSession(try await TestDatabase(.postgres).location)
+    try await session.run(
+      """
+      INSERT INTO device_stats (client_id, device_id, hour, polls)
+        SELECT 'client' || d % 4, lpad(to_hex(d), 32, '0')::uuid, timestamptz '2026-01-01Z' + h * interval '1 h', 1
+        FROM generate_series(1, 800) AS d, generate_series(0, 719) AS h;
+      ANALYZE device_stats;
+      SET plan_cache_mode = force_generic_plan;
+      PREPARE it AS \(PostgresStore.selectStatistics.prepared.sql)
+      """)
+    func plan(_ devices: String, _ from: String, _ to: String) async throws -> String {
+      let ids = try await session.run("SELECT array_agg(lpad(to_hex(d), 32, '0')::uuid) FROM \(devices) AS d")[
+        0]
+      return try await session.run(
+        "EXPLAIN (ANALYZE, TIMING OFF) EXECUTE it('client1', '\(ids)', '\(from)', '\(to)', 3600, false)"
+      ).joined(separator: "\n")
+    }
+    for (devices, from, to, rows) in [
+      ("generate_series(1, 332, 4)", "2026-01-10Z", "2026-01-11Z", 83 * 24),
+      ("generate_series(1, 1)", "2026-01-01Z", "2027-01-01Z", 720),
+    ] {
+      let plan = try await plan(devices, from, to)
+      #expect(plan.contains("device_stats_pkey") && !plan.contains("Seq Scan"), "\(plan)")
+      #expect(plan.contains("rows=\(rows) loops=1"), "\(plan)")
+      #expect(!plan.contains("Rows Removed by"), "\(plan)")
+    }
+  }
+
+  @Test func `PostgreSQL finds presence by ids, and what is due by its index`() async throws {
+    let session = await SQLSession(try await TestDatabase(.postgres).location)
+    try await session.run(Self.manyRows)
+    try await session.run("SET plan_cache_mode = force_generic_plan; BEGIN")
+    try await session.run("PREPARE it AS \(PostgresStore.recordOffline.prepared.sql)")
+    let plan = try await session.run("EXPLAIN EXECUTE it(\(Self.change), 90000, 10)").joined(separator: "\n")
+    #expect(plan.contains("ix_devices_online_until") && !plan.contains("Seq Scan"), "\(plan)")
+  }
+
+  @Test
+  func `SQLite reads statistics from the primary key, and sorts only what it has summed`() async throws {
+    let database = try await TestDatabase(.sqlite)
+    let connection = try SQLiteConnection(
+      path: database.location, isReader: true, busyTimeoutMilliseconds: 1000)
+    let plan = try connection.execute(Self.explain(SQLiteStore.selectStatistics.sql))
+    #expect(
+      plan.contains {
+        $0.contains("device_stats USING PRIMARY KEY (client_id=? AND device_id=? AND hour>? AND hour<?)")
+      }, "\(plan)")
+  }
+
   @Test func `PostgreSQL finds deliveries that were handed out by their keys`() async throws {
     let session = await SQLSession(try await TestDatabase(.postgres).location)
     try await session.run(Self.manyRows)
@@ -154,6 +205,9 @@ import Testing
       FROM signals JOIN devices USING (client_id)
         LEFT JOIN (SELECT 'placed', now()) AS ack (status, acked_at) ON random() < 0.9
       WHERE random() < 0.2 ORDER BY signals.id;
+    INSERT INTO device_stats (client_id, device_id, hour)
+      SELECT client_id, id, date_bin('1 hour', now(), 'epoch') - h * interval '1 h'
+      FROM devices, generate_series(0, 2) AS h;
     INSERT INTO events (type, at, client_id, actor_kind)
       SELECT 'device.updated', now() - interval '1 h', 'client' || i % 500, 'owner' FROM generate_series(1, 10000) AS i;
     INSERT INTO groups (client_id, name, created_at, updated_at) SELECT id, 'g', now(), now() FROM clients;
@@ -177,6 +231,9 @@ import Testing
     ("clear_deleted_clients(NULL, 1000, \(change))", "deliveries"),
     ("clear_deleted_clients(NULL, 1000, \(change))", "device_tokens"),
     ("remove_events(now(), 100)", "events"),
+    ("settle_signals(now() + interval '10 min', 20)", "deliveries"),
+    ("settle_signals(now() + interval '10 min', 20)", "signals"),
+    ("remove_stats(now() - interval '1 h', 20)", "device_stats"),
     ("clear_deleted_clients('client7', 1000, \(change))", "devices"),
   ])
   func `PostgreSQL, inside its functions`(_ call: String, _ table: String) async throws {
@@ -248,6 +305,14 @@ import Testing
     (SQLiteStore.selectDevicesToSeal.sql, "sqlite_autoindex_devices_1 (id>?)"),
     (SQLiteStore.sealDevice.sql, "sqlite_autoindex_devices_1"),
     (SQLiteStore.recordPresence.sql, "sqlite_autoindex_devices_1"),
+    (SQLiteStore.selectPresence.sql, "sqlite_autoindex_devices_1"),
+    (SQLiteStore.selectDueOnline.sql, "ix_devices_online_until (online_until<?)"),
+    (SQLiteStore.selectUnsettled.sql, "ix_signals_unsettled (<expr><?)"),
+    (
+      SQLiteStore.selectDeliveriesToSettle.sql, "deliveries USING PRIMARY KEY (signal_id=? AND device_id>?)"
+    ),
+    (SQLiteStore.removeStatistics.sql, "COVERING INDEX ix_device_stats_hour (hour<?)"),
+    (SQLiteStore.removeStatisticsOfDevice.sql, "device_stats USING PRIMARY KEY (client_id=? AND device_id=?)"),
     (SQLiteStore.selectToken.sql, "device_tokens USING PRIMARY KEY (token_hash=?)"),
     (
       SQLiteStore.selectBlockingToken.sql,

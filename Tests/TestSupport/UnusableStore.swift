@@ -139,8 +139,27 @@ extension UnusableStore {
   public func credentials(
     ofToken hash: TokenHash, at time: Timestamp
   ) async throws(RegistryError) -> TokenCredentials? { throw error }
-  public func recordPresence(_ presence: [DeviceID: Presence]) async throws(RegistryError) { throw error }
+  public func recordActivity(
+    _ devices: [ActiveDevice], offlineAfterMilliseconds: Int64, change: Change
+  ) async throws(RegistryError) -> [EndedDevice] { throw error }
+  public func recordOffline(
+    maximumRows: Int, offlineAfterMilliseconds: Int64, change: Change
+  ) async throws(RegistryError) -> (rows: Int, offline: [EndedDevice]) { throw error }
   public func removeTokens(expiredBefore time: Timestamp, limit: Int) async throws(RegistryError) -> Int {
+    throw error
+  }
+}
+
+// Statistics.
+extension UnusableStore {
+  public func statistics(
+    of client: ClientID, devices: [DeviceID], from: Timestamp, to: Timestamp, step: StatisticsStep,
+    isByDevice: Bool
+  ) async throws(RegistryError) -> [StoredStatistics] { throw error }
+  public func settleSignals(until time: Timestamp, maximumRows: Int) async throws(RegistryError) -> Int {
+    throw error
+  }
+  public func removeStatistics(before time: Timestamp, maximumRows: Int) async throws(RegistryError) -> Int {
     throw error
   }
 }

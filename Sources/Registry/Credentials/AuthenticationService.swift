@@ -144,7 +144,7 @@ public struct AuthenticationService: Sendable {
 
   /// Notes the presence of a device whose request calls no service. Services note their own requests.
   public func noteCall(by session: DeviceSession) {
-    live.presence.note(.called, by: session.deviceID, at: clock.now())
+    live.presence.note(.called, by: session.deviceID, of: session.clientID, at: clock.now())
   }
 
   /// Checks whether the session's device, secret and token are still valid, and returns what holds now. Throws

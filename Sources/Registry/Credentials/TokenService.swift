@@ -83,7 +83,7 @@ public struct TokenService: Sendable {
       try await authentication.testSecret(secret.verifier.hmacKeyHash, of: device.deviceID)
       throw .signatureInvalid
     }
-    live.presence.note(.called, by: device.deviceID, at: now)
+    live.presence.note(.called, by: device.deviceID, of: device.clientID, at: now)
     return (token, Int(max(0, lifetime / 1000)))
   }
 

@@ -119,7 +119,7 @@ public struct DeviceService: Sendable {
 
   /// The calling device. Throws `signatureInvalid` or `tokenInvalid` if it was deleted meanwhile.
   public func callingDevice(_ session: DeviceSession) async throws(RegistryError) -> Device {
-    live.presence.note(.called, by: session.deviceID, at: clock.now())
+    live.presence.note(.called, by: session.deviceID, of: session.clientID, at: clock.now())
     guard let device = try await store.device(session.deviceID) else { throw session.ended }
     return device
   }

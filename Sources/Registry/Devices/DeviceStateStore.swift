@@ -33,7 +33,7 @@ public enum DeviceDeletion: Hashable, Sendable {
   case deleted
 }
 
-/// A device whose status changed by time.
+/// A device whose status changed by time, or that went online or offline.
 public struct EndedDevice: Hashable, Sendable {
   public let id: DeviceID
   public let clientID: ClientID

@@ -21,6 +21,10 @@ public struct RegistryEvent: Hashable, Sendable {
     case deviceEnrolled = "device.enrolled"
     /// The owner deleted a revoked device, or the device went with its client.
     case deviceDeleted = "device.deleted"
+    /// The device sent a request after it was offline, or its first one.
+    case deviceOnline = "device.online"
+    /// The device sent no request for `OFFLINE_AFTER_SECONDS`.
+    case deviceOffline = "device.offline"
     case modeChanged = "device.mode_changed"
     /// The device obeys the current version of its trading mode.
     case modeConfirmed = "device.mode_confirmed"

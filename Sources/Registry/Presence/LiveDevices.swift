@@ -19,6 +19,8 @@ public final class LiveDevices: ChangeObserver {
   let confirmations = ModeConfirmations()
   private let feedLag = Atomic<Int64>(0)
   let monotonicMilliseconds: @Sendable () -> Int64
+  /// How long after its last request a device is offline.
+  public let offlineAfterMilliseconds: Int64
   /// When all parked polls were last woken because changes may have been missed.
   private let lastLook = Mutex(Int64.min)
 
@@ -27,8 +29,10 @@ public final class LiveDevices: ChangeObserver {
 
   /// - Parameter monotonicMilliseconds: a monotonic clock.
   public init(
-    monotonicMilliseconds: @escaping @Sendable () -> Int64, maximumParkedPolls: Int = 20_000
+    monotonicMilliseconds: @escaping @Sendable () -> Int64, maximumParkedPolls: Int = 20_000,
+    offlineAfterSeconds: Int = Device.defaultOfflineAfterSeconds
   ) {
+    offlineAfterMilliseconds = Int64(offlineAfterSeconds) * 1000
     parked = ParkedPolls(maximumParked: maximumParkedPolls)
     self.monotonicMilliseconds = monotonicMilliseconds
     cache = VerifierCache(monotonicMilliseconds: monotonicMilliseconds)
@@ -114,26 +118,44 @@ public final class LiveDevices: ChangeObserver {
     readers.close()
   }
 
-  /// Writes the collected presence in one statement. On an error, keeps it for the next call.
-  public func flushPresence(to store: some PresenceStore) async throws(RegistryError) {
-    let gathered = presence.take()
-    guard !gathered.isEmpty else { return }
+  /// Writes the collected presence and statistics, 2,000 devices in a statement. On an error, keeps what is not written for
+  /// the next call: what the database committed before it lost the connection then counts twice.
+  public func flushPresence(
+    to store: some PresenceStore, observer: any RegistryObserver = Unobserved(), at time: Timestamp
+  ) async throws(RegistryError) {
+    var left = presence.take()[...]
+    guard !left.isEmpty else { return }
+    let change = Change(by: .system, at: time)
     do throws(RegistryError) {
-      try await store.recordPresence(gathered)
+      while !left.isEmpty {
+        let online = try await store.recordActivity(
+          Array(left.prefix(PresenceBook.maximumPerStatement)),
+          offlineAfterMilliseconds: offlineAfterMilliseconds, change: change)
+        left = left.dropFirst(PresenceBook.maximumPerStatement)
+        for device in online {
+          observer.changed(RegistryEvent(.deviceOnline, by: change, of: device.clientID, device: device.id))
+        }
+      }
       presence.written()
     } catch {
-      presence.putBack(gathered)
+      presence.putBack(left)
       throw error
     }
   }
 
-  /// Writes which signals were handed out since the last call. On an error, keeps what is not written for the next call.
+  /// Writes which signals were handed out since the last call, and counts those. On an error, keeps what is not written for
+  /// the next call.
   public func flushHandOuts(to store: some SignalStore) async throws(RegistryError) {
     var left = handOuts.take()
     do throws(RegistryError) {
       while !left.isEmpty {
-        _ = try await store.recordHandOuts(Array(left.prefix(HandOutBook.maximumPerStatement)))
+        let stored = try await store.recordHandOuts(Array(left.prefix(HandOutBook.maximumPerStatement)))
         left = left.dropFirst(HandOutBook.maximumPerStatement)
+        for handOut in stored {
+          presence.count(handOut.deviceID, of: handOut.clientID, at: handOut.at) {
+            $0.countHandOut(milliseconds: handOut.at - handOut.signalID.time)
+          }
+        }
       }
     } catch {
       handOuts.putBack(left)

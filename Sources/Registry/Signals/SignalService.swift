@@ -178,7 +178,7 @@ public struct SignalService: Sendable {
       try await terminals.enter(session, as: instance, takesOver: takesOver)
     }
     let now = clock.now()
-    live.presence.note(.polled(instance), by: session.deviceID, at: now)
+    live.presence.note(.polled(instance), by: session.deviceID, of: session.clientID, at: now)
     if let modeVersion { await confirm(modeVersion, by: session, at: now) }
     // The poll takes its seat before it queries, so a signal that arrives after the query wakes it.
     let parked = live.parked
@@ -244,7 +244,7 @@ public struct SignalService: Sendable {
     _ session: DeviceSession, _ acknowledgements: [Acknowledgement]
   ) async throws(RegistryError) -> Acknowledged {
     let now = clock.now()
-    live.presence.note(.acknowledged, by: session.deviceID, at: now)
+    live.presence.note(.acknowledged, by: session.deviceID, of: session.clientID, at: now)
     var seen: Set<SignalID> = []
     let first = acknowledgements.filter { seen.insert($0.signalID).inserted }
     guard !first.isEmpty else { return Acknowledged(acked: [], unknown: []) }
@@ -258,6 +258,9 @@ public struct SignalService: Sendable {
       if let isFirst = known[id] {
         acked.append(id)
         guard isFirst else { continue }
+        live.presence.count(session.deviceID, of: session.clientID, at: now) {
+          $0.count(acknowledgement.status, milliseconds: now - id.time)
+        }
         observer.changed(
           RegistryEvent(
             .signalAcknowledged, by: change, of: session.clientID, device: session.deviceID, signal: id,

@@ -32,7 +32,7 @@ public struct TerminalService: Sendable {
     let now = clock.now()
     var terminal = session.state.terminal
     guard terminal.isOnBoundAccount, let instance else {
-      live.presence.note(.called, by: session.deviceID, at: now)
+      live.presence.note(.called, by: session.deviceID, of: session.clientID, at: now)
       throw .accountNotBound
     }
     let silentSince = now + -leaseMilliseconds
@@ -69,7 +69,7 @@ public struct TerminalService: Sendable {
   private func noteContention(
     by instance: InstanceID, _ session: DeviceSession, _ terminal: Terminal, at now: Timestamp
   ) async throws(RegistryError) {
-    live.presence.note(.called, by: session.deviceID, at: now)
+    live.presence.note(.called, by: session.deviceID, of: session.clientID, at: now)
     let recordedBefore = now + -Self.contentionMilliseconds
     guard terminal.contendedAt.map({ $0 <= recordedBefore }) ?? true else { return }
     let change = session.change(at: now)
@@ -93,7 +93,7 @@ public struct TerminalService: Sendable {
 
   /// Gives the lease up, if the instance holds it.
   public func release(_ instance: InstanceID, _ session: DeviceSession) async throws(RegistryError) {
-    live.presence.note(.called, by: session.deviceID, at: clock.now())
+    live.presence.note(.called, by: session.deviceID, of: session.clientID, at: clock.now())
     defer { live.credentialsChanged(of: session.deviceID) }
     try await store.releaseInstance(instance, of: session.deviceID, owner: session.clientID)
   }
@@ -101,7 +101,7 @@ public struct TerminalService: Sendable {
   /// Stores where the device runs. Writes nothing if it says the same as before.
   public func setContext(_ context: DeviceContext, _ session: DeviceSession) async throws(RegistryError) {
     let now = clock.now()
-    live.presence.note(.called, by: session.deviceID, at: now)
+    live.presence.note(.called, by: session.deviceID, of: session.clientID, at: now)
     guard session.state.terminal.context != context else { return }
     let change = session.change(at: now)
     defer { live.credentialsChanged(of: session.deviceID) }

@@ -30,6 +30,9 @@ public struct Identifier<Entity>: Hashable, Sendable {
     low = words.1 & 0x3FFF_FFFF_FFFF_FFFF | 0x8000_0000_0000_0000
   }
 
+  /// When an id of version 7 was made, to the millisecond.
+  var time: Timestamp { Timestamp(millisecondsSince1970: Int64(high >> 16)) }
+
   /// Reads the form of 36 characters, in either case; nil for any other.
   @inlinable public init?(_ text: String) { self.init(utf8: text.utf8) }
 

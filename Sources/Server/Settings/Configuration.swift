@@ -47,6 +47,7 @@ public struct Configuration: Sendable {
   public var signalRetentionDays: Int
   /// Days that events are kept.
   public var eventRetentionDays: Int
+  public var statisticsRetentionDays: Int
   /// Whether webhooks may call private addresses and plain HTTP.
   public var webhooksAllowPrivate: Bool
   var pollIntervalMilliseconds: Int
@@ -107,6 +108,7 @@ public struct Configuration: Sendable {
       kept: try arguments.number(of: .maxSignalsPerClient),
       deliveries: try arguments.number(of: .maxDeliveriesPerClient))
     eventRetentionDays = try arguments.number(of: .eventRetentionDays)
+    statisticsRetentionDays = try arguments.number(of: .statisticsRetentionDays)
     signalRetentionDays = try arguments.number(of: .signalRetentionDays)
     webhooksAllowPrivate = try Self.parse(arguments, .webhookAllowPrivate, "must be true or false") { Bool($0) }
     pollIntervalMilliseconds = try arguments.number(of: .pollIntervalMilliseconds)

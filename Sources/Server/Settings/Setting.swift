@@ -34,6 +34,7 @@ public enum Setting: String, CaseIterable, Sendable {
   case maxDeliveriesPerClient = "MAX_DELIVERIES_PER_CLIENT"
   case signalRetentionDays = "SIGNAL_RETENTION_DAYS"
   case eventRetentionDays = "EVENT_RETENTION_DAYS"
+  case statisticsRetentionDays = "STATS_RETENTION_DAYS"
   case webhookAllowPrivate = "WEBHOOK_ALLOW_PRIVATE"
   case pollIntervalMilliseconds = "POLL_INTERVAL_MILLISECONDS"
   case maxParkedPolls = "MAX_PARKED_POLLS"
@@ -190,6 +191,10 @@ public enum Setting: String, CaseIterable, Sendable {
     case .eventRetentionDays:
       Declaration(
         meaning: "how long events are kept", example: "90", defaultText: "400", unit: "days", bounds: 1...3650)
+    case .statisticsRetentionDays:
+      Declaration(
+        meaning: "how long statistics are kept, a row for each device and hour", example: "90",
+        defaultText: "400", unit: "days", bounds: 1...3650)
     case .webhookAllowPrivate:
       Declaration(
         meaning:

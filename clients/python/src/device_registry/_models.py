@@ -351,6 +351,41 @@ class Delivery:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Percentiles:
+    """Durations in milliseconds, at most an eighth longer than they were; None without any."""
+
+    p50: int | None
+    p95: int | None
+    max: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statistics:
+    """What devices did in an hour or a day of UTC."""
+
+    device_id: str | None = None
+    """The device; None for several together."""
+    group: str | None = None
+    """The group; None for devices in no group, and unless the statistics are by group."""
+    from_: datetime
+    """The start of the hour or day."""
+    polls: int
+    online_seconds: int
+    signals: int
+    """Signals that polls returned for the first time."""
+    placed: int
+    failed: int
+    skipped: int
+    expired: int
+    """Signals that expired before they were acknowledged."""
+    cancelled: int
+    handed_out_ms: Percentiles
+    """From a signal's creation until a poll first returned it."""
+    acked_ms: Percentiles
+    """From a signal's creation until it was acknowledged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SentSignal(Signal):
     """A signal with its payload, and its deliveries, of which there may be more: see `OwnerClient.deliveries`."""
 

@@ -80,16 +80,17 @@ def _dataclass(kind: type) -> _Reader:
     members = []
     for field in dataclasses.fields(kind):
         is_required = field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
-        members.append((field.name, _reader(hints[field.name]), is_required))
+        # `from_` is the member `from`, which is a word of Python.
+        members.append((field.name, field.name.removesuffix("_"), _reader(hints[field.name]), is_required))
 
     def convert(value: Any, place: str) -> Any:
         if not isinstance(value, dict):
             raise _refuse(place)
         values = {}
-        for name, reader, is_required in members:
+        for field_name, name, reader, is_required in members:
             inner = f"{place}.{name}" if place else name
             if name in value:
-                values[name] = reader(value[name], inner)
+                values[field_name] = reader(value[name], inner)
             elif is_required:
                 raise _refuse(inner)
         return kind(**values)
