@@ -124,7 +124,7 @@ extension PostgresStore {
     return (found.count, offline)
   }
 
-  /// Skips devices whose presence is written at the moment.
+  /// Skips devices whose presence is written at the moment. The array has the plan find them by their ids.
   static let recordOffline = PostgresStatement(
     .backgroundWrite,
     """
@@ -134,7 +134,7 @@ extension PostgresStore {
       ORDER BY online_until LIMIT $7::int8 FOR NO KEY UPDATE SKIP LOCKED
     ), looked_at AS (
       UPDATE devices SET online_until = CASE WHEN due_until > $1::timestamptz THEN due_until END
-      FROM due WHERE id = due_id RETURNING id, client_id, online_until IS NULL AND is_told AS is_offline
+      FROM due WHERE id = due_id AND id = ANY (ARRAY(SELECT due_id FROM due)) RETURNING id, client_id, online_until IS NULL AND is_told AS is_offline
     ), recorded AS (
       \(record(
         .deviceOffline, forEachOf: "looked_at WHERE is_offline", device: "id", by: change(from: 1),

@@ -363,7 +363,9 @@ import Testing
         return try #require((try signal.object()["deliveries"] as? [[String: Any]])?.first)
       }
       #expect(try await delivery(short)["state"] as? String == "expired")
-      #expect(try await delivery(usual)["state"] as? String == "pending")
+      // That it was handed out is written within a second.
+      let state = try await delivery(usual)["state"] as? String
+      #expect(["pending", "handed_out"].contains(state))
       let ack = try await registry.ack(
         device, [["signal_id": short, "status": "skipped", "error": "too late"]])
       #expect(try ack.object()["acked"] as? [String] == [short])

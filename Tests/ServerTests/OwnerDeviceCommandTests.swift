@@ -178,6 +178,28 @@ extension DeviceRegistry {
     }
 
     @Test(arguments: DatabaseKind.allCases)
+    func `What a device did is printed by hour or day, and of all devices together or each`(
+      _ kind: DatabaseKind
+    )
+      async throws
+    {
+      let owner = try await CommandLineOwner(at: registry(kind))
+      let device = try await owner.registry.newSignedDevice(of: owner.owner, "EA-1")
+      #expect(try await owner.registry.poll(device).status == 200)
+      try await owner.registry.until("it is counted") {
+        try await !owner.registry.ask("GET", "/api/v1/stats", as: owner.owner).array().isEmpty
+      }
+      let csv = try await owner.output(
+        "devices", "stats", "EA-1", "--from", "2d", "--step", "day", "--output", "csv")
+      let lines = csv.split(separator: "\r\n")
+      #expect(lines[0].hasPrefix("from,polls,online_seconds,signals,placed"))
+      #expect(lines.last?.contains("T00:00:00Z,1,0,0,") == true, "\(csv)")
+      #expect(try await owner.output("stats", "--output", "json").contains(#""polls":1"#))
+      let byDevice = try await owner.output("stats", "--by", "device")
+      #expect(byDevice.contains("EA-1") && byDevice.contains("ONLINE SECONDS"), "\(byDevice)")
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
     func `Signals are sent to devices by name, listed, and shown with what became of them`(_ kind: DatabaseKind)
       async throws
     {
