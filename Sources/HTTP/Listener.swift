@@ -77,7 +77,7 @@ public struct Listener: Sendable {
 
   /// Listens at sockets that systemd passed, at least one.
   ///
-  /// - Parameter count: the event loops. Each has a socket of its own if there are enough; otherwise some share one.
+  /// - Parameter count: the event loops. Each has a separate socket if there are enough; otherwise some share one.
   public init(_ sockets: [InheritedSocket], count: Int) throws(ListenerError) {
     var descriptors: [[Int32]] = Array(repeating: [], count: count)
     let places = Dictionary(grouping: sockets) { ListenerPlace(host: $0.host, port: $0.port) }

@@ -1,7 +1,10 @@
+internal import JSON
+
 /// Verifies the JSON Web Tokens (RFC 7519) of owners, following RFC 8725: the key determines the algorithm, and
 /// the token chooses neither. All threads share one.
 public final class TokenVerifier: Sendable {
   private let secret: TokenSecret?
+  private let previousSecret: TokenSecret?
   private let fileKeys: JWKSet?
   private let remoteKeys: RemoteJWKSet?
   private let rules: ClaimRules
@@ -13,16 +16,19 @@ public final class TokenVerifier: Sendable {
 
   /// - Parameters:
   ///   - secret: verifies HS256, whatever `kid` a token has.
+  ///   - previousSecret: verifies HS256, too: the secret before, whose tokens are not over yet.
   ///   - keys: verify the other algorithms, as `remoteKeys` do.
   ///   - issuer: the required `iss`; nil: any.
   ///   - audience: must be in `aud`; nil: a token with an `aud` is refused.
   ///   - maximumLifetimeDays: how far ahead `exp` may be.
   public init(
-    secret: TokenSecret?, keys: JWKSet? = nil, remoteKeys: RemoteJWKSet? = nil,
+    secret: TokenSecret?, previousSecret: TokenSecret? = nil, keys: JWKSet? = nil,
+    remoteKeys: RemoteJWKSet? = nil,
     issuer: String? = nil, audience: String? = nil, maximumLifetimeDays: Int = defaultLifetimeDays
   ) {
     precondition(secret != nil || keys != nil || remoteKeys != nil, "a verifier needs a key")
     self.secret = secret
+    self.previousSecret = previousSecret
     fileKeys = keys
     self.remoteKeys = remoteKeys
     rules = ClaimRules(issuer: issuer, audience: audience, maximumLifetimeDays: maximumLifetimeDays)
@@ -36,7 +42,18 @@ public final class TokenVerifier: Sendable {
   public func verify(_ token: String, nowMilliseconds: Int64) async throws(TokenError) -> VerifiedToken {
     let token = try CompactToken(token)
     let key = try await key(for: token)
-    return try rules.verify(try token.claims(verifiedBy: key), nowMilliseconds: nowMilliseconds)
+    return try rules.verify(try claims(of: token, verifiedBy: key), nowMilliseconds: nowMilliseconds)
+  }
+
+  private func claims(
+    of token: CompactToken, verifiedBy key: VerificationKey
+  ) throws(TokenError) -> ParsedObject {
+    do throws(TokenError) {
+      return try token.claims(verifiedBy: key)
+    } catch .wrongSignature {
+      guard token.algorithm == .hs256, let previousSecret else { throw .wrongSignature }
+      return try token.claims(verifiedBy: previousSecret.key)
+    }
   }
 
   private func key(for token: CompactToken) async throws(TokenError) -> VerificationKey {

@@ -129,7 +129,8 @@ private func compose(
   }
   let tokenVerifier = JWTVerifier(
     TokenVerifier(
-      secret: jwt.secret, keys: jwt.keys, remoteKeys: ownerKeys?.keys, issuer: jwt.issuer,
+      secret: jwt.secret, previousSecret: jwt.previousSecret, keys: jwt.keys, remoteKeys: ownerKeys?.keys,
+      issuer: jwt.issuer,
       audience: jwt.audience, maximumLifetimeDays: jwt.maximumLifetimeDays))
 
   // The API, the console beside it, and the HTTP server of each loop.

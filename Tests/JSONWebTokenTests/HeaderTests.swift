@@ -104,6 +104,21 @@ struct TokenSignerTests {
   }
 
   @Test
+  func `A token of the secret before verifies while that one is known, and no other`() async throws {
+    let old = TokenSecret("the secret before, of more than 32 bytes".utf8)!
+    func verify(_ signing: TokenSecret, previous: TokenSecret?) async throws(TokenError) -> String {
+      let text = TokenSigner(secret: signing).sign(subject: "a", issuedAtSeconds: now, lifetimeSeconds: 60)!
+      let verifier = TokenVerifier(secret: secret, previousSecret: previous)
+      return try await verifier.verify(text, nowMilliseconds: now * 1000).subject
+    }
+    #expect(try await verify(secret, previous: old) == "a")
+    #expect(try await verify(old, previous: old) == "a")
+    await #expect(throws: TokenError.wrongSignature) { try await verify(old, previous: nil) }
+    let other = TokenSecret("a secret of somebody else, of 32 bytes".utf8)!
+    await #expect(throws: TokenError.wrongSignature) { try await verify(other, previous: old) }
+  }
+
+  @Test
   func `Texts with a NUL and an overflowing expiry are not signed`() {
     let signer = TokenSigner(secret: secret)
     #expect(signer.sign(subject: "a\u{0}b", issuedAtSeconds: now, lifetimeSeconds: 60) == nil)

@@ -128,6 +128,19 @@ never cmp --silent sealing-key /etc/device-registry/sealing-key
 [ "$(stat -c '%a %U' /etc/device-registry/sealing-key)" = "600 root" ]
 wait_until as_device EA-Polls whoami
 
+step "the key of tokens is changed, as on the page, and nobody is logged out"
+try_page "a new JWT secret"
+names >/dev/null
+old=$TOKEN
+TOKEN=$(device-registry-admin token --sub alice)
+names >/dev/null
+rm $drop_ins/previous-secret.conf
+systemctl daemon-reload
+systemctl restart $service
+names >/dev/null
+never curl --silent --fail --output /dev/null -H "Authorization: Bearer $old" "$api/devices"
+(umask 077; echo "$TOKEN" >token)
+
 step "the settings file has every setting with its default"
 settings=/etc/device-registry/device-registry.env
 device-registry serve --help | grep -oE '^  --[a-z0-9-]+, [A-Z0-9_]+' | sed 's/.* //' >known

@@ -7,6 +7,8 @@ public import JSONWebToken
 public struct JWTConfiguration: Sendable {
   /// The HS256 key.
   public var secret: TokenSecret?
+  /// The key before, which still verifies.
+  public var previousSecret: TokenSecret?
   /// What is probably wrong with the secret's file.
   public var secretWarning: String?
   /// The JWK set of `JWT_JWKS_FILE`.
@@ -22,6 +24,13 @@ public struct JWTConfiguration: Sendable {
 
   init(_ arguments: Arguments) throws(UsageError) {
     (secret, secretWarning) = try Self.secret(arguments)
+    if let path = arguments.value(of: .jwtPreviousSecretFile) {
+      let content = try Configuration.readFile(path, for: .jwtPreviousSecretFile)
+      previousSecret = try Self.secret(content.droppingLineEnd, of: .jwtPreviousSecretFile)
+      guard secret != nil else {
+        throw UsageError(.jwtPreviousSecretFile, "set JWT_SECRET_FILE (or JWT_SECRET) to the new key, too")
+      }
+    }
     if let path = arguments.value(of: .jwtJWKSFile) {
       let content = try Configuration.readFile(path, for: .jwtJWKSFile)
       do throws(JWKSetError) {

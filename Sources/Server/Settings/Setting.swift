@@ -10,6 +10,7 @@ public enum Setting: String, CaseIterable, Sendable {
   case sealingKeyFile = "SEALING_KEY_FILE"
   case jwtSecret = "JWT_SECRET"
   case jwtSecretFile = "JWT_SECRET_FILE"
+  case jwtPreviousSecretFile = "JWT_PREVIOUS_SECRET_FILE"
   case jwtJWKSFile = "JWT_JWKS_FILE"
   case jwtJWKSURL = "JWT_JWKS_URL"
   case jwtIssuer = "JWT_ISSUER"
@@ -102,6 +103,10 @@ public enum Setting: String, CaseIterable, Sendable {
       Declaration(
         meaning: "file with the HS256 key of the owners' tokens; one line end after it is ignored",
         example: "data/jwt-secret")
+    case .jwtPreviousSecretFile:
+      Declaration(
+        meaning: "file with the HS256 key before the current one, whose tokens are accepted until they expire",
+        example: "data/jwt-secret.old")
     case .jwtJWKSFile:
       Declaration(meaning: "file with a JWK set for RS, PS and ES tokens", example: "/etc/registry/jwks.json")
     case .jwtJWKSURL:
