@@ -57,7 +57,9 @@ extension DeviceRegistry {
     }
 
     @Test(arguments: DatabaseKind.allCases)
-    func `A service that just started is asked again, when it says, until it answers`(_ kind: DatabaseKind)
+    func `A service that started without nonces is asked again, when it says, until it answers`(
+      _ kind: DatabaseKind
+    )
       async throws
     {
       let database = await TestDatabase(kind)
@@ -66,6 +68,7 @@ extension DeviceRegistry {
       let device = try await TestRegistry.with(database, clock: clock) { registry in
         try await registry.newSignedDevice(of: registry.newOwner())
       }
+      database.loseNonces()
       try await TestRegistry.with(database, clock: clock) { registry in
         var system = ClientSystem()
         system.now = { clock.millisecondsSince1970 }

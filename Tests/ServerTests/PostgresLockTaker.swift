@@ -48,30 +48,28 @@ final class PostgresLockTaker: @unchecked Sendable {
 
   /// Takes the lock of the process that serves the database, whose session it ends.
   func takeFromHolder() async throws {
-    let holder = """
-      FROM pg_locks JOIN pg_database ON pg_database.oid = database
-      WHERE locktype = 'advisory' AND granted AND datname = current_database()
-      """
-    let key = try await run("SELECT (classid::bigint << 32) | objid::bigint \(holder)")[0]
+    let key = try await run("SELECT (classid::bigint << 32) | objid::bigint \(Self.holder)")[0]
     // If what follows fails, it is awaited all the same.
     try await run("SET lock_timeout = '60s'")
     // Next in line, so that it has the lock before the service is back.
     async let taken = run("SELECT pg_advisory_lock(\(key))")
     let killer = await PostgresLockTaker(url)
     try await killer.waitForBlocked("SELECT pg_advisory_lock(%")
-    try await killer.run("SELECT pg_terminate_backend(pid) \(holder)")
+    try await killer.run("SELECT pg_terminate_backend(pid) \(Self.holder)")
     _ = try await taken
     try await run("UPDATE serving_term SET term = 'of another process'")
   }
 
   /// Ends the session of the process that serves the database.
   func cutHolder() async throws {
-    try await run(
-      """
-      SELECT pg_terminate_backend(pid) FROM pg_locks JOIN pg_database ON pg_database.oid = database
-      WHERE locktype = 'advisory' AND granted AND datname = current_database()
-      """)
+    try await run("SELECT pg_terminate_backend(pid) \(Self.holder)")
   }
+
+  /// The lock for serving, which is not the only one. An advisory lock's key is in two parts (pg_locks).
+  private static let holder = """
+    FROM pg_locks JOIN pg_database ON pg_database.oid = database
+    WHERE locktype = 'advisory' AND granted AND datname = current_database() AND objid = \(0x6365_7302)
+    """
 
   func release() async throws { try await run("SELECT pg_advisory_unlock_all()") }
 }
