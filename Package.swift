@@ -57,8 +57,8 @@ let package = Package(
     system("CLibuv", pkgConfig: "libuv", apt: "libuv1-dev"),
     // The sources of Debian's llhttp, which scripts/install-packages.sh unpacks under .build.
     .target(name: "CLLHTTP", cSettings: [.define("LLHTTP_STRICT_MODE", to: "1")]),
-    // The kernel's socket filters and messages with descriptors, which Glibc's module lacks.
-    system("CSocket", pkgConfig: nil, apt: "linux-libc-dev"),
+    // Socket filters and messages with descriptors, which Glibc's module lacks.
+    .target(name: "CSocket"),
     system("CGnuTLS", pkgConfig: "gnutls", apt: "libgnutls28-dev"),
     system("CPostgres", pkgConfig: "libpq", apt: "libpq-dev"),
     system("CSQLite", pkgConfig: "sqlite3", apt: "libsqlite3-dev"),
