@@ -79,6 +79,7 @@ private func testEventQuery(_ text: String) {
       switch query.start {
       case .after(let position): Base64URL.encode(position.bytes)
       case .now: "now"
+      case .recent: "recent"
       case nil: fatalError("a feed has no beginning")
       }
     demand(same(written, text), "a position has a second spelling")
