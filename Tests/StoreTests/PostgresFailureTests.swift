@@ -4,7 +4,7 @@ import Testing
 
 @testable import PostgresStore
 
-@Suite("PostgreSQL: the server stops or hangs", .timeLimit(.minutes(1))) struct PostgresFailureTests {
+@Suite("PostgreSQL: the server stops or hangs", .timeLimit(.minutes(5))) struct PostgresFailureTests {
   @Test
   func `Terminated sessions fail pending operations, and later ones reconnect`() async throws {
     let database = try await TestDatabase(.postgres)
@@ -141,7 +141,7 @@ import Testing
   }
 }
 
-@Suite("PostgreSQL: the server refuses statements", .timeLimit(.minutes(1))) struct PostgresRefusalTests {
+@Suite("PostgreSQL: the server refuses statements", .timeLimit(.minutes(5))) struct PostgresRefusalTests {
   @Test
   func `Writes to a read-only server are unavailable until it is writable again`() async throws {
     let database = try await TestDatabase(.postgres)
