@@ -9,8 +9,6 @@ public struct Listener: Sendable {
   public let addresses: [String]
   /// The port of all addresses, also if the system chose it. Of several inherited ones, the first.
   public let port: UInt16
-  /// Whether systemd passed the sockets, so that connections wait at them when the process ends.
-  public let isInherited: Bool
 
   /// How often port 0 chooses another port, because the one that is free at the first address is in use at another.
   private static let maximumPortChoices = 16
@@ -72,7 +70,6 @@ public struct Listener: Sendable {
     descriptors = (0..<wanted.count).map { loop in groups.map { $0[loop] } }
     self.addresses = addresses
     port = chosenPort
-    isInherited = false
   }
 
   /// Listens at sockets that systemd passed, at least one.
@@ -94,7 +91,6 @@ public struct Listener: Sendable {
     self.descriptors = descriptors
     addresses = sockets.reduce(into: []) { if !$0.contains($1.host) { $0.append($1.host) } }
     port = sockets[0].port
-    isInherited = true
   }
 
   private struct ListenerPlace: Hashable {

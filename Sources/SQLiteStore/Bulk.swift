@@ -16,7 +16,7 @@ extension SQLiteStore {
     row: deviceColumns.read)
 
   /// The ids as a JSON array. They have no characters that JSON escapes.
-  fileprivate static func json(_ ids: [DeviceID]) -> SQLiteValue {
+  static func json(_ ids: [DeviceID]) -> SQLiteValue {
     .text("[\(ids.map { "\"\($0)\"" }.joined(separator: ","))]")
   }
 

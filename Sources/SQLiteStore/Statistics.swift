@@ -7,10 +7,8 @@ extension SQLiteStore {
     isByDevice: Bool
   ) async throws(RegistryError) -> [StoredStatistics] {
     guard !devices.isEmpty else { return [] }
-    // Ids have no characters that JSON escapes.
-    let list = "[\(devices.map { "\"\($0)\"" }.joined(separator: ","))]"
     return try await rows(
-      of: Self.selectStatistics, .text(client.text), .text(list), .time(from), .time(to),
+      of: Self.selectStatistics, .text(client.text), Self.json(devices), .time(from), .time(to),
       .integer(step.seconds * 1000), .bool(isByDevice))
   }
 

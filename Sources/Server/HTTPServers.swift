@@ -47,7 +47,7 @@ final class HTTPServers: ClosableService {
           try await loop.run { [limits] () throws(HTTPServerError) in
             try HTTPServer(
               on: loop, listening: listener.descriptors[index],
-              isListeningKept: listener.isInherited || configuration.systemd != nil,
+              isListeningKept: configuration.isListeningKept,
               tls: configuration.tlsIdentity, limits: limits,
               trustedProxies: configuration.trustedProxies,
               commonFields: configuration.isHTTPS ? [Self.strictTransportSecurity] : [], ledger: ledger,

@@ -63,6 +63,9 @@ public struct Configuration: Sendable {
   public var limits = HTTPLimits()
   public var maximumReplayNonces = ReplayMemory.maximumNonces
 
+  /// Whether systemd has the listening sockets, at which connections wait while the service restarts.
+  var isListeningKept: Bool { systemd != nil || !inherited.sockets.isEmpty }
+
   /// Whether clients use HTTPS, to the service or to a proxy in front of it.
   var isHTTPS: Bool { (publicURL?.scheme ?? (tls == nil ? "http" : "https")) == "https" }
 
