@@ -21,8 +21,11 @@ export function devicePage({ id }) {
   const element = h("div", { class: "page" }, h("nav", { "aria-label": "Path", class: "crumbs" }, h("a", { href: "#/devices" }, "Devices")), content);
   let device = null;
   let parts = null;
+  /** It was deleted, here or elsewhere: there is nothing left to read. */
+  let isGone = false;
 
   async function read() {
+    if (isGone) return;
     try {
       const now = await getDevice(id, { signal: end.signal });
       remember(now);
@@ -32,13 +35,18 @@ export function devicePage({ id }) {
     } catch (problem) {
       if (end.signal.aborted) return;
       if (parts && problem.isUnreachable) return;
+      if (problem.status === 404) return showGone();
       parts = null;
-      replace(content, problem.status === 404
-        ? emptyState("There is no such device", "It may have been deleted. Its events stay in the feed.", h("a", { href: "#/devices", class: "button" }, "All devices"))
-        : problemBox(problem, read));
+      replace(content, problemBox(problem, read));
     }
   }
   const again = debounced(120, read);
+
+  function showGone() {
+    isGone = true;
+    parts = null;
+    replace(content, emptyState("There is no such device", "It may have been deleted. Its events stay in the feed.", h("a", { href: "#/devices", class: "button" }, "All devices")));
+  }
 
   // MARK: Showing
 
@@ -222,6 +230,7 @@ export function devicePage({ id }) {
       run: () => api("DELETE", `/devices/${id}`).then(() => true),
     });
     if (!done) return;
+    isGone = true;
     notify(named("Deleted: "));
     go("#/devices");
   }
@@ -263,6 +272,7 @@ export function devicePage({ id }) {
   const onevents = ({ detail }) => {
     const mine = detail.filter((event) => event.device_id === id);
     if (!mine.length) return;
+    if (mine.some(({ type }) => type === "device.deleted")) return showGone();
     parts?.timeline.add(mine);
     again();
   };

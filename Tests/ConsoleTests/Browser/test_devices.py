@@ -153,6 +153,8 @@ def test_labels_groups_ends_and_modes_of_many_devices(page: Page, owner: Owner) 
             dialog.get_by_label(label, exact=True).fill(value)
         dialog.get_by_role("button", name=confirm).click()
         expect(dialog).to_be_hidden()
+        # The selection ends just after the dialog.
+        expect(page.locator(".selection")).to_be_hidden()
 
     change("Labels", {"Set labels": "role: backup", "Remove labels": "old"}, "Change 2 devices")
     change("Group", {"Group": "desk"}, "Change 2 devices")
