@@ -116,7 +116,7 @@ let package = Package(
       knows: [
         "API", "Commands", "Console", "Encoding", "HTTP", "EventLoop", "Registry", "PostgresStore",
         "SQLiteStore",
-        "RedisReplayStore",
+        "Migrations", "RedisReplayStore",
         "Crypto",
         "HTTPClient", "JSONWebToken", "Observability", "Webhooks",
       ]),

@@ -61,6 +61,7 @@ hold() {
   export DATABASE_URL=$2 JWT_SECRET=0123456789abcdef0123456789abcdef LISTEN=127.0.0.1:0 ADMIN_LISTEN="" \
     ARGON2_MEMORY_KIB=8 ARGON2_TIME=1 MAX_DEVICES_PER_CLIENT=1000000 LLVM_PROFILE_FILE=/dev/null \
     SEALING_KEY_FILE=$folder/sealing-key RATE_LIMIT_CLIENT=off RATE_LIMIT_DEVICE=off RATE_LIMIT_ADDRESS=off
+  "$program" migrate >/dev/null
   for client in owner administrator machine; do "$program" client add --id $client >/dev/null; done
   "$program" serve 2>"$folder/$name.log" &
   service=$!

@@ -24,7 +24,7 @@ fi
 export SEALING_KEY_FILE=${SEALING_KEY_FILE:-data/sealing-key}
 make_key "$SEALING_KEY_FILE"
 
-$program client add --id demo --if-absent >/dev/null
+$program client add --create --id demo --if-absent >/dev/null
 token=$($program token --sub demo --ttl 86400)
 url=http://localhost:${LISTEN##*:}
 

@@ -1,4 +1,4 @@
-internal import Migrations
+public import Migrations
 
 /// Applies migrations to a PostgreSQL database. It blocks, so call it before an event loop runs, or on another
 /// thread.
@@ -69,6 +69,26 @@ public enum PostgresMigrator {
     for migration in pending { try apply(migration, session) }
     if migrations.contains(where: { $0.name == "events" }) { try beginEventEpoch(session) }
     return pending.map(\.label)
+  }
+
+  /// The state of the database's schema; nil if it has none of a registry. Changes nothing. It blocks.
+  ///
+  /// Throws `MigrationError`, `PostgresURLError`.
+  public static func state(url: String) throws -> SchemaState? {
+    let parameters = try PostgresParameters(url: url)
+    let (session, version, hasMigrations): (PostgresSession, String, Bool)
+    do {
+      session = try PostgresSession(parameters)
+      try testSuitability(of: session, parameters)
+      version = try session.run("SHOW server_version").firstRow { $0.text() } ?? "of an unknown version"
+      hasMigrations =
+        try session.run("SELECT to_regclass('schema_migrations') IS NOT NULL").firstRow { $0.bool() } ?? false
+    } catch let failure as PostgresFailure {
+      throw MigrationError.unavailable(cause: failure.description)
+    }
+    guard hasMigrations else { return nil }
+    return try SchemaState(
+      product: "PostgreSQL \(version)", applied: applied(session), of: migrations)
   }
 
   /// Throws `MigrationError.unsuitable`, before anything is locked or set.

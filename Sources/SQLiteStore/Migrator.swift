@@ -1,4 +1,4 @@
-internal import Migrations
+public import Migrations
 
 /// Applies migrations to a SQLite file, and creates it if necessary. It blocks, so call it before an event loop
 /// runs, or on another thread.
@@ -56,6 +56,27 @@ public enum SQLiteMigrator {
     var labels: [String] = []
     while let label = try applyNext(of: migrations, connection, path: path) { labels.append(label) }
     return labels
+  }
+
+  /// Whether the path names a file.
+  public static func hasFile(_ path: String) -> Bool { SQLiteFile.identity(of: path) != nil }
+
+  /// The state of the file's schema; nil if there is no file, or none of a registry. Changes nothing. It blocks.
+  ///
+  /// Throws `MigrationError`, `SQLiteFileError`.
+  public static func state(path: String) throws -> SchemaState? {
+    guard hasFile(path) else { return nil }
+    try SQLiteFile.testAccess(path)
+    let applied: [AppliedMigration]
+    do throws(SQLiteFailure) {
+      let connection = try SQLiteConnection(
+        inspecting: path, busyTimeoutMilliseconds: busyTimeoutMilliseconds)
+      guard try !connection.execute(hasMigrations).isEmpty else { return nil }
+      applied = try connection.execute(selectApplied)
+    } catch {
+      throw MigrationError.unavailable(cause: error.cause(path: path))
+    }
+    return try SchemaState(product: SQLiteConnection.product, applied: applied, of: migrations)
   }
 
   /// Whether a migration is missing. Takes no lock, so that a database that is up to date can be opened while another

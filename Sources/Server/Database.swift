@@ -1,5 +1,5 @@
 internal import EventLoop
-private import Glibc
+internal import Migrations
 internal import Observability
 internal import PostgresStore
 internal import Registry
@@ -23,18 +23,26 @@ enum Database: ClosableService {
     }
   }
 
+  /// The same for a command on an existing registry, which a mistyped setting must not create. Throws `RegistryMissing`.
+  static func migrateExisting(_ url: DatabaseURL) throws {
+    guard try schema(of: url) != nil else { throw RegistryMissing(url) }
+    _ = try migrate(url, warn: CommandLineInterface.warn)
+  }
+
+  /// The state of the schema; nil if there is none of a registry. Changes nothing. Blocks.
+  static func schema(of url: DatabaseURL) throws -> SchemaState? {
+    switch url {
+    case .sqlite(let path): try SQLiteMigrator.state(path: path)
+    case .postgres(let url): try PostgresMigrator.state(url: url)
+    }
+  }
+
   /// Opens the parts that all loops share.
   init(_ url: DatabaseURL, loops: Int) throws {
     switch url {
     case .sqlite(let path): self = .sqlite(try SQLiteDatabase(path: path), path: path)
     case .postgres(let url): self = .postgres(url: url, loops: loops)
     }
-  }
-
-  /// The path of the database's file if there is none; nil with PostgreSQL.
-  static func missingFile(of url: DatabaseURL) -> String? {
-    guard case .sqlite(let path) = url, access(path, F_OK) != 0 else { return nil }
-    return path
   }
 
   /// A store for a loop. Called on the loop.
@@ -136,6 +144,23 @@ enum Database: ClosableService {
   /// Called after the stores are closed. Blocks until queued writes are done.
   func close() {
     if case .sqlite(let database, _) = self { database.close() }
+  }
+}
+
+/// There is no registry where the settings say that the database is.
+struct RegistryMissing: Error, CustomStringConvertible {
+  let description: String
+
+  init(_ url: DatabaseURL) {
+    let place =
+      switch url {
+      case .sqlite(let path):
+        SQLiteMigrator.hasFile(path)
+          ? "\(path) is not the database of a registry" : "there is no database \(path)"
+      case .postgres: "the PostgreSQL database of \(Setting.databaseURL.rawValue) has no registry"
+      }
+    description =
+      "\(place); set \(Setting.databaseURL.rawValue), or create a registry there with: device-registry migrate"
   }
 }
 

@@ -18,7 +18,7 @@ struct RunningRegistry {
       "ADMIN_LISTEN=", "JWT_SECRET=0123456789abcdef0123456789abcdef",
       "DATABASE_URL=sqlite:\(directory.path)/registry.db", "LISTEN=\(listen)", "ARGON2_MEMORY_KIB=8",
     ]
-    for id in clients { _ = try await output(["client", "add", "--id", id], environment) }
+    for id in clients { _ = try await output(["client", "add", "--create", "--id", id], environment) }
     let program = try Program(["serve"], environment + tls)
     let line = try await program.errorLine(containing: #""event":"listening""#)
     let address = try #require(line.firstMatch(of: /"address":"([^"]+)"/)).1

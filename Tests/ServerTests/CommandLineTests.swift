@@ -155,20 +155,47 @@ struct CommandLineTests {
     #expect(missing.errors.contains("No client has this id"))
   }
 
-  @Test(arguments: [["list"], ["remove", "alice"]])
-  func `creates no database in order to look into it`(arguments: [String]) async throws {
+  private static let onARegistry = [
+    ["client", "list"], ["client", "add", "--id", "alice"], ["client", "remove", "alice"], ["seal"],
+  ]
+
+  @Test(arguments: onARegistry)
+  func `creates no registry where DATABASE_URL is mistyped`(arguments: [String]) async throws {
+    let key = "\(directory.path)/sealing-key"
+    try Data((String(repeating: "01", count: 32) + "\n").utf8).write(to: URL(fileURLWithPath: key))
     let path = "\(directory.path)/none/registry.db"
-    let result = try await Program.run(["client"] + arguments, ["DATABASE_URL=sqlite:\(path)"])
-    #expect(result.status == 1)
-    #expect(result.errors.contains("there is no database \(path)"), "\(result.errors)")
+    let missing = try await Program.run(arguments, ["DATABASE_URL=sqlite:\(path)", "SEALING_KEY_FILE=\(key)"])
+    #expect(missing.status == 1)
+    #expect(
+      missing.errors.contains("there is no database \(path); set DATABASE_URL, or create"), "\(missing.errors)")
+    #expect(missing.errors.contains("device-registry migrate"))
     #expect(!FileManager.default.fileExists(atPath: "\(directory.path)/none"))
+
+    for kind in DatabaseKind.allCases {
+      let other = await TestDatabase(kind)
+      if kind == .sqlite { try other.makeTableOfAnotherProgram() }
+      let result = try await Program.run(
+        arguments, ["DATABASE_URL=\(other.url)", "SEALING_KEY_FILE=\(key)"])
+      #expect(result.status == 1 && result.errors.contains("registry; set DATABASE_URL"), "\(result.errors)")
+      let tables = kind == .sqlite ? "sqlite_schema" : "pg_tables WHERE schemaname = 'public'"
+      #expect(try await other.first("SELECT count(*) FROM \(tables)") == (kind == .sqlite ? "1" : "0"))
+    }
+  }
+
+  @Test(arguments: DatabaseKind.allCases)
+  func `creates a registry for its first client if that is asked for`(kind: DatabaseKind) async throws {
+    let database = await TestDatabase(kind)
+    let environment = ["DATABASE_URL=\(database.url)"]
+    let add = ["client", "add", "--create", "--if-absent", "--id", "alice"]
+    for _ in 0..<2 { #expect(try await Program.run(add, environment).output == "alice\n") }
+    #expect(try await Program.run(["client", "list"], environment).output.hasPrefix("alice\t"))
   }
 
   @Test
   func `does not wait long for the lock of another process, and names the file`() async throws {
     let path = "\(directory.path)/registry.db"
     let url = ["DATABASE_URL=sqlite:\(path)"]
-    _ = try await Program.run(["client", "add", "--id", "alice"], url)
+    _ = try await Program.run(["client", "add", "--create", "--id", "alice"], url)
     var other: OpaquePointer?
     defer { sqlite3_close(other) }
     #expect(sqlite3_open(path, &other) == SQLITE_OK)
@@ -215,7 +242,7 @@ struct CommandLineTests {
   func `warns of a token of a client that the database does not have`(kind: DatabaseKind) async throws {
     let database = await TestDatabase(kind)
     let environment = [secret, "DATABASE_URL=\(database.url)"]
-    _ = try await Program.run(["client", "add", "--id", "alice"], environment)
+    _ = try await Program.run(["client", "add", "--create", "--id", "alice"], environment)
     let known = try await Program.run(["token", "--sub", "alice"], environment)
     #expect(known.status == 0 && known.errors.isEmpty, "\(known.errors)")
     let typo = try await Program.run(["token", "--sub", "alcie"], environment)
@@ -243,7 +270,7 @@ struct CommandLineTests {
       "JWT_SECRET_FILE=\(file)", "DATABASE_URL=sqlite:\(directory.path)/new/registry.db", "LISTEN=127.0.0.1:0",
       "ADMIN_LISTEN=127.0.0.1:0",
     ]
-    _ = try await Program.run(["client", "add", "--id", "alice"], environment)
+    _ = try await Program.run(["client", "add", "--create", "--id", "alice"], environment)
     let token = try await Program.run(["token", "--sub", "alice"], environment).output.dropLast()
     let program = try Program(["serve"], environment)
     let line = try await program.errorLine(containing: #""event":"listening""#)

@@ -37,6 +37,14 @@ final class TestDatabase: Sendable {
     self.url = url
   }
 
+  /// Makes an SQLite file that is the database of another program.
+  func makeTableOfAnotherProgram() throws {
+    var connection: OpaquePointer?
+    defer { sqlite3_close(connection) }
+    try #require(sqlite3_open(String(url.dropFirst("sqlite:".count)), &connection) == SQLITE_OK)
+    try #require(sqlite3_exec(connection, "CREATE TABLE notes (text TEXT)", nil, nil, nil) == SQLITE_OK)
+  }
+
   /// As after a crash, no nonces are left for the next start.
   func loseNonces() { try? FileManager.default.removeItem(atPath: directory.path + "/registry.db-nonces") }
 

@@ -25,20 +25,11 @@ final class SQLiteConnection {
   init(
     path: String, isReader: Bool, isNew: Bool = false, busyTimeoutMilliseconds: Int32
   ) throws(SQLiteFailure) {
-    _ = Self.isConfigured
-    var opened: OpaquePointer?
-    let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
-    let status = sqlite3_open_v2(path, &opened, flags, nil)
-    guard status == SQLITE_OK, let opened else {
-      sqlite3_close_v2(opened)
-      throw SQLiteFailure(status)
-    }
     self.path = path
-    pointer = opened
-    sqlite3_busy_timeout(opened, busyTimeoutMilliseconds)
+    pointer = try Self.open(path, busyTimeoutMilliseconds: busyTimeoutMilliseconds)
     if isReader {
       sqlite3_progress_handler(
-        opened, Self.operationsPerLook,
+        pointer, Self.operationsPerLook,
         { Unmanaged<ReadTime>.fromOpaque($0!).takeUnretainedValue().isOver ? 1 : 0 },
         Unmanaged.passUnretained(readTime).toOpaque())
     }
@@ -60,6 +51,31 @@ final class SQLiteConnection {
       PRAGMA query_only = \(isReader ? "ON" : "OFF");
       """)
   }
+
+  /// Opens an existing file of anyone, in order to read some rows. Changes nothing in it.
+  init(inspecting path: String, busyTimeoutMilliseconds: Int32) throws(SQLiteFailure) {
+    self.path = path
+    pointer = try Self.open(path, busyTimeoutMilliseconds: busyTimeoutMilliseconds)
+    try execute("PRAGMA trusted_schema = OFF; PRAGMA query_only = ON")
+  }
+
+  private static func open(
+    _ path: String, busyTimeoutMilliseconds: Int32
+  ) throws(SQLiteFailure) -> OpaquePointer {
+    _ = isConfigured
+    var opened: OpaquePointer?
+    let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE
+    let status = sqlite3_open_v2(path, &opened, flags, nil)
+    guard status == SQLITE_OK, let opened else {
+      sqlite3_close_v2(opened)
+      throw SQLiteFailure(status)
+    }
+    sqlite3_busy_timeout(opened, busyTimeoutMilliseconds)
+    return opened
+  }
+
+  /// The library's name and version.
+  static let product = "SQLite \(String(cString: sqlite3_libversion()))"
 
   /// Disables SQLite's memory statistics, which take a process-wide lock for each allocation; all loops read at
   /// once. False if SQLite was already in use.

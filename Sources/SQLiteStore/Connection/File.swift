@@ -31,14 +31,19 @@ enum SQLiteFile {
     for file in [path, path + "-wal", path + "-shm"] {
       var status = stat()
       guard stat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG else { continue }
-      guard access(file, R_OK | W_OK) == 0 else {
-        throw SQLiteFileError(.open, path: file, errorNumber: errno)
-      }
+      try testAccess(file)
       guard status.st_mode & 0o077 != 0 else { continue }
       guard chmod(file, 0o600) == 0 else { throw SQLiteFileError(.protect, path: file, errorNumber: errno) }
       exposed.append(file)
     }
     return exposed
+  }
+
+  /// Tests that this process may read and write a file.
+  static func testAccess(_ file: String) throws(SQLiteFileError) {
+    guard access(file, R_OK | W_OK) == 0 else {
+      throw SQLiteFileError(.open, path: file, errorNumber: errno)
+    }
   }
 
   static func isEmpty(_ path: String) -> Bool {

@@ -11,7 +11,8 @@ enum ClientCommand {
   static let help = """
     Manages clients, the owners of devices. The service may run meanwhile.
 
-    usage: device-registry client add [--id ID] [--email ADDRESS] [--telegram-id NUMBER] [--max-devices NUMBER] [--if-absent]
+    usage: device-registry client add [--id ID] [--email ADDRESS] [--telegram-id NUMBER] [--max-devices NUMBER]
+                                      [--if-absent] [--create]
            device-registry client list
            device-registry client set ID [--email ADDRESS] [--telegram-id NUMBER] [--max-devices NUMBER]
            device-registry client suspend ID [--reason TEXT]    refuses its owner and all its devices at once
@@ -25,12 +26,13 @@ enum ClientCommand {
       ("--max-devices", "devices that the client may have, revoked ones included (default: MAX_DEVICES_PER_CLIENT)"),
       ("", "set clears what is given as an empty text: --max-devices ''"),
       ("--reason", "why; the event has it, and for a suspension the owner and the devices see it"),
-      ("--if-absent", "succeed if a client with this id exists"),
+      (ifAbsent, "succeed if a client with this id exists"),
+      (create, "create a registry in the database if it has none, as serve and migrate do"),
     ]))
     \(CommandLineInterface.columns(of: [.databaseURL]))
     """
 
-  private static let ifAbsent = "--if-absent"
+  private static let (ifAbsent, create) = ("--if-absent", "--create")
 
   static func run(_ arguments: [String], environment: [String: String]) async throws {
     let arguments = try Arguments(
@@ -38,7 +40,7 @@ enum ClientCommand {
       flags: [
         "--id", "--email", "--telegram-id", "--max-devices", "--reason", Setting.databaseURL.flag,
       ],
-      switches: [ifAbsent], environment: environment)
+      switches: [ifAbsent, create], environment: environment)
     switch arguments.words.first {
     case "add":
       try arguments.expectWords(["add"], usage: usage)
@@ -65,7 +67,7 @@ enum ClientCommand {
     let id = try arguments.value(of: "--id").map(clientID)
     let update = try values(arguments)
     let isQuiet = arguments.has(ifAbsent)
-    try await withClients(arguments, createsDatabase: true) { clients in
+    try await withClients(arguments, creates: arguments.has(create)) { clients in
       do throws(RegistryError) {
         let client = try await clients.createClient(
           id: id, email: update.email ?? nil, telegramID: update.telegramID ?? nil,
@@ -169,14 +171,19 @@ enum ClientCommand {
     return id
   }
 
-  /// Runs the body with the clients' service, after migrating the database. Creates none unless told so.
+  /// Runs the body with the clients' service, after migrating the database.
+  ///
+  /// - Parameter creates: whether a database without a registry gets one.
   private static func withClients(
-    _ arguments: Arguments, createsDatabase: Bool = false,
+    _ arguments: Arguments, creates: Bool = false,
     _ body: @escaping @Sendable (ClientService) async throws -> Void
   ) async throws {
     let url = try Configuration.database(arguments)
-    if !createsDatabase, let path = Database.missingFile(of: url) { throw DatabaseMissing(path: path) }
-    _ = try Database.migrate(url, warn: CommandLineInterface.warn)
+    if creates {
+      _ = try Database.migrate(url, warn: CommandLineInterface.warn)
+    } else {
+      try Database.migrateExisting(url)
+    }
     try await withClients(of: url, body)
   }
 
@@ -206,14 +213,5 @@ struct CommandFailure: Error, CustomStringConvertible {
     case .unavailable(let cause), .fault(let cause): "\(error.explanation) The cause: \(cause)."
     default: error.explanation
     }
-  }
-}
-
-/// There is no file where the settings say that the database is.
-struct DatabaseMissing: Error, CustomStringConvertible {
-  let path: String
-
-  var description: String {
-    "there is no database \(path); set DATABASE_URL, or create it with: device-registry migrate"
   }
 }

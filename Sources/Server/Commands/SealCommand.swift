@@ -40,8 +40,7 @@ enum SealCommand {
     try arguments.expectWords(usage: usage)
     let sealer = try sealer(arguments)
     let url = try Configuration.database(arguments)
-    if let path = Database.missingFile(of: url) { throw DatabaseMissing(path: path) }
-    _ = try Database.migrate(url, warn: CommandLineInterface.warn)
+    try Database.migrateExisting(url)
     try await Database.withStore(of: url, sealer: sealer) { store in
       try await SealingCheck.test(sealer, against: store)
       try await seal(store)
