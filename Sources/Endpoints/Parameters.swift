@@ -1,17 +1,19 @@
 internal import Encoding
-internal import HTTP
+public import HTTP
 
 /// A query parameter: the declaration that documents it and reads it.
 public struct QueryParameter<Value: Sendable>: Sendable {
   public let description: ParameterDescription
-  fileprivate let parse: @Sendable (String) -> Value?
+  @usableFromInline let name: String
+  @usableFromInline let parse: @Sendable (String) -> Value?
   /// The rule that the text breaks, in words that end a sentence.
-  fileprivate let message: String
+  @usableFromInline let message: String
 
   public init(
     _ name: String, _ schema: JSONValue, _ meaning: String, _ message: String,
     parse: @escaping @Sendable (String) -> Value?
   ) {
+    self.name = name
     description = ParameterDescription(name: name, place: .query, meaning: meaning, schema: schema)
     self.message = message
     self.parse = parse
@@ -59,19 +61,24 @@ public struct PathParameter<Value: Sendable>: Sendable {
 }
 
 extension Call {
-  /// The value of a query parameter; nil if it is absent.
-  public func value<Value>(of parameter: QueryParameter<Value>) throws(Problem) -> Value? {
-    let name = parameter.description.name
+  /// The value of a query parameter; nil if it is absent. Inlined: a poll has five parameters, of which it uses few.
+  @inlinable public func value<Value>(of parameter: QueryParameter<Value>) throws(Problem) -> Value? {
+    guard request.query != nil, let text = try queryValue(of: parameter.name) else { return nil }
+    guard let value = parameter.parse(text) else {
+      throw .invalidValue(of: parameter.name, parameter.message)
+    }
+    return value
+  }
+
+  @usableFromInline func queryValue(of name: String) throws(Problem) -> String? {
     do throws(QueryParameters.Failure) {
-      guard let text = try QueryParameters(request.query).value(of: name) else { return nil }
-      if let value = parameter.parse(text) { return value }
+      return try QueryParameters(request.query).value(of: name)
     } catch {
       switch error {
       case .repeated: throw .invalidValue(of: name, "must not be given twice")
       case .badEncoding: throw .invalidValue(of: name, "must be percent-encoded UTF-8")
       }
     }
-    throw .invalidValue(of: name, parameter.message)
   }
 
   /// The id or name in the path.

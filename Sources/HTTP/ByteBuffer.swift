@@ -5,12 +5,15 @@ private import Glibc
 ///
 /// A buffer that holds a secret is marked as sensitive and wiped before its memory is freed. Not Sendable: it belongs
 /// to one response. An answer takes a hundred appends or more, none of which runs inside another, so the run-time
-/// check of exclusive access is left out.
+/// check of exclusive access is left out, and what appends is inlined where it is called.
 public final class ByteBuffer {
-  @exclusivity(unchecked) private(set) var start: UnsafeMutablePointer<UInt8>
-  @exclusivity(unchecked) private var capacity: Int
-  @exclusivity(unchecked) public private(set) var count = 0
+  @exclusivity(unchecked) @usableFromInline var start: UnsafeMutablePointer<UInt8>
+  @exclusivity(unchecked) @usableFromInline var capacity: Int
+  /// Bytes that are written.
+  @exclusivity(unchecked) @usableFromInline var end = 0
   let isSensitive: Bool
+
+  @inlinable public var count: Int { end }
 
   /// - Parameter isSensitive: whether the memory is wiped before it is freed, also when the buffer grows.
   public init(capacity: Int = 1024, isSensitive: Bool = false) {
@@ -21,21 +24,21 @@ public final class ByteBuffer {
 
   deinit { release() }
 
-  public func append(_ byte: UInt8) {
+  @inlinable public func append(_ byte: UInt8) {
     reserve(1)
-    start[count] = byte
-    count += 1
+    start[end] = byte
+    end += 1
   }
 
-  public func append(_ text: StaticString) {
+  @inlinable public func append(_ text: StaticString) {
     append(UnsafeBufferPointer(start: text.utf8Start, count: text.utf8CodeUnitCount))
   }
 
-  public func append(_ bytes: UnsafeBufferPointer<UInt8>) {
+  @inlinable public func append(_ bytes: UnsafeBufferPointer<UInt8>) {
     guard let source = bytes.baseAddress else { return }
     reserve(bytes.count)
-    (start + count).update(from: source, count: bytes.count)
-    count += bytes.count
+    (start + end).update(from: source, count: bytes.count)
+    end += bytes.count
   }
 
   public func append(utf8 text: String) {
@@ -44,10 +47,10 @@ public final class ByteBuffer {
   }
 
   /// Lets `body` write exactly `length` bytes.
-  public func append(length: Int, _ body: (UnsafeMutableBufferPointer<UInt8>) -> Void) {
+  @inlinable public func append(length: Int, _ body: (UnsafeMutableBufferPointer<UInt8>) -> Void) {
     reserve(length)
-    body(UnsafeMutableBufferPointer(start: start + count, count: length))
-    count += length
+    body(UnsafeMutableBufferPointer(start: start + end, count: length))
+    end += length
   }
 
   /// Appends a number in decimal digits.
@@ -59,18 +62,18 @@ public final class ByteBuffer {
   /// Removes the bytes and keeps the memory.
   func removeAll() {
     if isSensitive { explicit_bzero(start, count) }
-    count = 0
+    end = 0
   }
 
   public func withBytes<Result>(_ body: (UnsafeBufferPointer<UInt8>) -> Result) -> Result {
     body(UnsafeBufferPointer(start: start, count: count))
   }
 
-  @inline(__always) private func reserve(_ additional: Int) {
-    if count + additional > capacity { grow(additional) }
+  @inlinable @inline(__always) func reserve(_ additional: Int) {
+    if end + additional > capacity { grow(additional) }
   }
 
-  private func grow(_ additional: Int) {
+  @usableFromInline func grow(_ additional: Int) {
     let larger = UnsafeMutablePointer<UInt8>.allocate(capacity: max(capacity * 2, count + additional))
     larger.update(from: start, count: count)
     release()

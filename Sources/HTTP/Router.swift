@@ -3,7 +3,8 @@ internal import Encoding
 /// Finds the route of a method and a path.
 ///
 /// A path is `/`-separated segments; one in braces, as in `/devices/{id}`, matches any single segment that is not
-/// empty. A literal segment must match as it was received: nothing is decoded to find a route.
+/// empty. A path without parameters goes before those with them. A literal segment must match as it was received:
+/// nothing is decoded to find a route.
 ///
 /// It returns the number of a route, and its users keep what belongs to the route: with a generic type, each request
 /// would run generic code.
@@ -11,6 +12,8 @@ public struct Router: Sendable {
   private var paths: [RoutePath] = []
   /// For each path: its methods and the numbers of their routes, in the order of the routes.
   private var methods: [[(name: String, route: Int)]] = []
+  private var literals = PathGroups()
+  private var templates = PathGroups()
 
   public enum Match {
     /// The route's number, counted from 0, and the segments of its parameters, percent-decoded once; nil for a segment
@@ -28,6 +31,7 @@ public struct Router: Sendable {
       if let index = paths.firstIndex(of: path) {
         methods[index].append((route.method, number))
       } else {
+        path.length.map { literals.add(paths.count, of: $0) } ?? templates.add(paths.count, of: path.separators)
         paths.append(path)
         methods.append([(route.method, number)])
       }
@@ -35,10 +39,23 @@ public struct Router: Sendable {
   }
 
   public func match(method: String, path: Substring) -> Match {
-    guard let (index, parameters) = RoutePath.find(path, among: paths) else { return .notFound }
+    guard let (index, parameters) = find(path) else { return .notFound }
     let wanted = method == "HEAD" ? "GET" : method
     for (name, route) in methods[index] where name == wanted { return .found(route, parameters: parameters) }
     return .methodNotAllowed(allow: Self.allow(methods[index].map(\.name)))
+  }
+
+  /// The path that matches, and its parameters, decoded.
+  private func find(_ path: Substring) -> (index: Int, parameters: [String?])? {
+    var path = path
+    return path.withUTF8 { bytes in
+      for index in literals[bytes.count] where paths[index].isEqual(to: bytes) { return (index, []) }
+      for index in templates[RoutePath.separators(of: bytes)] {
+        guard let ranges = paths[index].match(bytes) else { continue }
+        return (index, ranges.map { PercentEncoding.decode(UnsafeBufferPointer(rebasing: bytes[$0])) })
+      }
+      return nil
+    }
   }
 
   /// The methods of all routes, as in `Allow`.
@@ -51,12 +68,25 @@ public struct Router: Sendable {
   }
 }
 
+/// The paths of a table that agree in a number, in the order of the table: few of many can match a request.
+private struct PathGroups: Sendable {
+  private var groups: [[Int]] = []
+
+  mutating func add(_ path: Int, of number: Int) {
+    while groups.count <= number { groups.append([]) }
+    groups[number].append(path)
+  }
+
+  subscript(number: Int) -> [Int] { groups.indices.contains(number) ? groups[number] : [] }
+}
+
 /// The path of a route, as its bytes.
 private struct RoutePath: Equatable, Sendable {
   /// With `parameter` for each segment that is a parameter.
   private let template: [UInt8]
-  /// The bytes of a path without parameters, which distinguish most paths; nil with parameters.
-  private let length: Int?
+  /// The bytes of a path without parameters; nil with parameters.
+  let length: Int?
+  let separators: Int
 
   /// Marks a parameter: not a byte of any path.
   private static let parameter: UInt8 = 0
@@ -67,24 +97,20 @@ private struct RoutePath: Equatable, Sendable {
       .map { $0.first == UInt8(ascii: "{") ? [Self.parameter] : Array($0) }
     self.template = Array(segments.joined(separator: [Self.separator]))
     length = segments.contains([Self.parameter]) ? nil : template.utf8.count
+    separators = segments.count - 1
   }
 
-  /// The first of the paths that matches, and its parameters, decoded.
-  static func find(_ path: Substring, among paths: [RoutePath]) -> (index: Int, parameters: [String?])? {
-    var path = path
-    return path.withUTF8 { bytes in
-      for index in paths.indices where (paths[index].length ?? bytes.count) == bytes.count {
-        guard let ranges = paths[index].match(bytes) else { continue }
-        return (index, ranges.map { PercentEncoding.decode(UnsafeBufferPointer(rebasing: bytes[$0])) })
-      }
-      return nil
-    }
+  static func separators(of path: UnsafeBufferPointer<UInt8>) -> Int {
+    path.reduce(0) { $0 + ($1 == separator ? 1 : 0) }
+  }
+
+  func isEqual(to path: UnsafeBufferPointer<UInt8>) -> Bool {
+    template.withUnsafeBufferPointer { path.equals($0) }
   }
 
   /// The places of the parameters, if the path has this form.
-  private func match(_ path: UnsafeBufferPointer<UInt8>) -> [Range<Int>]? {
+  func match(_ path: UnsafeBufferPointer<UInt8>) -> [Range<Int>]? {
     template.withUnsafeBufferPointer { template in
-      if template.count == length { return path.equals(template) ? [] : nil }
       var position = 0
       var parameters: [Range<Int>] = []
       for byte in template {

@@ -41,6 +41,17 @@ struct RouterTests {
   }
 
   @Test
+  func `prefers a path without parameters, wherever it stands`() {
+    let router = Router([("GET", "/devices/{id}"), ("GET", "/devices/summary")])
+    guard case .found(let found, let parameters) = router.match(method: "GET", path: "/devices/summary") else {
+      Issue.record("it was not found")
+      return
+    }
+    #expect(found == 1)
+    #expect(parameters == [])
+  }
+
+  @Test
   func `names the methods that a path has`() {
     guard case .methodNotAllowed(let allow) = router.match(method: "DELETE", path: "/devices") else {
       Issue.record("DELETE is allowed")

@@ -37,6 +37,8 @@ public struct Labels: Hashable, Sendable, ExpressibleByDictionaryLiteral {
 
   /// A JSON object, by keys in order.
   public var json: String {
+    // Of most devices.
+    guard !values.isEmpty else { return "{}" }
     let members = values.sorted { $0.key < $1.key }.map { "\"\($0.key)\":\"\($0.value)\"" }
     return "{\(members.joined(separator: ","))}"
   }
