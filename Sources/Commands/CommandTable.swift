@@ -136,6 +136,10 @@ public enum Value: Hashable, Sendable {
 /// A wrong argument or setting. The description says what is wrong; it repeats no word that may be a secret.
 public struct UsageError: Error, Hashable, Sendable, CustomStringConvertible {
   public let description: String
+  /// The setting that is wrong; nil if it is an argument.
+  public let setting: String?
 
-  public init(_ description: String) { self.description = description }
+  public init(_ description: String, setting: String? = nil) {
+    (self.description, self.setting) = (description, setting)
+  }
 }

@@ -46,6 +46,15 @@ public struct Listener: Sendable {
     try self.init(wanted)
   }
 
+  /// Tests whether a process may listen at the addresses of a host, without listening.
+  ///
+  /// Throws the error with which listening would fail.
+  public static func test(host: String, port: UInt16, setting: String) throws(ListenerError) {
+    let wanted = Wanted(
+      candidates: try resolve(host, port: port), count: 0, backlog: 0, setting: setting)
+    _ = try Listener(wanted)
+  }
+
   private init(_ wanted: Wanted) throws(ListenerError) {
     var groups: [[Int32]] = []
     var addresses: [String] = []
@@ -219,6 +228,8 @@ public struct ListenerError: Error, CustomStringConvertible {
   public let description: String
   /// The error number of the system call that failed; nil if the host has no address.
   fileprivate let code: Int32?
+  /// Whether another process listens there.
+  public var isInUse: Bool { code == EADDRINUSE }
 
   init(_ description: String) {
     self.description = description

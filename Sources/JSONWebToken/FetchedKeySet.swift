@@ -1,6 +1,6 @@
 /// A key set fetched from its URL, and how long it stays fresh.
 public struct FetchedKeySet: Sendable {
-  let keys: JWKSet
+  public let keys: JWKSet
   let lifetimeSeconds: Int
 
   /// Reads the response to a `GET` of the URL. The last three parameters are those of `KeySetFreshness`.

@@ -8,11 +8,7 @@ struct RedisServerInfo {
 
   /// Reads lines of `name:value`, and skips headings. Nil if a required field is missing.
   init?(_ text: String) {
-    var values: [Substring: Substring] = [:]
-    for line in text.split(whereSeparator: \.isNewline) {
-      guard let colon = line.firstIndex(of: ":") else { continue }
-      values[line[..<colon]] = line[line.index(after: colon)...]
-    }
+    let values = Self.values(in: text)
     guard let runID = values["run_id"], let role = values["role"],
       let maximumMemory = values["maxmemory"], let policy = values["maxmemory_policy"]
     else { return nil }
@@ -26,5 +22,17 @@ struct RedisServerInfo {
     } else {
       objection = nil
     }
+  }
+
+  /// The version of the server; nil if it does not say it.
+  static func version(in text: String) -> String? { values(in: text)["redis_version"].map(String.init) }
+
+  private static func values(in text: String) -> [Substring: Substring] {
+    var values: [Substring: Substring] = [:]
+    for line in text.split(whereSeparator: \.isNewline) {
+      guard let colon = line.firstIndex(of: ":") else { continue }
+      values[line[..<colon]] = line[line.index(after: colon)...]
+    }
+    return values
   }
 }

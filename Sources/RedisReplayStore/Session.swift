@@ -98,23 +98,31 @@ final class RedisSession {
 
   private func setUp() {
     isEpochBeingWritten = false
+    connection.send(Self.setUpCommands(url)) { [self] result in
+      guard let answers = try? result.get() else { return }
+      if let failure = Self.refusal(in: answers) { return connection.giveUp(failure) }
+      if inspect(answers[answers.count - 1]) { readEpoch() }
+    }
+  }
+
+  /// The commands with which a connection begins. The last one is INFO.
+  static func setUpCommands(_ url: RedisURL) -> [RedisCommand] {
     var commands: [RedisCommand] = []
     if !url.password.isEmpty {
       commands.append(
         url.user.isEmpty ? RedisCommand("AUTH", url.password) : RedisCommand("AUTH", url.user, url.password))
     }
-    commands.append(RedisCommand("SELECT", "\(url.database)"))
-    commands.append(RedisCommand("INFO"))
-    connection.send(commands) { [self] result in
-      guard let answers = try? result.get() else { return }
-      if answers.count == 3, case .refused(let code, _) = answers[0] {
-        // Redis repeats the arguments of an unknown command, so only the error's first word is reported.
-        return connection.giveUp(RedisFailure("Redis refused user or password: \(code)"))
-      }
-      let select = answers[answers.count - 2]
-      guard select == .ok else { return connection.giveUp(select.failure) }
-      if inspect(answers[answers.count - 1]) { readEpoch() }
+    return commands + [RedisCommand("SELECT", "\(url.database)"), RedisCommand("INFO")]
+  }
+
+  /// Why Redis refuses the connection, from the answers to these commands; nil if it does not.
+  static func refusal(in answers: [RedisAnswer]) -> RedisFailure? {
+    if answers.count == 3, case .refused(let code, _) = answers[0] {
+      // Redis repeats the arguments of an unknown command, so only the error's first word is reported.
+      return RedisFailure("Redis refused user or password: \(code)")
     }
+    let select = answers[answers.count - 2]
+    return select == .ok ? nil : select.failure
   }
 
   /// Whether this Redis can be used. Also stores the run ID of the server.

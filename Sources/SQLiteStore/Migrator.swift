@@ -61,6 +61,11 @@ public enum SQLiteMigrator {
   /// Whether the path names a file.
   public static func hasFile(_ path: String) -> Bool { SQLiteFile.identity(of: path) != nil }
 
+  /// Why this process could not create the file; nil if it could. Changes nothing.
+  public static func objection(toCreating path: String) -> String? {
+    SQLiteFile.objection(toCreating: path)?.description
+  }
+
   /// The state of the file's schema; nil if there is no file, or none of a registry. Changes nothing. It blocks.
   ///
   /// Throws `MigrationError`, `SQLiteFileError`.

@@ -37,6 +37,17 @@ enum Database: ClosableService {
     }
   }
 
+  /// How much a registry's database has. Changes nothing. Blocks.
+  static func figures(of url: DatabaseURL, at now: Timestamp) throws -> DatabaseFigures {
+    switch url {
+    case .sqlite(let path): try SQLiteFigures.read(path: path, at: now)
+    case .postgres(let url): try PostgresFigures.read(url: url, at: now)
+    }
+  }
+
+  /// Why this process could not create a SQLite file; nil if it could.
+  static func objection(toCreating path: String) -> String? { SQLiteMigrator.objection(toCreating: path) }
+
   /// Opens the parts that all loops share.
   init(_ url: DatabaseURL, loops: Int) throws {
     switch url {

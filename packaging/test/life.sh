@@ -109,6 +109,15 @@ owner -X POST "$api/devices/$(cat EA-Revoked-Before.id)/revoke"
 wait_until as_device EA-Polls whoami
 curl --silent --fail http://127.0.0.1:8001/metrics | grep '^devices_registered_total 5' >/dev/null
 
+step "the operator's commands look at the running service"
+device-registry-admin serve --check >check
+grep '^ok  *database  *the sealing key is that of its secrets$' check >/dev/null
+grep '^no problem was found$' check >/dev/null
+device-registry-admin status >status
+grep '^devices  *5$' status >/dev/null
+grep '^serving  *process [1-9]' status >/dev/null
+grep '^process  *http://127.0.0.1:8001/metrics$' status >/dev/null
+
 step "a signal reaches its device"
 signal() { owner "$api/signals" -H 'Content-Type: application/json' -d '{"payload": {"side": "buy"}, "all": true}' | json id; }
 signal >signal.id

@@ -51,6 +51,12 @@ enum SQLiteFile {
     return stat(path, &status) == 0 && status.st_size == 0
   }
 
+  /// Bytes; 0 if there is no file.
+  static func size(of path: String) -> Int64 {
+    var status = stat()
+    return stat(path, &status) == 0 ? Int64(status.st_size) : 0
+  }
+
   /// Which file a path names.
   struct Identity: Hashable, Sendable {
     let device: UInt64
@@ -62,6 +68,20 @@ enum SQLiteFile {
     var status = stat()
     guard stat(path, &status) == 0 else { return nil }
     return Identity(device: UInt64(status.st_dev), number: UInt64(status.st_ino))
+  }
+
+  /// Why the file could not be created; nil if it could, or exists.
+  static func objection(toCreating path: String) -> SQLiteFileError? {
+    guard access(path, F_OK) != 0 else { return nil }
+    guard let slash = path.lastIndex(of: "/") else { return objection(toWritingIn: ".", path) }
+    guard slash != path.startIndex else { return objection(toWritingIn: "/", path) }
+    let folder = String(path[..<slash])
+    return access(folder, F_OK) == 0
+      ? objection(toWritingIn: folder, path) : objection(toCreating: folder)
+  }
+
+  private static func objection(toWritingIn folder: String, _ path: String) -> SQLiteFileError? {
+    access(folder, W_OK | X_OK) == 0 ? nil : SQLiteFileError(path: path, errorNumber: errno)
   }
 
   private static func createFolder(above path: String) throws(SQLiteFileError) {

@@ -4,12 +4,13 @@ internal import Glibc
 
 /// The commands of `device-registry`.
 enum Command: String, CaseIterable {
-  case serve, migrate, client, token, seal, webhook, device, completion
+  case serve, migrate, status, client, token, seal, webhook, device, completion
 
   var summary: String {
     switch self {
     case .serve: "run the service"
     case .migrate: "bring the database schema up to date and exit"
+    case .status: "print the state of the database, Redis and the running process"
     case .client: "add, list or remove clients"
     case .seal: "seal the secrets in the database, or change the key"
     case .token: "print a JWT signed with JWT_SECRET"
@@ -23,6 +24,7 @@ enum Command: String, CaseIterable {
     switch self {
     case .serve: ServeCommand.help
     case .migrate: MigrateCommand.help
+    case .status: StatusCommand.help
     case .client: ClientCommand.help
     case .token: TokenCommand.help
     case .seal: SealCommand.help
@@ -39,6 +41,7 @@ enum Command: String, CaseIterable {
     switch self {
     case .serve: try await ServeCommand.run(arguments, environment: environment)
     case .migrate: try await MigrateCommand.run(arguments, environment: environment)
+    case .status: try await StatusCommand.run(arguments, environment: environment)
     case .client: try await ClientCommand.run(arguments, environment: environment)
     case .token: try await TokenCommand.run(arguments, environment: environment)
     case .seal: try await SealCommand.run(arguments, environment: environment)

@@ -12,14 +12,22 @@ enum ServeCommand {
     \(CommandLineInterface.columns(of: Setting.allCases))
 
       \(Configuration.insecureSwitch)  allow addresses that other machines can reach, without TLS
+      \(Configuration.checkSwitch)                 test the settings and what they name, change nothing, and print what was found;
+                              exits with the status with which the service would not start: 2 for a wrong setting, 1 for
+                              anything else
 
     examples:
       JWT_SECRET_FILE=data/jwt-secret device-registry serve
+      device-registry serve --check
       device-registry serve --database-url postgresql://registry@localhost/registry --jwt-jwks-url https://id.example.com/jwks
     """
 
   static func run(_ arguments: [String], environment: [String: String]) async throws {
-    let configuration = try Configuration(arguments: arguments, environment: environment)
+    let arguments = try Configuration.arguments(arguments, environment)
+    guard !arguments.has(Configuration.checkSwitch) else {
+      return try await ServiceCheck.run(arguments, environment)
+    }
+    let configuration = try Configuration(arguments, environment)
     let logger = Logger(level: configuration.logLevel, format: configuration.logFormat)
     defer { logger.close() }
     // Created first, so that a signal at any time causes an orderly shutdown.

@@ -4,7 +4,7 @@ internal import Commands
 struct Arguments {
   private(set) var words: [String] = []
   private var values: [String: String] = [:]
-  private let environment: [String: String]
+  private var environment: [String: String]
 
   /// - Parameters:
   ///   - flags: flags that take a value.
@@ -34,6 +34,18 @@ struct Arguments {
         throw UsageError("Unknown option \(flag); see --help")
       }
     }
+  }
+
+  /// Leaves a setting at its default.
+  mutating func unset(_ setting: Setting) {
+    values[setting.flag] = nil
+    environment[setting.rawValue] = nil
+  }
+
+  /// Whether the user set it.
+  func isSet(_ setting: Setting) -> Bool {
+    values[setting.flag] != nil
+      || environment[setting.rawValue].map { !$0.isEmpty || setting.emptyCounts } ?? false
   }
 
   /// Whether a switch is given.

@@ -69,15 +69,28 @@ public struct Configuration: Sendable {
   /// Whether clients use HTTPS, to the service or to a proxy in front of it.
   var isHTTPS: Bool { (publicURL?.scheme ?? (tls == nil ? "http" : "https")) == "https" }
 
-  static let usage = "device-registry serve [--FLAG VALUE ...] [\(insecureSwitch)]"
+  static let usage = "device-registry serve [--FLAG VALUE ...] [\(insecureSwitch)] [\(checkSwitch)]"
   static let insecureSwitch = "--insecure-public-http"
+  /// Tests the settings instead of serving.
+  static let checkSwitch = "--check"
 
   /// Reads flags and environment. Throws `UsageError`, which names the setting that is wrong.
   public init(arguments: [String], environment: [String: String]) throws(UsageError) {
-    let arguments = try Arguments(
-      arguments, flags: Setting.allCases.map(\.flag), switches: [Self.insecureSwitch], environment: environment)
-    try arguments.expectWords(usage: Self.usage)
+    try self.init(try Self.arguments(arguments, environment), environment)
+  }
 
+  /// Splits flags and environment, without reading the settings.
+  static func arguments(
+    _ arguments: [String], _ environment: [String: String]
+  ) throws(UsageError) -> Arguments {
+    let arguments = try Arguments(
+      arguments, flags: Setting.allCases.map(\.flag), switches: [insecureSwitch, checkSwitch],
+      environment: environment)
+    try arguments.expectWords(usage: usage)
+    return arguments
+  }
+
+  init(_ arguments: Arguments, _ environment: [String: String]) throws(UsageError) {
     listen = try Self.parse(arguments, .listen, "must be ADDRESS:PORT, for example 127.0.0.1:8000") {
       ListenAddress($0)
     }

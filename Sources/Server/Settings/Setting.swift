@@ -244,6 +244,6 @@ public enum Setting: String, CaseIterable, Sendable {
 extension UsageError {
   /// A wrong or missing setting. The text says what is wrong and what to do.
   init(_ setting: Setting, _ problem: String) {
-    self.init("\(setting.rawValue) (\(setting.flag)): \(problem)")
+    self.init("\(setting.rawValue) (\(setting.flag)): \(problem)", setting: setting.rawValue)
   }
 }
