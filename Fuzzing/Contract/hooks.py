@@ -66,7 +66,7 @@ owner = Bearer(os.environ["CONTRACT_OWNER"])
 administrator = Bearer(os.environ["CONTRACT_ADMINISTRATOR"])
 device = Signature(os.environ["CONTRACT_DEVICE"], os.environ["CONTRACT_SECRET"])
 
-schemathesis.auth.set_from_requests(owner).apply_to(path_regex="^/api/v1/(devices|groups|enrolments|signals|events|webhooks|stats)")
+schemathesis.auth.set_from_requests(owner).apply_to(path_regex="^/api/v1/(devices|groups|enrolments|signals|events|webhooks|stats|telegram)")
 schemathesis.auth.set_from_requests(administrator).apply_to(path_regex="^/api/v1/clients")
 schemathesis.auth.set_from_requests(device).apply_to(path_regex="^/api/v1/device($|/(poll|ack|release|context)$)")
 

@@ -153,8 +153,13 @@ struct EnrolmentPath: PathInput {
 
 // MARK: Answers
 
-extension EnrolmentCode: JSONWritable {
-  public static var schema: JSONValue { ["type": "string", "pattern": "^([A-Z2-7]{4}-){6}[A-Z2-7]{2}$"] }
+extension OneTimeCode: JSONWritable {
+  public static var schema: JSONValue {
+    let groups = (plainLength - 1) / groupLength
+    let pattern =
+      "^([A-Z2-7]{\(groupLength)}-){\(groups)}[A-Z2-7]{\(plainLength - groups * groupLength)}$"
+    return ["type": "string", "pattern": .string(pattern)]
+  }
   public func write(to json: inout JSONWriter) { withCharacters { json.plainString($0) } }
 }
 

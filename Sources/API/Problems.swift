@@ -61,7 +61,8 @@ extension ProblemKind {
     "The token's scope must include the one that `detail` names; get a token with it.", isChallenge: true)
   static let notOwner = ProblemKind(
     "not-owner", 403, "It belongs to another client",
-    "The device, signal, enrolment or webhook belongs to another client; use a token of that client.")
+    "The device, signal, enrolment, webhook or linked chat belongs to another client; use a token of that client."
+  )
   static let clientNotFound = ProblemKind(
     "client-not-found", 404, "There is no such client",
     "No client has this id; check the id, or add the client.")
@@ -97,6 +98,9 @@ extension ProblemKind {
   static let webhookNotFound = ProblemKind(
     "webhook-not-found", 404, "There is no such webhook",
     "No webhook has this id; list your webhooks to see theirs.")
+  static let telegramLinkNotFound = ProblemKind(
+    "telegram-link-not-found", 404, "There is no such linked chat",
+    "No link to a Telegram chat has this id; list your links to see theirs.")
   static let requestTimeout = ProblemKind(
     "request-timeout", 408, "The request did not arrive in time",
     "The request did not arrive completely in time; send it again, faster.")
@@ -144,6 +148,13 @@ extension ProblemKind {
     "sealing-key-missing", 409, "The registry has no sealing key",
     "The secrets of webhooks are only stored sealed, and the registry has no key for that. Its operator must set "
       + "`SEALING_KEY_FILE`.")
+  static let tooManyTelegramLinks = ProblemKind(
+    "too-many-telegram-links", 409, "The client has too many linked chats",
+    "As many Telegram chats are linked to the client as may be; unlink one first.")
+  static let telegramNotConfigured = ProblemKind(
+    "telegram-not-configured", 409, "The registry has no Telegram bot",
+    "Chats are linked by a Telegram bot, and the registry has none. Its operator must set `TELEGRAM_BOT_TOKEN_FILE`."
+  )
   static let idempotencyInProgress = ProblemKind(
     "idempotency-in-progress", 409, "A request with this key runs",
     "A request with the same `Idempotency-Key` has not ended; wait for its answer, or repeat the request later."
@@ -256,6 +267,16 @@ extension Problem {
     case .tooManyWebhooks(let limit):
       self.init(
         .tooManyWebhooks, "A client may have \(limit) webhooks, and this one has them; delete one first.")
+    case .telegramNotConfigured:
+      self.init(ProblemKind.telegramNotConfigured)
+    case .telegramLinkNotFound:
+      self.init(ProblemKind.telegramLinkNotFound)
+    case .notTelegramLinkOwner:
+      self.init(.notOwner, "The chat is linked to another client; use a token of that client.")
+    case .tooManyTelegramLinks(let limit):
+      self.init(
+        .tooManyTelegramLinks,
+        "A client may have \(limit) linked chats, and this one has them; unlink one first.")
     case .clientIDTaken:
       self.init(ProblemKind.clientIDTaken)
     case .clientEmailTaken:
@@ -314,6 +335,11 @@ extension Problem {
         "A request with the same `Idempotency-Key` succeeded, and its answer was the only one with the secret. If that answer "
           + "was lost, delete the webhook `webhook_id` and create another one, with a new key.",
         members: [("webhook_id", id)])
+    case .secretAlreadyShown(.telegramCode, _):
+      self.init(
+        .secretAlreadyShown,
+        "A request with the same `Idempotency-Key` succeeded, and its answer was the only one with the code. If that answer "
+          + "was lost, create another code, with a new key.")
     case .eventsExpired:
       self.init(ProblemKind.cursorExpired)
     case .tooManyWaiting(let limit):

@@ -4,6 +4,9 @@ extension API {
   /// The path of polls.
   public static let pollPath = "/api/v1/device/poll"
 
+  /// The path at which codes that link chats are created. Without a Telegram bot, none is.
+  public static let telegramLinkPath = "/api/v1/telegram/link"
+
   /// The method and path of each route, in the order of `endpoints`.
   package static var routes: [(method: String, path: String)] {
     endpoints.operations.map { ($0.method, $0.path) }
@@ -158,6 +161,17 @@ extension API {
       "POST", "/api/v1/webhooks/{id}/redeliver", "redeliver",
       "Delivers again all events after a position of the feed.",
       problems: [.webhookNotFound, .notOwner, .cursorExpired], API.redeliver),
+
+    .owner(
+      "POST", telegramLinkPath, "createTelegramCode",
+      "Creates a code that links a Telegram chat, once, within 15 minutes: send `/start CODE` to the bot. Only this answer holds it; it replaces the caller's code before.",
+      problems: [.telegramNotConfigured, .tooManyTelegramLinks, .secretAlreadyShown], API.createTelegramCode),
+    .owner(
+      "GET", "/api/v1/telegram/links", "listTelegramLinks",
+      "Lists the chats that see and halt the caller's devices, oldest first; at most 5.", API.listTelegramLinks),
+    .owner(
+      "DELETE", "/api/v1/telegram/links/{id}", "deleteTelegramLink", "Cuts a chat off.",
+      problems: [.telegramLinkNotFound, .notOwner], API.deleteTelegramLink),
 
     .device("GET", "/api/v1/device", "whoami", "Shows the device that calls.", API.whoami),
     .device(

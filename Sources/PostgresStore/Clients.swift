@@ -172,9 +172,13 @@ extension PostgresStore {
     let who = PostgresValue.text(orNull: id?.text)
     let enrolments = try await run(
       Self.removeEnrolmentsOfDeletedClients, [who, .int8(Int64(maximumRows))] + Self.values(of: change))
+    let links = try await run(
+      Self.removeTelegramLinksOfDeletedClients,
+      [who, .int8(Int64(maximumRows - enrolments))] + Self.values(of: change))
     let others = try await firstRow(
-      of: Self.clearDeletedClients, [who, .int8(Int64(maximumRows - enrolments))] + Self.values(of: change))
-    return enrolments + Int(others ?? 0)
+      of: Self.clearDeletedClients,
+      [who, .int8(Int64(maximumRows - enrolments - links))] + Self.values(of: change))
+    return enrolments + links + Int(others ?? 0)
   }
 
   static let clearDeletedClients = PostgresStatement(

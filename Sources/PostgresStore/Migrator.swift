@@ -25,6 +25,7 @@ public enum PostgresMigrator {
     Migration(number: 16, name: "serving_term", sql: PackageResources._016_serving_term_sql),
     Migration(number: 17, name: "terminals", sql: PackageResources._017_terminals_sql),
     Migration(number: 18, name: "statistics", sql: PackageResources._018_statistics_sql),
+    Migration(number: 19, name: "telegram", sql: PackageResources._019_telegram_sql),
   ]
 
   /// The advisory lock of a migrating process. The number is arbitrary, and the same in every version.

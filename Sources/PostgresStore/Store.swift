@@ -123,7 +123,7 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
     + credentialStatements + tokenStatements + presenceStatements + signalStatements + eventStatements
     + webhookStatements + enrolmentStatements + idempotencyStatements + sealingStatements + selectionStatements
     + tradingModeStatements + transactionStatements + bulkStatements + terminalStatements
-    + statisticsStatements
+    + statisticsStatements + telegramStatements
 
   /// Runs one statement, and returns all rows.
   ///

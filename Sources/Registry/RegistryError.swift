@@ -43,6 +43,14 @@ public enum RegistryError: Error, Hashable, Sendable {
   /// Webhooks need a key that seals their secrets, and none is configured.
   case sealingKeyMissing
 
+  /// The registry has no Telegram bot.
+  case telegramNotConfigured
+  case telegramLinkNotFound
+  /// The link belongs to another client.
+  case notTelegramLinkOwner
+  /// The client has its maximum number of linked chats.
+  case tooManyTelegramLinks(limit: Int)
+
   /// The client's id is taken.
   case clientIDTaken
   /// The client's e-mail address is taken.

@@ -6,7 +6,8 @@ public protocol RegistryStore: ClientStore, DeviceStore, DeviceStateStore, Group
   TokenStore,
   SignalStore,
   PresenceStore, StatisticsStore,
-  EventStore, WebhookStore, IdempotencyStore, EnrolmentStore, SealingStore, BulkStore, TerminalStore
+  EventStore, WebhookStore, IdempotencyStore, EnrolmentStore, SealingStore, BulkStore, TerminalStore,
+  TelegramStore
 {
   /// Throws unless the database responds.
   func ping() async throws(RegistryError)

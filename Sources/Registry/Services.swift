@@ -12,6 +12,7 @@ public struct Services: Sendable {
   public let enrolments: EnrolmentService
   public let terminals: TerminalService
   public let webhooks: WebhookService
+  public let telegram: TelegramService
   public let statistics: StatisticsService
   public let limits: RateLimits
   public let clock: any Clock
@@ -24,12 +25,13 @@ public struct Services: Sendable {
   ///   - leaseSeconds: how long an instance has its device after its last poll.
   ///   - signalBounds: the bounds on what is stored of a client's signals.
   ///   - webhookParts: what webhooks need beside the store.
+  ///   - hasTelegramBot: whether codes can be created that link a chat.
   public init(
     store: any RegistryStore, live: LiveDevices, replay: any ReplayStore, hasher: any PasswordHasher,
     limits: RateLimits, clock: any Clock, random: any RandomSource, observer: any RegistryObserver,
     skewSeconds: Int, maxDevicesPerClient: Int, offlineAfterSeconds: Int = Device.defaultOfflineAfterSeconds,
     leaseSeconds: Int = InstanceLease.defaultSeconds, signalBounds: SignalBounds = SignalBounds(),
-    webhookParts: WebhookParts = .none
+    webhookParts: WebhookParts = .none, hasTelegramBot: Bool = false
   ) {
     authentication = AuthenticationService(
       store: store, live: live, replay: replay, hasher: hasher, limits: limits, clock: clock,
@@ -55,6 +57,8 @@ public struct Services: Sendable {
       random: random, observer: observer)
     webhooks = WebhookService(
       store: store, clock: clock, random: random, observer: observer, parts: webhookParts)
+    telegram = TelegramService(
+      store: store, hasher: hasher, clock: clock, random: random, observer: observer, hasBot: hasTelegramBot)
     statistics = StatisticsService(store: store, clock: clock, limits: limits)
     self.limits = limits
     self.clock = clock

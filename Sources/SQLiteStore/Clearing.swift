@@ -129,7 +129,7 @@ extension SQLiteConnection {
     return try firstRow(of: SQLiteStore.selectDeletedClient, .text(id.text))
   }
 
-  /// Deletes the client's webhooks, enrolments and signals, then its devices with their tokens, and the client after its last row.
+  /// Deletes the client's webhooks, enrolments, linked chats and signals, then its devices with their tokens, and the client after its last row.
   fileprivate func removeClient(
     _ id: ClientID, by change: Change, _ clearing: inout Clearing
   ) throws(RegistryError) {
@@ -145,6 +145,12 @@ extension SQLiteConnection {
     {
       clearing.rowsLeft -= 1
       try recordDeletion(of: enrolment, by: change)
+    }
+    while clearing.rowsLeft > 0,
+      let link = try firstRow(of: SQLiteStore.removeTelegramLinkOfClient, .text(id.text))
+    {
+      clearing.rowsLeft -= 1
+      try recordUnlinking(of: link, of: id, by: change)
     }
     while clearing.rowsLeft > 0,
       let signal = try firstRow(of: SQLiteStore.selectSignalOfClient, .text(id.text))

@@ -23,6 +23,7 @@ public enum SQLiteMigrator {
     Migration(number: 15, name: "serving_term", sql: PackageResources._015_serving_term_sql),
     Migration(number: 16, name: "terminals", sql: PackageResources._016_terminals_sql),
     Migration(number: 17, name: "statistics", sql: PackageResources._017_statistics_sql),
+    Migration(number: 18, name: "telegram", sql: PackageResources._018_telegram_sql),
   ]
 
   /// How long to wait for another process that migrates or writes.

@@ -117,6 +117,9 @@ struct BackgroundWork: Service {
       try await store.removeEnrolments(
         endedBefore: now + -Int64(Enrolment.keptDays) * 24 * 3600 * 1000, maximumRows: Self.sweepBatch)
     }
+    await sweep("Telegram codes") { () async throws(RegistryError) -> Int in
+      try await store.removeTelegramCodes(expiredBefore: now, maximumRows: Self.sweepBatch)
+    }
     await sweep("idempotency keys") { () async throws(RegistryError) -> Int in
       try await store.removeIdempotencyKeys(
         usedBefore: now + -Int64(IdempotencyKey.keptHours) * 3600 * 1000, maximumRows: Self.sweepBatch)

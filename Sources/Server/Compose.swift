@@ -134,9 +134,10 @@ private func compose(
       audience: jwt.audience, maximumLifetimeDays: jwt.maximumLifetimeDays))
 
   // The API, the console beside it, and the HTTP server of each loop.
+  // Without a bot, the console shows nothing of Telegram.
+  let routes = API.routes.map(\.path).filter { $0 != API.telegramLinkPath }
   let pages = configuration.console.map { settings in
-    API.Pages(
-      path: Console.path, answer: Console(signIn: settings.signIn, routes: API.routes.map(\.path)).answer)
+    API.Pages(path: Console.path, answer: Console(signIn: settings.signIn, routes: routes).answer)
   }
   let apis = loops.indices.map { index in
     API(

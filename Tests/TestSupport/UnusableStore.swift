@@ -312,3 +312,38 @@ extension UnusableStore {
     usedBefore time: Timestamp, maximumRows: Int
   ) async throws(RegistryError) -> Int { throw error }
 }
+
+// Telegram.
+extension UnusableStore {
+  public func insertTelegramCode(
+    _ hash: TokenHash, of client: ClientID, expiresAt: Timestamp, change: Change
+  ) async throws(RegistryError) { throw error }
+  public func client(
+    ofTelegramCode hash: TokenHash, at time: Timestamp
+  ) async throws(RegistryError) -> ClientID? { throw error }
+  public func insertTelegramLink(
+    _ link: TelegramLink, withCode hash: TokenHash, change: Change
+  ) async throws(RegistryError) -> Bool { throw error }
+  public func telegramLink(_ id: TelegramLinkID) async throws(RegistryError) -> TelegramLink? { throw error }
+  public func telegramLink(ofChat id: Int64) async throws(RegistryError) -> TelegramLink? { throw error }
+  public func telegramLinks(of client: ClientID) async throws(RegistryError) -> [TelegramLink] { throw error }
+  public func deleteTelegramLink(
+    _ id: TelegramLinkID, of owner: ClientID, change: Change
+  ) async throws(RegistryError) -> Bool { throw error }
+  public func muteTelegramLink(
+    _ id: TelegramLinkID, of owner: ClientID, until time: Timestamp?
+  ) async throws(RegistryError) -> Bool { throw error }
+  public func moveTelegramLink(
+    _ id: TelegramLinkID, of owner: ClientID, to position: EventPosition
+  ) async throws(RegistryError) -> Bool { throw error }
+  public func telegramLinks(
+    after id: TelegramLinkID?, limit: Int
+  ) async throws(RegistryError) -> [TelegramLink] { throw error }
+  public func nextTelegramUpdate(ofBot bot: Int64) async throws(RegistryError) -> Int64? { throw error }
+  public func moveTelegramUpdates(
+    ofBot bot: Int64, from previous: Int64?, to next: Int64
+  ) async throws(RegistryError) -> Bool { throw error }
+  public func removeTelegramCodes(
+    expiredBefore time: Timestamp, maximumRows: Int
+  ) async throws(RegistryError) -> Int { throw error }
+}

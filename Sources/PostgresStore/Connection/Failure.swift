@@ -76,7 +76,8 @@ struct PostgresFailure: Error, CustomStringConvertible {
     case ("23505", "clients_email_unique"): .clientEmailTaken
     case ("23505", "idempotency_keys_pkey"): .idempotencyKeyUsed
     case ("23503", "devices_client_fkey"), ("23503", "signals_client_fkey"), ("23503", "webhooks_client_fkey"),
-      ("23503", "enrolments_client_fkey"), ("23503", "groups_client_fkey"):
+      ("23503", "enrolments_client_fkey"), ("23503", "groups_client_fkey"),
+      ("23503", "telegram_links_client_fkey"):
       .clientNotFound
     case ("23514", "enrolments_maximum"): .tooManyEnrolments(limit: Enrolment.maximumPerClient)
     case ("23503", "device_groups_group_fkey"): .groupNotFound
@@ -84,6 +85,7 @@ struct PostgresFailure: Error, CustomStringConvertible {
     case ("23514", "devices_groups_few"): .tooManyGroupsOfDevice(limit: GroupName.maximumPerDevice)
     case ("23514", "groups_maximum"): .tooManyGroups(limit: Group.maximumPerClient)
     case ("23514", "webhooks_maximum"): .tooManyWebhooks(limit: Webhook.maximumPerClient)
+    case ("23514", "telegram_links_maximum"): .tooManyTelegramLinks(limit: TelegramLink.maximumPerClient)
     // Empty: connection. 57014: statement_timeout. 55P03: lock_timeout. 53: out of memory, disk or connections.
     // 40: retry.
     case ("", _), ("57014", _), ("55P03", _): .unavailable(cause: description)

@@ -1,6 +1,14 @@
 /// An enrolment's id.
 public typealias EnrolmentID = Identifier<Enrolment>
 
+/// A code with which a terminal gets a device's secret.
+public typealias EnrolmentCode = OneTimeCode<Enrolment>
+
+extension Enrolment: CodeUse {
+  /// 128 bits: the code works for up to a month.
+  public static let codeLength = 16
+}
+
 /// The permission to get a device's secret with a code: a new device, or a new secret for one that exists.
 public struct Enrolment: Hashable, Sendable {
   public let id: EnrolmentID

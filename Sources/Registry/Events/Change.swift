@@ -4,6 +4,8 @@ public struct Change: Hashable, Sendable {
   public enum Actor: Hashable, Sendable {
     /// The owner of the changed entity, by the `sub` of its token.
     case owner(String)
+    /// A user of Telegram, by its id, in a chat that the owner linked. An owner too, whose `sub` begins with `telegram:`.
+    case telegram(Int64)
     /// An administrator, by the `sub` of its token.
     case administrator(String)
     case device(DeviceID)
@@ -15,7 +17,7 @@ public struct Change: Hashable, Sendable {
     /// The `actor.kind` of events.
     public var kind: String {
       switch self {
-      case .owner: "owner"
+      case .owner, .telegram: "owner"
       case .administrator: "admin"
       case .device: "device"
       case .operator: "operator"
@@ -27,6 +29,7 @@ public struct Change: Hashable, Sendable {
     public var id: String? {
       switch self {
       case .owner(let subject), .administrator(let subject): subject
+      case .telegram(let user): "telegram:\(user)"
       case .device(let id): id.description
       case .operator, .system: nil
       }

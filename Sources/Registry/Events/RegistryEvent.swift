@@ -48,6 +48,9 @@ public struct RegistryEvent: Hashable, Sendable {
     case webhookDeleted = "webhook.deleted"
     /// The registry stopped the deliveries, because they failed too often or the receiver wants no more.
     case webhookDisabled = "webhook.disabled"
+    /// A Telegram chat used a code: it sees and halts the client's devices.
+    case telegramLinked = "telegram.linked"
+    case telegramUnlinked = "telegram.unlinked"
   }
 
   public let kind: Kind

@@ -44,7 +44,7 @@ public struct UsedIdempotencyKey: Hashable, Sendable {
 
 /// What has a secret that is shown once.
 public enum SecretHolder: String, Hashable, Sendable {
-  case device, enrolment, webhook
+  case device, enrolment, webhook, telegramCode
 }
 
 /// Stores idempotency keys. The writes that create something store the key of their `Change` in the same transaction, and

@@ -11,6 +11,8 @@ public final class LiveDevices: ChangeObserver {
   public let readers = ParkedReaders()
   /// The clients with new events, for the deliverer of webhooks.
   public let recorded = RecordedClients()
+  /// The same for the Telegram bot.
+  public let recordedForTelegram = RecordedClients()
   let presence: PresenceBook
   let handOuts = HandOutBook()
   let signalIDs = IdentifierSequence()
@@ -77,11 +79,13 @@ public final class LiveDevices: ChangeObserver {
   public func eventsRecorded(of client: ClientID) {
     readers.wake(client)
     recorded.note(client)
+    recordedForTelegram.note(client)
   }
 
   public func eventsMissed() {
     readers.wakeAll()
     recorded.noteAll()
+    recordedForTelegram.noteAll()
   }
 
   public func changesMissed() {

@@ -1,8 +1,9 @@
 private import Synchronization
 
-/// The clients with new events that the deliverer of webhooks has not looked at. All loops share it.
+/// The clients with new events that a reader of all feeds, the deliverer of webhooks or the Telegram bot, has not looked at.
+/// All loops share it.
 public final class RecordedClients: Sendable {
-  /// Clients that are remembered. If there are more, the deliverer looks at all.
+  /// Clients that are remembered. If there are more, the reader looks at all.
   static let maximum = 10_000
 
   private struct State {

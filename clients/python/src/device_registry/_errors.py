@@ -347,6 +347,10 @@ class WebhookNotFound(Problem, kind="webhook-not-found"):
     """There is no such webhook."""
 
 
+class TelegramLinkNotFound(Problem, kind="telegram-link-not-found"):
+    """There is no such linked Telegram chat."""
+
+
 class DeviceNameTaken(Problem, kind="device-name-taken"):
     """Another of the client's devices has this name."""
 
@@ -426,6 +430,14 @@ class TooManyWebhooks(Problem, kind="too-many-webhooks"):
 
 class SealingKeyMissing(Problem, kind="sealing-key-missing"):
     """The registry has no key that seals the secrets of webhooks."""
+
+
+class TooManyTelegramLinks(Problem, kind="too-many-telegram-links"):
+    """As many Telegram chats are linked to the client as may be."""
+
+
+class TelegramNotConfigured(Problem, kind="telegram-not-configured"):
+    """The registry has no Telegram bot."""
 
 
 class ClientIDTaken(Problem, kind="client-id-taken"):
