@@ -127,7 +127,9 @@ import Testing
   }
 
   @Test(arguments: StoreKind.allCases)
-  func `Links and codes go with their client, and each link makes an event`(_ kind: StoreKind) async throws {
+  func `Links and codes are deleted with their client, and each link makes an event`(_ kind: StoreKind)
+    async throws
+  {
     try await withQuietStore(kind) { store in
       try await store.insertClient(client("alice"))
       try await store.insertClient(client("bob"))

@@ -12,7 +12,7 @@ public struct TelegramLink: Hashable, Sendable {
   public let createdAt: Timestamp
   /// Until when the chat gets no messages about devices; nil if nobody muted it.
   public let mutedUntil: Timestamp?
-  /// The chat was notified of the feed's events up to here, or they are none that it gets.
+  /// The chat was notified of the events up to here in the feed.
   public let position: EventPosition
 
   public init(
