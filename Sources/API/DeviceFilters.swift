@@ -186,6 +186,9 @@ struct DeviceSummary: JSONObject {
     members.add("by_group", ["description": "The number of devices of each group."]) {
       NumbersByGroup(groups: $0.groups)
     }
+    members.add("by_mode", ["description": "The trading modes of the devices that are not revoked."]) {
+      ModeCounts(counts: $0.counts.byMode)
+    }
     members.add(
       "mode_unconfirmed",
       ["minimum": 0, "description": "Devices that are not revoked and did not confirm their trading mode."]
@@ -201,6 +204,16 @@ private struct StatusCounts: JSONObject {
     members.add("suspended", ["minimum": 0]) { Int64($0.counts[.suspended] ?? 0) }
     members.add("expired", ["minimum": 0]) { Int64($0.counts[.expired] ?? 0) }
     members.add("revoked", ["minimum": 0]) { Int64($0.counts[.revoked] ?? 0) }
+  }
+}
+
+private struct ModeCounts: JSONObject {
+  let counts: [TradingMode.Mode: Int]
+
+  static func describe(_ members: inout some Members<Self>) {
+    members.add("normal", ["minimum": 0]) { Int64($0.counts[.normal] ?? 0) }
+    members.add("close_only", ["minimum": 0]) { Int64($0.counts[.closeOnly] ?? 0) }
+    members.add("halted", ["minimum": 0]) { Int64($0.counts[.halted] ?? 0) }
   }
 }
 

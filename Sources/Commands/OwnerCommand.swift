@@ -8,6 +8,8 @@ public enum OwnerCommand: String, CaseIterable, Sendable {
   case devicesRename = "devices rename"
   case devicesLabel = "devices label"
   case devicesExpire = "devices expire"
+  case devicesBind = "devices bind"
+  case devicesUnbind = "devices unbind"
   case devicesSuspend = "devices suspend"
   case devicesResume = "devices resume"
   case devicesHalt = "devices halt"
@@ -131,6 +133,17 @@ public enum OwnerCommand: String, CaseIterable, Sendable {
       change(
         "set when devices expire: they are refused from then on", [.at, .never], alternatives: [[.at, .never]],
         examples: ["EA-7 --at 2027-01-31T00:00:00Z", "--label plan:trial --at 14d", "EA-7 --never"])
+    case .devicesBind:
+      row(
+        "bind a device to a trading account: on any other it gets no signals",
+        details: "The account is what the terminal says of itself.",
+        [
+          .device, Argument("LOGIN", "the account's number"),
+          Argument("SERVER", "the broker's name of its server"),
+        ],
+        [.output], examples: ["EA-7 5012345 MetaQuotes-Demo"])
+    case .devicesUnbind:
+      row("let a device get signals on any trading account", [.device], [.output], examples: ["EA-7"])
     case .devicesSuspend:
       change(
         "suspend devices: they are refused until they are resumed", [.until],
@@ -188,10 +201,15 @@ public enum OwnerCommand: String, CaseIterable, Sendable {
           "Each code works once, and is shown this once: it is written to a new file that only you can read, a code a "
           + "line, or printed.",
         [],
-        [.count, .enrolledName, .movedDevice, .lifetime, .codesFile, .showCodes, .output],
-        alternatives: [[.codesFile, .showCodes], [.count, .movedDevice], [.enrolledName, .movedDevice]],
+        [
+          .count, .enrolledName, .newLabel, .newGroup, .expiresAt, .movedDevice, .lifetime, .codesFile,
+          .showCodes, .output,
+        ],
+        alternatives: [[.codesFile, .showCodes]]
+          + [.count, .enrolledName, .newLabel, .newGroup, .expiresAt].map { [$0, .movedDevice] },
         examples: [
-          "--name EA-9 --show-codes", "--count 20 --name desk --lifetime 86400 --codes-file codes",
+          "--name EA-9 --show-codes",
+          "--count 20 --name desk --label plan:trial --expires-at 14d --lifetime 86400 --codes-file codes",
           "--device EA-7 --show-codes",
         ])
     case .enrolmentsList: row("list enrolments", [], [.output], examples: ["", "--output csv"])
@@ -369,11 +387,12 @@ extension Option {
     "a table for people (default); what the registry answered; a spreadsheet; or one id a line, for --ids-file",
     value: .oneOf(["table", "json", "csv", "ids"]))
 
-  public static let newLabel = Option("--label", "KEY:VALUE", "its label; may be repeated", isRepeatable: true)
+  public static let newLabel = Option(
+    "--label", "KEY:VALUE", "a label of the new device; may be repeated", isRepeatable: true)
   public static let newGroup = Option(
-    "--group", "NAME", "a group that it is in; may be repeated", isRepeatable: true)
+    "--group", "NAME", "a group that the new device is in; may be repeated", isRepeatable: true)
   public static let expiresAt = Option(
-    "--expires-at", "TIME", "when it expires: 2027-01-31T00:00:00Z, or in this long: 30d")
+    "--expires-at", "TIME", "when the new device expires: 2027-01-31T00:00:00Z, or in this long: 30d")
   public static let setLabel = Option(
     "--set", "KEY:VALUE", "a label to set; may be repeated", isRepeatable: true)
   public static let removeLabel = Option(

@@ -50,6 +50,8 @@ public struct DeviceSummary: Decodable, Hashable, Sendable {
   public let byStatus: [String: Int]
   public let online: Int
   public let byGroup: [String: Int]
+  /// By `TradingMode.Mode`: devices that are not revoked.
+  public let byMode: [String: Int]
   /// Devices that have not confirmed their trading mode.
   public let modeUnconfirmed: Int
 
@@ -57,6 +59,7 @@ public struct DeviceSummary: Decodable, Hashable, Sendable {
     case total, online
     case byStatus = "by_status"
     case byGroup = "by_group"
+    case byMode = "by_mode"
     case modeUnconfirmed = "mode_unconfirmed"
   }
 }

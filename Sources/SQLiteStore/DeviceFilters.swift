@@ -156,9 +156,11 @@ extension SQLiteStore {
     SELECT counts.*, last.created_at, last.id FROM (
       SELECT count(*), count(*) FILTER (WHERE revoked), count(*) FILTER (WHERE status = 'suspended'),
         count(*) FILTER (WHERE status = 'expired'), count(*) FILTER (WHERE is_online),
-        count(*) FILTER (WHERE is_unconfirmed)
+        count(*) FILTER (WHERE is_unconfirmed),
+        count(*) FILTER (WHERE trading_mode = 'close_only' AND NOT revoked),
+        count(*) FILTER (WHERE trading_mode = 'halted' AND NOT revoked)
       FROM (
-        SELECT revoked, \(status(at: "?5")) AS status, last_seen > ?6 AS is_online,
+        SELECT revoked, trading_mode, \(status(at: "?5")) AS status, last_seen > ?6 AS is_online,
           \(isUnconfirmed) AS is_unconfirmed
         FROM devices INDEXED BY ix_devices_client_created WHERE \(listed) LIMIT ?4
       )
@@ -169,7 +171,8 @@ extension SQLiteStore {
   ) { row in
     let counts = DeviceCounts(
       total: Int(row.integer()), revoked: Int(row.integer()), suspended: Int(row.integer()),
-      expired: Int(row.integer()), online: Int(row.integer()), unconfirmed: Int(row.integer()))
+      expired: Int(row.integer()), online: Int(row.integer()), unconfirmed: Int(row.integer()),
+      closeOnly: Int(row.integer()), halted: Int(row.integer()))
     let (createdAt, id) = (row.optionalTime(), row.optionalID() as DeviceID?)
     return (counts: counts, readTo: createdAt.map { DeviceCursor(createdAt: $0, id: id!) })
   }

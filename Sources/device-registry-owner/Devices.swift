@@ -32,9 +32,18 @@ extension OwnerSession {
     try await keepSecret { try await owner.answer(to: .register(new), idempotencyKey: UUID().uuidString) }
   }
 
-  func renameDevice() async throws {
+  func renameDevice() async throws { try await changeDevice(DeviceChange(name: arguments.words[1])) }
+
+  func bindDevice() async throws {
+    let account = TradingAccount(login: arguments.words[1], server: arguments.words[2])
+    try await changeDevice(DeviceChange(boundAccount: account))
+  }
+
+  func unbindDevice() async throws { try await changeDevice(DeviceChange(boundAccount: .some(nil))) }
+
+  private func changeDevice(_ change: DeviceChange) async throws {
     let id = try await id(of: arguments.words[0])
-    let (device, json) = try await owner.answer(to: .change(id, DeviceChange(name: arguments.words[1])))
+    let (device, json) = try await owner.answer(to: .change(id, change))
     try output.print(one: device, json: json, Device.details)
   }
 
@@ -174,6 +183,8 @@ extension Device {
       Column("last_poll") { .time($0.lastPoll) },
       Column("last_ack") { .time($0.lastAck) },
       Column("updated_at") { .time($0.updatedAt) },
+      Column("account") { .text($0.context.map { "\($0.account.login) \($0.account.server)" }) },
+      Column("bound_account") { .text($0.boundAccount.map { "\($0.login) \($0.server)" }) },
     ]
 
   /// Of those that have not confirmed their trading mode.
@@ -223,7 +234,10 @@ extension DeviceSummary {
     let groups = summary.byGroup.keys.sorted().map { name in
       Column<DeviceSummary>("group \(name)") { .number($0.byGroup[name]) }
     }
-    return [Column("total") { .number($0.total) }] + statuses + [
+    let modes = TradingMode.Mode.allCases.map { mode in
+      Column<DeviceSummary>(mode.rawValue) { .number($0.byMode[mode.rawValue] ?? 0) }
+    }
+    return [Column("total") { .number($0.total) }] + statuses + modes + [
       Column("online") { .number($0.online) }, Column("mode_unconfirmed") { .number($0.modeUnconfirmed) },
     ] + groups
   }

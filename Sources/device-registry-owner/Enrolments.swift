@@ -40,7 +40,8 @@ extension OwnerSession {
     }
     return try await owner.createEnrolments(
       count: arguments.number(.count) ?? 1, lifetimeSeconds: lifetime, deviceName: arguments[.enrolledName],
-      idempotencyKey: key)
+      labels: try labels(arguments.all(.newLabel), of: .newLabel), groups: arguments.all(.newGroup),
+      deviceExpiresAt: try time(.expiresAt, .future), idempotencyKey: key)
   }
 
   func listEnrolments() async throws { try await output.print(owner.enrolments(), Enrolment.columns) }

@@ -83,6 +83,8 @@ struct OwnerSession {
     case .devicesRename: try await renameDevice()
     case .devicesLabel: try await labelDevices()
     case .devicesExpire: try await setExpiry()
+    case .devicesBind: try await bindDevice()
+    case .devicesUnbind: try await unbindDevice()
     case .devicesSuspend: try await suspendDevices()
     case .devicesResume: try await resumeDevices()
     case .devicesHalt: try await haltDevices()

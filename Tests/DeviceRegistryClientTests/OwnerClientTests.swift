@@ -120,7 +120,9 @@ struct OwnerClientTests {
       case ("POST", "devices"): .reply(.json(registered, status: 201))
       case ("GET", "summary"):
         .reply(
-          .json(#"{"total":2,"by_status":{"active":2},"online":1,"by_group":{"live":1},"mode_unconfirmed":1}"#))
+          .json(
+            #"{"total":2,"by_status":{"active":2},"online":1,"by_group":{"live":1},"by_mode":{"halted":1},"mode_unconfirmed":1}"#
+          ))
       case ("GET", let target) where target.contains("?"): .reply(.json("[{\(deviceJSON)}]"))
       case ("DELETE", _): .reply(Reply(status: 204))
       default: .reply(.json("{\(deviceJSON)}"))
@@ -141,6 +143,7 @@ struct OwnerClientTests {
     try await client.delete(id)
     let summary = try await client.deviceSummary()
     #expect(summary.byStatus == ["active": 2] && summary.modeUnconfirmed == 1)
+    #expect(summary.byMode == ["halted": 1])
     let path = "/api/v1/devices"
     let received = registry.received.map { "\($0.method) \($0.target.split(separator: "?")[0])" }
     #expect(

@@ -115,19 +115,25 @@ extension DeviceRegistry {
     }
 
     @Test(arguments: DatabaseKind.allCases)
-    func `The summary counts by status and group`(_ kind: DatabaseKind) async throws {
+    func `The summary counts by status, group and trading mode`(_ kind: DatabaseKind) async throws {
       let registry = try registry(kind)
       let owner = try await registry.newOwner()
       for name in ["desk", "empty"] { _ = try await registry.ask("PUT", "/api/v1/groups/\(name)", as: owner) }
-      for index in 0..<3 { _ = try await register(registry, owner, "a \(index)", ["groups": ["desk"]]) }
+      for index in 0..<2 { _ = try await register(registry, owner, "a \(index)", ["groups": ["desk"]]) }
+      _ = try await register(registry, owner, "halted", ["groups": ["desk"], "labels": ["site": "london"]])
       let id = try await register(registry, owner, "gone")
       _ = try await registry.ask("POST", "/api/v1/devices/\(id)/revoke", as: owner)
+      let halt: [String: Any] = [
+        "action": "set_trading_mode", "trading_mode": "halted", "select": ["labels": ["site": "london"]],
+      ]
+      _ = try await registry.ask("POST", "/api/v1/devices/bulk", as: owner, json: halt)
       let summary = try await registry.ask("GET", "/api/v1/devices/summary", as: owner).object()
       #expect(summary["total"] as? Int == 4 && summary["online"] as? Int == 0)
       #expect(summary["mode_unconfirmed"] as? Int == 3)
       #expect(
         summary["by_status"] as? [String: Int] == ["active": 3, "suspended": 0, "expired": 0, "revoked": 1])
       #expect(summary["by_group"] as? [String: Int] == ["desk": 3, "empty": 0])
+      #expect(summary["by_mode"] as? [String: Int] == ["normal": 2, "close_only": 0, "halted": 1])
       let other = try await registry.newOwner()
       #expect(
         try await registry.ask("GET", "/api/v1/devices/summary", as: other).object()["total"] as? Int == 0)

@@ -336,6 +336,38 @@ extension DeviceRegistry {
     }
 
     @Test(arguments: DatabaseKind.allCases)
+    func `A device is bound to an account, and released from it`(_ kind: DatabaseKind) async throws {
+      let owner = try await CommandLineOwner(at: registry(kind))
+      let id = try await owner.register("EA-1")
+      let shown = try await owner.output("devices", "bind", "EA-1", "5012345", "Broker-Demo 01")
+      #expect(shown.contains("5012345 Broker-Demo 01"))
+      #expect(
+        try await owner.device(id)["bound_account"] as? [String: String]
+          == ["login": "5012345", "server": "Broker-Demo 01"])
+      try await owner.output("devices", "unbind", id)
+      #expect(try await owner.device(id)["bound_account"] is NSNull)
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
+    func `Enrolment codes give devices labels, groups and an end`(_ kind: DatabaseKind) async throws {
+      let owner = try await CommandLineOwner(at: registry(kind))
+      try await owner.output("groups", "create", "desk")
+      let codes = try await owner.output(
+        "enrolments", "create", "--name", "EA-1", "--label", "plan:trial", "--group", "desk", "--expires-at",
+        "2031-01-31T00:00:00Z", "--show-codes", "--output", "csv")
+      let row = try #require(codes.split(separator: "\r\n").last).split(separator: ",")
+      let answer = try await owner.registry.ask(
+        "POST", "/api/v1/device/enrol", json: ["code": String(row[1])])
+      let device = try await owner.device(try #require(try answer.object()["id"] as? String))
+      #expect(device["labels"] as? [String: String] == ["plan": "trial"])
+      #expect(device["groups"] as? [String] == ["desk"])
+      #expect(device["expires_at"] as? String == "2031-01-31T00:00:00.000Z")
+      let both = try await owner.run(
+        "enrolments", "create", "--device", "EA-1", "--label", "plan:trial", "--show-codes")
+      #expect(both.status == 2)
+    }
+
+    @Test(arguments: DatabaseKind.allCases)
     func `Codes for terminals are printed on request or written to a new file, listed, and deleted`(
       _ kind: DatabaseKind
     ) async throws {

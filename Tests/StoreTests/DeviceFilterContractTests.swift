@@ -206,7 +206,8 @@ extension RegistryStore {
   }
 
   fileprivate func count(_ client: ClientID, scan: Int) async throws -> DeviceCounts {
-    var sum = DeviceCounts(total: 0, revoked: 0, suspended: 0, expired: 0, online: 0, unconfirmed: 0)
+    var sum = DeviceCounts(
+      total: 0, revoked: 0, suspended: 0, expired: 0, online: 0, unconfirmed: 0, closeOnly: 0, halted: 0)
     var cursor: DeviceCursor?
     repeat {
       let step = try await countDevices(
@@ -216,6 +217,7 @@ extension RegistryStore {
       sum.byStatus.merge(step.counts.byStatus, uniquingKeysWith: +)
       sum.online += step.counts.online
       sum.unconfirmed += step.counts.unconfirmed
+      sum.byMode.merge(step.counts.byMode, uniquingKeysWith: +)
       cursor = step.readTo
     } while cursor != nil
     return sum

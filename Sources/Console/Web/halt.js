@@ -1,5 +1,5 @@
 // The Halt button: stops all devices or a group, shows who has confirmed, and lifts the halt.
-import { api, previewBulk, readAll } from "./api.js";
+import { api, readAll } from "./api.js";
 import { h, pause, replace, setText } from "./dom.js";
 import { count, number } from "./format.js";
 import { feed } from "./feed.js";
@@ -20,13 +20,10 @@ const LOOK_SHARE = 8;
 const groupSelector = (group) => (group ? { group } : { all: true });
 
 /** How many devices there are, how many of them are halted, and which of these have not confirmed it. */
-async function readHalt(group = "") {
-  const select = groupSelector(group);
-  // What a halt would change is not halted yet.
-  const { matched, changed } = await previewBulk({ action: "set_trading_mode", trading_mode: "halted", select });
-  if (matched === changed) return { matched, halted: 0, waiting: [] };
-  const unconfirmed = await readAll("/devices", { query: { mode_confirmed: "false", status: CURRENT, group, limit: 1000 }, pages: 10 });
-  return { matched, halted: matched - changed, waiting: unconfirmed.filter(({ trading_mode: { mode } }) => mode === "halted") };
+async function readHalt() {
+  const { total, by_status: statuses, by_mode: modes, mode_unconfirmed: open } = await api("GET", "/devices/summary");
+  const unconfirmed = modes.halted && open ? await readAll("/devices", { query: { mode_confirmed: "false", status: CURRENT, limit: 1000 }, pages: 10 }) : [];
+  return { matched: total - statuses.revoked, halted: modes.halted, waiting: unconfirmed.filter(({ trading_mode: { mode } }) => mode === "halted") };
 }
 
 /** Runs soon after it was asked for, one run at a time, and rests after a run for a multiple of what it took. */

@@ -119,8 +119,13 @@ public struct DeviceCounts: Hashable, Sendable {
   public var online = 0
   /// Devices that are not revoked and did not confirm their trading mode.
   public var unconfirmed = 0
+  /// Devices that are not revoked.
+  public var byMode: [TradingMode.Mode: Int] = [:]
 
-  public init(total: Int, revoked: Int, suspended: Int, expired: Int, online: Int, unconfirmed: Int) {
+  public init(
+    total: Int, revoked: Int, suspended: Int, expired: Int, online: Int, unconfirmed: Int, closeOnly: Int,
+    halted: Int
+  ) {
     self.total = total
     byStatus = [
       .active: total - revoked - suspended - expired, .suspended: suspended, .expired: expired,
@@ -128,14 +133,17 @@ public struct DeviceCounts: Hashable, Sendable {
     ]
     self.online = online
     self.unconfirmed = unconfirmed
+    byMode = [.normal: total - revoked - closeOnly - halted, .closeOnly: closeOnly, .halted: halted]
   }
 
-  static let none = DeviceCounts(total: 0, revoked: 0, suspended: 0, expired: 0, online: 0, unconfirmed: 0)
+  static let none = DeviceCounts(
+    total: 0, revoked: 0, suspended: 0, expired: 0, online: 0, unconfirmed: 0, closeOnly: 0, halted: 0)
 
   static func += (sum: inout DeviceCounts, counts: DeviceCounts) {
     sum.total += counts.total
     sum.byStatus.merge(counts.byStatus, uniquingKeysWith: +)
     sum.online += counts.online
     sum.unconfirmed += counts.unconfirmed
+    sum.byMode.merge(counts.byMode, uniquingKeysWith: +)
   }
 }

@@ -184,6 +184,8 @@ class Summary:
     by_status: Mapping[str, int]
     online: int
     by_group: Mapping[str, int]
+    by_mode: Mapping[str, int]
+    """The trading modes of the devices that are not revoked."""
     mode_unconfirmed: int
     """How many have not confirmed their trading mode."""
 
