@@ -20,7 +20,7 @@ extension API {
       Tag("groups", of: "/api/v1/groups", "The groups of an owner's devices."),
       Tag("signals", of: "/api/v1/signals", "The signals of an owner."),
       Tag("events", of: "/api/v1/events", "What changed."),
-      Tag("webhooks", of: "/api/v1/webhooks", "The programs of an owner that are told of events."),
+      Tag("webhooks", of: "/api/v1/webhooks", "Where events are posted."),
       Tag("statistics", of: "/api/v1/stats", "What an owner's devices did, counted."),
       Tag("device", of: "/api/v1/device", "What a device calls."),
       Tag("clients", of: "/api/v1/clients", "The clients, for administrators."),
