@@ -38,6 +38,8 @@ public struct AnsweredRequest: Hashable, Sendable {
   public let limit: RateLimit.Subject?
   /// The internal cause of a failure, for the log. Answers never contain it.
   public let cause: String?
+  /// Whether the failure is no fault, and passes: after a start, requests are refused that may have been used before.
+  public let isExpected: Bool
 }
 
 extension AnsweredRequest {
@@ -57,7 +59,8 @@ extension AnsweredRequest {
       address: request.client,
       traceID: TraceID(of: request),
       problem: outcome.problem?.kind.slug,
-      limit: outcome.problem?.limit.flatMap(RateLimit.Subject.init), cause: outcome.problem?.cause)
+      limit: outcome.problem?.limit.flatMap(RateLimit.Subject.init), cause: outcome.problem?.cause,
+      isExpected: outcome.problem?.isExpected ?? false)
   }
 
   /// A request that was refused before it was parsed: its method is unknown, and its duration negligible.
@@ -66,7 +69,8 @@ extension AnsweredRequest {
       requestID: requestID, route: Self.noRoute, method: Self.otherMethod, status: outcome.response.status,
       durationNanoseconds: 0, isRoutine: false, caller: nil, address: nil, traceID: nil,
       problem: outcome.problem?.kind.slug,
-      limit: outcome.problem?.limit.flatMap(RateLimit.Subject.init), cause: outcome.problem?.cause)
+      limit: outcome.problem?.limit.flatMap(RateLimit.Subject.init), cause: outcome.problem?.cause,
+      isExpected: outcome.problem?.isExpected ?? false)
   }
 }
 

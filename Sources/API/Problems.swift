@@ -374,7 +374,7 @@ extension Problem {
         "The request was signed before the registry remembered nonces, so it may have been accepted before. Nothing was "
           + "done; set the device's clock to `server_time`, and sign the request again after the seconds in `Retry-After`.",
         fields: [("Retry-After", String(retryAfterSeconds))],
-        members: [("server_time", serverTime.description)], cause: cause)
+        members: [("server_time", serverTime.description)], cause: cause, isExpected: true)
     case .fault(let cause):
       self.init(.internalError, cause: cause)
     }

@@ -16,12 +16,15 @@ public struct Problem: Error {
     let numbers: [(name: StaticString, value: Int)]
     let limit: String?
     let cause: String?
+    let isExpected: Bool
 
     init(
       _ kind: ProblemKind, _ detail: String, _ errors: [FieldError],
       _ fields: [(name: StaticString, value: String)], _ members: [(name: StaticString, value: String?)],
-      _ numbers: [(name: StaticString, value: Int)], _ limit: String?, _ cause: String?
+      _ numbers: [(name: StaticString, value: Int)], _ limit: String?, _ cause: String?,
+      _ isExpected: Bool
     ) {
+      self.isExpected = isExpected
       self.numbers = numbers
       (self.kind, self.detail, self.errors, self.fields) = (kind, detail, errors, fields)
       (self.members, self.limit, self.cause) = (members, limit, cause)
@@ -36,12 +39,15 @@ public struct Problem: Error {
   ///   - numbers: further members that are numbers.
   ///   - limit: the name of the rate limit that was reached.
   ///   - cause: for the log. Answers never contain it.
+  ///   - isExpected: whether the failure is no fault, and passes.
   public init(
     _ kind: ProblemKind, _ detail: String? = nil, errors: [FieldError] = [],
     fields: [(name: StaticString, value: String)] = [], members: [(name: StaticString, value: String?)] = [],
-    numbers: [(name: StaticString, value: Int)] = [], limit: String? = nil, cause: String? = nil
+    numbers: [(name: StaticString, value: Int)] = [], limit: String? = nil, cause: String? = nil,
+    isExpected: Bool = false
   ) {
-    content = Content(kind, detail ?? kind.detail, errors, fields, members, numbers, limit, cause)
+    content = Content(
+      kind, detail ?? kind.detail, errors, fields, members, numbers, limit, cause, isExpected)
   }
 
   public var kind: ProblemKind { content.kind }
@@ -53,6 +59,8 @@ public struct Problem: Error {
   public var limit: String? { content.limit }
   /// For the log. Answers never contain it.
   public var cause: String? { content.cause }
+  /// Whether the failure is no fault, and passes.
+  public var isExpected: Bool { content.isExpected }
 
   /// A value that is missing or wrong.
   public struct FieldError: Hashable, Sendable {

@@ -254,7 +254,10 @@ public final class PostgresChangeListener: ClosableService, @unchecked Sendable 
     } else {
       reconnection.lost(at: MonotonicClock.milliseconds)
       start?.lastFailure = failure.description
-      report(wasListening ? .lost(cause: failure.description) : .connectFailed(cause: failure.description))
+      report(
+        wasListening
+          ? .lost(cause: failure.description, isShutdown: failure.isShutdown)
+          : .connectFailed(cause: failure.description))
     }
     if wasListening { observer.trust(untilMilliseconds: 0) }
     hasLock = false

@@ -1,5 +1,4 @@
 internal import EventLoop
-internal import Observability
 internal import Registry
 
 /// Work outside requests, on one of the loops: answers parked polls in time, writes presence and statistics, records what
@@ -11,7 +10,7 @@ struct BackgroundWork: Service {
   let live: LiveDevices
   let observer: any RegistryObserver
   let clock: any Clock
-  let logger: Logger
+  let interruptions: Interruptions
   /// How long a signal is kept after it expires, so that its owner can read its deliveries.
   let signalRetentionDays: Int
   let eventRetentionDays: Int
@@ -61,7 +60,7 @@ struct BackgroundWork: Service {
       try await live.flushHandOuts(to: store)
       try await live.flushPresence(to: store, observer: observer, at: clock.now())
     } catch {
-      logger.log(.warning, "presence not written", ["cause": "\(error)"])
+      interruptions.warn("presence not written", ["cause": "\(error)"])
     }
   }
 
@@ -73,7 +72,7 @@ struct BackgroundWork: Service {
       try await TimedEnds(store: store, live: live, observer: observer).record(at: clock.now())
       try await offline.record(at: clock.now())
     } catch {
-      logger.log(.warning, "what ended by time not recorded", ["cause": "\(error)"])
+      interruptions.warn("what ended by time not recorded", ["cause": "\(error)"])
     }
   }
 
@@ -133,7 +132,7 @@ struct BackgroundWork: Service {
     do throws(RegistryError) {
       for _ in 0..<Self.maximumSweepsInARow where try await removeBatch() < Self.sweepBatch { return }
     } catch {
-      logger.log(.warning, "expired rows not cleared away", ["rows": what, "cause": "\(error)"])
+      interruptions.warn("expired rows not cleared away", ["rows": what, "cause": "\(error)"])
     }
   }
 }

@@ -81,7 +81,9 @@ private func compose(
     configuration.rateLimits, random: random, monotonicMilliseconds: { MonotonicClock.milliseconds })
   let metrics = Metrics()
   let serviceMetrics = ServiceMetrics(in: metrics)
-  let requestLog = RequestLog(logger)
+  let interruptions = Interruptions(logger)
+  services.start(interruptions)
+  let requestLog = RequestLog(logger, interruptions)
 
   // The loops, and a store for each.
   var loops: [EventLoop] = []
@@ -93,7 +95,7 @@ private func compose(
   var stores: [any RegistryStore & ClosableService] = []
   for loop in loops {
     let store = try await loop.run {
-      try database.store(on: loop, sealer: configuration.sealer, logger: logger)
+      try database.store(on: loop, sealer: configuration.sealer, interruptions: interruptions)
     }
     services.start(store)
     stores.append(store)
@@ -107,10 +109,11 @@ private func compose(
   let deliveryLock = LockState()
   let replay = try await ReplayProtection.start(
     configuration, on: loops, database: database, store: stores[0], live: live, delivery: deliveryLock,
-    clock: clock, logger: logger, services: &services)
+    clock: clock, logger: logger, interruptions: interruptions, services: &services)
   services.start(
     BackgroundWork(
-      loop: loops[0], store: stores[0], live: live, observer: serviceMetrics, clock: clock, logger: logger,
+      loop: loops[0], store: stores[0], live: live, observer: serviceMetrics, clock: clock,
+      interruptions: interruptions,
       signalRetentionDays: configuration.signalRetentionDays,
       eventRetentionDays: configuration.eventRetentionDays,
       statisticsRetentionDays: configuration.statisticsRetentionDays,
@@ -118,7 +121,8 @@ private func compose(
     on: loops[0])
   let webhooks = try await OutgoingWebhooks.start(
     configuration, on: loops[0], store: stores[0], live: live, lock: deliveryLock,
-    metrics: WebhookMetrics(in: metrics), clock: clock, logger: logger, services: &services)
+    metrics: WebhookMetrics(in: metrics), clock: clock, logger: logger, interruptions: interruptions,
+    services: &services)
   let jwt = configuration.jwt
   var ownerKeys: OwnerKeys?
   if let url = jwt.keysURL {

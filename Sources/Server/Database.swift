@@ -60,12 +60,14 @@ enum Database: ClosableService {
   ///
   /// - Parameter sealer: seals secrets; nil to store them plain.
   func store(
-    on loop: EventLoop, sealer: (any Sealer)?, logger: Logger
+    on loop: EventLoop, sealer: (any Sealer)?, interruptions: Interruptions
   ) throws -> any RegistryStore & ClosableService {
     switch self {
     case .sqlite(let database, _): return try SQLiteStore(database: database, loop: loop, sealer: sealer)
     case .postgres(let url, let loops):
-      let store = try PostgresStore(url: url, loop: loop, loops: loops, sealer: sealer) { logger.log($0) }
+      let store = try PostgresStore(url: url, loop: loop, loops: loops, sealer: sealer) {
+        interruptions.log($0)
+      }
       store.start()
       return store
     }
@@ -87,7 +89,7 @@ enum Database: ClosableService {
     }
     do {
       try await loop.run {
-        let store = try database.store(on: loop, sealer: sealer, logger: logger)
+        let store = try database.store(on: loop, sealer: sealer, interruptions: Interruptions(logger))
         do {
           try await body(store)
         } catch {
@@ -111,7 +113,8 @@ enum Database: ClosableService {
   /// Throws an error that names REPLAY_STORE if another process serves the database.
   func startFeed(
     on loop: EventLoop, isExclusive: Bool, observer: any ChangeObserver, delivery: LockState?, logger: Logger,
-    services: inout RunningServices, onLock: @escaping @Sendable (ServingLock) -> Void
+    interruptions: Interruptions, services: inout RunningServices,
+    onLock: @escaping @Sendable (ServingLock) -> Void
   ) async throws {
     switch self {
     case .sqlite(let database, let path):
@@ -130,7 +133,7 @@ enum Database: ClosableService {
     case .postgres(let url, _):
       let listener = try PostgresChangeListener(
         url: url, loop: loop, lock: isExclusive ? .exclusive : .shared, observer: observer, onLock: onLock,
-        onDeliveryLock: delivery?.set, report: { logger.log($0) })
+        onDeliveryLock: delivery?.set, report: { interruptions.log($0) })
       try await listener.start()
       services.start(listener)
     }
@@ -196,12 +199,13 @@ private struct SQLiteDeliveryLock: Service {
   }
 }
 
-extension Logger {
+extension Interruptions {
   fileprivate func log(_ event: PostgresEvent) {
     switch event {
-    case .connected: log(.debug, "database connected")
-    case .connectFailed(let cause): log(.warning, "database not reached", ["cause": cause])
-    case .lost(let cause): log(.warning, "database connection lost", ["cause": cause])
+    case .connected: databaseConnected()
+    case .lost(let cause, isShutdown: true): databaseEndsSessions(cause)
+    case .lost(let cause, isShutdown: false): warn("database connection lost", ["cause": cause])
+    case .connectFailed(let cause): warn("database not reached", ["cause": cause])
     }
   }
 }

@@ -21,7 +21,7 @@ struct OutgoingWebhooks {
   static func start(
     _ configuration: Configuration, on loop: EventLoop, store: any RegistryStore, live: LiveDevices,
     lock: LockState, metrics: WebhookMetrics, clock: any Clock, logger: Logger,
-    services: inout RunningServices
+    interruptions: Interruptions, services: inout RunningServices
   ) async throws -> OutgoingWebhooks {
     guard let sealer = configuration.sealer else { return OutgoingWebhooks(parts: .none, deliverer: nil) }
     let options = ReceiverOptions(
@@ -42,7 +42,7 @@ struct OutgoingWebhooks {
       random: SystemRandomSource(), holdsLock: { lock.isHeld }
     ) { report in
       metrics.count(report)
-      logger.log(report)
+      logger.log(report, interruptions)
     }
     services.start(deliverer, on: loop)
     return OutgoingWebhooks(
@@ -53,7 +53,7 @@ struct OutgoingWebhooks {
 
 extension Logger {
   /// URLs and answers are the clients': the delivery log has them, this log does not.
-  fileprivate func log(_ report: DeliveryReport) {
+  fileprivate func log(_ report: DeliveryReport, _ interruptions: Interruptions) {
     switch report {
     case .began: log(.info, "webhook deliveries begin")
     case .ended:
@@ -72,8 +72,8 @@ extension Logger {
     case .eventsExpired(let id):
       log(.warning, "webhook missed events that the retention deleted", ["webhook": id.description])
     case .turnFailed(let id, let error):
-      log(.warning, "webhook not served", ["webhook": id.description, "cause": "\(error)"])
-    case .storeFailed(let error): log(.warning, "webhooks not read", ["cause": "\(error)"])
+      interruptions.warn("webhook not served", ["webhook": id.description, "cause": "\(error)"])
+    case .storeFailed(let error): interruptions.warn("webhooks not read", ["cause": "\(error)"])
     }
   }
 }

@@ -23,15 +23,17 @@ struct ReplayProtection: Sendable {
   /// Throws an error that names REPLAY_STORE if another process serves the database.
   static func start(
     _ configuration: Configuration, on loops: [EventLoop], database: Database, store: any RegistryStore,
-    live: LiveDevices, delivery: LockState?, clock: any Clock, logger: Logger, services: inout RunningServices
+    live: LiveDevices, delivery: LockState?, clock: any Clock, logger: Logger,
+    interruptions: Interruptions, services: inout RunningServices
   ) async throws -> ReplayProtection {
     switch configuration.replayStore {
     case .memory:
       let terms = ReplayTerms(
-        configuration, margin: database.lockMarginMilliseconds, clock: clock, logger: logger)
+        configuration, margin: database.lockMarginMilliseconds, clock: clock, logger: logger,
+        interruptions: interruptions)
       try await database.startFeed(
         on: loops[0], isExclusive: true, observer: live, delivery: delivery, logger: logger,
-        services: &services,
+        interruptions: interruptions, services: &services,
         onLock: terms.changed)
       // Stopped before the lock is released.
       services.start(terms)
@@ -44,7 +46,7 @@ struct ReplayProtection: Sendable {
       let lock = LockState()
       try await database.startFeed(
         on: loops[0], isExclusive: false, observer: live, delivery: delivery, logger: logger,
-        services: &services
+        interruptions: interruptions, services: &services
       ) { lock.isHeld = $0 != .lost }
       let isFirstStart = try await !loops[0].run { try await store.hasDevices() }
       var redis: [RedisReplayStore] = []

@@ -13,6 +13,7 @@ final class ReplayTerms: ClosableService {
   private let marginMilliseconds: Int64
   private let clock: any Clock
   private let logger: Logger
+  private let interruptions: Interruptions
   private let state: Mutex<State>
 
   private struct State {
@@ -21,16 +22,19 @@ final class ReplayTerms: ClosableService {
     var term: String?
     /// Since when the nonces of that term are complete, in milliseconds since 1970.
     var heldSince = Int64.max
+    var isClosed = false
   }
 
   /// Reads the nonces that an earlier process left. Blocks.
   ///
   /// - Parameter margin: how long, in milliseconds, a process that lost the lock may not have noticed that.
   init(
-    _ configuration: Configuration, margin marginMilliseconds: Int64, clock: any Clock, logger: Logger
+    _ configuration: Configuration, margin marginMilliseconds: Int64, clock: any Clock, logger: Logger,
+    interruptions: Interruptions
   ) {
     file = configuration.nonceFile.map(NonceFile.init)
     (self.marginMilliseconds, self.clock, self.logger) = (marginMilliseconds, clock, logger)
+    self.interruptions = interruptions
     var snapshot: ReplaySnapshot?
     do throws(NonceFile.FileError) {
       snapshot = try file?.take()
@@ -52,8 +56,11 @@ final class ReplayTerms: ClosableService {
     switch lock {
     case .lost:
       memory.loseHold()
-      state.withLock { $0.isHeld = false }
-      logger.log(.warning, "lock on the database lost: signed requests are refused")
+      let isClosed = state.withLock { state in
+        state.isHeld = false
+        return state.isClosed
+      }
+      if !isClosed { interruptions.warn("lock on the database lost: signed requests are refused") }
     case .acquired(let term, let previous):
       let (since, isContinued) = state.withLock { state in
         let isContinued = state.term == previous
@@ -75,7 +82,10 @@ final class ReplayTerms: ClosableService {
 
   /// Called when no request is processed any more, and the lock is still held. Leaves the nonces to the next process.
   func close() async {
-    let (term, since) = state.withLock { ($0.isHeld ? $0.term : nil, $0.heldSince) }
+    let (term, since) = state.withLock { state in
+      state.isClosed = true
+      return (state.isHeld ? state.term : nil, state.heldSince)
+    }
     memory.loseHold()
     guard let file, let term else { return }
     var snapshot = memory.snapshot()

@@ -7,7 +7,7 @@ internal import Registry
 
 /// Logs a line for each request:
 ///
-/// - a 5xx is an error, with its cause;
+/// - a 5xx is an error, with its cause, unless an interruption explains it;
 /// - a 4xx is information, and so is every request of an owner or an administrator;
 /// - a call of a device or a probe that succeeded is for debugging: ten thousand devices that poll each second would fill a
 ///   disk.
@@ -18,14 +18,17 @@ final class RequestLog: Sendable {
   static let refusalsPerSecond = 100
 
   private let logger: Logger
+  private let interruptions: Interruptions
   private let refusals = LineBudget(linesPerSecond: refusalsPerSecond)
   private let failures = LineBudget(linesPerSecond: refusalsPerSecond)
 
-  init(_ logger: Logger) { self.logger = logger }
+  init(_ logger: Logger, _ interruptions: Interruptions) {
+    (self.logger, self.interruptions) = (logger, interruptions)
+  }
 
   func log(_ request: AnsweredRequest) {
     let level = Self.level(of: request)
-    guard level >= logger.level, isAdmitted(request) else { return }
+    guard level >= logger.level, !interruptions.explains(request), isAdmitted(request) else { return }
     logger.log(level, "request") { line in
       line.add("request_id", request.requestID)
       line.add("route", request.route)

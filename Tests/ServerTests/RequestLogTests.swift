@@ -3,6 +3,7 @@ import Foundation
 import Observability
 import Registry
 @testable import Server
+import Synchronization
 import TestSupport
 import Testing
 
@@ -124,7 +125,7 @@ import Testing
     let log = LogFile()
     let descriptor = open(log.path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
     let logger = Logger(level: .info, format: .json, descriptor: descriptor)
-    let requestLog = RequestLog(logger)
+    let requestLog = RequestLog(logger, Interruptions(logger))
     let flood = 20 * RequestLog.refusalsPerSecond
     for _ in 0..<flood { requestLog.log(answered(404)) }
     requestLog.log(answered(503, cause: "gone"))
@@ -139,10 +140,60 @@ import Testing
     #expect(lines.last?["level"] as? String == "error")
   }
 
-  private func answered(_ status: Int, isRoutine: Bool = false, cause: String? = nil) -> AnsweredRequest {
+  @Test func `While the database restarts, and after a start, refusals are one line each`() throws {
+    let log = LogFile()
+    let descriptor = open(log.path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+    let logger = Logger(level: .info, format: .json, descriptor: descriptor)
+    let now = Mutex<Int64>(1_000_000)
+    let interruptions = Interruptions(logger) { now.withLock { $0 } }
+    let requestLog = RequestLog(logger, interruptions)
+    func wait(_ milliseconds: Int64) {
+      now.withLock { $0 += milliseconds }
+      interruptions.report()
+    }
+    // A restart of 3 s.
+    for _ in 0..<20 { interruptions.databaseEndsSessions("57P01 gone") }
+    for _ in 0..<300 {
+      wait(10)
+      requestLog.log(answered(503, cause: "gone"))
+      interruptions.warn("database not reached")
+    }
+    requestLog.log(answered(500, cause: "a fault"))
+    interruptions.databaseConnected()
+    wait(1999)
+    requestLog.log(answered(503, isExpected: true))
+    wait(1999)
+    wait(1)
+    // One after which the database does not return.
+    interruptions.databaseEndsSessions("57P01 gone")
+    wait(59_999)
+    requestLog.log(answered(503, cause: "gone"))
+    wait(1)
+    requestLog.log(answered(503, cause: "still gone"))
+    // Without an announcement it is an error at once; what follows a start is not.
+    requestLog.log(answered(503, cause: "queue"))
+    for _ in 0..<5 { requestLog.log(answered(503, cause: "signed before", isExpected: true)) }
+    wait(2000)
+    logger.close()
+    close(descriptor)
+    let lines = try log.lines
+    #expect(
+      lines.map { "\($0["level"] as? String ?? "") \($0["event"] as? String ?? "")" } == [
+        "notice database ends its sessions", "error request", "notice database back",
+        "notice database ends its sessions", "error database not back", "error request", "error request",
+        "notice requests refused after a start",
+      ])
+    #expect(lines[2]["requests_refused"] as? String == "301" && lines[2]["seconds"] as? String == "5")
+    #expect(lines[4]["requests_refused"] as? String == "1" && lines[4]["seconds"] as? String == "60")
+    #expect(lines[7]["count"] as? String == "5" && lines[7]["cause"] as? String == "signed before")
+  }
+
+  private func answered(_ status: Int, isRoutine: Bool = false, cause: String? = nil, isExpected: Bool = false)
+    -> AnsweredRequest
+  {
     AnsweredRequest(
       requestID: "r", route: "none", method: "GET", status: status, durationNanoseconds: 1_000,
       isRoutine: isRoutine, caller: nil, address: nil, traceID: nil, problem: nil, limit: nil,
-      cause: cause)
+      cause: cause, isExpected: isExpected)
   }
 }

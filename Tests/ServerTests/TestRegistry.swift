@@ -162,14 +162,17 @@ struct LogFile {
     get throws { try String(contentsOfFile: path, encoding: .utf8) }
   }
 
-  /// Of the log in JSON, the lines on requests.
-  var requests: [[String: Any]] {
+  /// The lines of the log in JSON.
+  var lines: [[String: Any]] {
     get throws {
       try text.split(separator: "\n").map { line in
         try JSONSerialization.jsonObject(with: Data(line.utf8)) as? [String: Any] ?? [:]
-      }.filter { $0["event"] as? String == "request" }
+      }
     }
   }
+
+  /// Those on requests.
+  var requests: [[String: Any]] { get throws { try lines.filter { $0["event"] as? String == "request" } } }
 }
 
 /// A client and its token.

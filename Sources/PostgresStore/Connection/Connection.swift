@@ -240,7 +240,10 @@ final class PostgresConnection: @unchecked Sendable {
       reconnection.close()
     } else {
       reconnection.lost(at: MonotonicClock.milliseconds)
-      report(wasReady ? .lost(cause: failure.description) : .connectFailed(cause: failure.description))
+      report(
+        wasReady
+          ? .lost(cause: failure.description, isShutdown: failure.isShutdown)
+          : .connectFailed(cause: failure.description))
     }
     for case .request(let request) in pipeline.removeAll() {
       complete(request, .failure(PostgresFailure(message: failure.description)))
@@ -252,5 +255,6 @@ final class PostgresConnection: @unchecked Sendable {
 public enum PostgresEvent: Sendable, Hashable {
   case connected
   case connectFailed(cause: String)
-  case lost(cause: String)
+  /// - Parameter isShutdown: whether the server said that an administrator stops it, or ends the session.
+  case lost(cause: String, isShutdown: Bool)
 }

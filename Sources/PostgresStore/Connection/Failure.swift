@@ -19,10 +19,10 @@ struct PostgresFailure: Error, CustomStringConvertible {
     self.init(message: "\(refusal)", refusal: refusal)
   }
 
-  init(message: String, refusal: RegistryError? = nil) {
+  init(message: String, refusal: RegistryError? = nil, sqlState: String = "") {
     self.refusal = refusal
     isFatal = false
-    sqlState = ""
+    self.sqlState = sqlState
     constraint = ""
     self.message = message
   }
@@ -39,10 +39,12 @@ struct PostgresFailure: Error, CustomStringConvertible {
       sqlState.hasPrefix("22") ? "data exception" : primary.isEmpty ? "connection lost" : primary
   }
 
-  init(lost connection: OpaquePointer) {
+  /// - Parameter sqlState: of the last announcement of the server, or empty.
+  init(lost connection: OpaquePointer, sqlState: String = "") {
     let text = PQerrorMessage(connection).map { String(cString: $0) } ?? ""
     let lines = text.split(separator: "\n").map { $0.drop(while: \.isWhitespace) }
-    self.init(message: lines.isEmpty ? "connection lost" : lines.joined(separator: "; "))
+    self.init(
+      message: lines.isEmpty ? "connection lost" : lines.joined(separator: "; "), sqlState: sqlState)
   }
 
   /// `code` is one of the PG_DIAG_ characters of libpq-fe.h.
@@ -55,6 +57,9 @@ struct PostgresFailure: Error, CustomStringConvertible {
     if !constraint.isEmpty { text += " (\(constraint))" }
     return text
   }
+
+  /// Whether an administrator stops the server, or ends the session.
+  var isShutdown: Bool { sqlState == "57P01" }
 
   /// Whether the session can no longer be used: it is ending, the server has become read-only (a failover), or
   /// the prepared statements are gone.

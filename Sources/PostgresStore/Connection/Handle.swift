@@ -7,6 +7,8 @@ internal import EventLoop
 /// Threaded Programs"). A worker thread creates a handle and passes it on once; only the receiver uses it.
 final class PostgresHandle: @unchecked Sendable {
   let pointer: OpaquePointer
+  /// The SQLSTATE of the server's announcement that it ends the session, which may come between statements; else empty.
+  private var announcement = ""
 
   /// Connects, and blocks: at most `connect_timeout` for each host, and for each name lookup. Not for an event
   /// loop: libpq has no non-blocking name lookup.
@@ -17,12 +19,29 @@ final class PostgresHandle: @unchecked Sendable {
       defer { PQfinish(connection) }
       throw PostgresFailure(lost: connection)
     }
-    // Without this, libpq prints notices to standard error.
-    PQsetNoticeReceiver(connection, { _, _ in }, nil)
     pointer = connection
+    // Without a receiver, libpq prints notices to standard error. It is called within calls of libpq.
+    let receiver: PQnoticeReceiver = { handle, notice in
+      guard let handle, let notice else { return }
+      let failure = PostgresFailure(result: notice)
+      guard failure.isFatal else { return }
+      Unmanaged<PostgresHandle>.fromOpaque(handle).takeUnretainedValue().announcement = failure.sqlState
+    }
+    PQsetNoticeReceiver(connection, receiver, Unmanaged.passUnretained(self).toOpaque())
   }
 
-  deinit { PQfinish(pointer) }
+  deinit {
+    PQsetNoticeReceiver(pointer, { _, _ in }, nil)
+    PQfinish(pointer)
+  }
+
+  /// Why the connection broke. The caller closes it then: the answers of pending statements are lost.
+  var failure: PostgresFailure {
+    // In pipeline mode, libpq reads what the server announces only after the end of the last statement.
+    if isBroken, let result = PQgetResult(pointer) { PQclear(result) }
+    _ = PQisBusy(pointer)
+    return PostgresFailure(lost: pointer, sqlState: announcement)
+  }
 
   /// Connects on a thread of the pool. `refusal` is the error message if the pool's queue is full or closed.
   static func connect(

@@ -51,7 +51,7 @@ final class PostgresLink {
     watch.close()
   }
 
-  var failure: PostgresFailure { PostgresFailure(lost: handle.pointer) }
+  var failure: PostgresFailure { handle.failure }
 
   // MARK: Sending
 

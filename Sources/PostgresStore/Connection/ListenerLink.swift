@@ -25,7 +25,7 @@ final class PostgresListenerLink {
   /// Stops the watch. The handle's `deinit` then closes the socket.
   func close() { watch.close() }
 
-  var failure: PostgresFailure { PostgresFailure(lost: handle.pointer) }
+  var failure: PostgresFailure { handle.failure }
 
   /// Sends one or several statements; the last one returns a row. False if the connection broke.
   func send(_ sql: String) -> Bool {
