@@ -102,6 +102,8 @@ let package = Package(
       holds: [.embedInCode("Migrations")]),
     // Delivers events to receivers.
     room("Webhooks", knows: ["Crypto", "Encoding", "EventLoop", "HTTPClient", "Registry"]),
+    // The Telegram bot.
+    room("Telegram", knows: ["Encoding", "EventLoop", "HTTPClient", "JSON", "Registry"]),
     // Typed endpoints, which know no domain; and those of the registry.
     room("Endpoints", knows: ["Encoding", "HTTP", "JSON"]),
     room("API", knows: ["Encoding", "Endpoints", "HTTP", "Registry", "RequestSignature"]),
@@ -118,7 +120,7 @@ let package = Package(
         "SQLiteStore",
         "Migrations", "RedisReplayStore",
         "Crypto",
-        "HTTPClient", "JSONWebToken", "Observability", "Webhooks",
+        "HTTPClient", "JSONWebToken", "Observability", "Telegram", "Webhooks",
       ]),
     .executableTarget(name: "device-registry", dependencies: ["Server"], swiftSettings: strict),
 
@@ -176,6 +178,7 @@ let package = Package(
     suite(
       "WebhooksTests", of: ["Webhooks", "Crypto", "Encoding", "EventLoop", "Registry", "SQLiteStore"],
       scripts: ["verify.py"]),
+    suite("TelegramTests", of: ["Telegram", "JSON", "Registry"]),
     suite("ConsoleTests", of: ["Console", "Encoding", "HTTP", "CZlib"], scripts: ["Browser"]),
     suite("APITests", of: ["API", "Encoding", "Endpoints", "HTTP", "JSON", "Registry"]),
     // The real program as a process, and what can go wrong around it.

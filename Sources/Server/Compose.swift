@@ -5,6 +5,7 @@ internal import HTTP
 internal import JSONWebToken
 public import Observability
 public import Registry
+internal import Telegram
 
 /// A running service.
 public struct RunningServer: Sendable {
@@ -139,21 +140,25 @@ private func compose(
 
   // The API, the console beside it, and the HTTP server of each loop.
   // Without a bot, the console shows nothing of Telegram.
-  let routes = API.routes.map(\.path).filter { $0 != API.telegramLinkPath }
+  let hasBot = configuration.telegram != nil
+  let routes = API.routes.map(\.path).filter { hasBot || $0 != API.telegramLinkPath }
   let pages = configuration.console.map { settings in
     API.Pages(path: Console.path, answer: Console(signIn: settings.signIn, routes: routes).answer)
   }
+  let parts = loops.indices.map { index in
+    Services(
+      store: stores[index], live: live, replay: replay.stores[index], hasher: hasher, limits: limits,
+      clock: clock, random: random, observer: serviceMetrics, skewSeconds: configuration.signatureSkewSeconds,
+      maxDevicesPerClient: configuration.maxDevicesPerClient,
+      offlineAfterSeconds: configuration.offlineAfterSeconds, leaseSeconds: configuration.instanceLeaseSeconds,
+      signalBounds: configuration.signalBounds, webhookParts: webhooks.parts, hasTelegramBot: hasBot)
+  }
+  try await TelegramBot.start(
+    configuration, on: loops[0], services: parts[0], live: live, lock: deliveryLock, logger: logger,
+    services: &services)
   let apis = loops.indices.map { index in
     API(
-      services: Services(
-        store: stores[index], live: live, replay: replay.stores[index], hasher: hasher, limits: limits,
-        clock: clock, random: random, observer: serviceMetrics, skewSeconds: configuration.signatureSkewSeconds,
-        maxDevicesPerClient: configuration.maxDevicesPerClient,
-        offlineAfterSeconds: configuration.offlineAfterSeconds,
-        leaseSeconds: configuration.instanceLeaseSeconds,
-        signalBounds: configuration.signalBounds,
-        webhookParts: webhooks.parts),
-      verifier: tokenVerifier,
+      services: parts[index], verifier: tokenVerifier,
       origin: SignatureOrigin(
         scheme: configuration.isHTTPS ? "https" : "http", authority: configuration.publicURL?.authority),
       publicURL: configuration.publicURL?.description, crossOrigin: configuration.crossOrigin,

@@ -257,6 +257,7 @@ struct ServiceCheck {
         configuration.webhooksAllowPrivate
           ? "any receiver, private ones included" : "public receivers with https")
     }
+    if let telegram = configuration.telegram { report(.ok, "Telegram", "a bot at \(telegram.origin)") }
     guard let console = configuration.console else { return report(.ok, "console", "off") }
     guard let provider = console.signIn else { return report(.ok, "console", "people sign in with tokens") }
     let hasKeys = configuration.jwt.keys != nil || configuration.jwt.keysURL != nil

@@ -50,6 +50,8 @@ public struct Configuration: Sendable {
   public var statisticsRetentionDays: Int
   /// Whether webhooks may call private addresses and plain HTTP.
   public var webhooksAllowPrivate: Bool
+  /// Nil without a Telegram bot.
+  public var telegram: TelegramConfiguration?
   var pollIntervalMilliseconds: Int
   public var maxParkedPolls: Int
   /// Nil for three quarters of all connections.
@@ -127,6 +129,7 @@ public struct Configuration: Sendable {
     statisticsRetentionDays = try arguments.number(of: .statisticsRetentionDays)
     signalRetentionDays = try arguments.number(of: .signalRetentionDays)
     webhooksAllowPrivate = try Self.parse(arguments, .webhookAllowPrivate, "must be true or false") { Bool($0) }
+    telegram = try TelegramConfiguration(arguments)
     pollIntervalMilliseconds = try arguments.number(of: .pollIntervalMilliseconds)
     maxParkedPolls = try arguments.number(of: .maxParkedPolls)
     maxConnectionsPerAddress =

@@ -91,7 +91,7 @@ public struct JWTConfiguration: Sendable {
 
 extension [UInt8] {
   /// Without the final line end that editors and `echo` add.
-  fileprivate var droppingLineEnd: ArraySlice<UInt8> {
+  var droppingLineEnd: ArraySlice<UInt8> {
     var content = self[...]
     if content.last == UInt8(ascii: "\n") { content.removeLast() }
     if content.last == UInt8(ascii: "\r") { content.removeLast() }

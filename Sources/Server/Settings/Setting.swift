@@ -37,6 +37,8 @@ public enum Setting: String, CaseIterable, Sendable {
   case eventRetentionDays = "EVENT_RETENTION_DAYS"
   case statisticsRetentionDays = "STATS_RETENTION_DAYS"
   case webhookAllowPrivate = "WEBHOOK_ALLOW_PRIVATE"
+  case telegramBotTokenFile = "TELEGRAM_BOT_TOKEN_FILE"
+  case telegramAPIURL = "TELEGRAM_API_URL"
   case pollIntervalMilliseconds = "POLL_INTERVAL_MILLISECONDS"
   case maxParkedPolls = "MAX_PARKED_POLLS"
   case maxConnectionsPerAddress = "MAX_CONNECTIONS_PER_ADDRESS"
@@ -205,6 +207,14 @@ public enum Setting: String, CaseIterable, Sendable {
         meaning:
           "true lets webhooks call private addresses and plain HTTP: for tests, and receivers in one's own network",
         example: "true", defaultText: "false")
+    case .telegramBotTokenFile:
+      Declaration(
+        meaning: "file with the token of the Telegram bot that owners link; one line end after it is ignored",
+        example: "data/telegram-bot-token")
+    case .telegramAPIURL:
+      Declaration(
+        meaning: "origin of the Bot API, for a server of one's own, which may be in a private network",
+        example: "http://127.0.0.1:8081", defaultText: "https://api.telegram.org")
     case .pollIntervalMilliseconds:
       Declaration(
         meaning: "the pause between polls that the registry asks of devices that do not wait (next_poll_ms)",

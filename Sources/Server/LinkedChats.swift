@@ -1,0 +1,38 @@
+internal import EventLoop
+internal import Glibc
+internal import Observability
+internal import Registry
+internal import Telegram
+
+extension TelegramBot {
+  /// Starts the bot, on the first loop. Without a token there is none.
+  static func start(
+    _ configuration: Configuration, on loop: EventLoop, services parts: Services, live: LiveDevices,
+    lock: LockState, logger: Logger, services: inout RunningServices
+  ) async throws {
+    guard let telegram = configuration.telegram else { return }
+    let settings = BotSettings(
+      token: telegram.token, origin: telegram.origin,
+      certificateFile: getenv("SSL_CERT_FILE").map { String(cString: $0) })
+    let offlineAfterSeconds = configuration.offlineAfterSeconds
+    let bot = try await loop.run { () throws(RegistryError) in
+      try TelegramBot(
+        on: loop, settings, services: parts, recorded: live.recordedForTelegram, random: SystemRandomSource(),
+        offlineAfterSeconds: offlineAfterSeconds, holdsLock: { lock.isHeld }, report: { logger.log($0) })
+    }
+    services.start(bot, on: loop)
+  }
+}
+
+extension Logger {
+  /// What users write, and the token, are in no report.
+  fileprivate func log(_ report: BotReport) {
+    switch report {
+    case .began: log(.info, "telegram bot begins")
+    case .ended: log(.notice, "telegram bot ends: another process has the lock, or this one lost the database")
+    case .updatesFailed(let failure): log(.warning, "telegram updates not fetched", ["cause": "\(failure)"])
+    case .messageFailed(let failure): log(.warning, "telegram message not sent", ["cause": "\(failure)"])
+    case .storeFailed(let error): log(.warning, "telegram bot waits for the database", ["cause": "\(error)"])
+    }
+  }
+}

@@ -1,0 +1,184 @@
+internal import Encoding
+internal import EventLoop
+internal import HTTPClient
+internal import JSON
+internal import Registry
+
+/// Calls methods of Telegram's Bot API (https://core.telegram.org/bots/api). No error and no log has a URL, because that has
+/// the token.
+final class BotAPI: Sendable {
+  /// Bytes of an answer: some hundred times what a page of updates has.
+  static let maximumAnswerBytes = 4 * 1024 * 1024
+  static let connectTimeoutMilliseconds = 5000
+  /// From the start of a call until its answer is read, without the time that the server waits.
+  static let timeoutMilliseconds = 10_000
+  /// How long the server waits for an update.
+  static let pollSeconds = 25
+  /// Updates of an answer.
+  static let maximumUpdates = 20
+  /// Requests at a time: a poll, and the messages of the notifier and of one conversation.
+  static let maximumTransfers = 1 + Notifier.maximumTurns + 1
+
+  private let client: WebClient
+  private let token: BotToken
+  private let settings: BotSettings
+
+  /// Called on the loop. The caller closes it. Throws `unavailable` when the system has no memory left.
+  init(on loop: EventLoop, _ settings: BotSettings) throws(RegistryError) {
+    do throws(FetchError) {
+      // The operator names the server, which may be in a private network.
+      client = try WebClient(on: loop, maximumTransfers: Self.maximumTransfers)
+    } catch {
+      throw .unavailable(cause: error.description)
+    }
+    token = settings.token
+    self.settings = settings
+  }
+
+  /// Ends all calls. From any task; the loop must run until this returns.
+  func close() async { await client.close() }
+
+  // MARK: Methods
+
+  /// The next updates, which it waits for. Those before `offset` count as processed from now on.
+  func updates(from offset: Int64?) async throws(BotFailure) -> [BotUpdate] {
+    let parameters: JSONMembers = [
+      ("offset", offset.map(String.init)), ("limit", String(Self.maximumUpdates)),
+      ("timeout", String(Self.pollSeconds)), ("allowed_updates", #"["message","callback_query"]"#),
+    ]
+    let result = try await call("getUpdates", parameters, waitSeconds: Self.pollSeconds)
+    guard case .array(let elements) = result else { throw .unanswered(reason: "the answer has no updates") }
+    return try elements.map { (element) throws(BotFailure) in
+      guard let update = BotUpdate(element) else { throw .unanswered(reason: "an update has no id") }
+      return update
+    }
+  }
+
+  func send(_ message: BotMessage, to chat: Int64) async throws(BotFailure) {
+    _ = try await call("sendMessage", [("chat_id", String(chat))] + message.members)
+  }
+
+  /// Replaces the text and the buttons of a message.
+  func edit(_ id: Int64, in chat: Int64, to message: BotMessage) async throws(BotFailure) {
+    _ = try await call(
+      "editMessageText", [("chat_id", String(chat)), ("message_id", String(id))] + message.members)
+  }
+
+  /// Ends the wait that Telegram shows on a pressed button.
+  func answerPress(_ id: String, _ notice: String?) async throws(BotFailure) {
+    _ = try await call(
+      "answerCallbackQuery",
+      [("callback_query_id", JSONString.quoted(id)), ("text", notice.map { JSONString.quoted($0) })])
+  }
+
+  // MARK: Calls
+
+  /// Members of an object, as JSON; nil leaves one out.
+  typealias JSONMembers = [(name: String, value: String?)]
+
+  private func call(
+    _ method: String, _ parameters: JSONMembers, waitSeconds: Int = 0
+  ) async throws(BotFailure) -> ParsedJSON {
+    let members = parameters.compactMap { member in member.value.map { #""\#(member.name)":\#($0)"# } }
+    var request = WebClient.Request(url: settings.origin + token.path(of: method))
+    request.method = .post(body: Array("{\(members.joined(separator: ","))}".utf8))
+    request.fields = [("Content-Type", "application/json"), ("User-Agent", "device-registry-telegram")]
+    request.certificateFile = settings.certificateFile
+    request.allowsPlainHTTP = settings.origin.hasPrefix("http://")
+    request.maximumBodyLength = Self.maximumAnswerBytes
+    request.keepsConnection = true
+    request.connectTimeoutMilliseconds = Self.connectTimeoutMilliseconds
+    request.totalTimeoutMilliseconds = Self.timeoutMilliseconds + waitSeconds * 1000
+    let answer: WebClient.Answer
+    do throws(FetchError) {
+      answer = try await client.fetch(request)
+    } catch .cancelled, .closed {
+      throw .ended
+    } catch {
+      throw .unanswered(reason: error.description)
+    }
+    return try result(status: answer.status, answer.body)
+  }
+
+  /// The `result` of an answer ("Making requests"; of errors, "ResponseParameters").
+  private func result(status: Int, _ content: [UInt8]) throws(BotFailure) -> ParsedJSON {
+    guard case .object(let answer)? = try? ParsedJSON(content) else {
+      throw .unanswered(reason: "status \(status) without a JSON object")
+    }
+    if answer["ok"] == .boolean(true), let result = answer["result"] { return result }
+    let code = answer["error_code"]?.wholeNumber.map { Int(truncatingIfNeeded: $0) } ?? status
+    switch code {
+    case 401, 404: throw .tokenRefused
+    case 403: throw .blocked
+    case 409: throw .conflict
+    case 429:
+      let wait = answer["parameters"]?["retry_after"]?.wholeNumber ?? 1
+      throw .tooManyRequests(retryAfterSeconds: Int(min(max(wait, 1), Self.maximumRetryAfterSeconds)))
+    case 500...: throw .unanswered(reason: "status \(code)")
+    default:
+      let description = answer["description"]?.text ?? ""
+      throw .refused(
+        code: code, description: String(token.removed(from: description).prefix(Self.maximumReasonLength)))
+    }
+  }
+
+  /// A longer wait than this is not obeyed at once: the call is tried again, and refused again.
+  static let maximumRetryAfterSeconds: Int64 = 300
+  /// Characters of a description that an error keeps.
+  static let maximumReasonLength = 200
+}
+
+/// How the Bot API is reached.
+public struct BotSettings: Sendable {
+  public let token: BotToken
+  /// `https://HOST[:PORT]` or `http://HOST[:PORT]`.
+  public let origin: String
+  /// PEM certificates to trust instead of the system's.
+  let certificateFile: String?
+
+  public init(token: BotToken, origin: String, certificateFile: String?) {
+    self.token = token
+    self.origin = origin
+    self.certificateFile = certificateFile
+  }
+}
+
+/// Why a call has no result.
+public enum BotFailure: Error, Hashable, Sendable {
+  /// Telegram asks to wait.
+  case tooManyRequests(retryAfterSeconds: Int)
+  /// Another program fetches the bot's updates, or it has a webhook.
+  case conflict
+  /// Telegram knows no bot with the token.
+  case tokenRefused
+  /// The user blocked the bot, or deleted the account.
+  case blocked
+  case refused(code: Int, description: String)
+  /// No answer, or none that can be read. The reason names no URL.
+  case unanswered(reason: String)
+  /// The service stops.
+  case ended
+}
+
+extension BotFailure: CustomStringConvertible {
+  public var description: String {
+    switch self {
+    case .tooManyRequests(let seconds): "Telegram asks to wait \(seconds) s"
+    case .conflict: "another program fetches this bot's updates, or the bot has a webhook"
+    case .tokenRefused: "Telegram knows no bot with this token"
+    case .blocked: "the user blocked the bot"
+    case .refused(let code, let description): "error \(code): \(description)"
+    case .unanswered(let reason): reason
+    case .ended: "the service stops"
+    }
+  }
+}
+
+extension ParsedJSON {
+  /// A member of an object.
+  subscript(name: String) -> ParsedJSON? {
+    if case .object(let object) = self { object[name] } else { nil }
+  }
+
+  var text: String? { if case .string(let text) = self { text } else { nil } }
+}

@@ -1,0 +1,104 @@
+import JSON
+import Registry
+import Testing
+
+@testable import Telegram
+
+@Suite("The bot's token") struct BotTokenTests {
+  private static let secret = "AAsecret-of-the-tests_0123456789abcd"
+
+  @Test func `has the bot's id, and prints as redacted`() throws {
+    let token = try #require(BotToken("7000000001:\(Self.secret)"))
+    #expect(token.botID == 7_000_000_001)
+    #expect("\(token)" == "<redacted>" && String(reflecting: token) == "<redacted>")
+    #expect(token.path(of: "getMe") == "/bot7000000001:\(Self.secret)/getMe")
+    let settings = BotSettings(token: token, origin: "http://127.0.0.1", certificateFile: nil)
+    var dumped = ""
+    dump(settings, to: &dumped)
+    #expect(!dumped.contains(Self.secret) && !"\(settings)".contains(Self.secret))
+  }
+
+  @Test func `is removed from what a server repeats`() throws {
+    let token = try #require(BotToken("1:\(Self.secret)"))
+    #expect(
+      token.removed(from: "no /bot1:\(Self.secret)/x, 1:\(Self.secret)") == "no /bot<redacted>/x, <redacted>")
+    #expect(token.removed(from: "") == "")
+  }
+
+  @Test(arguments: [
+    "", ":", "1:", "0:\(secret)", "a:\(secret)", "1:short", "1:\(secret)/x", "1:\(secret):x", " 1:\(secret)",
+    "1:\(secret)\n", "99999999999999999999:\(secret)",
+  ])
+  func `is nothing else`(_ text: String) { #expect(BotToken(text) == nil) }
+}
+
+@Suite("Updates") struct BotUpdateTests {
+  private func update(_ json: String) throws -> BotUpdate? { BotUpdate(try ParsedJSON(Array(json.utf8))) }
+
+  @Test func `are messages and presses in private chats`() throws {
+    let message =
+      #"{"update_id":5,"message":{"text":"/help","chat":{"id":1,"type":"private"},"from":{"id":2}}}"#
+    #expect(try update(message)?.content == .message(TelegramChat(id: 1, userID: 2), text: "/help"))
+    let press = """
+      {"update_id":6,"callback_query":{"id":"7","data":"list","from":{"id":2},
+      "message":{"message_id":8,"chat":{"id":1,"type":"private"}}}}
+      """
+    #expect(
+      try update(press)?.content
+        == .press(id: "7", TelegramChat(id: 1, userID: 2), messageID: 8, data: "list"))
+  }
+
+  @Test(arguments: [
+    #"{"update_id":5}"#, #"{"update_id":5,"message":7}"#, #"{"update_id":5,"message":{"text":"x"}}"#,
+    #"{"update_id":5,"message":{"text":"x","chat":{"id":-1,"type":"group"},"from":{"id":2}}}"#,
+    #"{"update_id":5,"message":{"text":"x","chat":{"id":1,"type":"private"}}}"#,
+    #"{"update_id":5,"callback_query":{"id":"7","data":"list","from":{"id":2}}}"#,
+  ])
+  func `of other forms are passed over`(_ json: String) throws {
+    #expect(try update(json)?.id == 5 && update(json)?.content == .other)
+  }
+
+  @Test func `have an id`() throws { #expect(try update("[]") == nil && update("{}") == nil) }
+}
+
+@Suite("What the bot shows") struct BotMessageTests {
+  @Test func `Names are escaped and isolated, and shortened on buttons`() {
+    #expect(Foreign.html("<b>&amp;\"") == "\u{2068}<code>&lt;b&gt;&amp;amp;\"</code>\u{2069}")
+    #expect(Foreign.label(String(repeating: "x", count: 41)) == String(repeating: "x", count: 39) + "…")
+  }
+
+  @Test func `Every button fits, and is read again`() {
+    let id = DeviceID(high: .max, low: .max)
+    let cursor = DeviceCursor(createdAt: Timestamp(millisecondsSince1970: 253_402_300_799_999), id: id)
+    let presses: [Press] = [
+      .devices(after: nil), .devices(after: cursor), .device(id), .change(.closeOnly, id),
+      .yes(question: "0123456789abcdef"), .no(question: "0123456789abcdef"),
+    ]
+    for press in presses {
+      #expect(press.data.utf8.count <= 64)
+      #expect(Press(press.data) == press)
+    }
+    for data in ["", ":", "list:1", "list:x:\(id)", "show:x", "halt:\(id)", "yes", "yes:1:2"] {
+      #expect(Press(data) == nil, "\(data)")
+    }
+  }
+
+  @Test func `Times of a silence have a unit and a bound`() {
+    #expect(Conversations.duration("30m") == 1_800_000 && Conversations.duration("2d") == 172_800_000)
+    #expect(Conversations.duration("30d") == Conversations.maximumMuteMilliseconds)
+    for text in ["", "8", "h", "0h", "-1h", "31d", "8 h", "999999999999999999d", "1.5h"] {
+      #expect(Conversations.duration(text) == nil, "\(text)")
+    }
+  }
+
+  @Test func `A chat's updates are bounded in a minute`() {
+    var (limits, now) = (ChatLimits(), Timestamp(millisecondsSince1970: 1_764_000_000_000))
+    func allows(_ chat: Int64) -> Bool { limits.allows(chat, at: now) }
+    for _ in 0..<ChatLimits.maximumUpdates { #expect(allows(1)) }
+    #expect(!allows(1) && allows(2))
+    now = now + ChatLimits.windowMilliseconds
+    #expect(allows(1))
+    for chat in 0..<Int64(ChatLimits.maximumChats) { _ = allows(chat) }
+    #expect(!allows(-1))
+  }
+}
