@@ -10,6 +10,9 @@ export class Problem extends Error {
 
   /** Whether nobody answered: the service restarts, or the network is down. */
   get isUnreachable() { return this.status === 0; }
+
+  /** Whether the same request may succeed later. */
+  get isTemporary() { return this.isUnreachable || this.status === 429 || this.status >= 500; }
 }
 
 const BASE = "../api/v1";

@@ -1,6 +1,6 @@
 // The page of one device: its state, what can be done with it, its figures, and what happened to it.
 import { api, getDevice, remember } from "./api.js";
-import { debounced, h, isolated, replace, setText } from "./dom.js";
+import { gathered, h, isolated, replace, setText } from "./dom.js";
 import { duration, fromLocal, setTime, time, toLocal } from "./format.js";
 import { feed } from "./feed.js";
 import { go, setTitle } from "./router.js";
@@ -40,7 +40,7 @@ export function devicePage({ id }) {
       replace(content, problemBox(problem, read));
     }
   }
-  const again = debounced(120, read);
+  const again = gathered(120, read);
 
   function showGone() {
     isGone = true;

@@ -1,6 +1,6 @@
 // The page of all devices: summary, filters in the address, a virtual list, a bar for what is selected.
 import { Problem, api, getDevice, remember } from "./api.js";
-import { debounced, h, isolated, replace, setAttribute, setText } from "./dom.js";
+import { debounced, h, isolated, paced, replace, setAttribute, setText } from "./dom.js";
 import { count, number, setTime, time } from "./format.js";
 import { feed } from "./feed.js";
 import { go, link, place as address } from "./router.js";
@@ -180,9 +180,7 @@ export function devicesPage(_, query) {
 
   // MARK: Live
 
-  const loadSummary = debounced(150, async () => {
-    try { showSummary(await api("GET", "/devices/summary", { signal: end.signal })); } catch { /* The next one will do. */ }
-  });
+  const loadSummary = paced(150, async () => showSummary(await api("GET", "/devices/summary", { signal: end.signal })), end.signal);
 
   async function onevents({ detail: events }) {
     const changed = new Set();
@@ -222,7 +220,10 @@ export function devicesPage(_, query) {
     setText(news, `${number(added.size)} new: show`);
   }
 
-  function showSummary({ total, by_status: by, online, mode_unconfirmed: unconfirmed }) {
+  let lastSummary = null;
+  function showSummary(counts) {
+    lastSummary = counts;
+    const { total, by_status: by, online, mode_unconfirmed: unconfirmed } = counts;
     const offline = Math.max(0, by.active - online);
     const entries = [
       [total - by.revoked, total - by.revoked === 1 ? "device" : "devices", {}, ""],
@@ -239,10 +240,8 @@ export function devicesPage(_, query) {
       const isCurrent = JSON.stringify(filterQuery(new URLSearchParams(query))) === JSON.stringify(filter);
       return h("a", { href: link("/devices", query), class: `figure ${tone}`, "aria-current": isCurrent ? "true" : null }, h("b", null, number(value)), ` ${text}`);
     }));
-    lastSummary = { total, revoked: by.revoked };
     showFooter();
   }
-  let lastSummary = null;
 
   function show() {
     if (!items.length && cursor === null) {
@@ -264,7 +263,7 @@ export function devicesPage(_, query) {
   function showFooter() {
     if (!items.length) return footer.replaceChildren();
     const isAll = Object.keys(filter).length === 1 && filter.status === CURRENT;
-    const of = cursor === null || !isAll || !lastSummary ? "" : ` of ${number(lastSummary.total - lastSummary.revoked)}`;
+    const of = cursor === null || !isAll || !lastSummary ? "" : ` of ${number(lastSummary.total - lastSummary.by_status.revoked)}`;
     setText(footer, cursor === null ? count(items.length, "device") : `${number(items.length)}${of}${isLoading ? ", loading more…" : ", more as you scroll"}`);
   }
 
@@ -417,13 +416,13 @@ export function devicesPage(_, query) {
       updateSelection();
       showChips();
       load();
+      if (lastSummary) showSummary(lastSummary);
       loadSummary();
     },
     close() {
       end.abort();
       run?.abort();
       clearInterval(timer);
-      loadSummary.cancel();
       typed.cancel();
       list.close();
       feed.removeEventListener("events", onevents);

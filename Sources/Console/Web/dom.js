@@ -64,6 +64,44 @@ export function debounced(milliseconds, run) {
   return call;
 }
 
+/** Runs so many milliseconds after the first of several calls: an unending stream of them does not put it off. */
+export function gathered(milliseconds, run) {
+  let timer = 0;
+  const call = () => { timer ||= setTimeout(() => { timer = 0; run(); }, milliseconds); };
+  call.cancel = () => { clearTimeout(timer); timer = 0; };
+  return call;
+}
+
+/** What is asked for often is work for the registry: after a run it rests for this multiple of what the run took. */
+const REST_SHARE = 8;
+const LONGEST_RETRY_MILLISECONDS = 30_000;
+
+/** Runs soon after it was asked for, one run at a time, and rests after it; runs again if the registry could not answer. */
+export function paced(milliseconds, run, signal) {
+  let isRunning = false, isWanted = false, notBefore = 0, failures = 0;
+  return async () => {
+    isWanted = true;
+    if (isRunning) return;
+    isRunning = true;
+    while (isWanted) {
+      await pause(Math.max(milliseconds, notBefore - Date.now()), signal);
+      if (signal?.aborted) break;
+      isWanted = false;
+      const start = Date.now();
+      try {
+        await run();
+        failures = 0;
+        notBefore = Date.now() + REST_SHARE * (Date.now() - start);
+      } catch (problem) {
+        if (!problem.isTemporary) continue;
+        isWanted = true;
+        notBefore = Date.now() + Math.max(1000 * (problem.retryAfter || 0), Math.min(1000 * 2 ** failures++, LONGEST_RETRY_MILLISECONDS));
+      }
+    }
+    isRunning = false;
+  };
+}
+
 /** Waits, or ends early when the signal says so. */
 export const pause = (milliseconds, signal) =>
   new Promise((resolve) => {

@@ -1,5 +1,5 @@
 // The page of all events.
-import { debounced, h, replace } from "./dom.js";
+import { gathered, h, replace } from "./dom.js";
 import { feed } from "./feed.js";
 import { go, link } from "./router.js";
 import { button, heading } from "./widgets.js";
@@ -27,7 +27,7 @@ export function eventsPage(_, query) {
   }
 
   const onevents = ({ detail }) => list.add(detail);
-  const onreset = debounced(200, read);
+  const onreset = gathered(200, read);
   feed.addEventListener("events", onevents);
   feed.addEventListener("reset", onreset);
   showFilters();

@@ -1,6 +1,6 @@
 // The Halt button: stops all devices or a group, shows who has confirmed, and lifts the halt.
 import { api, readAll } from "./api.js";
-import { h, pause, replace, setText } from "./dom.js";
+import { h, paced, replace, setText } from "./dom.js";
 import { count, number } from "./format.js";
 import { feed } from "./feed.js";
 import { ask, button, checkbox, field, problemBox, select as selectBox } from "./widgets.js";
@@ -13,9 +13,7 @@ const MAXIMUM_NAMED = 12;
 
 /** The devices that a selector means. */
 const CURRENT = "active,suspended,expired";
-/** Looking is work for the registry: the more it takes, the less often. */
 const LOOK_MILLISECONDS = 300;
-const LOOK_SHARE = 8;
 
 const groupSelector = (group) => (group ? { group } : { all: true });
 
@@ -26,40 +24,19 @@ async function readHalt() {
   return { matched: total - statuses.revoked, halted: modes.halted, waiting: unconfirmed.filter(({ trading_mode: { mode } }) => mode === "halted") };
 }
 
-/** Runs soon after it was asked for, one run at a time, and rests after a run for a multiple of what it took. */
-function paced(run) {
-  let isRunning = false, isWanted = false, notBefore = 0;
-  const call = async () => {
-    isWanted = true;
-    if (isRunning) return;
-    isRunning = true;
-    while (isWanted) {
-      await pause(Math.max(LOOK_MILLISECONDS, notBefore - Date.now()));
-      isWanted = false;
-      const start = Date.now();
-      await run();
-      notBefore = Date.now() + LOOK_SHARE * (Date.now() - start);
-    }
-    isRunning = false;
-  };
-  return call;
-}
-
 export function haltButton() {
   const text = h("span", null, "Halt…");
   const element = button([], () => open(), { class: "halt", id: "halt" });
   element.append(icon("halted"), text);
   let halted = 0;
 
-  const look = paced(async () => {
-    try {
-      const { halted: now, matched, waiting } = await readHalt();
-      halted = now;
-      const haltedWaiting = waiting.length;
-      element.classList.toggle("is-halted", halted > 0);
-      setText(text, halted === 0 ? "Halt…" : `${halted === matched ? "Halted" : `${number(halted)} halted`}${haltedWaiting ? `, ${number(haltedWaiting)} to confirm` : ""}`);
-      element.title = halted ? `${number(halted)} of ${count(matched, "device")} halted; ${number(Math.max(0, halted - haltedWaiting))} have confirmed` : "Stop all devices, or a group";
-    } catch { /* The next event asks again. */ }
+  const look = paced(LOOK_MILLISECONDS, async () => {
+    const { halted: now, matched, waiting } = await readHalt();
+    halted = now;
+    const haltedWaiting = waiting.length;
+    element.classList.toggle("is-halted", halted > 0);
+    setText(text, halted === 0 ? "Halt…" : `${halted === matched ? "Halted" : `${number(halted)} halted`}${haltedWaiting ? `, ${number(haltedWaiting)} to confirm` : ""}`);
+    element.title = halted ? `${number(halted)} of ${count(matched, "device")} halted; ${number(Math.max(0, halted - haltedWaiting))} have confirmed` : "Stop all devices, or a group";
   });
   const onevents = ({ detail }) => {
     if (detail.some(({ type }) => type.startsWith("device.mode_") || type === "device.registered" || type === "device.revoked" || type === "device.enrolled")) look();
@@ -111,16 +88,16 @@ export function haltButton() {
         ]);
       } catch (problem) { replace(names, problemBox(problem)); }
     };
-    const later = paced(update);
+    const later = paced(LOOK_MILLISECONDS, update);
     const onevents = ({ detail }) => { if (detail.some(({ type }) => type.startsWith("device."))) later(); };
     feed.addEventListener("events", onevents);
     await update();
     let next = null;
     await ask({
       title: "Halt", body: [figure, bar, names], cancel: "Close", confirm: "Lift the halt…",
-      onopen({ dialog }) {
-        dialog.querySelector(".dialog-actions").prepend(button("Halt more…", () => { next = halt; dialog.close(); }));
-        names.addEventListener("click", (event) => { if (event.target.closest("a")) dialog.close(); });
+      onopen({ dialog, close }) {
+        dialog.querySelector(".dialog-actions").prepend(button("Halt more…", () => { next = halt; close(); }));
+        names.addEventListener("click", (event) => { if (event.target.closest("a")) close(); });
       },
       run() { next = lift; },
     });

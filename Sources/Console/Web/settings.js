@@ -1,6 +1,6 @@
 // Groups, enrolment codes, webhooks and the Telegram link.
 import { api, newKey, readAll } from "./api.js";
-import { debounced, h, isolated, replace } from "./dom.js";
+import { gathered, h, isolated, replace } from "./dom.js";
 import { count, duration, number, time } from "./format.js";
 import { feed } from "./feed.js";
 import { link } from "./router.js";
@@ -48,7 +48,7 @@ function section(title, text, { actions = [], read, show, cares }) {
     h("div", { class: "panel-head" }, h("h2", { id }, title), h("div", { class: "actions" }, actions.map(([label, run, props]) => button(label, async () => { await run(); load(); }, props)))),
     h("p", { class: "quiet" }, text), body);
   load();
-  return { element, cares, later: debounced(200, load) };
+  return { element, cares, later: gathered(200, load) };
 }
 
 // Rows are named by their first cell, for readers.

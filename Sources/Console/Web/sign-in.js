@@ -58,20 +58,18 @@ export async function signInAgain(reason) {
   if (oidc) append(provider, [h("button", {
     type: "button", class: "wide", onclick: async () => (await import("./oidc.js")).signInBeside(),
   }, `Sign in at ${new URL(oidc.issuer).host}, in a new window`)]);
+  // Here, or in another window.
+  let isSignedIn = false;
   let close;
-  const isDone = new Promise((resolve) => session.addEventListener("signed-in", resolve, { once: true }));
-  isDone.then(() => close?.());
-  const answer = ask({
+  session.addEventListener("signed-in", () => { isSignedIn = true; close?.(); }, { once: true });
+  await ask({
     title: "Sign in again", confirm: "Sign in", cancel: "Sign out",
     body: [h("p", null, "Your session has ended. Nothing that you typed is lost, and what was asked is done after you signed in."),
       reason && h("p", { class: "quiet" }, `The registry said: ${reason}`), provider],
     fields: [token, keep],
-    onopen({ dialog }) {
-      close = () => dialog.close();
-      dialog.classList.add("stays");
-      // Esc would leave a page that cannot do anything.
-      dialog.addEventListener("cancel", (event) => event.preventDefault());
-    },
+    // Esc would leave a page that cannot do anything.
+    stays: true,
+    onopen(opened) { close = opened.close; },
     run() {
       try {
         session.signIn(token.value, { keep: keep.value });
@@ -82,6 +80,5 @@ export async function signInAgain(reason) {
       return true;
     },
   });
-  await Promise.race([answer, isDone]);
-  if ((await Promise.race([answer, isDone.then(() => true)])) === undefined) session.signOut();
+  if (!isSignedIn) session.signOut();
 }

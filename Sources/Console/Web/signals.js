@@ -1,6 +1,6 @@
 // Sending signals, and what became of them.
 import { api, newKey, previewBulk, remember } from "./api.js";
-import { debounced, h, isolated, replace, setAttribute, setText } from "./dom.js";
+import { debounced, gathered, h, isolated, replace, setAttribute, setText } from "./dom.js";
 import { count, number, setTime, time } from "./format.js";
 import { feed } from "./feed.js";
 import { go, link } from "./router.js";
@@ -53,7 +53,7 @@ export function signalsPage() {
     for (const signal of signals.slice(0, LIST_PAGE)) rows.get(signal.id).count(end.signal);
   }
 
-  const recount = debounced(400, () => { for (const id of stale) rows.get(id)?.count(end.signal, true); stale.clear(); });
+  const recount = gathered(400, () => { for (const id of stale) rows.get(id)?.count(end.signal, true); stale.clear(); });
   const stale = new Set();
   const onevents = ({ detail }) => {
     if (detail.some(({ type }) => type === "signal.created")) readList();
@@ -401,7 +401,7 @@ export function signalPage({ id }) {
     read();
   }
 
-  const again = debounced(500, read);
+  const again = gathered(500, read);
   // A hand-out has no event.
   const timer = setInterval(() => {
     if (!document.hidden && signal && isOpen(signal) && deliveries.some(({ state }) => state === "pending")) again();

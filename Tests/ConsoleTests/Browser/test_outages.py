@@ -29,7 +29,8 @@ def test_the_page_continues_after_a_restart_and_misses_nothing(open_console: Ope
     console.expected_statuses = {0, 503}
     page = console.open(owner.token)
     expect(page.get_by_role("link", name="EA-Main")).to_be_visible()
-    page.get_by_label("Find devices by name").fill("EA")
+    with page.expect_response(lambda answer: "q=EA" in answer.url):
+        page.get_by_label("Find devices by name").fill("EA")
     expect(page.locator(".figure[aria-current]")).to_have_count(0)
     restarted.stop()
     expect(page.get_by_text("reconnecting…")).to_be_visible()
@@ -38,7 +39,7 @@ def test_the_page_continues_after_a_restart_and_misses_nothing(open_console: Ope
     page.get_by_role("button", name="Register device").click()
     page.get_by_label("Name", exact=True).fill("EA-Late")
     page.get_by_role("button", name="Register", exact=True).click()
-    expect(page.get_by_role("alert")).to_contain_text("The registry does not answer")
+    expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("The registry does not answer")
     restarted.start()
     owner.call("POST", f"/devices/{device['id']}/suspend", {"reason": "while away"})
     expect(page.get_by_text("live", exact=True)).to_be_visible(timeout=30_000)
