@@ -108,7 +108,7 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
     writes.advance(to: now)
     held.advance(to: now)
     let pool = PostgresPool(
-      reads: reads.state, writes: writes.state, waitingRenames: renames.waitingCount,
+      reads: reads.state, writes: writes.state, transactions: held.state, waitingRenames: renames.waitingCount,
       waitingRevocations: revocations.waitingCount)
     lastLook.withLock { $0 = pool }
   }
@@ -191,6 +191,8 @@ public final class PostgresStore: RegistryStore, ClosableService, @unchecked Sen
 public struct PostgresPool: Hashable, Sendable {
   public var reads = PostgresLaneState()
   public var writes = PostgresLaneState()
+  /// Of changes that take several statements: those of many devices.
+  public var transactions = PostgresLaneState()
   /// Renames that wait for the running statement to end.
   public var waitingRenames = 0
   /// Revocations that wait for the running statement to end.

@@ -132,6 +132,7 @@ import Testing
       let areReady = try await registry.metricsShow { text in
         Self.value(#"postgres_connections_ready{kind="read"}"#, in: text) == "4"
           && Self.value(#"postgres_connections_ready{kind="write"}"#, in: text) == "16"
+          && Self.value(#"postgres_connections_ready{kind="transaction"}"#, in: text) == "4"
       }
       #expect(areReady)
       let text = try await registry.askAdmin("GET", "/metrics").text

@@ -64,7 +64,7 @@ export function debounced(milliseconds, run) {
   return call;
 }
 
-/** Runs so many milliseconds after the first of several calls: an unending stream of them does not put it off. */
+/** Runs after the first of several calls: an unending stream of them does not put it off. */
 export function gathered(milliseconds, run) {
   let timer = 0;
   const call = () => { timer ||= setTimeout(() => { timer = 0; run(); }, milliseconds); };

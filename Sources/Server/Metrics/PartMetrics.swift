@@ -71,7 +71,10 @@ struct PartMetrics {
     func sums(
       _ value: @escaping @Sendable (PostgresLaneState) -> Int
     ) -> @Sendable () -> [(KindLabel, Double)] {
-      sums(["read": { value($0.reads) }, "write": { value($0.writes) }])
+      sums([
+        "read": { value($0.reads) }, "write": { value($0.writes) },
+        "transaction": { value($0.transactions) },
+      ])
     }
     metrics.gauges(
       "postgres_connections_ready", "Connections to PostgreSQL that can be used.", read: sums(\.ready))
