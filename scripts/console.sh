@@ -8,7 +8,7 @@ cd "$(dirname "$0")/.."
 
 DEVICE_REGISTRY_PROGRAM=$(realpath "${DEVICE_REGISTRY_PROGRAM:-$(swift build --show-bin-path)/device-registry}")
 environment=$PWD/.build/console
-clients=$PWD/clients/python/tests
+modules=$PWD/clients/python/tests:$PWD/Fuzzing/Contract
 cd Tests/ConsoleTests/Browser
 if ! cmp -s requirements.txt "$environment/installed"; then
   rm -rf "$environment"
@@ -16,7 +16,7 @@ if ! cmp -s requirements.txt "$environment/installed"; then
   "$environment/bin/pip" install --quiet --disable-pip-version-check --requirement requirements.txt
   cp requirements.txt "$environment/installed"
 fi
-export DEVICE_REGISTRY_PROGRAM PYTHONPATH=$clients PYTHONDONTWRITEBYTECODE=1
+export DEVICE_REGISTRY_PROGRAM PYTHONPATH=$modules PYTHONDONTWRITEBYTECODE=1
 
 echo "Console, in Chromium:"
 # A process for each database; each starts a service and a browser.

@@ -19,7 +19,7 @@ fi
 
 folder=$(mktemp -d)
 chmod 755 "$folder"
-(umask 077 && printf '%064d\n' 1 >"$folder/sealing-key")
+(umask 077 && printf '%064d\n' 1 >"$folder/sealing-key" && printf '1:%035d\n' 1 >"$folder/bot-token")
 service=""
 postgres=""
 end() {
@@ -52,14 +52,19 @@ start_postgres() {
   return 1
 }
 
+# Prints a port that is free now.
+free_port() { python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+
 # member NAME: prints a member of the JSON object on standard input.
 member() { python3 -c 'import json, sys; print(json.load(sys.stdin)[sys.argv[1]])' "$1"; }
 
 # hold NAME DATABASE_URL
 hold() {
-  local name=$1 url="" registered cursor
+  local name=$1 url="" registered cursor bot_port
+  bot_port=$(free_port)
   export DATABASE_URL=$2 JWT_SECRET=0123456789abcdef0123456789abcdef LISTEN=127.0.0.1:0 ADMIN_LISTEN="" \
     ARGON2_MEMORY_KIB=8 ARGON2_TIME=1 MAX_DEVICES_PER_CLIENT=1000000 LLVM_PROFILE_FILE=/dev/null \
+    TELEGRAM_BOT_TOKEN_FILE=$folder/bot-token TELEGRAM_API_URL=http://127.0.0.1:$bot_port \
     SEALING_KEY_FILE=$folder/sealing-key RATE_LIMIT_CLIENT=off RATE_LIMIT_DEVICE=off RATE_LIMIT_ADDRESS=off
   "$program" migrate >/dev/null
   for client in owner administrator machine; do "$program" client add --id $client >/dev/null; done
@@ -78,7 +83,7 @@ hold() {
   CONTRACT_CURSOR=$cursor CONTRACT_DEVICE=$(member id <<<"$registered") CONTRACT_SECRET=$(member secret <<<"$registered") \
   CONTRACT_OWNER=$("$program" token --sub owner) CONTRACT_KEPT="owner administrator machine" \
   CONTRACT_ADMINISTRATOR=$("$program" token --sub administrator --scope registry:admin) \
-  CONTRACT_ROUTES=$folder/$name.routes PYTHONPATH=$kit SCHEMATHESIS_HOOKS=hooks PYTHONDONTWRITEBYTECODE=1 \
+  CONTRACT_BOT_PORT=$bot_port CONTRACT_ROUTES=$folder/$name.routes PYTHONPATH=$kit SCHEMATHESIS_HOOKS=hooks PYTHONDONTWRITEBYTECODE=1 \
     $environment/bin/st --config-file $kit/schemathesis.toml run "$url/openapi.json" --checks all \
       --max-examples "$examples" --warnings off --no-color
   if [ -s "$folder/$name.routes" ]; then

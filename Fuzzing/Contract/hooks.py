@@ -3,10 +3,11 @@ signs (RFC 9421, with the proof of RFC 5802: ClientKey XOR HMAC-SHA-256(StoredKe
 
 From the environment: CONTRACT_OWNER and CONTRACT_ADMINISTRATOR, tokens; CONTRACT_DEVICE and CONTRACT_SECRET, a device
 of a client that neither of them is; CONTRACT_CURSOR, a position in the feed of events; CONTRACT_KEPT, the clients who must not be removed, with spaces between; CONTRACT_ROUTES, a file that gets the
-routes which never succeeded.
+routes which never succeeded; CONTRACT_BOT_PORT, where the registry looks for Telegram's Bot API.
 """
 import atexit, base64, collections, hashlib, hmac, json, os, secrets, time
 
+import bot_api
 import requests
 import schemathesis
 
@@ -62,6 +63,7 @@ class Signature(requests.auth.AuthBase):
         return request
 
 
+bot_api.start(int(os.environ["CONTRACT_BOT_PORT"]))
 owner = Bearer(os.environ["CONTRACT_OWNER"])
 administrator = Bearer(os.environ["CONTRACT_ADMINISTRATOR"])
 device = Signature(os.environ["CONTRACT_DEVICE"], os.environ["CONTRACT_SECRET"])
@@ -196,8 +198,13 @@ def after_call(context, case, response):
             ids[case.operation.path].append(one.get("id"))
             if case.operation.path == "/api/v1/groups/{name}":
                 groups.append(one["name"])
-            if "code" in one:
+            if case.operation.path == "/api/v1/telegram/link":
+                bot_api.link(one["code"])
+            elif "code" in one:
                 codes.append(one["code"])
+    # Chats are linked by the bot.
+    if case.operation.label == "GET /api/v1/telegram/links" and response.status_code == 200:
+        ids[case.operation.path] = [link["id"] for link in json.loads(response.content)]
 
 
 @atexit.register
