@@ -102,7 +102,7 @@ const verbs = {
   "enrolment.created": "enrolment code created", "enrolment.deleted": "enrolment code deleted",
   "group.created": "group created", "group.updated": "group changed", "group.deleted": "group deleted",
   "webhook.created": "webhook created", "webhook.updated": "webhook changed", "webhook.deleted": "webhook deleted",
-  "webhook.disabled": "webhook disabled", "client.created": "client added", "client.updated": "client changed",
+  "webhook.disabled": "webhook disabled", "telegram.linked": "Telegram chat linked", "telegram.unlinked": "Telegram chat unlinked", "client.created": "client added", "client.updated": "client changed",
   "client.suspended": "client suspended", "client.resumed": "client resumed", "client.deleted": "client deleted",
 };
 

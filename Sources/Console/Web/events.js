@@ -5,7 +5,7 @@ import { go, link } from "./router.js";
 import { button, heading } from "./widgets.js";
 import { eventList, readTimeline } from "./event-list.js";
 
-const KINDS = [["", "All"], ["device.*", "Devices"], ["signal.*", "Signals"], ["group.*", "Groups"], ["enrolment.*", "Enrolments"], ["webhook.*", "Webhooks"], ["client.*", "Client"]];
+const KINDS = [["", "All"], ["device.*", "Devices"], ["signal.*", "Signals"], ["group.*", "Groups"], ["enrolment.*", "Enrolments"], ["webhook.*", "Webhooks"], ["telegram.*", "Telegram"], ["client.*", "Client"]];
 
 const matches = (types, type) => !types || types.split(",").some((pattern) => pattern === type || (pattern.endsWith("*") && type.startsWith(pattern.slice(0, -1))));
 

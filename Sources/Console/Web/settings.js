@@ -1,4 +1,4 @@
-// Groups, enrolment codes, webhooks and the Telegram link.
+// Groups, enrolment codes, webhooks and linked Telegram chats.
 import { api, newKey, readAll } from "./api.js";
 import { gathered, h, isolated, replace } from "./dom.js";
 import { count, duration, number, time } from "./format.js";
@@ -9,13 +9,17 @@ import { deviceLink } from "./device-parts.js";
 import { createEnrolments } from "./register.js";
 import { settings } from "./sign-in.js";
 
-const TYPES = ["device.*", "signal.*", "group.*", "enrolment.*", "webhook.*", "client.*"];
+const TYPES = ["device.*", "signal.*", "group.*", "enrolment.*", "webhook.*", "telegram.*", "client.*"];
 
 export function settingsPage() {
   const end = new AbortController();
   const sections = [groupsSection(end.signal), enrolmentsSection(end.signal), webhooksSection(end.signal)];
   const element = h("div", { class: "page" }, heading("Settings"), sections.map(({ element }) => element));
-  settings.then(({ features }) => { if (features.includes("telegram")) element.append(telegramSection()); });
+  settings.then(({ features }) => {
+    if (!features.includes("telegram") || end.signal.aborted) return;
+    sections.push(telegramSection(end.signal));
+    element.append(sections.at(-1).element);
+  });
   const onevents = ({ detail }) => {
     for (const section of sections) if (detail.some(({ type }) => section.cares(type))) section.later();
   };
@@ -214,11 +218,24 @@ async function showDeliveries(webhook) {
 
 // MARK: Telegram
 
-function telegramSection() {
-  return h("section", { class: "panel", "aria-labelledby": "telegram" },
-    h("div", { class: "panel-head" }, h("h2", { id: "telegram" }, "Telegram"), h("div", { class: "actions" }, button("Link a chat", linkTelegram))),
-    h("p", { class: "quiet" }, "The bot tells you when a terminal goes silent, and halts all devices with one message."));
+function telegramSection(signal) {
+  return section("Telegram", "The bot tells you when a terminal goes silent, and halts all devices with one message.", {
+    actions: [["Link a chat", linkTelegram]],
+    cares: (type) => type.startsWith("telegram."),
+    read: () => readAll("/telegram/links", { signal }),
+    show: (chats, load) => chats.length === 0
+      ? emptyState("No linked chats", "Make a code, and send it to the registry's bot.")
+      : table("Linked chats", ["User", "Linked", "Messages", ""], chats.map((chat) => [
+        String(chat.user_id), time(chat.created_at, "short"), chat.muted_until && new Date(chat.muted_until) > new Date() ? ["off until ", time(chat.muted_until)] : "on",
+        button("Unlink…", async () => { if (await unlinkTelegram(chat)) load(); }, { class: "copy danger-text", "aria-label": `Unlink the chat of user ${chat.user_id}` }),
+      ])),
+  });
 }
+
+const unlinkTelegram = ({ id, user_id }) => ask({
+  title: "Unlink the chat", confirm: "Unlink", isDangerous: true, body: h("p", null, `The user ${user_id} no longer sees or halts your devices, and gets no messages.`),
+  run: () => api("DELETE", `/telegram/links/${id}`).then(() => true),
+});
 
 async function linkTelegram() {
   const made = await attempt(() => api("POST", "/telegram/link", { creates: true }));

@@ -1,11 +1,15 @@
-"""Groups, enrolment codes and webhooks."""
+"""Groups, enrolment codes, webhooks and linked Telegram chats."""
 
 from __future__ import annotations
 
+import pathlib
 import re
 
+import bot_api
+import pytest
 from conftest import Console, Opener
 from playwright.sync_api import expect
+from registry import Registry
 from service import Owner, call, receiver
 
 
@@ -105,3 +109,28 @@ def test_a_receiver_that_refuses_is_shown_as_such(open_console: Opener, owner: O
         page.get_by_role("button", name=f"Test {url}").click()
         expect(page.get_by_text("The receiver did not accept it.")).to_be_visible()
         expect(page.get_by_role("dialog")).to_contain_text("500")
+
+
+def test_a_telegram_chat_is_linked_and_unlinked(open_console: Opener, database: dict[str, str], tmp_path: pathlib.Path) -> None:
+    if database:
+        pytest.skip("the same on every database")
+    token = tmp_path / "bot-token"
+    token.write_text("1:" + "a" * 35)
+    registry = Registry(tmp_path, TELEGRAM_BOT_TOKEN_FILE=str(token), TELEGRAM_API_URL=bot_api.start())
+    try:
+        page = open_console(registry).open(Owner(registry, "owner").token, "/settings")
+        section = page.get_by_role("region", name="Telegram")
+        expect(section.get_by_role("heading", name="No linked chats")).to_be_visible()
+        section.get_by_role("button", name="Link a chat").click()
+        dialog = page.get_by_role("dialog", name="Link a Telegram chat")
+        command = dialog.locator("code").inner_text()
+        assert re.fullmatch(r"/start ([A-Z2-7]{4}-){3}[A-Z2-7]{4}", command)
+        bot_api.link(command.removeprefix("/start "))
+        dialog.get_by_role("button", name="Close").click()
+        unlink = section.get_by_role("button", name="Unlink the chat of user 1")
+        expect(unlink).to_be_visible()
+        unlink.click()
+        page.get_by_role("button", name="Unlink", exact=True).click()
+        expect(section.get_by_role("heading", name="No linked chats")).to_be_visible()
+    finally:
+        registry.stop()
