@@ -154,8 +154,8 @@ private func compose(
       signalBounds: configuration.signalBounds, webhookParts: webhooks.parts, hasTelegramBot: hasBot)
   }
   try await TelegramBot.start(
-    configuration, on: loops[0], services: parts[0], live: live, lock: deliveryLock, logger: logger,
-    services: &services)
+    configuration, on: loops[0], services: parts[0], live: live, lock: deliveryLock,
+    metrics: TelegramMetrics(in: metrics), logger: logger, services: &services)
   let apis = loops.indices.map { index in
     API(
       services: parts[index], verifier: tokenVerifier,

@@ -8,7 +8,7 @@ extension TelegramBot {
   /// Starts the bot, on the first loop. Without a token there is none.
   static func start(
     _ configuration: Configuration, on loop: EventLoop, services parts: Services, live: LiveDevices,
-    lock: LockState, logger: Logger, services: inout RunningServices
+    lock: LockState, metrics: TelegramMetrics, logger: Logger, services: inout RunningServices
   ) async throws {
     guard let telegram = configuration.telegram else { return }
     let settings = BotSettings(
@@ -18,7 +18,11 @@ extension TelegramBot {
     let bot = try await loop.run { () throws(RegistryError) in
       try TelegramBot(
         on: loop, settings, services: parts, recorded: live.recordedForTelegram, random: SystemRandomSource(),
-        offlineAfterSeconds: offlineAfterSeconds, holdsLock: { lock.isHeld }, report: { logger.log($0) })
+        offlineAfterSeconds: offlineAfterSeconds, holdsLock: { lock.isHeld }
+      ) { report in
+        metrics.count(report)
+        logger.log(report)
+      }
     }
     services.start(bot, on: loop)
   }
@@ -31,7 +35,10 @@ extension Logger {
     case .began: log(.info, "telegram bot begins")
     case .ended: log(.notice, "telegram bot ends: another process has the lock, or this one lost the database")
     case .updatesFailed(let failure): log(.warning, "telegram updates not fetched", ["cause": "\(failure)"])
-    case .messageFailed(let failure): log(.warning, "telegram message not sent", ["cause": "\(failure)"])
+    case .messageSent: break
+    case .messageFailed(let failure, let isNew):
+      guard isNew else { return }
+      log(.warning, "telegram message not sent", ["cause": "\(failure)"])
     case .storeFailed(let error): log(.warning, "telegram bot waits for the database", ["cause": "\(error)"])
     }
   }

@@ -41,9 +41,25 @@ final class BotAPI: Sendable {
   // MARK: Methods
 
   /// The next updates, which it waits for. Those before `offset` count as processed from now on.
+  ///
+  /// What a stranger's program sent must not keep the updates of others waiting: one that is no JSON is passed over.
   func updates(from offset: Int64?) async throws(BotFailure) -> [BotUpdate] {
+    do throws(BotFailure) {
+      return try await updates(from: offset, limit: Self.maximumUpdates)
+    } catch {
+      guard case .unreadable = error else { throw error }
+    }
+    do throws(BotFailure) {
+      return try await updates(from: offset, limit: 1)
+    } catch {
+      guard case .unreadable(let id?) = error else { throw error }
+      return [BotUpdate(passedOver: id)]
+    }
+  }
+
+  private func updates(from offset: Int64?, limit: Int) async throws(BotFailure) -> [BotUpdate] {
     let parameters: JSONMembers = [
-      ("offset", offset.map(String.init)), ("limit", String(Self.maximumUpdates)),
+      ("offset", offset.map(String.init)), ("limit", String(limit)),
       ("timeout", String(Self.pollSeconds)), ("allowed_updates", #"["message","callback_query"]"#),
     ]
     let result = try await call("getUpdates", parameters, waitSeconds: Self.pollSeconds)
@@ -103,7 +119,8 @@ final class BotAPI: Sendable {
   /// The `result` of an answer ("Making requests"; of errors, "ResponseParameters").
   private func result(status: Int, _ content: [UInt8]) throws(BotFailure) -> ParsedJSON {
     guard case .object(let answer)? = try? ParsedJSON(content) else {
-      throw .unanswered(reason: "status \(status) without a JSON object")
+      guard status == 200 else { throw .unanswered(reason: "status \(status) without a JSON object") }
+      throw .unreadable(update: BotUpdate.firstID(in: content))
     }
     if answer["ok"] == .boolean(true), let result = answer["result"] { return result }
     let code = answer["error_code"]?.wholeNumber.map { Int(truncatingIfNeeded: $0) } ?? status
@@ -154,7 +171,9 @@ public enum BotFailure: Error, Hashable, Sendable {
   /// The user blocked the bot, or deleted the account.
   case blocked
   case refused(code: Int, description: String)
-  /// No answer, or none that can be read. The reason names no URL.
+  /// The answer is no JSON. It may have an update, whose id is this.
+  case unreadable(update: Int64?)
+  /// No answer, or none of the Bot API. The reason names no URL.
   case unanswered(reason: String)
   /// The service stops.
   case ended
@@ -168,6 +187,7 @@ extension BotFailure: CustomStringConvertible {
     case .tokenRefused: "Telegram knows no bot with this token"
     case .blocked: "the user blocked the bot"
     case .refused(let code, let description): "error \(code): \(description)"
+    case .unreadable: "the answer is no JSON"
     case .unanswered(let reason): reason
     case .ended: "the service stops"
     }

@@ -1,3 +1,4 @@
+internal import Encoding
 internal import JSON
 internal import Registry
 
@@ -19,6 +20,20 @@ struct BotUpdate: Hashable, Sendable {
     guard let id = json["update_id"]?.wholeNumber else { return nil }
     self.id = id
     content = Self.message(json["message"]) ?? Self.press(json["callback_query"]) ?? .other
+  }
+
+  /// An update that cannot be read.
+  init(passedOver id: Int64) {
+    self.id = id
+    content = .other
+  }
+
+  /// The id of the first update in an answer. No text of a user has the name in quotes: a quote in a text is escaped.
+  static func firstID(in answer: [UInt8]) -> Int64? {
+    let name = Array(#""update_id":"#.utf8)
+    guard let place = answer.firstRange(of: name) else { return nil }
+    let digits = answer[place.upperBound...].drop(while: \.isJSONWhiteSpace).prefix(while: \.isDigit)
+    return DecimalText.read(digits).flatMap { Int64(exactly: $0) }
   }
 
   private static func message(_ message: ParsedJSON?) -> Content? {

@@ -19,7 +19,7 @@ final class Sender: @unchecked Sendable {
   private let stopping = Atomic(false)
   private let report: @Sendable (BotReport) -> Void
   private var nextMilliseconds = Int64.min
-  /// The same is reported once, until a message is sent.
+  /// The same is new again once a message is sent.
   private var lastFailure: BotFailure?
 
   enum Outcome: Hashable, Sendable {
@@ -61,8 +61,10 @@ final class Sender: @unchecked Sendable {
       do throws(BotFailure) {
         try await call()
         lastFailure = nil
+        report(.messageSent)
         return .sent
       } catch .blocked {
+        report(.messageFailed(.blocked, isNew: false))
         return .blocked
       } catch .tooManyRequests(let seconds) {
         // For all messages.
@@ -76,6 +78,8 @@ final class Sender: @unchecked Sendable {
         pauseMilliseconds *= 2
       } catch {
         note(error)
+        // Also an answer that cannot be read: the message may have been sent.
+        if case .unreadable = error { return .refused }
         if case .refused = error { return .refused }
         return .failed
       }
@@ -85,7 +89,7 @@ final class Sender: @unchecked Sendable {
   }
 
   private func note(_ failure: BotFailure) {
-    if failure != lastFailure { report(.messageFailed(failure)) }
+    report(.messageFailed(failure, isNew: failure != lastFailure))
     lastFailure = failure
   }
 

@@ -199,12 +199,14 @@ public final class TelegramBot: Service, @unchecked Sendable {
   }
 }
 
-/// What the bot reports, for the log.
+/// What the bot reports, for the log and the metrics.
 public enum BotReport: Hashable, Sendable {
   /// This process serves the bot, and it no longer does.
   case began
   case ended
   case updatesFailed(BotFailure)
-  case messageFailed(BotFailure)
+  case messageSent
+  /// - Parameter isNew: whether it is worth a line in the log: not what every user can cause, and not what was just logged.
+  case messageFailed(BotFailure, isNew: Bool)
   case storeFailed(RegistryError)
 }

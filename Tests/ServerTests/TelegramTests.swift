@@ -1,3 +1,4 @@
+import DeviceRegistryClient
 import Foundation
 import TestSupport
 import Testing
@@ -367,6 +368,33 @@ private struct Bot: Sendable {
       bot.telegram.failMessages(1)
       #expect(try await bot.say("/devices", 1).text == "You have no devices.")
       #expect(bot.telegram.messages(in: 1).count == 3)
+    }
+  }
+
+  @Test func `An update that cannot be read does not stop the bot`() async throws {
+    try await Bot.with(.sqlite) { bot in
+      _ = try await bot.linkedOwner(1)
+      bot.telegram.write("/help", from: 1)
+      bot.telegram.write("/help \u{0}", from: 1)
+      let answer = try await bot.say("/devices", 1)
+      #expect(answer.text.contains("/halt"))
+      #expect(try await bot.message(2, in: 1).text == "You have no devices.")
+    }
+  }
+
+  @Test(arguments: DatabaseKind.allCases)
+  func `The client library creates a code, and lists and deletes links`(_ kind: DatabaseKind) async throws {
+    try await Bot.with(kind) { bot in
+      let owner = try await bot.registry.newOwner()
+      let client = try OwnerClient(url: "http://127.0.0.1:\(bot.registry.client.port)", token: owner.token)
+      let code = try await client.createTelegramCode()
+      #expect("\(code)" == "code <redacted>" && code.expiresAt > Date())
+      _ = try await bot.say("/start \(code.code)", 7)
+      _ = try await bot.say("/mute 30m", 7)
+      let links = try await client.listTelegramLinks()
+      #expect(links.map(\.userID) == [7] && links.first?.mutedUntil != nil)
+      try await client.deleteTelegramLink(try #require(links.first?.id))
+      #expect(try await client.listTelegramLinks().isEmpty)
     }
   }
 

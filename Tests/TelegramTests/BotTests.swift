@@ -58,6 +58,14 @@ import Testing
     #expect(try update(json)?.id == 5 && update(json)?.content == .other)
   }
 
+  @Test func `are found in an answer that is no JSON`() {
+    let text = #"{"ok":true,"result":[{"update_id": 5,"message":{"text":"\"update_id\":7 \u0000"#
+    #expect(BotUpdate.firstID(in: Array(text.utf8)) == 5)
+    for text in ["", #""update_id":"#, #""update_id":x"#, #""update_id":99999999999999999999"#] {
+      #expect(BotUpdate.firstID(in: Array(text.utf8)) == nil)
+    }
+  }
+
   @Test func `have an id`() throws { #expect(try update("[]") == nil && update("{}") == nil) }
 }
 
