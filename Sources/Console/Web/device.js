@@ -115,7 +115,9 @@ export function devicePage({ id }) {
     if (context?.account) rows.push(["Account", `${context.account.login} · ${context.account.server} · ${context.account.mode}`]);
     if (context?.terminal) rows.push(["Terminal", [context.terminal.name, context.terminal.build].filter(Boolean).join(" build ")]);
     if (context?.program) rows.push(["Program", [context.program.name, context.program.version, context.program.symbol].filter(Boolean).join(" · ")]);
-    if (bound) rows.push(["Bound to", `${bound.login} · ${bound.server}`]);
+    if (bound || context?.account) {
+      rows.push(["Bound to", h("span", { class: "with-copy" }, bound ? isolated(`${bound.login} · ${bound.server}`) : "any account", button("Bind…", bindAccount, { class: "copy" }))]);
+    }
     if (instance) rows.push(["In use by", [h("code", null, instance.id), " since ", time(instance.since)]]);
     replace(parts.further, rows.length > 0 && h("dl", { class: "facts" }, rows.map(([label, value]) => [h("dt", null, label), h("dd", null, typeof value === "string" ? isolated(value) : value)])));
   }
@@ -172,6 +174,20 @@ export function devicePage({ id }) {
       run: () => api("PATCH", `/devices/${id}`, { body: { expires_at: fromLocal(at.value) } }),
     });
     if (now) changed(now, "End saved");
+  }
+
+  /** On any other account the device gets no signals. */
+  async function bindAccount() {
+    const account = device.bound_account ?? device.context?.account;
+    const login = field("Account", { type: "text", inputmode: "numeric", maxlength: 128, value: account?.login ?? "", autocomplete: "off" }, { name: "bound_account.login" });
+    const server = field("Server", { type: "text", maxlength: 128, value: account?.server ?? "", autocomplete: "off", spellcheck: "false" }, { name: "bound_account.server", hint: "As the terminal names it" });
+    const isAny = checkbox("Any account");
+    const now = await ask({
+      title: named("Account of "), confirm: "Save", fields: [login, server, isAny],
+      body: h("p", null, "On any other account the device gets no signals."),
+      run: () => api("PATCH", `/devices/${id}`, { body: { bound_account: isAny.value ? null : { login: login.value, server: server.value } } }),
+    });
+    if (now) changed(now, "Account saved");
   }
 
   async function setMode() {

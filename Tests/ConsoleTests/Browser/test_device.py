@@ -150,6 +150,25 @@ def test_figures_show_polls_and_deliveries_and_are_read_by_keyboard(console: Con
     accessible(page)
 
 
+def test_a_device_is_bound_to_the_account_that_it_runs_on(console: Console, owner: Owner) -> None:
+    device = owner.register("EA-Main")
+    terminal = Terminal(owner.registry.url, device)
+    account = {"login": "5012345", "server": "Broker-Demo <1>"}
+    call(owner.registry.url, terminal.token, "PUT", "/device/context", {"account": {**account, "mode": "demo"}})
+    page = console.open(owner.token, f"/devices/{device['id']}")
+    expect(page.locator(".further")).to_contain_text("any account")
+    page.get_by_role("button", name="Bind…").click()
+    accessible(page)
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator(".further")).to_contain_text("Bound to5012345 · Broker-Demo <1>")
+    assert owner.device(device["id"])["bound_account"] == account
+    page.get_by_role("button", name="Bind…").click()
+    page.get_by_label("Any account").check()
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator(".further")).to_contain_text("any account")
+    assert owner.device(device["id"])["bound_account"] is None
+
+
 def test_times_are_local_and_show_utc(console: Console, owner: Owner) -> None:
     device = owner.register("EA-Main")
     page = console.open(owner.token, f"/devices/{device['id']}")
