@@ -15,7 +15,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):
         self.rfile.read(int(self.headers.get("Content-Length", 0)))
         result = True
-        if self.path.endswith("/getUpdates"):
+        if self.path.endswith("/getMe"):
+            result = {"username": "registry_bot"}
+        elif self.path.endswith("/getUpdates"):
             result = self.updates()
         elif self.path.endswith("/sendMessage"):
             result = {"message_id": 1}

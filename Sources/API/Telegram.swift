@@ -49,6 +49,9 @@ extension IssuedTelegramCode: JSONObject {
   public static func describe(_ members: inout some Members<Self>) {
     members.add("code", ["description": "Works once. Only this answer has it."]) { $0.code }
     members.add("expires_at") { $0.expiresAt }
+    members.add(
+      "bot", ["description": "The bot's user name on Telegram; null until the registry knows it."]
+    ) { $0.bot }
   }
 }
 

@@ -5,9 +5,11 @@ public struct TelegramCode: Decodable, Hashable, Sendable {
   /// Works once. Only this value contains it.
   public let code: String
   public let expiresAt: Date
+  /// The bot's user name on Telegram; nil while the registry does not know it.
+  public let bot: String?
 
   enum CodingKeys: String, CodingKey {
-    case code
+    case code, bot
     case expiresAt = "expires_at"
   }
 }

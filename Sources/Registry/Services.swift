@@ -25,13 +25,13 @@ public struct Services: Sendable {
   ///   - leaseSeconds: how long an instance has its device after its last poll.
   ///   - signalBounds: the bounds on what is stored of a client's signals.
   ///   - webhookParts: what webhooks need beside the store.
-  ///   - hasTelegramBot: whether codes can be created that link a chat.
+  ///   - telegramBot: the bot whose chats are linked; nil without one.
   public init(
     store: any RegistryStore, live: LiveDevices, replay: any ReplayStore, hasher: any PasswordHasher,
     limits: RateLimits, clock: any Clock, random: any RandomSource, observer: any RegistryObserver,
     skewSeconds: Int, maxDevicesPerClient: Int, offlineAfterSeconds: Int = Device.defaultOfflineAfterSeconds,
     leaseSeconds: Int = InstanceLease.defaultSeconds, signalBounds: SignalBounds = SignalBounds(),
-    webhookParts: WebhookParts = .none, hasTelegramBot: Bool = false
+    webhookParts: WebhookParts = .none, telegramBot: TelegramBotName? = nil
   ) {
     authentication = AuthenticationService(
       store: store, live: live, replay: replay, hasher: hasher, limits: limits, clock: clock,
@@ -58,7 +58,7 @@ public struct Services: Sendable {
     webhooks = WebhookService(
       store: store, clock: clock, random: random, observer: observer, parts: webhookParts)
     telegram = TelegramService(
-      store: store, hasher: hasher, clock: clock, random: random, observer: observer, hasBot: hasTelegramBot)
+      store: store, hasher: hasher, clock: clock, random: random, observer: observer, bot: telegramBot)
     statistics = StatisticsService(store: store, clock: clock, limits: limits)
     self.limits = limits
     self.clock = clock

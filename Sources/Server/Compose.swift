@@ -140,8 +140,8 @@ private func compose(
 
   // The API, the console beside it, and the HTTP server of each loop.
   // Without a bot, the console shows nothing of Telegram.
-  let hasBot = configuration.telegram != nil
-  let routes = API.routes.map(\.path).filter { hasBot || $0 != API.telegramLinkPath }
+  let bot = configuration.telegram.map { _ in TelegramBotName() }
+  let routes = API.routes.map(\.path).filter { bot != nil || $0 != API.telegramLinkPath }
   let pages = configuration.console.map { settings in
     API.Pages(path: Console.path, answer: Console(signIn: settings.signIn, routes: routes).answer)
   }
@@ -151,10 +151,10 @@ private func compose(
       clock: clock, random: random, observer: serviceMetrics, skewSeconds: configuration.signatureSkewSeconds,
       maxDevicesPerClient: configuration.maxDevicesPerClient,
       offlineAfterSeconds: configuration.offlineAfterSeconds, leaseSeconds: configuration.instanceLeaseSeconds,
-      signalBounds: configuration.signalBounds, webhookParts: webhooks.parts, hasTelegramBot: hasBot)
+      signalBounds: configuration.signalBounds, webhookParts: webhooks.parts, telegramBot: bot)
   }
   try await TelegramBot.start(
-    configuration, on: loops[0], services: parts[0], live: live, lock: deliveryLock,
+    configuration, named: bot, on: loops[0], services: parts[0], live: live, lock: deliveryLock,
     metrics: TelegramMetrics(in: metrics), logger: logger, services: &services)
   let apis = loops.indices.map { index in
     API(

@@ -7,17 +7,19 @@ internal import Telegram
 extension TelegramBot {
   /// Starts the bot, on the first loop. Without a token there is none.
   static func start(
-    _ configuration: Configuration, on loop: EventLoop, services parts: Services, live: LiveDevices,
+    _ configuration: Configuration, named name: TelegramBotName?, on loop: EventLoop, services parts: Services,
+    live: LiveDevices,
     lock: LockState, metrics: TelegramMetrics, logger: Logger, services: inout RunningServices
   ) async throws {
-    guard let telegram = configuration.telegram else { return }
+    guard let telegram = configuration.telegram, let name else { return }
     let settings = BotSettings(
       token: telegram.token, origin: telegram.origin,
       certificateFile: getenv("SSL_CERT_FILE").map { String(cString: $0) })
     let offlineAfterSeconds = configuration.offlineAfterSeconds
     let bot = try await loop.run { () throws(RegistryError) in
       try TelegramBot(
-        on: loop, settings, services: parts, recorded: live.recordedForTelegram, random: SystemRandomSource(),
+        on: loop, settings, named: name, services: parts, recorded: live.recordedForTelegram,
+        random: SystemRandomSource(),
         offlineAfterSeconds: offlineAfterSeconds, holdsLock: { lock.isHeld }
       ) { report in
         metrics.count(report)

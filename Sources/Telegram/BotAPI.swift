@@ -16,8 +16,8 @@ final class BotAPI: Sendable {
   static let pollSeconds = 25
   /// Updates of an answer.
   static let maximumUpdates = 20
-  /// Requests at a time: a poll, and the messages of the notifier and of one conversation.
-  static let maximumTransfers = 1 + Notifier.maximumTurns + 1
+  /// Requests at a time: a poll, the bot's name, and the messages of the notifier and of one conversation.
+  static let maximumTransfers = 2 + Notifier.maximumTurns + 1
 
   private let client: WebClient
   private let token: BotToken
@@ -39,6 +39,16 @@ final class BotAPI: Sendable {
   func close() async { await client.close() }
 
   // MARK: Methods
+
+  /// The bot's user name.
+  func name() async throws(BotFailure) -> String {
+    guard let name = try await call("getMe", [])["username"]?.text, Self.nameLength.contains(name.utf8.count),
+      name.utf8.allSatisfy({ $0.isLetter || $0.isDigit || $0 == UInt8(ascii: "_") })
+    else { throw .unanswered(reason: "the bot has no user name") }
+    return name
+  }
+
+  static let nameLength = 1...64
 
   /// The next updates, which it waits for. Those before `offset` count as processed from now on.
   ///

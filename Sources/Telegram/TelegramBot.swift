@@ -21,6 +21,7 @@ public final class TelegramBot: Service, @unchecked Sendable {
   private let services: Services
   private let api: BotAPI
   private let botID: Int64
+  private let name: TelegramBotName
   private let sender: Sender
   private let notifier: Notifier
   private let holdsLock: @Sendable () -> Bool
@@ -35,12 +36,14 @@ public final class TelegramBot: Service, @unchecked Sendable {
   /// Called on the loop. Throws `unavailable` when the system has no memory left.
   ///
   /// - Parameters:
+  ///   - name: set once Telegram has told it, in every process.
   ///   - services: those of `loop`.
   ///   - recorded: the clients that have new events.
   ///   - holdsLock: whether this process serves the bot. Called often.
   ///   - report: called on the loop.
   public init(
-    on loop: EventLoop, _ settings: BotSettings, services: Services, recorded: RecordedClients,
+    on loop: EventLoop, _ settings: BotSettings, named name: TelegramBotName, services: Services,
+    recorded: RecordedClients,
     random: any RandomSource, offlineAfterSeconds: Int, holdsLock: @escaping @Sendable () -> Bool,
     report: @escaping @Sendable (BotReport) -> Void
   ) throws(RegistryError) {
@@ -48,6 +51,7 @@ public final class TelegramBot: Service, @unchecked Sendable {
     self.services = services
     api = try BotAPI(on: loop, settings)
     botID = settings.token.botID
+    self.name = name
     sender = Sender(on: loop, api: api, report: report)
     let notifier = Notifier(
       on: loop, services: services, recorded: recorded, sender: sender, report: report)
@@ -64,6 +68,7 @@ public final class TelegramBot: Service, @unchecked Sendable {
       await withDiscardingTaskGroup { group in
         group.addTask { [self] in await fetchUpdates() }
         group.addTask { [self] in await notify() }
+        group.addTask { [self] in await learnName() }
       }
     } onCancel: {
       sender.stop()
@@ -76,6 +81,19 @@ public final class TelegramBot: Service, @unchecked Sendable {
       // What was begun is not cancelled: a message that was sent is noted.
       if testLock() { await loop.run { [self] in await notifier.advance() } }
       await loop.sleep(milliseconds: Notifier.tickMilliseconds)
+    }
+  }
+
+  /// Failures are not reported: the updates fail for the same cause.
+  private func learnName() async {
+    var pauseMilliseconds = Self.firstPauseMilliseconds
+    while !Task.isCancelled, !sender.isStopping {
+      if let found = try? await api.name() {
+        name.value = found
+        return
+      }
+      await sender.pause(milliseconds: pauseMilliseconds)
+      pauseMilliseconds = min(pauseMilliseconds * 2, Self.longestPauseMilliseconds)
     }
   }
 

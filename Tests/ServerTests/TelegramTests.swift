@@ -387,6 +387,9 @@ private struct Bot: Sendable {
     try await Bot.with(kind) { bot in
       let owner = try await bot.registry.newOwner()
       let client = try OwnerClient(url: "http://127.0.0.1:\(bot.registry.client.port)", token: owner.token)
+      try await bot.registry.until("the bot's name is known") {
+        try await client.createTelegramCode().bot == TelegramServer.name
+      }
       let code = try await client.createTelegramCode()
       #expect("\(code)" == "code <redacted>" && code.expiresAt > Date())
       _ = try await bot.say("/start \(code.code)", 7)

@@ -9,6 +9,7 @@ import Synchronization
 public final class TelegramServer: Sendable {
   public static let botID = "7000000001"
   public static let secret = "AAsecret-of-the-tests_0123456789abcd"
+  public static let name = "registry_test_bot"
   public static let token = "\(botID):\(secret)"
 
   /// A message of the bot in a chat.
@@ -75,6 +76,7 @@ public final class TelegramServer: Sendable {
       }
       let input = (try? JSONSerialization.jsonObject(with: Data(body))) as? [String: Any] ?? [:]
       switch parts[1] {
+      case "getMe": return Self.answer(["id": 7_000_000_001, "is_bot": true, "username": TelegramServer.name])
       case "getUpdates": return await updates(input)
       case "sendMessage": return send(input)
       case "editMessageText": return edit(input)

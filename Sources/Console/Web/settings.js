@@ -241,5 +241,5 @@ async function linkTelegram() {
   const made = await attempt(() => api("POST", "/telegram/link", { creates: true }));
   if (!made) return;
   const text = `/start ${made.code}`;
-  await show("Link a Telegram chat", [h("p", null, "Send this to the registry's bot, until ", time(made.expires_at, "full"), ":"), h("div", { class: "secret" }, h("code", { tabindex: "0" }, text), copyButton(text))]);
+  await show("Link a Telegram chat", [h("p", null, "Send this to ", made.bot ? h("a", { href: `https://t.me/${made.bot}`, target: "_blank", rel: "noreferrer" }, `@${made.bot}`) : "the registry's bot", ", until ", time(made.expires_at, "full"), ":"), h("div", { class: "secret" }, h("code", { tabindex: "0" }, text), copyButton(text))]);
 }

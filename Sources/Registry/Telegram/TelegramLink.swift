@@ -1,3 +1,5 @@
+private import Synchronization
+
 /// A link's id.
 public typealias TelegramLinkID = Identifier<TelegramLink>
 
@@ -55,4 +57,19 @@ public struct TelegramChat: Hashable, Sendable {
 public struct IssuedTelegramCode: Sendable {
   public let code: TelegramCode
   public let expiresAt: Timestamp
+  /// The bot that takes the code; nil while its name is not known.
+  public let bot: String?
+}
+
+/// The user name of the registry's bot, which Telegram knows. All loops share it.
+public final class TelegramBotName: Sendable {
+  private let text = Mutex<String?>(nil)
+
+  public init() {}
+
+  /// Nil while it is not known.
+  public var value: String? {
+    get { text.withLock { $0 } }
+    set { text.withLock { $0 = newValue } }
+  }
 }

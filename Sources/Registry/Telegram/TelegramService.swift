@@ -6,18 +6,19 @@ public struct TelegramService: Sendable {
   private let clock: any Clock
   private let random: any RandomSource
   private let observer: any RegistryObserver
-  private let hasBot: Bool
+  /// Nil without a bot.
+  private let bot: TelegramBotName?
 
   init(
     store: any RegistryStore, hasher: any PasswordHasher, clock: any Clock, random: any RandomSource,
-    observer: any RegistryObserver, hasBot: Bool
+    observer: any RegistryObserver, bot: TelegramBotName?
   ) {
     self.store = store
     self.hasher = hasher
     self.clock = clock
     self.random = random
     self.observer = observer
-    self.hasBot = hasBot
+    self.bot = bot
   }
 
   // MARK: The owner's operations
@@ -25,12 +26,13 @@ public struct TelegramService: Sendable {
   /// Creates a code that links a chat, in place of the client's code before. Only the result has it. Throws
   /// `telegramNotConfigured`, `tooManyTelegramLinks`, `clientNotFound`.
   public func createCode(clientID: ClientID, change: Change) async throws(RegistryError) -> IssuedTelegramCode {
-    guard hasBot else { throw .telegramNotConfigured }
+    guard let bot else { throw .telegramNotConfigured }
     guard try await store.telegramLinks(of: clientID).count < TelegramLink.maximumPerClient else {
       throw .tooManyTelegramLinks(limit: TelegramLink.maximumPerClient)
     }
     let issued = IssuedTelegramCode(
-      code: TelegramCode(random: random), expiresAt: change.time + TelegramLink.codeLifetimeSeconds * 1000)
+      code: TelegramCode(random: random), expiresAt: change.time + TelegramLink.codeLifetimeSeconds * 1000,
+      bot: bot.value)
     try await store.insertTelegramCode(
       issued.code.withCharacters(hasher.hash(ofToken:)), of: clientID, expiresAt: issued.expiresAt,
       change: change)

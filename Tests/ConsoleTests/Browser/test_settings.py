@@ -123,6 +123,7 @@ def test_a_telegram_chat_is_linked_and_unlinked(open_console: Opener, database: 
         expect(section.get_by_role("heading", name="No linked chats")).to_be_visible()
         section.get_by_role("button", name="Link a chat").click()
         dialog = page.get_by_role("dialog", name="Link a Telegram chat")
+        expect(dialog.get_by_role("link", name="@registry_bot")).to_have_attribute("href", "https://t.me/registry_bot")
         command = dialog.locator("code").inner_text()
         assert re.fullmatch(r"/start ([A-Z2-7]{4}-){3}[A-Z2-7]{4}", command)
         bot_api.link(command.removeprefix("/start "))
