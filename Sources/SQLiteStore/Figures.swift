@@ -56,36 +56,59 @@ extension SQLiteProcessLock {
   /// The processes that have the lock, which the system lists (proc_locks(5)); nil if it does not show its list. A test
   /// of the lock itself would keep a process from starting at the same moment.
   static func holders(ofDatabase path: String, for purpose: Purpose) -> [ServingProcess]? {
-    guard let resolved = try? SQLiteFile.resolve(path) else { return nil }
-    guard let file = SQLiteFile.identity(of: resolved + purpose.rawValue) else { return [] }
-    let place = hexadecimal(major(file.device)) + ":" + hexadecimal(minor(file.device)) + ":\(file.number)"
-    guard let list = fopen("/proc/locks", "r") else { return nil }
-    defer { fclose(list) }
+    guard let file = (try? SQLiteFile.resolve(path)).map({ $0 + purpose.rawValue }) else { return nil }
+    guard SQLiteFile.identity(of: file) != nil else { return [] }
+    guard let place = place(ofLockOn: file) else { return nil }
     var holders: [ServingProcess] = []
-    var line = [CChar](repeating: 0, count: maximumLineLength)
-    for _ in 0..<maximumLines {
-      guard fgets(&line, Int32(line.count), list) != nil else { break }
+    let isListed = forEachLine(of: "/proc/locks") { words in
       // 1: FLOCK  ADVISORY  WRITE 14805 fe:00:16236906 0 EOF
-      let words = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        .split(whereSeparator: \.isWhitespace)
-      guard words.count >= 6, words[1] == "FLOCK", words[5] == place else { continue }
+      guard words.count >= 6, words[1] == "FLOCK", words[5] == place else { return }
       holders.append(
         ServingProcess(name: "process \(words[4])", isExclusive: words[3] == "WRITE", since: nil))
     }
-    return holders
+    return isListed ? holders : nil
   }
 
-  /// Locks of the whole system that are read.
-  private static let maximumLines = 65_536
-  private static let maximumLineLength = 256
-
-  private static func major(_ device: UInt64) -> UInt64 {
-    (device >> 8) & 0xFFF | (device >> 32) & 0xFFFF_F000
+  /// How the list names a file. With overlays its numbers are not those of stat(2), but those of an open descriptor
+  /// (proc_pid_fdinfo(5)) and its mount (proc_pid_mountinfo(5)).
+  private static func place(ofLockOn file: String) -> String? {
+    let descriptor = open(file, O_RDONLY | O_CLOEXEC | O_NOFOLLOW)
+    guard descriptor >= 0 else { return nil }
+    defer { Glibc.close(descriptor) }
+    var (mount, number, device): (Substring?, Substring?, Substring?)
+    forEachLine(of: "/proc/self/fdinfo/\(descriptor)") { words in
+      guard words.count == 2 else { return }
+      if words[0] == "mnt_id:" { mount = words[1] }
+      if words[0] == "ino:" { number = words[1] }
+    }
+    forEachLine(of: "/proc/self/mountinfo") { words in
+      if words.count > 3, words[0] == mount { device = words[2] }
+    }
+    guard let number, let device else { return nil }
+    let parts = device.split(separator: ":").compactMap { Int($0) }
+    guard parts.count == 2 else { return nil }
+    return hexadecimal(parts[0]) + ":" + hexadecimal(parts[1]) + ":" + number
   }
-  private static func minor(_ device: UInt64) -> UInt64 { device & 0xFF | (device >> 12) & 0xFFFF_FF00 }
 
-  private static func hexadecimal(_ number: UInt64) -> String {
-    let digits = String(number, radix: 16)
-    return digits.count < 2 ? "0" + digits : digits
+  /// At least two digits.
+  private static func hexadecimal(_ number: Int) -> String {
+    (number < 16 ? "0" : "") + String(number, radix: 16)
+  }
+
+  /// Lines of a file of the system that are read, and bytes of each.
+  private static let (maximumLines, maximumLineLength) = (65_536, 4096)
+
+  /// Calls `body` with the words of each line. False if the file cannot be read.
+  @discardableResult
+  private static func forEachLine(of path: String, _ body: ([Substring]) -> Void) -> Bool {
+    guard let file = fopen(path, "r") else { return false }
+    defer { fclose(file) }
+    var line = [CChar](repeating: 0, count: maximumLineLength)
+    for _ in 0..<maximumLines {
+      guard fgets(&line, Int32(line.count), file) != nil else { break }
+      let text = String(decoding: line.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }, as: UTF8.self)
+      body(text.split(whereSeparator: \.isWhitespace))
+    }
+    return true
   }
 }
