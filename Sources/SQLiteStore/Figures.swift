@@ -18,6 +18,7 @@ public enum SQLiteFigures {
     }
     guard var figures else { return DatabaseFigures() }
     figures.bytes = [path, path + "-wal"].reduce(0) { $0 + SQLiteFile.size(of: $1) }
+    figures.freeBytes = SQLiteFile.freeBytes(beside: path)
     figures.serving = SQLiteProcessLock.holders(ofDatabase: path, for: .serving)
     figures.delivering = SQLiteProcessLock.holders(ofDatabase: path, for: .delivery)?.first
     return figures

@@ -181,6 +181,8 @@ private func compose(
   partMetrics.describe(limits)
   partMetrics.describe(database, stores)
   partMetrics.describe(logger, requestLog)
+  services.start(
+    try DatabaseMetrics(in: metrics, of: configuration.database, clock: clock) { deliveryLock.isHeld })
   for (loop, pulse) in zip(loops, partMetrics.describe(loops)) { services.start(pulse, on: loop) }
   var admin: AdminServer?
   if let adminListener {

@@ -244,4 +244,25 @@ struct OperatorCommandTests {
       }
     }
   }
+
+  @Test(arguments: DatabaseKind.allCases)
+  func `The metrics have the size of the database and what it has`(kind: DatabaseKind) async throws {
+    let environment = try environment(await TestDatabase(kind))
+    let (first, address, _) = try await serve(environment)
+    try await addDevice(environment, at: address)
+    first.send(SIGTERM)
+    await first.expectEnd()
+    let (second, _, admin) = try await serve(environment)
+    let metrics = HTTPClient(port: try port(of: admin))
+    var text = ""
+    try await wait(until: {
+      text = try await metrics.send("GET", "/metrics").text
+      return text.contains("\ndatabase_rows{table=\"devices\"} 1\n")
+    })
+    #expect(text.contains(/\ndatabase_size_bytes [1-9]\d{5,}/))
+    #expect(text.contains("\ndatabase_rows{table=\"clients\"} 1\n"))
+    #expect(text.contains(/\ndatabase_disk_free_bytes [1-9]\d+/) == (kind == .sqlite))
+    second.send(SIGTERM)
+    await second.expectEnd()
+  }
 }

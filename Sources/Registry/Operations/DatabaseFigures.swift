@@ -2,6 +2,8 @@
 public struct DatabaseFigures: Hashable, Sendable {
   /// With indexes, and with SQLite's write-ahead log.
   public var bytes: Int64 = 0
+  /// Bytes that are free on the disk of an SQLite file; nil for PostgreSQL.
+  public var freeBytes: Int64?
   public var clients = 0
   /// Revoked ones included.
   public var devices = 0

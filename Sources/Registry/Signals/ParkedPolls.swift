@@ -4,7 +4,7 @@ private import Synchronization
 /// new poll ends the oldest poll of the client that has most, so no client keeps another from waiting. All loops
 /// share it.
 public final class ParkedPolls: Sendable {
-  private let maximumParked: Int
+  public let maximumParked: Int
 
   /// Why a parked poll resumes.
   enum Wake: Sendable {

@@ -57,6 +57,12 @@ enum SQLiteFile {
     return stat(path, &status) == 0 ? Int64(status.st_size) : 0
   }
 
+  /// Bytes that this process may still write to the file's disk; nil if the system does not say it.
+  static func freeBytes(beside path: String) -> Int64? {
+    var status = statvfs()
+    return statvfs(path, &status) == 0 ? Int64(status.f_bavail) * Int64(status.f_frsize) : nil
+  }
+
   /// Which file a path names.
   struct Identity: Hashable, Sendable {
     let device: UInt64

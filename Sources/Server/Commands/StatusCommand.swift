@@ -96,6 +96,7 @@ private struct StatusReport {
     guard schema.pending.isEmpty else { return }
     let figures = try Database.figures(of: url, at: now)
     add("database_bytes", .bytes(figures.bytes))
+    if let free = figures.freeBytes { add("disk_free_bytes", .bytes(free)) }
     add("serving", .words(figures.serving?.map(\.description) ?? ["unknown"]))
     add("delivering_to_webhooks", .text(figures.delivering?.description))
     add("clients", figures.clients)

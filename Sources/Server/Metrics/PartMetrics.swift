@@ -127,6 +127,9 @@ struct PartMetrics {
 
   func describe(_ live: LiveDevices, _ replay: ReplayProtection) {
     metrics.gauge("parked_polls", "Polls that wait for a signal.") { Double(live.parked.count) }
+    metrics.gauge("parked_polls_limit", "Maximum polls that wait: a further one ends the oldest of a client.") {
+      Double(live.parked.maximumParked)
+    }
     metrics.gauge("parked_readers", "Requests that wait for events.") { Double(live.readers.count) }
     metrics.gauge(
       "event_feed_lag_seconds",

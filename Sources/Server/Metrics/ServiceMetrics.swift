@@ -10,6 +10,7 @@ final class ServiceMetrics: Sendable {
   private let devicesEnrolled: Counter
   private let devicesRevoked: Counter
   private let rateLimited: MetricFamily<LimitLabel, Counter>
+  private let refusedAfterStart: Counter
   private let polls: MetricFamily<StatusLabel, Counter>
   private let acks: MetricFamily<AckLabel, Counter>
   private let pollDuration: Histogram
@@ -32,6 +33,9 @@ final class ServiceMetrics: Sendable {
     devicesRevoked = metrics.counter("devices_revoked_total", "Devices that were revoked.")
     rateLimited = metrics.counters(
       "rate_limited_total", "Requests refused by a rate limit, by its subject.", by: LimitLabel.self)
+    refusedAfterStart = metrics.counter(
+      "requests_refused_after_start_total",
+      "Signed requests that were refused because they may have been used before a start.")
     polls = metrics.counters("ea_poll_total", "Polls, by the HTTP status of the answer.", by: StatusLabel.self)
     acks = metrics.counters(
       "ea_ack_total", "First acks of signals by status, and acks of unknown signals.", by: AckLabel.self)
@@ -58,6 +62,7 @@ final class ServiceMetrics: Sendable {
     instruments.duration.observe(nanoseconds: request.durationNanoseconds)
     instruments.polls?.increment()
     instruments.pollDuration?.observe(nanoseconds: request.durationNanoseconds)
+    if request.isExpected { refusedAfterStart.increment() }
     if let limit = request.limit { rateLimited[LimitLabel(subject: limit)].increment() }
   }
 
