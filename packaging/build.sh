@@ -26,6 +26,7 @@ source=$made/debian/device-registry-$version
 mkdir -p "$source"
 cp -R packaging/debian packaging/examples packaging/device-registry-admin docs "$source"
 for product in $products; do cp "$programs/$product" "$source"; done
+packaging/template-unit.sh packaging/debian/device-registry.service >"$source/debian/device-registry@.service"
 packaging/settings-file.sh "$programs/device-registry" >"$source/device-registry.env"
 mkdir "$source/completions"
 "$programs/device-registry" completion bash >"$source/completions/device-registry"

@@ -10,11 +10,13 @@ public final class Nginx: Sendable {
 
   private var socket: String { "\(directory.path)/socket" }
 
-  /// - Parameter settings: of the forwarding location, as lines of nginx.
-  private init(handingOnTo port: UInt16, settings: String) async throws {
+  /// - Parameters:
+  ///   - upstream: the block `upstream`, as lines of nginx.
+  ///   - server: the lines of the block `server`.
+  private init(upstream: String, server: String) async throws {
     directory = TemporaryDirectory()
     let path = directory.path
-    try Self.configuration(path, port, settings)
+    try Self.configuration(path, upstream, server)
       .write(toFile: "\(path)/nginx.conf", atomically: true, encoding: .utf8)
     supervisor = SupervisingShell(["/bin/sh", "-c", Self.script, path])
     let answer = await supervisor.readLine()
@@ -29,7 +31,25 @@ public final class Nginx: Sendable {
   public static func with(
     handingOnTo port: UInt16, settings: String, _ body: (Nginx) async throws -> Void
   ) async throws {
-    let nginx = try await Nginx(handingOnTo: port, settings: settings)
+    let server = """
+      location / {
+        proxy_pass http://service;
+        proxy_set_header Host $host;
+        proxy_read_timeout 60s;
+        # What the service does is not to be hidden by a second attempt.
+        proxy_next_upstream off;
+        \(settings)
+      }
+      """
+    try await with(
+      upstream: "upstream service { server 127.0.0.1:\(port); keepalive 4; }", server: server, body)
+  }
+
+  /// The same with another `upstream`, and with the lines of `server`, which may also listen elsewhere.
+  public static func with(
+    upstream: String, server: String, _ body: (Nginx) async throws -> Void
+  ) async throws {
+    let nginx = try await Nginx(upstream: upstream, server: server)
     do {
       try await body(nginx)
     } catch {
@@ -50,7 +70,7 @@ public final class Nginx: Sendable {
     try await startCurl(path, arguments).end()
   }
 
-  private static func configuration(_ path: String, _ port: UInt16, _ settings: String) -> String {
+  private static func configuration(_ path: String, _ upstream: String, _ server: String) -> String {
     let folders = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map { "\($0)_temp_path \(path)/\($0);" }
     return """
       daemon off;
@@ -63,17 +83,10 @@ public final class Nginx: Sendable {
         access_log off;
         client_max_body_size 100m;
         \(folders.joined(separator: " "))
-        upstream service { server 127.0.0.1:\(port); keepalive 4; }
+        \(upstream)
         server {
           listen unix:\(path)/socket;
-          location / {
-            proxy_pass http://service;
-            proxy_set_header Host $host;
-            proxy_read_timeout 60s;
-            # What the service does is not to be hidden by a second attempt.
-            proxy_next_upstream off;
-            \(settings)
-          }
+          \(server)
         }
       }
       """

@@ -329,6 +329,50 @@ after_backup
 try_page "restore of PostgreSQL"
 is_restored
 
+if ! command -v nginx redis-server >/dev/null; then
+  step "(nginx or Redis is not installed: the page's cluster is not tested)"
+else
+  step "a cluster, as on the page, is rolled without a failed request"
+  redis-server --bind 127.0.0.1 --save '' --appendonly no --daemonize yes >/dev/null
+  cp $settings settings
+  echo REPLAY_STORE=redis://127.0.0.1:6379/0 >>$settings
+  try_page "a cluster" 2>cluster.log
+  printf 'events {}\nhttp {\n%s\nserver {\nlisten 127.0.0.1:8080;\n%s\n}\n}\n' "$(page "nginx upstream")" \
+    "$(page "nginx locations")" >nginx.conf
+  nginx -c /test/nginx.conf
+  [ "$(device-registry-admin status | grep -o '(shared)' | wc -l)" = 2 ]
+  touch load
+  for number in 1 2 3 4; do
+    while [ -e load ]; do
+      curl --silent --output /dev/null --write-out '%{http_code}\n' --max-time 60 -H "Authorization: Bearer $TOKEN" \
+        http://127.0.0.1:8080/api/v1/devices
+    done >"load.$number" &
+  done
+  goal=0
+  has_answers() { [ "$(wc -l <load.1)" -ge $goal ]; }
+  for _ in 1 2; do
+    goal=$((goal + 50))
+    wait_until has_answers
+    try_page "a rolling restart"
+  done
+  goal=$((goal + 50))
+  wait_until has_answers
+  rm load
+  wait
+  never grep -v '^200$' load.[1-4]
+  step "  $(cat load.[1-4] | wc -l) requests"
+  # One instance may have other settings.
+  echo ADMIN_LISTEN= >/etc/device-registry/2.env
+  systemctl restart device-registry@2
+  curl --silent --fail http://127.0.0.1:8111/metrics >/dev/null
+  never curl --silent --fail http://127.0.0.1:8112/metrics
+  nginx -c /test/nginx.conf -s quit 2>/dev/null
+  systemctl disable --now device-registry@1 device-registry@2 2>/dev/null
+  cp settings $settings
+  systemctl enable --now $service 2>/dev/null
+  [ "$(names)" = "EA-Main EA-Polls EA-Revoked-After EA-Revoked-Before EA-Rotated" ]
+fi
+
 step "no system call was filtered, and the service failed only when it hung"
 [ "$(property NRestarts)" = 0 ]
 journalctl --no-pager >journal
