@@ -364,6 +364,40 @@ private final class FeedTally: Sendable {
   }
 
   @Test(arguments: DatabaseKind.allCases)
+  func `What a device did at both is counted together, and that it came online is one event`(
+    _ kind: DatabaseKind
+  ) async throws {
+    try await TwoRegistries.with(kind) { two in
+      let device = try await two.left.newSignedDevice(of: two.owner)
+      for registry in [two.left, two.right, two.left] {
+        #expect(try await registry.poll(device).status == 200)
+      }
+      for registry in [two.left, two.right] {
+        try await registry.until("all is counted") {
+          let hours = try await registry.ask("GET", "/api/v1/devices/\(device.id)/stats", as: two.owner).array()
+          return hours.reduce(0) { $0 + ($1["polls"] as? Int ?? 0) } == 3
+        }
+      }
+      try await two.right.until("it is online") {
+        try await Self.events("device.online", two.right, two.owner).count > 0
+      }
+      #expect(try await two.right.poll(device).status == 200)
+      try await two.right.until("the fourth poll is counted") {
+        let day = try await two.right.ask("GET", "/api/v1/stats?step=day", as: two.owner).array()
+        return day.reduce(0) { $0 + ($1["polls"] as? Int ?? 0) } == 4
+      }
+      #expect(try await Self.events("device.online", two.left, two.owner).count == 1)
+    }
+  }
+
+  private static func events(
+    _ type: String, _ registry: TestRegistry, _ owner: TestOwner
+  ) async throws -> [[String: Any]] {
+    let page = try await registry.ask("GET", "/api/v1/events?types=\(type)", as: owner).object()
+    return try #require(page["events"] as? [[String: Any]])
+  }
+
+  @Test(arguments: DatabaseKind.allCases)
   func `The new secret of a rotation may be used at both at once, and ends the old one`(_ kind: DatabaseKind)
     async throws
   {
