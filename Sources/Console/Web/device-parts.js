@@ -130,7 +130,7 @@ export function changesText({ type, changes }) {
 function value(some) {
   if (some === null) return "none";
   if (typeof some === "string" && modes[some]) return modes[some];
-  return typeof some === "object" ? JSON.stringify(some) : String(some);
+  return typeof some === "object" ? Object.values(some).map(value).join(" · ") : String(some);
 }
 
 /** What was added, removed or set. */
@@ -141,7 +141,7 @@ function difference(from, to) {
   }
   const parts = [];
   for (const key of new Set([...Object.keys(from), ...Object.keys(to)])) {
-    if (from[key] === to[key]) continue;
+    if (JSON.stringify(from[key]) === JSON.stringify(to[key])) continue;
     parts.push(to[key] === undefined ? `−${key}` : `${key}=${value(to[key])}`);
   }
   return parts.join(" ") || "none";

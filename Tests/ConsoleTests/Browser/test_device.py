@@ -157,6 +157,7 @@ def test_a_device_is_bound_to_the_account_that_it_runs_on(console: Console, owne
     call(owner.registry.url, terminal.token, "PUT", "/device/context", {"account": {**account, "mode": "demo"}})
     page = console.open(owner.token, f"/devices/{device['id']}")
     expect(page.locator(".further")).to_contain_text("any account")
+    expect(page.locator(".events")).to_contain_text("account=5012345 · Broker-Demo <1> · demo")
     page.get_by_role("button", name="Bind…").click()
     accessible(page)
     page.get_by_role("button", name="Save").click()
