@@ -50,6 +50,11 @@ for the commands of an owner (devices, groups, enrolments, signals, events, webh
 .I /etc/device\-registry/device\-registry.env
 the settings of the service, read at start
 .TP
+.I /etc/device\-registry/N.env
+further settings of the instance
+.BR device\-registry@N ,
+from 1 to 9, which listens at 127.0.0.1:801N
+.TP
 .I /etc/device\-registry/jwt\-secret
 the key of the owners' tokens, generated at installation
 .TP

@@ -204,8 +204,8 @@ extension Interruptions {
     switch event {
     case .connected: databaseConnected()
     case .lost(let cause, isShutdown: true): databaseEndsSessions(cause)
-    case .lost(let cause, isShutdown: false): warn("database connection lost", ["cause": cause])
-    case .connectFailed(let cause): warn("database not reached", ["cause": cause])
+    case .lost(let cause, isShutdown: false): databaseMissed("database connection lost", cause: cause)
+    case .connectFailed(let cause): databaseMissed("database not reached", cause: cause)
     }
   }
 }

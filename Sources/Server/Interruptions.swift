@@ -33,6 +33,7 @@ final class Interruptions: Service {
   private struct State {
     /// While the database ends its sessions and until they are back.
     var restart: Episode?
+    /// Whether the last connection that was tried is ready.
     var isConnected = false
     /// Requests that may have been used before this process or Redis started.
     var afterStart: Episode?
@@ -67,6 +68,12 @@ final class Interruptions: Service {
   func databaseConnected() {
     state.withLock { $0.isConnected = true }
     logger.log(.debug, "database connected")
+  }
+
+  /// A connection to the database was lost without an announcement, or could not be made.
+  func databaseMissed(_ event: StaticString, cause: String) {
+    state.withLock { $0.isConnected = false }
+    warn(event, ["cause": cause])
   }
 
   /// Logs a warning; while the database restarts, which is known, a line for debugging.
@@ -117,7 +124,7 @@ final class Interruptions: Service {
       if let episode = state.restart {
         let isOver = state.isConnected && episode.isQuiet(at: now)
         if isOver || isLast || now - episode.beganMilliseconds >= Self.maximumMilliseconds {
-          isBack = isOver || isLast
+          isBack = state.isConnected || isLast
           restart = episode
           state.restart = nil
         }

@@ -157,6 +157,20 @@ struct OperatorCommandTests {
     }
   }
 
+  @Test(arguments: PgBouncer.Mode.allCases)
+  func `A check accepts a pooler in session mode, and no other`(mode: PgBouncer.Mode) async throws {
+    let direct = await TestDatabase(.postgres)
+    let name = try #require(try await direct.first("SELECT current_database()"))
+    var environment = try environment(direct)
+    #expect(try await Program.run(["migrate"], environment).status == 0)
+    try await PgBouncer.with(mode, for: await PostgresCluster.quiet) { pooler in
+      environment.append("DATABASE_URL=\(pooler.url(of: name))")
+      let result = try await check(environment)
+      #expect(result.status == (mode == .session ? 0 : 1), "\(result.output)")
+      #expect(result.output.contains("use session mode or connect directly") == (mode != .session))
+    }
+  }
+
   // MARK: status
 
   /// A client, and a device of it.

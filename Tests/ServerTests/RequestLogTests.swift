@@ -156,7 +156,7 @@ import Testing
     for _ in 0..<300 {
       wait(10)
       requestLog.log(answered(503, cause: "gone"))
-      interruptions.warn("database not reached")
+      interruptions.databaseMissed("database not reached", cause: "gone")
     }
     requestLog.log(answered(500, cause: "a fault"))
     interruptions.databaseConnected()
@@ -166,6 +166,8 @@ import Testing
     wait(1)
     // One after which the database does not return.
     interruptions.databaseEndsSessions("57P01 gone")
+    interruptions.databaseConnected()
+    interruptions.databaseMissed("database not reached", cause: "gone")
     wait(59_999)
     requestLog.log(answered(503, cause: "gone"))
     wait(1)
