@@ -12,9 +12,7 @@ extension TelegramBot {
     lock: LockState, metrics: TelegramMetrics, logger: Logger, services: inout RunningServices
   ) async throws {
     guard let telegram = configuration.telegram, let name else { return }
-    let settings = BotSettings(
-      token: telegram.token, origin: telegram.origin,
-      certificateFile: getenv("SSL_CERT_FILE").map { String(cString: $0) })
+    let settings = BotSettings(telegram)
     let offlineAfterSeconds = configuration.offlineAfterSeconds
     let bot = try await loop.run { () throws(RegistryError) in
       try TelegramBot(
@@ -27,6 +25,14 @@ extension TelegramBot {
       }
     }
     services.start(bot, on: loop)
+  }
+}
+
+extension BotSettings {
+  init(_ telegram: TelegramConfiguration) {
+    self.init(
+      token: telegram.token, origin: telegram.origin,
+      certificateFile: getenv("SSL_CERT_FILE").map { String(cString: $0) })
   }
 }
 

@@ -8,6 +8,7 @@ internal import JSONWebToken
 internal import Migrations
 internal import RedisReplayStore
 internal import Registry
+internal import Telegram
 
 /// What `serve --check` does: tests the settings and everything that they name, prints a line for each finding, and neither
 /// serves nor changes anything.
@@ -54,6 +55,7 @@ struct ServiceCheck {
     testListening()
     await testDatabase()
     await testReplayStore(on: loop)
+    await testTelegram(on: loop)
     describeTheRest()
   }
 
@@ -199,7 +201,10 @@ struct ServiceCheck {
       try await Database.withStore(of: url, sealer: configuration.sealer) { [configuration] store in
         try await SealingCheck.test(configuration.sealer, against: store)
       }
-      report(.ok, subject, "the sealing key is that of its secrets")
+      report(
+        .ok, subject,
+        configuration.sealer == nil
+          ? "no secret in it is sealed" : "the sealing key is that of its secrets")
     } catch {
       report(.problem, subject, "\(error)")
     }
@@ -247,6 +252,16 @@ struct ServiceCheck {
     }
   }
 
+  /// The service starts without Telegram too, and repeats what fails.
+  private mutating func testTelegram(on loop: EventLoop) async {
+    guard let settings = configuration.telegram.map(BotSettings.init) else { return }
+    do {
+      report(.ok, "Telegram", "@\(try await BotInspection.name(settings, on: loop)) at \(settings.origin)")
+    } catch {
+      report(.warning, "Telegram", "the bot at \(settings.origin) cannot be used now: \(error)")
+    }
+  }
+
   // MARK: What has nothing to test
 
   private mutating func describeTheRest() {
@@ -257,7 +272,6 @@ struct ServiceCheck {
         configuration.webhooksAllowPrivate
           ? "any receiver, private ones included" : "public receivers with https")
     }
-    if let telegram = configuration.telegram { report(.ok, "Telegram", "a bot at \(telegram.origin)") }
     guard let console = configuration.console else { return report(.ok, "console", "off") }
     guard let provider = console.signIn else { return report(.ok, "console", "people sign in with tokens") }
     let hasKeys = configuration.jwt.keys != nil || configuration.jwt.keysURL != nil

@@ -103,6 +103,26 @@ struct OperatorCommandTests {
   }
 
   @Test
+  func `A check asks Telegram for the bot's name, and tells when it knows no bot with the token`() async throws
+  {
+    let environment = try environment(await TestDatabase(.sqlite))
+    let file = "\(directory.path)/bot-token"
+    try await TelegramServer.with { telegram in
+      let settings = environment + ["TELEGRAM_BOT_TOKEN_FILE=\(file)", "TELEGRAM_API_URL=\(telegram.url)"]
+      try Data(TelegramServer.token.utf8).write(to: URL(filePath: file))
+      let right = try await check(settings)
+      #expect(right.status == 0)
+      #expect(right.output.contains("ok       Telegram      @\(TelegramServer.name) at \(telegram.url)"))
+      try Data("1:AAwrong-secret-of-the-tests_0123456789".utf8).write(to: URL(filePath: file))
+      let wrong = try await check(settings)
+      #expect(wrong.status == 0)
+      #expect(wrong.output.contains("warning  Telegram"), "\(wrong.output)")
+      #expect(wrong.output.contains("Telegram knows no bot with this token"), "\(wrong.output)")
+      #expect(!wrong.output.contains("AAwrong") && !wrong.errors.contains("AAwrong"))
+    }
+  }
+
+  @Test
   func `A check finds what the settings name and the service cannot use`() async throws {
     let database = await TestDatabase(.sqlite)
     let environment = try environment(database)

@@ -96,6 +96,8 @@ export async function readAll(path, { query, pages = 10, signal } = {}) {
     all.push(...data);
     if (!(cursor = next)) break;
   }
+  // More than was asked for.
+  all.isCut = cursor !== null && cursor !== undefined;
   return all;
 }
 

@@ -28,6 +28,7 @@ export function devicePage({ id }) {
     if (isGone) return;
     try {
       const now = await getDevice(id, { signal: end.signal });
+      if (isGone) return;
       remember(now);
       device = now;
       if (!parts) build();

@@ -17,11 +17,16 @@ const LOOK_MILLISECONDS = 300;
 
 const groupSelector = (group) => (group ? { group } : { all: true });
 
-/** How many devices there are, how many of them are halted, and which of these have not confirmed it. */
+/**
+ * How many devices there are, how many of them are halted, which of these have not confirmed it, and how many those are: at
+ * most, if there are more than can be read.
+ */
 async function readHalt() {
-  const { total, by_status: statuses, by_mode: modes, mode_unconfirmed: open } = await api("GET", "/devices/summary");
-  const unconfirmed = modes.halted && open ? await readAll("/devices", { query: { mode_confirmed: "false", status: CURRENT, limit: 1000 }, pages: 10 }) : [];
-  return { matched: total - statuses.revoked, halted: modes.halted, waiting: unconfirmed.filter(({ trading_mode: { mode } }) => mode === "halted") };
+  const { total, by_status: statuses, by_mode: modes, mode_unconfirmed: unconfirmed } = await api("GET", "/devices/summary");
+  const found = modes.halted && unconfirmed ? await readAll("/devices", { query: { mode_confirmed: "false", status: CURRENT, limit: 1000 } }) : [];
+  const waiting = found.filter(({ trading_mode: { mode } }) => mode === "halted");
+  const open = found.isCut ? Math.min(modes.halted, unconfirmed) : waiting.length;
+  return { matched: total - statuses.revoked, halted: modes.halted, waiting, open };
 }
 
 export function haltButton() {
@@ -31,9 +36,8 @@ export function haltButton() {
   let halted = 0;
 
   const look = paced(LOOK_MILLISECONDS, async () => {
-    const { halted: now, matched, waiting } = await readHalt();
+    const { halted: now, matched, open: haltedWaiting } = await readHalt();
     halted = now;
-    const haltedWaiting = waiting.length;
     element.classList.toggle("is-halted", halted > 0);
     setText(text, halted === 0 ? "Halt…" : `${halted === matched ? "Halted" : `${number(halted)} halted`}${haltedWaiting ? `, ${number(haltedWaiting)} to confirm` : ""}`);
     element.title = halted ? `${number(halted)} of ${count(matched, "device")} halted; ${number(Math.max(0, halted - haltedWaiting))} have confirmed` : "Stop all devices, or a group";
@@ -76,15 +80,15 @@ export function haltButton() {
     const names = h("div", { class: "waiting" });
     const update = async () => {
       try {
-        const { matched, halted, waiting: open } = await readHalt();
-        const confirmed = Math.max(0, halted - open.length);
+        const { matched, halted, waiting, open } = await readHalt();
+        const confirmed = Math.max(0, halted - open);
         setText(figure, `${number(halted)} of ${count(matched, "device")} halted, ${number(confirmed)} confirmed.`);
         bar.max = Math.max(1, halted);
         bar.value = confirmed;
-        replace(names, open.length > 0 && [
+        replace(names, open > 0 && [
           h("p", null, "Not yet confirmed:"),
-          h("ul", null, open.slice(0, MAXIMUM_NAMED).map((device) => h("li", null, deviceLink(device.id), h("span", { class: "quiet" }, device.online ? " online" : " offline")))),
-          open.length > MAXIMUM_NAMED && h("p", { class: "quiet" }, `and ${number(open.length - MAXIMUM_NAMED)} more`),
+          h("ul", null, waiting.slice(0, MAXIMUM_NAMED).map((device) => h("li", null, deviceLink(device.id), h("span", { class: "quiet" }, device.online ? " online" : " offline")))),
+          open > MAXIMUM_NAMED && h("p", { class: "quiet" }, `and ${number(open - MAXIMUM_NAMED)} more`),
         ]);
       } catch (problem) { replace(names, problemBox(problem)); }
     };
