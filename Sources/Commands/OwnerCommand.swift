@@ -38,6 +38,9 @@ public enum OwnerCommand: String, CaseIterable, Sendable {
   case webhooksTest = "webhooks test"
   case webhooksDelete = "webhooks delete"
   case webhooksEnable = "webhooks enable"
+  case telegramLink = "telegram link"
+  case telegramList = "telegram list"
+  case telegramUnlink = "telegram unlink"
 
   /// The table of these commands.
   public static let subjects = OwnerSubject.allCases.map { subject in
@@ -268,6 +271,15 @@ public enum OwnerCommand: String, CaseIterable, Sendable {
     case .webhooksEnable:
       row(
         "continue a disabled webhook after the last delivered event", [.webhook], examples: [Self.someID])
+    case .telegramLink:
+      row(
+        "create a code that links a Telegram chat",
+        details:
+          "Prints what to send to the registry's bot within a quarter of an hour. Who sends it sees and halts your devices.",
+        [], examples: [""])
+    case .telegramList: row("list linked chats", [], [.output], examples: [""])
+    case .telegramUnlink:
+      row("cut a chat off", [.id("the link's id")], examples: [Self.someID])
     }
   }
 
@@ -286,7 +298,7 @@ public enum OwnerCommand: String, CaseIterable, Sendable {
 public enum OwnerSubject: String, CaseIterable, Sendable {
   case devices, groups, enrolments, signals
   case statistics = "stats"
-  case events, webhooks
+  case events, webhooks, telegram
 
   public var summary: String {
     switch self {
@@ -297,6 +309,7 @@ public enum OwnerSubject: String, CaseIterable, Sendable {
     case .statistics: "show what a client's devices did"
     case .events: "print a client's events as they happen"
     case .webhooks: "list, create, test, delete or enable a client's webhooks"
+    case .telegram: "link Telegram chats that see and halt a client's devices"
     }
   }
 
@@ -304,6 +317,7 @@ public enum OwnerSubject: String, CaseIterable, Sendable {
     switch self {
     case .devices: "A device is named by its id or its name. docs/fleet.md has recipes." + Self.exitStatus
     case .groups, .enrolments, .signals, .statistics, .events: Self.exitStatus
+    case .telegram: "docs/telegram.md describes the bot." + Self.exitStatus
     case .webhooks:
       "Webhooks are URLs to which the registry posts events. docs/webhooks.md describes how to receive them, and "
         + "device-registry webhook listen is a receiver to try them." + Self.exitStatus

@@ -113,6 +113,9 @@ struct OwnerSession {
     case .webhooksTest: try await testWebhook()
     case .webhooksDelete: try await deleteWebhook()
     case .webhooksEnable: try await enableWebhook()
+    case .telegramLink: try await createTelegramCode()
+    case .telegramList: try await listTelegramLinks()
+    case .telegramUnlink: try await deleteTelegramLink()
     }
   }
 

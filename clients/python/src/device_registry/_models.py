@@ -448,6 +448,29 @@ class EventPage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TelegramCode:
+    """A code that links a Telegram chat: send `/start CODE` to the registry's bot."""
+
+    code: str = field(repr=False)
+    """Works once, and is shown only here."""
+    expires_at: datetime
+    bot: str | None
+    """The bot's user name on Telegram; None while the registry does not know it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TelegramLink:
+    """A Telegram chat that sees and halts the owner's devices."""
+
+    id: str
+    user_id: int
+    """The user's id on Telegram."""
+    created_at: datetime
+    muted_until: datetime | None
+    """Until when the chat gets no messages about devices."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Webhook:
     """A URL to which the registry posts the owner's events."""
 

@@ -11,12 +11,23 @@ from ._owner_events import EventRoutes
 from ._owner_groups import GroupRoutes
 from ._owner_signals import SignalRoutes
 from ._owner_statistics import StatisticsRoutes
+from ._owner_telegram import TelegramRoutes
 from ._owner_webhooks import WebhookRoutes
 from ._retry import RetryPolicy
 from ._runners import AsyncRunner, SyncRunner
 
 
-class _Routes(DeviceRoutes, StatisticsRoutes, GroupRoutes, BulkRoutes, SignalRoutes, EventRoutes, WebhookRoutes, ClientRoutes):
+class _Routes(
+    DeviceRoutes,
+    StatisticsRoutes,
+    GroupRoutes,
+    BulkRoutes,
+    SignalRoutes,
+    EventRoutes,
+    WebhookRoutes,
+    TelegramRoutes,
+    ClientRoutes,
+):
     """The calls that both clients have."""
 
 
