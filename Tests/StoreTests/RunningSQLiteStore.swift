@@ -13,11 +13,15 @@ final class RunningSQLiteStore: RunningStore {
   let store: SQLiteStore
   let loop: EventLoop
 
-  init(_ path: String, busyTimeoutMilliseconds: Int32, maximumWaitMilliseconds: Int64) throws {
+  init(
+    _ path: String, busyTimeoutMilliseconds: Int32, maximumWaitMilliseconds: Int64,
+    maximumBackgroundWaitMilliseconds: Int64
+  ) throws {
     self.path = path
     database = try SQLiteDatabase(
       path: path, busyTimeoutMilliseconds: busyTimeoutMilliseconds,
-      maximumWaitMilliseconds: maximumWaitMilliseconds)
+      maximumWaitMilliseconds: maximumWaitMilliseconds,
+      maximumBackgroundWaitMilliseconds: maximumBackgroundWaitMilliseconds)
     loop = try EventLoop(name: "test")
     store = try SQLiteStore(database: database, loop: loop)
   }
@@ -67,13 +71,15 @@ final class RunningSQLiteStore: RunningStore {
 /// Calls the body with a running store.
 func withRunningStore(
   busyTimeoutMilliseconds: Int32 = 4000, maximumWaitMilliseconds: Int64 = 5000,
+  maximumBackgroundWaitMilliseconds: Int64 = SQLiteDatabase.maximumBackgroundWaitMilliseconds,
   _ body: (RunningSQLiteStore) async throws -> Void
 ) async throws {
   let file = try await TestDatabase(.sqlite)
   try await file.sql("INSERT INTO clients (id, created_at) VALUES ('alice', \(noon.millisecondsSince1970))")
   let running = try RunningSQLiteStore(
     file.location, busyTimeoutMilliseconds: busyTimeoutMilliseconds,
-    maximumWaitMilliseconds: maximumWaitMilliseconds)
+    maximumWaitMilliseconds: maximumWaitMilliseconds,
+    maximumBackgroundWaitMilliseconds: maximumBackgroundWaitMilliseconds)
   let result: Result<Void, any Error>
   do { result = .success(try await body(running)) } catch { result = .failure(error) }
   await running.store.close()

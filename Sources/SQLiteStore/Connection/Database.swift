@@ -35,6 +35,7 @@ public final class SQLiteDatabase: @unchecked Sendable {
   private let pool: WorkerPool
   private var writer: SQLiteConnection?
   private let maximumWaitMilliseconds: Int64
+  private let maximumBackgroundWaitMilliseconds: Int64
   private let queue = Mutex(WriteQueue())
 
   private struct WriteQueue {
@@ -73,9 +74,13 @@ public final class SQLiteDatabase: @unchecked Sendable {
       maximumWaitMilliseconds: Self.maximumWaitMilliseconds)
   }
 
-  init(path: String, busyTimeoutMilliseconds: Int32, maximumWaitMilliseconds: Int64) throws {
+  init(
+    path: String, busyTimeoutMilliseconds: Int32, maximumWaitMilliseconds: Int64,
+    maximumBackgroundWaitMilliseconds: Int64 = SQLiteDatabase.maximumBackgroundWaitMilliseconds
+  ) throws {
     self.path = path
     self.maximumWaitMilliseconds = maximumWaitMilliseconds
+    self.maximumBackgroundWaitMilliseconds = maximumBackgroundWaitMilliseconds
     try SQLiteFile.create(path)
     identity = SQLiteFile.identity(of: path)
     do throws(SQLiteFailure) {
@@ -176,7 +181,7 @@ public final class SQLiteDatabase: @unchecked Sendable {
       guard queue.waiting.count > 0 else { return [] }
       let overdue = queue.waiting.removeAll { $0.queuedMilliseconds + maximumWaitMilliseconds < now }
       let held = queue.waiting.removeAll {
-        $0.turn.urgency == .background && $0.queuedMilliseconds + Self.maximumBackgroundWaitMilliseconds < now
+        $0.turn.urgency == .background && $0.queuedMilliseconds + maximumBackgroundWaitMilliseconds < now
       }
       for var write in held {
         write.turn = Turn(of: nil)
