@@ -155,7 +155,7 @@ private func compose(
   }
   try await TelegramBot.start(
     configuration, named: bot, on: loops[0], services: parts[0], live: live, lock: deliveryLock,
-    metrics: TelegramMetrics(in: metrics), logger: logger, services: &services)
+    metrics: TelegramMetrics(in: metrics), logger: logger, interruptions: interruptions, services: &services)
   let apis = loops.indices.map { index in
     API(
       services: parts[index], verifier: tokenVerifier,

@@ -9,7 +9,8 @@ extension TelegramBot {
   static func start(
     _ configuration: Configuration, named name: TelegramBotName?, on loop: EventLoop, services parts: Services,
     live: LiveDevices,
-    lock: LockState, metrics: TelegramMetrics, logger: Logger, services: inout RunningServices
+    lock: LockState, metrics: TelegramMetrics, logger: Logger, interruptions: Interruptions,
+    services: inout RunningServices
   ) async throws {
     guard let telegram = configuration.telegram, let name else { return }
     let settings = BotSettings(telegram)
@@ -21,7 +22,7 @@ extension TelegramBot {
         offlineAfterSeconds: offlineAfterSeconds, holdsLock: { lock.isHeld }
       ) { report in
         metrics.count(report)
-        logger.log(report)
+        logger.log(report, interruptions)
       }
     }
     services.start(bot, on: loop)
@@ -38,7 +39,7 @@ extension BotSettings {
 
 extension Logger {
   /// What users write, and the token, are in no report.
-  fileprivate func log(_ report: BotReport) {
+  fileprivate func log(_ report: BotReport, _ interruptions: Interruptions) {
     switch report {
     case .began: log(.info, "telegram bot begins")
     case .ended: log(.notice, "telegram bot ends: another process has the lock, or this one lost the database")
@@ -47,7 +48,8 @@ extension Logger {
     case .messageFailed(let failure, let isNew):
       guard isNew else { return }
       log(.warning, "telegram message not sent", ["cause": "\(failure)"])
-    case .storeFailed(let error): log(.warning, "telegram bot waits for the database", ["cause": "\(error)"])
+    case .storeFailed(let error):
+      interruptions.warn("telegram bot waits for the database", ["cause": "\(error)"])
     }
   }
 }

@@ -84,23 +84,30 @@ final class BotAPI: Sendable {
     _ = try await call("sendMessage", [("chat_id", String(chat))] + message.members)
   }
 
-  /// Replaces the text and the buttons of a message.
+  /// Replaces the text and the buttons of a message, unless it has them already, or its user deleted it.
   func edit(_ id: Int64, in chat: Int64, to message: BotMessage) async throws(BotFailure) {
-    _ = try await call(
+    try await callOnce(
       "editMessageText", [("chat_id", String(chat)), ("message_id", String(id))] + message.members)
   }
 
-  /// Ends the wait that Telegram shows on a pressed button.
-  func answerPress(_ id: String, _ notice: String?) async throws(BotFailure) {
-    _ = try await call(
-      "answerCallbackQuery",
-      [("callback_query_id", JSONString.quoted(id)), ("text", notice.map { JSONString.quoted($0) })])
+  /// Ends the wait that Telegram shows on a pressed button, unless it has ended.
+  func answerPress(_ id: String) async throws(BotFailure) {
+    try await callOnce("answerCallbackQuery", [("callback_query_id", JSONString.quoted(id))])
   }
 
   // MARK: Calls
 
   /// Members of an object, as JSON; nil leaves one out.
   typealias JSONMembers = [(name: String, value: String?)]
+
+  /// A call for which Telegram has an error when there is nothing left to do, as after a second press on a button. Its code
+  /// is that of a bad request.
+  private func callOnce(_ method: String, _ parameters: JSONMembers) async throws(BotFailure) {
+    do throws(BotFailure) {
+      _ = try await call(method, parameters)
+    } catch .refused(code: 400, _) {
+    }
+  }
 
   private func call(
     _ method: String, _ parameters: JSONMembers, waitSeconds: Int = 0
@@ -123,29 +130,33 @@ final class BotAPI: Sendable {
     } catch {
       throw .unanswered(reason: error.description)
     }
-    return try result(status: answer.status, answer.body)
+    return try Self.result(status: answer.status, answer.body, token)
   }
 
   /// The `result` of an answer ("Making requests"; of errors, "ResponseParameters").
-  private func result(status: Int, _ content: [UInt8]) throws(BotFailure) -> ParsedJSON {
+  ///
+  /// A proxy's answer has no `ok`, whatever its status is.
+  static func result(status: Int, _ content: [UInt8], _ token: BotToken) throws(BotFailure) -> ParsedJSON {
     guard case .object(let answer)? = try? ParsedJSON(content) else {
       guard status == 200 else { throw .unanswered(reason: "status \(status) without a JSON object") }
       throw .unreadable(update: BotUpdate.firstID(in: content))
     }
     if answer["ok"] == .boolean(true), let result = answer["result"] { return result }
-    let code = answer["error_code"]?.wholeNumber.map { Int(truncatingIfNeeded: $0) } ?? status
+    guard answer["ok"] == .boolean(false), let code = answer["error_code"]?.wholeNumber else {
+      throw .unanswered(reason: "status \(status) without an answer of the Bot API")
+    }
     switch code {
     case 401, 404: throw .tokenRefused
     case 403: throw .blocked
     case 409: throw .conflict
     case 429:
       let wait = answer["parameters"]?["retry_after"]?.wholeNumber ?? 1
-      throw .tooManyRequests(retryAfterSeconds: Int(min(max(wait, 1), Self.maximumRetryAfterSeconds)))
+      throw .tooManyRequests(retryAfterSeconds: Int(min(max(wait, 1), maximumRetryAfterSeconds)))
     case 500...: throw .unanswered(reason: "status \(code)")
     default:
       let description = answer["description"]?.text ?? ""
       throw .refused(
-        code: code, description: String(token.removed(from: description).prefix(Self.maximumReasonLength)))
+        code: Int(code), description: String(token.removed(from: description).prefix(maximumReasonLength)))
     }
   }
 

@@ -44,43 +44,53 @@ struct Conversations {
       return .message(name == "/start" && !rest.isEmpty ? try await start(chat, with: rest) : Self.howToLink)
     }
     if name == "/unlink" { return .message(try await unlink(link)) }
-    return .message(
-      try await told(link) { (conversations) async throws(RegistryError) in
-        try await conversations.reply(to: name, rest, link)
-      })
+    return try await told(link, Reply.message) { (conversations) async throws(RegistryError) in
+      try await conversations.reply(to: name, rest, link)
+    }
   }
 
   /// Throws errors of the store.
   mutating func reply(toPress data: String, in chat: TelegramChat) async throws(RegistryError) -> Reply {
-    guard let link = try await services.telegram.link(of: chat) else { return .message(Self.howToLink) }
-    return .edit(
-      try await told(link) { (conversations) async throws(RegistryError) in
-        guard let press = Press(data) else { return BotMessage("This button is of an older version.") }
+    let press = Press(data)
+    do throws(RegistryError) {
+      guard let link = try await services.telegram.link(of: chat) else { return .message(Self.howToLink) }
+      return try await told(link, Reply.edit) { (conversations) async throws(RegistryError) in
+        guard let press else { return BotMessage("This button is of an older version.") }
         return try await conversations.reply(to: press, link)
-      })
+      }
+    } catch {
+      // A user who confirmed in time is not asked again because the database was away.
+      if case .yes(let id) = press { questions.keep(id, in: chat.id, at: services.clock.now()) }
+      throw error
+    }
   }
 
   private static let howToLink = BotMessage(
     "This chat is not linked. Create a code in the registry's console, under Telegram, and send <code>/start CODE</code> here."
   )
 
+  private static let busy = BotMessage("The registry is busy. Try again in a minute.")
+
   /// Answers a user who is linked, also where the client is suspended or the user asks for what is not there.
   private mutating func told(
-    _ link: TelegramLink, _ answer: (inout Conversations) async throws(RegistryError) -> BotMessage
-  ) async throws(RegistryError) -> BotMessage {
+    _ link: TelegramLink, _ form: (BotMessage) -> Reply,
+    _ answer: (inout Conversations) async throws(RegistryError) -> BotMessage
+  ) async throws(RegistryError) -> Reply {
     do throws(RegistryError) {
       try await services.clients.testStanding(of: link.clientID)
-      return try await answer(&self)
+      return form(try await answer(&self))
     } catch {
       switch error {
       case .refused(.clientSuspended):
-        return BotMessage("Your account is suspended. Ask the registry's operator.")
-      case .groupNotFound: return BotMessage("You have no group of this name.")
-      case .deviceNotFound, .notOwner: return BotMessage("There is no such device any more.")
+        return form(BotMessage("Your account is suspended. Ask the registry's operator."))
+      case .groupNotFound: return form(BotMessage("You have no group of this name."))
+      case .deviceNotFound, .notOwner: return form(BotMessage("There is no such device any more."))
       case .expectationFailed(let matched):
-        return BotMessage("Nothing was done: there are \(matched) devices now. Send the command again.")
-      case .clientNotFound: return Self.howToLink
-      case .overloaded, .tooManyWaiting: return BotMessage("The registry is busy. Try again in a minute.")
+        return form(
+          BotMessage("Nothing was done: there are \(matched) devices now. Send the command again."))
+      case .clientNotFound: return form(Self.howToLink)
+      // The buttons stay, and may be pressed again.
+      case .overloaded, .tooManyWaiting: return .message(Self.busy)
       default: throw error
       }
     }
@@ -251,8 +261,8 @@ struct Conversations {
     let outcome = try await services.bulk.preview(bulk(mode, selector, of: link, expected: nil))
     guard outcome.matched > 0 else { return BotMessage("There is no device\(which).") }
     let id = questions.ask(
-      mode, selector, matched: outcome.matched, in: link.chat.id, at: services.clock.now())
-    guard let id else { return BotMessage("The registry is busy. Try again in a minute.") }
+      mode, selector, matched: outcome.matched, of: link, at: services.clock.now())
+    guard let id else { return Self.busy }
     let verb = mode == .halted ? "Halt" : "Resume"
     let already =
       outcome.unchanged > 0
@@ -279,13 +289,21 @@ struct Conversations {
       let device = try await services.devices.getDevice(id, owner: link.clientID)
       return try await ask(mode, .devices([id]), ": \(Foreign.html(device.deviceName.text))", link)
     case .no(let id):
-      _ = questions.take(id, in: link.chat.id, at: services.clock.now())
+      questions.close(id, in: link.chat.id)
       return BotMessage("Nothing was done.")
     case .yes(let id):
-      guard let question = questions.take(id, in: link.chat.id, at: services.clock.now()) else {
+      guard let question = questions.question(id, of: link, at: services.clock.now()) else {
         return BotMessage("This question is no longer open. /devices shows the modes; send the command again.")
       }
-      return try await carryOut(question, link)
+      do throws(RegistryError) {
+        let answer = try await carryOut(question, link)
+        questions.close(id, in: link.chat.id)
+        return answer
+      } catch {
+        // The same change may be tried again: it sets what is set.
+        if !error.isTemporary { questions.close(id, in: link.chat.id) }
+        throw error
+      }
     }
   }
 
@@ -299,6 +317,15 @@ struct Conversations {
     if outcome.unchanged > 0 { text += " \(Self.count(outcome.unchanged)) had this mode already." }
     if !outcome.refused.isEmpty { text += " \(Self.count(outcome.refused.count)) could not be changed." }
     return BotMessage(text)
+  }
+}
+
+extension RegistryError {
+  fileprivate var isTemporary: Bool {
+    switch self {
+    case .unavailable, .overloaded, .tooManyWaiting, .fault: true
+    default: false
+    }
   }
 }
 

@@ -3,7 +3,8 @@ internal import Registry
 /// The messages to a chat about devices: a state machine without a clock.
 ///
 /// What happens at once is one message. Of a device that flaps, a chat gets a few messages, then one after each
-/// quiet period. The stored position stays before what waits, so a restart tells it late, and may tell some of it twice.
+/// quiet period. The stored position stays before what waits, so a restart tells it late, and may tell some of it twice: what
+/// happened while a line waited, which is not long.
 struct Notices {
   /// Between two messages to a chat.
   static let gapMilliseconds: Int64 = 15_000
@@ -37,6 +38,8 @@ struct Notices {
     var at: Timestamp
     /// Events since the last message.
     var count = 1
+    /// The position before the first of them.
+    let start: EventPosition
   }
 
   /// The lines of a message, and how many devices it leaves out.
@@ -58,13 +61,11 @@ struct Notices {
   private var lastMessage: Timestamp?
   /// What follows was not read.
   private(set) var readTo: EventPosition
-  /// The position before what waits.
-  private var held: EventPosition?
 
   init(after position: EventPosition) { readTo = position }
 
-  /// What a restart continues after.
-  var position: EventPosition { held ?? readTo }
+  /// What a restart continues after: the position before what waits longest. Nothing is only counted while no line waits.
+  var position: EventPosition { order.first.flatMap { waiting[$0]?.start } ?? readTo }
 
   mutating func add(_ page: EventPage) {
     for event in page.events {
@@ -76,14 +77,13 @@ struct Notices {
 
   private mutating func add(_ event: RecordedEvent) {
     guard let device = event.deviceID, let subject = Subject.types[event.type] else { return }
-    if held == nil { held = readTo }
     let key = Key(device: device, subject: subject)
     if waiting[key] != nil {
       waiting[key]!.type = event.type
       waiting[key]!.at = event.at
       waiting[key]!.count += 1
     } else if waiting.count < Self.maximumSubjects {
-      waiting[key] = Line(device: device, type: event.type, at: event.at)
+      waiting[key] = Line(device: device, type: event.type, at: event.at, start: readTo)
       order.append(key)
     } else {
       uncounted += 1
@@ -93,7 +93,7 @@ struct Notices {
   /// The chat is muted: what waits is forgotten.
   mutating func skip() {
     waiting = [:]
-    (order, uncounted, held) = ([], 0, nil)
+    (order, uncounted) = ([], 0)
   }
 
   /// Takes the message that may be sent now; nil for none.
@@ -109,7 +109,6 @@ struct Notices {
       if told.count < Self.maximumSubjects || told[key] != nil { told[key, default: (now, 0)].count += 1 }
     }
     order.removeAll { waiting[$0] == nil }
-    if waiting.isEmpty { held = nil }
     (uncounted, lastMessage) = (0, now)
     return Message(lines: lines, more: more)
   }

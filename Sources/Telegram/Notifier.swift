@@ -13,8 +13,6 @@ final class Notifier: @unchecked Sendable {
   static let sweepMilliseconds: Int64 = 60_000
   /// How soon all clients are looked at after an error of the database.
   static let retryMilliseconds: Int64 = 1000
-  /// After a message that could not be sent.
-  static let failurePauseMilliseconds: Int64 = 10_000
   /// Links of one statement, and clients of one look.
   static let linksPerRead = 200
   /// Events of a read, and reads of a turn.
@@ -27,7 +25,8 @@ final class Notifier: @unchecked Sendable {
   private let services: Services
   private let recorded: RecordedClients
   private let sender: Sender
-  private let report: @Sendable (BotReport) -> Void
+  private let failures: StoreFailures
+  private let holdsLock: @Sendable () -> Bool
 
   private struct Chat {
     var notices: Notices
@@ -47,13 +46,14 @@ final class Notifier: @unchecked Sendable {
 
   init(
     on loop: EventLoop, services: Services, recorded: RecordedClients, sender: Sender,
-    report: @escaping @Sendable (BotReport) -> Void
+    failures: StoreFailures, holdsLock: @escaping @Sendable () -> Bool
   ) {
     self.loop = loop
     self.services = services
     self.recorded = recorded
     self.sender = sender
-    self.report = report
+    self.failures = failures
+    self.holdsLock = holdsLock
   }
 
   /// This process begins to serve the bot: it does not know what another one sent.
@@ -71,9 +71,9 @@ final class Notifier: @unchecked Sendable {
     do throws(RegistryError) {
       try await findWork(nowMilliseconds: now)
     } catch {
+      failures.failed(.links, error)
       isEverythingDue = true
       nextSweepMilliseconds = now + Self.retryMilliseconds
-      report(.storeFailed(error))
     }
     let clients = Array(due.prefix(Self.maximumTurns))
     due.subtract(clients)
@@ -110,6 +110,7 @@ final class Notifier: @unchecked Sendable {
       if page.count < Self.linksPerRead { break }
     }
     if isEverythingDue { due.formUnion(clients) }
+    failures.done(.links)
     (linked, isEverythingDue) = (clients, false)
     chats = chats.filter { ids.contains($0.key) }
   }
@@ -122,10 +123,15 @@ final class Notifier: @unchecked Sendable {
 
   private func serve(_ client: ClientID) async {
     do throws(RegistryError) {
-      for link in try await services.store.telegramLinks(of: client) { try await tell(link) }
+      for link in try await services.store.telegramLinks(of: client) {
+        // Begun by then, a chat would keep the stop waiting.
+        guard !sender.isStopping else { return }
+        try await tell(link)
+      }
+      failures.done(.chats(client))
     } catch {
       look(at: client, afterMilliseconds: Self.retryMilliseconds)
-      report(.storeFailed(error))
+      failures.failed(.chats(client), error)
     }
   }
 
@@ -149,10 +155,14 @@ final class Notifier: @unchecked Sendable {
       chat.notices.skip()
     } else if let message = chat.notices.take(at: services.clock.now()) {
       let names = try await names(of: message.lines.map(\.device), link.clientID)
-      switch await sender.send(message.text(names: names), to: link.chat.id) {
+      // The calls for the client's other chats take time, in which this one may be muted or unlinked.
+      guard let link = try await services.store.telegramLink(link.id),
+        !link.isMuted(at: services.clock.now())
+      else { return look(at: link.clientID, afterMilliseconds: Self.retryMilliseconds) }
+      switch await sender.tell(message.text(names: names), to: link.chat.id, if: holdsLock) {
       case .sent, .refused: isTold = true
       case .blocked: return try await unlink(link)
-      case .failed: return look(at: link.clientID, afterMilliseconds: Self.failurePauseMilliseconds)
+      case .failed: return look(at: link.clientID, afterMilliseconds: sender.retryMilliseconds)
       }
     }
     chats[link.id] = chat

@@ -10,11 +10,13 @@ struct Questions {
 
   struct Question: Hashable {
     let id: String
+    /// A chat that was linked to another client since has not been asked.
+    let link: TelegramLinkID
     let mode: TradingMode.Mode
     let selector: DeviceSelector
     /// The number of devices in the question.
     let matched: Int
-    let expiresAt: Timestamp
+    var expiresAt: Timestamp
   }
 
   private let random: any RandomSource
@@ -24,23 +26,37 @@ struct Questions {
 
   /// Opens a question in place of the chat's last one, and returns its id; nil if too many are open.
   mutating func ask(
-    _ mode: TradingMode.Mode, _ selector: DeviceSelector, matched: Int, in chat: Int64, at time: Timestamp
+    _ mode: TradingMode.Mode, _ selector: DeviceSelector, matched: Int, of link: TelegramLink,
+    at time: Timestamp
   ) -> String? {
     if open.count >= Self.maximum { open = open.filter { time < $0.value.expiresAt } }
     guard open.count < Self.maximum else { return nil }
     var number: UInt64 = 0
     withUnsafeMutableBytes(of: &number) { random.fill($0) }
     let id = Hex.text(number)
-    open[chat] = Question(
-      id: id, mode: mode, selector: selector, matched: matched, expiresAt: time + Self.lifetimeMilliseconds)
+    open[link.chat.id] = Question(
+      id: id, link: link.id, mode: mode, selector: selector, matched: matched,
+      expiresAt: time + Self.lifetimeMilliseconds)
     return id
   }
 
-  /// Closes a chat's question; nil if it is not open any more.
-  mutating func take(_ id: String, in chat: Int64, at time: Timestamp) -> Question? {
-    guard let question = open[chat], question.id == id else { return nil }
-    open[chat] = nil
-    return time < question.expiresAt ? question : nil
+  /// A question of the link; nil if it is not open any more.
+  func question(_ id: String, of link: TelegramLink, at time: Timestamp) -> Question? {
+    guard let question = open[link.chat.id], question.id == id, question.link == link.id,
+      time < question.expiresAt
+    else { return nil }
+    return question
+  }
+
+  /// The question is answered.
+  mutating func close(_ id: String, in chat: Int64) {
+    if open[chat]?.id == id { open[chat] = nil }
+  }
+
+  /// The question was answered, and the answer is read again later.
+  mutating func keep(_ id: String, in chat: Int64, at time: Timestamp) {
+    guard let question = open[chat], question.id == id, time < question.expiresAt else { return }
+    open[chat]?.expiresAt = time + Self.lifetimeMilliseconds
   }
 }
 

@@ -2,7 +2,7 @@ internal import EventLoop
 internal import Registry
 internal import Synchronization
 
-/// Sends messages: at a bounded rate, again after a failure, and not before Telegram wants more.
+/// Sends messages: at a bounded rate, and not before Telegram wants more. A reply is sent again after a failure.
 ///
 /// `@unchecked Sendable`: its state is confined to `loop`.
 final class Sender: @unchecked Sendable {
@@ -11,6 +11,8 @@ final class Sender: @unchecked Sendable {
   static let maximumAttempts = 4
   /// After the first failure; doubled after each further one.
   static let firstPauseMilliseconds: Int64 = 500
+  /// Before a notice is tried again.
+  static let longestNoticePauseMilliseconds: Int64 = 10_000
   /// How often a pause looks whether the service stops.
   static let sliceMilliseconds: Int64 = 50
 
@@ -19,6 +21,9 @@ final class Sender: @unchecked Sendable {
   private let stopping = Atomic(false)
   private let report: @Sendable (BotReport) -> Void
   private var nextMilliseconds = Int64.min
+  /// When Telegram takes messages again.
+  private var openMilliseconds: Int64 = 0
+  private var noticePauseMilliseconds = Sender.firstPauseMilliseconds
   /// The same is new again once a message is sent.
   private var lastFailure: BotFailure?
 
@@ -42,6 +47,9 @@ final class Sender: @unchecked Sendable {
 
   var isStopping: Bool { stopping.load(ordering: .acquiring) }
 
+  // MARK: Replies
+
+  /// Sends a reply, for which its user waits.
   func send(_ message: BotMessage, to chat: Int64) async -> Outcome {
     await attempt { [api] () async throws(BotFailure) in try await api.send(message, to: chat) }
   }
@@ -50,58 +58,107 @@ final class Sender: @unchecked Sendable {
     await attempt { [api] () async throws(BotFailure) in try await api.edit(id, in: chat, to: message) }
   }
 
-  func answerPress(_ id: String, _ notice: String?) async -> Outcome {
-    await attempt { [api] () async throws(BotFailure) in try await api.answerPress(id, notice) }
-  }
-
   private func attempt(_ call: () async throws(BotFailure) -> Void) async -> Outcome {
     var pauseMilliseconds = Self.firstPauseMilliseconds
     for number in 1...Self.maximumAttempts {
-      await takeTurn()
+      guard await takeTurn(waitsForTelegram: true) else { return .failed }
       do throws(BotFailure) {
         try await call()
-        lastFailure = nil
-        report(.messageSent)
-        return .sent
-      } catch .blocked {
-        report(.messageFailed(.blocked, isNew: false))
-        return .blocked
+        return succeed()
       } catch .tooManyRequests(let seconds) {
-        // For all messages.
-        nextMilliseconds = max(nextMilliseconds, MonotonicClock.milliseconds + Int64(seconds) * 1000)
-      } catch .unanswered(let reason) {
-        guard number < Self.maximumAttempts, !isStopping else {
-          note(.unanswered(reason: reason))
-          return .failed
+        close(seconds: seconds)
+      } catch {
+        guard case .unanswered = error, number < Self.maximumAttempts, !isStopping else {
+          return fail(error)
         }
         await pause(milliseconds: pauseMilliseconds)
         pauseMilliseconds *= 2
-      } catch {
-        note(error)
-        // Also an answer that cannot be read: the message may have been sent.
-        if case .unreadable = error { return .refused }
-        if case .refused = error { return .refused }
-        return .failed
       }
       if isStopping { return .failed }
     }
     return .failed
   }
 
-  private func note(_ failure: BotFailure) {
-    report(.messageFailed(failure, isNew: failure != lastFailure))
-    lastFailure = failure
+  /// Answers a press on a button once: its reply follows in any case.
+  func answerPress(_ id: String) async {
+    guard !isStopping, await takeTurn(waitsForTelegram: false) else { return }
+    do throws(BotFailure) {
+      try await api.answerPress(id)
+    } catch .tooManyRequests(let seconds) {
+      close(seconds: seconds)
+    } catch {
+      // The reply fails for the same cause, and is reported.
+    }
   }
 
-  /// Waits until a message may be sent.
-  private func takeTurn() async {
+  // MARK: Notices
+
+  /// Sends a notice once. While Telegram wants no messages it fails at once: its chat may be muted or unlinked until a
+  /// later attempt, which may be another process's.
+  ///
+  /// - Parameter mayBegin: called right before it is sent.
+  func tell(_ notice: BotMessage, to chat: Int64, if mayBegin: () -> Bool) async -> Outcome {
+    guard !isStopping, await takeTurn(waitsForTelegram: false), !isStopping, mayBegin() else { return .failed }
+    do throws(BotFailure) {
+      try await api.send(notice, to: chat)
+      return succeed()
+    } catch .tooManyRequests(let seconds) {
+      close(seconds: seconds)
+      return .failed
+    } catch {
+      noticePauseMilliseconds = min(noticePauseMilliseconds * 2, Self.longestNoticePauseMilliseconds)
+      return fail(error)
+    }
+  }
+
+  /// How long a notice that failed waits.
+  var retryMilliseconds: Int64 {
+    max(noticePauseMilliseconds, openMilliseconds - MonotonicClock.milliseconds)
+  }
+
+  // MARK: Outcomes
+
+  private func succeed() -> Outcome {
+    (lastFailure, noticePauseMilliseconds) = (nil, Self.firstPauseMilliseconds)
+    report(.messageSent)
+    return .sent
+  }
+
+  private func fail(_ failure: BotFailure) -> Outcome {
+    switch failure {
+    case .ended: return .failed
+    case .blocked:
+      report(.messageFailed(.blocked, isNew: false))
+      return .blocked
+    default:
+      report(.messageFailed(failure, isNew: failure != lastFailure))
+      lastFailure = failure
+    }
+    switch failure {
+    // Also an answer that cannot be read: the message may have been sent.
+    case .unreadable, .refused: return .refused
+    default: return .failed
+    }
+  }
+
+  // MARK: Waiting
+
+  /// Telegram wants no message of any chat for a time.
+  private func close(seconds: Int) {
+    openMilliseconds = max(openMilliseconds, MonotonicClock.milliseconds + Int64(seconds) * 1000)
+  }
+
+  /// Waits until a message may be sent. False if Telegram wants none yet, and the caller or the service does not wait.
+  private func takeTurn(waitsForTelegram: Bool) async -> Bool {
     while true {
       let now = MonotonicClock.milliseconds
-      if now >= nextMilliseconds || isStopping {
+      if now < openMilliseconds, !waitsForTelegram || isStopping { return false }
+      let next = max(nextMilliseconds, openMilliseconds)
+      if now >= next || isStopping {
         nextMilliseconds = now + Self.paceMilliseconds
-        return
+        return true
       }
-      await pause(milliseconds: nextMilliseconds - now)
+      await pause(milliseconds: next - now)
     }
   }
 

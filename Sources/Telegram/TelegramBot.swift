@@ -4,8 +4,8 @@ public import Registry
 /// A Telegram bot: it answers the users whose chats are linked to a client, and tells them what happens to its devices.
 ///
 /// Of several processes, the one that holds a lock serves the bot. The number of the next update and the position of each
-/// chat in the feed are in the database. An orderly stop ends with the update in progress; after a crash, that one is
-/// processed again, which changes nothing: a code works once, and a confirmation is forgotten.
+/// chat in the feed are in the database. An orderly stop ends with the update in progress, unless Telegram is slow. That one,
+/// as after a crash, is processed again, which changes nothing: a code works once, and a confirmation is forgotten.
 ///
 /// `@unchecked Sendable`: its state is confined to `loop`, on which `run` runs.
 public final class TelegramBot: Service, @unchecked Sendable {
@@ -17,6 +17,13 @@ public final class TelegramBot: Service, @unchecked Sendable {
   /// While another program fetches the updates, or Telegram refuses the token.
   static let conflictPauseMilliseconds: Int64 = 10_000
 
+  /// Attempts of an update for which the database has no answer. Others wait for it.
+  static let maximumAttempts = 5
+  /// How long the calls in progress may take at a stop. The service manager ends a slow stop, and other parts stop later.
+  static let stopMilliseconds: Int64 = 2500
+  /// How often a stop looks whether they have ended.
+  static let stopLookMilliseconds = 10
+
   private let loop: EventLoop
   private let services: Services
   private let api: BotAPI
@@ -25,13 +32,18 @@ public final class TelegramBot: Service, @unchecked Sendable {
   private let sender: Sender
   private let notifier: Notifier
   private let holdsLock: @Sendable () -> Bool
+  private let failures: StoreFailures
   private let report: @Sendable (BotReport) -> Void
 
   private var conversations: Conversations
   private var limits = ChatLimits()
   private var isHeld = false
   private var pauseMilliseconds = TelegramBot.firstPauseMilliseconds
-  private var lastReport: BotReport?
+  private var lastFailure: BotFailure?
+  /// The update that is processed again.
+  private var retried: (id: Int64, attempts: Int)?
+  /// Parts of `run` that call Telegram.
+  private var activeParts = 0
 
   /// Called on the loop. Throws `unavailable` when the system has no memory left.
   ///
@@ -53,8 +65,10 @@ public final class TelegramBot: Service, @unchecked Sendable {
     botID = settings.token.botID
     self.name = name
     sender = Sender(on: loop, api: api, report: report)
+    failures = StoreFailures(report: report)
     let notifier = Notifier(
-      on: loop, services: services, recorded: recorded, sender: sender, report: report)
+      on: loop, services: services, recorded: recorded, sender: sender, failures: failures,
+      holdsLock: holdsLock)
     self.notifier = notifier
     conversations = Conversations(
       services: services, offlineAfterSeconds: offlineAfterSeconds, random: random, linked: notifier.add)
@@ -62,16 +76,35 @@ public final class TelegramBot: Service, @unchecked Sendable {
     self.report = report
   }
 
-  /// Serves the bot until it is cancelled; then ends with the update and the messages in progress.
+  /// Serves the bot until it is cancelled; then ends with the update and the messages in progress, which it cuts off after a
+  /// short time.
   public func run() async {
+    let parts: [@Sendable () async -> Void] = [
+      { [self] in await fetchUpdates() }, { [self] in await notify() }, { [self] in await learnName() },
+    ]
+    activeParts = parts.count
     await withTaskCancellationHandler {
       await withDiscardingTaskGroup { group in
-        group.addTask { [self] in await fetchUpdates() }
-        group.addTask { [self] in await notify() }
-        group.addTask { [self] in await learnName() }
+        for part in parts {
+          group.addTask { [self] in
+            await part()
+            activeParts -= 1
+          }
+        }
+        group.addTask { [self] in
+          await untilCancelled()
+          await loop.run { [self] in await endCalls() }
+        }
       }
     } onCancel: {
       sender.stop()
+    }
+  }
+
+  private func endCalls() async {
+    let end = MonotonicClock.milliseconds + Self.stopMilliseconds
+    while activeParts > 0, MonotonicClock.milliseconds < end {
+      await loop.sleep(milliseconds: Self.stopLookMilliseconds)
     }
     await api.close()
   }
@@ -107,7 +140,8 @@ public final class TelegramBot: Service, @unchecked Sendable {
       }
       do throws(UpdateFailure) {
         try await fetchNextUpdates()
-        (pauseMilliseconds, lastReport) = (Self.firstPauseMilliseconds, nil)
+        (pauseMilliseconds, lastFailure) = (Self.firstPauseMilliseconds, nil)
+        failures.done(.updates)
       } catch .bot(.ended) {
         return
       } catch {
@@ -126,7 +160,10 @@ public final class TelegramBot: Service, @unchecked Sendable {
     if isHeld != self.isHeld {
       self.isHeld = isHeld
       report(isHeld ? .began : .ended)
-      if isHeld { notifier.begin() }
+      if isHeld {
+        failures.forget()
+        notifier.begin()
+      }
     }
     return isHeld
   }
@@ -144,7 +181,7 @@ public final class TelegramBot: Service, @unchecked Sendable {
       do throws(RegistryError) {
         // It is not cancelled: what is answered is noted.
         let isNoted = try await loop.run { [self, next] () async throws(RegistryError) -> Bool in
-          try await process(update)
+          guard try await process(update) else { return false }
           return try await services.store.moveTelegramUpdates(ofBot: botID, from: next, to: update.id + 1)
         }
         guard isNoted else { return }
@@ -155,63 +192,71 @@ public final class TelegramBot: Service, @unchecked Sendable {
     }
   }
 
-  /// What a chat writes too much costs no query.
-  private func process(_ update: BotUpdate) async throws(RegistryError) {
+  /// What a chat writes too much costs no query. Returns whether the update is done: a stop may cut its answer off.
+  private func process(_ update: BotUpdate) async throws(RegistryError) -> Bool {
     switch update.content {
     case .message(let chat, let text):
-      guard limits.allows(chat.id, at: services.clock.now()) else { return }
-      let reply = try await answered { () async throws(RegistryError) in
+      guard limits.allows(chat.id, at: services.clock.now()) else { return true }
+      let reply = try await answered(update.id) { () async throws(RegistryError) in
         try await conversations.reply(to: text, in: chat)
       }
-      await send(reply, to: chat)
+      return await send(reply, to: chat)
     case .press(let id, let chat, let messageID, let data):
-      guard limits.allows(chat.id, at: services.clock.now()) else { return }
-      let reply = try await answered { () async throws(RegistryError) in
+      guard limits.allows(chat.id, at: services.clock.now()) else { return true }
+      let reply = try await answered(update.id) { () async throws(RegistryError) in
         try await conversations.reply(toPress: data, in: chat)
       }
-      _ = await sender.answerPress(id, nil)
-      await send(reply, to: chat, below: messageID)
-    case .other: break
+      await sender.answerPress(id)
+      return await send(reply, to: chat, below: messageID)
+    case .other: return true
     }
   }
 
   /// An update that always fails must not keep the later ones waiting. Throws `unavailable`, after which it is processed
   /// again.
   private func answered(
-    _ reply: () async throws(RegistryError) -> Conversations.Reply
+    _ id: Int64, _ reply: () async throws(RegistryError) -> Conversations.Reply
   ) async throws(RegistryError) -> Conversations.Reply {
     do throws(RegistryError) {
       return try await reply()
     } catch {
-      if case .unavailable = error { throw error }
-      report(.storeFailed(error))
+      if case .unavailable = error {
+        let attempts = retried?.id == id ? retried!.attempts + 1 : 1
+        retried = (id, attempts)
+        if attempts < Self.maximumAttempts { throw error }
+      }
+      failures.failed(.updates, error)
       return .message(BotMessage("The registry could not do this. Try again later."))
     }
   }
 
-  private func send(_ reply: Conversations.Reply, to chat: TelegramChat, below messageID: Int64? = nil) async {
-    switch (reply, messageID) {
-    case (.edit(let message), let messageID?): _ = await sender.edit(messageID, in: chat.id, to: message)
-    case (.edit(let message), nil), (.message(let message), _): _ = await sender.send(message, to: chat.id)
-    }
+  /// Returns false if a stop cut it off.
+  private func send(
+    _ reply: Conversations.Reply, to chat: TelegramChat, below messageID: Int64? = nil
+  ) async -> Bool {
+    let outcome =
+      switch (reply, messageID) {
+      case (.edit(let message), let messageID?): await sender.edit(messageID, in: chat.id, to: message)
+      case (.edit(let message), nil), (.message(let message), _):
+        await sender.send(message, to: chat.id)
+      }
+    return outcome != .failed || !sender.isStopping
   }
 
   private func pause(after failure: UpdateFailure) async {
     var milliseconds = pauseMilliseconds
-    var cause: BotReport
     switch failure {
-    case .store(let error): cause = .storeFailed(error)
+    case .store(let error): failures.failed(.updates, error)
     case .bot(let error):
-      cause = .updatesFailed(error)
+      // The same is reported once.
+      if error != lastFailure { report(.updatesFailed(error)) }
+      lastFailure = error
       switch error {
       case .tooManyRequests(let seconds): milliseconds = Int64(seconds) * 1000
       case .conflict, .tokenRefused: milliseconds = Self.conflictPauseMilliseconds
       default: break
       }
     }
-    // The same is reported once.
-    if cause != lastReport { report(cause) }
-    lastReport = cause
     pauseMilliseconds = min(pauseMilliseconds * 2, Self.longestPauseMilliseconds)
     await sender.pause(milliseconds: milliseconds)
   }

@@ -1,5 +1,6 @@
 import JSON
 import Registry
+import Synchronization
 import Testing
 
 @testable import Telegram
@@ -108,5 +109,85 @@ import Testing
     #expect(allows(1))
     for chat in 0..<Int64(ChatLimits.maximumChats) { _ = allows(chat) }
     #expect(!allows(-1))
+  }
+}
+
+@Suite("Answers of the Bot API") struct BotAnswerTests {
+  private func failure(_ status: Int, _ content: String) throws -> BotFailure? {
+    let token = try #require(BotToken("7000000001:AAsecret-of-the-tests_0123456789abcd"))
+    do throws(BotFailure) {
+      _ = try BotAPI.result(status: status, Array(content.utf8), token)
+      return nil
+    } catch {
+      return error
+    }
+  }
+
+  @Test func `say that a user blocked the bot`() throws {
+    let blocked = #"{"ok":false,"error_code":403,"description":"Forbidden: bot was blocked by the user"}"#
+    #expect(try failure(403, blocked) == .blocked)
+  }
+
+  @Test(arguments: [
+    "", "{}", #"{"message":"forbidden"}"#, #"{"error_code":403}"#, #"{"ok":false}"#,
+    #"{"ok":true,"error_code":403}"#,
+  ])
+  func `are not those of a proxy, which unlinks no chat`(_ content: String) throws {
+    guard case .unanswered = try failure(403, content) else {
+      Issue.record("\(content)")
+      return
+    }
+  }
+}
+
+@Suite("Open questions") struct QuestionTests {
+  private struct Zeroes: RandomSource {
+    func fill(_ bytes: UnsafeMutableRawBufferPointer) { bytes.initializeMemory(as: UInt8.self, repeating: 0) }
+  }
+
+  private static let noon = Timestamp(millisecondsSince1970: 1_764_000_000_000)
+
+  private func link(_ number: UInt64) throws -> TelegramLink {
+    TelegramLink(
+      id: TelegramLinkID(high: 0, low: number), clientID: try #require(ClientID("alice")),
+      chat: TelegramChat(id: 1, userID: 1), createdAt: Self.noon, mutedUntil: nil, position: .start)
+  }
+
+  @Test func `belong to a link, and stay open until they are closed or expire`() throws {
+    var questions = Questions(random: Zeroes())
+    let (link, other) = (try link(1), try link(2))
+    let asked = questions.ask(.halted, .all, matched: 3, of: link, at: Self.noon)
+    let id = try #require(asked)
+    #expect(questions.question(id, of: link, at: Self.noon)?.matched == 3)
+    #expect(questions.question(id, of: other, at: Self.noon) == nil)
+    let end = Self.noon + Questions.lifetimeMilliseconds
+    #expect(questions.question(id, of: link, at: end) == nil)
+    // It was confirmed, and the database did not answer.
+    questions.keep(id, in: 1, at: end + -1)
+    #expect(questions.question(id, of: link, at: end) != nil)
+    questions.close("another", in: 1)
+    #expect(questions.question(id, of: link, at: end) != nil)
+    questions.close(id, in: 1)
+    #expect(questions.question(id, of: link, at: end) == nil)
+  }
+}
+
+@Suite("Failures of the store") struct StoreFailureTests {
+  @Test func `are reported once for each cause, until everything that failed is done`() throws {
+    let reports = Mutex<[BotReport]>([])
+    let failures = StoreFailures { report in reports.withLock { $0.append(report) } }
+    let alice = StoreFailures.Work.chats(try #require(ClientID("alice")))
+    let (away, slow) = (RegistryError.unavailable(cause: "away"), RegistryError.unavailable(cause: "slow"))
+    for _ in 1...100 {
+      failures.failed(.updates, away)
+      failures.failed(alice, away)
+      failures.failed(alice, slow)
+      failures.done(.links)
+      failures.done(.updates)
+    }
+    #expect(reports.withLock { $0 } == [.storeFailed(away), .storeFailed(slow)])
+    failures.done(alice)
+    failures.failed(alice, away)
+    #expect(reports.withLock { $0.count } == 3)
   }
 }

@@ -84,6 +84,29 @@ import Testing
     #expect(feed.notices.position == feed.position(43) && feed.notices.nextLook == nil)
   }
 
+  @Test func `The position is before the oldest line that waits`() throws {
+    var feed = Feed()
+    // Each has its two messages of the quiet period, and the other's ends 280 s later.
+    for device: UInt64 in 1...2 {
+      for _ in 1...Notices.maximumPerPeriod {
+        try feed.add((device, .deviceOffline))
+        #expect(feed.told().count == 1)
+        feed.pass(seconds: 140)
+      }
+    }
+    try feed.add((1, .deviceOnline), (2, .deviceOnline))
+    #expect(feed.told() == [] && feed.notices.position == feed.position(4))
+    // One of them always waits: the position follows the one that does.
+    feed.pass(seconds: 40)
+    #expect(feed.told() == ["🟢 1 is online"] && feed.notices.position == feed.position(5))
+    try feed.add((1, .deviceOffline))
+    feed.pass(seconds: 20)
+    #expect(feed.told() == ["🔴 1 is offline"] && feed.notices.position == feed.position(5))
+    try feed.add((1, .deviceOnline))
+    feed.pass(seconds: 260)
+    #expect(feed.told() == ["🟢 2 is online"] && feed.notices.position == feed.position(7))
+  }
+
   @Test func `A message names twenty devices and counts the others, and a mute forgets what waits`() throws {
     var feed = Feed()
     for device: UInt64 in 1...30 { try feed.add((device, .deviceOffline)) }

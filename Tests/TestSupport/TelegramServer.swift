@@ -55,6 +55,9 @@ public final class TelegramServer: Sendable {
     var early = 0
     var isConflicting = false
     var failures = 0
+    var isHolding = false
+    var held = 0
+    var unchanged = 0
   }
 
   private final class Memory: Responder {
@@ -78,8 +81,12 @@ public final class TelegramServer: Sendable {
       switch parts[1] {
       case "getMe": return Self.answer(["id": 7_000_000_001, "is_bot": true, "username": TelegramServer.name])
       case "getUpdates": return await updates(input)
-      case "sendMessage": return send(input)
-      case "editMessageText": return edit(input)
+      case "sendMessage":
+        if let silence = await silence() { return silence }
+        return send(input)
+      case "editMessageText":
+        if let silence = await silence() { return silence }
+        return edit(input)
       case "answerCallbackQuery":
         with { $0.answeredPresses += 1 }
         return Self.answer(true)
@@ -123,6 +130,14 @@ public final class TelegramServer: Sendable {
     }
 
     // MARK: Messages
+
+    /// While messages are held, none gets an answer, and none arrives in its chat.
+    private func silence() async -> Response? {
+      guard with({ $0.isHolding }) else { return nil }
+      with { $0.held += 1 }
+      while with({ $0.isHolding }), !Task.isCancelled { await loop.sleep(milliseconds: 5) }
+      return Self.error(502, "Bad Gateway")
+    }
 
     private func refusal(of input: [String: Any], in chat: Int) -> Response? {
       with { state in
@@ -170,17 +185,21 @@ public final class TelegramServer: Sendable {
       let chat = input["chat_id"] as? Int ?? 0
       if let refusal = refusal(of: input, in: chat) { return refusal }
       let id = input["message_id"] as? Int ?? 0
-      let isFound = with { state in
+      return with { state in
         guard let place = state.messages.firstIndex(where: { $0.id == id && $0.chat == chat }) else {
-          return false
+          return Self.error(400, "Bad Request: message to edit not found")
         }
-        state.messages[place].html = input["text"] as! String
-        state.messages[place].buttons = Self.buttons(input)
-        state.messages[place].isEdited = true
-        return true
+        var message = state.messages[place]
+        message.html = input["text"] as! String
+        message.buttons = Self.buttons(input)
+        guard message != state.messages[place] else {
+          state.unchanged += 1
+          return Self.error(400, "Bad Request: message is not modified")
+        }
+        message.isEdited = true
+        state.messages[place] = message
+        return Self.answer(["message_id": id])
       }
-      return isFound
-        ? Self.answer(["message_id": id]) : Self.error(400, "Bad Request: message to edit not found")
     }
 
     private static func buttons(_ input: [String: Any]) -> [[Button]] {
@@ -314,6 +333,14 @@ public final class TelegramServer: Sendable {
   /// The next messages get no answer of the Bot API.
   public func failMessages(_ count: Int) { memory.with { $0.failures = count } }
 
+  /// Until it is called with false, messages get no answer.
+  public func holdMessages(_ isHolding: Bool) {
+    memory.with { state in
+      state.isHolding = isHolding
+      state.held = 0
+    }
+  }
+
   /// Another program polls all the time.
   public func conflict(_ isConflicting: Bool) { memory.with { $0.isConflicting = isConflicting } }
 
@@ -327,6 +354,10 @@ public final class TelegramServer: Sendable {
   /// Messages that were refused with 429, and those that were sent before the time had passed.
   public var refusals: (all: Int, early: Int) { memory.with { ($0.refusals, $0.early) } }
   public var answeredPresses: Int { memory.with { $0.answeredPresses } }
+  /// Messages that get no answer.
+  public var heldMessages: Int { memory.with { $0.held } }
+  /// Edits that changed nothing, which are refused.
+  public var unchangedEdits: Int { memory.with { $0.unchanged } }
   /// Updates that no poller has passed.
   public var waitingUpdates: Int { memory.with { $0.updates.count } }
   public var polls: Int { memory.with { $0.poll } }
