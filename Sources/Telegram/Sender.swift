@@ -145,7 +145,9 @@ final class Sender: @unchecked Sendable {
 
   /// Telegram wants no message of any chat for a time.
   private func close(seconds: Int) {
-    openMilliseconds = max(openMilliseconds, MonotonicClock.milliseconds + Int64(seconds) * 1000)
+    // The clock leaves parts of a millisecond out: one more, so that no message is early.
+    let end = MonotonicClock.milliseconds + Int64(seconds) * 1000 + 1
+    openMilliseconds = max(openMilliseconds, end)
   }
 
   /// Waits until a message may be sent. False if Telegram wants none yet, and the caller or the service does not wait.
