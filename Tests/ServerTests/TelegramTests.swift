@@ -4,7 +4,7 @@ import TestSupport
 import Testing
 
 /// A service with a bot, and a Bot API server for it.
-private struct Bot: Sendable {
+struct Bot: Sendable {
   let registry: TestRegistry
   let telegram: TelegramServer
 

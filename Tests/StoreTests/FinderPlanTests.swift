@@ -121,10 +121,7 @@ import Testing
     (SQLiteStore.leaveGroup.sql, "ix_device_groups_members (client_id=? AND group_name=?)"),
   ])
   func `SQLite`(_ sql: String, _ index: String) async throws {
-    let database = try await TestDatabase(.sqlite)
-    let connection = try SQLiteConnection(
-      path: database.location, isReader: true, busyTimeoutMilliseconds: 1000)
-    let plan = try connection.execute(PlanTests.explain(sql))
+    let plan = try await PlanTests.sqlitePlan(of: sql)
     #expect(plan.contains { $0.contains(index) }, "\(plan)")
     // What the inner query finds is read as `devices`.
     let scans = plan.filter { $0.hasPrefix("SCAN device") }

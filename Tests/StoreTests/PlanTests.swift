@@ -374,3 +374,25 @@ import Testing
     }
   }
 }
+
+extension PlanTests {
+  /// The generic plan of a statement, in a database that `rows` has filled.
+  /// - Parameter values: the parameters, in SQL; empty if there are none.
+  static func postgresPlan(
+    of statement: PreparedStatement, _ values: String, with rows: String
+  ) async throws -> String {
+    let session = await SQLSession(try await TestDatabase(.postgres).location)
+    try await session.run(rows)
+    try await session.run("SET plan_cache_mode = force_generic_plan; PREPARE it AS \(statement.sql)")
+    let call = values.isEmpty ? "it" : "it(\(values))"
+    return try await session.run("EXPLAIN EXECUTE \(call)").joined(separator: "\n")
+  }
+
+  /// The steps of a statement's plan, in an empty database.
+  static func sqlitePlan(of sql: String) async throws -> [String] {
+    let database = try await TestDatabase(.sqlite)
+    let connection = try SQLiteConnection(
+      path: database.location, isReader: true, busyTimeoutMilliseconds: 1000)
+    return try connection.execute(explain(sql))
+  }
+}

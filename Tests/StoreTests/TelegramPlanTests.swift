@@ -31,10 +31,7 @@ import Testing
     ),
   ])
   func `PostgreSQL`(_ statement: PreparedStatement, _ values: String, _ index: String) async throws {
-    let session = await SQLSession(try await TestDatabase(.postgres).location)
-    try await session.run(Self.manyRows)
-    try await session.run("SET plan_cache_mode = force_generic_plan; PREPARE it AS \(statement.sql)")
-    let plan = try await session.run("EXPLAIN EXECUTE it(\(values))").joined(separator: "\n")
+    let plan = try await PlanTests.postgresPlan(of: statement, values, with: Self.manyRows)
     #expect(plan.contains(index) && !plan.contains("Seq Scan on telegram"), "\(plan)")
   }
 
@@ -62,10 +59,7 @@ import Testing
     ),
   ])
   func `SQLite`(_ sql: String, _ search: String) async throws {
-    let database = try await TestDatabase(.sqlite)
-    let connection = try SQLiteConnection(
-      path: database.location, isReader: true, busyTimeoutMilliseconds: 1000)
-    let plan = try connection.execute(PlanTests.explain(sql))
+    let plan = try await PlanTests.sqlitePlan(of: sql)
     #expect(plan.contains { $0.contains(search) }, "\(plan)")
     #expect(!plan.contains { $0.hasPrefix("SCAN telegram") && !$0.contains("INDEX") }, "\(plan)")
   }

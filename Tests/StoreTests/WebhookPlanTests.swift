@@ -35,11 +35,7 @@ import Testing
     (PostgresStore.selectWebhooksToSeal.prepared, "gen_random_uuid(), 10", "webhooks_pkey"),
   ])
   func `PostgreSQL`(_ statement: PreparedStatement, _ values: String, _ index: String) async throws {
-    let session = await SQLSession(try await TestDatabase(.postgres).location)
-    try await session.run(Self.manyRows)
-    try await session.run("SET plan_cache_mode = force_generic_plan; PREPARE it AS \(statement.sql)")
-    let call = values.isEmpty ? "it" : "it(\(values))"
-    let plan = try await session.run("EXPLAIN EXECUTE \(call)").joined(separator: "\n")
+    let plan = try await PlanTests.postgresPlan(of: statement, values, with: Self.manyRows)
     #expect(plan.contains(index) && !plan.contains("Seq Scan on webhook"), "\(plan)")
   }
 
@@ -83,10 +79,7 @@ import Testing
     ),
   ])
   func `SQLite`(_ sql: String, _ search: String) async throws {
-    let database = try await TestDatabase(.sqlite)
-    let connection = try SQLiteConnection(
-      path: database.location, isReader: true, busyTimeoutMilliseconds: 1000)
-    let plan = try connection.execute(PlanTests.explain(sql))
+    let plan = try await PlanTests.sqlitePlan(of: sql)
     #expect(plan.contains { $0.contains(search) }, "\(plan)")
     #expect(!plan.contains { $0.hasPrefix("SCAN webhook") && !$0.contains("INDEX") }, "\(plan)")
   }
